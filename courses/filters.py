@@ -1,0 +1,25 @@
+"""The filters of the lists of courses and terms."""
+
+from django_filters import rest_framework as filters
+
+from courses.models import Course, Level, Term
+
+
+class TermFilter(filters.FilterSet):
+    running_on = filters.DateFilter(method="is_running", help_text="Terms that have begun and not ended on this day.")
+
+    class Meta:
+        model = Term
+        fields = ["code"]
+
+    def is_running(self, queryset, name, day):  # type: ignore[no-untyped-def]
+        return queryset.filter(starts_on__lte=day, ends_on__gte=day)
+
+
+class CourseFilter(filters.FilterSet):
+    term = filters.CharFilter("term__code", help_text="The code of a term.")
+    level = filters.ChoiceFilter(choices=Level.choices)
+
+    class Meta:
+        model = Course
+        fields = ["code", "is_active"]

@@ -1,0 +1,65 @@
+"""Find courses by the keys that people and programs use."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from django.utils.translation import gettext as _
+
+from courses.models import Course
+from school.refusals import Refusal, Refused
+from school.validators import parse_id
+
+
+class CourseKey(NamedTuple):
+    """A course's code and its term's code. Without a term it is the one course with this code."""
+
+    code: str
+    term: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.code}@{self.term}" if self.term else self.code
+
+
+def courses_by_key(keys: Iterable[CourseKey]) -> dict[CourseKey, Course | Refusal]:
+    """Find the courses of many keys in one query; a key that fits none, or several, gets a refusal."""
+    keys = set(keys)
+    offerings: dict[str, dict[str, Course]] = defaultdict(dict)
+    for course in Course.objects.filter(code__in={key.code for key in keys}).select_related("term"):
+        offerings[course.code][course.term.code if course.term else ""] = course
+    return {key: _choose(key, offerings[key.code]) for key in keys}
+
+
+def find_course(identifier: str) -> Course:
+    """Return the course of an id, ``code:MATH-101`` or ``code:MATH-101@2026F``; raise ``Refused``."""
+    if identifier.startswith("code:"):
+        code, _at, term = identifier.removeprefix("code:").partition("@")
+        key = CourseKey(code, term)
+        found = courses_by_key([key])[key]
+        if isinstance(found, Refusal):
+            raise Refused([found])
+        return found
+    course = Course.objects.select_related("term").filter(pk=parse_id(identifier)).first()
+    if course is None:
+        raise Refused([course_not_found(identifier)])
+    return course
+
+
+def course_not_found(key: object) -> Refusal:
+    message = _("There is no course %(key)s.") % {"key": key}
+    return Refusal("course_not_found", message, _("Course not found"))
+
+
+def _choose(key: CourseKey, offered: dict[str, Course]) -> Course | Refusal:
+    """Pick the offering in the key's term; without a term the one without, else the only one."""
+    if key.term in offered:
+        return offered[key.term]
+    if key.term or not offered:
+        return course_not_found(key)
+    if len(offered) == 1:
+        return next(iter(offered.values()))
+    message = _("%(code)s is offered in several terms (%(terms)s): name the term.") % {
+        "code": key.code,
+        "terms": ", ".join(sorted(offered)),
+    }
+    return Refusal("course_ambiguous", message, _("Which term?"), field="term")

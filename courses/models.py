@@ -1,0 +1,136 @@
+"""What can be taken: terms, and courses offered in them."""
+
+from datetime import datetime
+
+from django.core.validators import MaxValueValidator
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
+
+from school.validators import BIGGEST_COUNT, identifier
+
+
+class Term(models.Model):
+    """A stretch of the school year. Dates are dates, both ends inclusive, in ``TIME_ZONE``."""
+
+    code = models.CharField(_("code"), max_length=32, unique=True, validators=[identifier])
+    name = models.CharField(_("name"), max_length=200)
+    starts_on = models.DateField(_("starts on"))
+    ends_on = models.DateField(_("ends on"))
+    drop_deadline = models.DateField(
+        _("drop deadline"),
+        null=True,
+        blank=True,
+        help_text=_("Who leaves a course by this day has dropped it, who leaves later has withdrawn. Empty: always dropped."),
+    )
+
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["-starts_on", "code"]
+        verbose_name = _("term")
+        verbose_name_plural = _("terms")
+        constraints = [
+            models.CheckConstraint(
+                name="term_ends_after_it_starts",
+                condition=Q(ends_on__gte=F("starts_on")),
+                violation_error_code="dates_reversed",
+                violation_error_message=_("A term cannot end before it starts."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Level(models.TextChoices):
+    INTRODUCTORY = "introductory", _("introductory")
+    INTERMEDIATE = "intermediate", _("intermediate")
+    ADVANCED = "advanced", _("advanced")
+    GRADUATE = "graduate", _("graduate")
+
+
+class Course(models.Model):
+    """One offering of a course, in one term or in none. Instants are aware; null means no limit."""
+
+    code = models.CharField(_("code"), max_length=64, validators=[identifier])
+    name = models.CharField(_("name"), max_length=200)
+    level = models.CharField(_("level"), max_length=16, choices=Level)
+    term = models.ForeignKey(
+        Term, on_delete=models.PROTECT, null=True, blank=True, related_name="courses", verbose_name=_("term")
+    )
+    capacity = models.PositiveIntegerField(
+        _("capacity"),
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(BIGGEST_COUNT)],
+        help_text=_("How many may be enrolled. Empty: no limit; 0: closed."),
+    )
+    waitlist_capacity = models.PositiveIntegerField(
+        _("waitlist capacity"), null=True, blank=True, default=0, validators=[MaxValueValidator(BIGGEST_COUNT)]
+    )
+    enrollment_opens_at = models.DateTimeField(_("enrollment opens at"), null=True, blank=True)
+    enrollment_closes_at = models.DateTimeField(_("enrollment closes at"), null=True, blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    prerequisites = models.JSONField(_("prerequisites"), default=list, blank=True, editable=False)
+
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["code", "id"]
+        verbose_name = _("course")
+        verbose_name_plural = _("courses")
+        constraints = [
+            models.UniqueConstraint(
+                name="course_code_is_unique_in_a_term",
+                fields=["code", "term"],
+                violation_error_code="unique",
+                violation_error_message=_("This term has a course with this code already."),
+            ),
+            models.UniqueConstraint(
+                name="course_code_is_unique_without_a_term",
+                fields=["code"],
+                condition=Q(term__isnull=True),
+                violation_error_code="unique",
+                violation_error_message=_("There is a course with this code and without a term already."),
+            ),
+            models.CheckConstraint(
+                name="course_capacity_is_not_negative",
+                condition=Q(capacity__gte=0),
+                violation_error_code="min_value",
+                violation_error_message=_("A capacity cannot be negative."),
+            ),
+            models.CheckConstraint(
+                name="course_waitlist_capacity_is_not_negative",
+                condition=Q(waitlist_capacity__gte=0),
+                violation_error_code="min_value",
+                violation_error_message=_("A waitlist's capacity cannot be negative."),
+            ),
+            models.CheckConstraint(
+                name="course_enrollment_closes_after_it_opens",
+                condition=Q(enrollment_closes_at__gt=F("enrollment_opens_at")),
+                violation_error_code="dates_reversed",
+                violation_error_message=_("Enrollment cannot close before it opens."),
+            ),
+            models.CheckConstraint(
+                name="course_level_is_known",
+                condition=Q(level__in=Level.values),
+                violation_error_code="invalid_choice",
+                violation_error_message=_("This level is not known."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def key(self) -> str:
+        """The course's natural key: ``MATH-101@2026F``, or ``MATH-101`` where it has no term."""
+        return f"{self.code}@{self.term.code}" if self.term else self.code
+
+    def has_opened(self, now: datetime) -> bool:
+        return self.enrollment_opens_at is None or self.enrollment_opens_at <= now
+
+    def has_closed(self, now: datetime) -> bool:
+        return self.enrollment_closes_at is not None and self.enrollment_closes_at <= now

@@ -1,0 +1,13 @@
+from django.urls import path
+
+from courses import views
+
+collection = {"get": "list", "post": "create"}
+resource = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
+
+urlpatterns = [
+    path("terms", views.TermViewSet.as_view(collection), name="terms"),
+    path("terms/<id:pk>", views.TermViewSet.as_view(resource), name="term"),
+    path("courses", views.CourseViewSet.as_view(collection), name="courses"),
+    path("courses/<str:course_id>", views.CourseViewSet.as_view(resource), name="course"),
+]

@@ -1,0 +1,32 @@
+"""Terms and courses over the API."""
+
+from courses.filters import CourseFilter, TermFilter
+from courses.lookup import find_course
+from courses.models import Course, Term
+from courses.serializers import CourseSerializer, TermSerializer
+from school.api.views import ResourceViewSet
+
+
+class TermViewSet(ResourceViewSet):
+    scope = "courses"
+    permission_model = Term
+    queryset = Term.objects.all()
+    serializer_class = TermSerializer
+    filterset_class = TermFilter
+    search_fields = ["code", "name"]
+    ordering_fields = {"id": "id", "code": "code", "starts_on": "starts_on"}
+    ordering = "-starts_on"
+
+
+class CourseViewSet(ResourceViewSet):
+    scope = "courses"
+    permission_model = Course
+    queryset = Course.objects.select_related("term")
+    serializer_class = CourseSerializer
+    filterset_class = CourseFilter
+    search_fields = ["code", "name"]
+    ordering_fields = {"id": "id", "code": "code", "name": "name"}
+    ordering = "id"
+
+    def get_object(self) -> Course:
+        return find_course(self.kwargs["course_id"])

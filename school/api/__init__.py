@@ -1,0 +1,1 @@
+"""The API's manners, shared by every resource: problems, pages, filters, fields, permissions."""

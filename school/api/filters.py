@@ -1,0 +1,69 @@
+"""Filters, search and ordering that answer 400 to what they do not know, instead of ignoring it."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.forms import SelectMultiple
+from django.utils.translation import gettext as _
+from django_filters.rest_framework import DjangoFilterBackend
+from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.filters import OrderingFilter, SearchFilter
+from rest_framework.request import Request
+
+
+class StrictFilterBackend(DjangoFilterBackend):
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        filterset_class = self.get_filterset_class(view, queryset)
+        filters = set(filterset_class.base_filters) if filterset_class else set()
+        known = filters | {"cursor", "page_size"}
+        known |= {"search"} if getattr(view, "search_fields", None) else set()
+        known |= {"ordering"} if getattr(view, "ordering_fields", None) else set()
+        errors = {}
+        for name, value in request.query_params.items():
+            if name not in known:
+                errors[name] = [ErrorDetail(_("There is no such filter."), code="unknown_filter")]
+            elif name in filters and not value:
+                errors[name] = [ErrorDetail(_("A filter needs a value."), code="blank")]
+        if errors:
+            raise ValidationError(errors)
+        filtered: QuerySet[Any] = super().filter_queryset(request, queryset, view)
+        return filtered
+
+
+class SearchBackend(SearchFilter):
+    pass
+
+
+class OrderingBackend(OrderingFilter):
+    """``ordering`` takes one of the view's ``ordering_fields``, with ``-`` for the reverse."""
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        names = [sign + name for name in getattr(view, "ordering_fields", None) or () for sign in ("", "-")]
+        if not names:
+            return []
+        schema = {"type": "string", "enum": names, "default": view.ordering}
+        return [{"name": "ordering", "in": "query", "required": False, "schema": schema, "description": "The order."}]
+
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        """Leave the order to the page, whose cursor depends on it."""
+        return queryset
+
+
+def chosen_order(request: Request, view: Any) -> str:
+    """Return the order that the request asks for, the view's own by default; raise ``ValidationError``."""
+    asked = request.query_params.get("ordering")
+    if asked is None:
+        return str(view.ordering)
+    if asked.removeprefix("-") not in view.ordering_fields:
+        message = _("Order by one of: %(names)s.") % {"names": ", ".join(view.ordering_fields)}
+        raise ValidationError({"ordering": [ErrorDetail(message, code="invalid_choice")]})
+    return asked
+
+
+class CommaSeparated(SelectMultiple):
+    """Several values as ``?status=a,b`` or ``?status=a&status=b``."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str] | None:
+        if name not in data:
+            return None
+        return [value.strip() for text in data.getlist(name) for value in text.split(",")]

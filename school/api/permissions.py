@@ -1,0 +1,28 @@
+"""Who may do what: a program by the scopes of its token, staff by Django's model permissions."""
+
+from typing import Any
+
+from oauth2_provider.models import AbstractAccessToken
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+PERMISSIONS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
+
+
+class ScopeOrModelPermission(BasePermission):
+    """
+    Read a view's ``scope`` ("courses") and ``permission_model``.
+
+    ``method_permissions`` renames the permission of a method where a view's DELETE, say, only changes a row.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if not (request.user and request.user.is_authenticated):
+            return False
+        if isinstance(request.auth, AbstractAccessToken):
+            access = "read" if request.method in SAFE_METHODS else "write"
+            return bool(request.auth.allow_scopes([f"{view.scope}:{access}"]))
+        options = view.permission_model._meta
+        names = {**PERMISSIONS, **getattr(view, "method_permissions", {})}
+        verb = names.get(str(request.method), "view")
+        return bool(request.user.has_perm(f"{options.app_label}.{verb}_{options.model_name}"))

@@ -1,0 +1,130 @@
+"""
+Problem details for every error of the API, by RFC 9457.
+
+One shape for refusals, invalid input, 404, 405 and 500 alike: ``type``, ``title``, ``status``, ``detail``, ``code``,
+``errors`` (each with ``code``, ``field``, ``message``) and ``request_id``.
+"""
+
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.core.exceptions import ValidationError as ModelError
+from django.db import IntegrityError
+from django.db.models import ProtectedError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
+from django.views import defaults
+from rest_framework import exceptions, serializers
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from school.logs import current_request_id
+from school.refusals import Refusal, Refused
+
+CONTENT_TYPE = "application/problem+json"
+
+# What is refused because it is not there, rather than because of a rule.
+NOT_FOUND_CODES = {"student_not_found", "course_not_found", "term_not_found", "not_enrolled"}
+
+# What DRF and Django call an error that belongs to no field.
+WHOLE = {"non_field_errors", "__all__"}
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer what a view raised with a problem; leave what nobody foresaw to ``server_error``."""
+    answer = _response_to(exc)
+    if answer is None:
+        return None
+    set_rollback()
+    response = Response(answer, status=answer["status"], content_type=CONTENT_TYPE)
+    if isinstance(exc, exceptions.APIException):
+        if header := getattr(exc, "auth_header", None):
+            response["WWW-Authenticate"] = header
+        if wait := getattr(exc, "wait", None):
+            response["Retry-After"] = f"{wait:.0f}"
+    return response
+
+
+def _response_to(exc: Exception) -> dict[str, Any] | None:
+    match exc:
+        case Refused():
+            missing = exc.refusals[0].code in NOT_FOUND_CODES
+            return problem(404 if missing else 409, exc.refusals)
+        case ModelError():
+            return _invalid(serializers.as_serializer_error(exc))
+        case exceptions.ValidationError():
+            return _invalid(exc.detail)
+        case Http404() | exceptions.NotFound():
+            return problem(404, [Refusal("not_found", _("There is nothing at this address."), _("Not found"))])
+        case PermissionDenied():
+            return problem(403, [Refusal("permission_denied", _("You may not do this."), _("Not allowed"))])
+        case exceptions.APIException():
+            code = str(exc.get_codes())
+            return problem(exc.status_code, [Refusal(code, str(exc.detail))])
+        case ProtectedError():
+            message = _("It has history, which is kept. Deactivate it instead.")
+            return problem(409, [Refusal("has_history", message, _("Has history"))])
+        case IntegrityError():
+            message = _("Somebody else saved something in the way of this at the same moment. Read again and retry.")
+            return problem(409, [Refusal("conflict", message, _("Conflict"))])
+    return None
+
+
+def problem(status: int, reasons: Sequence[Refusal]) -> dict[str, Any]:
+    """Return the problem's body. The first reason gives it its code and title, ``errors`` has them all."""
+    first = reasons[0]
+    return {
+        "type": f"{settings.PROBLEM_TYPE_BASE}{first.code}",
+        "title": first.title or HTTPStatus(status).phrase,
+        "status": status,
+        "detail": " ".join(reason.message for reason in reasons),
+        "code": first.code,
+        "errors": [{"code": r.code, "field": r.field, "message": r.message} for r in reasons],
+        "request_id": current_request_id(),
+    }
+
+
+def _invalid(detail: Any) -> dict[str, Any]:
+    """Every field error in one flat list. A clash with what exists is a conflict, all else is bad input."""
+    errors = list(_flatten(detail))
+    if {error.code for error in errors} == {"unique"}:
+        return problem(409, errors)
+    answer = problem(400, errors)
+    return {**answer, "type": f"{settings.PROBLEM_TYPE_BASE}invalid", "title": _("Invalid input"), "code": "invalid"}
+
+
+def _flatten(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
+    if isinstance(detail, dict):
+        for name, child in detail.items():
+            yield from _flatten(child, path if name in WHOLE else (*path, str(name)))
+    elif isinstance(detail, list):
+        for position, child in enumerate(detail):
+            yield from _flatten(child, path if isinstance(child, str) else (*path, str(position)))
+    else:
+        yield Refusal(getattr(detail, "code", "invalid"), str(detail), field=".".join(path) or None)
+
+
+def _plain(status: int, code: str, message: str) -> HttpResponse:
+    return JsonResponse(problem(status, [Refusal(code, message)]), status=status, content_type=CONTENT_TYPE)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler400: a request that is broken below the level of fields."""
+    return _plain(400, "bad_request", _("The request is malformed."))
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Django's handler404: a problem under ``/api/``, a page elsewhere."""
+    if request.path.startswith("/api/"):
+        return _plain(404, "not_found", _("There is nothing at this address."))
+    return defaults.page_not_found(request, exception or Http404())
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500: a problem under ``/api/``, a page elsewhere."""
+    if request.path.startswith("/api/"):
+        return _plain(500, "server_error", _("Something went wrong here. The log has it under this request id."))
+    return defaults.server_error(request)

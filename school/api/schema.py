@@ -1,0 +1,79 @@
+"""What drf-spectacular cannot see by itself: the problems that an operation answers, and 3.1's way to say null."""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiResponse, inline_serializer
+from rest_framework import serializers
+
+from school.api.problems import CONTENT_TYPE
+
+ProblemSerializer = inline_serializer(
+    "Problem",
+    {
+        "type": serializers.CharField(help_text="A page about this code."),
+        "title": serializers.CharField(),
+        "status": serializers.IntegerField(),
+        "detail": serializers.CharField(),
+        "code": serializers.CharField(help_text="Stable; programs decide by it."),
+        "errors": inline_serializer(
+            "ProblemReason",
+            {
+                "code": serializers.CharField(),
+                "field": serializers.CharField(allow_null=True),
+                "message": serializers.CharField(),
+            },
+            many=True,
+        ),
+        "request_id": serializers.CharField(help_text="The same as in the X-Request-ID header and in the log."),
+    },
+)
+
+WORDS = {
+    400: "Malformed or invalid",
+    401: "No or bad credentials",
+    403: "Not allowed",
+    404: "Not found",
+    409: "Refused, with every reason",
+    413: "The body is too large",
+    415: "Not JSON",
+}
+
+
+class Schema(AutoSchema):
+    """Add the problems that every operation of a kind may answer."""
+
+    def _get_response_bodies(self, direction: Any = "response") -> Any:
+        bodies = super()._get_response_bodies(direction)
+        for status in self._problems():
+            answer = OpenApiResponse(ProblemSerializer, description=WORDS[status])
+            bodies[str(status)] = self._get_response_for_code(answer, str(status), [CONTENT_TYPE], direction)
+        return bodies
+
+    def _problems(self) -> list[int]:
+        codes = {401, 403}
+        if "{" in self.path:
+            codes.add(404)
+        if self._is_list_view() or self.method in ("POST", "PUT", "PATCH"):
+            codes.add(400)
+        if self.method in ("POST", "PUT", "PATCH", "DELETE"):
+            codes.add(409)
+        if self.method in ("POST", "PUT", "PATCH"):
+            codes |= {413, 415}
+        return sorted(codes)
+
+
+def drop_nullable(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Rewrite OpenAPI 3.0's ``nullable`` as JSON Schema's ``["…", "null"]``."""
+
+    def walk(node: Any) -> None:
+        if isinstance(node, dict):
+            if node.pop("nullable", False) and isinstance(node.get("type"), str):
+                node["type"] = [node["type"], "null"]
+            node = node.values()
+        if not isinstance(node, str) and hasattr(node, "__iter__"):
+            for child in node:
+                walk(child)
+
+    walk(result.get("components", {}).get("schemas", {}))
+    return result

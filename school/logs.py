@@ -1,0 +1,86 @@
+"""
+Logs: JSON lines in production, readable lines in development, ids instead of persons in both.
+
+Names, emails and student numbers never reach a log. What could carry them is kept out here: the texts of database
+errors, which quote row values, and Django's own request loggers, which print paths and queries.
+"""
+
+import logging.config
+import sys
+import traceback
+from typing import Any
+
+import structlog
+from django.db import Error as DatabaseError
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+
+def without_row_values(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Replace an exception by its type and its stack; keep its text unless it comes from the database."""
+    exc_info = event.pop("exc_info", None)
+    if exc_info is True:
+        exc_info = sys.exc_info()
+    elif isinstance(exc_info, BaseException):
+        exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+    if not exc_info or exc_info[0] is None:
+        return event
+    chain: list[str] = []
+    error: BaseException | None = exc_info[1]
+    quotes_rows = False
+    while error is not None:
+        quotes_rows = quotes_rows or isinstance(error, DatabaseError)
+        chain.append(type(error).__name__)
+        error = error.__cause__ or error.__context__
+    event["exception_type"] = " < ".join(chain)
+    if not quotes_rows:
+        event["exception_text"] = str(exc_info[1])
+    event["stack"] = "".join(traceback.format_tb(exc_info[2]))
+    return event
+
+
+PROCESSORS: list[Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    without_row_values,
+]
+
+
+def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
+    """Return Django's ``LOGGING`` and set structlog up to match it. Everything goes to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *PROCESSORS,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    renderer: Processor = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
+    silent = {"handlers": [], "propagate": False}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structlog": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                "foreign_pre_chain": PROCESSORS,
+            },
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            # Their lines hold paths, and django_structlog has told the same already.
+            "django.request": silent,
+            "django.server": silent,
+            "oauth2_provider": {"level": "WARNING"},
+        },
+    }
+
+
+def current_request_id() -> str:
+    """Return the id of the request or command at work, or "" outside of one."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))

@@ -1,0 +1,28 @@
+"""All addresses of School."""
+
+from django.contrib import admin
+from django.urls import include, path, register_converter
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from oauth2_provider.views import TokenView
+
+from school.converters import IdConverter
+from school.health import health
+
+register_converter(IdConverter, "id")
+
+api = [path("", include("courses.urls")), path("", include("students.urls"))]
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(api)),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("oauth/token", TokenView.as_view(), name="token"),
+    path("health", health, name="health"),
+]
+
+handler400 = "school.api.problems.bad_request"
+handler404 = "school.api.problems.not_found"
+handler500 = "school.api.problems.server_error"

@@ -1,0 +1,31 @@
+"""Find students by the keys that people and programs use."""
+
+from collections.abc import Iterable
+
+from django.utils.translation import gettext as _
+
+from school.refusals import Refusal, Refused
+from school.validators import parse_id
+from students.models import Student
+
+
+def student_ids_by_number(numbers: Iterable[str]) -> dict[str, int]:
+    """Return the ids of the students with these numbers, in one query; unknown numbers are left out."""
+    return dict(Student.objects.filter(student_number__in=set(numbers)).values_list("student_number", "pk"))
+
+
+def find_student(identifier: str) -> Student:
+    """Return the student of an id or of ``number:S-1042``; raise ``Refused``."""
+    if identifier.startswith("number:"):
+        wanted = Student.objects.filter(student_number=identifier.removeprefix("number:"))
+    else:
+        wanted = Student.objects.filter(pk=parse_id(identifier))
+    student = wanted.first()
+    if student is None:
+        raise Refused([student_not_found(identifier)])
+    return student
+
+
+def student_not_found(key: object) -> Refusal:
+    message = _("There is no student %(key)s.") % {"key": key}
+    return Refusal("student_not_found", message, _("Student not found"))

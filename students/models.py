@@ -1,0 +1,228 @@
+"""Who takes what: students, their enrollments, and the journal of every change to an enrollment."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from simple_history.models import HistoricalRecords
+
+from courses.models import Course
+from school.validators import identifier
+
+
+class Student(models.Model):
+    student_number = models.CharField(
+        _("student number"),
+        max_length=64,
+        unique=True,
+        validators=[identifier],
+        help_text=_("Text: leading zeros are kept."),
+    )
+    given_name = models.CharField(_("given name"), max_length=150)
+    family_name = models.CharField(_("family name"), max_length=150)
+    email = models.EmailField(_("email"), blank=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    courses: "models.ManyToManyField[Course, StudentCourse]" = models.ManyToManyField(
+        Course, through="StudentCourse", related_name="students", verbose_name=_("courses")
+    )
+
+    history = HistoricalRecords()
+
+    class Meta:
+        ordering = ["family_name", "given_name", "id"]
+        verbose_name = _("student")
+        verbose_name_plural = _("students")
+        constraints = [
+            models.UniqueConstraint(
+                Lower("email"),
+                name="student_email_is_unique",
+                condition=~Q(email=""),
+                violation_error_code="unique",
+                violation_error_message=_("Another student has this email address."),
+            ),
+        ]
+        indexes = [models.Index(fields=["family_name", "given_name", "id"], name="student_by_name")]
+
+    def __str__(self) -> str:
+        return f"{self.student_number} {self.given_name} {self.family_name}"
+
+
+class Status(models.TextChoices):
+    WAITLISTED = "waitlisted", _("waitlisted")
+    ENROLLED = "enrolled", _("enrolled")
+    COMPLETED = "completed", _("completed")
+    DROPPED = "dropped", _("dropped")
+    WITHDRAWN = "withdrawn", _("withdrawn")
+
+
+OPEN = (Status.WAITLISTED, Status.ENROLLED)
+LEFT = (Status.DROPPED, Status.WITHDRAWN)
+ENDED = (Status.COMPLETED, *LEFT)
+
+
+class StudentCourseQuerySet(models.QuerySet["StudentCourse"]):
+    def open(self) -> Self:
+        """Enrollments that hold a seat or wait for one."""
+        return self.filter(status__in=OPEN)
+
+    def seated(self) -> Self:
+        """Enrollments that hold a seat."""
+        return self.filter(status=Status.ENROLLED)
+
+    def with_parties(self) -> Self:
+        """Fetch student, course and term along: what showing an enrollment takes."""
+        return self.select_related("student", "course__term")
+
+
+class StudentCourse(models.Model):
+    """
+    An enrollment. Written by ``students.enrollment`` alone.
+
+    A student who comes back gets a new row; the earlier one stays as history.
+    """
+
+    student = models.ForeignKey(
+        Student,
+        on_delete=models.PROTECT,
+        related_name="enrollments",
+        db_index=False,
+        verbose_name=_("student"),
+    )
+    course = models.ForeignKey(
+        Course,
+        on_delete=models.PROTECT,
+        related_name="enrollments",
+        db_index=False,
+        verbose_name=_("course"),
+    )
+    status = models.CharField(_("status"), max_length=16, choices=Status)
+    enrolled_on = models.DateField(_("enrolled on"), null=True, blank=True)
+    ended_on = models.DateField(_("ended on"), null=True, blank=True)
+    waitlisted_at = models.DateTimeField(_("waitlisted at"), null=True, blank=True)
+    grade = models.CharField(_("grade"), max_length=32, blank=True)
+    version = models.PositiveIntegerField(_("version"), default=1)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now)
+
+    objects = StudentCourseQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("enrollment")
+        verbose_name_plural = _("enrollments")
+        # An enrollment is never deleted, so nobody is given the permission to.
+        default_permissions = ("add", "change", "view")
+        constraints = [
+            models.UniqueConstraint(
+                name="enrollment_is_open_once",
+                fields=["student", "course"],
+                condition=Q(status__in=OPEN),
+                violation_error_code="unique",
+                violation_error_message=_("This student is enrolled in this course already."),
+            ),
+            models.CheckConstraint(
+                name="enrollment_status_is_known",
+                condition=Q(status__in=Status.values),
+                violation_error_code="invalid_choice",
+                violation_error_message=_("This status is not known."),
+            ),
+            models.CheckConstraint(
+                name="enrollment_has_ended_when_not_open",
+                condition=Q(status__in=OPEN, ended_on__isnull=True) | Q(status__in=ENDED, ended_on__isnull=False),
+                violation_error_message=_("An open enrollment has no end, an ended one has."),
+            ),
+            models.CheckConstraint(
+                name="enrollment_ends_after_it_starts",
+                condition=Q(ended_on__gte=F("enrolled_on")),
+                violation_error_code="dates_reversed",
+                violation_error_message=_("An enrollment cannot end before it starts."),
+            ),
+            models.CheckConstraint(
+                name="enrollment_waits_since_an_instant",
+                condition=~Q(status=Status.WAITLISTED) | Q(waitlisted_at__isnull=False, enrolled_on__isnull=True),
+                violation_error_message=_("Who waits has a time of arrival and no day of enrollment."),
+            ),
+            models.CheckConstraint(
+                name="enrollment_has_a_day_of_enrollment",
+                condition=~Q(status__in=[Status.ENROLLED, Status.COMPLETED]) | Q(enrolled_on__isnull=False),
+                violation_error_message=_("Who is or was enrolled has a day of enrollment."),
+            ),
+            models.CheckConstraint(
+                name="enrollment_is_graded_when_completed",
+                condition=Q(grade="") | Q(status=Status.COMPLETED),
+                violation_error_message=_("Only a completed enrollment has a grade."),
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["student", "course"], name="enrollment_by_student"),
+            models.Index(fields=["course", "status"], name="enrollment_by_course"),
+            models.Index(fields=["id"], name="enrollment_open", condition=Q(status__in=OPEN)),
+            models.Index(fields=["updated_at", "id"], name="enrollment_by_change"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.student} · {self.course}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in OPEN
+
+
+class Channel(models.TextChoices):
+    """The door that an act came through."""
+
+    API = "api", _("API")
+    ADMIN = "admin", _("admin")
+    IMPORT = "import", _("import")
+    COMMAND = "command", _("command")
+    SYSTEM = "system", _("system")
+
+
+class Action(models.TextChoices):
+    """What can happen to an enrollment."""
+
+    ENROLL = "enroll", _("enrolled")
+    DROP = "drop", _("dropped")
+    COMPLETE = "complete", _("completed")
+
+
+class EnrollmentEvent(models.Model):
+    """
+    One line of the journal: what happened to an enrollment, when, by whom and through which door. Append-only.
+
+    ``changes`` holds the fields that changed beside the status, each as ``[before, after]``.
+    """
+
+    enrollment = models.ForeignKey(
+        StudentCourse, on_delete=models.PROTECT, related_name="events", verbose_name=_("enrollment")
+    )
+    action = models.CharField(_("action"), max_length=16, choices=Action)
+    at = models.DateTimeField(_("at"))
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("actor"),
+    )
+    channel = models.CharField(_("channel"), max_length=16, choices=Channel)
+    from_status = models.CharField(_("from"), max_length=16, choices=Status, blank=True)
+    to_status = models.CharField(_("to"), max_length=16, choices=Status)
+    changes = models.JSONField(_("changes"), default=dict)
+    reason = models.TextField(_("reason"), blank=True)
+    waived = models.JSONField(_("waived rules"), default=list)
+    request_id = models.CharField(_("request id"), max_length=64, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = _("journal entry")
+        verbose_name_plural = _("journal")
+        default_permissions = ("view",)
+
+    def __str__(self) -> str:
+        return f"{self.enrollment_id}: {self.from_status or '–'} → {self.to_status}"

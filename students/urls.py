@@ -1,0 +1,25 @@
+from django.urls import path
+
+from students import views
+
+collection = {"get": "list", "post": "create"}
+resource = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
+verbs = {"get": "retrieve", "patch": "complete", "delete": "drop"}
+
+urlpatterns = [
+    path("students", views.StudentViewSet.as_view(collection), name="students"),
+    path("students/<str:student_id>", views.StudentViewSet.as_view(resource), name="student"),
+    path(
+        "students/<str:student_id>/courses",
+        views.StudentCoursesViewSet.as_view({"get": "list", "post": "enroll"}),
+        name="student-courses",
+    ),
+    path(
+        "students/<str:student_id>/courses/<str:course_id>",
+        views.StudentCoursesViewSet.as_view(verbs),
+        name="student-course",
+    ),
+    path("courses/<str:course_id>/students", views.RosterViewSet.as_view({"get": "list"}), name="roster"),
+    path("enrollments", views.EnrollmentViewSet.as_view({"get": "list"}), name="enrollments"),
+    path("enrollments/<id:pk>", views.EnrollmentViewSet.as_view({"get": "retrieve"}), name="enrollment"),
+]
