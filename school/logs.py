@@ -59,7 +59,7 @@ def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
         cache_logger_on_first_use=True,
     )
     renderer: Processor = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
-    silent = {"handlers": [], "propagate": False}
+    silent = {"handlers": ["nowhere"], "propagate": False}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -70,7 +70,10 @@ def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
                 "foreign_pre_chain": PROCESSORS,
             },
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "structlog"},
+            "nowhere": {"class": "logging.NullHandler"},
+        },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             # Their lines hold paths, and django_structlog has told the same already.

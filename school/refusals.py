@@ -1,7 +1,7 @@
 """How School says no: a code for programs, a sentence for people, and no HTTP in it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,10 @@ class Refusal:
     message: str
     title: str = ""
     field: str | None = None
+
+    def at(self, field: str) -> "Refusal":
+        """The same refusal, laid at an input."""
+        return replace(self, field=field)
 
 
 class Refused(Exception):

@@ -175,7 +175,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["school.api.permissions.ScopeOrModelPermission"],
     "DEFAULT_FILTER_BACKENDS": [
         "school.api.filters.StrictFilterBackend",
-        "school.api.filters.SearchBackend",
+        "rest_framework.filters.SearchFilter",
         "school.api.filters.OrderingBackend",
     ],
     "DEFAULT_PAGINATION_CLASS": "school.api.pagination.KeysetPagination",

@@ -6,8 +6,9 @@ from django.db.models import QuerySet
 from django.forms import SelectMultiple
 from django.utils.translation import gettext as _
 from django_filters.rest_framework import DjangoFilterBackend
+from django_filters.utils import translate_validation
 from rest_framework.exceptions import ErrorDetail, ValidationError
-from rest_framework.filters import OrderingFilter, SearchFilter
+from rest_framework.filters import OrderingFilter
 from rest_framework.request import Request
 
 
@@ -18,20 +19,18 @@ class StrictFilterBackend(DjangoFilterBackend):
         known = filters | {"cursor", "page_size"}
         known |= {"search"} if getattr(view, "search_fields", None) else set()
         known |= {"ordering"} if getattr(view, "ordering_fields", None) else set()
-        errors = {}
+        errors: dict[str, Any] = {}
         for name, value in request.query_params.items():
             if name not in known:
                 errors[name] = [ErrorDetail(_("There is no such filter."), code="unknown_filter")]
             elif name in filters and not value:
                 errors[name] = [ErrorDetail(_("A filter needs a value."), code="blank")]
+        filterset = self.get_filterset(request, queryset, view)
+        if filterset is not None and not filterset.is_valid():
+            errors = {**translate_validation(filterset.errors).detail, **errors}
         if errors:
             raise ValidationError(errors)
-        filtered: QuerySet[Any] = super().filter_queryset(request, queryset, view)
-        return filtered
-
-
-class SearchBackend(SearchFilter):
-    pass
+        return queryset if filterset is None else filterset.qs
 
 
 class OrderingBackend(OrderingFilter):

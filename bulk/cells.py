@@ -1,0 +1,29 @@
+"""
+Single cells: trimmed of what cannot be seen, and safe to open in a spreadsheet.
+
+A spreadsheet runs a cell that begins with =, +, -, @, a tab or a carriage return as a formula (OWASP, "CSV Injection").
+On the way out such a cell gets an apostrophe in front, on the way in one apostrophe is taken off again, so that what
+was written is read back.
+"""
+
+import re
+import unicodedata
+
+INVISIBLE = "".join(
+    chr(code) for code in range(0x10000) if unicodedata.category(chr(code)) in ("Cc", "Cf", "Zs", "Zl", "Zp")
+)
+
+_RISKY = re.compile(r"'*[=+\-@\t\r]")
+_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def clean(cell: str) -> str:
+    """Return what a person meant by a cell."""
+    cell = cell.strip(INVISIBLE)
+    return cell[1:] if _GUARDED.match(cell) else cell
+
+
+def guard(cell: object) -> str:
+    """Return a cell that no spreadsheet runs as a formula. ``clean`` reads it back."""
+    text = "" if cell is None else str(cell)
+    return f"'{text}" if _RISKY.match(text) else text

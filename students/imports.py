@@ -1,0 +1,137 @@
+"""The columns of the student file and of the enrollment file, handing over to the verbs."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+
+from bulk.importing import ERROR, Importer, RowResult
+from bulk.reading import Column, Row
+from bulk.upsert import UpsertImporter, parse
+from courses.lookup import CourseKey, courses_by_key
+from courses.models import Course
+from school.refusals import Refusal
+from students.enrollment import Origin, perform
+from students.lookup import student_ids_by_number, student_not_found
+from students.models import Action, Status, Student
+from students.rules import Act
+
+
+class StudentImporter(UpsertImporter):
+    kind = "students"
+    id_column = "student_id"
+    model = Student
+    fields = ("given_name", "family_name", "email", "is_active")
+    columns = (
+        Column("student_number", required=True),
+        Column("given_name", required=True),
+        Column("family_name", required=True),
+        Column("email"),
+        Column("is_active"),
+    )
+
+    def key(self, cells: Mapping[str, str]) -> Hashable:
+        return cells["student_number"]
+
+    def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
+        numbers = {row.cells["student_number"] for row in rows}
+        return {student.student_number: student for student in Student.objects.filter(student_number__in=numbers)}
+
+    def make(self, cells: Mapping[str, str]) -> Student:
+        try:
+            parse(Student._meta.get_field("student_number"), cells["student_number"])
+        except ValidationError as error:
+            raise ValidationError({"student_number": error}) from None
+        return Student(student_number=cells["student_number"])
+
+
+# What the status column may ask for. Canvas and OneRoster say active and deleted.
+WISHES = {
+    "": Action.ENROLL,
+    "enrolled": Action.ENROLL,
+    "active": Action.ENROLL,
+    "dropped": Action.DROP,
+    "withdrawn": Action.DROP,
+    "deleted": Action.DROP,
+    "tobedeleted": Action.DROP,
+    "completed": Action.COMPLETE,
+}
+
+OUTCOMES = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
+
+
+class EnrollmentImporter(Importer):
+    """
+    A file of desired states: a row says how a student stands in a course, and what is so already is left alone.
+
+    Rows take effect in their order, so an earlier row gets the last seat.
+    """
+
+    kind = "enrollments"
+    id_column = "enrollment_id"
+    columns = (
+        Column("student_number", required=True, aliases=("user_id", "usersourcedid")),
+        Column("course_code", required=True, aliases=("course_id", "classsourcedid")),
+        Column("term"),
+        Column("status"),
+        Column("grade"),
+        Column("reason"),
+    )
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+
+    def key(self, cells: Mapping[str, str]) -> Hashable:
+        return cells["student_number"], cells["course_code"], cells.get("term", "")
+
+    def apply(self, rows: Sequence[Row]) -> list[RowResult]:
+        student_ids = student_ids_by_number(row.cells["student_number"] for row in rows)
+        courses = courses_by_key(_course_key(row) for row in rows)
+        wishes = [_read(row, student_ids, courses) for row in rows]
+        outcomes = iter(perform([wish for wish in wishes if isinstance(wish, Act)], self.origin))
+        results = []
+        for row, wish in zip(rows, wishes, strict=True):
+            if not isinstance(wish, Act):
+                results.append(RowResult(row, ERROR, errors=tuple(wish)))
+                continue
+            outcome = next(outcomes)
+            if outcome.refusals:
+                results.append(RowResult(row, ERROR, errors=outcome.refusals))
+            else:
+                word = OUTCOMES[wish.action] if outcome.changed else "unchanged"
+                results.append(RowResult(row, word, outcome.enrollment.pk if outcome.enrollment else None))
+        return results
+
+
+def _course_key(row: Row) -> CourseKey:
+    return CourseKey(row.cells["course_code"], row.cells.get("term", ""))
+
+
+def _read(
+    row: Row, student_ids: Mapping[str, int], courses: Mapping[CourseKey, Course | Refusal]
+) -> Act | list[Refusal]:
+    """Return what the row asks for, or every reason why it cannot be read."""
+    errors: list[Refusal] = []
+    number = row.cells["student_number"]
+    if number not in student_ids:
+        errors.append(student_not_found(number).at("student_number"))
+    course = courses[_course_key(row)]
+    if isinstance(course, Refusal):
+        errors.append(course.at(course.field or "course_code"))
+    status = row.cells.get("status", "").lower()
+    action = WISHES.get(status)
+    if action is None:
+        choices = ", ".join([Status.ENROLLED, Status.DROPPED, Status.COMPLETED])
+        message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": choices}
+        errors.append(Refusal("invalid_choice", message, field="status"))
+    grade, reason = row.cells.get("grade", ""), row.cells.get("reason", "")
+    if grade and action not in (None, Action.COMPLETE):
+        errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
+    for name, value, most in (("grade", grade, 32), ("reason", reason, 1000)):
+        if len(value) > most:
+            message = _("This has more than %(most)s characters.") % {"most": most}
+            errors.append(Refusal("max_length", message, field=name))
+    if errors or action is None or isinstance(course, Refusal):
+        return errors
+    return Act(action, student_ids[number], course.pk, grade or None, reason)
