@@ -3,10 +3,10 @@
 import uuid
 from abc import abstractmethod
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Iterator, TextIO
+from typing import Any, ClassVar, TextIO
 
 import structlog
 from django.contrib.auth import get_user_model

@@ -22,7 +22,9 @@ class Term(models.Model):
         _("drop deadline"),
         null=True,
         blank=True,
-        help_text=_("Who leaves a course by this day has dropped it, who leaves later has withdrawn. Empty: always dropped."),
+        help_text=_(
+            "Who leaves a course by this day has dropped it, who leaves later has withdrawn. Empty: always dropped."
+        ),
     )
 
     history = HistoricalRecords()
@@ -122,7 +124,7 @@ class Course(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.key
+        return f"{self.key} {self.name}"
 
     @property
     def key(self) -> str:

@@ -5,7 +5,6 @@ Names, emails and student numbers never reach a log. What could carry them is ke
 errors, which quote row values, and Django's own request loggers, which print paths and queries.
 """
 
-import logging.config
 import sys
 import traceback
 from typing import Any

@@ -4,6 +4,7 @@ Settings of School, all read from the environment or from the file ``.env``.
 Every variable is listed in docs/architecture.md. What is missing or malformed stops the start with one sentence.
 """
 
+import logging
 from pathlib import Path
 
 import environ
@@ -129,6 +130,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
+OAUTH2_PROVIDER_APPLICATION_MODEL = "school.ApiClient"
 OAUTH2_PROVIDER = {
     "SCOPES": {
         "students:read": "Read students",
@@ -138,7 +140,7 @@ OAUTH2_PROVIDER = {
         "enrollments:read": "Read enrollments and rosters",
         "enrollments:write": "Enroll, drop and complete",
     },
-    "DEFAULT_SCOPES": [],  # a token can do what it was asked for, and nothing by default
+    "SCOPES_BACKEND_CLASS": "school.api.scopes.ClientScopes",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "PKCE_REQUIRED": True,
     "ROTATE_REFRESH_TOKEN": True,
@@ -211,6 +213,7 @@ SPECTACULAR_SETTINGS = {
 
 # Logs
 
-LOGGING = logging_config(as_json=not DEBUG, level=env.str("LOG_LEVEL", default="INFO"))
+LOGGING = logging_config(as_json=env.bool("LOG_JSON", default=not DEBUG), level=env.str("LOG_LEVEL", default="INFO"))
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: the one that knows how it ended
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # an address is personal data
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = False  # ids of our own making cannot be forged or repeated

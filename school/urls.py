@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path, register_converter
+from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from oauth2_provider.views import TokenView
@@ -22,6 +23,9 @@ urlpatterns = [
     path("oauth/token", TokenView.as_view(), name="token"),
     path("health", health, name="health"),
 ]
+
+admin.site.site_header = admin.site.site_title = _("School")
+admin.site.index_title = _("The registrar's desk")
 
 handler400 = "school.api.problems.bad_request"
 handler404 = "school.api.problems.not_found"

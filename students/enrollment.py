@@ -5,7 +5,6 @@ Each verb locks the courses, reads the facts once, decides every act by ``studen
 one transaction. One act is a batch of one, and ``judge`` asks what would happen by the same path.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -17,7 +16,7 @@ from django.utils import timezone
 
 from courses.models import Course
 from school.refusals import Refusal, Refused
-from students.models import Action, Channel, EnrollmentEvent, Status, Student, StudentCourse
+from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from students.rules import Act, Register, is_done_already, reasons_against, status_after
 
 logger = structlog.get_logger(__name__)
@@ -67,9 +66,7 @@ def drop(*, student_id: int, course_id: int, origin: Origin, reason: str = "") -
     return _one(Act(Action.DROP, student_id, course_id, reason=reason), origin)
 
 
-def complete(
-    *, student_id: int, course_id: int, origin: Origin, grade: str | None = None, reason: str = ""
-) -> Outcome:
+def complete(*, student_id: int, course_id: int, origin: Origin, grade: str | None = None, reason: str = "") -> Outcome:
     """End the enrollment as completed, or correct the grade of a completed one. Raise ``Refused``."""
     return _one(Act(Action.COMPLETE, student_id, course_id, grade, reason), origin)
 
@@ -92,16 +89,21 @@ def complete_many(
 
 
 @transaction.atomic
-def perform(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
+def perform(acts: Sequence[Act], origin: Origin, register: Register | None = None) -> list[Outcome]:
     """
     Do the acts in their order, each that the rules allow; an outcome for each.
 
     Act by act the answer is what it would have been had the acts come one by one. The number of queries does not
     depend on the number of acts, up to the chunks of the inserts.
+
+    ``register`` is for who acts in several batches within one transaction: the courses that an earlier batch has
+    locked are locked still, so what it knows of their seats is true and need not be counted again.
     """
-    ledger = _decide(acts, origin)
+    ledger = _decide(acts, origin, register)
     ledger.write()
-    transaction.on_commit(lambda: _log(ledger.outcomes, origin))
+    # A bulk door logs one line for all it did, and must not keep every act in memory until it commits.
+    if origin.channel not in (Channel.IMPORT, Channel.COMMAND):
+        transaction.on_commit(lambda: _log(ledger.outcomes, origin))
     return ledger.outcomes
 
 
@@ -124,45 +126,43 @@ def _one(act: Act, origin: Origin) -> Outcome:
     return outcome
 
 
-def _decide(acts: Sequence[Act], origin: Origin) -> "_Ledger":
-    ledger = _Ledger(_lock_and_read(acts, origin.at or timezone.now()), origin)
+def _decide(acts: Sequence[Act], origin: Origin, register: Register | None = None) -> "_Ledger":
+    register = register or Register()
+    register.now = origin.at or timezone.now()
+    _lock_and_read(acts, register)
+    ledger = _Ledger(register, origin)
     for act in acts:
         ledger.decide(act)
     return ledger
 
 
-def _lock_and_read(acts: Sequence[Act], now: datetime) -> Register:
+def _lock_and_read(acts: Sequence[Act], register: Register) -> None:
     """
     Lock the courses, always in the order of their ids, and only then read the facts.
 
     NO KEY UPDATE is the weakest lock that excludes itself: it lets the foreign key checks of other inserts pass.
     """
-    student_ids = {act.student_id for act in acts}
+    course_ids = {act.course_id for act in acts}
     courses = (
-        Course.objects.filter(pk__in={act.course_id for act in acts})
+        Course.objects.filter(pk__in=course_ids - register.courses.keys())
         .select_related("term")
         .select_for_update(of=("self",), no_key=True)
         .order_by("pk")
     )
-    register = Register(now=now, courses={course.pk: course for course in courses})
-    register.students = {student.pk: student for student in Student.objects.filter(pk__in=student_ids)}
-    register.taken = Counter(
-        dict(
-            StudentCourse.objects.seated()
-            .filter(course__in=[pk for pk, course in register.courses.items() if course.capacity is not None])
-            .values_list("course")
-            .annotate(Count("pk"))
-            .order_by()
-        )
-    )
+    locked = {course.pk: course for course in courses}
+    register.courses.update(locked)
+    limited = [pk for pk, course in locked.items() if course.capacity is not None]
+    seated = StudentCourse.objects.seated().filter(course__in=limited).order_by()
+    register.taken.update(dict(seated.values_list("course").annotate(Count("pk"))))
+
+    register.students = {student.pk: student for student in Student.objects.filter(pk__in={a.student_id for a in acts})}
+    register.latest = {}
+    rows = StudentCourse.objects.filter(student__in=register.students, course__in=course_ids)
     # The newest row of a pair is read last and stays: an open row is always newer than the ended ones.
-    for enrollment in StudentCourse.objects.filter(
-        student__in=register.students, course__in=register.courses
-    ).order_by("pk"):
+    for enrollment in rows.order_by("pk"):
         enrollment.student = register.students[enrollment.student_id]
         enrollment.course = register.courses[enrollment.course_id]
         register.latest[enrollment.student_id, enrollment.course_id] = enrollment
-    return register
 
 
 @dataclass
@@ -245,9 +245,7 @@ def _as_json(value: str | date | None) -> str | None:
 
 
 def _log(outcomes: Sequence[Outcome], origin: Origin) -> None:
-    """Log each act with ids only. A bulk door logs one line for all it did, and the journal has each act."""
-    if origin.channel in (Channel.IMPORT, Channel.COMMAND):
-        return
+    """Log each act, with ids only."""
     for outcome in outcomes:
         log = logger.bind(
             student_id=outcome.act.student_id,

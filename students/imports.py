@@ -15,7 +15,7 @@ from school.refusals import Refusal
 from students.enrollment import Origin, perform
 from students.lookup import student_ids_by_number, student_not_found
 from students.models import Action, Status, Student
-from students.rules import Act
+from students.rules import Act, Register
 
 
 class StudentImporter(UpsertImporter):
@@ -81,6 +81,7 @@ class EnrollmentImporter(Importer):
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
+        self.register = Register()  # an import is one transaction, so its courses stay locked
 
     def key(self, cells: Mapping[str, str]) -> Hashable:
         return cells["student_number"], cells["course_code"], cells.get("term", "")
@@ -89,7 +90,7 @@ class EnrollmentImporter(Importer):
         student_ids = student_ids_by_number(row.cells["student_number"] for row in rows)
         courses = courses_by_key(_course_key(row) for row in rows)
         wishes = [_read(row, student_ids, courses) for row in rows]
-        outcomes = iter(perform([wish for wish in wishes if isinstance(wish, Act)], self.origin))
+        outcomes = iter(perform([wish for wish in wishes if isinstance(wish, Act)], self.origin, self.register))
         results = []
         for row, wish in zip(rows, wishes, strict=True):
             if not isinstance(wish, Act):

@@ -4,8 +4,8 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Lower
+from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
@@ -170,6 +170,12 @@ class StudentCourse(models.Model):
     @property
     def is_open(self) -> bool:
         return self.status in OPEN
+
+
+def seats_taken() -> Coalesce:
+    """The seats taken of a course, to annotate a queryset of courses with."""
+    seated = StudentCourse.objects.seated().filter(course=OuterRef("pk")).order_by().values("course")
+    return Coalesce(Subquery(seated.annotate(count=Count("pk")).values("count")), 0)
 
 
 class Channel(models.TextChoices):

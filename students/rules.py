@@ -45,7 +45,7 @@ class Register:
     ``latest`` has the newest enrollment of a student in a course, ``taken`` the seats taken of a course.
     """
 
-    now: datetime
+    now: datetime = field(default_factory=timezone.now)
     students: dict[int, Student] = field(default_factory=dict)
     courses: dict[int, Course] = field(default_factory=dict)
     latest: dict[tuple[int, int], StudentCourse] = field(default_factory=dict)

@@ -73,7 +73,7 @@ class EnrollSerializer(KnownFieldsSerializer):
         return attrs
 
     @property
-    def course_id(self) -> int:
+    def chosen_course_id(self) -> int:
         """The id of the course that the body names; raise ``Refused`` where a code leads to none."""
         given = self.validated_data
         if "course_id" in given:

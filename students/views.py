@@ -92,7 +92,7 @@ class StudentCoursesViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ge
         student = find_student(student_id)
         outcome = enroll(
             student_id=student.pk,
-            course_id=body.course_id,
+            course_id=body.chosen_course_id,
             reason=body.validated_data["reason"],
             origin=origin_of(request),
         )

@@ -72,7 +72,11 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         model = self.Meta.model  # type: ignore[attr-defined]
-        known = {field.attname: getattr(self.instance, field.attname) for field in model._meta.concrete_fields} if self.instance else {}
+        known = (
+            {field.attname: getattr(self.instance, field.attname) for field in model._meta.concrete_fields}
+            if self.instance
+            else {}
+        )
         candidate = model(**known)
         candidate._state.adding = self.instance is None
         for name, value in attrs.items():

@@ -26,11 +26,10 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no term {term}.")
             enrollments = enrollments.filter(course__term__code=term)
         try:
-            target = Path(output).open("w", newline="", encoding="utf-8") if output else nullcontext(self.stdout)
+            with Path(output).open("w", newline="", encoding="utf-8") if output else nullcontext(self.stdout) as target:
+                writer = csv.writer(target, lineterminator="\n")
+                writer.writerow(HEADER)
+                for row in enrollment_rows(enrollments):
+                    writer.writerow(map(guard, row))
         except OSError as error:
             raise CommandError(f"Cannot write {output}: {error.strerror}.") from None
-        with target as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(HEADER)
-            for row in enrollment_rows(enrollments):
-                writer.writerow(map(guard, row))

@@ -1,0 +1,58 @@
+# One word for each job. `make help` lists them.
+
+PORT ?= 8000
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+.PHONY: help run serve test check bench fmt lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+
+run: writable $(BIN)/.runtime .env ## Demo: SQLite, demo data, API and admin at http://127.0.0.1:8000 (PORT= for another)
+	@env -u DATABASE_URL $(BIN)/python manage.py run_demo --port $(PORT)
+
+serve: writable $(BIN)/.runtime ## Just the server, on the database of DATABASE_URL
+	@$(BIN)/python manage.py serve --port $(PORT)
+
+test: writable $(BIN)/.dev ## All tests, on SQLite and on PostgreSQL
+	@$(BIN)/python -m tests.run
+
+check: writable $(BIN)/.dev ## Everything that can be checked without running it
+	@$(BIN)/python -m tests.check
+
+bench: writable $(BIN)/.dev ## Figures: requests a second, imports, queries
+	@$(BIN)/python -m bench.run
+
+fmt: writable $(BIN)/.dev ## Format the code
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
+
+lock: writable $(BIN)/.dev ## Write requirements*.txt from requirements*.in
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements-dev.in -o requirements-dev.txt
+
+clean: ## Remove what make made, the demo's data too
+	@rm -rf .venv .env .demo.json school.sqlite3* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: writable
+writable:
+	@test -w . || { echo "This folder is read-only: $(CURDIR). Copy School to where you may write." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "School needs Python 3.11 or newer." >&2; exit 1; }
+
+$(BIN)/python:
+	@echo "Making .venv …"
+	@$(PYTHON) -m venv .venv
+
+$(BIN)/.runtime: requirements.txt | $(BIN)/python
+	@echo "Installing requirements.txt …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(BIN)/.dev: requirements-dev.txt | $(BIN)/python
+	@echo "Installing requirements-dev.txt …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.env:
+	@umask 077 && $(PYTHON) -c 'import secrets; print(f"SECRET_KEY={secrets.token_urlsafe(50)}\nHTTPS=false\nLOG_JSON=false")' > .env

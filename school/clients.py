@@ -1,0 +1,54 @@
+"""Making programs known to the API."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.utils.translation import gettext as _
+from oauth2_provider.generators import generate_client_id, generate_client_secret
+
+from school.models import ApiClient
+from school.refusals import Refusal, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    client_id: str
+    client_secret: str
+
+
+@transaction.atomic
+def create_api_client(name: str, scope: str) -> Credentials:
+    """
+    Make a client with a service account of its own, and return its credentials: the secret is kept hashed only.
+
+    ``scope`` is what it may ask for, parted by blanks. Raise ``Refused`` for an unknown scope or a name that is taken.
+    """
+    scopes = scope.split()
+    known = settings.OAUTH2_PROVIDER["SCOPES"]
+    unknown = [each for each in scopes if each not in known]
+    refusals = []
+    if unknown or not scopes:
+        message = _("Unknown scope: %(unknown)s. Known: %(known)s.")
+        parts = {"unknown": ", ".join(unknown) or "–", "known": ", ".join(known)}
+        refusals.append(Refusal("unknown_scope", message % parts))
+    username = f"client:{name}"
+    if not name.strip() or len(username) > 150:
+        refusals.append(Refusal("invalid_name", _("A client needs a name of at most 143 characters.")))
+    elif get_user_model().objects.filter(username=username).exists():
+        refusals.append(Refusal("unique", _("There is a client named %(name)s already.") % {"name": name}))
+    if refusals:
+        raise Refused(refusals)
+    credentials = Credentials(generate_client_id(), generate_client_secret())
+    account = get_user_model().objects.create_user(username=username)  # without a password nobody can log in
+    ApiClient.objects.create(
+        name=name,
+        user=account,
+        scope=" ".join(scopes),
+        client_id=credentials.client_id,
+        client_secret=credentials.client_secret,
+        client_type=ApiClient.CLIENT_CONFIDENTIAL,
+        authorization_grant_type=ApiClient.GRANT_CLIENT_CREDENTIALS,
+    )
+    return credentials

@@ -1,0 +1,29 @@
+import json
+from argparse import ArgumentParser
+from dataclasses import asdict
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from school.clients import create_api_client
+from school.refusals import Refused
+
+
+class Command(BaseCommand):
+    help = "Make a client of the API and print its credentials, once: the secret is kept hashed only."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name")
+        parser.add_argument("--scope", required=True, help='What it may do, for example "students:read courses:read".')
+        parser.add_argument("--json", action="store_true")
+
+    def handle(self, *, name: str, scope: str, **options: Any) -> None:
+        try:
+            credentials = asdict(create_api_client(name, scope))
+        except Refused as refused:
+            raise CommandError(str(refused)) from None
+        if options["json"]:
+            self.stdout.write(json.dumps(credentials))
+        else:
+            for field, value in credentials.items():
+                self.stdout.write(f"{field}={value}")

@@ -1,0 +1,42 @@
+"""Starting the production server, granian, in a process of its own."""
+
+import os
+import socket
+import sys
+
+
+class PortTaken(Exception):
+    pass
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise ``PortTaken`` where another program listens already: granian itself would share or shout."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise PortTaken(f"Cannot listen on {host}:{port} ({error}). Choose another with PORT=…") from None
+
+
+def command_line(*, host: str, port: int, workers: int, threads: int) -> list[str]:
+    """Return granian's command line. Its access log stays off: requests are logged once, and without their paths."""
+    return [
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface=wsgi",
+        f"--host={host}",
+        f"--port={port}",
+        f"--workers={workers}",
+        f"--blocking-threads={threads}",
+        "--no-ws",
+        "--no-access-log",
+        "--log-level=warning",
+        "school.wsgi:application",
+    ]
+
+
+def default_workers() -> int:
+    return min(len(os.sched_getaffinity(0)), 8)

@@ -1,0 +1,194 @@
+"""Plausible demo data of any size, made by the verbs that make real enrollments, term by term."""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+
+from django.utils import timezone
+from mimesis import Locale, Person
+from simple_history.utils import bulk_create_with_history
+
+from courses.models import Course, Level, Term
+from students.enrollment import Origin, perform
+from students.models import Action, Channel, Student
+from students.rules import Act, Register
+
+CHUNK = 5_000
+TERMS = 4
+GRADES = ("A", "A-", "B+", "B", "B-", "C+", "C", "D")
+SUBJECTS = {
+    "ART": "Art History",
+    "BIO": "Biology",
+    "CHEM": "Chemistry",
+    "CS": "Computer Science",
+    "ECON": "Economics",
+    "EDUC": "Education",
+    "ENG": "English Literature",
+    "ENV": "Environmental Science",
+    "FR": "French",
+    "GEO": "Geology",
+    "GER": "German",
+    "HIST": "History",
+    "LAW": "Law",
+    "LING": "Linguistics",
+    "MATH": "Mathematics",
+    "MED": "Medicine",
+    "MUS": "Music",
+    "NURS": "Nursing",
+    "PHIL": "Philosophy",
+    "PHYS": "Physics",
+    "POL": "Politics",
+    "PSY": "Psychology",
+    "SOC": "Sociology",
+    "SPAN": "Spanish",
+    "STAT": "Statistics",
+}
+TITLES = {
+    Level.INTRODUCTORY: "Introduction to {}",
+    Level.INTERMEDIATE: "Methods of {}",
+    Level.ADVANCED: "Topics in {}",
+    Level.GRADUATE: "Seminar in {}",
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    students: int
+    courses: int
+    enrollments: int
+
+
+def make_demo(size: Size, *, now: datetime, tell: Callable[[str], None]) -> None:
+    """
+    Fill an empty database: terms up to the one of ``now``, courses in each, students, and what they took.
+
+    Past terms are finished: completed with grades, dropped or withdrawn. Some courses of each term are full. The same
+    size gives the same data. Raise ``ValueError`` for a size that does not fit.
+    """
+    dice = random.Random(size.students)
+    terms = _make_terms(timezone.localdate(now))
+    per_term = [_share(size.courses, TERMS, position) for position in range(TERMS)]
+    if min(per_term) == 0 or size.students == 0:
+        raise ValueError(f"It takes at least {TERMS} courses and a student.")
+    if size.enrollments > size.students * size.courses:
+        raise ValueError("There are not so many pairs of a student and a course.")
+    students = _make_students(size.students, dice)
+    tell(f"{size.students} students")
+    for position, term in enumerate(terms):
+        wanted = _share(size.enrollments, TERMS, position)
+        pairs = _choose_pairs(students, per_term[position], wanted, dice)
+        courses = _make_courses(term, per_term[position], pairs, dice)
+        _enroll_and_end(term, [(s, courses[c]) for s, c in pairs], now=now, dice=dice, last=term is terms[-1])
+        tell(f"{term.code}: {len(courses)} courses, {wanted} enrollments")
+
+
+def _share(total: int, parts: int, position: int) -> int:
+    return total // parts + (position < total % parts)
+
+
+def _make_terms(today: date) -> list[Term]:
+    """Make the half years up to this one. Saved one by one: they are few, and so have a history."""
+    half = today.year * 2 + (today.month > 6)
+    terms = []
+    for number in range(half - TERMS + 1, half + 1):
+        year, is_fall = divmod(number, 2)
+        starts_on = date(year, 7 if is_fall else 1, 1)
+        terms.append(
+            Term.objects.create(
+                code=f"{year}{'F' if is_fall else 'S'}",
+                name=f"{'Fall' if is_fall else 'Spring'} {year}",
+                starts_on=starts_on,
+                ends_on=date(year, 12, 31) if is_fall else date(year, 6, 30),
+                drop_deadline=starts_on + timedelta(days=45),
+            )
+        )
+    return terms
+
+
+def _make_students(count: int, dice: random.Random) -> list[int]:
+    person = Person(Locale.EN, seed=count)
+    students = []
+    for position in range(1, count + 1):
+        given, family = person.first_name(), person.last_name()
+        students.append(
+            Student(
+                student_number=f"S-{1000 + position}",
+                given_name=given,
+                family_name=family,
+                email=f"{given}.{family}.{position}@example.edu".lower().replace(" ", "").replace("'", ""),
+                is_active=True,
+            )
+        )
+    return [
+        student.pk
+        for start in range(0, count, CHUNK)
+        for student in bulk_create_with_history(students[start : start + CHUNK], Student)
+    ]
+
+
+def _choose_pairs(students: list[int], courses: int, wanted: int, dice: random.Random) -> list[tuple[int, int]]:
+    """Choose distinct pairs of a student's id and a course's position, a student's courses side by side."""
+    each, more = divmod(wanted, len(students))
+    if each + bool(more) > courses:
+        raise ValueError("There are too few courses for so many enrollments.")
+    pairs = []
+    for position, student in enumerate(students):
+        pairs += [(student, course) for course in dice.sample(range(courses), each + (position < more))]
+    return pairs
+
+
+def _make_courses(term: Term, count: int, pairs: list[tuple[int, int]], dice: random.Random) -> list[int]:
+    """Make a term's courses with seats for those who will come, and none more in one of six."""
+    coming = Counter(course for _student, course in pairs)
+    prefixes = list(SUBJECTS)
+    courses = []
+    for position in range(count):
+        prefix = prefixes[position % len(prefixes)]
+        round_ = position // len(prefixes)
+        level = list(Level)[round_ % len(Level)]
+        number = 100 * (round_ % len(Level) + 1) + 1 + round_ // len(Level)
+        spare = dice.choice([0, 2, 5, 10, 20, None])
+        courses.append(
+            Course(
+                code=f"{prefix}-{number}",
+                name=TITLES[level].format(SUBJECTS[prefix]) + (f" {number % 100}" if number % 100 > 1 else ""),
+                level=level,
+                term=term,
+                capacity=None if spare is None else coming[position] + spare,
+                enrollment_opens_at=_morning(term.starts_on - timedelta(days=60)),
+                enrollment_closes_at=_morning(term.ends_on),
+            )
+        )
+    return [course.pk for course in bulk_create_with_history(courses, Course, batch_size=500)]
+
+
+def _enroll_and_end(
+    term: Term, pairs: list[tuple[int, int]], *, now: datetime, dice: random.Random, last: bool
+) -> None:
+    """Enroll before the term begins; then let some drop, some withdraw, and, in a past term, the rest complete."""
+
+    def act_all(acts: Iterator[Act], day: date) -> None:
+        origin = Origin(Channel.COMMAND, at=min(_morning(day), now))
+        register = Register()
+        while chunk := list(islice(acts, CHUNK)):
+            refused = [outcome for outcome in perform(chunk, origin, register) if outcome.refusals]
+            if refused:
+                raise ValueError(f"The demo is refused: {refused[0].refusals}")
+
+    act_all((Act(Action.ENROLL, *pair) for pair in pairs), term.starts_on - timedelta(days=20))
+    fates = dice.choices(["drop", "withdraw", "stay"], weights=[6, 3, 91], k=len(pairs))
+    dropping = (Act(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "drop")
+    act_all(dropping, term.starts_on + timedelta(days=10))
+    if last:
+        return
+    leaving = (Act(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "withdraw")
+    act_all(leaving, term.starts_on + timedelta(days=90))
+    staying = (pair for pair, fate in zip(pairs, fates, strict=True) if fate == "stay")
+    act_all((Act(Action.COMPLETE, *pair, grade=dice.choice(GRADES)) for pair in staying), term.ends_on)
+
+
+def _morning(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time(8)))

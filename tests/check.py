@@ -1,0 +1,39 @@
+"""Everything that can be checked without running it, each check on a line of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PRODUCTION = {
+    "ENV_FILE": os.devnull,
+    "SECRET_KEY": "a-key-as-long-and-as-mixed-as-in-production-0123456789-abcdefgh",
+    "DATABASE_URL": "sqlite:///:memory:",
+}
+MANAGE = [sys.executable, "manage.py"]
+BIN = Path(sys.executable).parent
+
+CHECKS = {
+    "format": [BIN / "ruff", "format", "--check", "--quiet", "."],
+    "lint": [BIN / "ruff", "check", "--quiet", "."],
+    "types": [BIN / "mypy", "--no-error-summary"],
+    "layers": [BIN / "lint-imports"],
+    "migrations": [*MANAGE, "makemigrations", "--check", "--dry-run"],
+    "deployment": [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"],
+    "OpenAPI": [*MANAGE, "spectacular", "--validate", "--fail-on-warn", "--file", os.devnull],
+}
+
+
+def main() -> int:
+    failed = False
+    for name, command in CHECKS.items():
+        result = subprocess.run(command, env={**os.environ, **PRODUCTION}, capture_output=True, text=True, check=False)
+        print(f"{name:<12} {'ok' if result.returncode == 0 else 'FAILED'}", flush=True)
+        if result.returncode != 0:
+            print(result.stdout, result.stderr, flush=True)
+            failed = True
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+"""A pytest plugin that is loaded before Django's settings: tests read no .env and need no variables set by hand."""
+
+import os
+import tempfile
+
+os.environ["ENV_FILE"] = os.devnull
+os.environ["SECRET_KEY"] = "only-for-tests"
+os.environ["HTTPS"] = "false"
+os.environ["LOG_LEVEL"] = "INFO"
+os.environ["LOG_JSON"] = "true"
+os.environ["TIME_ZONE"] = "UTC"
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright's loop runs in the thread that asks the database
+os.environ.setdefault("DATABASE_URL", "sqlite:///:memory:")
+# All workers of a run write their logs here, and the run ends with a look through all of them.
+os.environ.setdefault("TEST_LOGS", tempfile.mkdtemp(prefix="school-test-logs-"))
