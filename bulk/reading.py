@@ -64,11 +64,11 @@ def open_source(path: str) -> Iterator[BinaryIO]:
             yield kept
         return
     try:
-        source = Path(path).open("rb")
+        # Opened before the caller's block, so that no OSError of the block is taken for one of the file.
+        source = Path(path).open("rb")  # noqa: SIM115
     except OSError as error:
-        raise UnreadableFile(
-            "no_file", _("Cannot read %(path)s: %(why)s.") % {"path": path, "why": error.strerror}
-        ) from None
+        message = _("Cannot read %(path)s: %(why)s.") % {"path": path, "why": error.strerror}
+        raise UnreadableFile("no_file", message) from None
     with source:
         yield source
 

@@ -133,6 +133,7 @@ def parse(field: Any, text: str) -> Any:
 
 def reasons(error: ValidationError, field: str | None = None) -> list[Refusal]:
     """Return every reason of a ``ValidationError``."""
+    named: list[tuple[str | None, ValidationError]]
     if hasattr(error, "error_dict"):
         named = [(name, each) for name, errors in error.error_dict.items() for each in errors]
     else:

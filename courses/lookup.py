@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from courses.models import Course
 from school.refusals import Refusal, Refused
-from school.validators import parse_id
+from school.validators import parse_ids
 
 
 class CourseKey(NamedTuple):
@@ -39,7 +39,7 @@ def find_course(identifier: str) -> Course:
         if isinstance(found, Refusal):
             raise Refused([found])
         return found
-    course = Course.objects.select_related("term").filter(pk=parse_id(identifier)).first()
+    course = Course.objects.select_related("term").filter(pk__in=parse_ids(identifier)).first()
     if course is None:
         raise Refused([course_not_found(identifier)])
     return course

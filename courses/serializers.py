@@ -45,7 +45,7 @@ class CourseSerializer(StrictModelSerializer):
 
 
 class CourseInBriefSerializer(serializers.ModelSerializer[Course]):
-    term = serializers.SlugRelatedField("code", read_only=True, allow_null=True)
+    term: Any = serializers.SlugRelatedField("code", read_only=True, allow_null=True)
 
     class Meta:
         model = Course

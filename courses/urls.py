@@ -1,9 +1,11 @@
+from typing import Any
+
 from django.urls import path
 
 from courses import views
 
-collection = {"get": "list", "post": "create"}
-resource = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
+collection: dict[str, Any] = {"get": "list", "post": "create"}
+resource: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
 
 urlpatterns = [
     path("terms", views.TermViewSet.as_view(collection), name="terms"),

@@ -26,7 +26,7 @@ def create_api_client(name: str, scope: str) -> Credentials:
     ``scope`` is what it may ask for, parted by blanks. Raise ``Refused`` for an unknown scope or a name that is taken.
     """
     scopes = scope.split()
-    known = settings.OAUTH2_PROVIDER["SCOPES"]
+    known = settings.SCOPES
     unknown = [each for each in scopes if each not in known]
     refusals = []
     if unknown or not scopes:

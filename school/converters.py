@@ -1,6 +1,6 @@
 """What may stand in an address."""
 
-from school.validators import parse_id
+from school.validators import parse_ids
 
 
 class IdConverter:
@@ -9,10 +9,9 @@ class IdConverter:
     regex = "[0-9]{1,19}"
 
     def to_python(self, value: str) -> int:
-        parsed = parse_id(value)
-        if parsed is None:
-            raise ValueError(value)
-        return parsed
+        for parsed in parse_ids(value):
+            return parsed
+        raise ValueError(value)
 
     def to_url(self, value: int) -> str:
         return str(value)

@@ -131,15 +131,16 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "school.ApiClient"
+SCOPES = {
+    "students:read": "Read students",
+    "students:write": "Add, change and delete students",
+    "courses:read": "Read courses and terms",
+    "courses:write": "Add, change and delete courses and terms",
+    "enrollments:read": "Read enrollments and rosters",
+    "enrollments:write": "Enroll, drop and complete",
+}
 OAUTH2_PROVIDER = {
-    "SCOPES": {
-        "students:read": "Read students",
-        "students:write": "Add, change and delete students",
-        "courses:read": "Read courses and terms",
-        "courses:write": "Add, change and delete courses and terms",
-        "enrollments:read": "Read enrollments and rosters",
-        "enrollments:write": "Enroll, drop and complete",
-    },
+    "SCOPES": SCOPES,
     "SCOPES_BACKEND_CLASS": "school.api.scopes.ClientScopes",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "PKCE_REQUIRED": True,

@@ -9,6 +9,7 @@ from oauth2_provider.views import TokenView
 
 from school.converters import IdConverter
 from school.health import health
+from students.problems import problem_page
 
 register_converter(IdConverter, "id")
 
@@ -22,6 +23,7 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("oauth/token", TokenView.as_view(), name="token"),
     path("health", health, name="health"),
+    path("problems/<slug:code>", problem_page, name="problem"),
 ]
 
 admin.site.site_header = admin.site.site_title = _("School")

@@ -11,11 +11,10 @@ identifier = RegexValidator(
 )
 
 BIGGEST_ID = 2**63 - 1
-BIGGEST_COUNT = 2**31 - 1
+BIGGEST_COUNT = 2**31 - 1  # what both databases store as an integer
 
 
-def parse_id(text: str) -> int | None:
-    """Return the database id that `text` spells, or None where it cannot be one."""
-    if text.isascii() and text.isdecimal() and len(text) <= 19 and 0 < int(text) <= BIGGEST_ID:
-        return int(text)
-    return None
+def parse_ids(text: str) -> list[int]:
+    """Return the one database id that `text` spells, or none where it cannot be an id."""
+    is_id = text.isascii() and text.isdecimal() and len(text) <= 19 and 0 < int(text) <= BIGGEST_ID
+    return [int(text)] if is_id else []

@@ -56,7 +56,7 @@ class StudentAdmin(SimpleHistoryAdmin):
 class CourseAdmin(courses.admin.CourseAdmin):
     list_display = ["code", "name", "term", "level", "capacity", "taken", "free", "is_active"]
     readonly_fields = ["taken", "free", "roster"]
-    fieldsets = [
+    fieldsets: list[Any] = [
         *courses.admin.CourseAdmin.fieldsets,
         (gettext_lazy("Seats"), {"fields": ["taken", "free", "roster"]}),
     ]
@@ -69,7 +69,7 @@ class CourseAdmin(courses.admin.CourseAdmin):
         return getattr(course, "seats_taken", 0)
 
     @admin.display(description=gettext_lazy("free"))
-    def free(self, course: Course) -> str | int:
+    def free(self, course: Course) -> Any:
         return gettext_lazy("no limit") if course.capacity is None else max(course.capacity - self.taken(course), 0)
 
     @admin.display(description=gettext_lazy("roster"))
@@ -125,7 +125,7 @@ class EnrollmentAdmin(admin.ModelAdmin):
     show_full_result_count = False
     shown = ["student", "course", "status", "enrolled_on", "ended_on", "grade", "created_at", "updated_at", "journal"]
 
-    def get_fields(self, request: HttpRequest, obj: StudentCourse | None = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: StudentCourse | None = None) -> list[Any]:
         return self.shown if obj else ["student", "course", "reason"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: StudentCourse | None = None) -> list[str]:
@@ -135,7 +135,7 @@ class EnrollmentAdmin(admin.ModelAdmin):
         return super().get_queryset(request).select_related("student", "course__term")
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change, **kwargs)
+        form: Any = super().get_form(request, obj, change, **kwargs)
         form.origin = origin_of(request)
         return form
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from django.utils.translation import gettext as _
 
 from school.refusals import Refusal, Refused
-from school.validators import parse_id
+from school.validators import parse_ids
 from students.models import Student
 
 
@@ -19,7 +19,7 @@ def find_student(identifier: str) -> Student:
     if identifier.startswith("number:"):
         wanted = Student.objects.filter(student_number=identifier.removeprefix("number:"))
     else:
-        wanted = Student.objects.filter(pk=parse_id(identifier))
+        wanted = Student.objects.filter(pk__in=parse_ids(identifier))
     student = wanted.first()
     if student is None:
         raise Refused([student_not_found(identifier)])

@@ -1,10 +1,12 @@
+from typing import Any
+
 from django.urls import path
 
 from students import views
 
-collection = {"get": "list", "post": "create"}
-resource = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
-verbs = {"get": "retrieve", "patch": "complete", "delete": "drop"}
+collection: dict[str, Any] = {"get": "list", "post": "create"}
+resource: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
+verbs: dict[str, Any] = {"get": "retrieve", "patch": "complete", "delete": "drop"}
 
 urlpatterns = [
     path("students", views.StudentViewSet.as_view(collection), name="students"),

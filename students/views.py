@@ -3,6 +3,7 @@
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins
@@ -55,9 +56,9 @@ class EnrollmentViewSet(ReadOnlyModelViewSet[StudentCourse]):
     ordering_fields = {"id": "id", "updated_at": "updated_at"}
     ordering = "id"
 
-    def filter_queryset(self, queryset: QuerySet[StudentCourse]) -> QuerySet[StudentCourse]:
-        # The default of `status` is for lists: one enrollment is shown whatever became of it.
-        return super().filter_queryset(queryset) if self.action == "list" else queryset
+    def get_object(self) -> StudentCourse:
+        # Without the filters: their default hides what has ended, and is for lists.
+        return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
 
 class StudentCoursesViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[StudentCourse]):

@@ -10,10 +10,10 @@ PRODUCTION = {
     "SECRET_KEY": "a-key-as-long-and-as-mixed-as-in-production-0123456789-abcdefgh",
     "DATABASE_URL": "sqlite:///:memory:",
 }
-MANAGE = [sys.executable, "manage.py"]
+MANAGE: list[str | Path] = [sys.executable, "manage.py"]
 BIN = Path(sys.executable).parent
 
-CHECKS = {
+CHECKS: dict[str, list[str | Path]] = {
     "format": [BIN / "ruff", "format", "--check", "--quiet", "."],
     "lint": [BIN / "ruff", "check", "--quiet", "."],
     "types": [BIN / "mypy", "--no-error-summary"],

@@ -38,10 +38,21 @@ def throwaway_server(binaries: Path, options: list[str] | None = None) -> Iterat
             os.chown(folder, account.pw_uid, account.pw_gid)
             run_as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": folder, "check": True, **run_as}
-        initdb = [binaries / "initdb", "-D", folder / "data", "-U", "school", "-A", "trust", "-E", "UTF8", "--no-sync"]
+        initdb: list[str | Path] = [
+            binaries / "initdb",
+            "-D",
+            folder / "data",
+            "-U",
+            "school",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
         subprocess.run(initdb, **quiet)
         settings = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), *(FAST if options is None else options)]
-        control = [binaries / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log"]
+        control: list[str | Path] = [binaries / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log"]
         subprocess.run([*control, "-o", " ".join(settings), "start"], **quiet)
         try:
             yield f"postgres://school@127.0.0.1:{port}/postgres"

@@ -31,7 +31,7 @@ class ClientAuthentication(OAuth2Authentication):
         return user, token
 
 
-class ClientScheme(DjangoOAuthToolkitScheme):
+class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  # drf-spectacular registers it so
     """Tell the OpenAPI document which scope an operation takes."""
 
     target_class = "school.api.authentication.ClientAuthentication"

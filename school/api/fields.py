@@ -45,9 +45,9 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
         try:
             values = super().to_internal_value(data)
         except serializers.ValidationError as exc:
-            errors.update(exc.detail)  # type: ignore[arg-type]
+            errors.update(serializers.as_serializer_error(exc))
         for name in unknown:
-            message = self.error_messages["unknown_field"]
+            message = str(self.error_messages["unknown_field"])
             errors[name] = [serializers.ErrorDetail(message, code="unknown_field")]
         if errors:
             raise serializers.ValidationError(errors)
@@ -71,12 +71,9 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
         return []
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        model = self.Meta.model  # type: ignore[attr-defined]
-        known = (
-            {field.attname: getattr(self.instance, field.attname) for field in model._meta.concrete_fields}
-            if self.instance
-            else {}
-        )
+        model: Any = self.Meta.model
+        stored = self.instance
+        known = {f.attname: getattr(stored, f.attname) for f in model._meta.concrete_fields} if stored else {}
         candidate = model(**known)
         candidate._state.adding = self.instance is None
         for name, value in attrs.items():

@@ -47,7 +47,8 @@ class Schema(AutoSchema):
         bodies = super()._get_response_bodies(direction)
         for status in self._problems():
             answer = OpenApiResponse(ProblemSerializer, description=WORDS[status])
-            bodies[str(status)] = self._get_response_for_code(answer, str(status), [CONTENT_TYPE], direction)
+            args = (answer, str(status), [CONTENT_TYPE], direction)
+            bodies[str(status)] = self._get_response_for_code(*args)  # type: ignore[no-untyped-call]
         return bodies
 
     def _problems(self) -> list[int]:

@@ -70,7 +70,7 @@ class Command(BaseCommand):
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             user.save()
             user.groups.add(Group.objects.get(name="Registrar"))
-            client = create_api_client("demo", " ".join(settings.OAUTH2_PROVIDER["SCOPES"]))
+            client = create_api_client("demo", " ".join(settings.SCOPES))
             keys = {"password": password, "client_id": client.client_id, "client_secret": client.client_secret}
             json.dump(keys, file)
         return keys

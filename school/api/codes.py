@@ -1,0 +1,23 @@
+"""The codes of problems that no rule about enrollment gives, with what they mean."""
+
+from django.utils.translation import gettext_lazy as _
+
+CODES = {
+    "authentication_failed": _("The token is unknown, has expired or was revoked. Ask for a new one."),
+    "bad_request": _("The request is malformed below the level of fields: a NUL byte in the query, a wrong host."),
+    "body_too_large": _("The body is larger than this server takes. Send less at a time."),
+    "conflict": _("Somebody else saved something in the way of this at the same moment. Read again and retry."),
+    "course_ambiguous": _("A course's code without a term fits several courses. Name the term."),
+    "course_not_found": _("There is no course with this id or code."),
+    "has_history": _("What has history is kept. Deactivate it instead of deleting it."),
+    "invalid": _("The body or the query is invalid. `errors` names every field with a code of its own."),
+    "method_not_allowed": _("This address does not take this method."),
+    "not_authenticated": _("Send a bearer token, or log in."),
+    "not_found": _("There is nothing at this address."),
+    "parse_error": _("The body is not JSON."),
+    "permission_denied": _("Your scopes or permissions do not allow this."),
+    "server_error": _("Something went wrong here, and the log has it under the request's id."),
+    "student_not_found": _("There is no student with this id or number."),
+    "unique": _("Something with this key exists already."),
+    "unsupported_media_type": _("Bodies are JSON: send Content-Type: application/json."),
+}
