@@ -1,0 +1,97 @@
+"""An empty database to measure on, removed at the end."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+from django.db import connection
+from psycopg import sql
+
+from tests.postgres import find_binaries, throwaway_server
+
+# fsync and synchronous_commit stay on, as in production.
+OPTIONS = ["-c", "shared_buffers=256MB", "-c", "max_connections=200"]
+
+
+class NoDatabase(Exception):
+    pass
+
+
+@contextmanager
+def scratch_database(*, sqlite: bool) -> Iterator[str]:
+    """
+    Yield the DATABASE_URL of an empty database.
+
+    PostgreSQL is the server of DATABASE_URL, in a database of its own, else a throw-away one. Raise ``NoDatabase``
+    where there is neither.
+    """
+    given = os.environ.get("DATABASE_URL", "")
+    if sqlite:
+        with tempfile.TemporaryDirectory(prefix="school-bench-") as folder:
+            yield f"sqlite:///{folder}/school.sqlite3"
+    elif given.startswith(("postgres://", "postgresql://")):
+        with _database_beside(given) as url:
+            yield url
+    else:
+        binaries = find_binaries()
+        if binaries is None:
+            raise NoDatabase("There is no PostgreSQL: apt-get install postgresql, set DATABASE_URL, or use --sqlite.")
+        with throwaway_server(binaries, OPTIONS) as url:
+            yield url
+
+
+@contextmanager
+def _database_beside(url: str) -> Iterator[str]:
+    """Make a database on the server of ``url``, whose own is left alone; drop it at the end."""
+    name = f"school_bench_{os.getpid()}"
+    try:
+        maintenance = psycopg.connect(url, autocommit=True)
+    except psycopg.OperationalError as error:
+        raise NoDatabase(f"DATABASE_URL does not answer: {error}") from None
+    with maintenance:
+        maintenance.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield urlsplit(url)._replace(path=f"/{name}").geturl()
+        finally:
+            maintenance.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def analyze() -> str:
+    """Do what autovacuum would do soon after a big load; return the statement."""
+    statement = "VACUUM (ANALYZE)" if connection.vendor == "postgresql" else "ANALYZE"
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    return statement
+
+
+def describe() -> str:
+    """Return the engine with its version, and the settings that matter."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":
+            cursor.execute("SELECT sqlite_version()")
+            [version] = cursor.fetchone()
+            cursor.execute("PRAGMA journal_mode")
+            return f"SQLite {version}, journal_mode {cursor.fetchone()[0]}"
+        names = ("server_version", "fsync", "synchronous_commit", "shared_buffers")
+        settings = []
+        for name in names:
+            cursor.execute("SELECT current_setting(%s)", [name])
+            settings.append(cursor.fetchone()[0])
+    return f"PostgreSQL {settings[0]}, fsync {settings[1]}, synchronous_commit {settings[2]}, {settings[3]} of buffers"
+
+
+def postmaster() -> int | None:
+    """Return the process id of the PostgreSQL server, None where it is not on this machine."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        [backend] = cursor.fetchone()
+    try:
+        status = Path(f"/proc/{backend}/status").read_text()
+    except OSError:
+        return None
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    return int(fields["PPid"]) if fields["Name"] == "postgres" else None

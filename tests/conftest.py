@@ -1,0 +1,89 @@
+"""Clients of every kind, and the look through the logs that ends a run."""
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from rest_framework.test import APIClient
+
+from school.clients import create_api_client
+from students.enrollment import Origin
+from students.models import Channel
+from tests.logs import leaks_in
+
+LOGS = Path(os.environ["TEST_LOGS"])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; nothing here is secret
+    # What the tests log goes to a file as well, in production's own format.
+    stderr = next(h for h in logging.getLogger().handlers if h.formatter)
+    to_file = logging.FileHandler(LOGS / f"{os.getpid()}.log", delay=True)
+    to_file.setFormatter(stderr.formatter)
+    logging.getLogger().addHandler(to_file)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when its logs hold personal data. With several workers the one in charge looks, at the end."""
+    if hasattr(session.config, "workerinput"):
+        return
+    text = "".join(path.read_text() for path in sorted(LOGS.glob("*.log")))
+    found = leaks_in(text)
+    if found:
+        print(f"\nPersonal data in the logs of the run, {len(found)} lines, the first:\n{found[0]}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture
+def origin() -> Origin:
+    return Origin(Channel.SYSTEM)
+
+
+@pytest.fixture
+def make_client(db: None) -> Callable[..., APIClient]:
+    """Make a program with these scopes and a token taken at the real endpoint."""
+
+    def make(*scopes: str) -> APIClient:
+        name = f"program {User.objects.count()}"
+        keys = create_api_client(name, " ".join(scopes))
+        form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
+        token = Client().post("/oauth/token", form).json()["access_token"]
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+        return client
+
+    return make
+
+
+@pytest.fixture
+def api(make_client: Callable[..., APIClient]) -> APIClient:
+    """A program that may do everything."""
+    return make_client(*settings.SCOPES)
+
+
+@pytest.fixture
+def registrar(db: None) -> User:
+    return _staff("registrar", "Registrar")
+
+
+@pytest.fixture
+def viewer(db: None) -> User:
+    return _staff("viewer", "Viewer")
+
+
+def _staff(name: str, group: str) -> User:
+    user = User.objects.create_user(name, password="open sesame", is_staff=True)
+    user.groups.add(Group.objects.get(name=group))
+    return user
+
+
+@pytest.fixture
+def registrars_desk(registrar: User, client: Client) -> Client:
+    """The admin, with a registrar logged in."""
+    client.force_login(registrar)
+    return client

@@ -1,0 +1,243 @@
+"""The documentation is true: its examples run, its lists are complete, and its links lead somewhere."""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email import message_from_string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import get_commands, load_command_class
+from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
+
+from bulk.command import ImportCommand
+from school.clients import Credentials, create_api_client
+from students.imports import WISHES
+from students.problems import meanings
+
+ROOT = Path(settings.BASE_DIR)
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+HOST = "127.0.0.1:8000"
+PAGING = {"cursor", "page_size", "search", "ordering"}
+
+# What differs from run to run, by the name it has in a body: its shape, and what is compared in its place.
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"), "<instant>"
+DAY = re.compile(r"\d{4}-\d\d-\d\d"), "<day>"
+CURSOR = re.compile(r"(?<=[?&]cursor=)[\w:%-]+"), "<cursor>"
+VOLATILE = {
+    "created_at": INSTANT,
+    "updated_at": INSTANT,
+    "enrolled_on": DAY,
+    "ended_on": DAY,
+    "request_id": (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
+    "access_token": (re.compile(r"\w{30,}|TOKEN"), "<token>"),
+    "next": CURSOR,
+    "previous": CURSOR,
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """One side of an exchange: the first line, the headers and the body of a fenced block."""
+
+    start: str
+    headers: dict[str, str]
+    body: str
+
+
+@dataclass(frozen=True)
+class Table:
+    header: list[str]
+    rows: list[list[str]]
+
+    def column(self, name: str) -> list[str]:
+        """Return the cells of a column, as they stand."""
+        return [row[self.header.index(name)] for row in self.rows]
+
+
+def exchanges(page: Path) -> list[tuple[Message, Message]]:
+    """Return the requests of a page, each with the answer that follows it."""
+    messages = []
+    for block in re.findall(r"^```http\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        head, _blank, body = block.partition("\n\n")
+        start, _newline, headers = head.partition("\n")
+        messages.append(Message(start.strip(), dict(message_from_string(headers).items()), body.strip()))
+    return list(zip(messages[::2], messages[1::2], strict=True))
+
+
+def tables(page: Path, *names: str) -> list[Table]:
+    """Return the tables of a page that have these columns."""
+    found = []
+    for block in re.findall(r"^\|.*?(?=^[^|]|\Z)", page.read_text() + "\n", re.MULTILINE | re.DOTALL):
+        lines = [[cell.strip() for cell in line.strip("| \n").split(" | ")] for line in block.strip().splitlines()]
+        found.append(Table(lines[0], lines[2:]))
+    return [table for table in found if set(names) <= set(table.header)]
+
+
+def quoted(cells: list[str]) -> list[str]:
+    """Return what stands in backticks in these cells."""
+    return [word for cell in cells for word in re.findall(r"`([^`]+)`", cell)]
+
+
+def settled(node: Any, name: str = "") -> Any:
+    """Return a body with everything volatile replaced, if it has the shape that it must have."""
+    if isinstance(node, dict):
+        return {key: settled(value, key) for key, value in node.items()}
+    if isinstance(node, list):
+        return [settled(value) for value in node]
+    if isinstance(node, str) and name in VOLATILE:
+        shape, stand_in = VOLATILE[name]
+        return shape.sub(stand_in, node)
+    return node
+
+
+def play(request: Message, credentials: Credentials, token: str) -> Any:
+    """Send a request of a page, with the token unless it shows credentials of its own, and return the answer."""
+    method, address = request.start.split(" ")
+    basic = b64encode(f"{credentials.client_id}:{credentials.client_secret}".encode()).decode()
+    body = request.body.replace("CLIENT_ID", credentials.client_id).replace("CLIENT_SECRET", credentials.client_secret)
+    headers = {"Host": HOST, "Authorization": f"Bearer {token}", **request.headers}
+    headers["Authorization"] = headers["Authorization"].replace("BASE64(CLIENT_ID:CLIENT_SECRET)", basic)
+    content_type = headers.pop("Content-Type", "")
+    return Client().generic(method, address, body, content_type, headers=headers)
+
+
+def answer_of(response: Any, shown: Message) -> tuple[str, dict[str, str], Any]:
+    """Return the status, the headers that the page shows, and the body of an answer."""
+    body = response.json() if response.content else None
+    headers = {name: response.headers.get(name, "") for name in shown.headers}
+    return f"HTTP/1.1 {response.status_code} {response.reason_phrase}", headers, settled(body)
+
+
+def shown_answer(shown: Message) -> tuple[str, dict[str, str], Any]:
+    return shown.start, shown.headers, settled(json.loads(shown.body)) if shown.body else None
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield path, method and operation of the OpenAPI document."""
+    schema = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield path, method.upper(), operation
+
+
+@pytest.mark.django_db(transaction=True, reset_sequences=True)
+def test_every_example_of_the_api_page_gets_the_answer_that_the_page_shows():
+    credentials = create_api_client("portal", " ".join(settings.SCOPES))
+    token = ""
+
+    for request, shown in exchanges(DOCS / "api.md"):
+        response = play(request, credentials, token)
+        if request.start == "POST /oauth/token":
+            token = token or response.json()["access_token"]
+
+        assert answer_of(response, shown) == shown_answer(shown), request.start
+
+
+def test_the_api_page_lists_every_path_with_its_methods_and_scopes():
+    [table] = tables(DOCS / "api.md", "Path", "Methods", "Scopes")
+    expected: dict[str, set[str]] = {}
+    scopes: dict[str, set[str]] = {}
+    for path, method, operation in operations():
+        expected.setdefault(path, set()).add(method)
+        scopes.setdefault(path, set()).update(s for each in operation["security"] for s in each.get("oauth2", ()))
+
+    paths = quoted(table.column("Path"))
+
+    assert dict(zip(paths, [set(cell.split(", ")) for cell in table.column("Methods")], strict=True)) == expected
+    assert dict(zip(paths, [set(quoted([cell])) for cell in table.column("Scopes")], strict=True)) == scopes
+
+
+def test_the_api_page_lists_every_filter_and_order_of_every_list():
+    [table] = tables(DOCS / "api.md", "List", "Filters", "Ordering")
+    filters, orders = {}, {}
+    for path, method, operation in operations():
+        parameters = {each["name"]: each["schema"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+        if method == "GET" and parameters:
+            filters[path] = parameters.keys() - PAGING
+            orders[path] = {name for name in parameters["ordering"]["enum"] if not name.startswith("-")}
+
+    paths = quoted(table.column("List"))
+
+    assert dict(zip(paths, [set(quoted([cell])) for cell in table.column("Filters")], strict=True)) == filters
+    assert dict(zip(paths, [set(quoted([cell])) for cell in table.column("Ordering")], strict=True)) == orders
+
+
+def test_the_api_page_lists_every_problem_code():
+    [table] = tables(DOCS / "api.md", "Code", "Status", "Means")
+
+    assert sorted(quoted(table.column("Code"))) == sorted(meanings())
+
+
+def test_the_api_page_lists_every_scope():
+    [table] = tables(DOCS / "api.md", "Scope", "Allows")
+
+    assert quoted(table.column("Scope")) == list(settings.SCOPES)
+
+
+def test_the_bulk_page_lists_every_option_of_the_imports():
+    [table] = tables(DOCS / "bulk.md", "Option", "Does")
+    common = {"help", "version", "verbosity", "settings", "pythonpath", "traceback", "no_color", "force_color"}
+    command = load_command_class("students", "import_enrollments")
+    assert isinstance(command, ImportCommand)
+    parser = command.create_parser("manage.py", "import_enrollments")
+    options = [each.option_strings[-1] for each in parser._actions if each.option_strings and each.dest not in common]
+
+    listed = [option.split(" ")[0] for option in quoted(table.column("Option"))]
+
+    assert listed == [option for option in options if option != "--skip-checks"]
+
+
+def test_the_bulk_page_lists_every_column_of_every_kind_of_file():
+    commands = {
+        "import_students": load_command_class("students", "import_students"),
+        "import_courses": load_command_class("courses", "import_courses"),
+        "import_enrollments": load_command_class("students", "import_enrollments"),
+    }
+    expected = []
+    for command in commands.values():
+        assert isinstance(command, ImportCommand)
+        expected.append([column.name for column in command.importer(actor=None, run_id="").columns])
+
+    assert [quoted(table.column("Column")) for table in tables(DOCS / "bulk.md", "Column", "Required")] == expected
+
+
+def test_the_bulk_page_lists_every_status_that_a_row_may_ask_for():
+    [table] = tables(DOCS / "bulk.md", "Status", "Asks for")
+
+    assert set(quoted(table.column("Status"))) == {status for status in WISHES if status}
+
+
+def test_the_architecture_page_lists_every_variable_of_the_environment():
+    [table] = tables(DOCS / "architecture.md", "Variable", "Default")
+    read = re.findall(r"env\.\w+\(\s*\"([A-Z_]+)\"", (ROOT / "school/settings.py").read_text())
+
+    assert sorted(quoted(table.column("Variable"))) == sorted(set(read))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_to_a_file(page):
+    links = re.findall(r"\]\(([^)\s#]+)[^)]*\)", page.read_text())
+
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_names_exists(page):
+    text = page.read_text()
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+    assert set(re.findall(r"(?:`|^ *|\$ )make ([a-z]+)", text, re.MULTILINE)) - targets == set()
+    assert set(re.findall(r"manage\.py ([a-z_]+)", text)) - set(get_commands()) == set()
+
+
+def test_every_decision_is_in_the_index():
+    index = re.findall(r"\]\((\d{4}-[^)]+\.md)\)", (DOCS / "decisions/README.md").read_text())
+
+    assert index == sorted(path.name for path in (DOCS / "decisions").glob("0*.md"))
