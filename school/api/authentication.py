@@ -18,7 +18,8 @@ class ClientAuthentication(OAuth2Authentication):
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        result = super().authenticate(request)
+        # Django's own request: through DRF's, the toolkit would parse the body of a caller who is not known yet.
+        result = super().authenticate(request._request)
         if result is None:
             if request.META.get("HTTP_AUTHORIZATION", "").startswith("Bearer "):
                 raise AuthenticationFailed(_("The token is unknown, has expired, or was revoked."))

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as ModelError
 from django.db import IntegrityError
 from django.db.models import ProtectedError
@@ -57,6 +57,8 @@ def _response_to(exc: Exception) -> dict[str, Any] | None:
             return _invalid(serializers.as_serializer_error(exc))
         case exceptions.ValidationError():
             return _invalid(exc.detail)
+        case RequestDataTooBig():
+            return problem(413, [Refusal("body_too_large", _("The body is too large."))])
         case Http404() | exceptions.NotFound():
             return problem(404, [Refusal("not_found", _("There is nothing at this address."), _("Not found"))])
         case PermissionDenied():

@@ -1,0 +1,154 @@
+"""Whatever is sent, the answer is a problem that says what and where, and never a 500."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from students.models import StudentCourse
+from tests.factories import make_course, make_student
+
+pytestmark = pytest.mark.django_db
+
+LISTS = ["students", "courses", "terms", "enrollments", "students/{student}/courses", "courses/{course}/students"]
+
+
+@pytest.fixture
+def paths():
+    values = {"student": make_student().pk, "course": make_course().pk}
+    return [f"/api/v1/{path}".format(**values) for path in LISTS]
+
+
+def errors(answer):
+    return [(error["code"], error["field"]) for error in answer.json()["errors"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "code"),
+    [
+        (b"{", "application/json", 400, "parse_error"),
+        (b"\xff\xfe", "application/json", 400, "parse_error"),
+        (b"NaN", "application/json", 400, "parse_error"),
+        (b"[" * 100_000, "application/json", 400, "parse_error"),
+        (b'{"course_id": ' + b"9" * 5_000 + b"}", "application/json", 400, "parse_error"),
+        (b'{"course_id": 1e400}', "application/json", 400, "invalid"),
+        (b'{"course_code": "\\ud800"}', "application/json", 400, "invalid"),
+        (b'{"course_code": "\\u0000"}', "application/json", 400, "invalid"),
+        (b'"text"', "application/json", 400, "invalid"),
+        (b"course_id=1", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
+        (b"x", "nonsense", 415, "unsupported_media_type"),
+        (b" " * 3_000_000, "application/json", 413, "body_too_large"),
+    ],
+)
+def test_a_body_that_is_no_json_object_is_refused(api, body, content_type, status, code):
+    answer = api.generic("POST", f"/api/v1/students/{make_student().pk}/courses", body, content_type)
+
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert StudentCourse.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("nonsense=1", [("unknown_filter", "nonsense")]),
+        ("cursor=tampered", [("invalid_cursor", "cursor")]),
+        ("page_size=0", [("invalid", "page_size")]),
+        ("page_size=501", [("invalid", "page_size")]),
+        ("page_size=x", [("invalid", "page_size")]),
+        ("page_size=99999999999999999999", [("invalid", "page_size")]),
+        ("ordering=nonsense", [("invalid_choice", "ordering")]),
+        ("ordering=", [("invalid_choice", "ordering")]),
+    ],
+)
+def test_a_list_names_what_it_does_not_know(api, paths, query, expected):
+    for path in paths:
+        answer = api.get(f"{path}?{query}")
+        assert (answer.status_code, errors(answer)) == (400, expected), path
+
+
+def test_a_bad_filter_value_and_an_unknown_filter_are_told_together(api):
+    answer = api.get("/api/v1/enrollments?status=asleep&student=x&course=99999999999999999999&level=&nonsense=1")
+
+    assert errors(answer) == [
+        ("invalid_choice", "status"),
+        ("invalid", "student"),
+        ("max_value", "course"),
+        ("blank", "level"),
+        ("unknown_filter", "nonsense"),
+    ]
+
+
+def test_a_nul_byte_is_no_part_of_an_address(api, paths):
+    assert [api.get(f"{path}?search=%00").status_code for path in paths] == [400] * len(paths)
+    assert api.get("/api/v1/students/number:%00").status_code == 404
+    assert api.get("/api/v1/courses/code:A%00").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "number", ["0", "-1", "1.5", "9223372036854775808", "99999999999999999999", "1e3", "%20", "٣", "x"]
+)
+def test_what_cannot_be_an_id_is_not_there(api, number):
+    for path in (f"students/{number}", f"courses/{number}", f"terms/{number}", f"enrollments/{number}"):
+        assert api.get(f"/api/v1/{path}").status_code == 404, path
+
+
+def test_a_wrong_method_is_405_and_an_unknown_address_404_in_the_same_shape(api):
+    for answer, status in ((api.put("/api/v1/enrollments", {}), 405), (api.get("/api/v1/nonsense"), 404)):
+        problem = answer.json()
+        assert (answer.status_code, problem["status"], answer["Content-Type"]) == (
+            status,
+            status,
+            "application/problem+json",
+        )
+        assert set(problem) == {"type", "title", "status", "detail", "code", "errors", "request_id"}
+
+
+def test_an_error_nobody_foresaw_is_a_problem_too(api, monkeypatch, client):
+    client.raise_request_exception = api.raise_request_exception = False
+    monkeypatch.setattr("students.views.find_student", lambda identifier: 1 / 0)
+
+    answer = api.get("/api/v1/students/1")
+
+    assert (answer.status_code, answer.json()["code"]) == (500, "server_error")
+    assert answer.json()["request_id"] == answer["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"grant_type": "client_credentials"},
+        {"grant_type": "client_credentials", "client_id": "no", "client_secret": "one"},
+        {"grant_type": "client_credentials", "client_id": "\0", "client_secret": "\0"},
+        {"grant_type": "password", "username": "a", "password": "b"},
+        {"grant_type": "\0"},
+    ],
+)
+def test_the_token_endpoint_refuses_in_its_own_words(client, form):
+    answer = client.post("/oauth/token", form)
+
+    assert answer.status_code in (400, 401)
+    assert "error" in answer.json()
+
+
+@pytest.mark.parametrize("header", ["Basic !!!", "Basic AAAA", "Basic bm9uZTpub25l", "Bearer x", "Basic AAA6AAA="])
+def test_the_token_endpoint_takes_no_broken_header(client, header):
+    answer = client.post("/oauth/token", {"grant_type": "client_credentials"}, headers={"Authorization": header})
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("query", ["q=%00", "id__exact=%00", "id__exact=x", "e=1", "p=-5", "o=99"])
+def test_the_admin_survives_odd_queries(registrars_desk, query):
+    for model in ("students/student", "courses/course", "courses/term", "students/studentcourse"):
+        assert registrars_desk.get(f"/admin/{model}/?{query}").status_code < 500
+
+
+def test_the_admins_login_survives_nul_bytes(client):
+    assert client.post("/admin/login/", {"username": "a\0", "password": "b\0"}).status_code == 200
+
+
+def test_an_answer_to_a_wrong_host_is_a_problem():
+    answer = Client(SERVER_NAME="evil.example").get("/api/v1/students")
+
+    assert (answer.status_code, json.loads(answer.content)["code"]) == (400, "bad_request")
