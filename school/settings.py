@@ -141,7 +141,8 @@ SCOPES = {
 }
 OAUTH2_PROVIDER = {
     "SCOPES": SCOPES,
-    "SCOPES_BACKEND_CLASS": "school.api.scopes.ClientScopes",
+    "OAUTH2_VALIDATOR_CLASS": "school.api.clients.ClientValidator",
+    "SCOPES_BACKEND_CLASS": "school.api.clients.ClientScopes",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "PKCE_REQUIRED": True,
     "ROTATE_REFRESH_TOKEN": True,

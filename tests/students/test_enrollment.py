@@ -229,7 +229,7 @@ def test_a_batch_of_a_thousand_costs_the_queries_of_a_batch_of_one(prepare, verb
         ("enrollment_waits_since_an_instant", {"status": Status.WAITLISTED, "enrolled_on": None}),
         ("enrollment_has_a_day_of_enrollment", {"enrolled_on": None}),
         ("enrollment_is_graded_when_completed", {"grade": "A"}),
-        ("enrollment_status_is_known", {"status": "gone"}),
+        ("enrollment_has_ended_when_not_open", {"status": "gone"}),
     ],
 )
 def test_the_database_refuses_what_cannot_be(name, fields):

@@ -1,0 +1,69 @@
+"""The course file."""
+
+import csv
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from courses.models import Course
+from tests.factories import make_course, make_term
+
+pytestmark = pytest.mark.django_db
+
+HEADER = "course_code,term,name,level,capacity,enrollment_opens_at,enrollment_closes_at,is_active\n"
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(text):
+        file, report = tmp_path / "file.csv", tmp_path / "report.csv"
+        file.write_text(text)
+        try:
+            call_command("import_courses", str(file), report=str(report), on_error="skip")
+        except (CommandError, SystemExit):
+            pass
+        return [(r["outcome"], r["code"], r["field"]) for r in csv.DictReader(report.read_text().splitlines())]
+
+    return run
+
+
+def test_courses_are_made_changed_and_left_alone(run):
+    term = make_term(code="2026F")
+    make_course(code="M-1", name="Old", term=term, capacity=10)
+    make_course(code="M-1", name="Elsewhere", term=None)
+
+    told = run(
+        HEADER
+        + "M-1,2026F,New,introductory,,,,\n"
+        + "M-1,,Elsewhere,introductory,,,,\n"
+        + "M-2,2026F,Two,graduate,30,2026-08-01T08:00:00Z,2026-09-01 08:00,false\n"
+    )
+
+    assert [outcome for outcome, _code, _field in told] == ["updated", "unchanged", "created"]
+    assert Course.objects.get(code="M-1", term=term).capacity is None
+    made = Course.objects.get(code="M-2")
+    assert (made.capacity, made.level, made.is_active) == (30, "graduate", False)
+    assert made.enrollment_opens_at.isoformat() == "2026-08-01T08:00:00+00:00"
+    assert made.enrollment_closes_at.isoformat() == "2026-09-01T08:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "field"),
+    [
+        ("M 1@x,,A,introductory,,,,", "invalid_identifier", "course_code"),
+        ("M-1,2099F,A,introductory,,,,", "term_not_found", "term"),
+        ("M-1,,,introductory,,,,", "blank", "name"),
+        ("M-1,,A,difficult,,,,", "invalid_choice", "level"),
+        ("M-1,,A,introductory,-1,,,", "min_value", "capacity"),
+        ("M-1,,A,introductory,many,,,", "invalid", "capacity"),
+        ("M-1,,A,introductory,99999999999999999999,,,", "max_value", "capacity"),
+        ("M-1,,A,introductory,,tomorrow,,", "invalid", "enrollment_opens_at"),
+        ("M-1,,A,introductory,,2026-02-30,,", "invalid_date", "enrollment_opens_at"),
+        ("M-1,,A,introductory,,2026-09-01T08:00:00Z,2026-08-01T08:00:00Z,", "dates_reversed", ""),
+    ],
+)
+def test_a_course_that_cannot_be_is_named_and_the_others_are_made(run, row, code, field):
+    told = run(HEADER + f"{row}\nM-2,,B,introductory,,,,\n")
+
+    assert told == [("error", code, field), ("created", "", "")]
+    assert [course.code for course in Course.objects.all()] == ["M-2"]

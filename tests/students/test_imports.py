@@ -1,0 +1,352 @@
+"""The commands that import and export, as data staff run them."""
+
+import csv
+import io
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from students.enrollment import drop, enroll
+from students.models import EnrollmentEvent, Student, StudentCourse
+from tests.factories import make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+HEADER = "student_number,course_code,term,status,grade,reason\n"
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Run an import of some text; return its exit code, its report and its failed rows."""
+
+    def run(command, text, **options):
+        file, report, failed = (tmp_path / name for name in ("file.csv", "report.csv", "failed.csv"))
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        try:
+            call_command(command, str(file), report=str(report), failed=str(failed), **options)
+            code = 0
+        except CommandError:
+            code = 1
+        except SystemExit as error:
+            code = error.code
+        rows = list(csv.DictReader(report.read_text().splitlines())) if report.exists() else []
+        return code, rows, failed.read_text() if failed.exists() else ""
+
+    return run
+
+
+@pytest.fixture
+def world():
+    """Two students and two courses, one of them in a term and with one seat."""
+    make_student(student_number="S-1")
+    make_student(student_number="S-2")
+    make_course(code="M-1", term=make_term(code="2026F"), capacity=1)
+    make_course(code="M-2")
+
+
+def outcomes(rows):
+    return [(row["row"], row["outcome"], row["code"]) for row in rows]
+
+
+def state():
+    rows = StudentCourse.objects.order_by("pk")
+    return list(rows.values_list("student__student_number", "course__code", "status", "grade"))
+
+
+def test_rows_take_effect_in_their_order_and_say_what_became_of_them(run, world):
+    code, rows, failed = run(
+        "import_enrollments",
+        HEADER + "S-1,M-1,2026F,,,\nS-2,M-1,2026F,,,\nS-1,M-2,,Completed,A,\nS-2,M-2,,enrolled,,late\n",
+        on_error="skip",
+    )
+
+    assert code == 2
+    assert outcomes(rows) == [
+        ("2", "enrolled", ""),
+        ("3", "error", "course_full"),
+        ("4", "error", "not_enrolled"),
+        ("5", "enrolled", ""),
+    ]
+    assert state() == [("S-1", "M-1", "enrolled", ""), ("S-2", "M-2", "enrolled", "")]
+    assert failed == HEADER.replace("\n", "\r\n") + "S-2,M-1,2026F,,,\r\nS-1,M-2,,Completed,A,\r\n"
+    assert [event.reason for event in EnrollmentEvent.objects.all()] == ["", "late"]
+    assert rows[0]["enrollment_id"] == str(StudentCourse.objects.order_by("pk")[0].pk)
+
+
+def test_one_bad_row_and_nothing_is_applied(run, world):
+    code, rows, _failed = run("import_enrollments", HEADER + "S-1,M-2,,,,\nS-9,M-9,,asleep,A,\n")
+
+    assert (code, state(), EnrollmentEvent.objects.count()) == (1, [], 0)
+    assert outcomes(rows) == [
+        ("2", "enrolled", ""),
+        ("3", "error", "student_not_found; course_not_found; invalid_choice"),
+    ]
+    assert rows[1]["field"] == "student_number; course_code; status"
+
+
+def test_a_dry_run_tells_what_the_real_run_tells_and_writes_nothing(run, world):
+    text = HEADER + "S-1,M-1,,,,\nS-2,M-1,,,,\nS-2,M-2,,,,\n"
+
+    dry = run("import_enrollments", text, on_error="skip", dry_run=True)
+    assert (state(), EnrollmentEvent.objects.count()) == ([], 0)
+    real = run("import_enrollments", text, on_error="skip")
+
+    without_ids = [[{**row, "enrollment_id": ""} for row in rows] for _code, rows, _failed in (dry, real)]
+    assert without_ids[0] == without_ids[1]
+    assert (dry[0], dry[2]) == (real[0], real[2])
+
+
+def test_the_same_file_twice_changes_nothing_the_second_time(run, world, origin):
+    student, course = Student.objects.get(student_number="S-2"), make_course(code="M-3")
+    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    text = HEADER + "S-1,M-1,2026F,enrolled,,\nS-2,M-3,,completed,B,\n"
+    run("import_enrollments", text)
+    before = (state(), EnrollmentEvent.objects.count())
+
+    code, rows, _failed = run("import_enrollments", text)
+
+    assert (code, [row["outcome"] for row in rows]) == (0, ["unchanged", "unchanged"])
+    assert (state(), EnrollmentEvent.objects.count()) == before
+
+
+@pytest.mark.parametrize(
+    ("status", "grade", "outcome", "left"),
+    [
+        ("", "", "unchanged", "enrolled"),
+        ("active", "", "unchanged", "enrolled"),
+        ("ENROLLED", "", "unchanged", "enrolled"),
+        ("dropped", "", "dropped", "dropped"),
+        ("deleted", "", "dropped", "dropped"),
+        ("withdrawn", "", "dropped", "dropped"),
+        ("completed", "", "completed", "completed"),
+        ("completed", "A", "completed", "completed"),
+        ("enrolled", "A", "error", "enrolled"),
+        ("completed", "x" * 33, "error", "enrolled"),
+    ],
+)
+def test_the_status_says_how_the_student_stands(run, world, origin, status, grade, outcome, left):
+    student, course = Student.objects.get(student_number="S-1"), make_course(code="M-3")
+    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+
+    _code, rows, _failed = run("import_enrollments", HEADER + f"S-1,M-3,,{status},{grade},\n")
+
+    assert ([row["outcome"] for row in rows], [row[2] for row in state()]) == ([outcome], [left])
+
+
+def test_a_file_says_a_thing_once(run, world):
+    code, rows, _failed = run(
+        "import_enrollments", HEADER + "S-1,M-2,,,,\nS-1,M-2,,,,\nS-1,M-2,,dropped,,\n", on_error="skip"
+    )
+
+    assert (code, outcomes(rows)) == (
+        2,
+        [("2", "enrolled", ""), ("3", "unchanged", ""), ("4", "error", "duplicate_row")],
+    )
+
+
+def test_the_failed_rows_can_be_mended_and_sent_again(run, world):
+    _code, _rows, failed = run(
+        "import_enrollments", "user_id;course_id;note\nS-1;M-9;=1+1\nS-2;M-2;x\n", on_error="skip"
+    )
+    assert failed == "user_id;course_id;note\r\nS-1;M-9;'=1+1\r\n"
+
+    code, rows, _failed = run("import_enrollments", failed.replace("M-9", "M-1"))
+
+    assert (code, outcomes(rows)) == (0, [("2", "enrolled", "")])
+
+
+def test_export_then_import_changes_nothing(run, world, origin, tmp_path):
+    guarded = make_student(student_number="=1+1")
+    for student in Student.objects.all():
+        for course in (make_course(), make_course(term=make_term())):
+            enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+            drop(student_id=student.pk, course_id=course.pk, origin=origin)
+            enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=guarded.pk, course_id=course.pk, origin=origin)
+    target = tmp_path / "export.csv"
+    call_command("export_enrollments", output=str(target))
+    before = (state(), EnrollmentEvent.objects.count())
+
+    code, rows, _failed = run("import_enrollments", target.read_text())
+
+    assert target.read_text().startswith(HEADER)
+    assert (code, {row["outcome"] for row in rows}, len(rows)) == (0, {"unchanged"}, 6)
+    assert (state(), EnrollmentEvent.objects.count()) == before
+
+
+def test_an_export_is_safe_to_open_in_a_spreadsheet(origin, capsys):
+    student, course = make_student(student_number="=HYPERLINK(1)"), make_course(code="M-1")
+    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+
+    call_command("export_enrollments")
+
+    assert capsys.readouterr().out == HEADER + "'=HYPERLINK(1),M-1,,enrolled,,\n"
+
+
+def test_an_export_can_be_of_one_term(world, origin, capsys):
+    student = Student.objects.get(student_number="S-1")
+    for course in student.courses.model.objects.all():
+        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+
+    call_command("export_enrollments", term="2026F")
+
+    assert capsys.readouterr().out == HEADER + "S-1,M-1,2026F,enrolled,,\n"
+    with pytest.raises(CommandError, match=r"There is no term 2099F\."):
+        call_command("export_enrollments", term="2099F")
+
+
+def test_standard_input_is_a_file_too(world, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((HEADER + "S-1,M-2,,,,\n").encode())))
+
+    call_command("import_enrollments", "-")
+
+    assert state() == [("S-1", "M-2", "enrolled", "")]
+
+
+def test_the_actor_of_an_import_stands_in_the_journal(run, world, registrar):
+    run("import_enrollments", HEADER + "S-1,M-2,,,,\n", actor="registrar")
+
+    event = EnrollmentEvent.objects.get()
+    assert (event.actor, event.channel, len(event.request_id)) == (registrar, "import", 36)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "The file is empty."),
+        (b"\x7fELF\x00", "Row 1: This is not text. Save the file as CSV in UTF-8."),
+        (b"a,b\n", "Row 1: The header lacks: student_number, course_code."),
+        (
+            HEADER.encode() + b"S-1,M-2,,,,\nS-2,M\xe9,,,,\n",
+            "Row 3: The byte 0xe9 is not UTF-8. Save the file as CSV in UTF-8.",
+        ),
+        (
+            HEADER.encode() + b"S-1,M-2,,,,\nS-2," + b"x" * 10_000_000,
+            "Row 3: This row is longer than 1000000 bytes. Is a quote not closed?",
+        ),
+    ],
+)
+def test_an_unreadable_file_is_one_line_and_nothing_is_written_even_when_errors_are_skipped(
+    world, tmp_path, data, message
+):
+    file = tmp_path / "file.csv"
+    file.write_bytes(data)
+
+    with pytest.raises(CommandError) as error:
+        call_command("import_enrollments", str(file), on_error="skip")
+
+    assert str(error.value) == f"{message} Nothing was applied."
+    assert state() == []
+
+
+@pytest.mark.parametrize("option", ["report", "failed"])
+def test_the_file_that_is_read_is_not_written_over(world, tmp_path, option):
+    file = tmp_path / "file.csv"
+    file.write_text(HEADER)
+
+    with pytest.raises(CommandError, match="write elsewhere"):
+        call_command("import_enrollments", str(file), **{option: str(file)})
+
+    assert file.read_text() == HEADER
+
+
+def test_a_report_that_cannot_be_written_stops_before_anything_is_done(world, tmp_path):
+    file = tmp_path / "file.csv"
+    file.write_text(HEADER + "S-1,M-2,,,,\n")
+
+    with pytest.raises(CommandError, match=r"Cannot write .*: No such file or directory\. Nothing was applied\."):
+        call_command("import_enrollments", str(file), report=str(tmp_path / "no" / "report.csv"))
+
+    assert state() == []
+
+
+def test_an_import_of_twice_the_rows_costs_no_more_queries_within_a_chunk(run):
+    course = make_course(capacity=5_000)
+    costs = []
+    for size in (1, 90):
+        numbers = [make_student().student_number for _ in range(size)]
+        text = HEADER + "".join(f"{number},{course.code},,,,\n" for number in numbers)
+        with CaptureQueriesContext(connection) as queries:
+            assert run("import_enrollments", text)[0] == 0
+        costs.append(len(queries))
+
+    assert costs[0] == costs[1]
+
+
+STUDENTS = "student_number,given_name,family_name,email,is_active\n"
+
+
+def test_students_are_made_changed_and_left_alone(run):
+    make_student(student_number="S-1", given_name="Ada", family_name="Byron", email="ada@school.example")
+    make_student(student_number="S-2", given_name="Bob", family_name="Adams", email="")
+
+    code, rows, _failed = run(
+        "import_students",
+        STUDENTS + "S-1,Ada,Lovelace,ada@school.example,\nS-2,Bob,Adams,,\n007,Cy,Crane,,no\n",
+    )
+
+    assert (code, [row["outcome"] for row in rows]) == (0, ["updated", "unchanged", "created"])
+    assert list(Student.objects.order_by("pk").values_list("student_number", "family_name", "is_active")) == [
+        ("S-1", "Lovelace", True),
+        ("S-2", "Adams", True),
+        ("007", "Crane", False),
+    ]
+    assert [student.history.count() for student in Student.objects.order_by("pk")] == [2, 1, 1]
+
+
+def test_a_column_that_is_missing_changes_nothing(run):
+    make_student(student_number="S-1", email="ada@school.example", is_active=False)
+
+    run("import_students", "student_number,given_name,family_name\nS-1,Ada,Lovelace\n")
+
+    student = Student.objects.get()
+    assert (student.family_name, student.email, student.is_active) == ("Lovelace", "ada@school.example", False)
+
+
+def test_every_error_of_every_student_is_named(run):
+    make_student(student_number="S-1", email="taken@school.example")
+
+    code, rows, _failed = run(
+        "import_students",
+        STUDENTS + "S/2,,Byron,nonsense,maybe\nS-3,Cy,Crane,TAKEN@school.example,\nS-4,Di,Dunn,,\n",
+        on_error="skip",
+    )
+
+    assert (code, outcomes(rows)) == (
+        2,
+        [
+            ("2", "error", "invalid_identifier; blank; invalid; invalid"),
+            ("3", "error", "unique"),
+            ("4", "created", ""),
+        ],
+    )
+    assert rows[0]["field"] == "student_number; given_name; email; is_active"
+
+
+def test_two_students_may_swap_nothing_but_one_email_stays_unique(run):
+    code, rows, _failed = run(
+        "import_students",
+        STUDENTS + "S-1,Ada,Byron,a@school.example,\nS-2,Bob,Adams,A@school.example,\n",
+        on_error="skip",
+    )
+
+    assert (code, outcomes(rows)) == (2, [("2", "created", ""), ("3", "error", "unique")])
+
+
+def test_the_same_student_file_twice_leaves_one_history(run):
+    text = STUDENTS + "S-1,Ada,Byron,,\n"
+    run("import_students", text)
+
+    _code, rows, _failed = run("import_students", text)
+
+    assert ([row["outcome"] for row in rows], Student.objects.get().history.count()) == (["unchanged"], 1)
+
+
+def test_the_report_never_leaves_the_folder_it_was_told(run, world, tmp_path):
+    run("import_enrollments", HEADER)
+
+    assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["failed.csv", "file.csv", "report.csv"]

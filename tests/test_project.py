@@ -1,0 +1,112 @@
+"""Promises about the project itself."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+ROOT = Path(__file__).resolve().parent.parent
+APPS = ("school", "bulk", "courses", "students")
+WRITES = {"create", "bulk_create", "update", "bulk_update", "get_or_create", "update_or_create", "delete", "add", "set"}
+
+
+def writes_of_enrollments(source: str) -> list[int]:
+    """Return the lines that write ``StudentCourse``: by its managers, or through a relation that holds it."""
+    lines = []
+    for node in ast.walk(ast.parse(source)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in WRITES):
+            continue
+        target = ast.unparse(node.func.value)
+        if any(word in target for word in ("StudentCourse", ".enrollments", ".courses.", ".students", "enrollment.")):
+            lines.append(node.lineno)
+    return lines
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "StudentCourse.objects.create(status='enrolled')",
+        "StudentCourse.objects.filter(pk=1).update(status='dropped')",
+        "student.enrollments.all().delete()",
+        "course.students.add(student)",
+        "student.enrollments.bulk_create([])",
+    ],
+)
+def test_the_search_for_writers_finds_one(line):
+    assert writes_of_enrollments(line) == [1]
+
+
+def test_only_the_verbs_write_enrollments():
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for app in APPS
+        for path in (ROOT / app).rglob("*.py")
+        if (lines := writes_of_enrollments(path.read_text()))
+    }
+
+    assert list(found) == ["students/enrollment.py"]
+
+
+def test_no_save_of_an_enrollment_slips_in():
+    """``.save()`` on an instance is caught by what the name of the instance says."""
+    saves = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for app in APPS
+        for path in (ROOT / app).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "save"
+        and "enroll" in ast.unparse(node.func.value)
+    ]
+
+    assert saves == []
+
+
+@pytest.mark.django_db
+def test_no_migration_is_missing():
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.parametrize("app", ["students", "courses"])
+def test_migrations_go_back_and_forth(app):
+    executor = MigrationExecutor(connection)
+    leaves = [leaf for leaf in executor.loader.graph.leaf_nodes() if leaf[0] in ("students", "courses")]
+    try:
+        executor.migrate([(app, None)])
+    finally:
+        executor = MigrationExecutor(connection)
+        executor.migrate(leaves)
+    assert set(MigrationExecutor(connection).loader.applied_migrations) >= set(leaves)
+
+
+def test_the_layers_hold():
+    lint = subprocess.run([Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True)
+
+    assert (lint.returncode, "0 broken" in lint.stdout) == (0, True)
+
+
+def test_every_pin_is_exact_and_has_a_reason():
+    for name in ("requirements.in", "requirements-dev.in"):
+        for line in (ROOT / name).read_text().splitlines():
+            if line and not line.startswith(("#", "-r")):
+                pin, _, reason = line.partition("#")
+                assert "==" in pin, line
+                assert reason.strip(), line
+
+
+def test_every_file_is_about_one_subject():
+    long = {
+        str(path.relative_to(ROOT)): count
+        for app in APPS
+        for path in (ROOT / app).rglob("*.py")
+        if "migrations" not in path.parts and (count := len(path.read_text().splitlines())) > 300
+    }
+
+    assert long == {}

@@ -1,0 +1,112 @@
+"""The last seat, raced for by parallel connections to PostgreSQL."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pytest
+from django.db import connection
+from django.db.models import QuerySet
+
+from school.refusals import Refused
+from students.enrollment import Origin, drop, enroll, enroll_many
+from students.models import Channel, EnrollmentEvent, StudentCourse
+from tests.factories import make_course, make_student
+
+RUNNERS = 32
+ROUNDS = 50
+ORIGIN = Origin(Channel.SYSTEM)
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="a race is only proved on PostgreSQL"),
+]
+
+
+def race(act, rounds=ROUNDS):
+    """Let every runner, on a connection of its own, call ``act(runner, round)`` in each round at the same instant."""
+    start = threading.Barrier(RUNNERS)
+
+    def run(runner):
+        try:
+            for number in range(rounds):
+                start.wait(timeout=60)
+                act(runner, number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(RUNNERS) as pool:
+        list(pool.map(run, range(RUNNERS)))
+
+
+def race_for_the_last_seat(rounds):
+    """Return how many got the one seat of each round's course."""
+    students = [make_student() for _ in range(RUNNERS)]
+    courses = [make_course(capacity=1) for _ in range(rounds)]
+    codes: list[tuple[str, ...]] = []
+
+    def act(runner, number):
+        try:
+            enroll(student_id=students[runner].pk, course_id=courses[number].pk, origin=ORIGIN)
+        except Refused as refused:
+            codes.append(tuple(refusal.code for refusal in refused.refusals))
+
+    race(act, rounds)
+    assert set(codes) <= {("course_full",)}
+    return [StudentCourse.objects.seated().filter(course=course).count() for course in courses]
+
+
+def test_the_last_seat_is_never_sold_twice():
+    assert race_for_the_last_seat(ROUNDS) == [1] * ROUNDS
+
+
+def test_without_the_lock_the_last_seat_is_sold_twice(monkeypatch):
+    """The race above would notice: with the lock taken out it fails within a few rounds."""
+    monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **options: self.all())
+
+    assert max(race_for_the_last_seat(ROUNDS)) > 1
+
+
+def test_a_student_who_clicks_twice_is_enrolled_once():
+    student, courses = make_student(), [make_course() for _ in range(ROUNDS)]
+    changed = count()
+
+    def act(runner, number):
+        if enroll(student_id=student.pk, course_id=courses[number].pk, origin=ORIGIN).changed:
+            next(changed)
+
+    race(act)
+
+    assert (next(changed), StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (ROUNDS,) * 3
+
+
+def test_seats_given_back_and_taken_at_once_never_exceed_the_capacity():
+    students, course = [make_student() for _ in range(RUNNERS)], make_course(capacity=5)
+    seen: list[int] = []
+    codes: set[str] = set()
+
+    def act(runner, number):
+        verb = enroll if (runner + number) % 3 else drop
+        try:
+            verb(student_id=students[runner].pk, course_id=course.pk, origin=ORIGIN)
+        except Refused as refused:
+            codes.update(refusal.code for refusal in refused.refusals)
+        seen.append(StudentCourse.objects.seated().filter(course=course).count())
+
+    race(act)
+
+    assert (max(seen), codes) == (5, {"course_full", "not_enrolled"})
+    assert EnrollmentEvent.objects.count() == sum(StudentCourse.objects.values_list("version", flat=True))
+
+
+def test_batches_that_name_the_same_courses_in_any_order_do_not_deadlock():
+    students = [make_student() for _ in range(RUNNERS)]
+    courses = [make_course(capacity=10) for _ in range(6)]
+
+    def act(runner, number):
+        order = courses if runner % 2 else reversed(courses)
+        enroll_many([(students[runner].pk, course.pk) for course in order], origin=ORIGIN)
+
+    race(act, rounds=5)
+
+    assert [StudentCourse.objects.seated().filter(course=course).count() for course in courses] == [10] * 6
