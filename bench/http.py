@@ -9,12 +9,11 @@ import tempfile
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
 from django.db.models import Max, Min
 
@@ -64,9 +63,9 @@ def measure(load: Load) -> None:
     if students["last"] != first + count - 1:
         raise Failed("The ids of the students have gaps.")
     rounds: dict[str, list[Round]] = {title: [] for title in LISTS}
-    with _server() as (process, base):
-        token = _token(base)
-        means = {title: _verify(base, token, query, first, count) for title, query in LISTS.items()}
+    with _server() as (process, port):
+        token = _token(port)
+        means = {title: _verify(port, token, query, first, count) for title, query in LISTS.items()}
         database = postmaster()
 
         def run(query: str, seconds: int, seed: int) -> Round:
@@ -79,7 +78,7 @@ def measure(load: Load) -> None:
                 f"--script={SCRIPT}",
                 f"--header=Authorization: Bearer {token}",
                 "--",
-                base,
+                f"http://{HOST}:{port}",
                 *(str(first), str(count), query, str(seed)),
             ]
             return _round(command, process.pid, database)
@@ -90,7 +89,7 @@ def measure(load: Load) -> None:
             for title, query in LISTS.items():
                 rounds[title].append(run(query, load.seconds, seed=number))
         for query in LISTS.values():
-            _verify(base, token, query, first, count)
+            _verify(port, token, query, first, count)
     print_table(
         f"Requests through `manage.py serve`, {load.connections} connections, over all students at random; the median "
         f"of {load.rounds} rounds of {load.seconds} s",
@@ -141,69 +140,70 @@ def _round(command: list[str], server: int, database: int | None) -> Round:
 
 
 @contextmanager
-def _server() -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
-    """Start the production server on a free port and yield it with its address; stop it at the end."""
+def _server() -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
+    """Start the production server on a free port and yield it with its port; stop it at the end."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = int(probe.getsockname()[1])
-    base = f"http://{HOST}:{port}"
     with tempfile.TemporaryFile("w+") as log:
         command = [*MANAGE, "serve", "--host", HOST, "--port", str(port)]
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
-            if not _comes_up(process, base):
+            if not _comes_up(process, port):
                 log.seek(0)
                 raise Failed(f"The server did not start:\n{log.read()[-2000:]}")
             if not listens_alone(process.pid, port):
                 raise Failed(f"Another program listens on {HOST}:{port}.")
-            yield process, base
+            yield process, port
         finally:
             stop(process)
 
 
-def _comes_up(process: "subprocess.Popen[bytes]", base: str) -> bool:
+def _comes_up(process: "subprocess.Popen[bytes]", port: int) -> bool:
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            with urlopen(f"{base}/health", timeout=5):
-                return True
-        except (URLError, ConnectionError, TimeoutError):
+            _ask(port, "GET", "/health")
+        except (OSError, HTTPException):
             time.sleep(0.1)
+        else:
+            return True
     return False
 
 
-def _token(base: str) -> str:
+def _token(port: int) -> str:
     """Make a client by `create_api_client` and let it ask for a token."""
     created = manage("create_api_client", "bench", "--scope", "students:read enrollments:read", "--json")
     keys = json.loads(created.output)
     basic = b64encode(f"{keys['client_id']}:{keys['client_secret']}".encode()).decode()
-    ask = Request(f"{base}/oauth/token", b"grant_type=client_credentials", {"Authorization": f"Basic {basic}"})
-    return str(_read(ask)["access_token"])
+    headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
+    return str(_ask(port, "POST", "/oauth/token", "grant_type=client_credentials", headers)["access_token"])
 
 
-def _verify(base: str, token: str, query: str, first: int, count: int) -> float:
+def _verify(port: int, token: str, query: str, first: int, count: int) -> float:
     """Compare a sample of answers with the database; return how many courses they have on average."""
     dice = random.Random(count)
     students = [first, first + count - 1, *(first + dice.randrange(count) for _ in range(SAMPLE))]
     total = 0
     for student in students:
-        address = f"{base}/api/v1/students/{student}/courses{query}"
-        results = _read(Request(address, headers={"Authorization": f"Bearer {token}"}))["results"]
+        path = f"/api/v1/students/{student}/courses{query}"
+        results = _ask(port, "GET", path, headers={"Authorization": f"Bearer {token}"})["results"]
         enrollments = StudentCourse.objects.filter(student=student)
         expected = (enrollments if query else enrollments.open()).order_by("pk").values_list("pk", flat=True)
         if [each["id"] for each in results] != list(expected[:50]):
-            raise Failed(f"{address} does not answer what the database has.")
+            raise Failed(f"{path} does not answer what the database has.")
         if any(each["student"]["id"] != student for each in results):
-            raise Failed(f"{address} answers with another student's courses.")
+            raise Failed(f"{path} answers with another student's courses.")
         total += len(results)
     return total / len(students)
 
 
-def _read(ask: Request) -> Any:
-    try:
-        with urlopen(ask, timeout=10) as answer:
-            if answer.status != 200:
-                raise Failed(f"{ask.full_url} answers {answer.status}.")
-            return json.load(answer)
-    except URLError as error:
-        raise Failed(f"{ask.full_url}: {error}") from None
+def _ask(port: int, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None) -> Any:
+    """Return the JSON of an answer with status 200; raise ``Failed`` for another status."""
+    with closing(HTTPConnection(HOST, port, timeout=10)) as connection:
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        text = answer.read()
+    if answer.status != 200:
+        raise Failed(f"{method} {path} answers {answer.status}.")
+    return json.loads(text)

@@ -1,6 +1,7 @@
 """The number of queries of each list and of each act."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -19,20 +20,22 @@ from students.models import Channel, Student, StudentCourse
 PAGES = (1, 500)
 BATCHES = (1, 1_000)
 COURSES = 10
+GRADE = {"status": "completed", "grade": "A"}
 API = "/api/v1"
+HOST = "localhost"  # one that Django answers to
 
 # What begins, ends or undoes a transaction. An act is one transaction by itself, here it is a savepoint.
 CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
-
-Answer = Callable[[], Any]
 
 
 def measure() -> None:
     """Print the tables, and leave the database as it was; raise ``Failed`` for an answer that is not right."""
     with transaction.atomic():
-        _measure_lists()
+        client = APIClient(SERVER_NAME=HOST)
+        client.force_authenticate(get_user_model().objects.create(username="bench", is_superuser=True))
+        _measure_lists(client)
         _measure_acts()
-        _measure_requests()
+        _measure_requests(client)
         transaction.set_rollback(True)
 
 
@@ -43,13 +46,7 @@ def _count(act: Callable[[], Any]) -> tuple[int, Any]:
     return sum(not query["sql"].startswith(CONTROL) for query in queries.captured_queries), answer
 
 
-def _client() -> APIClient:
-    client = APIClient()
-    client.force_authenticate(get_user_model()(username="bench", is_superuser=True))
-    return client
-
-
-def _measure_lists() -> None:
+def _measure_lists(client: APIClient) -> None:
     biggest = StudentCourse.objects.values("course").annotate(count=Count("pk")).latest("count")["course"]
     student = Student.objects.order_by("pk")[0].pk
     lists = {
@@ -60,17 +57,16 @@ def _measure_lists() -> None:
         "GET courses/{id}/students": f"courses/{biggest}/students?status=all&",
         "GET enrollments": "enrollments?status=all&",
     }
-    client = _client()
     lines = []
     for title, path in lists.items():
         line = [title]
         for size in PAGES:
-            count, rows = _count(lambda path=path, size=size: _rows(client, f"{API}/{path}page_size={size}"))
+            count, rows = _count(partial(_rows, client, f"{API}/{path}page_size={size}"))
             line += [str(count), str(rows)]
         lines.append(line)
-    lines.append(["with a token instead of a known user", *_token_queries(), ""])
     head = [part for size in PAGES for part in (f"page_size={size}", "rows")]
     print_table("Queries of each list", ["list", *head], lines)
+    print(f"A bearer token takes {_token_queries(f'{API}/students/{student}')} more.")
 
 
 def _rows(client: APIClient, address: str) -> int:
@@ -78,3 +74,79 @@ def _rows(client: APIClient, address: str) -> int:
     if answer.status_code != 200:
         raise Failed(f"{address} answers {answer.status_code}.")
     return len(answer.json()["results"])
+
+
+def _token_queries(address: str) -> int:
+    """Return what a request with a token takes more than one of a user who is known already."""
+    keys = create_api_client("queries", "students:read")
+    form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
+    anyone, known = APIClient(SERVER_NAME=HOST), APIClient(SERVER_NAME=HOST)
+    token = anyone.post("/oauth/token", form, format="multipart").json()["access_token"]
+    anyone.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    known.force_authenticate(get_user_model()(is_superuser=True))
+    (with_token, first), (without, second) = (_count(partial(client.get, address)) for client in (anyone, known))
+    if not first.status_code == second.status_code == 200:
+        raise Failed(f"{address} answers {first.status_code} and {second.status_code}.")
+    return with_token - without
+
+
+def _make_courses() -> list[Course]:
+    """Make courses that nobody takes yet, half of them without a capacity."""
+    return [
+        Course.objects.create(
+            code=f"QUERIES-{number}", name="Queries", level=Level.GRADUATE, capacity=None if number % 2 else 100_000
+        )
+        for number in range(COURSES)
+    ]
+
+
+def _measure_acts() -> None:
+    """Count the queries of the verbs themselves, each in a transaction that is rolled back."""
+    courses = _make_courses()
+    students = Student.objects.filter(is_active=True).order_by("pk")[: max(BATCHES) // COURSES]
+    pairs = [(student.pk, course.pk) for student in students for course in courses]
+    origin = Origin(Channel.SYSTEM)
+    acts: dict[str, Callable[[list[tuple[int, int]]], list[Outcome]]] = {
+        "enroll": partial(enroll_many, origin=origin),
+        "drop": partial(drop_many, origin=origin),
+        "complete": partial(complete_many, origin=origin, grade="A"),
+    }
+    lines = []
+    for title, act in acts.items():
+        line = [title]
+        for size in BATCHES:
+            batch = pairs[:size]
+            if len(batch) < size:
+                raise Failed(f"There are too few students for a batch of {size}.")
+            with transaction.atomic():
+                if title != "enroll":
+                    enroll_many(batch, origin=origin)
+                count, outcomes = _count(partial(act, batch))
+                transaction.set_rollback(True)
+            if not all(outcome.changed for outcome in outcomes):
+                raise Failed(f"Not every {title} was done.")
+            line.append(str(count))
+        lines.append(line)
+    print_table("Queries of each act", ["act", *(f"batch of {size:,}" for size in BATCHES)], lines)
+
+
+def _measure_requests(client: APIClient) -> None:
+    """Count the queries of the requests that act, one after the other."""
+    student = Student.objects.filter(is_active=True).order_by("pk")[0].pk
+    first, second = (course.pk for course in Course.objects.filter(code__in=["QUERIES-0", "QUERIES-1"]))
+    collection = f"{API}/students/{student}/courses"
+    post = partial(client.post, collection)
+    steps = [
+        ("POST students/{id}/courses", 201, partial(post, {"course_id": first})),
+        ("the same again", 200, partial(post, {"course_id": first})),
+        ("PATCH students/{id}/courses/{course_id}", 200, partial(client.patch, f"{collection}/{first}", GRADE)),
+        ("DELETE students/{id}/courses/{course_id}", 204, partial(client.delete, f"{collection}/{second}")),
+    ]
+    post({"course_id": second})
+    lines = []
+    for title, status, step in steps:
+        count, answer = _count(step)
+        if answer.status_code != status:
+            raise Failed(f"{title} answers {answer.status_code}.")
+        lines.append([title, str(status), str(count)])
+    print_table("Queries of each request that acts", ["request", "status", "queries"], lines)

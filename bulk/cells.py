@@ -14,6 +14,7 @@ INVISIBLE = "".join(
 )
 
 _RISKY = re.compile(r"'*[=+\-@\t\r]")
+_RUNS = re.compile(r"[=+\-@\t\r]")
 _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 
 
@@ -27,3 +28,8 @@ def guard(cell: object) -> str:
     """Return a cell that no spreadsheet runs as a formula. ``clean`` reads it back."""
     text = "" if cell is None else str(cell)
     return f"'{text}" if _RISKY.match(text) else text
+
+
+def guard_as_it_came(cell: str) -> str:
+    """Guard a cell of an input that goes out again. One that is guarded already stays so, and reads as it did."""
+    return f"'{cell}" if _RUNS.match(cell) else cell

@@ -48,6 +48,8 @@ class ImportCommand(BaseCommand):
         run_id = str(uuid.uuid4())
         importer = self.importer(actor=self._user(actor), run_id=run_id)
         outputs = [Path(options[name]) if options[name] else None for name in ("report", "failed")]
+        if outputs[0] and outputs[0] == outputs[1]:
+            raise CommandError("--report and --failed need a file each.")
         try:
             with ExitStack() as stack:
                 stack.enter_context(structlog.contextvars.bound_contextvars(request_id=run_id))

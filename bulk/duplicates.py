@@ -1,7 +1,7 @@
 """Two rows about one thing: a file that says how things are can say it once."""
 
 import sqlite3
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 
 from django.utils.translation import gettext as _
 
@@ -23,9 +23,9 @@ class FirstRows:
     def close(self) -> None:
         self.seen.close()
 
-    def objection(self, row: Row, key: Hashable) -> Refusal | None:
+    def objection(self, row: Row, key: Hashable, key_columns: Collection[str]) -> Refusal | None:
         """Refuse a row that contradicts an earlier one about the same key. Saying the same again is no harm."""
-        cells = repr(sorted(row.cells.items()))
+        cells = repr(sorted((name, cell) for name, cell in row.cells.items() if name not in key_columns))
         new = self.seen.execute(
             "INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (repr(key), row.number, cells)
         )

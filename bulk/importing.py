@@ -8,16 +8,16 @@ leaves nothing behind.
 import csv
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import ClassVar, TextIO
 
 import structlog
 from django.db import transaction
 
-from bulk.cells import guard
+from bulk.cells import guard, guard_as_it_came
 from bulk.duplicates import FirstRows
 from bulk.reading import Column, Row, Table
 from school.refusals import Refusal
@@ -44,10 +44,11 @@ class Importer(ABC):
     kind: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
     id_column: ClassVar[str]
+    key_columns: ClassVar[tuple[str, ...]]  # the columns that say what a row is about
 
     @abstractmethod
-    def key(self, cells: Mapping[str, str]) -> Hashable:
-        """Return the natural key of what a row is about."""
+    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+        """Look up what a chunk of rows is about, and return its key for each row. ``apply`` comes next."""
 
     @abstractmethod
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
@@ -98,9 +99,9 @@ def run_import(
         watch,
     ]
     with closing(FirstRows()) as first_rows, transaction.atomic():
-        rows = _without_contradictions(table, importer, first_rows)
+        rows = iter(table)
         while chunk := list(islice(rows, CHUNK)):
-            for result in _apply(importer, chunk):
+            for result in _apply(importer, chunk, first_rows):
                 summary.counts[result.outcome] += 1
                 for record in recorders:
                     if record:
@@ -120,38 +121,43 @@ def run_import(
     return summary
 
 
-def _without_contradictions(table: Table, importer: Importer, first_rows: FirstRows) -> Iterator[Row]:
-    for row in table:
-        objection = None if row.errors else first_rows.objection(row, importer.key(row.cells))
-        yield replace(row, errors=(objection,)) if objection else row
-
-
-def _apply(importer: Importer, rows: Sequence[Row]) -> Iterator[RowResult]:
-    applied = iter(importer.apply([row for row in rows if not row.errors]))
+def _apply(importer: Importer, rows: Sequence[Row], first_rows: FirstRows) -> Iterator[RowResult]:
+    readable = [row for row in rows if not row.errors]
+    objections = {
+        row.number: objection
+        for row, key in zip(readable, importer.keys(readable), strict=True)
+        if (objection := first_rows.objection(row, key, importer.key_columns))
+    }
+    applied = iter(importer.apply([row for row in readable if row.number not in objections]))
     for row in rows:
-        yield RowResult(row, ERROR, errors=row.errors) if row.errors else next(applied)
+        errors = (objections[row.number],) if row.number in objections else row.errors
+        yield RowResult(row, ERROR, errors=errors) if errors else next(applied)
 
 
 def _report_writer(stream: TextIO, importer: Importer, table: Table) -> Callable[[RowResult], None]:
     writer = csv.writer(stream)
     width = len(table.header)
-    writer.writerow(map(guard, [*table.header, "row", "outcome", "code", "field", "message", importer.id_column]))
+    writer.writerow(
+        map(guard_as_it_came, [*table.header, "row", "outcome", "code", "field", "message", importer.id_column])
+    )
 
     def write(result: RowResult) -> None:
         came = [*result.row.raw, *[""] * width][:width]
         parts = ([getattr(error, name) or "" for error in result.errors] for name in ("code", "field", "message"))
         told = ("; ".join(filter(None, part)) for part in parts)
-        writer.writerow(map(guard, [*came, result.row.number, result.outcome, *told, result.object_id]))
+        writer.writerow(
+            [*map(guard_as_it_came, came), *map(guard, [result.row.number, result.outcome, *told, result.object_id])]
+        )
 
     return write
 
 
 def _failed_writer(stream: TextIO, table: Table) -> Callable[[RowResult], None]:
     writer = csv.writer(stream, delimiter=table.separator)
-    writer.writerow(map(guard, table.header))
+    writer.writerow(map(guard_as_it_came, table.header))
 
     def write(result: RowResult) -> None:
         if result.errors:
-            writer.writerow(map(guard, result.row.raw))
+            writer.writerow(map(guard_as_it_came, result.row.raw))
 
     return write

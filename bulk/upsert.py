@@ -37,12 +37,19 @@ class UpsertImporter(Importer):
         self.history = {"default_user": user, "default_change_reason": change_reason}
 
     @abstractmethod
+    def key(self, cells: Mapping[str, str]) -> Hashable:
+        """Return the natural key that a row gives."""
+
+    @abstractmethod
     def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
         """Return the objects that the rows speak of and that exist, by natural key, in one query."""
 
     @abstractmethod
     def make(self, cells: Mapping[str, str]) -> Any:
         """Return a new object with its natural key; raise ``ValidationError``."""
+
+    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+        return [self.key(row.cells) for row in rows]
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         known = self.find(rows)

@@ -3,6 +3,7 @@
 from django_filters import rest_framework as filters
 
 from courses.models import Course, Level, Term
+from school.api.filters import TrueOrFalse
 
 
 class TermFilter(filters.FilterSet):
@@ -19,7 +20,8 @@ class TermFilter(filters.FilterSet):
 class CourseFilter(filters.FilterSet):
     term = filters.CharFilter("term__code", help_text="The code of a term.")
     level = filters.ChoiceFilter(choices=Level.choices)
+    is_active = TrueOrFalse()
 
     class Meta:
         model = Course
-        fields = ["code", "is_active"]
+        fields = ["code"]

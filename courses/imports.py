@@ -15,6 +15,7 @@ from courses.models import Course, Term
 class CourseImporter(UpsertImporter):
     kind = "courses"
     id_column = "course_id"
+    key_columns = ("course_code", "term")
     model = Course
     fields = ("name", "level", "capacity", "enrollment_opens_at", "enrollment_closes_at", "is_active")
     columns = (

@@ -10,6 +10,7 @@ from school.api.views import ResourceViewSet
 class TermViewSet(ResourceViewSet):
     scope = "courses"
     permission_model = Term
+    address = "term"
     queryset = Term.objects.all()
     serializer_class = TermSerializer
     filterset_class = TermFilter
@@ -21,6 +22,7 @@ class TermViewSet(ResourceViewSet):
 class CourseViewSet(ResourceViewSet):
     scope = "courses"
     permission_model = Course
+    address = "course"
     queryset = Course.objects.select_related("term")
     serializer_class = CourseSerializer
     filterset_class = CourseFilter

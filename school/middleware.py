@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django_structlog.middlewares import RequestMiddleware
 
 from school.api.problems import bad_request, not_found
@@ -26,8 +26,12 @@ class RequestLogMiddleware(RequestMiddleware):
         super().handle_response(request, response)
 
 
-class CleanUrlMiddleware:
-    """Take an API path with or without a trailing slash, and refuse NUL, which PostgreSQL cannot compare."""
+class BoundsMiddleware:
+    """
+    Take an API path with or without a trailing slash, and refuse what a database cannot take.
+
+    PostgreSQL cannot compare NUL, and SQLite cannot look for an integer beyond 64 bits; Django hands over both.
+    """
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -41,3 +45,6 @@ class CleanUrlMiddleware:
             request.path_info = request.path_info.rstrip("/")
         response: HttpResponseBase = self.get_response(request)
         return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        return bad_request(request, exception) if isinstance(exception, OverflowError) else None

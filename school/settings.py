@@ -8,22 +8,32 @@ import logging
 from pathlib import Path
 
 import environ
+from django.core.exceptions import ImproperlyConfigured
 
 from school.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.Env()
+
+
+def flag(name: str, *, default: bool) -> bool:
+    value = env.str(name, default=str(default)).lower()
+    if value not in ("true", "false"):
+        raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
+    return value == "true"
+
+
 env.read_env(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
 
 # Safety
 
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = flag("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
-HTTPS = env.bool("HTTPS", default=True)
+HTTPS = flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^health$"]  # asked by load balancers, which speak plain HTTP
 SESSION_COOKIE_SECURE = HTTPS
@@ -31,7 +41,7 @@ CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-if env.bool("BEHIND_TLS_PROXY", default=False):
+if flag("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 # Parts
@@ -57,7 +67,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "school.middleware.RequestLogMiddleware",  # first, so that every answer carries its id
-    "school.middleware.CleanUrlMiddleware",
+    "school.middleware.BoundsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -90,6 +100,8 @@ TEMPLATES = [
 # Data
 
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'school.sqlite3'}")}
+if DATABASES["default"].get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
+    raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         # Take the write lock at BEGIN: a transaction that reads first and writes later
@@ -179,7 +191,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["school.api.permissions.ScopeOrModelPermission"],
     "DEFAULT_FILTER_BACKENDS": [
         "school.api.filters.StrictFilterBackend",
-        "rest_framework.filters.SearchFilter",
+        "school.api.filters.SearchBackend",
         "school.api.filters.OrderingBackend",
     ],
     "DEFAULT_PAGINATION_CLASS": "school.api.pagination.KeysetPagination",
@@ -215,7 +227,7 @@ SPECTACULAR_SETTINGS = {
 
 # Logs
 
-LOGGING = logging_config(as_json=env.bool("LOG_JSON", default=not DEBUG), level=env.str("LOG_LEVEL", default="INFO"))
+LOGGING = logging_config(as_json=flag("LOG_JSON", default=not DEBUG), level=env.str("LOG_LEVEL", default="INFO"))
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: the one that knows how it ended
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # an address is personal data
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = False  # ids of our own making cannot be forged or repeated

@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -15,8 +16,9 @@ from simple_history.admin import SimpleHistoryAdmin
 import courses.admin
 from courses.models import Course
 from school.logs import current_request_id
+from school.validators import parse_ids
 from students.enrollment import Origin, complete_many, drop_many, enroll, judge
-from students.models import Action, Channel, Student, StudentCourse, seats_taken
+from students.models import Action, Channel, Student, StudentCourse, StudentCourseQuerySet, seats_taken
 from students.rules import Act
 
 PANEL_ROWS = 100
@@ -27,38 +29,38 @@ def origin_of(request: HttpRequest) -> Origin:
     return Origin(Channel.ADMIN, actor_id=request.user.pk, request_id=current_request_id())
 
 
-def enrollments_panel(side: str, owner: Student | Course) -> str:
-    """Return the newest enrollments of a student or a course as a table, with links to the rest and to enroll."""
-    enrollments = StudentCourse.objects.with_parties().filter(**{side: owner})
-    context = {"enrollments": enrollments[:PANEL_ROWS], "side": side, "owner": owner, "most": PANEL_ROWS}
-    return render_to_string("students/enrollments_panel.html", context)
+class EnrollmentsPanel(SimpleHistoryAdmin):
+    """Show the newest enrollments below the form, with links to the rest of them and to enroll."""
+
+    change_form_template = "students/change_form_with_enrollments.html"
+    side: str  # which side of an enrollment this is: "student" or "course"
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        owner = context["original"]
+        enrollments = StudentCourse.objects.with_parties().filter(**{self.side: owner or None})
+        panel = {"enrollments": enrollments[:PANEL_ROWS], "side": self.side, "owner": owner, "most": PANEL_ROWS}
+        return super().render_change_form(request, {**context, **panel}, *args, **kwargs)
 
 
 @admin.register(Student)
-class StudentAdmin(SimpleHistoryAdmin):
+class StudentAdmin(EnrollmentsPanel):
+    side = "student"
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]
     list_filter = ["is_active"]
     search_fields = ["student_number", "family_name", "given_name", "email"]
     show_full_result_count = False
-    readonly_fields = ["enrollments"]
-    fieldsets = [
-        (None, {"fields": ["student_number", "given_name", "family_name", "email", "is_active"]}),
-        (gettext_lazy("Courses"), {"fields": ["enrollments"]}),
-    ]
-
-    @admin.display(description=gettext_lazy("enrollments"))
-    def enrollments(self, student: Student) -> str:
-        return enrollments_panel("student", student) if student.pk else "–"
+    fields = ["student_number", "given_name", "family_name", "email", "is_active"]
 
 
 @admin.register(Course)
-class CourseAdmin(courses.admin.CourseAdmin):
+class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
+    side = "course"
     list_display = ["code", "name", "term", "level", "capacity", "taken", "free", "is_active"]
-    readonly_fields = ["taken", "free", "roster"]
+    readonly_fields = ["taken", "free"]
     fieldsets: list[Any] = [
         *courses.admin.CourseAdmin.fieldsets,
-        (gettext_lazy("Seats"), {"fields": ["taken", "free", "roster"]}),
+        (gettext_lazy("Seats"), {"fields": ["taken", "free"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
@@ -72,9 +74,12 @@ class CourseAdmin(courses.admin.CourseAdmin):
     def free(self, course: Course) -> Any:
         return gettext_lazy("no limit") if course.capacity is None else max(course.capacity - self.taken(course), 0)
 
-    @admin.display(description=gettext_lazy("roster"))
-    def roster(self, course: Course) -> str:
-        return enrollments_panel("course", course) if course.pk else "–"
+
+class IdSelect(AutocompleteSelect):
+    """Show a form again whatever was sent: Django looks up the sent values as they are."""
+
+    def optgroups(self, name: str, value: list[str], attr: Any = None) -> Any:
+        return super().optgroups(name, [each for each in value if parse_ids(str(each))], attr)
 
 
 class EnrollForm(forms.ModelForm):
@@ -139,6 +144,10 @@ class EnrollmentAdmin(admin.ModelAdmin):
         form.origin = origin_of(request)
         return form
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest | None, **kwargs: Any) -> Any:
+        kwargs["widget"] = IdSelect(db_field, self.admin_site)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def save_model(self, request: HttpRequest, obj: StudentCourse, form: Any, change: bool) -> None:
         # The form has asked in this very transaction, and the course is locked since.
         outcome = enroll(
@@ -169,17 +178,25 @@ class EnrollmentAdmin(admin.ModelAdmin):
         return render_to_string("students/journal.html", {"events": enrollment.events.select_related("actor")})
 
     @admin.action(description=gettext_lazy("Drop"), permissions=["end"])
-    def drop(self, request: HttpRequest, queryset: QuerySet[StudentCourse]) -> None:
-        pairs = list(queryset.order_by("pk").values_list("student_id", "course_id"))
-        outcomes = drop_many(pairs, origin=origin_of(request), reason=request.POST.get("reason", ""))
-        self._tell(request, outcomes)
+    def drop(self, request: HttpRequest, queryset: StudentCourseQuerySet) -> None:
+        pairs = self._pairs(request, queryset)
+        self._tell(request, drop_many(pairs, origin=origin_of(request), reason=request.POST.get("reason", "")))
 
     @admin.action(description=gettext_lazy("Complete, with the grade"), permissions=["end"])
-    def complete(self, request: HttpRequest, queryset: QuerySet[StudentCourse]) -> None:
-        pairs = list(queryset.order_by("pk").values_list("student_id", "course_id"))
+    def complete(self, request: HttpRequest, queryset: StudentCourseQuerySet) -> None:
+        pairs = self._pairs(request, queryset)
         grade = request.POST.get("grade", "") or None
         outcomes = complete_many(pairs, origin=origin_of(request), grade=grade, reason=request.POST.get("reason", ""))
         self._tell(request, outcomes)
+
+    def _pairs(self, request: HttpRequest, chosen: StudentCourseQuerySet) -> list[tuple[int, int]]:
+        """Return whom to act on. A row that is history is left alone: the verbs act on the newest of a pair."""
+        pairs = list(chosen.newest().order_by("pk").values_list("student_id", "course_id"))
+        history = chosen.count() - len(pairs)
+        if history:
+            message = _("%(n)s left alone: the student has come back since, in a newer enrollment.")
+            messages.warning(request, message % {"n": history})
+        return pairs
 
     def _tell(self, request: HttpRequest, outcomes: list[Any]) -> None:
         """Say how many changed, how many were so already, and why the rest was refused."""

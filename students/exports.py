@@ -2,25 +2,22 @@
 
 from collections.abc import Iterator
 
-from django.db.models import Exists, OuterRef, QuerySet
-
 from students.imports import EnrollmentImporter
-from students.models import StudentCourse
+from students.models import StudentCourseQuerySet
 
 HEADER = [column.name for column in EnrollmentImporter.columns]
 
 
-def enrollment_rows(enrollments: QuerySet[StudentCourse]) -> Iterator[list[str]]:
+def enrollment_rows(enrollments: StudentCourseQuerySet) -> Iterator[list[str]]:
     """
     Yield how each student stands in each course: the newest enrollment of a pair, by id, as a stream.
 
     Importing the rows again changes nothing. Earlier enrollments are history and stay out: a file says what is.
     """
-    newer = StudentCourse.objects.filter(student=OuterRef("student"), course=OuterRef("course"), pk__gt=OuterRef("pk"))
-    newest = (
-        enrollments.filter(~Exists(newer))
+    standing = (
+        enrollments.newest()
         .order_by("pk")
         .values_list("student__student_number", "course__code", "course__term__code", "status", "grade")
     )
-    for number, code, term, status, grade in newest.iterator(chunk_size=2_000):
+    for number, code, term, status, grade in standing.iterator(chunk_size=2_000):
         yield [number, code, term or "", status, grade, ""]

@@ -8,7 +8,7 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 
 from courses.models import Level
-from school.api.filters import CommaSeparated
+from school.api.filters import CommaSeparated, TrueOrFalse
 from school.validators import BIGGEST_ID
 from students.models import OPEN, Status, Student, StudentCourse
 
@@ -16,9 +16,11 @@ ALL = "all"
 
 
 class StudentFilter(filters.FilterSet):
+    is_active = TrueOrFalse()
+
     class Meta:
         model = Student
-        fields = ["student_number", "is_active"]
+        fields = ["student_number"]
 
 
 @extend_schema_field({"type": "array", "items": {"type": "string", "enum": [*Status.values, ALL]}})

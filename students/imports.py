@@ -21,6 +21,7 @@ from students.rules import Act, Register
 class StudentImporter(UpsertImporter):
     kind = "students"
     id_column = "student_id"
+    key_columns = ("student_number",)
     model = Student
     fields = ("given_name", "family_name", "email", "is_active")
     columns = (
@@ -70,6 +71,7 @@ class EnrollmentImporter(Importer):
 
     kind = "enrollments"
     id_column = "enrollment_id"
+    key_columns = ("student_number", "course_code", "term")
     columns = (
         Column("student_number", required=True, aliases=("user_id", "usersourcedid")),
         Column("course_code", required=True, aliases=("course_id", "classsourcedid")),
@@ -83,13 +85,18 @@ class EnrollmentImporter(Importer):
         self.origin = origin
         self.register = Register()  # an import is one transaction, so its courses stay locked
 
-    def key(self, cells: Mapping[str, str]) -> Hashable:
-        return cells["student_number"], cells["course_code"], cells.get("term", "")
+    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+        self.student_ids = student_ids_by_number(row.cells["student_number"] for row in rows)
+        self.courses = courses_by_key(_course_key(row) for row in rows)
+        courses = (self.courses[_course_key(row)] for row in rows)
+        # By the course itself: its code alone and its code with the term may name the same one.
+        return [
+            (row.cells["student_number"], _course_key(row) if isinstance(course, Refusal) else course.pk)
+            for row, course in zip(rows, courses, strict=True)
+        ]
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
-        student_ids = student_ids_by_number(row.cells["student_number"] for row in rows)
-        courses = courses_by_key(_course_key(row) for row in rows)
-        wishes = [_read(row, student_ids, courses) for row in rows]
+        wishes = [_read(row, self.student_ids, self.courses) for row in rows]
         outcomes = iter(perform([wish for wish in wishes if isinstance(wish, Act)], self.origin, self.register))
         results = []
         for row, wish in zip(rows, wishes, strict=True):

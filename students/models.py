@@ -4,7 +4,7 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, F, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -72,6 +72,11 @@ class StudentCourseQuerySet(models.QuerySet["StudentCourse"]):
     def seated(self) -> Self:
         """Enrollments that hold a seat."""
         return self.filter(status=Status.ENROLLED)
+
+    def newest(self) -> Self:
+        """The enrollments that say how a student stands in a course now; earlier ones of the pair are history."""
+        newer = StudentCourse.objects.filter(student=OuterRef("student"), course=OuterRef("course"))
+        return self.filter(~Exists(newer.filter(pk__gt=OuterRef("pk"))))
 
     def with_parties(self) -> Self:
         """Fetch student, course and term along: what showing an enrollment takes."""

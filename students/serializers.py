@@ -31,7 +31,10 @@ class EnrollmentSerializer(serializers.ModelSerializer[StudentCourse]):
     student = StudentInBriefSerializer()
     course = CourseInBriefSerializer()
     waitlist_position = serializers.IntegerField(
-        default=None, allow_null=True, help_text=_("The place in the line of who waits; null for who does not.")
+        read_only=True,
+        default=None,
+        allow_null=True,
+        help_text=_("The place in the line of who waits; null for who does not."),
     )
 
     class Meta:

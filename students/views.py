@@ -34,6 +34,7 @@ def origin_of(request: Request) -> Origin:
 class StudentViewSet(ResourceViewSet):
     scope = "students"
     permission_model = Student
+    address = "student"
     queryset = Student.objects.all()
     serializer_class = StudentSerializer
     filterset_class = StudentFilter

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import factory
+from factory.declarations import Sequence
 from factory.django import DjangoModelFactory
 
 from courses.models import Course, Level, Term
@@ -15,7 +15,7 @@ class TermFactory(DjangoModelFactory):
     class Meta:
         model = Term
 
-    code = factory.Sequence(lambda n: f"T{n}")
+    code = Sequence(lambda n: f"T{n}")
     name = "A term"
     starts_on = "2026-01-01"
     ends_on = "2026-12-31"
@@ -27,7 +27,7 @@ class CourseFactory(DjangoModelFactory):
     class Meta:
         model = Course
 
-    code = factory.Sequence(lambda n: f"COURSE-{n}")
+    code = Sequence(lambda n: f"COURSE-{n}")
     name = "A course"
     level = Level.INTRODUCTORY
 
@@ -36,19 +36,22 @@ class StudentFactory(DjangoModelFactory):
     class Meta:
         model = Student
 
-    student_number = factory.Sequence(lambda n: f"{CANARY}-{n}")
+    student_number = Sequence(lambda n: f"{CANARY}-{n}")
     given_name = "Ada"
     family_name = CANARY
-    email = factory.Sequence(lambda n: f"ada.{n}@{CANARY}.example".lower())
+    email = Sequence(lambda n: f"ada.{n}@{CANARY}.example".lower())
 
 
 def make_term(**fields: Any) -> Term:
-    return TermFactory(**fields)
+    made: Term = TermFactory.create(**fields)
+    return made
 
 
 def make_course(**fields: Any) -> Course:
-    return CourseFactory(**fields)
+    made: Course = CourseFactory.create(**fields)
+    return made
 
 
 def make_student(**fields: Any) -> Student:
-    return StudentFactory(**fields)
+    made: Student = StudentFactory.create(**fields)
+    return made

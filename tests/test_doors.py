@@ -1,6 +1,7 @@
 """One rule set, every door: what one refuses, all refuse, in the same words."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "student_is_active": ({"is_active": False}, {}, "This student is not active."),
     "course_is_active": ({}, {"is_active": False}, "MATH-101 is not active."),
     "enrollment_has_opened": (

@@ -12,6 +12,7 @@ CODES = {
     "has_history": _("What has history is kept. Deactivate it instead of deleting it."),
     "invalid": _("The body or the query is invalid. `errors` names every field with a code of its own."),
     "method_not_allowed": _("This address does not take this method."),
+    "not_acceptable": _("Answers are JSON: send Accept: application/json."),
     "not_authenticated": _("Send a bearer token, or log in."),
     "not_found": _("There is nothing at this address."),
     "parse_error": _("The body is not JSON."),

@@ -5,25 +5,26 @@ from typing import Any
 from django.db.models import QuerySet
 from django.forms import SelectMultiple
 from django.utils.translation import gettext as _
-from django_filters.rest_framework import DjangoFilterBackend
+from django_filters import rest_framework as filters
 from django_filters.utils import translate_validation
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ErrorDetail, ValidationError
-from rest_framework.filters import OrderingFilter
+from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
 
 
-class StrictFilterBackend(DjangoFilterBackend):
+class StrictFilterBackend(filters.DjangoFilterBackend):
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         filterset_class = self.get_filterset_class(view, queryset)
-        filters = set(filterset_class.base_filters) if filterset_class else set()
-        known = filters | {"cursor", "page_size"}
+        filter_names = set(filterset_class.base_filters) if filterset_class else set()
+        known = filter_names | {"cursor", "page_size"}
         known |= {"search"} if getattr(view, "search_fields", None) else set()
         known |= {"ordering"} if getattr(view, "ordering_fields", None) else set()
         errors: dict[str, Any] = {}
         for name, value in request.query_params.items():
             if name not in known:
                 errors[name] = [ErrorDetail(_("There is no such filter."), code="unknown_filter")]
-            elif name in filters and not value:
+            elif name in filter_names and not value:
                 errors[name] = [ErrorDetail(_("A filter needs a value."), code="blank")]
         filterset = self.get_filterset(request, queryset, view)
         if filterset is not None and not filterset.is_valid():
@@ -31,6 +32,20 @@ class StrictFilterBackend(DjangoFilterBackend):
         if errors:
             raise ValidationError(errors)
         return queryset if filterset is None else filterset.qs
+
+
+class SearchBackend(SearchFilter):
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        return parameters if getattr(view, "search_fields", None) else []
+
+
+@extend_schema_field(bool)
+class TrueOrFalse(filters.TypedChoiceFilter):
+    """``true`` or ``false``; django-filter's own takes anything else for no filter at all."""
+
+    def __init__(self) -> None:
+        super().__init__(choices=[("true", "true"), ("false", "false")], coerce="true".__eq__)
 
 
 class OrderingBackend(OrderingFilter):

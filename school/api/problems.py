@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelError
 from django.db import IntegrityError
 from django.db.models import ProtectedError
@@ -115,6 +115,8 @@ def _plain(status: int, code: str, message: str) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler400: a request that is broken below the level of fields."""
+    if not request.path.startswith("/api/"):
+        return defaults.bad_request(request, exception or SuspiciousOperation())
     return _plain(400, "bad_request", _("The request is malformed."))
 
 

@@ -144,6 +144,22 @@ def test_the_admin_survives_odd_queries(registrars_desk, query):
         assert registrars_desk.get(f"/admin/{model}/?{query}").status_code < 500
 
 
+BIG = str(2**70)
+
+
+@pytest.mark.parametrize(
+    "path", [f"student/{BIG}/change/", f"student/?id__exact={BIG}", f"studentcourse/?student__id__exact={BIG}"]
+)
+def test_the_admin_survives_an_integer_beyond_64_bits(registrars_desk, path):
+    assert registrars_desk.get(f"/admin/students/{path}").status_code < 500
+
+
+def test_the_enroll_form_survives_an_integer_beyond_64_bits(registrars_desk):
+    form = {"student": BIG, "course": "1"}
+
+    assert registrars_desk.post("/admin/students/studentcourse/add/", form).status_code < 500
+
+
 def test_the_admins_login_survives_nul_bytes(client):
     assert client.post("/admin/login/", {"username": "a\0", "password": "b\0"}).status_code == 200
 

@@ -87,7 +87,8 @@ def test_pages_join_to_the_whole_list_in_both_directions(api, origin, order):
         page = api.get(url).json()
         there.append([row["id"] for row in page["results"]])
         last, url = url, page["next"]
-    back, url = [], last
+    back: list[list[int]] = []
+    url = last
     while url:
         page = api.get(url).json()
         back.insert(0, [row["id"] for row in page["results"]])

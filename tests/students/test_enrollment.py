@@ -200,7 +200,7 @@ def statements_of(verb, *args, **options):
     """The statements of a call by verb and table. The chunks of one insert, which SQLite bounds, count as one."""
     with CaptureQueriesContext(connection) as queries:
         verb(*args, **options)
-    found = [re.match(r'(\w+).*?"(\w+)"', query["sql"]).groups() for query in queries]
+    found = [re.findall(r'^(\w+).*?"(\w+)"', query["sql"])[0] for query in queries]
     work = [kind for kind in found if kind[0] not in ("SAVEPOINT", "RELEASE")]
     return [kind for kind, chunks in groupby(work) for _ in ([0] if kind[0] == "INSERT" else chunks)]
 

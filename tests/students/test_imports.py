@@ -32,7 +32,7 @@ def run(tmp_path, capsys):
         except CommandError:
             code = 1
         except SystemExit as error:
-            code = error.code
+            code = int(error.code or 0)
         rows = list(csv.DictReader(report.read_text().splitlines())) if report.exists() else []
         return code, rows, failed.read_text() if failed.exists() else ""
 
@@ -348,3 +348,22 @@ def test_the_report_never_leaves_the_folder_it_was_told(run, world, tmp_path):
     run("import_enrollments", HEADER)
 
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["failed.csv", "file.csv", "report.csv"]
+
+
+def test_a_course_named_with_its_term_and_without_is_one_course(run, world):
+    agreeing = HEADER + "S-1,M-1,2026F,,,\nS-1,M-1,,,,\n"
+    contradicting = HEADER + "S-1,M-1,2026F,,,\nS-1,M-1,,dropped,,\n"
+
+    assert outcomes(run("import_enrollments", agreeing)[1]) == [("2", "enrolled", ""), ("3", "unchanged", "")]
+    assert outcomes(run("import_enrollments", contradicting)[1])[1] == ("3", "error", "duplicate_row")
+
+
+def test_a_guarded_cell_that_fails_comes_out_as_it_came(run):
+    _code, _rows, failed = run("import_enrollments", "student_number,course_code\n'-5,M-1\n=5,M-1\n")
+
+    assert failed == "student_number,course_code\n'-5,M-1\n'=5,M-1\n"
+
+
+def test_two_outputs_need_two_files(world, tmp_path):
+    with pytest.raises(CommandError, match="a file each"):
+        call_command("import_enrollments", "file.csv", report="same.csv", failed="same.csv")

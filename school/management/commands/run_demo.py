@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,10 @@ STAFF = "registrar"
 PATIENCE = 60  # seconds
 
 
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 class Command(BaseCommand):
     help = "Migrate, fill an empty database with demo data, serve it, and say how to get in."
 
@@ -45,12 +50,13 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database at {settings.DATABASES['default']['NAME']}: {error}.") from None
         server = subprocess.Popen(command_line(host=HOST, port=port, workers=1, threads=4))
+        signal.signal(signal.SIGTERM, _stop)
         try:
             token = self._token(server, f"http://{HOST}:{port}", keys)
             self._welcome(f"http://{HOST}:{port}", keys, token)
             server.wait()
         except KeyboardInterrupt:
-            server.wait()
+            pass
         finally:
             server.terminate()
             server.wait()

@@ -1,4 +1,6 @@
 import csv
+import os
+import sys
 from argparse import ArgumentParser
 from contextlib import nullcontext
 from pathlib import Path
@@ -31,5 +33,8 @@ class Command(BaseCommand):
                 writer.writerow(HEADER)
                 for row in enrollment_rows(enrollments):
                     writer.writerow(map(guard, row))
+        except BrokenPipeError:
+            # Who reads has seen enough. Python would complain once more when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
             raise CommandError(f"Cannot write {output}: {error.strerror}.") from None

@@ -1,0 +1,129 @@
+"""
+Measure School on a database of demo data and print the figures: `make bench`, or `python -m bench.run --help`.
+
+Everything runs on an empty database that is removed at the end. The exit code is 1 where a figure is missing or wrong.
+"""
+
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import django
+from django.db import connections
+
+from bench.database import NoDatabase, analyze, describe, scratch_database
+from bench.processes import Failed, manage
+from bench.table import print_table
+
+ENVIRONMENT = {
+    "DJANGO_SETTINGS_MODULE": "school.settings",
+    "ENV_FILE": os.devnull,
+    "SECRET_KEY": "only-for-the-benchmark",
+    "HTTPS": "false",
+    "LOG_LEVEL": "WARNING",
+    "TIME_ZONE": "UTC",
+}
+
+
+def main() -> int:
+    options = _options()
+    # So that whatever was started is also stopped where the benchmark is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with scratch_database(sqlite=options.sqlite) as url:
+            os.environ.update(ENVIRONMENT, DATABASE_URL=url)
+            django.setup()
+            try:
+                return _measure(options)
+            finally:
+                connections.close_all()
+    except (Failed, NoDatabase) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted. Everything that was started is stopped and removed.", file=sys.stderr)
+        return 130
+
+
+def _options() -> Namespace:
+    parser = ArgumentParser(prog="python -m bench.run", description=__doc__)
+    parser.add_argument("--students", type=int, default=100_000)
+    parser.add_argument("--courses", type=int, default=2_000)
+    parser.add_argument("--enrollments", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=100_000, help="Rows of the imported file.")
+    parser.add_argument("--linear", action="store_true", help="Import smaller files too, each a tenth of the next.")
+    parser.add_argument("--sqlite", action="store_true", help="Seed and import, on an SQLite file.")
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--seconds", type=int, default=10, help="How long a round of requests is.")
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
+
+
+def _measure(options: Namespace) -> int:
+    """Print every figure that can be had; return 1 where one is missing."""
+    # They need models, and so Django set up on the database that there is only now.
+    from bench import http, imports, queries
+
+    manage("migrate", "--verbosity", "0")
+    _print_machine()
+    _seed(options)
+    sizes = imports.sizes_up_to(options.rows, linear=options.linear)
+    figures: list[Callable[[], None]] = [lambda: imports.measure(sizes)]
+    if not options.sqlite:
+        load = http.Load(options.connections, options.seconds, options.rounds)
+        figures = [lambda: http.measure(load), *figures, queries.measure]
+    failed = False
+    for figure in figures:
+        try:
+            figure()
+        except Failed as error:
+            print(f"\nFAILED: {error}", flush=True)
+            failed = True
+    return int(failed)
+
+
+def _print_machine() -> None:
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    wrk = "-"
+    if shutil.which("wrk"):
+        wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split()[1]
+    lines = {
+        "processor": f"{len(os.sched_getaffinity(0))} cores, {model[1] if model else platform.machine()}",
+        "load": f"{os.getloadavg()[0]:.1f} processes wanted a core in the minute before",
+        "Python": platform.python_version(),
+        "Django": django.get_version(),
+        "database": describe(),
+        "wrk": wrk,
+    }
+    for name, value in lines.items():
+        print(f"{name:<10} {value}", flush=True)
+
+
+def _seed(options: Namespace) -> None:
+    size = {name: getattr(options, name) for name in ("students", "courses", "enrollments")}
+    command = ["seed_demo", *(part for name, value in size.items() for part in (f"--{name}", str(value)))]
+    done = manage(*command)
+    print_table(
+        f"`manage.py {' '.join(command)}`",
+        ["what", "seconds", "enrollments/s", "peak MB"],
+        [
+            [
+                "all, in one transaction",
+                f"{done.seconds:.0f}",
+                f"{options.enrollments / done.seconds:,.0f}",
+                f"{done.peak_mb:.0f}",
+            ]
+        ],
+    )
+    print(f"Then {analyze()}.", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

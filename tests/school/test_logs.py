@@ -1,0 +1,189 @@
+"""Logs: an id for each request, an event for each act, and nobody's name."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import structlog
+from django.core.management import call_command
+from django.db import IntegrityError
+
+from school.logs import logging_config, without_row_values
+from students.models import Student
+from tests.factories import CANARY, make_course, make_student
+from tests.logs import leaks_in
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture
+def lines():
+    """The lines logged meanwhile, as production writes them."""
+    found: list[dict[str, object]] = []
+    formatter = next(h.formatter for h in logging.getLogger().handlers if h.formatter)
+
+    class Keep(logging.Handler):
+        def emit(self, record):
+            found.append(json.loads(formatter.format(record)))
+
+    handler = Keep()
+    logging.getLogger().addHandler(handler)
+    yield found
+    logging.getLogger().removeHandler(handler)
+
+
+def event(lines, name):
+    [line] = [line for line in lines if line["event"] == name]
+    return {key: value for key, value in line.items() if key not in ("timestamp", "logger", "level")}
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_every_request_and_every_act_has_a_line_with_ids(api, lines):
+    student, course = make_student(), make_course()
+    lines.clear()
+
+    answer = api.post(f"/api/v1/students/{student.pk}/courses?page_size=1", {"course_id": course.pk})
+
+    account, client_id = event(lines, "request_finished")["user_id"], event(lines, "request_finished")["client_id"]
+    shared = {"request_id": answer["X-Request-ID"], "client_id": client_id}
+    assert event(lines, "request_finished") == {
+        "event": "request_finished",
+        "request": f"POST /api/v1/students/<str:student_id>/courses student_id={student.pk}",
+        "code": 201,
+        "user_id": account,
+        **shared,
+    }
+    assert event(lines, "enrollment_created") == {
+        "event": "enrollment_created",
+        "student_id": student.pk,
+        "course_id": course.pk,
+        "enrollment_id": answer.json()["id"],
+        "actor_id": account,
+        "channel": "api",
+        **shared,
+    }
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_refusal_is_logged_with_its_codes_and_a_drop_and_a_completion_by_name(api, lines):
+    student, course = make_student(is_active=False), make_course(capacity=0)
+    url = f"/api/v1/students/{student.pk}/courses"
+
+    api.post(url, {"course_id": course.pk})
+    refused = event(lines, "enrollment_refused")
+    assert (refused["action"], refused["codes"]) == ("enroll", ["student_inactive", "course_full"])
+
+    Student.objects.update(is_active=True)
+    for number, (method, body, name) in enumerate(
+        [("delete", None, "enrollment_dropped"), ("patch", {"status": "completed"}, "enrollment_completed")]
+    ):
+        open_course = make_course(code=f"OPEN-{number}")
+        api.post(url, {"course_id": open_course.pk})
+        getattr(api, method)(f"{url}/{open_course.pk}", body)
+        assert event(lines, name)["course_id"] == open_course.pk
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+def test_a_refusal_in_the_admin_is_logged_too(registrars_desk, lines):
+    student, course = make_student(), make_course(capacity=0)
+
+    registrars_desk.post("/admin/students/studentcourse/add/", {"student": student.pk, "course": course.pk})
+
+    assert (event(lines, "enrollment_refused")["channel"], event(lines, "enrollment_refused")["codes"]) == (
+        "admin",
+        ["course_full"],
+    )
+
+
+@pytest.mark.django_db
+def test_an_import_is_one_line_with_its_counts(lines, tmp_path):
+    student, course = make_student(), make_course()
+    file = tmp_path / "file.csv"
+    file.write_text(f"student_number,course_code\n{student.student_number},{course.code}\n")
+
+    call_command("import_enrollments", str(file))
+
+    line = event(lines, "import_finished")
+    assert len(str(line.pop("request_id"))) == 36
+    assert line == {
+        "event": "import_finished",
+        "kind": "enrollments",
+        "channel": "import",
+        "dry_run": False,
+        "applied": True,
+        "rows_enrolled": 1,
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/api/v1/students?search={CANARY}",
+        f"/api/v1/students/number:{CANARY}-1",
+        f"/api/v1/nonsense/{CANARY}",
+        f"/{CANARY}",
+        f"/admin/students/student/?q={CANARY}",
+    ],
+)
+def test_neither_path_nor_query_is_logged(api, lines, path):
+    api.get(path)
+
+    assert len(lines) > 0
+    assert leaks_in(json.dumps(lines)) == []
+
+
+def test_the_text_of_a_database_error_is_left_out():
+    try:
+        try:
+            raise IntegrityError(f"Key (email)=({CANARY}) already exists.")
+        except IntegrityError as error:
+            raise RuntimeError(f"while saving: {error}") from error
+    except RuntimeError:
+        line = without_row_values(None, "error", {"event": "failed", "exc_info": True})
+
+    assert line["exception_type"] == "RuntimeError < IntegrityError"
+    assert leaks_in(json.dumps(line)) == []
+    assert "test_the_text_of_a_database_error_is_left_out" in line["stack"]
+
+
+def test_the_text_of_another_error_is_kept():
+    try:
+        raise RuntimeError("no such thing")
+    except RuntimeError:
+        line = without_row_values(None, "error", {"event": "failed", "exc_info": True})
+
+    assert (line["exception_type"], line["exception_text"]) == ("RuntimeError", "no such thing")
+
+
+@pytest.mark.parametrize("text", [f"a {CANARY} b", "to ada@school.example", "GET /students/number:S-1"])
+def test_the_look_through_the_logs_finds_personal_data(text):
+    assert leaks_in(f"fine\n{text}\nfine") == [text]
+
+
+def test_development_logs_are_for_reading():
+    renderer = logging_config(as_json=False, level="INFO")["formatters"]["structlog"]["processors"][-1]
+
+    assert isinstance(renderer, structlog.dev.ConsoleRenderer)
+
+
+@pytest.mark.parametrize("leak", [True, False])
+def test_a_run_whose_logs_hold_personal_data_fails(tmp_path, leak):
+    """The look through the logs at the end of a run is itself seen at work, in a run of one test."""
+    text = CANARY if leak else "harmless"
+    (tmp_path / "other.log").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/bulk/test_cells.py"]
+
+    run = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "TEST_LOGS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (run.returncode, "Personal data in the logs of the run" in run.stdout) == (int(leak), leak)

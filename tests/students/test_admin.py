@@ -1,0 +1,200 @@
+"""The admin, as a registrar uses it."""
+
+import re
+
+import pytest
+from django.utils.html import strip_tags
+
+from students.enrollment import drop, enroll
+from students.models import EnrollmentEvent, Student, StudentCourse
+from tests.factories import make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+ENROLLMENTS = "/admin/students/studentcourse/"
+
+
+def seat(student, course, origin):
+    return enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
+
+
+def text(answer):
+    return re.sub(r"\s+", " ", strip_tags(answer.content.decode()))
+
+
+def errors(answer):
+    return [str(error) for error in answer.context["adminform"].form.non_field_errors()]
+
+
+def test_an_enrollment_is_made_by_the_verbs(registrars_desk, registrar):
+    student, course = make_student(), make_course()
+
+    answer = registrars_desk.post(
+        f"{ENROLLMENTS}add/", {"student": student.pk, "course": course.pk, "reason": "transfer"}, follow=True
+    )
+
+    enrollment, event = StudentCourse.objects.get(), EnrollmentEvent.objects.get()
+    assert (enrollment.student, enrollment.course, enrollment.status) == (student, course, "enrolled")
+    assert (event.actor, event.channel, event.reason, event.enrollment) == (registrar, "admin", "transfer", enrollment)
+    assert answer.redirect_chain == [(ENROLLMENTS, 302)]
+
+
+def test_a_refusal_is_a_form_error_with_every_reason_before_anything_is_saved(registrars_desk):
+    student, course = make_student(is_active=False), make_course(code="MATH-101", is_active=False, capacity=0)
+
+    answer = registrars_desk.post(f"{ENROLLMENTS}add/", {"student": student.pk, "course": course.pk})
+
+    assert errors(answer) == ["This student is not active.", "MATH-101 is not active.", "MATH-101 has no free seat."]
+    assert (StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize("form", [{}, {"student": "9"}, {"student": "x", "course": "y"}])
+def test_a_form_that_is_not_filled_in_asks_for_more(registrars_desk, form):
+    answer = registrars_desk.post(f"{ENROLLMENTS}add/", form)
+
+    assert (answer.status_code, StudentCourse.objects.count()) == (200, 0)
+    assert set(answer.context["adminform"].form.errors) == {"student", "course"}
+
+
+def act(desk, action, *enrollments, **fields):
+    chosen = [enrollment.pk for enrollment in enrollments]
+    form = {"action": action, "_selected_action": chosen, "grade": "", "reason": "", **fields}
+    answer = desk.post(ENROLLMENTS, form, follow=True)
+    return [(message.level_tag, str(message)) for message in answer.context["messages"]]
+
+
+def test_several_are_dropped_at_once_and_those_who_cannot_be_are_named(registrars_desk, origin):
+    course = make_course(code="MATH-101", name="Calculus I")
+    first, second = (seat(make_student(), course, origin) for _ in range(2))
+    done = seat(make_student(student_number="S-3", given_name="Ada", family_name="Byron"), course, origin)
+    act(registrars_desk, "complete", done, grade="A")
+
+    told = act(registrars_desk, "drop", first, second, done, reason="moved away")
+
+    assert told == [
+        ("success", "2 enrollments changed."),
+        (
+            "error",
+            "S-3 Ada Byron · MATH-101 Calculus I: An enrollment that is completed cannot become dropped.",
+        ),
+    ]
+    assert list(StudentCourse.objects.order_by("pk").values_list("status", "grade")) == [
+        ("dropped", ""),
+        ("dropped", ""),
+        ("completed", "A"),
+    ]
+    assert [event.reason for event in EnrollmentEvent.objects.filter(action="drop")] == ["moved away"] * 2
+
+
+def test_a_row_that_is_history_is_left_alone(registrars_desk, origin):
+    student, course = make_student(), make_course()
+    old = seat(student, course, origin)
+    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    seat(student, course, origin)
+
+    told = act(registrars_desk, "drop", old)
+
+    assert told == [("warning", "1 left alone: the student has come back since, in a newer enrollment.")]
+    assert list(StudentCourse.objects.order_by("pk").values_list("status", flat=True)) == ["dropped", "enrolled"]
+
+
+def test_dropping_twice_says_that_it_was_so(registrars_desk, origin):
+    enrollment = seat(make_student(), make_course(), origin)
+
+    assert act(registrars_desk, "drop", enrollment) == [("success", "1 enrollment changed.")]
+    assert act(registrars_desk, "drop", enrollment) == [("info", "1 were so already.")]
+
+
+def test_an_enrollment_is_never_edited_or_deleted(registrars_desk, origin):
+    enrollment = seat(make_student(), make_course(), origin)
+
+    edited = registrars_desk.post(f"{ENROLLMENTS}{enrollment.pk}/change/", {"status": "completed"})
+    deleted = registrars_desk.post(f"{ENROLLMENTS}{enrollment.pk}/delete/", {"post": "yes"})
+
+    assert (edited.status_code, deleted.status_code) == (403, 403)
+    assert act(registrars_desk, "delete_selected", enrollment) == [("warning", "No action selected.")]
+    assert StudentCourse.objects.get().status == "enrolled"
+
+
+def test_the_page_of_an_enrollment_has_its_journal(registrars_desk, origin):
+    enrollment = seat(make_student(), make_course(), origin)
+    act(registrars_desk, "complete", enrollment, grade="A", reason="exam")
+
+    page = text(registrars_desk.get(f"{ENROLLMENTS}{enrollment.pk}/change/"))
+
+    assert "– enrolled – system" in page
+    assert "enrolled completed registrar admin exam" in page
+
+
+def test_the_course_list_shows_the_seats(registrars_desk, origin):
+    course = make_course(code="MATH-101", name="Calculus I", capacity=3, term=make_term(code="2026F"))
+    make_course(code="OPEN-1", name="No limit", capacity=None)
+    seat(make_student(), course, origin)
+
+    page = registrars_desk.get("/admin/courses/course/")
+
+    rows = [(c.code, page.context["cl"].model_admin.taken(c), c.capacity) for c in page.context["cl"].result_list]
+    assert rows == [("MATH-101", 1, 3), ("OPEN-1", 0, None)]
+    assert "MATH-101Calculus I2026Fintroductory312" in text(page)
+    assert "OPEN-1No limit-introductory-0no limit" in text(page)
+
+
+def test_a_student_shows_their_courses_and_a_course_its_roster(registrars_desk, origin):
+    student = make_student(student_number="S-7", given_name="Ada", family_name="Byron")
+    course = make_course(code="MATH-101", name="Calculus I")
+    seat(student, course, origin)
+    of_student = text(registrars_desk.get(f"/admin/students/student/{student.pk}/change/"))
+    of_course = text(registrars_desk.get(f"/admin/courses/course/{course.pk}/change/"))
+
+    assert "MATH-101 Calculus I enrolled" in of_student
+    assert "S-7 Ada Byron enrolled" in of_course
+
+
+def test_a_viewer_sees_and_changes_nothing(viewer, client, origin):
+    client.force_login(viewer)
+    enrollment = seat(make_student(), make_course(), origin)
+    student = enrollment.student
+
+    page = text(client.get(f"/admin/students/student/{student.pk}/change/"))
+
+    assert ("Show all" in page, "Enroll in a course" in page, "to drop or complete" in page) == (True, False, False)
+    assert client.get(f"{ENROLLMENTS}add/").status_code == 403
+    assert act_of(client, enrollment) == "enrolled"
+    assert client.post(f"/admin/students/student/{student.pk}/change/", {"given_name": "X"}).status_code == 403
+
+
+def act_of(client, enrollment):
+    client.post(ENROLLMENTS, {"action": "drop", "_selected_action": [enrollment.pk]}, follow=True)
+    return StudentCourse.objects.get(pk=enrollment.pk).status
+
+
+def test_students_with_history_are_kept(registrars_desk, origin):
+    enrollment = seat(make_student(), make_course(), origin)
+
+    registrars_desk.post(f"/admin/students/student/{enrollment.student_id}/delete/", {"post": "yes"})
+
+    assert Student.objects.count() == 1
+
+
+@pytest.mark.parametrize(("term", "expected"), [("byr", ["S-7"]), ("S-7", ["S-7"]), ("nobody", [])])
+def test_students_are_found_by_typing(registrars_desk, term, expected):
+    make_student(student_number="S-7", family_name="Byron")
+    make_student(student_number="S-8", family_name="Adams")
+
+    answer = registrars_desk.get(
+        "/admin/autocomplete/",
+        {"app_label": "students", "model_name": "studentcourse", "field_name": "student", "term": term},
+    )
+
+    assert [result["text"].split()[0] for result in answer.json()["results"]] == expected
+
+
+def test_an_edit_is_kept_with_who_made_it(registrars_desk, registrar):
+    student = make_student(given_name="Ada")
+    form = {"student_number": student.student_number, "given_name": "Augusta", "family_name": "Byron", "email": ""}
+
+    registrars_desk.post(f"/admin/students/student/{student.pk}/change/", {**form, "is_active": "on"})
+
+    newest = student.history.first()
+    assert (newest.given_name, newest.history_user) == ("Augusta", registrar)
+    assert registrars_desk.get(f"/admin/students/student/{student.pk}/history/").status_code == 200

@@ -1,0 +1,118 @@
+"""A registrar at work, in the system's Chromium."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from students.enrollment import Origin, enroll
+from students.models import Channel, StudentCourse
+from tests.factories import make_course, make_student
+
+CHROMIUM = shutil.which("chromium")
+REQUIRED = os.environ.get("REQUIRE_ALL") == "1"
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.skipif(not CHROMIUM and not REQUIRED, reason="there is no Chromium on this machine"),
+]
+
+
+@pytest.fixture
+def page(live_server, registrar):
+    with sync_playwright() as playwright:
+        # No sandbox within the sandbox that tests run in, and no calls home.
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+        )
+        page = browser.new_page(base_url=live_server.url, viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(20_000)
+        yield page
+        browser.close()
+
+
+def log_in(page: Page) -> None:
+    page.goto("/")
+    page.get_by_label("Username").fill("registrar")
+    page.get_by_label("Password").fill("open sesame")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("The registrar's desk")).to_be_visible()
+
+
+def choose(page: Page, field: str, term: str, shown: str) -> None:
+    """Pick from an autocomplete by typing."""
+    page.locator(f".field-{field} .select2-selection").click()
+    page.locator(".select2-search__field").fill(term)
+    page.locator(".select2-results__option", has_text=shown).click()
+
+
+def fill_enroll_form(page: Page) -> None:
+    page.goto("/admin/students/studentcourse/add/")
+    choose(page, "student", "Byron", "S-1042 Ada Byron")
+    choose(page, "course", "MATH", "MATH-101 Calculus I")
+    page.get_by_role("button", name="Save", exact=True).click()
+
+
+def shot(page: Page, name: str) -> None:
+    """Keep a picture where the one who runs the tests asked for pictures."""
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def test_a_registrar_logs_in_is_refused_enrolls_and_drops(page):
+    make_student(student_number="S-1042", given_name="Ada", family_name="Byron")
+    course = make_course(code="MATH-101", name="Calculus I", capacity=0)
+    log_in(page)
+
+    fill_enroll_form(page)
+    expect(page.locator(".errornote + .errorlist")).to_have_text("MATH-101 has no free seat.")
+    shot(page, "refused")
+    assert StudentCourse.objects.count() == 0
+
+    course.capacity = 30
+    course.save()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".messagelist .success")).to_contain_text("was added successfully")
+    assert StudentCourse.objects.get().status == "enrolled"
+
+    page.get_by_role("link", name=str(StudentCourse.objects.get().pk), exact=True).click()
+    shot(page, "enrollment")
+    page.get_by_role("button", name="Drop").click()
+    expect(page.locator(".messagelist .success")).to_have_text("1 enrollment changed.")
+    shot(page, "enrollments")
+    assert StudentCourse.objects.get().status == "dropped"
+
+
+def test_a_registrar_completes_two_students_from_the_list_with_a_grade(page):
+    course = make_course(code="MATH-101")
+    for _ in range(2):
+        enroll(student_id=make_student().pk, course_id=course.pk, origin=Origin(Channel.SYSTEM))
+    log_in(page)
+
+    page.goto(f"/admin/courses/course/{course.pk}/change/")
+    shot(page, "roster")
+    page.get_by_role("link", name="Show all, to drop or complete").click()
+    for box in page.locator("input.action-select").all():
+        box.check()
+    page.get_by_label("Action:").select_option("complete")
+    page.get_by_role("textbox", name="Grade").fill("A")
+    page.get_by_role("button", name="Go", exact=False).first.click()
+
+    expect(page.locator(".messagelist .success")).to_have_text("2 enrollments changed.")
+    assert list(StudentCourse.objects.values_list("status", "grade")) == [("completed", "A")] * 2
+
+
+def test_swagger_ui_works_from_local_files(page, live_server):
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    page.goto("/api/docs")
+
+    expect(page.get_by_text("/api/v1/students/{student_id}/courses", exact=True).first).to_be_visible()
+    shot(page, "docs")
+    assert [url for url in asked if not url.startswith((live_server.url, "data:", "blob:"))] == []
