@@ -39,7 +39,7 @@ def measure(sizes: list[int]) -> None:
                         outcome,
                         f"{done.seconds:.1f}",
                         f"{size / done.seconds:,.0f}",
-                        f"{size / max(done.seconds - start, 0.001):,.0f}",
+                        f"{size / (done.seconds - start):,.0f}" if done.seconds > 1.5 * start else "-",
                         f"{done.peak_mb:.0f}",
                         f"{events:,}",
                     ]

@@ -78,7 +78,7 @@ class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
 class IdSelect(AutocompleteSelect):
     """Show a form again whatever was sent: Django looks up the sent values as they are."""
 
-    def optgroups(self, name: str, value: list[str], attr: Any = None) -> Any:
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
         return super().optgroups(name, [each for each in value if parse_ids(str(each))], attr)
 
 
@@ -123,7 +123,7 @@ class EnrollmentAdmin(admin.ModelAdmin):
     action_form = EndingForm
     actions = ["drop", "complete"]
     autocomplete_fields = ["student", "course"]
-    list_display = ["id", "student", "course", "status", "enrolled_on", "ended_on", "grade"]
+    list_display = ["id", "student", "course_key", "status", "enrolled_on", "ended_on", "grade"]
     list_filter = ["status", "course__level", "course__term"]
     list_select_related = ["student", "course__term"]
     search_fields = ["student__student_number", "student__family_name", "student__given_name", "course__code"]
@@ -144,7 +144,7 @@ class EnrollmentAdmin(admin.ModelAdmin):
         form.origin = origin_of(request)
         return form
 
-    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest | None, **kwargs: Any) -> Any:
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         kwargs["widget"] = IdSelect(db_field, self.admin_site)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
@@ -166,6 +166,10 @@ class EnrollmentAdmin(admin.ModelAdmin):
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("students.change_studentcourse")
+
+    @admin.display(description=gettext_lazy("course"), ordering="course__code")
+    def course_key(self, enrollment: StudentCourse) -> str:
+        return enrollment.course.key
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -4,5 +4,5 @@ from django.utils.translation import gettext_lazy as _
 
 class StudentsConfig(AppConfig):
     name = "students"
-    verbose_name = _("students")
+    verbose_name = _("Students")
     default_auto_field = "django.db.models.BigAutoField"

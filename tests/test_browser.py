@@ -16,7 +16,7 @@ REQUIRED = os.environ.get("REQUIRE_ALL") == "1"
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.django_db(transaction=True, serialized_rollback=True),
+    pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(not CHROMIUM and not REQUIRED, reason="there is no Chromium on this machine"),
 ]
 
@@ -81,6 +81,7 @@ def test_a_registrar_logs_in_is_refused_enrolls_and_drops(page):
     assert StudentCourse.objects.get().status == "enrolled"
 
     page.get_by_role("link", name=str(StudentCourse.objects.get().pk), exact=True).click()
+    expect(page.get_by_role("button", name="Drop")).to_be_visible()
     shot(page, "enrollment")
     page.get_by_role("button", name="Drop").click()
     expect(page.locator(".messagelist .success")).to_have_text("1 enrollment changed.")
@@ -95,6 +96,7 @@ def test_a_registrar_completes_two_students_from_the_list_with_a_grade(page):
     log_in(page)
 
     page.goto(f"/admin/courses/course/{course.pk}/change/")
+    expect(page.get_by_role("heading", name="Roster")).to_be_visible()
     shot(page, "roster")
     page.get_by_role("link", name="Show all, to drop or complete").click()
     for box in page.locator("input.action-select").all():

@@ -222,7 +222,7 @@ def test_the_bulk_page_lists_every_status_that_a_row_may_ask_for():
 
 def test_the_architecture_page_lists_every_variable_of_the_environment():
     [table] = tables(DOCS / "architecture.md", "Variable", "Default")
-    read = re.findall(r"env\.\w+\(\s*\"([A-Z_]+)\"", (ROOT / "school/settings.py").read_text())
+    read = re.findall(r"(?:env\.\w+|flag)\(\s*\"([A-Z_]+)\"", (ROOT / "school/settings.py").read_text())
 
     assert sorted(quoted(table.column("Variable"))) == sorted(set(read))
 

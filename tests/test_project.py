@@ -73,7 +73,7 @@ def test_no_migration_is_missing():
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("app", ["students", "courses"])
 def test_migrations_go_back_and_forth(app):
     executor = MigrationExecutor(connection)

@@ -40,7 +40,7 @@ def event(lines, name):
     return {key: value for key, value in line.items() if key not in ("timestamp", "logger", "level")}
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_every_request_and_every_act_has_a_line_with_ids(api, lines):
     student, course = make_student(), make_course()
     lines.clear()
@@ -67,7 +67,7 @@ def test_every_request_and_every_act_has_a_line_with_ids(api, lines):
     }
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_a_refusal_is_logged_with_its_codes_and_a_drop_and_a_completion_by_name(api, lines):
     student, course = make_student(is_active=False), make_course(capacity=0)
     url = f"/api/v1/students/{student.pk}/courses"
@@ -86,7 +86,7 @@ def test_a_refusal_is_logged_with_its_codes_and_a_drop_and_a_completion_by_name(
         assert event(lines, name)["course_id"] == open_course.pk
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_a_refusal_in_the_admin_is_logged_too(registrars_desk, lines):
     student, course = make_student(), make_course(capacity=0)
 
