@@ -16,14 +16,14 @@ run: writable $(BIN)/.runtime .env ## Demo: SQLite, demo data, API and admin at 
 serve: writable $(BIN)/.runtime ## Just the server, on the database of DATABASE_URL
 	@$(BIN)/python manage.py serve --port $(PORT)
 
-test: writable $(BIN)/.dev ## All tests, on SQLite and on PostgreSQL
-	@$(BIN)/python -m tests.run
+test: writable $(BIN)/.dev ## All tests, on SQLite and on PostgreSQL (ARGS= for pytest)
+	@$(BIN)/python -m tests.run $(ARGS)
 
 check: writable $(BIN)/.dev ## Everything that can be checked without running it
 	@$(BIN)/python -m tests.check
 
-bench: writable $(BIN)/.dev ## Figures: requests a second, imports, queries
-	@$(BIN)/python -m bench.run
+bench: writable $(BIN)/.dev ## Figures: requests a second, imports, queries (ARGS=--help for sizes)
+	@$(BIN)/python -m bench.run $(ARGS)
 
 fmt: writable $(BIN)/.dev ## Format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .

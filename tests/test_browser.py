@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from django.db import connections
 from playwright.sync_api import Page, expect, sync_playwright
 
 from students.enrollment import Origin, enroll
@@ -12,6 +13,7 @@ from students.models import Channel, StudentCourse
 from tests.factories import make_course, make_student
 
 CHROMIUM = shutil.which("chromium")
+expect.set_options(timeout=20_000)  # test machines are busy
 REQUIRED = os.environ.get("REQUIRE_ALL") == "1"
 
 pytestmark = [
@@ -33,6 +35,7 @@ def page(live_server, registrar):
         page.set_default_timeout(20_000)
         yield page
         browser.close()
+        connections.close_all()  # Playwright's loop has given the test a connection of its own
 
 
 def log_in(page: Page) -> None:
@@ -99,7 +102,9 @@ def test_a_registrar_completes_two_students_from_the_list_with_a_grade(page):
     expect(page.get_by_role("heading", name="Roster")).to_be_visible()
     shot(page, "roster")
     page.get_by_role("link", name="Show all, to drop or complete").click()
-    for box in page.locator("input.action-select").all():
+    boxes = page.locator("input.action-select")
+    expect(boxes).to_have_count(2)
+    for box in boxes.all():
         box.check()
     page.get_by_label("Action:").select_option("complete")
     page.get_by_role("textbox", name="Grade").fill("A")

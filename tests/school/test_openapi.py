@@ -59,7 +59,8 @@ def token(api):
     for _ in range(3):
         student = make_student()
         enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, origin=Origin(Channel.SYSTEM))
-    # Only now, because Django's own client connects them again. The end of an in-process request would close the connection that the test's transaction is on.
+    # The end of an in-process request would close the connection that the test's transaction is on.
+    # Django's own client, which took the token, connects these signals again: so only now.
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield api._credentials["HTTP_AUTHORIZATION"]
