@@ -41,8 +41,16 @@ writable:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "School needs Python 3.11 or newer." >&2; exit 1; }
 
 $(BIN)/python:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory venv-package
 	@echo "Making .venv …"
 	@$(PYTHON) -m venv .venv
+
+# Debian keeps the part of Python that makes environments in a package of its own.
+.PHONY: venv-package
+venv-package:
+	@[ "$$(id -u)" = 0 ] || { echo "Python's venv is missing: sudo apt-get install python3-venv, then again." >&2; exit 1; }
+	@echo "Installing Debian's python3-venv …"
+	@apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
 
 $(BIN)/.runtime: requirements.txt | $(BIN)/python
 	@echo "Installing requirements.txt …"
