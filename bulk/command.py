@@ -110,14 +110,15 @@ class ImportCommand(BaseCommand):
                     for error in result.errors:
                         place = f"row {result.row.number}" + (f", {error.field}" if error.field else "")
                         self.stderr.write(f"{place}: {error.code}: {error.message}")
-                if seen % 500 == 0:
+                if seen % 500 == 0 or seen == total:
                     speed = progress.tasks[0].speed
                     progress.update(task, completed=seen, rate=f"{speed:,.0f}" if speed else "-")
+                if seen == total:
+                    progress.stop()  # before anything is logged into its line
                 if seen % EVERY == 0 and not console.is_terminal:
                     self.stderr.write(f"{seen} of {total} rows")
 
             yield watch
-            progress.update(task, completed=seen)
 
     def _conclude(self, summary: Summary, *, dry_run: bool) -> None:
         for outcome, count in sorted(summary.counts.items()):

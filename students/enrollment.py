@@ -128,17 +128,16 @@ def _one(act: Act, origin: Origin) -> Outcome:
 
 def _decide(acts: Sequence[Act], origin: Origin, register: Register | None = None) -> "_Ledger":
     register = register or Register()
-    register.now = origin.at or timezone.now()
-    _lock_and_read(acts, register)
+    _lock_and_read(acts, register, origin)
     ledger = _Ledger(register, origin)
     for act in acts:
         ledger.decide(act)
     return ledger
 
 
-def _lock_and_read(acts: Sequence[Act], register: Register) -> None:
+def _lock_and_read(acts: Sequence[Act], register: Register, origin: Origin) -> None:
     """
-    Lock the courses, always in the order of their ids, and only then read the facts.
+    Lock the courses, always in the order of their ids, and only then read the facts and the clock.
 
     NO KEY UPDATE is the weakest lock that excludes itself: it lets the foreign key checks of other inserts pass.
     """
@@ -150,6 +149,7 @@ def _lock_and_read(acts: Sequence[Act], register: Register) -> None:
         .order_by("pk")
     )
     locked = {course.pk: course for course in courses}
+    register.now = origin.at or timezone.now()  # who got the lock later came later
     register.courses.update(locked)
     limited = [pk for pk, course in locked.items() if course.capacity is not None]
     seated = StudentCourse.objects.seated().filter(course__in=limited).order_by()
