@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.apps import apps
 from django.conf import settings
@@ -19,6 +20,11 @@ from students.models import Channel
 from tests.logs import leaks_in
 
 LOGS = Path(os.environ["TEST_LOGS"])
+
+
+# Busy machines are slow, and a run that failed must fail again: the same examples every time.
+hypothesis.settings.register_profile("school", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("school")
 
 
 def pytest_configure(config: pytest.Config) -> None:
