@@ -75,7 +75,12 @@ class Course(models.Model):
     enrollment_opens_at = models.DateTimeField(_("enrollment opens at"), null=True, blank=True)
     enrollment_closes_at = models.DateTimeField(_("enrollment closes at"), null=True, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
-    prerequisites = models.JSONField(_("prerequisites"), default=list, blank=True, editable=False)
+    prerequisites = models.JSONField(
+        _("prerequisites"),
+        default=list,
+        blank=True,
+        help_text=_("The codes of what must be completed first, whatever the term."),
+    )
 
     history = HistoricalRecords()
 

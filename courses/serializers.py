@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from courses.models import Course, Term
-from school.api.fields import StrictModelSerializer
+from courses.prerequisites import check_prerequisites
+from school.api.fields import StrictCharField, StrictModelSerializer
 
 
 class TermSerializer(StrictModelSerializer):
@@ -28,6 +30,12 @@ class TermCodeField(serializers.SlugRelatedField[Term]):
 
 class CourseSerializer(StrictModelSerializer):
     term = TermCodeField(allow_null=True, required=False)
+    prerequisites = serializers.ListField(
+        child=StrictCharField(max_length=64),
+        required=False,
+        max_length=50,
+        help_text=_("The codes of what must be completed first, whatever the term."),
+    )
 
     class Meta:
         model = Course
@@ -41,7 +49,17 @@ class CourseSerializer(StrictModelSerializer):
             "enrollment_opens_at",
             "enrollment_closes_at",
             "is_active",
+            "prerequisites",
         ]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        if "prerequisites" in attrs or "code" in attrs:
+            stored = self.instance
+            code = attrs.get("code", getattr(stored, "code", ""))
+            prerequisites = attrs.get("prerequisites", getattr(stored, "prerequisites", []))
+            check_prerequisites(code, prerequisites, course_id=getattr(stored, "pk", None))
+        return attrs
 
 
 class CourseInBriefSerializer(serializers.ModelSerializer[Course]):

@@ -156,6 +156,9 @@ def _lock_and_read(acts: Sequence[Act], register: Register, origin: Origin) -> N
     register.taken.update(dict(seated.values_list("course").annotate(Count("pk"))))
 
     register.students = {student.pk: student for student in Student.objects.filter(pk__in={a.student_id for a in acts})}
+    asked_for = {code for pk in course_ids & register.courses.keys() for code in register.courses[pk].prerequisites}
+    passed = StudentCourse.objects.filter(student__in=register.students, course__code__in=asked_for)
+    register.completed = set(passed.completed().values_list("student", "course__code"))
     register.latest = {}
     rows = StudentCourse.objects.filter(student__in=register.students, course__in=course_ids)
     # The newest row of a pair is read last and stays: an open row is always newer than the ended ones.

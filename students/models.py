@@ -73,6 +73,9 @@ class StudentCourseQuerySet(models.QuerySet["StudentCourse"]):
         """Enrollments that hold a seat."""
         return self.filter(status=Status.ENROLLED)
 
+    def completed(self) -> Self:
+        return self.filter(status=Status.COMPLETED)
+
     def newest(self) -> Self:
         """The enrollments that say how a student stands in a course now; earlier ones of the pair are history."""
         newer = StudentCourse.objects.filter(student=OuterRef("student"), course=OuterRef("course"))

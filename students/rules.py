@@ -42,7 +42,8 @@ class Register:
     """
     The facts, read once per batch with the courses locked, and kept true as the acts of the batch are decided.
 
-    ``latest`` has the newest enrollment of a student in a course, ``taken`` the seats taken of a course.
+    ``latest`` has the newest enrollment of a student in a course, ``taken`` the seats taken of a course, and
+    ``completed`` who has completed which code, of those that the courses ask for.
     """
 
     now: datetime = field(default_factory=timezone.now)
@@ -50,6 +51,7 @@ class Register:
     courses: dict[int, Course] = field(default_factory=dict)
     latest: dict[tuple[int, int], StudentCourse] = field(default_factory=dict)
     taken: Counter[int] = field(default_factory=Counter)
+    completed: set[tuple[int, str]] = field(default_factory=set)
 
     @property
     def today(self) -> date:
@@ -64,6 +66,8 @@ class Register:
     def enter(self, enrollment: StudentCourse, *, before: str) -> None:
         """Note an enrollment's new state, so that the next act of the batch sees it."""
         self.latest[enrollment.student_id, enrollment.course_id] = enrollment
+        if enrollment.status == Status.COMPLETED:
+            self.completed.add((enrollment.student_id, enrollment.course.code))
         self.taken[enrollment.course_id] += (enrollment.status == Status.ENROLLED) - (before == Status.ENROLLED)
 
 
@@ -136,6 +140,19 @@ def enrollment_has_not_closed(act: Act, register: Register) -> str | None:
     return None
 
 
+@rule("prerequisite_missing", gettext_lazy("Prerequisite missing"))
+def prerequisites_are_completed(act: Act, register: Register) -> str | None:
+    """A course may ask for others to be completed first, in whatever term."""
+    course = register.courses[act.course_id]
+    missing = [code for code in course.prerequisites if (act.student_id, code) not in register.completed]
+    if missing:
+        return _("%(course)s asks for %(codes)s to be completed first.") % {
+            "course": course.code,
+            "codes": ", ".join(missing),
+        }
+    return None
+
+
 @rule("course_full", gettext_lazy("Course is full"))
 def seat_is_free(act: Act, register: Register) -> str | None:
     """A course takes as many students as it has seats."""
@@ -181,6 +198,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         course_is_active,
         enrollment_has_opened,
         enrollment_has_not_closed,
+        prerequisites_are_completed,
         seat_is_free,
     ),
     Action.DROP: (was_ever_enrolled, is_possible_from_here),

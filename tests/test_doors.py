@@ -26,6 +26,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"enrollment_closes_at": datetime(2020, 1, 1, tzinfo=UTC)},
         "Enrollment in MATH-101 closed at 2020-01-01 00:00+00:00.",
     ),
+    "prerequisites_are_completed": (
+        {},
+        {"prerequisites": ["MATH-99", "MATH-100"]},
+        "MATH-101 asks for MATH-99, MATH-100 to be completed first.",
+    ),
     "seat_is_free": ({}, {"capacity": 0}, "MATH-101 has no free seat."),
 }
 

@@ -68,7 +68,7 @@ class Migration(migrations.Migration):
                 ('enrollment_opens_at', models.DateTimeField(blank=True, null=True, verbose_name='enrollment opens at')),
                 ('enrollment_closes_at', models.DateTimeField(blank=True, null=True, verbose_name='enrollment closes at')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('prerequisites', models.JSONField(blank=True, default=list, editable=False, verbose_name='prerequisites')),
+                ('prerequisites', models.JSONField(blank=True, default=list, help_text='The codes of what must be completed first, whatever the term.', verbose_name='prerequisites')),
                 ('history_id', models.AutoField(primary_key=True, serialize=False)),
                 ('history_date', models.DateTimeField(db_index=True)),
                 ('history_change_reason', models.CharField(max_length=100, null=True)),
@@ -96,7 +96,7 @@ class Migration(migrations.Migration):
                 ('enrollment_opens_at', models.DateTimeField(blank=True, null=True, verbose_name='enrollment opens at')),
                 ('enrollment_closes_at', models.DateTimeField(blank=True, null=True, verbose_name='enrollment closes at')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),
-                ('prerequisites', models.JSONField(blank=True, default=list, editable=False, verbose_name='prerequisites')),
+                ('prerequisites', models.JSONField(blank=True, default=list, help_text='The codes of what must be completed first, whatever the term.', verbose_name='prerequisites')),
                 ('term', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='courses', to='courses.term', verbose_name='term')),
             ],
             options={

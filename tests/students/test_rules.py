@@ -1,6 +1,7 @@
 """Rules by themselves: no database."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -18,7 +19,13 @@ COMPLETE = Act(Action.COMPLETE, 1, 2)
 
 
 def register(
-    *, student: Student | None = None, course: Course | None = None, status: str = "", grade: str = "", taken: int = 0
+    *,
+    student: Student | None = None,
+    course: Course | None = None,
+    status: str = "",
+    grade: str = "",
+    taken: int = 0,
+    completed: Iterable[str] = (),
 ) -> Register:
     latest = {(1, 2): StudentCourse(student_id=1, course_id=2, status=status, grade=grade)} if status else {}
     return Register(
@@ -27,6 +34,7 @@ def register(
         courses={2: course or Course(pk=2, code="MATH-101")},
         latest=latest,
         taken=Counter({2: taken}),
+        completed={(1, code) for code in completed},
     )
 
 
@@ -71,12 +79,29 @@ def test_a_course_takes_as_many_as_it_has_seats(capacity, taken, expected):
     assert codes(ENROLL, facts) == expected
 
 
+@pytest.mark.parametrize(("completed", "missing"), [([], "A, B"), (["A"], "B"), (["B", "C"], "A"), (["A", "B"], None)])
+def test_what_a_course_asks_for_must_be_completed_and_what_is_missing_is_named(completed, missing):
+    facts = register(course=Course(pk=2, code="C", prerequisites=["A", "B"]), completed=completed)
+
+    messages = [refusal.message for refusal in reasons_against(ENROLL, facts)]
+
+    assert messages == ([f"C asks for {missing} to be completed first."] if missing else [])
+
+
 def test_every_rule_answers():
-    course = Course(pk=2, is_active=False, capacity=0, enrollment_opens_at=LATER, enrollment_closes_at=EARLIER)
+    windows = {"enrollment_opens_at": LATER, "enrollment_closes_at": EARLIER}
+    course = Course(pk=2, is_active=False, capacity=0, prerequisites=["A"], **windows)
 
     found = codes(ENROLL, register(student=Student(pk=1, is_active=False), course=course))
 
-    assert found == ["student_inactive", "course_inactive", "enrollment_not_open", "enrollment_closed", "course_full"]
+    assert found == [
+        "student_inactive",
+        "course_inactive",
+        "enrollment_not_open",
+        "enrollment_closed",
+        "prerequisite_missing",
+        "course_full",
+    ]
 
 
 def test_an_unknown_student_and_an_unknown_course_are_both_named():

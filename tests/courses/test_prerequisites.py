@@ -1,0 +1,129 @@
+"""What comes before a course: in the rules, in the API and in the admin."""
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from courses.models import Course
+from courses.prerequisites import check_prerequisites
+from students.enrollment import complete, drop, enroll, perform
+from students.models import Action
+from students.rules import Act
+from tests.factories import make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+
+def codes(error):
+    return [each.code for each in error.value.error_dict["prerequisites"]]
+
+
+def take(student, course, origin, *verbs):
+    for verb in (enroll, *verbs):
+        verb(student_id=student.pk, course_id=course.pk, origin=origin)
+
+
+def test_a_prerequisite_counts_from_whatever_term(origin):
+    student = make_student()
+    earlier = make_course(code="MATH-101", term=make_term(code="2025F"))
+    make_course(code="MATH-101", term=make_term(code="2026F"))
+    following = make_course(code="MATH-201", prerequisites=["MATH-101"])
+    take(student, earlier, origin, complete)
+
+    assert enroll(student_id=student.pk, course_id=following.pk, origin=origin).changed
+
+
+@pytest.mark.parametrize("verbs", [(), (drop,)], ids=["enrolled", "dropped"])
+def test_only_what_is_completed_counts(origin, verbs, api):
+    student, first = make_student(), make_course(code="MATH-101")
+    following = make_course(code="MATH-201", prerequisites=["MATH-101"])
+    take(student, first, origin, *verbs)
+
+    answer = api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": following.pk})
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "prerequisite_missing")
+    assert answer.json()["detail"] == "MATH-201 asks for MATH-101 to be completed first."
+
+
+def test_what_a_batch_completes_counts_for_its_next_row(origin):
+    student, first = make_student(), make_course(code="MATH-101")
+    following = make_course(code="MATH-201", prerequisites=["MATH-101"])
+    take(student, first, origin)
+
+    acts = [Act(Action.COMPLETE, student.pk, first.pk), Act(Action.ENROLL, student.pk, following.pk)]
+
+    assert [outcome.changed for outcome in perform(acts, origin)] == [True, True]
+
+
+def test_who_is_in_already_stays_when_a_prerequisite_is_added(origin):
+    student, course = make_student(), make_course(code="MATH-201")
+    make_course(code="MATH-101")
+    take(student, course, origin)
+    Course.objects.filter(pk=course.pk).update(prerequisites=["MATH-101"])
+
+    assert enroll(student_id=student.pk, course_id=course.pk, origin=origin).accepted
+
+
+@pytest.mark.parametrize(
+    ("code", "prerequisites", "expected"),
+    [
+        ("A", ["A"], ["prerequisite_cycle"]),
+        ("A", ["C"], ["prerequisite_cycle"]),
+        ("A", ["NONE"], ["course_not_found"]),
+        ("A", ["NONE", "C"], ["course_not_found", "prerequisite_cycle"]),
+    ],
+)
+def test_a_circle_and_an_unknown_code_are_refused(code, prerequisites, expected):
+    for name, asked in (("A", []), ("B", ["A"]), ("C", ["B"])):
+        make_course(code=name, prerequisites=asked)
+
+    with pytest.raises(ValidationError) as error:
+        check_prerequisites(code, prerequisites)
+
+    assert codes(error) == expected
+
+
+def test_a_circle_is_told_course_by_course():
+    for name, asked in (("A", []), ("B", ["A"]), ("C", ["B"])):
+        make_course(code=name, prerequisites=asked)
+
+    with pytest.raises(ValidationError, match="These courses would come before themselves: A ← C ← B ← A"):
+        check_prerequisites("A", ["C"])
+
+
+def test_a_course_may_give_up_what_it_asked_for():
+    make_course(code="A", prerequisites=[])
+    course = make_course(code="B", prerequisites=["A"])
+    make_course(code="C", prerequisites=[])
+
+    check_prerequisites("B", ["C"], course_id=course.pk)
+    check_prerequisites("A", [], course_id=None)
+
+
+def test_the_api_sets_and_checks_prerequisites(api):
+    first, second = make_course(code="A"), make_course(code="B", prerequisites=["A"])
+
+    fine = api.patch("/api/v1/courses/code:B", {"prerequisites": []})
+    circle = api.patch(f"/api/v1/courses/{second.pk}", {"prerequisites": ["B"]})
+    made = api.post("/api/v1/courses", {"code": "C", "name": "C", "level": "advanced", "prerequisites": ["A", "B"]})
+    wrong = api.patch(f"/api/v1/courses/{first.pk}", {"prerequisites": ["A\0", 5]})
+
+    assert (fine.status_code, fine.json()["prerequisites"]) == (200, [])
+    assert [(e["code"], e["field"]) for e in circle.json()["errors"]] == [("prerequisite_cycle", "prerequisites")]
+    assert (made.status_code, made.json()["prerequisites"]) == (201, ["A", "B"])
+    assert wrong.status_code == 400
+
+
+def test_the_admin_takes_codes_in_a_line_and_refuses_a_circle(registrars_desk):
+    make_course(code="A")
+    course = make_course(code="B", name="Two")
+    url = f"/admin/courses/course/{course.pk}/change/"
+    form = {"code": "B", "name": "Two", "level": "introductory", "is_active": "on"}
+
+    registrars_desk.post(url, {**form, "prerequisites": " A , A"})
+    assert Course.objects.get(code="B").prerequisites == ["A"]
+    assert 'value="A"' in registrars_desk.get(url).content.decode()
+
+    refused = registrars_desk.post(url, {**form, "prerequisites": "B"})
+    assert refused.context["adminform"].form.errors == {
+        "prerequisites": ["These courses would come before themselves: B ← B."]
+    }
