@@ -10,7 +10,7 @@ from courses.serializers import CourseInBriefSerializer
 from school.api.fields import KnownFieldsSerializer, StrictCharField, StrictIntegerField, StrictModelSerializer
 from school.refusals import Refusal, Refused
 from school.validators import BIGGEST_ID
-from students.models import Status, Student, StudentCourse
+from students.models import EnrollmentEvent, Status, Student, StudentCourse
 
 
 class StudentSerializer(StrictModelSerializer):
@@ -51,6 +51,29 @@ class EnrollmentSerializer(serializers.ModelSerializer[StudentCourse]):
             "version",
             "created_at",
             "updated_at",
+        ]
+        read_only_fields = fields
+
+
+class EnrollmentEventSerializer(serializers.ModelSerializer[EnrollmentEvent]):
+    """A line of the journal."""
+
+    actor = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+
+    class Meta:
+        model = EnrollmentEvent
+        fields = [
+            "id",
+            "action",
+            "at",
+            "actor",
+            "channel",
+            "from_status",
+            "to_status",
+            "changes",
+            "reason",
+            "waived",
+            "request_id",
         ]
         read_only_fields = fields
 

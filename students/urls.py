@@ -23,5 +23,8 @@ urlpatterns = [
     ),
     path("courses/<str:course_id>/students", views.RosterViewSet.as_view({"get": "list"}), name="roster"),
     path("enrollments", views.EnrollmentViewSet.as_view({"get": "list"}), name="enrollments"),
+    path(
+        "enrollments/<id:pk>/events", views.EnrollmentEventsViewSet.as_view({"get": "list"}), name="enrollment-events"
+    ),
     path("enrollments/<id:pk>", views.EnrollmentViewSet.as_view({"get": "retrieve"}), name="enrollment"),
 ]

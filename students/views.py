@@ -20,9 +20,15 @@ from school.refusals import Refused
 from students.enrollment import Origin, Outcome, complete, drop, enroll
 from students.filters import EnrollmentFilter, RosterFilter, StudentCoursesFilter, StudentFilter
 from students.lookup import find_student
-from students.models import Channel, Student, StudentCourse
+from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from students.rules import never_enrolled
-from students.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer, StudentSerializer
+from students.serializers import (
+    CompleteSerializer,
+    EnrollmentEventSerializer,
+    EnrollmentSerializer,
+    EnrollSerializer,
+    StudentSerializer,
+)
 
 S = TypeVar("S", bound=BaseSerializer[Any])
 
@@ -60,6 +66,21 @@ class EnrollmentViewSet(ReadOnlyModelViewSet[StudentCourse]):
     def get_object(self) -> StudentCourse:
         # Without the filters: their default hides what has ended, and is for lists.
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
+
+
+class EnrollmentEventsViewSet(mixins.ListModelMixin, GenericViewSet[EnrollmentEvent]):
+    """What happened to an enrollment, from its beginning on."""
+
+    scope = "enrollments"
+    permission_model = StudentCourse
+    queryset = EnrollmentEvent.objects.select_related("actor")
+    serializer_class = EnrollmentEventSerializer
+    ordering_fields = {"id": "id"}
+    ordering = "id"
+
+    def get_queryset(self) -> QuerySet[EnrollmentEvent]:
+        enrollment = get_object_or_404(StudentCourse, pk=self.kwargs["pk"])
+        return super().get_queryset().filter(enrollment=enrollment)
 
 
 class StudentCoursesViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[StudentCourse]):

@@ -31,6 +31,7 @@ INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"), "<instant>"
 DAY = re.compile(r"\d{4}-\d\d-\d\d"), "<day>"
 CURSOR = re.compile(r"(?<=[?&]cursor=)[\w:%-]+"), "<cursor>"
 VOLATILE = {
+    "at": INSTANT,
     "created_at": INSTANT,
     "updated_at": INSTANT,
     "enrolled_on": DAY,
@@ -96,7 +97,7 @@ def settled(node: Any, name: str = "") -> Any:
     if isinstance(node, dict):
         return {key: settled(value, key) for key, value in node.items()}
     if isinstance(node, list):
-        return [settled(value) for value in node]
+        return [settled(value, name) for value in node]
     if isinstance(node, str) and name in VOLATILE:
         shape, stand_in = VOLATILE[name]
         return shape.sub(stand_in, node)

@@ -28,6 +28,7 @@ ROUTES = {
     "/api/v1/terms/{term}": ("courses", "get", "put", "patch", "delete"),
     "/api/v1/enrollments": ("enrollments", "get"),
     "/api/v1/enrollments/{enrollment}": ("enrollments", "get"),
+    "/api/v1/enrollments/{enrollment}/events": ("enrollments", "get"),
 }
 CALLS = [(path, method, scope) for path, (scope, *methods) in ROUTES.items() for method in methods]
 

@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from students.enrollment import complete, drop, enroll
@@ -338,3 +340,20 @@ def test_an_ended_enrollment_is_found_by_its_id(api, origin):
     drop(student_id=student.pk, course_id=course.pk, origin=origin)
 
     assert api.get(f"/api/v1/enrollments/{enrollment.pk}").json()["status"] == "dropped"
+
+
+@pytest.mark.parametrize("corrections", [1, 20])
+def test_the_journal_of_an_enrollment_is_read_in_two_queries_however_long_it_is(api, origin, corrections):
+    student, course = make_student(), make_course()
+    enrollment = seat(student, course, origin)
+    for number in range(corrections):
+        complete(student_id=student.pk, course_id=course.pk, grade=str(number), origin=origin)
+    seat(make_student(), course, origin)
+
+    with CaptureQueriesContext(connection) as queries:
+        answer = api.get(f"/api/v1/enrollments/{enrollment.pk}/events")
+
+    assert len(queries) == 2 + 2  # the token and its account come first
+    lines = answer.json()["results"]
+    assert [line["changes"].get("grade", ["", ""])[1] for line in lines] == ["", *map(str, range(corrections))]
+    assert {(line["channel"], line["actor"]) for line in lines} == {("system", None)}
