@@ -58,7 +58,7 @@ class EnrollmentSerializer(serializers.ModelSerializer[StudentCourse]):
 class EnrollmentEventSerializer(serializers.ModelSerializer[EnrollmentEvent]):
     """A line of the journal."""
 
-    actor = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+    actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
 
     class Meta:
         model = EnrollmentEvent
