@@ -10,8 +10,9 @@ BIN := .venv/bin
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
 
+# A database named in .env is not the demo's. Its path is relative: a folder's name may hold what a URL must not.
 run: writable $(BIN)/.runtime .env ## Demo: SQLite, demo data, API and admin at http://127.0.0.1:8000 (PORT= for another)
-	@env -u DATABASE_URL $(BIN)/python manage.py run_demo --port $(PORT)
+	@env DATABASE_URL=sqlite:///school.sqlite3 $(BIN)/python manage.py run_demo --port $(PORT)
 
 serve: writable $(BIN)/.runtime ## Just the server, on the database of DATABASE_URL
 	@$(BIN)/python manage.py serve --port $(PORT)

@@ -7,11 +7,8 @@ was written is read back.
 """
 
 import re
-import unicodedata
 
-INVISIBLE = "".join(
-    chr(code) for code in range(0x10000) if unicodedata.category(chr(code)) in ("Cc", "Cf", "Zs", "Zl", "Zp")
-)
+from school.validators import INVISIBLE
 
 _RISKY = re.compile(r"'*[=+\-@\t\r]")
 _RUNS = re.compile(r"[=+\-@\t\r]")

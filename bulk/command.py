@@ -1,9 +1,10 @@
 """What the import commands share: options, files, progress, and exit codes."""
 
+import io
 import uuid
 from abc import abstractmethod
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -50,6 +51,7 @@ class ImportCommand(BaseCommand):
         outputs = [Path(options[name]) if options[name] else None for name in ("report", "failed")]
         if outputs[0] and outputs[0] == outputs[1]:
             raise CommandError("--report and --failed need a file each.")
+        summary = None
         try:
             with ExitStack() as stack:
                 stack.enter_context(structlog.contextvars.bound_contextvars(request_id=run_id))
@@ -58,7 +60,7 @@ class ImportCommand(BaseCommand):
                     self.stderr.write(f"Unknown columns, left aside: {', '.join(table.unknown_columns)}")
                 total = table.count()
                 report, failed = (stack.enter_context(_opened(path, not_over=file)) for path in outputs)
-                with self._watching(total) as watch:
+                with self._watching(total, [output for output in (report, failed) if output]) as watch:
                     summary = run_import(
                         importer,
                         table,
@@ -75,6 +77,11 @@ class ImportCommand(BaseCommand):
             raise CommandError(f"The database gave up ({why}). Nothing was applied: run it again.") from None
         except KeyboardInterrupt:
             raise CommandError("Interrupted. Nothing was applied.") from None
+        except _CannotWrite as error:
+            if summary is None:
+                raise CommandError(f"{error} Nothing was applied.") from None
+            self.stderr.write(str(error))  # some file systems tell it only at the end: what was applied stays so
+        assert summary is not None
         self._conclude(summary, dry_run=dry_run)
 
     def _user(self, username: str | None) -> Any:
@@ -86,7 +93,7 @@ class ImportCommand(BaseCommand):
         return user
 
     @contextmanager
-    def _watching(self, total: int) -> Iterator[Callable[[RowResult], None]]:
+    def _watching(self, total: int, outputs: Sequence[TextIO]) -> Iterator[Callable[[RowResult], None]]:
         """Show errors as they come, and progress: a bar on a terminal, a line now and then in a pipe."""
         console = Console(stderr=True)
         progress = Progress(
@@ -115,6 +122,9 @@ class ImportCommand(BaseCommand):
                     progress.update(task, completed=seen, rate=f"{speed:,.0f}" if speed else "-")
                 if seen == total:
                     progress.stop()  # before anything is logged into its line
+                if seen >= total:
+                    for output in outputs:
+                        output.flush()  # before the commit, which an output that cannot be written prevents
                 if seen % EVERY == 0 and not console.is_terminal:
                     self.stderr.write(f"{seen} of {total} rows")
 
@@ -141,9 +151,31 @@ def _opened(path: Path | None, *, not_over: str) -> Iterator[TextIO | None]:
         return
     if path.exists() and Path(not_over).exists() and path.samefile(not_over):
         raise CommandError(f"{path} is the file that is read: write elsewhere.")
-    try:
-        stream = path.open("w", newline="", encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"Cannot write {path}: {error.strerror}. Nothing was applied.") from None
-    with stream:
+    with _naming(path):
+        raw = _Output(path, "w")
+    with io.TextIOWrapper(io.BufferedWriter(raw), newline="", encoding="utf-8") as stream:
         yield stream
+
+
+class _CannotWrite(Exception):
+    pass
+
+
+@contextmanager
+def _naming(path: object) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _CannotWrite(f"Cannot write {path}: {error.strerror}.") from None
+
+
+class _Output(io.FileIO):
+    """A file that says which one it is when it cannot be written: an OSError from a full disk does not."""
+
+    def write(self, data: Any, /) -> int:
+        with _naming(self.name):
+            return super().write(data)
+
+    def close(self) -> None:
+        with _naming(self.name):
+            super().close()

@@ -54,13 +54,13 @@ class UnreadableFile(Exception):
 @contextmanager
 def open_source(path: str) -> Iterator[BinaryIO]:
     """
-    Open a file that can be read more than once; ``-`` is standard input, kept in a temporary file meanwhile.
+    Open a file that can be read more than once; ``-`` is standard input.
 
+    It and everything else that can be read once only, a pipe for example, is kept in a temporary file meanwhile.
     Raise ``UnreadableFile`` where there is none.
     """
     if path == "-":
-        with tempfile.TemporaryFile() as kept:
-            shutil.copyfileobj(sys.stdin.buffer, kept)
+        with _kept(sys.stdin.buffer) as kept:
             yield kept
         return
     try:
@@ -70,7 +70,19 @@ def open_source(path: str) -> Iterator[BinaryIO]:
         message = _("Cannot read %(path)s: %(why)s.") % {"path": path, "why": error.strerror}
         raise UnreadableFile("no_file", message) from None
     with source:
-        yield source
+        if source.seekable():
+            yield source
+        else:
+            with _kept(source) as kept:
+                yield kept
+
+
+@contextmanager
+def _kept(source: BinaryIO) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile() as kept:
+        shutil.copyfileobj(source, kept)
+        kept.seek(0)
+        yield kept
 
 
 class Table:

@@ -42,7 +42,7 @@ class UpsertImporter(Importer):
 
     @abstractmethod
     def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
-        """Return the objects that the rows speak of and that exist, by natural key, in one query."""
+        """Lock and return the objects that the rows speak of and that exist, by natural key, in one query."""
 
     @abstractmethod
     def make(self, cells: Mapping[str, str]) -> Any:
@@ -97,7 +97,9 @@ class UpsertImporter(Importer):
                 if new:
                     bulk_create_with_history(new, self.model, batch_size=500, **self.history)
                 if changed:
-                    bulk_update_with_history(changed, self.model, list(self.fields), batch_size=200, **self.history)
+                    # Only what the file speaks of: another column may have been changed since it was read.
+                    names = [name for name in self.fields if name in entries[0].row.cells]
+                    bulk_update_with_history(changed, self.model, names, batch_size=200, **self.history)
         except IntegrityError:
             return [self._save_one(entry) for entry in entries]
         return [RowResult(entry.row, entry.outcome, entry.instance.pk) for entry in entries]

@@ -1,6 +1,6 @@
 """Terms and courses for registrars."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -11,10 +11,18 @@ from simple_history.admin import SimpleHistoryAdmin
 
 from courses.models import Course, Term
 from courses.prerequisites import check_prerequisites
+from school.search import bounded
+
+
+class BoundedSearch(admin.ModelAdmin):
+    """Search for the first words of a long search."""
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
+        return super().get_search_results(request, queryset, bounded(search_term))
 
 
 @admin.register(Term)
-class TermAdmin(SimpleHistoryAdmin):
+class TermAdmin(BoundedSearch, SimpleHistoryAdmin):
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline"]
     search_fields = ["code", "name"]
 
@@ -46,7 +54,7 @@ class CourseForm(forms.ModelForm):
         return cleaned
 
 
-class CourseAdmin(SimpleHistoryAdmin):
+class CourseAdmin(BoundedSearch, SimpleHistoryAdmin):
     """A course by itself. ``students.admin`` registers it, with the seats and the roster that belong to students."""
 
     list_display = ["code", "name", "term", "level", "is_active"]
@@ -55,7 +63,7 @@ class CourseAdmin(SimpleHistoryAdmin):
     search_fields = ["code", "name"]
     autocomplete_fields = ["term"]
     form = CourseForm
-    fieldsets: list[Any] = [
+    fieldsets: ClassVar[list[Any]] = [
         (None, {"fields": ["code", "name", "term", "level", "is_active"]}),
         (
             gettext_lazy("Enrollment"),

@@ -31,7 +31,8 @@ class CourseImporter(UpsertImporter):
 
     def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
         self.terms = {term.code: term for term in Term.objects.filter(code__in={r.cells.get("term", "") for r in rows})}
-        courses = Course.objects.filter(code__in={row.cells["course_code"] for row in rows}).select_related("term")
+        found = Course.objects.filter(code__in={row.cells["course_code"] for row in rows}).select_related("term")
+        courses = found.select_for_update(of=("self",), no_key=True).order_by("pk")
         return {CourseKey(course.code, course.term.code if course.term else ""): course for course in courses}
 
     def make(self, cells: Mapping[str, str]) -> Course:

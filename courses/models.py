@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
-from school.validators import BIGGEST_COUNT, identifier
+from school.validators import BIGGEST_COUNT, identifier, in_our_times
 
 
 class Term(models.Model):
@@ -16,8 +16,8 @@ class Term(models.Model):
 
     code = models.CharField(_("code"), max_length=32, unique=True, validators=[identifier])
     name = models.CharField(_("name"), max_length=200)
-    starts_on = models.DateField(_("starts on"))
-    ends_on = models.DateField(_("ends on"))
+    starts_on = models.DateField(_("starts on"), validators=[in_our_times])
+    ends_on = models.DateField(_("ends on"), validators=[in_our_times])
     drop_deadline = models.DateField(
         _("drop deadline"),
         null=True,
@@ -72,8 +72,12 @@ class Course(models.Model):
     waitlist_capacity = models.PositiveIntegerField(
         _("waitlist capacity"), null=True, blank=True, default=0, validators=[MaxValueValidator(BIGGEST_COUNT)]
     )
-    enrollment_opens_at = models.DateTimeField(_("enrollment opens at"), null=True, blank=True)
-    enrollment_closes_at = models.DateTimeField(_("enrollment closes at"), null=True, blank=True)
+    enrollment_opens_at = models.DateTimeField(
+        _("enrollment opens at"), null=True, blank=True, validators=[in_our_times]
+    )
+    enrollment_closes_at = models.DateTimeField(
+        _("enrollment closes at"), null=True, blank=True, validators=[in_our_times]
+    )
     is_active = models.BooleanField(_("active"), default=True)
     prerequisites = models.JSONField(
         _("prerequisites"),

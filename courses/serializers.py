@@ -25,6 +25,8 @@ class TermCodeField(serializers.SlugRelatedField[Term]):
     def to_internal_value(self, data: Any) -> Term:
         if not isinstance(data, str):
             self.fail("invalid")
+        if "\0" in data:  # PostgreSQL cannot compare it
+            self.fail("does_not_exist", slug_name="code", value=data)
         return super().to_internal_value(data)
 
 

@@ -30,5 +30,5 @@ class CourseViewSet(ResourceViewSet):
     ordering_fields = {"id": "id", "code": "code", "name": "name"}
     ordering = "id"
 
-    def get_object(self) -> Course:
+    def find(self) -> Course:
         return find_course(self.kwargs["course_id"])

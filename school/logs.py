@@ -1,8 +1,8 @@
 """
 Logs: JSON lines in production, readable lines in development, ids instead of persons in both.
 
-Names, emails and student numbers never reach a log. What could carry them is kept out here: the texts of database
-errors, which quote row values, and Django's own request loggers, which print paths and queries.
+Names, emails and student numbers never reach a log. What could carry them is kept out here: the texts of errors, which
+quote rows and input, and Django's own request loggers, which print paths and queries.
 """
 
 import sys
@@ -10,12 +10,11 @@ import traceback
 from typing import Any
 
 import structlog
-from django.db import Error as DatabaseError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 
-def without_row_values(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-    """Replace an exception by its type and its stack; keep its text unless it comes from the database."""
+def without_texts_of_errors(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+    """Replace an exception by its type and its stack: its text may quote rows and what was sent."""
     exc_info = event.pop("exc_info", None)
     if exc_info is True:
         exc_info = sys.exc_info()
@@ -25,14 +24,10 @@ def without_row_values(logger: WrappedLogger, name: str, event: EventDict) -> Ev
         return event
     chain: list[str] = []
     error: BaseException | None = exc_info[1]
-    quotes_rows = False
     while error is not None:
-        quotes_rows = quotes_rows or isinstance(error, DatabaseError)
         chain.append(type(error).__name__)
         error = error.__cause__ or error.__context__
     event["exception_type"] = " < ".join(chain)
-    if not quotes_rows:
-        event["exception_text"] = str(exc_info[1])
     event["stack"] = "".join(traceback.format_tb(exc_info[2]))
     return event
 
@@ -42,7 +37,7 @@ PROCESSORS: list[Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    without_row_values,
+    without_texts_of_errors,
 ]
 
 
@@ -77,6 +72,7 @@ def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
         "loggers": {
             # Their lines hold paths, and django_structlog has told the same already.
             "django.request": silent,
+            "django.security.csrf": silent,
             "django.server": silent,
             "oauth2_provider": {"level": "WARNING"},
         },

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django_structlog.middlewares import RequestMiddleware
 
-from school.api.problems import bad_request, not_found
+from school.api.problems import bad_request, busy, length_required, not_found
 from school.logs import current_request_id
 
 
@@ -28,9 +29,10 @@ class RequestLogMiddleware(RequestMiddleware):
 
 class BoundsMiddleware:
     """
-    Take an API path with or without a trailing slash, and refuse what a database cannot take.
+    Take an API path with or without a trailing slash, and refuse what the server or a database cannot take.
 
-    PostgreSQL cannot compare NUL, and SQLite cannot look for an integer beyond 64 bits; Django hands over both.
+    A body without a length would be read as empty. PostgreSQL cannot compare NUL, and SQLite cannot look for an
+    integer beyond 64 bits; Django hands over both. A database that is busy is told of as such.
     """
 
     def __init__(self, get_response: Any) -> None:
@@ -41,10 +43,19 @@ class BoundsMiddleware:
             return not_found(request)
         if "%00" in request.META.get("QUERY_STRING", ""):
             return bad_request(request)
+        if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
+            return length_required(request)
         if request.path_info.startswith(("/api/", "/oauth/")) and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
         response: HttpResponseBase = self.get_response(request)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        return bad_request(request, exception) if isinstance(exception, OverflowError) else None
+        if isinstance(exception, OverflowError) or is_no_id(exception):
+            return bad_request(request, exception)
+        return busy(request) if isinstance(exception, OperationalError) else None
+
+
+def is_no_id(exception: Exception) -> bool:
+    """Tell whether Django's admin was given something as an id that cannot be one."""
+    return isinstance(exception, ValueError) and "expected a number but got" in str(exception)

@@ -99,6 +99,8 @@ TEMPLATES = [
 
 # Data
 
+# Seconds to wait for what another transaction holds; 0: a command waits as long as it takes, on SQLite 20 seconds.
+LOCK_TIMEOUT = env.int("LOCK_TIMEOUT", default=0)
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'school.sqlite3'}")}
 if DATABASES["default"].get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
     raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
@@ -107,12 +109,13 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         # Take the write lock at BEGIN: a transaction that reads first and writes later
         # would otherwise fail with "database is locked" instead of waiting.
         "transaction_mode": "IMMEDIATE",
-        "timeout": 20,
+        "timeout": LOCK_TIMEOUT or 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"]["OPTIONS"] = {"options": f"-c lock_timeout={LOCK_TIMEOUT * 1000}"}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Languages and time

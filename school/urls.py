@@ -5,8 +5,8 @@ from django.urls import include, path, register_converter
 from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from oauth2_provider.views import TokenView
 
+from school.api.token import ClientTokenView
 from school.converters import IdConverter
 from school.health import health
 from students.problems import problem_page
@@ -21,7 +21,7 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    path("oauth/token", TokenView.as_view(), name="token"),
+    path("oauth/token", ClientTokenView.as_view(), name="token"),
     path("health", health, name="health"),
     path("problems/<slug:code>", problem_page, name="problem"),
 ]

@@ -1,13 +1,13 @@
 """Students, enrollments and rosters for registrars. Enrollments go through the same verbs as everywhere."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -16,7 +16,8 @@ from simple_history.admin import SimpleHistoryAdmin
 import courses.admin
 from courses.models import Course
 from school.logs import current_request_id
-from school.validators import parse_ids
+from school.refusals import Refused
+from school.validators import parse_ids, plain_text
 from students.enrollment import Origin, complete_many, drop_many, enroll, judge
 from students.models import Action, Channel, Student, StudentCourse, StudentCourseQuerySet, seats_taken
 from students.rules import Act
@@ -29,7 +30,7 @@ def origin_of(request: HttpRequest) -> Origin:
     return Origin(Channel.ADMIN, actor_id=request.user.pk, request_id=current_request_id())
 
 
-class EnrollmentsPanel(SimpleHistoryAdmin):
+class EnrollmentsPanel(courses.admin.BoundedSearch, SimpleHistoryAdmin):
     """Show the newest enrollments below the form, with links to the rest of them and to enroll."""
 
     change_form_template = "students/change_form_with_enrollments.html"
@@ -58,7 +59,7 @@ class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
     side = "course"
     list_display = ["code", "name", "term", "level", "capacity", "taken", "free", "is_active"]
     readonly_fields = ["taken", "free"]
-    fieldsets: list[Any] = [
+    fieldsets: ClassVar[list[Any]] = [
         *courses.admin.CourseAdmin.fieldsets,
         (gettext_lazy("Seats"), {"fields": ["taken", "free"]}),
     ]
@@ -111,12 +112,12 @@ class EnrollForm(forms.ModelForm):
 
 
 class EndingForm(ActionForm):
-    grade = forms.CharField(label=gettext_lazy("Grade"), max_length=32, required=False)
+    grade = forms.CharField(label=gettext_lazy("Grade"), max_length=32, required=False, validators=[plain_text])
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=1000, required=False)
 
 
 @admin.register(StudentCourse)
-class EnrollmentAdmin(admin.ModelAdmin):
+class EnrollmentAdmin(courses.admin.BoundedSearch):
     """Enrollments are made and ended here by the verbs, and never edited or deleted."""
 
     form = EnrollForm
@@ -171,6 +172,26 @@ class EnrollmentAdmin(admin.ModelAdmin):
     def course_key(self, enrollment: StudentCourse) -> str:
         return enrollment.course.key
 
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        try:
+            return super().add_view(request, form_url, extra_context)
+        except Refused as refused:  # a student or a window has changed since the form asked; nothing was saved
+            messages.error(request, str(refused))
+            return HttpResponseRedirect(request.get_full_path())
+
+    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
+        """Say what is wrong with a grade or a reason, where Django would say that no action was chosen."""
+        ending = self._ending(request)
+        wrong = [(name, error) for name in ("grade", "reason") for error in ending.errors.get(name, ())]
+        for name, error in wrong:
+            messages.error(request, f"{ending[name].label}: {error}")
+        if wrong:
+            return HttpResponseRedirect(request.get_full_path())
+        return super().response_action(request, queryset, *args, **kwargs)
+
+    def _ending(self, request: HttpRequest) -> EndingForm:
+        return EndingForm({"action": "drop", **{name: request.POST.get(name, "") for name in ("grade", "reason")}})
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
@@ -183,15 +204,20 @@ class EnrollmentAdmin(admin.ModelAdmin):
 
     @admin.action(description=gettext_lazy("Drop"), permissions=["end"])
     def drop(self, request: HttpRequest, queryset: StudentCourseQuerySet) -> None:
+        _grade, reason = self._grade_and_reason(request)
         pairs = self._pairs(request, queryset)
-        self._tell(request, drop_many(pairs, origin=origin_of(request), reason=request.POST.get("reason", "")))
+        self._tell(request, drop_many(pairs, origin=origin_of(request), reason=reason))
 
     @admin.action(description=gettext_lazy("Complete, with the grade"), permissions=["end"])
     def complete(self, request: HttpRequest, queryset: StudentCourseQuerySet) -> None:
+        grade, reason = self._grade_and_reason(request)
         pairs = self._pairs(request, queryset)
-        grade = request.POST.get("grade", "") or None
-        outcomes = complete_many(pairs, origin=origin_of(request), grade=grade, reason=request.POST.get("reason", ""))
-        self._tell(request, outcomes)
+        self._tell(request, complete_many(pairs, origin=origin_of(request), grade=grade or None, reason=reason))
+
+    def _grade_and_reason(self, request: HttpRequest) -> tuple[str, str]:
+        ending = self._ending(request)
+        ending.is_valid()
+        return ending.cleaned_data["grade"], ending.cleaned_data["reason"]
 
     def _pairs(self, request: HttpRequest, chosen: StudentCourseQuerySet) -> list[tuple[int, int]]:
         """Return whom to act on. A row that is history is left alone: the verbs act on the newest of a pair."""

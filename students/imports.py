@@ -37,7 +37,9 @@ class StudentImporter(UpsertImporter):
 
     def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
         numbers = {row.cells["student_number"] for row in rows}
-        return {student.student_number: student for student in Student.objects.filter(student_number__in=numbers)}
+        found = Student.objects.filter(student_number__in=numbers)
+        locked = found.select_for_update(no_key=True).order_by("pk")
+        return {student.student_number: student for student in locked}
 
     def make(self, cells: Mapping[str, str]) -> Student:
         try:

@@ -9,7 +9,7 @@ from courses.lookup import CourseKey, courses_by_key
 from courses.serializers import CourseInBriefSerializer
 from school.api.fields import KnownFieldsSerializer, StrictCharField, StrictIntegerField, StrictModelSerializer
 from school.refusals import Refusal, Refused
-from school.validators import BIGGEST_ID
+from school.validators import BIGGEST_ID, plain_text
 from students.models import EnrollmentEvent, Status, Student, StudentCourse
 
 
@@ -25,7 +25,7 @@ class StudentInBriefSerializer(serializers.ModelSerializer[Student]):
         fields = ["id", "student_number", "given_name", "family_name"]
 
 
-class EnrollmentSerializer(serializers.ModelSerializer[StudentCourse]):
+class EnrollmentSerializer(StrictModelSerializer):
     """An enrollment, in the same shape everywhere."""
 
     student = StudentInBriefSerializer()
@@ -55,10 +55,11 @@ class EnrollmentSerializer(serializers.ModelSerializer[StudentCourse]):
         read_only_fields = fields
 
 
-class EnrollmentEventSerializer(serializers.ModelSerializer[EnrollmentEvent]):
+class EnrollmentEventSerializer(StrictModelSerializer):
     """A line of the journal."""
 
     actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+    from_status = serializers.CharField(read_only=True, help_text=_("Empty where the enrollment begins."))
 
     class Meta:
         model = EnrollmentEvent
@@ -115,5 +116,5 @@ class CompleteSerializer(KnownFieldsSerializer):
     """The end of an enrollment, or a new grade for one that has ended so."""
 
     status = serializers.ChoiceField(choices=[Status.COMPLETED.value], help_text=_("The only status to ask for."))
-    grade = StrictCharField(max_length=32, allow_blank=True, required=False)
+    grade = StrictCharField(max_length=32, allow_blank=True, required=False, validators=[plain_text])
     reason = StrictCharField(max_length=1000, allow_blank=True, default="", help_text=_("Kept in the journal."))

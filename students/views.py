@@ -48,7 +48,7 @@ class StudentViewSet(ResourceViewSet):
     ordering_fields = {"id": "id", "student_number": "student_number", "family_name": "family_name"}
     ordering = "id"
 
-    def get_object(self) -> Student:
+    def find(self) -> Student:
         return find_student(self.kwargs["student_id"])
 
 

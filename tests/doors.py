@@ -1,12 +1,12 @@
-"""Every door through which a student can get into a course. Each tells what it was answered, as text."""
+"""Every door through which an enrollment is made or ended. Each tells what it was answered, as text."""
 
 import csv
 import io
-import json
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
@@ -16,32 +16,48 @@ from rest_framework.test import APIClient
 
 from courses.models import Course
 from school.clients import create_api_client
-from students.models import Student
+from students.models import Action, Student, StudentCourse
 
-Door = Callable[[Student, Course], str]
+Door = Callable[[Action, Student, Course], str]
 
 
-def api(student: Student, course: Course) -> str:
+def api(action: Action, student: Student, course: Course) -> str:
     keys = create_api_client("door", "enrollments:write")
     form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
     token = Client().post("/oauth/token", form).json()["access_token"]
     program = APIClient()
     program.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-    answer = program.post(f"/api/v1/students/{student.pk}/courses", {"course_id": course.pk})
-    return json.dumps(answer.json())
+    courses = f"/api/v1/students/{student.pk}/courses"
+    requests: dict[Action, tuple[str, str, Any]] = {
+        Action.ENROLL: ("post", courses, {"course_id": course.pk}),
+        Action.DROP: ("delete", f"{courses}/{course.pk}", None),
+        Action.COMPLETE: ("patch", f"{courses}/{course.pk}", {"status": "completed"}),
+    }
+    method, path, body = requests[action]
+    return getattr(program, method)(path, body).content.decode()
 
 
-def admin(student: Student, course: Course) -> str:
+def admin(action: Action, student: Student, course: Course) -> str:
+    """Fill in the form that enrolls, or tick the newest enrollment in the list and choose what ends it."""
     browser = Client()
     browser.force_login(User.objects.create_superuser("door"))
-    form = {"student": student.pk, "course": course.pk, "reason": ""}
-    return strip_tags(browser.post("/admin/students/studentcourse/add/", form, follow=True).content.decode())
+    enrollments = "/admin/students/studentcourse/"
+    ticked = list(StudentCourse.objects.newest().filter(student=student, course=course).values_list("pk", flat=True))
+    ending = {"index": 0, "_selected_action": ticked, "grade": "", "reason": ""}
+    forms: dict[Action, tuple[str, dict[str, Any]]] = {
+        Action.ENROLL: (f"{enrollments}add/", {"student": student.pk, "course": course.pk, "reason": ""}),
+        Action.DROP: (enrollments, {"action": "drop", **ending}),
+        Action.COMPLETE: (enrollments, {"action": "complete", **ending}),
+    }
+    path, form = forms[action]
+    return strip_tags(browser.post(path, form, follow=True).content.decode())
 
 
-def command(student: Student, course: Course) -> str:
+def command(action: Action, student: Student, course: Course) -> str:
+    status = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}[action]
     with tempfile.TemporaryDirectory() as folder:
         file, report = Path(folder) / "file.csv", Path(folder) / "report.csv"
-        file.write_text(f"student_number,course_code\n{student.student_number},{course.code}\n")
+        file.write_text(f"student_number,course_code,status\n{student.student_number},{course.code},{status}\n")
         with suppress(CommandError):
             call_command("import_enrollments", file, report=str(report), stdout=io.StringIO(), stderr=io.StringIO())
         [row] = csv.DictReader(report.read_text().splitlines())

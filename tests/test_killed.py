@@ -4,10 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 from django.db import connection
+
+from tests.factories import CANARY
+from tests.logs import leaks_in
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDENTS, COURSES = 1_500, 10
@@ -23,7 +27,7 @@ def environment(tmp_path):
         url = f"sqlite:///{tmp_path}/school.sqlite3"
     else:
         url = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**known)
-    environment = {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "WARNING"}
+    environment = {**os.environ, "DATABASE_URL": url}
     if connection.vendor == "sqlite":
         manage(environment, "migrate", "--verbosity=0")
     return environment
@@ -34,32 +38,35 @@ def command_line(*arguments):
 
 
 def manage(environment, *arguments):
-    done = subprocess.run(command_line(*arguments), env=environment, capture_output=True, text=True, check=True)
-    return done.stdout
+    return subprocess.run(command_line(*arguments), env=environment, capture_output=True, text=True, check=True)
 
 
 def test_an_import_killed_in_the_middle_leaves_nothing_and_can_be_run_again(environment, tmp_path):
     students, courses, enrollments = (tmp_path / f"{name}.csv" for name in ("students", "courses", "enrollments"))
+    numbers = [f"{CANARY}-{n}" for n in range(STUDENTS)]
     students.write_text(
-        "student_number,given_name,family_name\n" + "".join(f"S-{n},Ada,Byron\n" for n in range(STUDENTS))
+        "student_number,given_name,family_name,email\n"
+        + "".join(f"{number},Ada,{CANARY},{number}@school.example\n" for number in numbers)
     )
     courses.write_text("course_code,name,level\n" + "".join(f"C-{n},A,introductory\n" for n in range(COURSES)))
     enrollments.write_text(
-        "student_number,course_code\n" + "".join(f"S-{s},C-{c}\n" for c in range(COURSES) for s in range(STUDENTS))
+        "student_number,course_code\n" + "".join(f"{number},C-{c}\n" for c in range(COURSES) for number in numbers)
     )
-    manage(environment, "import_students", students)
-    manage(environment, "import_courses", courses)
+    done = [manage(environment, "import_students", students), manage(environment, "import_courses", courses)]
 
     running = subprocess.Popen(
         command_line("import_enrollments", enrollments), env=environment, stderr=subprocess.PIPE, text=True
     )
     assert running.stderr is not None
-    assert running.stderr.readline() == f"10000 of {STUDENTS * COURSES} rows\n"
+    before_the_end = list(takewhile(lambda line: line != f"10000 of {STUDENTS * COURSES} rows\n", running.stderr))
     running.send_signal(signal.SIGKILL)
     assert running.wait() == -signal.SIGKILL
     running.stderr.close()
 
     exported = manage(environment, "export_enrollments")
-    assert exported == "student_number,course_code,term,status,grade,reason\n"
+    assert exported.stdout == "student_number,course_code,term,status,grade,reason\n"
     again = manage(environment, "import_enrollments", enrollments)
-    assert f"{STUDENTS * COURSES} enrolled" in again
+    assert f"{STUDENTS * COURSES} enrolled" in again.stdout
+    logs = "".join([*(each.stderr for each in (*done, exported, again)), *before_the_end])
+    assert logs.count("import_finished") == 3
+    assert leaks_in(logs) == []

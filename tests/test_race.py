@@ -7,10 +7,11 @@ from itertools import count
 import pytest
 from django.db import connection
 from django.db.models import QuerySet
+from rest_framework.test import APIClient
 
 from school.refusals import Refused
 from students.enrollment import Origin, drop, enroll, enroll_many
-from students.models import Channel, EnrollmentEvent, StudentCourse
+from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 
 RUNNERS = 32
@@ -110,3 +111,20 @@ def test_batches_that_name_the_same_courses_in_any_order_do_not_deadlock():
     race(act, rounds=5)
 
     assert [StudentCourse.objects.seated().filter(course=course).count() for course in courses] == [10] * 6
+
+
+def test_two_who_change_different_fields_at_once_do_not_undo_each_other(make_client):
+    program = make_client("students:write", "students:read")
+    token = program._credentials["HTTP_AUTHORIZATION"]
+    students = [make_student(given_name="old", family_name="old") for _ in range(10)]
+
+    def act(runner, number):
+        field = "given_name" if runner % 2 else "family_name"
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=token)
+        answer = client.patch(f"/api/v1/students/{students[number].pk}", {field: "new"})
+        assert answer.status_code == 200
+
+    race(act, rounds=10)
+
+    assert set(Student.objects.values_list("given_name", "family_name")) == {("new", "new")}

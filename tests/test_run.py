@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from tests.factories import CANARY
+from tests.logs import leaks_in
+
 ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="the demo is SQLite's, so once is enough")
@@ -38,16 +41,17 @@ def port():
 
 
 def start(folder, port):
-    """Start the demo and return it with what it said once it was up."""
+    """Start the demo and return it with what it said once it was up. Its logs go to the file ``stderr``."""
     environment = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME")}
-    demo = subprocess.Popen(
-        [sys.executable, "manage.py", "run_demo", "--port", str(port)],
-        cwd=folder,
-        env={**environment, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with (folder / "stderr").open("a") as stderr:
+        demo = subprocess.Popen(
+            [sys.executable, "manage.py", "run_demo", "--port", str(port)],
+            cwd=folder,
+            env={**environment, "PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
     assert demo.stdout is not None
     said = ""
     for line in demo.stdout:
@@ -88,6 +92,43 @@ def test_the_demo_runs_twice_with_the_same_data_and_ends_cleanly(folder, port):
     assert (taken.returncode, taken.stderr.count("\n")) == (1, 1)
     assert taken.stderr.startswith(f"CommandError: Cannot listen on 127.0.0.1:{port}")
     assert oct((folder / ".demo.json").stat().st_mode & 0o777) == "0o600"
+
+
+@pytest.mark.parametrize("as_json", ["true", "false"])
+def test_the_running_demo_logs_every_request_and_nobodys_data(folder, port, as_json):
+    variables = folder / ".env"
+    variables.write_text(variables.read_text().replace("LOG_JSON=false", f"LOG_JSON={as_json}"))
+    somebody = {
+        "student_number": f"{CANARY}-1",
+        "given_name": "Ada",
+        "family_name": CANARY,
+        "email": f"ada@{CANARY}.example",
+    }
+    as_body = ["-H", "Content-Type: application/json", "-d", json.dumps(somebody)]
+    demo, said = start(folder, port)
+    [curl] = re.findall(r"curl .*", said)
+    *with_token, courses_of_a_student = shlex.split(curl)
+    students = courses_of_a_student.partition("/number:")[0]
+
+    def code_of(*request):
+        return subprocess.check_output([*with_token, "-s", "-o", os.devnull, "-w", "%{http_code}", *request], text=True)
+
+    codes = [
+        code_of(courses_of_a_student),
+        code_of(students, *as_body),
+        code_of(students, *as_body),
+        code_of(f"{students}/number:{CANARY}-1/courses"),
+        code_of(f"{students}?search={CANARY}"),
+        code_of(f"http://127.0.0.1:{port}/{CANARY}"),
+    ]
+    demo.send_signal(signal.SIGTERM)
+    rest, _ = demo.communicate(timeout=30)
+
+    assert codes == ["200", "201", "409", "200", "200", "404"]
+    logs = (folder / "stderr").read_text()
+    assert logs.count("request_finished") == len(codes) + 1  # the demo asked for its token
+    assert leaks_in(logs) == []
+    assert [line.strip() for line in leaks_in(said + rest)] == [curl]  # the banner's, which is no log
 
 
 @pytest.fixture

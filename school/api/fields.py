@@ -1,5 +1,6 @@
 """Fields that take JSON at its word: a number is no text, "yes" is no boolean, an unknown field is an error."""
 
+from datetime import UTC, tzinfo
 from typing import Any
 
 from django.core.exceptions import ValidationError as ModelError
@@ -27,6 +28,13 @@ class StrictBooleanField(serializers.BooleanField):
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return data
+
+
+class UtcDateTimeField(serializers.DateTimeField):
+    """An instant, in UTC whatever the school's time zone."""
+
+    def default_timezone(self) -> tzinfo:
+        return UTC
 
 
 class StrictEmailField(serializers.EmailField, StrictCharField):
@@ -64,6 +72,7 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
         models.EmailField: StrictEmailField,
         models.PositiveIntegerField: StrictIntegerField,
         models.BooleanField: StrictBooleanField,
+        models.DateTimeField: UtcDateTimeField,
     }
 
     def get_validators(self) -> list[Any]:

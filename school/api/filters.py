@@ -12,6 +12,8 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
 
+from school.search import MOST_CHARACTERS, MOST_WORDS, is_bounded
+
 
 class StrictFilterBackend(filters.DjangoFilterBackend):
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
@@ -35,6 +37,14 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
 
 
 class SearchBackend(SearchFilter):
+    def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
+        if not is_bounded(request.query_params.get("search", "")):
+            message = _("Search for at most %(words)s words of %(characters)s characters together.")
+            parts = {"words": MOST_WORDS, "characters": MOST_CHARACTERS}
+            raise ValidationError({"search": [ErrorDetail(message % parts, code="max_length")]})
+        found: QuerySet[Any] = super().filter_queryset(request, queryset, view)
+        return found
+
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
         return parameters if getattr(view, "search_fields", None) else []

@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelError
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError
 from django.db.models import ProtectedError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
@@ -25,6 +25,7 @@ from school.logs import current_request_id
 from school.refusals import Refusal, Refused
 
 CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER = 2  # seconds
 
 # What is refused because it is not there, rather than because of a rule.
 NOT_FOUND_CODES = {"student_not_found", "course_not_found", "term_not_found", "not_enrolled"}
@@ -40,6 +41,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         return None
     set_rollback()
     response = Response(answer, status=answer["status"], content_type=CONTENT_TYPE)
+    if isinstance(exc, OperationalError):
+        response["Retry-After"] = str(RETRY_AFTER)
     if isinstance(exc, exceptions.APIException):
         if header := getattr(exc, "auth_header", None):
             response["WWW-Authenticate"] = header
@@ -69,6 +72,8 @@ def _response_to(exc: Exception) -> dict[str, Any] | None:
         case ProtectedError():
             message = _("It has history, which is kept. Deactivate it instead.")
             return problem(409, [Refusal("has_history", message, _("Has history"))])
+        case OperationalError():
+            return problem(503, [Refusal("busy", _("The database is busy. Nothing was done: try again."), _("Busy"))])
         case IntegrityError():
             message = _("Somebody else saved something in the way of this at the same moment. Read again and retry.")
             return problem(409, [Refusal("conflict", message, _("Conflict"))])
@@ -118,6 +123,18 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     if not request.path.startswith("/api/"):
         return defaults.bad_request(request, exception or SuspiciousOperation())
     return _plain(400, "bad_request", _("The request is malformed."))
+
+
+def length_required(request: HttpRequest) -> HttpResponse:
+    """A body comes without a Content-Length."""
+    return _plain(411, "length_required", _("Send the body with a Content-Length."))
+
+
+def busy(request: HttpRequest) -> HttpResponse:
+    """The database did not let go of something in time, or is away: nothing was done, and trying again may work."""
+    response = _plain(503, "busy", _("The database is busy. Nothing was done: try again."))
+    response["Retry-After"] = str(RETRY_AFTER)
+    return response
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

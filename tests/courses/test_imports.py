@@ -60,6 +60,8 @@ def test_courses_are_made_changed_and_left_alone(run):
         ("M-1,,A,introductory,,tomorrow,,", "invalid", "enrollment_opens_at"),
         ("M-1,,A,introductory,,2026-02-30,,", "invalid_date", "enrollment_opens_at"),
         ("M-1,,A,introductory,,2026-09-01T08:00:00Z,2026-08-01T08:00:00Z,", "dates_reversed", ""),
+        ("M-1,,A,introductory,,0001-01-01T00:00:00+14:00,,", "year_out_of_range", "enrollment_opens_at"),
+        ("M-1,,A,introductory,,9999-12-31T23:59:59-14:00,,", "year_out_of_range", "enrollment_opens_at"),
     ],
 )
 def test_a_course_that_cannot_be_is_named_and_the_others_are_made(run, row, code, field):

@@ -3,13 +3,17 @@
 import json
 
 import pytest
+from django.db import OperationalError
+from django.db.models.sql.compiler import SQLCompiler
 from django.test import Client
 
+from school.clients import create_api_client
 from students.models import StudentCourse
 from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
+LOGIN = {"username": "a", "password": "b"}
 LISTS = ["students", "courses", "terms", "enrollments", "students/{student}/courses", "courses/{course}/students"]
 
 
@@ -32,7 +36,7 @@ def errors(answer):
         (b"[" * 100_000, "application/json", 400, "parse_error"),
         (b'{"course_id": ' + b"9" * 5_000 + b"}", "application/json", 400, "parse_error"),
         (b'{"course_id": 1e400}', "application/json", 400, "invalid"),
-        (b'{"course_code": "\\ud800"}', "application/json", 400, "invalid"),
+        (b'{"course_code": "\\ud800"}', "application/json", 400, "parse_error"),
         (b'{"course_code": "\\u0000"}', "application/json", 400, "invalid"),
         (b'"text"', "application/json", 400, "invalid"),
         (b"course_id=1", "application/x-www-form-urlencoded", 415, "unsupported_media_type"),
@@ -105,7 +109,7 @@ def test_a_wrong_method_is_405_and_an_unknown_address_404_in_the_same_shape(api)
 
 def test_an_error_nobody_foresaw_is_a_problem_too(api, monkeypatch, client):
     client.raise_request_exception = api.raise_request_exception = False
-    monkeypatch.setattr("students.views.find_student", lambda identifier: 1 / 0)
+    monkeypatch.setattr("rest_framework.renderers.JSONRenderer.render", lambda *args, **options: 1 / 0)
 
     answer = api.get("/api/v1/students/1")
 
@@ -129,6 +133,70 @@ def test_the_token_endpoint_refuses_in_its_own_words(client, form):
 
     assert answer.status_code in (400, 401)
     assert "error" in answer.json()
+
+
+@pytest.mark.parametrize("name", ["code", "level", "term"])
+def test_nul_is_the_error_of_its_field(api, name):
+    body = {"code": "A", "name": "A", "level": "advanced", "term": None, name: "\0"}
+
+    answer = api.post("/api/v1/courses", body)
+
+    assert (answer.status_code, [field for _code, field in errors(answer)][:1]) == (400, [name])
+
+
+def test_half_of_a_surrogate_pair_is_refused_even_in_a_name(api):
+    answer = api.generic("POST", "/api/v1/students", b'{"\\ud800": 4}', "application/json")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({"grant_type": "client_credentials", "resource": "http://["}, "invalid_request"),
+        ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": "\0"}, "invalid_request"),
+        ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, "unsupported_grant_type"),
+        ({"grant_type": "password", "username": "a", "password": "b"}, "unsupported_grant_type"),
+    ],
+)
+def test_only_client_credentials_get_a_token(client, form, error):
+    keys = create_api_client("portal", "students:read")
+
+    answer = client.post("/oauth/token", {"client_id": keys.client_id, "client_secret": keys.client_secret, **form})
+
+    assert (answer.status_code, answer.json()) == (400, {"error": error})
+
+
+@pytest.mark.parametrize("search", ["a " * 11, "a" * 201])
+def test_a_search_has_an_end(api, registrars_desk, search):
+    assert errors(api.get(f"/api/v1/students?search={search}")) == [("max_length", "search")]
+    for model in ("students/student", "courses/course", "students/studentcourse"):
+        assert registrars_desk.get(f"/admin/{model}/", {"q": search * 300}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("students/studentcourse/", {"action": "drop", "_selected_action": "abc"}),
+        ("students/studentcourse/", {"action": "drop", "_selected_action": "1\0"}),
+        ("courses/course/add/", {"code": "A", "name": "A", "level": "advanced", "term": "abc"}),
+    ],
+)
+def test_the_admin_refuses_what_cannot_be_an_id(registrars_desk, path, form):
+    make_student()
+
+    assert registrars_desk.post(f"/admin/{path}", form).status_code in (200, 302, 400)
+
+
+def test_a_busy_database_is_told_of_as_such(api, client, monkeypatch):
+    def locked(*args, **options):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(SQLCompiler, "execute_sql", locked)
+
+    for answer in (client.get("/api/v1/students"), api.get("/api/v1/students"), client.post("/admin/login/", LOGIN)):
+        if answer.status_code != 401:  # a stranger is turned away without a look into the database
+            assert (answer.status_code, answer.json()["code"], answer["Retry-After"]) == (503, "busy", "2")
 
 
 @pytest.mark.parametrize("header", ["Basic !!!", "Basic AAAA", "Basic bm9uZTpub25l", "Bearer x", "Basic AAA6AAA="])

@@ -5,6 +5,7 @@ import re
 import pytest
 from django.utils.html import strip_tags
 
+import students.admin
 from students.enrollment import drop, enroll
 from students.models import EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
@@ -198,3 +199,38 @@ def test_an_edit_is_kept_with_who_made_it(registrars_desk, registrar):
     newest = student.history.first()
     assert (newest.given_name, newest.history_user) == ("Augusta", registrar)
     assert registrars_desk.get(f"/admin/students/student/{student.pk}/history/").status_code == 200
+
+
+def test_grade_and_reason_are_taken_without_the_blanks_around_them(registrars_desk, origin):
+    enrollment = seat(make_student(), make_course(), origin)
+
+    act(registrars_desk, "complete", enrollment, grade="  A ", reason=" exam ")
+    act(registrars_desk, "complete", enrollment, grade="   ")
+
+    assert (StudentCourse.objects.get().grade, EnrollmentEvent.objects.latest("pk").reason) == ("A", "exam")
+
+
+def test_a_grade_that_is_too_long_is_told_as_such(registrars_desk, origin):
+    enrollment = seat(make_student(), make_course(), origin)
+
+    told = act(registrars_desk, "complete", enrollment, grade="x" * 33)
+
+    assert told == [("error", "Grade: Ensure this value has at most 32 characters (it has 33).")]
+    assert StudentCourse.objects.get().status == "enrolled"
+
+
+def test_a_student_who_is_deactivated_while_the_form_is_saved_is_refused(registrars_desk, monkeypatch):
+    student, course = make_student(), make_course()
+    ask = students.admin.judge
+
+    def ask_then_change(acts, origin):
+        outcomes = ask(acts, origin)
+        Student.objects.update(is_active=False)
+        return outcomes
+
+    monkeypatch.setattr(students.admin, "judge", ask_then_change)
+
+    answer = registrars_desk.post(f"{ENROLLMENTS}add/", {"student": student.pk, "course": course.pk}, follow=True)
+
+    assert [str(message) for message in answer.context["messages"]] == ["This student is not active."]
+    assert StudentCourse.objects.count() == 0

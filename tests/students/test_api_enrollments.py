@@ -259,6 +259,7 @@ def test_a_bad_body_is_400_with_every_error(api, body, errors):
         ({"status": "dropped"}, [("invalid_choice", "status")]),
         ({"status": "completed", "grade": "x" * 33}, [("max_length", "grade")]),
         ({"status": "completed", "grade": 1}, [("invalid", "grade")]),
+        ({"status": "completed", "grade": "A\rB"}, [("control_characters", "grade")]),
     ],
 )
 def test_completing_needs_its_status(api, origin, body, errors):
@@ -357,3 +358,11 @@ def test_the_journal_of_an_enrollment_is_read_in_two_queries_however_long_it_is(
     lines = answer.json()["results"]
     assert [line["changes"].get("grade", ["", ""])[1] for line in lines] == ["", *map(str, range(corrections))]
     assert {(line["channel"], line["actor"]) for line in lines} == {("system", None)}
+
+
+def test_instants_are_utc_whatever_the_schools_time_zone(api, settings):
+    settings.TIME_ZONE = "America/New_York"
+
+    answer = api.post(url(make_student()), {"course_id": make_course().pk})
+
+    assert answer.json()["created_at"][-1] == "Z"

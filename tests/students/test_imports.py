@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from students.enrollment import drop, enroll
+from students.imports import StudentImporter
 from students.models import EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -367,3 +368,21 @@ def test_a_guarded_cell_that_fails_comes_out_as_it_came(run):
 def test_two_outputs_need_two_files(world, tmp_path):
     with pytest.raises(CommandError, match="a file each"):
         call_command("import_enrollments", "file.csv", report="same.csv", failed="same.csv")
+
+
+def test_a_column_that_is_missing_is_not_written_even_if_it_changed_meanwhile(run, monkeypatch):
+    """Somebody deactivates the student after the import has read it."""
+    student = make_student(student_number="S-1")
+    read = StudentImporter.find
+
+    def find_then_change(self, rows):
+        found = read(self, rows)
+        Student.objects.filter(pk=student.pk).update(is_active=False)
+        return found
+
+    monkeypatch.setattr(StudentImporter, "find", find_then_change)
+
+    run("import_students", "student_number,given_name,family_name\nS-1,New,Name\n")
+
+    student.refresh_from_db()
+    assert (student.given_name, student.is_active) == ("New", False)

@@ -1,11 +1,11 @@
 """What ``make run`` runs once the packages are there."""
 
 import json
-import os
 import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from argparse import ArgumentParser
 from base64 import b64encode
@@ -16,17 +16,78 @@ from urllib.request import Request, urlopen
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
+from oauth2_provider.generators import generate_client_secret
 
-from school.clients import create_api_client
+from school.clients import Credentials, create_api_client
+from school.models import ApiClient
+from school.refusals import Refused
 from school.server import PortTaken, check_port, command_line
 
 HOST = "127.0.0.1"
 STAFF = "registrar"
+CLIENT = "demo"
 PATIENCE = 60  # seconds
+
+
+def demo_keys(path: Path) -> dict[str, str]:
+    """
+    Return the password of the staff user and the credentials of the API client, from a file that only its owner reads.
+
+    Where the file, the user or the client is missing, or the file and the client disagree, user and client are made as
+    far as they are missing, both get a new secret, and the file is written anew.
+    """
+    if (kept := _kept_keys(path)) and _are_good(kept):
+        return kept
+    # A file under another name until it is whole: half a file would be worse than none.
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.", delete=False) as draft:
+        try:
+            with transaction.atomic():
+                keys = _new_keys()
+                json.dump(keys, draft)
+                draft.flush()
+            Path(draft.name).replace(path)
+        except BaseException:
+            Path(draft.name).unlink(missing_ok=True)
+            raise
+    return keys
+
+
+def _kept_keys(path: Path) -> dict[str, str] | None:
+    try:
+        keys = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    names = {"password", "client_id", "client_secret"}
+    return keys if isinstance(keys, dict) and keys.keys() >= names else None
+
+
+def _are_good(keys: dict[str, str]) -> bool:
+    """Whether the client takes these keys. Of the user it only asks that there is one: the password may be changed."""
+    client = ApiClient.objects.filter(client_id=keys["client_id"]).first()
+    has_user = get_user_model().objects.filter(username=STAFF).exists()
+    return has_user and client is not None and check_password(keys["client_secret"], client.client_secret)
+
+
+def _new_keys() -> dict[str, str]:
+    password = secrets.token_urlsafe(12)
+    user = get_user_model().objects.filter(username=STAFF).first() or get_user_model()(username=STAFF)
+    user.is_staff = True
+    user.set_password(password)
+    user.save()
+    user.groups.add(Group.objects.get(name="Registrar"))
+    client = ApiClient.objects.filter(user__username=f"client:{CLIENT}").first()
+    if client is None:
+        credentials = create_api_client(CLIENT, " ".join(settings.SCOPES))
+    else:
+        credentials = Credentials(client.client_id, generate_client_secret())
+        client.client_secret = credentials.client_secret  # kept hashed: what it was, nobody can tell
+        client.save()
+    return {"password": password, "client_id": credentials.client_id, "client_secret": credentials.client_secret}
 
 
 def _stop(*_: object) -> None:
@@ -44,8 +105,8 @@ class Command(BaseCommand):
             check_port(HOST, port)
             call_command("migrate", verbosity=0)
             call_command("seed_demo", if_empty=True)
-            keys = self._keys(settings.BASE_DIR / ".demo.json")
-        except (PortTaken, OSError) as error:
+            keys = demo_keys(settings.BASE_DIR / ".demo.json")
+        except (PortTaken, Refused, OSError) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(f"The database at {settings.DATABASES['default']['NAME']}: {error}.") from None
@@ -63,23 +124,6 @@ class Command(BaseCommand):
         self.stdout.write("\nStopped. The data is kept.")
         if server.returncode > 0:
             sys.exit(server.returncode)
-
-    def _keys(self, path: Path) -> dict[str, str]:
-        """Make the staff user and the API client once; keep what was generated in a file that only its owner reads."""
-        if path.exists():
-            keys: dict[str, str] = json.loads(path.read_text())
-            if get_user_model().objects.filter(username=STAFF).exists():
-                return keys
-        user = get_user_model()(username=STAFF, is_staff=True)
-        password = secrets.token_urlsafe(12)
-        user.set_password(password)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            user.save()
-            user.groups.add(Group.objects.get(name="Registrar"))
-            client = create_api_client("demo", " ".join(settings.SCOPES))
-            keys = {"password": password, "client_id": client.client_id, "client_secret": client.client_secret}
-            json.dump(keys, file)
-        return keys
 
     def _token(self, server: "subprocess.Popen[bytes]", base: str, keys: dict[str, str]) -> str:
         """Ask the server for a token until it is up; raise ``CommandError`` where it does not come up."""

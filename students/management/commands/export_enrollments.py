@@ -1,17 +1,17 @@
 import csv
 import os
-import sys
 from argparse import ArgumentParser
 from contextlib import nullcontext
+from io import TextIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError
 
 from bulk.cells import guard
 from courses.models import Term
 from students.exports import HEADER, enrollment_rows
-from students.models import StudentCourse
+from students.models import StudentCourse, StudentCourseQuerySet
 
 
 class Command(BaseCommand):
@@ -29,12 +29,21 @@ class Command(BaseCommand):
             enrollments = enrollments.filter(course__term__code=term)
         try:
             with Path(output).open("w", newline="", encoding="utf-8") if output else nullcontext(self.stdout) as target:
-                writer = csv.writer(target, lineterminator="\n")
-                writer.writerow(HEADER)
-                for row in enrollment_rows(enrollments):
-                    writer.writerow(map(guard, row))
-        except BrokenPipeError:
-            # Who reads has seen enough. Python would complain once more when it flushes at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                _write(target, enrollments)
+                target.flush()
         except OSError as error:
-            raise CommandError(f"Cannot write {output}: {error.strerror}.") from None
+            if not output:
+                # Python would complain once more when it flushes at exit.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            if not isinstance(error, BrokenPipeError):  # which means that who reads has seen enough
+                raise CommandError(f"Cannot write {output or 'standard output'}: {error.strerror}.") from None
+
+
+def _write(target: TextIOBase | TextIO, enrollments: StudentCourseQuerySet) -> None:
+    writer = csv.writer(target, lineterminator="\n")
+    # Python before 3.13 quotes a carriage return only where it ends the lines, and no reader takes a bare one.
+    quoting = csv.writer(target, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writerow(HEADER)
+    for row in enrollment_rows(enrollments):
+        cells = [guard(cell) for cell in row]
+        (quoting if any("\r" in cell for cell in cells) else writer).writerow(cells)
