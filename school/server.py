@@ -32,6 +32,7 @@ def command_line(*, host: str, port: int, workers: int, threads: int) -> list[st
         f"--workers={workers}",
         f"--blocking-threads={threads}",
         "--no-ws",
+        "--http=1",  # in HTTP/2 a body needs no length, and WSGI would read one without as empty
         "--no-access-log",
         "--log-level=warning",
         "school.wsgi:application",

@@ -86,6 +86,10 @@ def test_door_obeys_rule(door, action, rule, origin):
     assert rows_and_journal() == before
 
 
+def test_every_case_is_that_of_a_rule():
+    assert set(CASES) == {(action, rule.name) for action, rules in RULES.items() for rule in rules}
+
+
 @each_door
 def test_door_names_every_reason_at_once(door):
     student = make_student(is_active=False)

@@ -5,8 +5,7 @@ import re
 import pytest
 from django.utils.html import strip_tags
 
-import students.admin
-from students.enrollment import drop, enroll
+from students.enrollment import drop, enroll, judge
 from students.models import EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -221,14 +220,13 @@ def test_a_grade_that_is_too_long_is_told_as_such(registrars_desk, origin):
 
 def test_a_student_who_is_deactivated_while_the_form_is_saved_is_refused(registrars_desk, monkeypatch):
     student, course = make_student(), make_course()
-    ask = students.admin.judge
 
     def ask_then_change(acts, origin):
-        outcomes = ask(acts, origin)
+        outcomes = judge(acts, origin)
         Student.objects.update(is_active=False)
         return outcomes
 
-    monkeypatch.setattr(students.admin, "judge", ask_then_change)
+    monkeypatch.setattr("students.admin.judge", ask_then_change)
 
     answer = registrars_desk.post(f"{ENROLLMENTS}add/", {"student": student.pk, "course": course.pk}, follow=True)
 
