@@ -12,7 +12,7 @@ help: ## List the targets
 
 # A database named in .env is not the demo's. Its path is relative: a folder's name may hold what a URL must not.
 run: writable $(BIN)/.runtime .env ## Demo: SQLite, demo data, API and admin at http://127.0.0.1:8000 (PORT= for another)
-	@env DATABASE_URL=sqlite:///school.sqlite3 $(BIN)/python manage.py run_demo --port $(PORT)
+	@env DATABASE_URL=sqlite:///school.sqlite3 HTTPS=false $(BIN)/python manage.py run_demo --port $(PORT)
 
 serve: writable $(BIN)/.runtime ## Just the server, on the database of DATABASE_URL
 	@$(BIN)/python manage.py serve --port $(PORT)
