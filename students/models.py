@@ -165,6 +165,7 @@ class StudentCourse(models.Model):
             models.Index(fields=["course", "status"], name="enrollment_by_course"),
             models.Index(fields=["id"], name="enrollment_open", condition=Q(status__in=OPEN)),
             models.Index(fields=["updated_at", "id"], name="enrollment_by_change"),
+            models.Index(fields=["updated_at", "id"], name="enrollment_open_by_change", condition=Q(status__in=OPEN)),
         ]
 
     def __str__(self) -> str:
