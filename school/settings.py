@@ -104,8 +104,9 @@ LOCK_TIMEOUT = env.int("LOCK_TIMEOUT", default=0)
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'school.sqlite3'}")}
 if DATABASES["default"].get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
     raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
+_options = DATABASES["default"].setdefault("OPTIONS", {})  # the address may bring some, sslmode for example
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["OPTIONS"] = {
+    _options |= {
         # Take the write lock at BEGIN: a transaction that reads first and writes later
         # would otherwise fail with "database is locked" instead of waiting.
         "transaction_mode": "IMMEDIATE",
@@ -115,7 +116,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-    DATABASES["default"]["OPTIONS"] = {"options": f"-c lock_timeout={LOCK_TIMEOUT * 1000}"}
+    if LOCK_TIMEOUT:
+        _options["options"] = f"{_options.get('options', '')} -c lock_timeout={LOCK_TIMEOUT * 1000}".strip()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Languages and time

@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from rest_framework.test import APIClient
 
+from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import Origin, drop, enroll, enroll_many
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
@@ -128,3 +129,33 @@ def test_two_who_change_different_fields_at_once_do_not_undo_each_other(make_cli
     race(act, rounds=10)
 
     assert set(Student.objects.values_list("given_name", "family_name")) == {("new", "new")}
+
+
+def test_who_waits_too_long_for_a_course_is_told_to_try_again(make_client):
+    program = make_client("enrollments:write")
+    student, course = make_student(), make_course()
+    locked, released = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic():
+            Course.objects.select_for_update().get(pk=course.pk)
+            locked.set()
+            released.wait(timeout=60)
+        connection.close()
+
+    def ask():
+        return program.post(f"/api/v1/students/{student.pk}/courses", {"course_id": course.pk})
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    locked.wait(timeout=60)
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '200ms'")  # what the server asks for when it connects, only shorter
+    busy = ask()
+    released.set()
+    holder.join()
+    again = ask()
+    connection.close()
+
+    assert (busy.status_code, busy.json()["code"], busy["Retry-After"]) == (503, "busy", "2")
+    assert again.status_code == 201

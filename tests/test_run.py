@@ -171,3 +171,23 @@ def test_a_malformed_setting_stops_the_start_with_a_sentence(variables, message)
     )
 
     assert (check.returncode, check.stderr.strip().splitlines()[-1].endswith(message)) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "timeout", "expected"),
+    [
+        ("postgres://a@b/c?sslmode=require", None, {"sslmode": "require"}),
+        ("postgres://a@b/c?sslmode=require", "5", {"sslmode": "require", "options": "-c lock_timeout=5000"}),
+        ("postgres://a@b/c", "0", {}),
+    ],
+)
+def test_the_lock_timeout_joins_what_the_address_of_the_database_brings(url, timeout, expected):
+    given = {"ENV_FILE": os.devnull, "SECRET_KEY": "x", "DATABASE_URL": url, "LOCK_TIMEOUT": timeout}
+    environment = {key: value for key, value in given.items() if value is not None}
+    ask = "import json; from school.settings import DATABASES; print(json.dumps(DATABASES['default']['OPTIONS']))"
+
+    said = subprocess.run(
+        [sys.executable, "-c", ask], cwd=ROOT, env=environment, capture_output=True, check=True
+    ).stdout
+
+    assert json.loads(said) == expected
