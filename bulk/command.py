@@ -120,9 +120,8 @@ class ImportCommand(BaseCommand):
                 if seen % 500 == 0 or seen == total:
                     speed = progress.tasks[0].speed
                     progress.update(task, completed=seen, rate=f"{speed:,.0f}" if speed else "-")
-                if seen == total:
-                    progress.stop()  # before anything is logged into its line
                 if seen >= total:
+                    progress.stop()  # before anything is logged into its line
                     for output in outputs:
                         output.flush()  # before the commit, which an output that cannot be written prevents
                 if seen % EVERY == 0 and not console.is_terminal:

@@ -93,19 +93,16 @@ def run_import(
     errors nothing is applied, unless ``skip_errors``: then the good rows are.
     """
     summary = Summary()
-    recorders = [
-        _report_writer(report, importer, table) if report else None,
-        _failed_writer(failed, table) if failed else None,
-        watch,
-    ]
+    recorders = [_report_writer(report, importer, table)] if report else []
+    recorders += [_failed_writer(failed, table)] if failed else []
+    recorders.append(watch)  # last: it may flush what the others have written
     with closing(FirstRows()) as first_rows, transaction.atomic():
         rows = iter(table)
         while chunk := list(islice(rows, CHUNK)):
             for result in _apply(importer, chunk, first_rows):
                 summary.counts[result.outcome] += 1
                 for record in recorders:
-                    if record:
-                        record(result)
+                    record(result)
         good = summary.rows - summary.errors
         summary.applied = not summary.errors or (skip_errors and good > 0)
         if dry_run or not summary.applied:

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from courses.models import Level
 from school.api.filters import CommaSeparated, TrueOrFalse
 from school.validators import BIGGEST_ID
-from students.models import OPEN, Status, Student, StudentCourse
+from students.models import Status, Student, StudentCourse
 
 ALL = "all"
 
@@ -34,10 +34,10 @@ class StatusFilter(filters.MultipleChoiceFilter):
             help_text=_("Several, parted by commas, or all. Default: the open ones, enrolled and waitlisted."),
         )
 
-    def filter(self, qs: QuerySet[Any], value: list[str]) -> QuerySet[Any]:
+    def filter(self, qs: Any, value: list[str]) -> QuerySet[Any]:
         if ALL in value:
             return qs
-        return qs.filter(status__in=value or OPEN)
+        return qs.filter(status__in=value) if value else qs.open()
 
 
 class EnrollmentFilter(filters.FilterSet):

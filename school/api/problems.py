@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelError
-from django.db import IntegrityError, OperationalError
+from django.db import IntegrityError
 from django.db.models import ProtectedError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
@@ -35,14 +35,16 @@ WHOLE = {"non_field_errors", "__all__"}
 
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """Answer what a view raised with a problem; leave what nobody foresaw to ``server_error``."""
+    """
+    Answer what a view raised with a problem.
+
+    What can happen to any request is left to ``BoundsMiddleware``, and what nobody foresaw to ``server_error``.
+    """
     answer = _response_to(exc)
     if answer is None:
         return None
     set_rollback()
     response = Response(answer, status=answer["status"], content_type=CONTENT_TYPE)
-    if isinstance(exc, OperationalError):
-        response["Retry-After"] = str(RETRY_AFTER)
     if isinstance(exc, exceptions.APIException):
         if header := getattr(exc, "auth_header", None):
             response["WWW-Authenticate"] = header
@@ -72,8 +74,6 @@ def _response_to(exc: Exception) -> dict[str, Any] | None:
         case ProtectedError():
             message = _("It has history, which is kept. Deactivate it instead.")
             return problem(409, [Refusal("has_history", message, _("Has history"))])
-        case OperationalError():
-            return problem(503, [Refusal("busy", _("The database is busy. Nothing was done: try again."), _("Busy"))])
         case IntegrityError():
             message = _("Somebody else saved something in the way of this at the same moment. Read again and retry.")
             return problem(409, [Refusal("conflict", message, _("Conflict"))])
@@ -114,8 +114,8 @@ def _flatten(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
         yield Refusal(getattr(detail, "code", "invalid"), str(detail), field=".".join(path) or None)
 
 
-def _plain(status: int, code: str, message: str) -> HttpResponse:
-    return JsonResponse(problem(status, [Refusal(code, message)]), status=status, content_type=CONTENT_TYPE)
+def _plain(status: int, code: str, message: str, title: str = "") -> HttpResponse:
+    return JsonResponse(problem(status, [Refusal(code, message, title)]), status=status, content_type=CONTENT_TYPE)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -132,7 +132,7 @@ def length_required(request: HttpRequest) -> HttpResponse:
 
 def busy(request: HttpRequest) -> HttpResponse:
     """The database did not let go of something in time, or is away: nothing was done, and trying again may work."""
-    response = _plain(503, "busy", _("The database is busy. Nothing was done: try again."))
+    response = _plain(503, "busy", _("The database is busy. Nothing was done: try again."), _("Busy"))
     response["Retry-After"] = str(RETRY_AFTER)
     return response
 
