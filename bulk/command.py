@@ -29,8 +29,8 @@ class ImportCommand(BaseCommand):
     columns: ClassVar[tuple[Column, ...]]
 
     @abstractmethod
-    def importer(self, *, actor: Any, run_id: str) -> Importer:
-        """Return the importer, acting for ``actor`` (a user or None) in the run of this id."""
+    def importer(self, *, actor: Any, run_id: str, **options: Any) -> Importer:
+        """Return the importer, acting for ``actor`` (a user or None) in the run of this id, with the own options."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="A CSV file, or - for standard input.")
@@ -47,7 +47,7 @@ class ImportCommand(BaseCommand):
 
     def handle(self, *, file: str, dry_run: bool, on_error: str, actor: str | None, **options: Any) -> None:
         run_id = str(uuid.uuid4())
-        importer = self.importer(actor=self._user(actor), run_id=run_id)
+        importer = self.importer(actor=self._user(actor), run_id=run_id, **options)
         outputs = [Path(options[name]) if options[name] else None for name in ("report", "failed")]
         if outputs[0] and outputs[0] == outputs[1]:
             raise CommandError("--report and --failed need a file each.")

@@ -30,12 +30,13 @@ ERROR = "error"
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """What became of a row: an outcome in one word, or ``error`` with every reason."""
+    """What became of a row: an outcome in one word, with what more there is to say of it, or every error."""
 
     row: Row
     outcome: str
     object_id: int | None = None
     errors: tuple[Refusal, ...] = ()
+    note: str = ""
 
 
 class Importer(ABC):
@@ -141,7 +142,8 @@ def _report_writer(stream: TextIO, importer: Importer, table: Table) -> Callable
     def write(result: RowResult) -> None:
         came = [*result.row.raw, *[""] * width][:width]
         parts = ([getattr(error, name) or "" for error in result.errors] for name in ("code", "field", "message"))
-        told = ("; ".join(filter(None, part)) for part in parts)
+        *told, message = ("; ".join(filter(None, part)) for part in parts)
+        told.append(message or result.note)
         writer.writerow(
             [*map(guard_as_it_came, came), *map(guard, [result.row.number, result.outcome, *told, result.object_id])]
         )

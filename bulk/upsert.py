@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
 
@@ -15,6 +16,7 @@ from bulk.importing import ERROR, Importer, RowResult
 from bulk.reading import Row
 from school.refusals import Refusal
 
+CHANGED = ("created", "updated")
 TRUE, FALSE = ("true", "yes", "1"), ("false", "no", "0")
 
 
@@ -48,6 +50,10 @@ class UpsertImporter(Importer):
     def make(self, cells: Mapping[str, str]) -> Any:
         """Return a new object with its natural key; raise ``ValidationError``."""
 
+    def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
+        """Do what follows from objects made or changed, in the same transaction; return what to say of whom, by id."""
+        return {}
+
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
         return [self.key(row.cells) for row in rows]
 
@@ -63,7 +69,10 @@ class UpsertImporter(Importer):
             else:
                 known[key] = instance
                 good.append(_Entry(row, instance, outcome))
-        return sorted(refused + self._save(good), key=lambda result: result.row.number)
+        results = self._save(good)
+        notes = self.saved([e.instance for e, r in zip(good, results, strict=True) if r.outcome in CHANGED])
+        results = [replace(result, note=notes.get(result.object_id or 0, "")) for result in results]
+        return sorted(refused + results, key=lambda result: result.row.number)
 
     def _read(self, row: Row, found: Any) -> tuple[Any, str, list[Refusal]]:
         """Return the object as the row wants it, what that makes of it, and every error of the row."""

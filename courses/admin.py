@@ -67,7 +67,15 @@ class CourseAdmin(BoundedSearch, SimpleHistoryAdmin):
         (None, {"fields": ["code", "name", "term", "level", "is_active"]}),
         (
             gettext_lazy("Enrollment"),
-            {"fields": ["capacity", "enrollment_opens_at", "enrollment_closes_at", "prerequisites"]},
+            {
+                "fields": [
+                    "capacity",
+                    "waitlist_capacity",
+                    "enrollment_opens_at",
+                    "enrollment_closes_at",
+                    "prerequisites",
+                ]
+            },
         ),
     ]
 

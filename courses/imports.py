@@ -13,11 +13,21 @@ from courses.models import Course, Term
 
 
 class CourseImporter(UpsertImporter):
+    """Courses by themselves. ``students.imports`` adds who waits for their seats."""
+
     kind = "courses"
     id_column = "course_id"
     key_columns = ("course_code", "term")
     model = Course
-    fields = ("name", "level", "capacity", "enrollment_opens_at", "enrollment_closes_at", "is_active")
+    fields = (
+        "name",
+        "level",
+        "capacity",
+        "waitlist_capacity",
+        "enrollment_opens_at",
+        "enrollment_closes_at",
+        "is_active",
+    )
     columns = (
         Column("course_code", required=True, aliases=("code",)),
         Column("term"),

@@ -48,6 +48,7 @@ class CourseSerializer(StrictModelSerializer):
             "level",
             "term",
             "capacity",
+            "waitlist_capacity",
             "enrollment_opens_at",
             "enrollment_closes_at",
             "is_active",

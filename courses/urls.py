@@ -10,6 +10,4 @@ resource: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "partia
 urlpatterns = [
     path("terms", views.TermViewSet.as_view(collection), name="terms"),
     path("terms/<id:pk>", views.TermViewSet.as_view(resource), name="term"),
-    path("courses", views.CourseViewSet.as_view(collection), name="courses"),
-    path("courses/<str:course_id>", views.CourseViewSet.as_view(resource), name="course"),
 ]

@@ -20,6 +20,8 @@ class TermViewSet(ResourceViewSet):
 
 
 class CourseViewSet(ResourceViewSet):
+    """Courses by themselves. ``students.views`` serves them, with the seats that belong to students."""
+
     scope = "courses"
     permission_model = Course
     address = "course"

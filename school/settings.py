@@ -9,6 +9,7 @@ from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import IsolationLevel
 
 from school.logs import logging_config
 
@@ -116,6 +117,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    # Seats are counted after the lock is had, and must be seen as they are then, whatever the server's default is.
+    _options["isolation_level"] = IsolationLevel.READ_COMMITTED
     if LOCK_TIMEOUT:
         _options["options"] = f"{_options.get('options', '')} -c lock_timeout={LOCK_TIMEOUT * 1000}".strip()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -155,6 +158,8 @@ SCOPES = {
     "courses:write": "Add, change and delete courses and terms",
     "enrollments:read": "Read enrollments and rosters",
     "enrollments:write": "Enroll, drop and complete",
+    "enrollments:waive": "Waive rules when enrolling, giving a reason",
+    "changes:read": "Read every change of every enrollment",
 }
 OAUTH2_PROVIDER = {
     "SCOPES": SCOPES,

@@ -12,9 +12,10 @@ from mimesis import Locale, Person
 from simple_history.utils import bulk_create_with_history
 
 from courses.models import Course, Level, Term
-from students.enrollment import Origin, perform
+from students.acts import Act, Origin
+from students.enrollment import perform
 from students.models import Action, Channel, Student
-from students.rules import Act, Register
+from students.register import Register
 
 CHUNK = 5_000
 TERMS = 4

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from students.imports import EnrollmentImporter
 from students.models import StudentCourseQuerySet
 
-HEADER = [column.name for column in EnrollmentImporter.columns]
+# A waiver is for one act, and says nothing of how things are.
+HEADER = [column.name for column in EnrollmentImporter.columns if column.name != "waive"]
 
 
 def enrollment_rows(enrollments: StudentCourseQuerySet) -> Iterator[list[str]]:

@@ -1,10 +1,10 @@
 """Who takes what: students, their enrollments, and the journal of every change to an enrollment."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Count, Exists, F, OuterRef, Q, Subquery
+from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Subquery, When
 from django.db.models.functions import Coalesce, Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -73,6 +73,14 @@ class StudentCourseQuerySet(models.QuerySet["StudentCourse"]):
         """Enrollments that hold a seat."""
         return self.filter(status=Status.ENROLLED)
 
+    def waiting(self) -> Self:
+        """Enrollments that wait for a seat."""
+        return self.filter(status=Status.WAITLISTED)
+
+    def in_line(self) -> Self:
+        """Who waits, course by course, in the order in which seats are given: first come, first served."""
+        return self.waiting().order_by("course", "waitlisted_at", "id")
+
     def completed(self) -> Self:
         return self.filter(status=Status.COMPLETED)
 
@@ -82,8 +90,15 @@ class StudentCourseQuerySet(models.QuerySet["StudentCourse"]):
         return self.filter(~Exists(newer.filter(pk__gt=OuterRef("pk"))))
 
     def with_parties(self) -> Self:
-        """Fetch student, course and term along: what showing an enrollment takes."""
-        return self.select_related("student", "course__term")
+        """Fetch student, course, term and the place in line along: what showing an enrollment takes."""
+        ahead = StudentCourse.objects.waiting().filter(
+            Q(waitlisted_at__lt=OuterRef("waitlisted_at"))
+            | Q(waitlisted_at=OuterRef("waitlisted_at"), id__lt=OuterRef("id")),
+            course=OuterRef("course"),
+        )
+        place = Coalesce(Subquery(counted_by_course(ahead)), 0) + 1
+        position = Case(When(status=Status.WAITLISTED, then=place), output_field=IntegerField(null=True))
+        return self.select_related("student", "course__term").annotate(position=position)
 
 
 class StudentCourse(models.Model):
@@ -118,12 +133,15 @@ class StudentCourse(models.Model):
 
     objects = StudentCourseQuerySet.as_manager()
 
+    position: int | None  # where it was fetched ``with_parties``
+
     class Meta:
         ordering = ["-id"]
         verbose_name = _("enrollment")
         verbose_name_plural = _("enrollments")
         # An enrollment is never deleted, so nobody is given the permission to.
         default_permissions = ("add", "change", "view")
+        permissions = [("waive_rules", "Can waive rules about enrollment")]
         constraints = [
             models.UniqueConstraint(
                 name="enrollment_is_open_once",
@@ -163,6 +181,11 @@ class StudentCourse(models.Model):
         indexes = [
             models.Index(fields=["student", "course"], name="enrollment_by_student"),
             models.Index(fields=["course", "status"], name="enrollment_by_course"),
+            models.Index(
+                fields=["course", "waitlisted_at", "id"],
+                name="enrollment_in_line",
+                condition=Q(status=Status.WAITLISTED),
+            ),
             models.Index(fields=["id"], name="enrollment_open", condition=Q(status__in=OPEN)),
             models.Index(fields=["updated_at", "id"], name="enrollment_by_change"),
             models.Index(fields=["updated_at", "id"], name="enrollment_open_by_change", condition=Q(status__in=OPEN)),
@@ -175,11 +198,19 @@ class StudentCourse(models.Model):
     def is_open(self) -> bool:
         return self.status in OPEN
 
+    @property
+    def waitlist_position(self) -> int | None:
+        """The place in line, 1 for who is next; None for who does not wait. Asks the database unless it was fetched."""
+        if self.status != Status.WAITLISTED:
+            return None
+        if not hasattr(self, "position"):
+            self.position = StudentCourse.objects.with_parties().get(pk=self.pk).position
+        return self.position
 
-def seats_taken() -> Coalesce:
-    """The seats taken of a course, to annotate a queryset of courses with."""
-    seated = StudentCourse.objects.seated().filter(course=OuterRef("pk")).order_by().values("course")
-    return Coalesce(Subquery(seated.annotate(count=Count("pk")).values("count")), 0)
+
+def counted_by_course(enrollments: StudentCourseQuerySet) -> models.QuerySet[Any, Any]:
+    """Return how many there are in each course, as a column to take a subquery of."""
+    return enrollments.order_by().values("course").annotate(count=Count("pk")).values("count")
 
 
 class Channel(models.TextChoices):
@@ -198,13 +229,17 @@ class Action(models.TextChoices):
     ENROLL = "enroll", _("enrolled")
     DROP = "drop", _("dropped")
     COMPLETE = "complete", _("completed")
+    UNDO = "undo", _("undone")
+    PROMOTE = "promote", _("promoted")
+    PASS_OVER = "pass_over", _("passed over")
 
 
 class EnrollmentEvent(models.Model):
     """
     One line of the journal: what happened to an enrollment, when, by whom and through which door. Append-only.
 
-    ``changes`` holds the fields that changed beside the status, each as ``[before, after]``.
+    ``changes`` holds the fields that changed beside the status, each as ``[before, after]``. ``waived`` has the codes
+    of the rules that stood against the act and were waived, ``refusals`` of those for which a seat went by who waits.
     """
 
     enrollment = models.ForeignKey(
@@ -226,6 +261,7 @@ class EnrollmentEvent(models.Model):
     changes = models.JSONField(_("changes"), default=dict)
     reason = models.TextField(_("reason"), blank=True)
     waived = models.JSONField(_("waived rules"), default=list)
+    refusals = models.JSONField(_("refusals"), default=list)
     request_id = models.CharField(_("request id"), max_length=64, blank=True)
 
     class Meta:

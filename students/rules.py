@@ -5,10 +5,8 @@ A rule looks at one act and the register and says why not, or nothing. It querie
 time it goes by is the register's. Every rule of an action answers, so that a refusal names all reasons at once.
 """
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from dataclasses import dataclass
 
 from django.utils import timezone
 from django.utils.functional import Promise
@@ -18,69 +16,35 @@ from django.utils.translation import gettext_lazy
 from courses.lookup import course_not_found
 from courses.models import Course
 from school.refusals import Refusal
+from students.acts import Act
 from students.lookup import student_not_found
-from students.models import LEFT, Action, Status, Student, StudentCourse
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What somebody wants to happen to a student's place in a course. ``grade`` None leaves the grade as it is."""
-
-    action: Action
-    student_id: int
-    course_id: int
-    grade: str | None = None
-    reason: str = ""
-
-    @property
-    def pair(self) -> tuple[int, int]:
-        return self.student_id, self.course_id
-
-
-@dataclass
-class Register:
-    """
-    The facts, read once per batch with the courses locked, and kept true as the acts of the batch are decided.
-
-    ``latest`` has the newest enrollment of a student in a course, ``taken`` the seats taken of a course, and
-    ``completed`` who has completed which code, of those that the courses ask for.
-    """
-
-    now: datetime = field(default_factory=timezone.now)
-    students: dict[int, Student] = field(default_factory=dict)
-    courses: dict[int, Course] = field(default_factory=dict)
-    latest: dict[tuple[int, int], StudentCourse] = field(default_factory=dict)
-    taken: Counter[int] = field(default_factory=Counter)
-    completed: set[tuple[int, str]] = field(default_factory=set)
-
-    @property
-    def today(self) -> date:
-        """The date in ``TIME_ZONE``."""
-        return timezone.localdate(self.now)
-
-    def status(self, act: Act) -> str:
-        """Return where the student stands in the course, "" for one who never was in it."""
-        enrollment = self.latest.get(act.pair)
-        return enrollment.status if enrollment else ""
-
-    def enter(self, enrollment: StudentCourse, *, before: str) -> None:
-        """Note an enrollment's new state, so that the next act of the batch sees it."""
-        self.latest[enrollment.student_id, enrollment.course_id] = enrollment
-        if enrollment.status == Status.COMPLETED:
-            self.completed.add((enrollment.student_id, enrollment.course.code))
-        self.taken[enrollment.course_id] += (enrollment.status == Status.ENROLLED) - (before == Status.ENROLLED)
-
+from students.models import Action, Status
+from students.register import Register
+from students.transitions import (
+    COURSE_FULL,
+    STARTING_POINTS,
+    is_done_already,
+    may_take_seat,
+    may_wait,
+    possible_from,
+    status_after,
+)
 
 Check = Callable[[Act, Register], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A check with the code and the title of its refusal. ``explanation`` says what it means, for people."""
+    """
+    A check with the code and the title of its refusal. ``explanation`` says what it means, for people.
+
+    A rule that is ``waivable`` answers like any other, but who may waive rules can let an act pass all the same.
+    """
 
     code: str
     title: str | Promise
     check: Check
+    waivable: bool = False
 
     def __call__(self, act: Act, register: Register) -> Refusal | None:
         message = self.check(act, register)
@@ -98,9 +62,9 @@ class Rule:
         return self.check.__doc__ or ""
 
 
-def rule(code: str, title: str | Promise) -> Callable[[Check], Rule]:
+def rule(code: str, title: str | Promise, *, waivable: bool = False) -> Callable[[Check], Rule]:
     """Make a rule of a function that returns the sentence to refuse with, or None."""
-    return lambda check: Rule(code, title, check)
+    return lambda check: Rule(code, title, check, waivable)
 
 
 @rule("student_inactive", gettext_lazy("Student is not active"))
@@ -120,7 +84,7 @@ def course_is_active(act: Act, register: Register) -> str | None:
     return None
 
 
-@rule("enrollment_not_open", gettext_lazy("Enrollment is not open yet"))
+@rule("enrollment_not_open", gettext_lazy("Enrollment is not open yet"), waivable=True)
 def enrollment_has_opened(act: Act, register: Register) -> str | None:
     """Enrollment in a course begins at the instant that the course names."""
     course = register.courses[act.course_id]
@@ -130,7 +94,7 @@ def enrollment_has_opened(act: Act, register: Register) -> str | None:
     return None
 
 
-@rule("enrollment_closed", gettext_lazy("Enrollment is closed"))
+@rule("enrollment_closed", gettext_lazy("Enrollment is closed"), waivable=True)
 def enrollment_has_not_closed(act: Act, register: Register) -> str | None:
     """Enrollment in a course ends at the instant that the course names."""
     course = register.courses[act.course_id]
@@ -140,7 +104,7 @@ def enrollment_has_not_closed(act: Act, register: Register) -> str | None:
     return None
 
 
-@rule("prerequisite_missing", gettext_lazy("Prerequisite missing"))
+@rule("prerequisite_missing", gettext_lazy("Prerequisite missing"), waivable=True)
 def prerequisites_are_completed(act: Act, register: Register) -> str | None:
     """A course may ask for others to be completed first, in whatever term."""
     course = register.courses[act.course_id]
@@ -153,13 +117,36 @@ def prerequisites_are_completed(act: Act, register: Register) -> str | None:
     return None
 
 
-@rule("course_full", gettext_lazy("Course is full"))
+@rule(COURSE_FULL, gettext_lazy("Course is full"), waivable=True)
 def seat_is_free(act: Act, register: Register) -> str | None:
-    """A course takes as many students as it has seats."""
+    """A course takes as many students as it has seats, and who waits for one comes before any newcomer."""
     course = register.courses[act.course_id]
-    if course.capacity is not None and register.taken[course.pk] >= course.capacity:
-        return _("%(course)s has no free seat.") % {"course": course.code}
-    return None
+    if may_take_seat(act, register) or may_wait(act):
+        return None
+    if register.has_seat(course.pk):
+        return _("%(course)s has a free seat only for those who wait.") % {"course": course.code}
+    return _("%(course)s has no free seat.") % {"course": course.code}
+
+
+@rule("waitlist_full", gettext_lazy("Waitlist is full"))
+def line_has_room(act: Act, register: Register) -> str | None:
+    """A course lets as many wait for a seat as its waitlist has places; many courses have none."""
+    course = register.courses[act.course_id]
+    most = course.waitlist_capacity
+    if status_after(act, register) != Status.WAITLISTED or most is None or register.waiting[course.pk] < most:
+        return None
+    if most == 0:
+        return _("%(course)s has no free seat and no waitlist.") % {"course": course.code}
+    return _("The waitlist of %(course)s is full.") % {"course": course.code}
+
+
+@rule(COURSE_FULL, gettext_lazy("Course is full"), waivable=True)
+def seat_was_kept(act: Act, register: Register) -> str | None:
+    """Who gets back a seat needs one that nobody has taken since."""
+    course = register.courses[act.course_id]
+    if status_after(act, register) != Status.ENROLLED or register.status(act) == Status.ENROLLED:
+        return None
+    return None if register.has_seat(course.pk) else _("%(course)s has no free seat.") % {"course": course.code}
 
 
 @rule("not_enrolled", gettext_lazy("Not enrolled"))
@@ -178,74 +165,85 @@ def never_enrolled(course: Course) -> Refusal:
 def is_possible_from_here(act: Act, register: Register) -> str | None:
     """An ended enrollment stays as it ended, and only who is enrolled can complete."""
     status = register.status(act)
-    if status and status not in STARTING_POINTS[act.action]:
-        return _("An enrollment that is %(status)s cannot become %(action)s.") % {
-            "status": Status(status).label,
-            "action": Action(act.action).label,
-        }
-    return None
+    if not status or status in STARTING_POINTS[act.action]:
+        return None
+    parts = {"status": Status(status).label, "action": act.action.label, "possible": possible_from(status)}
+    if not parts["possible"]:
+        return _("An enrollment that is %(status)s cannot become %(action)s: it has ended.") % parts
+    return _("An enrollment that is %(status)s cannot become %(action)s, only: %(possible)s.") % parts
 
 
-# The statuses that an action leads away from. Ended enrollments are not among them: who comes back enrolls anew.
-STARTING_POINTS: dict[str, tuple[str, ...]] = {
-    Action.DROP: (Status.WAITLISTED, Status.ENROLLED),
-    Action.COMPLETE: (Status.ENROLLED, Status.COMPLETED),
-}
+@rule("illegal_transition", gettext_lazy("Not possible from here"))
+def can_be_undone(act: Act, register: Register) -> str | None:
+    """The newest act on an enrollment can be undone, once. What was undone is done again by the act itself."""
+    last = register.last_acts.get(act.pair)
+    is_undone = register.status(act) and (last is None or last.action == Action.UNDO)
+    return _("There is nothing left to undo.") if is_undone else None
+
+
+# What a place in a course takes, be it taken at once or after waiting.
+ELIGIBILITY = (
+    student_is_active,
+    course_is_active,
+    enrollment_has_opened,
+    enrollment_has_not_closed,
+    prerequisites_are_completed,
+)
 
 RULES: dict[str, tuple[Rule, ...]] = {
-    Action.ENROLL: (
-        student_is_active,
-        course_is_active,
-        enrollment_has_opened,
-        enrollment_has_not_closed,
-        prerequisites_are_completed,
-        seat_is_free,
-    ),
+    Action.ENROLL: (*ELIGIBILITY, seat_is_free, line_has_room),
     Action.DROP: (was_ever_enrolled, is_possible_from_here),
     Action.COMPLETE: (was_ever_enrolled, is_possible_from_here),
+    Action.UNDO: (was_ever_enrolled, can_be_undone, seat_was_kept),
+    Action.PROMOTE: ELIGIBILITY,
 }
 
 ALL_RULES: tuple[Rule, ...] = tuple(dict.fromkeys(each for rules in RULES.values() for each in rules))
 
 
-def is_done_already(act: Act, register: Register) -> bool:
-    """Tell whether the act asks for what is so already: then it changes nothing, and repeating it is safe."""
-    enrollment = register.latest.get(act.pair)
-    if enrollment is None:
-        return False
-    match act.action:
-        case Action.ENROLL:
-            return enrollment.is_open
-        case Action.DROP:
-            return enrollment.status in LEFT
-        case _:
-            return enrollment.status == Status.COMPLETED and act.grade in (None, enrollment.grade)
+WAIVABLE = frozenset(rule.code for rule in ALL_RULES if rule.waivable)
 
 
-def status_after(act: Act, register: Register) -> Status:
-    """
-    Return the status that the act leads to.
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Every reason why an act may not happen, none for one that may, and the codes of those that were waived."""
 
-    Who leaves a seat by the term's drop deadline has dropped, who leaves later has withdrawn.
-    """
-    match act.action:
-        case Action.ENROLL:
-            return Status.ENROLLED
-        case Action.COMPLETE:
-            return Status.COMPLETED
-    term = register.courses[act.course_id].term
-    deadline = term.drop_deadline if term else None
-    is_late = deadline is not None and register.today > deadline
-    return Status.WITHDRAWN if is_late and register.status(act) == Status.ENROLLED else Status.DROPPED
+    refusals: tuple[Refusal, ...] = ()
+    waived: tuple[str, ...] = ()
 
 
-def reasons_against(act: Act, register: Register) -> list[Refusal]:
-    """Return every reason why the act may not happen, none for one that may."""
+def verdict(act: Act, register: Register) -> Verdict:
+    """Ask all rules of the act's action."""
     unknown = []
     if act.student_id not in register.students:
         unknown.append(student_not_found(act.student_id))
     if act.course_id not in register.courses:
         unknown.append(course_not_found(act.course_id))
-    if unknown or is_done_already(act, register):
-        return unknown
-    return [refusal for each in RULES[act.action] if (refusal := each(act, register))]
+    if unknown:
+        return Verdict(tuple(unknown))
+    is_new_wish = act.waive and act.action != Action.PROMOTE  # a seat that comes later was waived for at the start
+    objections = objections_to_waiver(act.waive, act.reason, register.may_waive) if is_new_wish else []
+    if is_done_already(act, register):
+        return Verdict(tuple(objections))
+    answers = [refusal for each in RULES[act.action] if (refusal := each(act, register))]
+    waived = act.waive & WAIVABLE
+    return Verdict(
+        (*objections, *(refusal for refusal in answers if refusal.code not in waived)),
+        tuple(refusal.code for refusal in answers if refusal.code in waived),
+    )
+
+
+def objections_to_waiver(waive: frozenset[str], reason: str, may_waive: bool) -> list[Refusal]:
+    """Return what is wrong with a wish to waive rules, whatever it is for."""
+    refusals = []
+    for code in sorted(waive - WAIVABLE):
+        message = _("%(code)s cannot be waived, only: %(codes)s.")
+        parts = {"code": code, "codes": ", ".join(sorted(WAIVABLE))}
+        refusals.append(Refusal("not_waivable", message % parts, _("Not waivable"), field="waive"))
+    if waive and not reason.strip():
+        message = _("A waiver needs a reason.")
+        refusals.append(Refusal("waiver_needs_reason", message, _("No reason given"), field="reason"))
+    if waive and not may_waive:
+        message = _("You may not waive rules.")
+        refusals.append(Refusal("waiver_not_allowed", message, _("Not allowed"), field="waive"))
+    return refusals

@@ -3,14 +3,19 @@
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from courses.lookup import CourseKey, courses_by_key
-from courses.serializers import CourseInBriefSerializer
+from courses.models import Course
+from courses.serializers import CourseInBriefSerializer, CourseSerializer
 from school.api.fields import KnownFieldsSerializer, StrictCharField, StrictIntegerField, StrictModelSerializer
 from school.refusals import Refusal, Refused
 from school.validators import BIGGEST_ID, plain_text
+from students.acts import OnFull
 from students.models import EnrollmentEvent, Status, Student, StudentCourse
+from students.rules import objections_to_waiver
+from students.seats import seats_of
 
 
 class StudentSerializer(StrictModelSerializer):
@@ -25,6 +30,38 @@ class StudentInBriefSerializer(serializers.ModelSerializer[Student]):
         fields = ["id", "student_number", "given_name", "family_name"]
 
 
+class SeatsSerializer(serializers.Serializer[Any]):
+    """How a course's seats are taken."""
+
+    taken = serializers.IntegerField()
+    free = serializers.IntegerField(allow_null=True, help_text=_("Null where there is no limit."))
+    waiting = serializers.IntegerField(help_text=_("How many wait for a seat."))
+    over = serializers.IntegerField(help_text=_("How many more are enrolled than there are seats."))
+
+
+class WarningSerializer(serializers.Serializer[Any]):
+    """Something about a resource that is allowed, and that one should know."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class CourseWithSeatsSerializer(CourseSerializer):
+    seats = serializers.SerializerMethodField()
+    warnings = serializers.SerializerMethodField()
+
+    class Meta(CourseSerializer.Meta):
+        fields = [*CourseSerializer.Meta.fields, "seats", "warnings"]
+
+    @extend_schema_field(SeatsSerializer)
+    def get_seats(self, course: Course) -> dict[str, Any]:
+        return dict(SeatsSerializer(seats_of(course)).data)
+
+    @extend_schema_field(WarningSerializer(many=True))
+    def get_warnings(self, course: Course) -> list[dict[str, Any]]:
+        return list(WarningSerializer(seats_of(course).warnings, many=True).data)
+
+
 class EnrollmentSerializer(StrictModelSerializer):
     """An enrollment, in the same shape everywhere."""
 
@@ -32,7 +69,6 @@ class EnrollmentSerializer(StrictModelSerializer):
     course = CourseInBriefSerializer()
     waitlist_position = serializers.IntegerField(
         read_only=True,
-        default=None,
         allow_null=True,
         help_text=_("The place in the line of who waits; null for who does not."),
     )
@@ -74,6 +110,7 @@ class EnrollmentEventSerializer(StrictModelSerializer):
             "changes",
             "reason",
             "waived",
+            "refusals",
             "request_id",
         ]
         read_only_fields = fields
@@ -85,6 +122,17 @@ class EnrollSerializer(KnownFieldsSerializer):
     course_id = StrictIntegerField(min_value=1, max_value=BIGGEST_ID, required=False)
     course_code = StrictCharField(max_length=64, required=False)
     term = StrictCharField(max_length=32, required=False)
+    on_full = serializers.ChoiceField(
+        choices=[each.value for each in OnFull],
+        default=OnFull.REJECT.value,
+        help_text=_("What is wanted where no seat is free: to be refused, or to wait for one."),
+    )
+    waive = serializers.ListField(
+        child=StrictCharField(max_length=64),
+        default=list,
+        max_length=20,
+        help_text=_("Codes of rules that shall not stand in the way. Takes a reason, and the scope enrollments:waive."),
+    )
     reason = StrictCharField(max_length=1000, allow_blank=True, default="", help_text=_("Kept in the journal."))
 
     default_error_messages = {
@@ -97,6 +145,13 @@ class EnrollSerializer(KnownFieldsSerializer):
             self.fail("which_course")
         if "term" in attrs and "course_code" not in attrs:
             raise serializers.ValidationError({"term": self.error_messages["term_of_code"]}, code="term_of_code")
+        # Whether the caller may waive is no matter of the body.
+        errors: dict[str, list[Any]] = {}
+        for objection in objections_to_waiver(frozenset(attrs["waive"]), attrs["reason"], may_waive=True):
+            detail = serializers.ErrorDetail(objection.message, code=objection.code)
+            errors.setdefault(objection.field or "waive", []).append(detail)
+        if errors:
+            raise serializers.ValidationError(errors)
         return attrs
 
     @property

@@ -21,6 +21,8 @@ urlpatterns = [
         views.StudentCoursesViewSet.as_view(verbs),
         name="student-course",
     ),
+    path("courses", views.CourseWithSeatsViewSet.as_view(collection), name="courses"),
+    path("courses/<str:course_id>", views.CourseWithSeatsViewSet.as_view(resource), name="course"),
     path("courses/<str:course_id>/students", views.RosterViewSet.as_view({"get": "list"}), name="roster"),
     path("enrollments", views.EnrollmentViewSet.as_view({"get": "list"}), name="enrollments"),
     path(

@@ -14,16 +14,21 @@ from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
 from courses.lookup import find_course
 from courses.models import Course
+from courses.views import CourseViewSet
+from school.api.permissions import may
 from school.api.views import ResourceViewSet
 from school.logs import current_request_id
 from school.refusals import Refused
-from students.enrollment import Origin, Outcome, complete, drop, enroll
+from students.acts import OnFull, Origin, Outcome
+from students.enrollment import complete, courses_waited_for, drop, enroll, promote
 from students.filters import EnrollmentFilter, RosterFilter, StudentCoursesFilter, StudentFilter
 from students.lookup import find_student
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from students.rules import never_enrolled
+from students.seats import with_seats
 from students.serializers import (
     CompleteSerializer,
+    CourseWithSeatsSerializer,
     EnrollmentEventSerializer,
     EnrollmentSerializer,
     EnrollSerializer,
@@ -34,7 +39,22 @@ S = TypeVar("S", bound=BaseSerializer[Any])
 
 
 def origin_of(request: Request) -> Origin:
-    return Origin(Channel.API, actor_id=request.user.pk, request_id=current_request_id())
+    may_waive = may(request, "enrollments:waive", "students.waive_rules")
+    return Origin(Channel.API, actor_id=request.user.pk, request_id=current_request_id(), may_waive=may_waive)
+
+
+class CourseWithSeatsViewSet(CourseViewSet):
+    """Courses with their seats. Who changes one may free a seat, which goes to who waits in the same transaction."""
+
+    serializer_class = CourseWithSeatsSerializer
+
+    def get_queryset(self) -> QuerySet[Course]:
+        return with_seats(super().get_queryset())
+
+    def perform_update(self, serializer: BaseSerializer[Any]) -> None:
+        super().perform_update(serializer)
+        assert serializer.instance is not None  # it is an update
+        promote([serializer.instance.pk], origin=origin_of(self.request))
 
 
 class StudentViewSet(ResourceViewSet):
@@ -49,7 +69,14 @@ class StudentViewSet(ResourceViewSet):
     ordering = "id"
 
     def find(self) -> Student:
-        return find_student(self.kwargs["student_id"])
+        student = find_student(self.kwargs["student_id"])
+        if self.request.method in ("PUT", "PATCH"):
+            self.waited_for = courses_waited_for([student.pk])
+        return student
+
+    def perform_update(self, serializer: BaseSerializer[Any]) -> None:
+        super().perform_update(serializer)
+        promote(self.waited_for, origin=origin_of(self.request))
 
 
 class EnrollmentViewSet(ReadOnlyModelViewSet[StudentCourse]):
@@ -110,13 +137,19 @@ class StudentCoursesViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ge
         responses={201: EnrollmentSerializer, 200: OpenApiResponse(EnrollmentSerializer, "Enrolled already")},
     )
     def enroll(self, request: Request, student_id: str) -> Response:
-        """Enroll the student. A retry is safe: who is enrolled already gets the same enrollment with 200."""
+        """
+        Enroll the student, or let them wait for a seat.
+
+        A retry is safe: who is enrolled or waits already gets the same enrollment with 200.
+        """
         body = self._read(EnrollSerializer)
         student = find_student(student_id)
         outcome = enroll(
             student_id=student.pk,
             course_id=body.chosen_course_id,
             reason=body.validated_data["reason"],
+            on_full=OnFull(body.validated_data["on_full"]),
+            waive=body.validated_data["waive"],
             origin=origin_of(request),
         )
         return self._answer(outcome, status=201 if outcome.changed else 200)

@@ -5,6 +5,7 @@ import io
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,48 +19,73 @@ from courses.models import Course
 from school.clients import create_api_client
 from students.models import Action, Student, StudentCourse
 
-Door = Callable[[Action, Student, Course], str]
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for at a door."""
+
+    action: Action
+    student: Student
+    course: Course
+    on_full: str = "reject"
+    waive: tuple[str, ...] = ()
+    reason: str = ""
 
 
-def api(action: Action, student: Student, course: Course) -> str:
-    keys = create_api_client("door", "enrollments:write")
+Door = Callable[[Wish], str]
+
+
+class NotOffered(Exception):
+    """A door has no way to ask for this action."""
+
+
+def api(wish: Wish) -> str:
+    keys = create_api_client("door", "enrollments:write enrollments:waive")
     form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
     token = Client().post("/oauth/token", form).json()["access_token"]
     program = APIClient()
     program.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-    courses = f"/api/v1/students/{student.pk}/courses"
+    courses = f"/api/v1/students/{wish.student.pk}/courses"
+    waiver = {"waive": list(wish.waive), "reason": wish.reason}
     requests: dict[Action, tuple[str, str, Any]] = {
-        Action.ENROLL: ("post", courses, {"course_id": course.pk}),
-        Action.DROP: ("delete", f"{courses}/{course.pk}", None),
-        Action.COMPLETE: ("patch", f"{courses}/{course.pk}", {"status": "completed"}),
+        Action.ENROLL: ("post", courses, {"course_id": wish.course.pk, "on_full": wish.on_full, **waiver}),
+        Action.DROP: ("delete", f"{courses}/{wish.course.pk}", None),
+        Action.COMPLETE: ("patch", f"{courses}/{wish.course.pk}", {"status": "completed"}),
     }
-    method, path, body = requests[action]
+    if wish.action not in requests:
+        raise NotOffered
+    method, path, body = requests[wish.action]
     return getattr(program, method)(path, body).content.decode()
 
 
-def admin(action: Action, student: Student, course: Course) -> str:
-    """Fill in the form that enrolls, or tick the newest enrollment in the list and choose what ends it."""
+def admin(wish: Wish) -> str:
+    """Fill in the form that enrolls, or tick the newest enrollment in the list and choose what is done to it."""
     browser = Client()
     browser.force_login(User.objects.create_superuser("door"))
     enrollments = "/admin/students/studentcourse/"
-    ticked = list(StudentCourse.objects.newest().filter(student=student, course=course).values_list("pk", flat=True))
-    ending = {"index": 0, "_selected_action": ticked, "grade": "", "reason": ""}
-    forms: dict[Action, tuple[str, dict[str, Any]]] = {
-        Action.ENROLL: (f"{enrollments}add/", {"student": student.pk, "course": course.pk, "reason": ""}),
-        Action.DROP: (enrollments, {"action": "drop", **ending}),
-        Action.COMPLETE: (enrollments, {"action": "complete", **ending}),
-    }
-    path, form = forms[action]
-    return strip_tags(browser.post(path, form, follow=True).content.decode())
+    newest = StudentCourse.objects.newest().filter(student=wish.student, course=wish.course)
+    ticked = list(newest.values_list("pk", flat=True))
+    form: dict[str, Any]
+    if wish.action == Action.ENROLL:
+        path = f"{enrollments}add/"
+        form = {"student": wish.student.pk, "course": wish.course.pk, "on_full": wish.on_full, "waive": wish.waive}
+    else:
+        path = enrollments
+        form = {"action": wish.action.value, "index": 0, "_selected_action": ticked, "grade": ""}
+    return strip_tags(browser.post(path, {**form, "reason": wish.reason}, follow=True).content.decode())
 
 
-def command(action: Action, student: Student, course: Course) -> str:
-    status = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}[action]
+def command(wish: Wish) -> str:
+    statuses = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
+    if wish.action not in statuses:
+        raise NotOffered
+    cells = [wish.student.student_number, wish.course.code, statuses[wish.action], " ".join(wish.waive), wish.reason]
     with tempfile.TemporaryDirectory() as folder:
         file, report = Path(folder) / "file.csv", Path(folder) / "report.csv"
-        file.write_text(f"student_number,course_code,status\n{student.student_number},{course.code},{status}\n")
+        file.write_text(f"student_number,course_code,status,waive,reason\n{','.join(cells)}\n")
+        quiet = {"stdout": io.StringIO(), "stderr": io.StringIO()}
         with suppress(CommandError):
-            call_command("import_enrollments", file, report=str(report), stdout=io.StringIO(), stderr=io.StringIO())
+            call_command("import_enrollments", file, report=str(report), on_full=wish.on_full, **quiet)
         [row] = csv.DictReader(report.read_text().splitlines())
         return f"{row['outcome']} {row['message']}"
 

@@ -8,7 +8,8 @@ import pytest
 from django.db import connections
 from playwright.sync_api import Page, expect, sync_playwright
 
-from students.enrollment import Origin, enroll
+from students.acts import Origin
+from students.enrollment import enroll
 from students.models import Channel, StudentCourse
 from tests.factories import make_course, make_student
 

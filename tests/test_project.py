@@ -49,7 +49,7 @@ def test_only_the_verbs_write_enrollments():
         if (lines := writes_of_enrollments(path.read_text()))
     }
 
-    assert list(found) == ["students/enrollment.py"]
+    assert list(found) == ["students/enrollment/ledger.py"]
 
 
 def test_no_save_of_an_enrollment_slips_in():

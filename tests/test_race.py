@@ -11,7 +11,8 @@ from rest_framework.test import APIClient
 
 from courses.models import Course
 from school.refusals import Refused
-from students.enrollment import Origin, drop, enroll, enroll_many
+from students.acts import Origin
+from students.enrollment import drop, enroll, enroll_many
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from psycopg import IsolationLevel
 
 from tests.factories import CANARY
 from tests.logs import leaks_in
@@ -190,4 +191,4 @@ def test_the_lock_timeout_joins_what_the_address_of_the_database_brings(url, tim
         [sys.executable, "-c", ask], cwd=ROOT, env=environment, capture_output=True, check=True
     ).stdout
 
-    assert json.loads(said) == expected
+    assert json.loads(said) == {"isolation_level": IsolationLevel.READ_COMMITTED, **expected}

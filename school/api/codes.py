@@ -14,6 +14,7 @@ CODES = {
     "invalid": _("The body or the query is invalid. `errors` names every field with a code of its own."),
     "length_required": _("A body needs a Content-Length: chunked bodies are not read."),
     "method_not_allowed": _("This address does not take this method."),
+    "not_waivable": _("Some rules can be waived for one act, this one cannot. Its page says who can waive what."),
     "not_acceptable": _("Answers are JSON: send Accept: application/json."),
     "not_authenticated": _("Send a bearer token, or log in."),
     "not_found": _("There is nothing at this address."),
@@ -22,5 +23,7 @@ CODES = {
     "server_error": _("Something went wrong here, and the log has it under the request's id."),
     "student_not_found": _("There is no student with this id or number."),
     "unique": _("Something with this key exists already."),
+    "waiver_needs_reason": _("Who waives a rule says why, in `reason`. The journal keeps both."),
+    "waiver_not_allowed": _("Waiving rules takes the scope enrollments:waive, or the permission of a registrar."),
     "unsupported_media_type": _("Bodies are JSON: send Content-Type: application/json."),
 }

@@ -27,8 +27,11 @@ from school.refusals import Refusal, Refused
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER = 2  # seconds
 
-# What is refused because it is not there, rather than because of a rule.
-NOT_FOUND_CODES = {"student_not_found", "course_not_found", "term_not_found", "not_enrolled"}
+# What is refused because it is not there, or to this caller, rather than because of a rule.
+STATUSES = {
+    **dict.fromkeys(["student_not_found", "course_not_found", "term_not_found", "not_enrolled"], 404),
+    "waiver_not_allowed": 403,
+}
 
 # What DRF and Django call an error that belongs to no field.
 WHOLE = {"non_field_errors", "__all__"}
@@ -56,8 +59,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 def _response_to(exc: Exception) -> dict[str, Any] | None:
     match exc:
         case Refused():
-            missing = exc.refusals[0].code in NOT_FOUND_CODES
-            return problem(404 if missing else 409, exc.refusals)
+            return problem(STATUSES.get(exc.refusals[0].code, 409), exc.refusals)
         case ModelError():
             return _invalid(serializers.as_serializer_error(exc))
         case exceptions.ValidationError():

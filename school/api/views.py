@@ -10,6 +10,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
+from school.retry import retried
+
 
 class ResourceViewSet(ModelViewSet[Any]):
     """A resource with its history: the row and its history are written both or neither."""
@@ -19,10 +21,12 @@ class ResourceViewSet(ModelViewSet[Any]):
     def get_success_headers(self, data: Any) -> dict[str, str]:
         return {"Location": self.request.build_absolute_uri(reverse(self.address, args=[data["id"]]))}
 
+    @retried
     @transaction.atomic
     def perform_create(self, serializer: BaseSerializer[Any]) -> None:
         super().perform_create(serializer)
 
+    @retried
     @transaction.atomic
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().update(request, *args, **kwargs)
@@ -42,6 +46,7 @@ class ResourceViewSet(ModelViewSet[Any]):
         """Return the row that the address names; raise ``Refused`` or ``Http404``."""
         return super().get_object()
 
+    @retried
     @transaction.atomic
     def perform_destroy(self, instance: Model) -> None:
         super().perform_destroy(instance)

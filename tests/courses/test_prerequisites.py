@@ -5,9 +5,9 @@ from django.core.exceptions import ValidationError
 
 from courses.models import Course
 from courses.prerequisites import check_prerequisites
+from students.acts import Act
 from students.enrollment import complete, drop, enroll, perform
 from students.models import Action
-from students.rules import Act
 from tests.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,8 @@ from openapi_spec_validator import validate
 from schemathesis import checks
 
 from school.wsgi import application
-from students.enrollment import Origin, enroll
+from students.acts import Origin
+from students.enrollment import enroll
 from students.models import Channel
 from students.problems import meanings
 from tests.factories import make_course, make_student, make_term

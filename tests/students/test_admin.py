@@ -75,7 +75,7 @@ def test_several_are_dropped_at_once_and_those_who_cannot_be_are_named(registrar
         ("success", "2 enrollments changed."),
         (
             "error",
-            "S-3 Ada Byron · MATH-101 Calculus I: An enrollment that is completed cannot become dropped.",
+            "S-3 Ada Byron · MATH-101 Calculus I: An enrollment that is completed cannot become dropped: it has ended.",
         ),
     ]
     assert list(StudentCourse.objects.order_by("pk").values_list("status", "grade")) == [
@@ -226,7 +226,7 @@ def test_a_student_who_is_deactivated_while_the_form_is_saved_is_refused(registr
         Student.objects.update(is_active=False)
         return outcomes
 
-    monkeypatch.setattr("students.admin.judge", ask_then_change)
+    monkeypatch.setattr("students.admin.enrollments.judge", ask_then_change)
 
     answer = registrars_desk.post(f"{ENROLLMENTS}add/", {"student": student.pk, "course": course.pk}, follow=True)
 

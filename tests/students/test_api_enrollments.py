@@ -235,7 +235,15 @@ def test_an_ended_enrollment_is_not_reopened(api, origin):
         ({"course_id": -1}, [("min_value", "course_id")]),
         ({"course_code": 5}, [("invalid", "course_code")]),
         ({"course_code": "A\0B"}, [("null_characters_not_allowed", "course_code")]),
-        ({"course_id": 1, "on_full": "waitlist", "x": 1}, [("unknown_field", "on_full"), ("unknown_field", "x")]),
+        ({"course_id": 1, "waiting": True, "x": 1}, [("unknown_field", "waiting"), ("unknown_field", "x")]),
+        ({"course_id": 1, "on_full": "queue"}, [("invalid_choice", "on_full")]),
+        ({"course_id": 1, "waive": "course_full", "reason": "x"}, [("not_a_list", "waive")]),
+        ({"course_id": 1, "waive": ["course_full"]}, [("waiver_needs_reason", "reason")]),
+        ({"course_id": 1, "waive": ["course_full"], "reason": " "}, [("waiver_needs_reason", "reason")]),
+        (
+            {"course_id": 1, "waive": ["student_inactive", "x"]},
+            [("not_waivable", "waive"), ("not_waivable", "waive"), ("waiver_needs_reason", "reason")],
+        ),
         (
             {"course_id": "x", "term": 5, "y": 1},
             [("invalid", "course_id"), ("invalid", "term"), ("unknown_field", "y")],

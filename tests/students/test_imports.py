@@ -266,7 +266,7 @@ def test_a_report_that_cannot_be_written_stops_before_anything_is_done(world, tm
 def test_an_import_of_twice_the_rows_costs_no_more_queries_within_a_chunk(run):
     course = make_course(capacity=5_000)
     costs = []
-    for size in (1, 90):
+    for size in (1, 70):
         numbers = [make_student().student_number for _ in range(size)]
         text = HEADER + "".join(f"{number},{course.code},,,,\n" for number in numbers)
         with CaptureQueriesContext(connection) as queries:

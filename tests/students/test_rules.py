@@ -7,8 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from courses.models import Course, Term
+from students.acts import Act
 from students.models import Action, Status, Student, StudentCourse
-from students.rules import ALL_RULES, Act, Register, is_done_already, reasons_against, status_after
+from students.register import Register
+from students.rules import ALL_RULES, verdict
+from students.transitions import is_done_already, status_after
 
 NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
 LATER, EARLIER = NOW + timedelta(seconds=1), NOW - timedelta(seconds=1)
@@ -34,12 +37,12 @@ def register(
         courses={2: course or Course(pk=2, code="MATH-101")},
         latest=latest,
         taken=Counter({2: taken}),
-        completed={(1, code) for code in completed},
+        completed=Counter((1, code) for code in completed),
     )
 
 
 def codes(act: Act, facts: Register) -> list[str]:
-    return [refusal.code for refusal in reasons_against(act, facts)]
+    return [refusal.code for refusal in verdict(act, facts).refusals]
 
 
 def test_nothing_stands_against_an_active_student_in_an_open_course():
@@ -83,7 +86,7 @@ def test_a_course_takes_as_many_as_it_has_seats(capacity, taken, expected):
 def test_what_a_course_asks_for_must_be_completed_and_what_is_missing_is_named(completed, missing):
     facts = register(course=Course(pk=2, code="C", prerequisites=["A", "B"]), completed=completed)
 
-    messages = [refusal.message for refusal in reasons_against(ENROLL, facts)]
+    messages = [refusal.message for refusal in verdict(ENROLL, facts).refusals]
 
     assert messages == ([f"C asks for {missing} to be completed first."] if missing else [])
 

@@ -1,6 +1,6 @@
-"""Students, enrollments and rosters for registrars. Enrollments go through the same verbs as everywhere."""
+"""Enrollments for registrars, who make and end them through the same verbs as everywhere."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -11,69 +11,17 @@ from django.http import HttpRequest, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
-from simple_history.admin import SimpleHistoryAdmin
 
 import courses.admin
-from courses.models import Course
-from school.logs import current_request_id
 from school.refusals import Refused
 from school.validators import parse_ids, plain_text
-from students.enrollment import Origin, complete_many, drop_many, enroll, judge
-from students.models import Action, Channel, Student, StudentCourse, StudentCourseQuerySet, seats_taken
-from students.rules import Act
+from students.acts import Act, OnFull, Origin
+from students.admin.origin import origin_of
+from students.enrollment import complete_many, drop_many, judge, perform, undo_many
+from students.models import Action, Status, StudentCourse, StudentCourseQuerySet
+from students.rules import ALL_RULES
 
-PANEL_ROWS = 100
 SHOWN_REFUSALS = 10
-
-
-def origin_of(request: HttpRequest) -> Origin:
-    return Origin(Channel.ADMIN, actor_id=request.user.pk, request_id=current_request_id())
-
-
-class EnrollmentsPanel(courses.admin.BoundedSearch, SimpleHistoryAdmin):
-    """Show the newest enrollments below the form, with links to the rest of them and to enroll."""
-
-    change_form_template = "students/change_form_with_enrollments.html"
-    side: str  # which side of an enrollment this is: "student" or "course"
-
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        owner = context["original"]
-        enrollments = StudentCourse.objects.with_parties().filter(**{self.side: owner or None})
-        panel = {"enrollments": enrollments[:PANEL_ROWS], "side": self.side, "owner": owner, "most": PANEL_ROWS}
-        return super().render_change_form(request, {**context, **panel}, *args, **kwargs)
-
-
-@admin.register(Student)
-class StudentAdmin(EnrollmentsPanel):
-    side = "student"
-    list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
-    list_display_links = ["student_number", "family_name"]
-    list_filter = ["is_active"]
-    search_fields = ["student_number", "family_name", "given_name", "email"]
-    show_full_result_count = False
-    fields = ["student_number", "given_name", "family_name", "email", "is_active"]
-
-
-@admin.register(Course)
-class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
-    side = "course"
-    list_display = ["code", "name", "term", "level", "capacity", "taken", "free", "is_active"]
-    readonly_fields = ["taken", "free"]
-    fieldsets: ClassVar[list[Any]] = [
-        *courses.admin.CourseAdmin.fieldsets,
-        (gettext_lazy("Seats"), {"fields": ["taken", "free"]}),
-    ]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
-        return super().get_queryset(request).annotate(seats_taken=seats_taken())
-
-    @admin.display(description=gettext_lazy("taken"))
-    def taken(self, course: Course) -> int:
-        return getattr(course, "seats_taken", 0)
-
-    @admin.display(description=gettext_lazy("free"))
-    def free(self, course: Course) -> Any:
-        return gettext_lazy("no limit") if course.capacity is None else max(course.capacity - self.taken(course), 0)
 
 
 class IdSelect(AutocompleteSelect):
@@ -86,6 +34,19 @@ class IdSelect(AutocompleteSelect):
 class EnrollForm(forms.ModelForm):
     """Ask the rules before anything is saved: a refusal is a form error, with every reason."""
 
+    on_full = forms.ChoiceField(
+        label=gettext_lazy("where no seat is free"),
+        choices=[(OnFull.REJECT, gettext_lazy("refuse")), (OnFull.WAITLIST, gettext_lazy("let them wait"))],
+        initial=OnFull.REJECT,
+        required=False,
+    )
+    waive = forms.MultipleChoiceField(
+        label=gettext_lazy("waive"),
+        choices=[(rule.code, rule.title) for rule in {rule.code: rule for rule in ALL_RULES if rule.waivable}.values()],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=gettext_lazy("Rules that shall not stand in the way of this one enrollment. Takes a reason."),
+    )
     reason = forms.CharField(
         label=gettext_lazy("reason"),
         max_length=1000,
@@ -102,13 +63,27 @@ class EnrollForm(forms.ModelForm):
         cleaned = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
-        [outcome] = judge([Act(Action.ENROLL, cleaned["student"].pk, cleaned["course"].pk)], self.origin)
+        [outcome] = judge([self.act], self.origin)
         for refusal in outcome.refusals:
-            self.add_error(None, forms.ValidationError(refusal.message, code=refusal.code))
+            field = refusal.field if refusal.field in self.fields else None
+            self.add_error(field, forms.ValidationError(refusal.message, code=refusal.code))
         if outcome.accepted and not outcome.changed:
             message = _("This student is in %(course)s already.") % {"course": cleaned["course"].code}
             self.add_error(None, forms.ValidationError(message, code="already_open"))
         return cleaned
+
+    @property
+    def act(self) -> Act:
+        """What the form asks for."""
+        wish = self.cleaned_data
+        return Act(
+            Action.ENROLL,
+            wish["student"].pk,
+            wish["course"].pk,
+            reason=wish["reason"],
+            on_full=OnFull(wish["on_full"] or OnFull.REJECT),
+            waive=frozenset(wish.get("waive", ())),
+        )
 
 
 class EndingForm(ActionForm):
@@ -122,23 +97,37 @@ class EnrollmentAdmin(courses.admin.BoundedSearch):
 
     form = EnrollForm
     action_form = EndingForm
-    actions = ["drop", "complete"]
+    actions = ["drop", "complete", "undo"]
     autocomplete_fields = ["student", "course"]
-    list_display = ["id", "student", "course_key", "status", "enrolled_on", "ended_on", "grade"]
+    list_display = ["id", "student", "course_key", "status", "place", "enrolled_on", "ended_on", "grade"]
     list_filter = ["status", "course__level", "course__term"]
     list_select_related = ["student", "course__term"]
     search_fields = ["student__student_number", "student__family_name", "student__given_name", "course__code"]
     show_full_result_count = False
-    shown = ["student", "course", "status", "enrolled_on", "ended_on", "grade", "created_at", "updated_at", "journal"]
+    shown = [
+        "student",
+        "course",
+        "status",
+        "place",
+        "enrolled_on",
+        "ended_on",
+        "grade",
+        "created_at",
+        "updated_at",
+        "journal",
+    ]
 
     def get_fields(self, request: HttpRequest, obj: StudentCourse | None = None) -> list[Any]:
-        return self.shown if obj else ["student", "course", "reason"]
+        if obj:
+            return self.shown
+        waiver = ["waive"] if request.user.has_perm("students.waive_rules") else []
+        return ["student", "course", "on_full", *waiver, "reason"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: StudentCourse | None = None) -> list[str]:
-        return ["journal"] if obj else []
+        return ["place", "journal"] if obj else []
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[StudentCourse]:
-        return super().get_queryset(request).select_related("student", "course__term")
+    def get_queryset(self, request: HttpRequest) -> StudentCourseQuerySet:
+        return StudentCourse.objects.with_parties().order_by(*self.get_ordering(request))
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
@@ -151,13 +140,13 @@ class EnrollmentAdmin(courses.admin.BoundedSearch):
 
     def save_model(self, request: HttpRequest, obj: StudentCourse, form: Any, change: bool) -> None:
         # The form has asked in this very transaction, and the course is locked since.
-        outcome = enroll(
-            student_id=obj.student_id,
-            course_id=obj.course_id,
-            reason=form.cleaned_data["reason"],
-            origin=form.origin,
-        )
+        [outcome] = perform([form.act], form.origin)
+        if outcome.refusals:
+            raise Refused(outcome.refusals)
         obj.pk = outcome.enrollment.pk if outcome.enrollment else None
+        if outcome.enrollment and outcome.enrollment.status == Status.WAITLISTED:
+            place = {"place": outcome.enrollment.waitlist_position}
+            messages.info(request, _("No seat is free: the student waits at place %(place)s.") % place)
 
     def has_change_permission(self, request: HttpRequest, obj: StudentCourse | None = None) -> bool:
         return False
@@ -167,6 +156,10 @@ class EnrollmentAdmin(courses.admin.BoundedSearch):
 
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("students.change_studentcourse")
+
+    @admin.display(description=gettext_lazy("place in line"))
+    def place(self, enrollment: StudentCourse) -> int | None:
+        return enrollment.waitlist_position
 
     @admin.display(description=gettext_lazy("course"), ordering="course__code")
     def course_key(self, enrollment: StudentCourse) -> str:
@@ -213,6 +206,12 @@ class EnrollmentAdmin(courses.admin.BoundedSearch):
         grade, reason = self._grade_and_reason(request)
         pairs = self._pairs(request, queryset)
         self._tell(request, complete_many(pairs, origin=origin_of(request), grade=grade or None, reason=reason))
+
+    @admin.action(description=gettext_lazy("Undo the newest act"), permissions=["end"])
+    def undo(self, request: HttpRequest, queryset: StudentCourseQuerySet) -> None:
+        _grade, reason = self._grade_and_reason(request)
+        pairs = self._pairs(request, queryset)
+        self._tell(request, undo_many(pairs, origin=origin_of(request), reason=reason))
 
     def _grade_and_reason(self, request: HttpRequest) -> tuple[str, str]:
         ending = self._ending(request)

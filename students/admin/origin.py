@@ -1,0 +1,15 @@
+from django.http import HttpRequest
+
+from school.logs import current_request_id
+from students.acts import Origin
+from students.models import Channel
+
+
+def origin_of(request: HttpRequest) -> Origin:
+    """Return who acts in the admin."""
+    return Origin(
+        Channel.ADMIN,
+        actor_id=request.user.pk,
+        request_id=current_request_id(),
+        may_waive=request.user.has_perm("students.waive_rules"),
+    )

@@ -1,0 +1,182 @@
+"""What a batch decides, one act after the other, and how it is written at once: rows, journal, log."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from students import journal
+from students.acts import Act, Origin, Outcome
+from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
+from students.register import BY_ITSELF, Register
+from students.rules import Verdict, verdict
+from students.transitions import is_done_already, status_after
+from students.waitlist import next_in_line
+
+logger = structlog.get_logger(__name__)
+
+LOG_NAMES: dict[str, str] = {
+    Action.ENROLL: "enrollment_created",
+    Action.DROP: "enrollment_dropped",
+    Action.COMPLETE: "enrollment_completed",
+    Action.UNDO: "enrollment_undone",
+    Action.PROMOTE: "enrollment_promoted",
+    Action.PASS_OVER: "enrollment_passed_over",
+}
+
+UPDATED = ("status", *journal.STATE, "version", "updated_at")
+
+
+@dataclass
+class Ledger:
+    """What was decided so far, and not written yet."""
+
+    register: Register
+    origin: Origin
+    outcomes: list[Outcome] = field(default_factory=list)
+    created: list[StudentCourse] = field(default_factory=list)
+    updated: dict[int, StudentCourse] = field(default_factory=dict)
+    events: list[EnrollmentEvent] = field(default_factory=list)
+
+    def decide(self, act: Act) -> None:
+        """Do an act if the rules allow it, and give the seat that it frees to who waits."""
+        found = verdict(act, self.register)
+        changed = not found.refusals and not is_done_already(act, self.register)
+        if changed:
+            self._enter(act, found)
+            self.promote(act.course_id)
+            if act.action == Action.COMPLETE:
+                for course_id in self.register.waits_elsewhere.get(act.student_id, ()):
+                    self.promote(course_id)
+        self.outcomes.append(Outcome(act, self.register.latest.get(act.pair), changed, found.refusals))
+
+    def promote(self, course_id: int) -> None:
+        """Give a course's free seats to who waits for them, and tell the journal, once, why somebody is passed over."""
+        for waiter, found in next_in_line(course_id, self.register):
+            if not found.refusals:
+                self._change(waiter, Status.ENROLLED, {"enrolled_on": self.register.today}, Action.PROMOTE, found)
+                continue
+            pair = waiter.student_id, course_id
+            codes = [refusal.code for refusal in found.refusals]
+            if self.register.passed_over_for.get(pair) != codes:
+                self.register.passed_over_for[pair] = codes
+                why = " ".join(refusal.message for refusal in found.refusals)
+                self._record(waiter, waiter.status, {}, Action.PASS_OVER, found, why)
+
+    def write(self) -> None:
+        # Updates first: a row that ends makes room for the same student's next one.
+        if self.updated:
+            # One upsert by primary key instead of bulk_update: its CASE for every row and field is quadratic.
+            StudentCourse.objects.bulk_create(
+                self.updated.values(), update_conflicts=True, unique_fields=["pk"], update_fields=UPDATED
+            )
+        StudentCourse.objects.bulk_create(self.created)
+        journal.append(self.events)
+
+    def log(self) -> None:
+        """Log each act and what followed from it, with ids only."""
+        for outcome in self.outcomes:
+            self.log_outcome(outcome)
+        for event in self.events:
+            if event.action in BY_ITSELF:
+                parties = event.enrollment.student_id, event.enrollment.course_id
+                self._logger(*parties, event.enrollment).info(LOG_NAMES[event.action], codes=event.refusals)
+
+    def log_outcome(self, outcome: Outcome) -> None:
+        log = self._logger(*outcome.act.pair, outcome.enrollment)
+        if outcome.refusals:
+            codes = [refusal.code for refusal in outcome.refusals]
+            log.info("enrollment_refused", action=str(outcome.act.action), codes=codes)
+        elif outcome.changed:
+            log.info(LOG_NAMES[outcome.act.action])
+
+    def _logger(self, student_id: int, course_id: int, enrollment: StudentCourse | None) -> Any:
+        return logger.bind(
+            student_id=student_id,
+            course_id=course_id,
+            enrollment_id=enrollment and enrollment.pk,
+            actor_id=self.origin.actor_id,
+            channel=str(self.origin.channel),
+        )
+
+    def _enter(self, act: Act, found: Verdict) -> None:
+        """Change the enrollment that the act is about, or begin one."""
+        enrollment, status = self.register.latest.get(act.pair), status_after(act, self.register)
+        if act.action == Action.ENROLL and (enrollment is None or not enrollment.is_open):
+            enrollment = StudentCourse(
+                student=self.register.students[act.student_id],
+                course=self.register.courses[act.course_id],
+                version=0,
+                created_at=self.register.now,
+            )
+            self.created.append(enrollment)
+        assert enrollment is not None  # who never was in a course neither leaves nor completes it
+        fields = self._taken_back(act) if act.action == Action.UNDO else self._wanted(act, enrollment, status)
+        self._change(enrollment, status, fields, act.action, found, act.reason)
+        if status == Status.WAITLISTED:
+            enrollment.position = self.register.waiting[act.course_id]
+
+    def _wanted(self, act: Act, enrollment: StudentCourse, status: Status) -> dict[str, Any]:
+        """Return the fields that an act gives a value, beside the status."""
+        if status == Status.ENROLLED:
+            return {"enrolled_on": self.register.today}
+        if status == Status.WAITLISTED:
+            return {"waitlisted_at": self.register.arrival(act.course_id)}
+        grade = enrollment.grade if act.grade is None else act.grade
+        return {"ended_on": enrollment.ended_on or self.register.today, "grade": grade}
+
+    def _taken_back(self, act: Act) -> dict[str, Any]:
+        """Return the fields as they were before the act that is undone; what had not begun then ends today."""
+        undone = self.register.last_acts[act.pair]
+        if not undone.from_status:
+            return {"ended_on": self.register.today}
+        return {name: journal.from_json(name, before) for name, (before, _after) in undone.changes.items()}
+
+    def _change(
+        self,
+        enrollment: StudentCourse,
+        status: Status,
+        fields: dict[str, Any],
+        action: Action,
+        found: Verdict,
+        reason: str = "",
+    ) -> None:
+        from_status, before = enrollment.status, journal.state_of(enrollment)
+        if enrollment.pk:
+            self.updated[enrollment.pk] = enrollment
+        enrollment.status = status
+        for name, value in fields.items():
+            setattr(enrollment, name, value)
+        enrollment.version += 1
+        enrollment.updated_at = self.register.now
+        self.register.enter(enrollment, before=from_status)
+        changes = journal.changes_between(before, journal.state_of(enrollment))
+        self._record(enrollment, from_status, changes, action, found, reason)
+
+    def _record(
+        self,
+        enrollment: StudentCourse,
+        from_status: str,
+        changes: dict[str, Any],
+        action: Action,
+        found: Verdict,
+        reason: str,
+    ) -> None:
+        """Enter one line into the journal. What follows by itself is the system's doing, in the same request."""
+        by_itself = action in BY_ITSELF
+        event = EnrollmentEvent(
+            enrollment=enrollment,
+            action=action,
+            at=self.register.now,
+            actor_id=None if by_itself else self.origin.actor_id,
+            channel=Channel.SYSTEM if by_itself else self.origin.channel,
+            from_status=from_status,
+            to_status=enrollment.status,
+            changes=changes,
+            reason=reason,
+            waived=list(found.waived),
+            refusals=[refusal.code for refusal in found.refusals],
+            request_id=self.origin.request_id,
+        )
+        self.events.append(event)
+        self.register.note(event)
