@@ -2,179 +2,199 @@
 
 import io
 import uuid
-from abc import abstractmethod
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, TextIO
+from typing import Any, BinaryIO, ClassVar, TextIO
 
-import structlog
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bulk.importing import Importer, RowResult, Summary, run_import
-from bulk.reading import Column, Table, UnreadableFile, open_source
-
-SHOWN_ERRORS = 20
-EVERY = 10_000
+from bulk.kinds import importer_of, parts_of
+from bulk.models import DEFAULT_DATASET, Door, Import, Mode, OnError, Review
+from bulk.pipeline import Order, SameAgain, cancel, receive
+from bulk.reading import UnreadableFile, open_source
+from bulk.reports import Report
+from bulk.terminal import conclude, watching
+from bulk.working import work_on
+from school.refusals import Refused
 
 
 class ImportCommand(BaseCommand):
-    """Read the options, run the import, say what became of it, and exit with 0, 1 or 2."""
+    """Take in a file of one kind, work on it here and now, and say what became of it, by the exit code too."""
 
-    columns: ClassVar[tuple[Column, ...]]
-
-    @abstractmethod
-    def importer(self, *, actor: Any, run_id: str, **options: Any) -> Importer:
-        """Return the importer, acting for ``actor`` (a user or None) in the run of this id, with the own options."""
+    kind: ClassVar[str]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        importer = importer_of(self.kind)
         parser.add_argument("file", help="A CSV file, or - for standard input.")
         parser.add_argument("--dry-run", action="store_true", help="Do it all, tell what would happen, and undo it.")
         parser.add_argument(
             "--on-error",
-            choices=["abort", "skip"],
-            default="abort",
+            choices=OnError.values,
+            default=OnError.ABORT.value,
             help="abort (default): one bad row, and nothing is applied. skip: the good rows are.",
         )
         parser.add_argument("--report", metavar="OUT.csv", help="Write every row with its outcome.")
         parser.add_argument("--failed", metavar="OUT.csv", help="Write the rows with errors, as they came.")
         parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the journal.")
+        parser.add_argument(
+            "--dataset", default=DEFAULT_DATASET, metavar="NAME", help="The source of the file. One import at a time."
+        )
+        parser.add_argument("--again", action="store_true", help="Even if it is the file that was applied last.")
+        if len(importer.modes) > 1:
+            parser.add_argument(
+                "--mode",
+                choices=importer.modes,
+                default=Mode.DELTA.value,
+                help="delta (default): what the file does not list is left alone. full: it ends.",
+            )
+            parser.add_argument("--scope", default="", metavar="SCOPE", help="Of a full file: term:CODE, course:CODE.")
+        for option in importer.options:
+            choices = {"choices": option.choices, "default": option.choices[0]} if option.choices else {"default": ""}
+            flag = f"--{option.name.replace('_', '-')}"
+            parser.add_argument(flag, help=str(option.help), **choices)  # type: ignore[arg-type]  # argparse takes both
 
-    def handle(self, *, file: str, dry_run: bool, on_error: str, actor: str | None, **options: Any) -> None:
-        run_id = str(uuid.uuid4())
-        importer = self.importer(actor=self._user(actor), run_id=run_id, **options)
-        outputs = [Path(options[name]) if options[name] else None for name in ("report", "failed")]
-        if outputs[0] and outputs[0] == outputs[1]:
+    def handle(self, *, file: str, report: str | None, failed: str | None, **options: Any) -> None:
+        actor = user_named(options["actor"])
+        if report and report == failed:
             raise CommandError("--report and --failed need a file each.")
-        summary = None
+        job = None
         try:
             with ExitStack() as stack:
-                stack.enter_context(structlog.contextvars.bound_contextvars(request_id=run_id))
-                table = Table(stack.enter_context(open_source(file)), importer.columns)
-                if table.unknown_columns:
-                    self.stderr.write(f"Unknown columns, left aside: {', '.join(table.unknown_columns)}")
-                total = table.count()
-                report, failed = (stack.enter_context(_opened(path, not_over=file)) for path in outputs)
-                with self._watching(total, [output for output in (report, failed) if output]) as watch:
-                    summary = run_import(
-                        importer,
-                        table,
-                        skip_errors=on_error == "skip",
-                        dry_run=dry_run,
-                        report=report,
-                        failed=failed,
-                        watch=watch,
-                    )
-        except UnreadableFile as error:
+                source = stack.enter_context(open_source(file))
+                outputs = [stack.enter_context(opened(path, not_over=file)) for path in (report, failed)]
+                job = self._receive(source, file, actor, options)
+                self._work(job)
+                job.refresh_from_db()
+                write_reports(job, *outputs)
+        except SameAgain as same:
+            self.stdout.write(f"{same} Nothing to do: --again applies it all the same.")
+            return
+        except (UnreadableFile, Refused) as error:
             raise CommandError(f"{error} Nothing was applied.") from None
-        except OperationalError as error:
-            why = str(error).partition("\n")[0]
-            raise CommandError(f"The database gave up ({why}). Nothing was applied: run it again.") from None
-        except KeyboardInterrupt:
-            raise CommandError("Interrupted. Nothing was applied.") from None
-        except _CannotWrite as error:
-            if summary is None:
+        except CannotWrite as error:
+            if job is None:
                 raise CommandError(f"{error} Nothing was applied.") from None
-            self.stderr.write(str(error))  # some file systems tell it only at the end: what was applied stays so
-        assert summary is not None
-        self._conclude(summary, dry_run=dry_run)
+            self.stderr.write(f"{error} Its report can be had again: manage.py import_report {job.pk}")
+        assert job is not None  # it was received, or an error was raised
+        conclude(job, self.stdout, self.stderr)
 
-    def _user(self, username: str | None) -> Any:
-        if username is None:
-            return None
-        user = get_user_model().objects.filter(username=username).first()
-        if user is None:
-            raise CommandError(f"There is no user {username}.")
-        return user
-
-    @contextmanager
-    def _watching(self, total: int, outputs: Sequence[TextIO]) -> Iterator[Callable[[RowResult], None]]:
-        """Show errors as they come, and progress: a bar on a terminal, a line now and then in a pipe."""
-        console = Console(stderr=True)
-        progress = Progress(
-            TextColumn("{task.fields[kind]}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]} rows/s"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
+    def _receive(self, source: BinaryIO, file: str, actor: Any, options: dict[str, Any]) -> Import:
+        importer = importer_of(self.kind)
+        own = {option.name: options.get(option.name) or "" for option in importer.options}
+        order = Order(
+            kind=self.kind,
+            door=Door.COMMAND,
+            request_id=str(uuid.uuid4()),
+            file_name=Path(file).name,
+            dataset=options.get("dataset") or DEFAULT_DATASET,
+            mode=options.get("mode") or Mode.DELTA,
+            scope=options.get("scope") or "",
+            on_error=options["on_error"],
+            review=Review.DRY_RUN if options["dry_run"] else Review.NEEDED,
+            options={name: value for name, value in own.items() if value},
+            # Who runs commands on the database's own machine may do anything; who is named has their own rights.
+            rights=tuple(
+                right
+                for right, (_, permission) in importer.rights.items()
+                if actor is None or actor.has_perm(permission)
+            ),
+            actor=actor,
+            again=options.get("again", False) or options["dry_run"],
         )
-        with progress:
-            task = progress.add_task("", total=total, kind="rows", rate="-")
-            seen = shown = 0
+        return receive(source, order)
 
-            def watch(result: RowResult) -> None:
-                nonlocal seen, shown
-                seen += 1
-                if result.errors and shown < SHOWN_ERRORS:
-                    shown += 1
-                    for error in result.errors:
-                        place = f"row {result.row.number}" + (f", {error.field}" if error.field else "")
-                        self.stderr.write(f"{place}: {error.code}: {error.message}")
-                if seen % 500 == 0 or seen == total:
-                    speed = progress.tasks[0].speed
-                    progress.update(task, completed=seen, rate=f"{speed:,.0f}" if speed else "-")
-                if seen >= total:
-                    progress.stop()  # before anything is logged into its line
-                    for output in outputs:
-                        output.flush()  # before the commit, which an output that cannot be written prevents
-                if seen % EVERY == 0 and not console.is_terminal:
-                    self.stderr.write(f"{seen} of {total} rows")
+    def _work(self, job: Import) -> None:
+        """Do the work, and show it."""
+        unknown = [name for part in parts_of(job) for name in part.importer.source().unknown_columns]
+        if unknown:
+            self.stderr.write(f"Unknown columns, left aside: {', '.join(unknown)}")
+        work_here(job, self.stderr)
 
-            yield watch
 
-    def _conclude(self, summary: Summary, *, dry_run: bool) -> None:
-        for outcome, count in sorted(summary.counts.items()):
-            self.stdout.write(f"{count:>9} {outcome}")
-        if summary.errors > SHOWN_ERRORS:
-            self.stderr.write(f"The first {SHOWN_ERRORS} rows with errors are shown, --report has all of them.")
-        if not summary.applied:
-            would = "would be" if dry_run else "was"
-            raise CommandError(f"{summary.errors} of {summary.rows} rows have errors: nothing {would} applied.")
-        would = "would be" if dry_run else "were"
-        self.stdout.write(f"{summary.rows - summary.errors} of {summary.rows} rows {would} applied.")
-        if summary.exit_code:
-            raise SystemExit(summary.exit_code)
+def work_here(job: Import, stderr: Any) -> None:
+    """Work on an import in this process, and show its progress."""
+    try:
+        with watching(job, stderr) as watch:
+            work_on(job.pk, watch)
+    except OperationalError as error:
+        why = str(error).partition("\n")[0]
+        raise CommandError(f"The database gave up ({why}). {kept(job)} Run it again.") from None
+    except KeyboardInterrupt:
+        with suppress(Refused):
+            cancel(job.pk)
+        raise CommandError(f"Interrupted. {kept(job)}") from None
+
+
+def kept(job: Import) -> str:
+    """Say what of an import that has come to a sudden end is applied."""
+    job.refresh_from_db()
+    if job.checkpoint:
+        return f"{job.checkpoint} rows are applied; manage.py undo_import {job.pk} takes them back."
+    return "Nothing was applied."
+
+
+def user_named(username: str | None) -> Any:
+    """Return the user of a name, None where no name is given."""
+    if username is None:
+        return None
+    user = get_user_model().objects.filter(username=username).first()
+    if user is None:
+        raise CommandError(f"There is no user {username}.")
+    return user
+
+
+def write_reports(job: Import, report: TextIO | None, failed: TextIO | None) -> None:
+    """Write the report and the failed rows of an import, where asked for."""
+    for output, lines in ((report, Report.as_csv), (failed, Report.failed_as_csv)):
+        if output is not None:
+            output.seek(0)
+            output.truncate()
+            for part in parts_of(job):
+                output.writelines(lines(Report(job, part)))
+            output.flush()
 
 
 @contextmanager
-def _opened(path: Path | None, *, not_over: str) -> Iterator[TextIO | None]:
-    if path is None:
+def opened(name: str | None, *, not_over: str) -> Iterator[TextIO | None]:
+    """Open a file to write, and see that something can be written to it before anything is done."""
+    if name is None:
         yield None
         return
+    path = Path(name)
     if path.exists() and Path(not_over).exists() and path.samefile(not_over):
         raise CommandError(f"{path} is the file that is read: write elsewhere.")
-    with _naming(path):
+    with naming(path):
         raw = _Output(path, "w")
     with io.TextIOWrapper(io.BufferedWriter(raw), newline="", encoding="utf-8") as stream:
+        stream.write("row")
+        stream.flush()
         yield stream
 
 
-class _CannotWrite(Exception):
-    pass
+class CannotWrite(Exception):
+    """An output is in the way."""
 
 
 @contextmanager
-def _naming(path: object) -> Iterator[None]:
+def naming(path: object) -> Iterator[None]:
+    """Say which file an error is about."""
     try:
         yield
     except OSError as error:
-        raise _CannotWrite(f"Cannot write {path}: {error.strerror}.") from None
+        raise CannotWrite(f"Cannot write {path}: {error.strerror}.") from None
 
 
 class _Output(io.FileIO):
     """A file that says which one it is when it cannot be written: an OSError from a full disk does not."""
 
     def write(self, data: Any, /) -> int:
-        with _naming(self.name):
+        with naming(self.name):
             return super().write(data)
 
     def close(self) -> None:
-        with _naming(self.name):
+        with naming(self.name):
             super().close()

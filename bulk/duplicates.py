@@ -23,6 +23,10 @@ class FirstRows:
     def close(self) -> None:
         self.seen.close()
 
+    def has(self, key: Hashable) -> bool:
+        """Tell whether a row was about this key."""
+        return self.seen.execute("SELECT 1 FROM seen WHERE key = ?", (repr(key),)).fetchone() is not None
+
     def objection(self, row: Row, key: Hashable, key_columns: Collection[str]) -> Refusal | None:
         """Refuse a row that contradicts an earlier one about the same key. Saying the same again is no harm."""
         cells = repr(sorted((name, cell) for name, cell in row.cells.items() if name not in key_columns))

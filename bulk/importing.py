@@ -1,31 +1,21 @@
-"""
-Importing a file: every bad row is reported, and all or nothing is applied by default.
+"""Kinds of files: what an importer is, and how a chunk of rows goes through it."""
 
-A dry run is the real run rolled back. The whole import is one transaction, so that a process killed in the middle
-leaves nothing behind.
-"""
-
-import csv
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
-from itertools import islice
-from typing import ClassVar, TextIO
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
-import structlog
-from django.db import transaction
+from django.utils.functional import Promise
 
-from bulk.cells import guard, guard_as_it_came
 from bulk.duplicates import FirstRows
+from bulk.models import Import, Mode
 from bulk.reading import Column, Row, Table
+from bulk.storage import open_kept
 from school.refusals import Refusal
-
-logger = structlog.get_logger(__name__)
 
 CHUNK = 2_000
 ERROR = "error"
+DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +29,74 @@ class RowResult:
     note: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A choice that a kind of file offers, beside those that all of them have. The first of ``choices`` is usual."""
+
+    name: str
+    help: str | Promise
+    choices: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Where rows come from: a file, or the journal for what takes an import back."""
+
+    header: list[str]
+    separator: str
+
+    @property
+    def unknown_columns(self) -> list[str]: ...
+
+    def count(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Row]: ...
+
+
+@dataclass(frozen=True)
+class MadeRows:
+    """Rows that stand in no file, made anew each time that they are read."""
+
+    header: list[str]
+    make: Callable[[], Iterator[Row]]
+    separator: str = ","
+
+    @property
+    def unknown_columns(self) -> list[str]:
+        return []
+
+    def count(self) -> int:
+        return sum(1 for _row in self)
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.make()
+
+
 class Importer(ABC):
-    """A kind of file: its columns, and how a chunk of its rows is applied."""
+    """A kind of file: its columns, and how a chunk of its rows is applied. An object of it works for one import."""
 
     kind: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
     id_column: ClassVar[str]
     key_columns: ClassVar[tuple[str, ...]]  # the columns that say what a row is about
+    modes: ClassVar[tuple[str, ...]] = (Mode.DELTA,)
+    options: ClassVar[tuple[Option, ...]] = ()
+    # What the file may do only for who may it: by name the scope of a program and the permission of a person.
+    rights: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    undoer: ClassVar[type["Importer"]]
+
+    def __init__(self, job: Import) -> None:
+        self.job = job
+
+    def source(self) -> Source:
+        """Return the rows to apply, from the first on each time that it is iterated. Raise ``UnreadableFile``."""
+        return Table(open_kept(self.job), self.columns)
+
+    def check(self) -> list[Refusal]:
+        """Return what is wrong with the options and the scope of the import."""
+        return []
+
+    def begin(self) -> None:  # noqa: B027  # most kinds keep nothing from one transaction to the next
+        """Start a transaction: what was locked in an earlier one is not any more."""
 
     @abstractmethod
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
@@ -55,108 +106,35 @@ class Importer(ABC):
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         """Apply well-formed rows in their order, within the caller's transaction; a result for each."""
 
+    def size_of_scope(self) -> int:
+        """Return how much there is, in a full import's scope, that could end."""
+        return 0
 
-@dataclass
-class Summary:
-    """What an import did, or would have done."""
+    def end_unlisted(self, is_listed: Callable[[Hashable], bool]) -> Iterable[list[RowResult]]:
+        """End what the scope of a full import has and its file has not, chunk by chunk, when all rows are through."""
+        return ()
 
-    counts: Counter[str] = field(default_factory=Counter)
-    applied: bool = False
-
-    @property
-    def rows(self) -> int:
-        return self.counts.total()
-
-    @property
-    def errors(self) -> int:
-        return self.counts[ERROR]
-
-    @property
-    def exit_code(self) -> int:
-        """0 applied, 1 nothing applied, 2 applied with row errors; of a dry run, what the real run would give."""
-        return 1 if not self.applied else 2 if self.errors else 0
+    def finish(self) -> None:  # noqa: B027  # most kinds have nothing left to do
+        """Do what is left when all rows are through, within the caller's transaction."""
 
 
-def run_import(
-    importer: Importer,
-    table: Table,
-    *,
-    skip_errors: bool = False,
-    dry_run: bool = False,
-    report: TextIO | None = None,
-    failed: TextIO | None = None,
-    watch: Callable[[RowResult], None] = lambda result: None,
-) -> Summary:
-    """
-    Apply a table whose every row can be read (``Table.count``) and tell what became of each row.
-
-    ``report`` gets every row and its outcome, ``failed`` only the rows with errors, as they came. Where a row has
-    errors nothing is applied, unless ``skip_errors``: then the good rows are.
-    """
-    summary = Summary()
-    recorders = [_report_writer(report, importer, table)] if report else []
-    recorders += [_failed_writer(failed, table)] if failed else []
-    recorders.append(watch)  # last: it may flush what the others have written
-    with closing(FirstRows()) as first_rows, transaction.atomic():
-        rows = iter(table)
-        while chunk := list(islice(rows, CHUNK)):
-            for result in _apply(importer, chunk, first_rows):
-                summary.counts[result.outcome] += 1
-                for record in recorders:
-                    record(result)
-        good = summary.rows - summary.errors
-        summary.applied = not summary.errors or (skip_errors and good > 0)
-        if dry_run or not summary.applied:
-            transaction.set_rollback(True)
-    logger.info(
-        "import_finished",
-        kind=importer.kind,
-        channel="import",
-        dry_run=dry_run,
-        applied=summary.applied and not dry_run,
-        **{f"rows_{outcome}": count for outcome, count in summary.counts.items()},
-    )
-    return summary
-
-
-def _apply(importer: Importer, rows: Sequence[Row], first_rows: FirstRows) -> Iterator[RowResult]:
+def apply_rows(importer: Importer, rows: Sequence[Row], first_rows: FirstRows) -> list[RowResult]:
+    """Apply a chunk of rows; a result for each, in their order."""
     readable = [row for row in rows if not row.errors]
-    objections = {
-        row.number: objection
-        for row, key in zip(readable, importer.keys(readable), strict=True)
-        if (objection := first_rows.objection(row, key, importer.key_columns))
-    }
+    objections = note_keys(importer, readable, first_rows)
     applied = iter(importer.apply([row for row in readable if row.number not in objections]))
+    results = []
     for row in rows:
         errors = (objections[row.number],) if row.number in objections else row.errors
-        yield RowResult(row, ERROR, errors=errors) if errors else next(applied)
+        results.append(RowResult(row, ERROR, errors=errors) if errors else next(applied))
+    return results
 
 
-def _report_writer(stream: TextIO, importer: Importer, table: Table) -> Callable[[RowResult], None]:
-    writer = csv.writer(stream)
-    width = len(table.header)
-    writer.writerow(
-        map(guard_as_it_came, [*table.header, "row", "outcome", "code", "field", "message", importer.id_column])
-    )
-
-    def write(result: RowResult) -> None:
-        came = [*result.row.raw, *[""] * width][:width]
-        parts = ([getattr(error, name) or "" for error in result.errors] for name in ("code", "field", "message"))
-        *told, message = ("; ".join(filter(None, part)) for part in parts)
-        told.append(message or result.note)
-        writer.writerow(
-            [*map(guard_as_it_came, came), *map(guard, [result.row.number, result.outcome, *told, result.object_id])]
-        )
-
-    return write
-
-
-def _failed_writer(stream: TextIO, table: Table) -> Callable[[RowResult], None]:
-    writer = csv.writer(stream, delimiter=table.separator)
-    writer.writerow(map(guard_as_it_came, table.header))
-
-    def write(result: RowResult) -> None:
-        if result.errors:
-            writer.writerow(map(guard_as_it_came, result.row.raw))
-
-    return write
+def note_keys(importer: Importer, readable: Collection[Row], first_rows: FirstRows) -> dict[int, Refusal]:
+    """Note what rows are about, and return the objections to those that contradict an earlier one, by row number."""
+    keys = importer.keys(list(readable))
+    return {
+        row.number: objection
+        for row, key in zip(readable, keys, strict=True)
+        if (objection := first_rows.objection(row, key, importer.key_columns))
+    }

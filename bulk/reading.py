@@ -34,12 +34,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: its cells as they came, and, cleaned, by the names of the columns that are known."""
+    """
+    A row: its cells as they came, and, cleaned, by the names of the columns that are known.
+
+    A row that ``is_made`` stands in no file: it is about something that the file does not speak of.
+    """
 
     number: int
     raw: list[str]
     cells: dict[str, str] = field(default_factory=dict)
     errors: tuple[Refusal, ...] = ()
+    is_made: bool = False
 
 
 class UnreadableFile(Exception):

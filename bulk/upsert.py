@@ -1,7 +1,7 @@
 """Files whose rows each describe one object: made where it is new, changed where it differs, else left alone."""
 
 from abc import abstractmethod
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple
@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from simple_history.utils import bulk_create_with_history, bulk_update_with_history
 
 from bulk.importing import ERROR, Importer, RowResult
+from bulk.models import Import
 from bulk.reading import Row
 from school.refusals import Refusal
 
@@ -35,8 +36,9 @@ class UpsertImporter(Importer):
     model: ClassVar[type[models.Model]]
     fields: ClassVar[tuple[str, ...]]  # the columns that are fields of the same name
 
-    def __init__(self, *, user: Any = None, change_reason: str = "") -> None:
-        self.history = {"default_user": user, "default_change_reason": change_reason}
+    def __init__(self, job: Import) -> None:
+        super().__init__(job)
+        self.history = {"default_user": job.actor, "default_change_reason": reason_of(job)}
 
     @abstractmethod
     def key(self, cells: Mapping[str, str]) -> Hashable:
@@ -45,6 +47,15 @@ class UpsertImporter(Importer):
     @abstractmethod
     def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
         """Lock and return the objects that the rows speak of and that exist, by natural key, in one query."""
+
+    @abstractmethod
+    def lock(self, ids: Collection[int]) -> dict[int, Any]:
+        """Lock and return the objects with these ids that exist."""
+
+    @classmethod
+    @abstractmethod
+    def natural_key(cls, values: Any) -> list[str]:
+        """Return the cells of ``key_columns`` for an object or an earlier version of it."""
 
     @abstractmethod
     def make(self, cells: Mapping[str, str]) -> Any:
@@ -131,6 +142,11 @@ class UpsertImporter(Importer):
             conflict = Refusal("conflict", _("Somebody else saved something in the way of this row."))
             return RowResult(row, ERROR, errors=(conflict,))
         return RowResult(row, outcome, instance.pk)
+
+
+def reason_of(job: Import) -> str:
+    """Return what the history of objects says of the import that changed them."""
+    return f"import {job.pk}"
 
 
 def parse(field: Any, text: str) -> Any:

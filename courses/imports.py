@@ -1,9 +1,10 @@
 """The columns of the course file."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from bulk.reading import Column, Row
@@ -29,9 +30,9 @@ class CourseImporter(UpsertImporter):
         "is_active",
     )
     columns = (
-        Column("course_code", required=True, aliases=("code",)),
-        Column("term"),
-        Column("name", required=True),
+        Column("course_code", required=True, aliases=("code", "course_id", "classcode")),
+        Column("term", aliases=("term_id", "termsourcedids")),
+        Column("name", required=True, aliases=("long_name", "title")),
         Column("level", required=True),
         *(Column(name) for name in fields[2:]),
     )
@@ -41,9 +42,19 @@ class CourseImporter(UpsertImporter):
 
     def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
         self.terms = {term.code: term for term in Term.objects.filter(code__in={r.cells.get("term", "") for r in rows})}
-        found = Course.objects.filter(code__in={row.cells["course_code"] for row in rows}).select_related("term")
-        courses = found.select_for_update(of=("self",), no_key=True).order_by("pk")
+        courses = self._locked(Course.objects.filter(code__in={row.cells["course_code"] for row in rows}))
         return {CourseKey(course.code, course.term.code if course.term else ""): course for course in courses}
+
+    def lock(self, ids: Collection[int]) -> dict[int, Any]:
+        return {course.pk: course for course in self._locked(Course.objects.filter(pk__in=ids))}
+
+    def _locked(self, courses: QuerySet[Course]) -> QuerySet[Course]:
+        locked = courses.select_related("term").select_for_update(of=("self",), no_key=True)
+        return locked.order_by("pk")
+
+    @classmethod
+    def natural_key(cls, values: Any) -> list[str]:
+        return [values.code, values.term.code if values.term else ""]
 
     def make(self, cells: Mapping[str, str]) -> Course:
         errors = {}

@@ -49,6 +49,7 @@ if flag("BEHIND_TLS_PROXY", default=False):
 
 INSTALLED_APPS = [
     "school",
+    "bulk",
     "courses",
     "students",
     "django.contrib.admin",
@@ -59,6 +60,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_filters",
     "django_structlog",
+    "django_tasks",
+    "django_tasks_db",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "oauth2_provider",
@@ -123,6 +126,17 @@ else:
         _options["options"] = f"{_options.get('options', '')} -c lock_timeout={LOCK_TIMEOUT * 1000}".strip()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Files in bulk
+
+# The kinds of files, in the order in which one leads to the other.
+IMPORT_KINDS = {
+    "students": "students.imports.StudentImporter",
+    "courses": "students.imports.CourseWithSeatsImporter",
+    "enrollments": "students.imports.EnrollmentImporter",
+}
+MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=268_435_456)
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+
 # Languages and time
 
 LANGUAGE_CODE = "en"
@@ -160,6 +174,8 @@ SCOPES = {
     "enrollments:write": "Enroll, drop and complete",
     "enrollments:waive": "Waive rules when enrolling, giving a reason",
     "changes:read": "Read every change of every enrollment",
+    "imports:read": "Read imports, their reports and their failed rows",
+    "imports:write": "Import files, approve, cancel and undo imports, whatever kind they are of",
 }
 OAUTH2_PROVIDER = {
     "SCOPES": SCOPES,

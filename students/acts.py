@@ -21,7 +21,7 @@ class Act:
     What somebody wants. ``grade`` None leaves the grade as it is.
 
     ``waive`` has the codes of the rules that shall not stand in the way of this one act; it takes a ``reason``, and an
-    origin that may.
+    origin that may. ``of_import`` is of who undoes what an import has done, and nothing else: its id.
     """
 
     action: Action
@@ -31,6 +31,7 @@ class Act:
     reason: str = ""
     on_full: OnFull = OnFull.REJECT
     waive: frozenset[str] = frozenset()
+    of_import: int | None = None
 
     @property
     def pair(self) -> tuple[int, int]:
@@ -39,13 +40,14 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts, through which door, and when: what the journal keeps of every act. ``at`` None is now."""
+    """Who acts, through which door or import, and when: what the journal keeps of every act. ``at`` None is now."""
 
     channel: Channel
     actor_id: int | None = None
     request_id: str = ""
     at: datetime | None = None
     may_waive: bool = False
+    import_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

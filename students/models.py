@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from bulk.models import Import
 from courses.models import Course
 from school.validators import identifier
 
@@ -263,12 +264,26 @@ class EnrollmentEvent(models.Model):
     waived = models.JSONField(_("waived rules"), default=list)
     refusals = models.JSONField(_("refusals"), default=list)
     request_id = models.CharField(_("request id"), max_length=64, blank=True)
+    # Imports are never deleted, so nothing is gained by a check of each of a million rows of one and the same.
+    file_import = models.ForeignKey(
+        Import,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("import"),
+    )
 
     class Meta:
         ordering = ["id"]
         verbose_name = _("journal entry")
         verbose_name_plural = _("journal")
         default_permissions = ("view",)
+        indexes = [
+            models.Index(fields=["file_import", "id"], name="event_by_import", condition=Q(file_import__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.enrollment_id}: {self.from_status or '–'} → {self.to_status}"

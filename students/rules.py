@@ -181,6 +181,15 @@ def can_be_undone(act: Act, register: Register) -> str | None:
     return _("There is nothing left to undo.") if is_undone else None
 
 
+@rule("changed_since", gettext_lazy("Changed since"))
+def is_untouched(act: Act, register: Register) -> str | None:
+    """Who undoes an import takes back what it has done, and not what somebody did after it."""
+    last = register.last_acts.get(act.pair)
+    if act.of_import is None or (last and last.file_import_id == act.of_import):
+        return None
+    return _("It has been changed since.")
+
+
 # What a place in a course takes, be it taken at once or after waiting.
 ELIGIBILITY = (
     student_is_active,
@@ -194,7 +203,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     Action.ENROLL: (*ELIGIBILITY, seat_is_free, line_has_room),
     Action.DROP: (was_ever_enrolled, is_possible_from_here),
     Action.COMPLETE: (was_ever_enrolled, is_possible_from_here),
-    Action.UNDO: (was_ever_enrolled, can_be_undone, seat_was_kept),
+    Action.UNDO: (was_ever_enrolled, can_be_undone, is_untouched, seat_was_kept),
     Action.PROMOTE: ELIGIBILITY,
 }
 

@@ -15,6 +15,9 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
+import bulk.command
+from bulk.command import CannotWrite
+from bulk.models import Import
 from bulk.reading import open_source
 from school.management.commands.run_demo import demo_keys
 from school.models import ApiClient
@@ -191,15 +194,24 @@ def test_an_import_whose_output_does_not_fit_the_disk_applies_nothing(tmp_path, 
 
 @on_full_disks
 @pytest.mark.django_db
-def test_an_output_that_fails_after_the_last_row_changes_nothing_about_the_import_and_is_told_of(tmp_path, capsys):
+def test_an_output_that_fails_after_the_last_row_leaves_the_import_as_it_is_and_can_be_had_again(
+    tmp_path, capsys, monkeypatch
+):
     file = tmp_path / "file.csv"
-    file.write_text(HEADER)  # without a row there is nothing to undo
+    file.write_text(HEADER + "S-1,Ada,Byron\n")
 
-    call_command("import_students", str(file), report=str(FULL))
+    def fill_the_disk(*_outputs):
+        raise CannotWrite("Cannot write report.csv: No space left on device.")
 
+    monkeypatch.setattr(bulk.command, "write_reports", fill_the_disk)
+    call_command("import_students", str(file), report=str(tmp_path / "report.csv"))
     said = capsys.readouterr()
-    assert said.out == "0 of 0 rows were applied.\n"
-    assert "Cannot write /dev/full: No space left on device.\n" in said.err
+    [job] = Import.objects.all()
+    call_command("import_report", job.pk)
+
+    assert said.out == "        1 created\n1 of 1 rows were applied.\n"
+    assert f"No space left on device. Its report can be had again: manage.py import_report {job.pk}\n" in said.err
+    assert capsys.readouterr().out.splitlines()[1] == f"S-1,Ada,Byron,2,created,,,,{Student.objects.get().pk}"
 
 
 # Exports
@@ -244,7 +256,7 @@ def test_a_carriage_return_in_a_cell_survives_export_and_import(origin, tmp_path
     call_command("import_enrollments", str(file))
     unchanged = EnrollmentEvent.objects.count() == acts
     StudentCourse.objects.update(grade="")
-    call_command("import_enrollments", str(file))
+    call_command("import_enrollments", str(file), again=True)
 
     assert file.read_bytes().splitlines(keepends=True)[0] == b"student_number,course_code,term,status,grade,reason\n"
     assert file.read_bytes().endswith(b'\n"S-1","M-1","","completed","A\rB",""\n')

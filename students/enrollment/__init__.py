@@ -76,6 +76,22 @@ def undo_many(pairs: Iterable[tuple[int, int]], *, origin: Origin, reason: str =
 
 @retried
 @transaction.atomic
+def undo_together(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
+    """
+    Take acts back as one: a seat that one of them frees is there for the others.
+
+    Nobody who waits is given it: that is what ``promote`` is for, once all is taken back.
+    """
+    ledger = Ledger(Register(), origin)
+    lock_and_read(acts, ledger.register, origin)
+    for act in acts:
+        ledger.decide(act, promoting=False)
+    ledger.write()
+    return ledger.outcomes
+
+
+@retried
+@transaction.atomic
 def promote(course_ids: Collection[int], *, origin: Origin) -> list[StudentCourse]:
     """
     Give the free seats of courses to who waits for them, and return who got one.

@@ -38,14 +38,15 @@ class Ledger:
     updated: dict[int, StudentCourse] = field(default_factory=dict)
     events: list[EnrollmentEvent] = field(default_factory=list)
 
-    def decide(self, act: Act) -> None:
-        """Do an act if the rules allow it, and give the seat that it frees to who waits."""
+    def decide(self, act: Act, *, promoting: bool = True) -> None:
+        """Do an act if the rules allow it, and give the seat that it frees to who waits, unless that is for later."""
         found = verdict(act, self.register)
         changed = not found.refusals and not is_done_already(act, self.register)
         if changed:
             self._enter(act, found)
-            self.promote(act.course_id)
-            if act.action == Action.COMPLETE:
+            if promoting:
+                self.promote(act.course_id)
+            if promoting and act.action == Action.COMPLETE:
                 for course_id in self.register.waits_elsewhere.get(act.student_id, ()):
                     self.promote(course_id)
         self.outcomes.append(Outcome(act, self.register.latest.get(act.pair), changed, found.refusals))
@@ -177,6 +178,7 @@ class Ledger:
             waived=list(found.waived),
             refusals=[refusal.code for refusal in found.refusals],
             request_id=self.origin.request_id,
+            file_import_id=self.origin.import_id,
         )
         self.events.append(event)
         self.register.note(event)

@@ -108,9 +108,11 @@ def test_an_import_is_one_line_with_its_counts(lines, tmp_path):
 
     line = event(lines, "import_finished")
     assert len(str(line.pop("request_id"))) == 36
+    assert isinstance(line.pop("import_id"), int)
     assert line == {
         "event": "import_finished",
         "kind": "enrollments",
+        "state": "done",
         "channel": "import",
         "dry_run": False,
         "applied": True,

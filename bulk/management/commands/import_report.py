@@ -1,0 +1,29 @@
+import sys
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from bulk.kinds import parts_of
+from bulk.models import Import
+from bulk.reports import Report
+
+
+class Command(BaseCommand):
+    help = "Write the report of an import to standard output, or the rows that failed."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("id", type=int)
+        parser.add_argument("--failed", action="store_true", help="Only the rows with errors, as they came.")
+        parser.add_argument("--json", action="store_true", help="JSON instead of CSV.")
+
+    def handle(self, *, id: int, failed: bool, json: bool, **options: Any) -> None:  # noqa: A002  # its name
+        job = Import.objects.filter(pk=id).first()
+        if job is None:
+            raise CommandError(f"There is no import {id}.")
+        for part in parts_of(job):
+            report = Report(job, part)
+            if json:
+                sys.stdout.writelines(report.as_json(outcome="error" if failed else None))
+            else:
+                sys.stdout.writelines(report.failed_as_csv() if failed else report.as_csv())

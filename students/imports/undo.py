@@ -1,0 +1,83 @@
+"""Taking back an import of enrollments, by the journal."""
+
+from collections.abc import Hashable, Iterator, Sequence
+
+from django.db.models import QuerySet
+
+from bulk.importing import CHUNK, ERROR, Importer, MadeRows, RowResult
+from bulk.models import Import
+from bulk.reading import Row
+from bulk.undoing import KEPT, REVERSED
+from students.acts import Act
+from students.enrollment import promote, undo_together
+from students.imports.origin import origin_of
+from students.models import Action, EnrollmentEvent
+from students.register import BY_ITSELF
+from students.rules import is_untouched
+
+
+class EnrollmentUndo(Importer):
+    """
+    A row for each act of the import, the last one first. Seats that become free go to who waits at the very end.
+
+    What an earlier undo of the same import has taken back is left out.
+    """
+
+    kind = "enrollments"
+    id_column = "enrollment_id"
+    key_columns = ("student_id", "course_id")
+    columns = ()
+
+    def __init__(self, job: Import) -> None:
+        super().__init__(job)
+        assert job.undoes is not None  # a constraint says so
+        self.undone = job.undoes
+        self.origin = origin_of(job)
+
+    def source(self) -> MadeRows:
+        return MadeRows(["student_number", "course_code", "term"], self._rows)
+
+    def _acts(self) -> QuerySet[EnrollmentEvent]:
+        acts = EnrollmentEvent.objects.filter(file_import=self.undone).exclude(action__in=BY_ITSELF)
+        earlier = Import.objects.filter(undoes=self.undone).exclude(pk=self.job.pk)
+        undone = EnrollmentEvent.objects.filter(file_import__in=earlier, action=Action.UNDO)
+        return acts.exclude(enrollment__in=undone.values("enrollment"))
+
+    def _rows(self) -> Iterator[Row]:
+        parties = ("enrollment__student", "enrollment__course__term")
+        acts = self._acts().select_related(*parties).order_by("-pk")
+        events, number = list(acts[:CHUNK]), 1
+        while events:
+            for event in events:
+                number += 1
+                student, course = event.enrollment.student, event.enrollment.course
+                raw = [student.student_number, course.code, course.term.code if course.term else ""]
+                cells = {"student_id": str(student.pk), "course_id": str(course.pk)}
+                yield Row(number, raw, cells, is_made=True)
+            events = list(acts.filter(pk__lt=events[-1].pk)[:CHUNK])
+
+    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+        return [(row.cells["student_id"], row.cells["course_id"]) for row in rows]
+
+    def apply(self, rows: Sequence[Row]) -> list[RowResult]:
+        acts = [
+            Act(
+                Action.UNDO,
+                int(row.cells["student_id"]),
+                int(row.cells["course_id"]),
+                reason=f"import {self.undone.pk}",
+                of_import=self.undone.pk,
+            )
+            for row in rows
+        ]
+        outcomes = undo_together(acts, self.origin)
+        results = []
+        for row, outcome in zip(rows, outcomes, strict=True):
+            codes = {refusal.code for refusal in outcome.refusals}
+            told = KEPT if is_untouched.code in codes else ERROR if codes else REVERSED
+            results.append(RowResult(row, told, outcome.enrollment and outcome.enrollment.pk, outcome.refusals))
+        return results
+
+    def finish(self) -> None:
+        courses = self._acts().order_by().values_list("enrollment__course", flat=True).distinct()
+        promote(list(courses), origin=self.origin)
