@@ -19,10 +19,10 @@ from school.refusals import Refusal, Refused
 from students.journal import horizon
 from students.models import EnrollmentEvent
 
-SALT = "changes"
 LATEST = "latest"
 POLL = 0.25  # seconds between two looks of who waits
 
+_signer = signing.Signer(salt="changes")
 _waiting_room = threading.BoundedSemaphore(settings.CHANGES_WAITERS)
 
 
@@ -61,7 +61,7 @@ def read_changes(after: str, limit: int, *, wait: float = 0) -> Page:
 
 def cursor_at(event_id: int) -> str:
     """Return the cursor of who has read up to this entry."""
-    return signing.dumps(event_id, salt=SALT)
+    return _signer.sign(str(event_id))
 
 
 def _complete() -> QuerySet[EnrollmentEvent]:
@@ -84,8 +84,8 @@ def _position(cursor: str) -> int:
     if cursor == LATEST:
         return _complete().aggregate(last=Max("pk"))["last"] or 0
     try:
-        position = int(signing.loads(cursor, salt=SALT))
-    except (signing.BadSignature, TypeError, ValueError):
+        position = int(_signer.unsign(cursor))
+    except (signing.BadSignature, ValueError):
         message = _("This is no cursor of the change feed. Begin without one.")
         raise ValidationError({"after": ValidationError(message, code="invalid_cursor")}) from None
     kept = EnrollmentEvent.objects.aggregate(first=Min("pk"), last=Max("pk"))

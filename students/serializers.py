@@ -141,6 +141,7 @@ class ChangesQuerySerializer(KnownFieldsSerializer):
 
     after = serializers.CharField(
         default="",
+        allow_blank=True,
         max_length=200,
         help_text=_("A cursor, or `latest` for one behind all there is. Without it the feed begins at its beginning."),
     )
