@@ -4,6 +4,8 @@ import os
 import socket
 import sys
 
+from django.conf import settings
+
 
 class PortTaken(Exception):
     pass
@@ -21,7 +23,11 @@ def check_port(host: str, port: int) -> None:
 
 
 def command_line(*, host: str, port: int, workers: int, threads: int) -> list[str]:
-    """Return granian's command line. Its access log stays off: requests are logged once, and without their paths."""
+    """
+    Return granian's command line, with a thread in each process for each who waits for changes beside the others.
+
+    Its access log stays off: requests are logged once, and without their paths.
+    """
     return [
         sys.executable,
         "-m",
@@ -30,7 +36,7 @@ def command_line(*, host: str, port: int, workers: int, threads: int) -> list[st
         f"--host={host}",
         f"--port={port}",
         f"--workers={workers}",
-        f"--blocking-threads={threads}",
+        f"--blocking-threads={threads + settings.CHANGES_WAITERS}",
         "--no-ws",
         "--http=1",  # in HTTP/2 a body needs no length, and WSGI would read one without as empty
         "--no-access-log",

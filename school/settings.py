@@ -209,6 +209,9 @@ OAUTH2_PROVIDER = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=2_621_440)
 PROBLEM_TYPE_BASE = env.str("PROBLEM_TYPE_BASE", default="/problems/")
 
+# How many readers of the change feed may wait at a time for something to happen, in each process of the server.
+CHANGES_WAITERS = env.int("CHANGES_WAITERS", default=4)
+
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "school.api.authentication.ClientAuthentication",

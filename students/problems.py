@@ -9,7 +9,10 @@ from students.rules import ALL_RULES
 
 def meanings() -> dict[str, str]:
     """Return what every code means, those of the API and those of the rules."""
-    return {**{code: str(text) for code, text in CODES.items()}, **{r.code: r.explanation for r in ALL_RULES}}
+    found = {code: str(text) for code, text in CODES.items()}
+    for rule in ALL_RULES:
+        found[rule.code] = f"{found[rule.code]} {rule.explanation}" if rule.code in found else rule.explanation
+    return found
 
 
 def problem_page(request: HttpRequest, code: str) -> HttpResponse:
@@ -17,4 +20,8 @@ def problem_page(request: HttpRequest, code: str) -> HttpResponse:
     meaning = meanings().get(code)
     if meaning is None:
         raise Http404
-    return render(request, "students/problem.html", {"code": code, "meaning": meaning})
+    rules = [rule for rule in ALL_RULES if rule.code == code]
+    title = rules[0].title if rules else ""
+    waivable = any(rule.waivable for rule in rules)
+    context = {"code": code, "meaning": meaning, "title": title, "is_rule": bool(rules), "waivable": waivable}
+    return render(request, "students/problem.html", context)

@@ -83,9 +83,13 @@ class Register:
             line.remove(enrollment)
 
     def note(self, event: EnrollmentEvent) -> None:
-        """Note what was done to an enrollment, so that the next act of the batch can undo it."""
+        """Note what was done to an enrollment, so that the next act of the batch goes by it."""
+        pair = _pair(event.enrollment)
         if event.action not in BY_ITSELF:
-            self.last_acts[event.enrollment.student_id, event.enrollment.course_id] = event
+            self.last_acts[pair] = event
+        if event.action == Action.ENROLL and event.to_status == Status.WAITLISTED:
+            self.waived_for[pair] = frozenset(event.waived)
+            self.passed_over_for.pop(pair, None)
 
 
 def _change(status: Status, before: str, after: str) -> int:
@@ -144,19 +148,20 @@ def _count_seats(locked: dict[int, Course], register: Register) -> None:
 def _read_lines(acts: Iterable[Act], register: Register, course_ids: Iterable[int]) -> None:
     """Read who waits where a seat is free or may become free, and what the journal says of them."""
     freeing = {act.course_id for act in acts if act.action in FREEING}
-    moving = {pk for pk in course_ids if register.waiting[pk] and (pk in freeing or register.has_seat(pk))}
-    register.lines = {pk: [] for pk in moving}
+    open_to = {pk for pk in course_ids if pk in freeing or register.has_seat(pk)}
+    moving = {pk for pk in open_to if register.waiting[pk]}
+    register.lines = {pk: [] for pk in open_to}  # who joins an empty line in this batch is in it for the acts after
     register.waived_for, register.passed_over_for = {}, {}
     for waiter in StudentCourse.objects.in_line().filter(course__in=moving).select_related("student"):
         waiter.course = register.courses[waiter.course_id]
         register.lines[waiter.course_id].append(waiter)
     told = EnrollmentEvent.objects.filter(
-        ~Q(waived=[]) | Q(action=Action.PASS_OVER),
+        Q(action=Action.ENROLL, to_status=Status.WAITLISTED) & ~Q(waived=[]) | Q(action=Action.PASS_OVER),
         enrollment__course__in=moving,
         enrollment__status=Status.WAITLISTED,
     )
     for event in told.order_by("pk").select_related("enrollment"):
-        pair = event.enrollment.student_id, event.enrollment.course_id
+        pair = _pair(event.enrollment)
         if event.action == Action.PASS_OVER:
             register.passed_over_for[pair] = event.refusals
         else:
@@ -187,9 +192,8 @@ def _read_last_acts(acts: Iterable[Act], register: Register) -> None:
     undone = {act.pair for act in acts if act.action == Action.UNDO}
     enrollments = [register.latest[pair] for pair in undone if pair in register.latest]
     events = EnrollmentEvent.objects.filter(enrollment__in=enrollments).exclude(action__in=BY_ITSELF)
-    register.last_acts = {}
-    for event in events.order_by("pk").select_related("enrollment"):
-        register.note(event)
+    newest = events.order_by("pk").select_related("enrollment")
+    register.last_acts = {_pair(event.enrollment): event for event in newest}
 
 
 def _pair(enrollment: StudentCourse) -> Pair:

@@ -32,7 +32,7 @@ class Seats:
     def warnings(self) -> list[Refusal]:
         if not self.over:
             return []
-        message = _("%(taken)s are enrolled for %(capacity)s seats: nobody is thrown out, and nobody is let in.")
+        message = _("Enrolled: %(taken)s, seats: %(capacity)s. Nobody is thrown out, and nobody is let in.")
         return [Refusal("over_capacity", message % {"taken": self.taken, "capacity": self.capacity})]
 
 

@@ -116,6 +116,44 @@ class EnrollmentEventSerializer(StrictModelSerializer):
         read_only_fields = fields
 
 
+class ChangeSerializer(EnrollmentEventSerializer):
+    """A line of the journal, with what it is about."""
+
+    enrollment = serializers.IntegerField(source="enrollment_id", read_only=True, help_text=_("The enrollment's id."))
+    student = StudentInBriefSerializer(source="enrollment.student", read_only=True)
+    course = CourseInBriefSerializer(source="enrollment.course", read_only=True)
+
+    class Meta(EnrollmentEventSerializer.Meta):
+        fields = ["id", "enrollment", "student", "course", *EnrollmentEventSerializer.Meta.fields[1:]]
+        read_only_fields = fields
+
+
+class ChangesSerializer(serializers.Serializer[Any]):
+    """A page of the change feed."""
+
+    cursor = serializers.CharField(help_text=_("Come back with it as `after`, now or whenever."))
+    has_more = serializers.BooleanField(help_text=_("Whether there is more to read at once."))
+    results = ChangeSerializer(many=True, source="events")
+
+
+class ChangesQuerySerializer(KnownFieldsSerializer):
+    """What the change feed may be asked."""
+
+    after = serializers.CharField(
+        default="",
+        allow_blank=True,
+        max_length=200,
+        help_text=_("A cursor, or `latest` for one behind all there is. Without it the feed begins at its beginning."),
+    )
+    limit = serializers.IntegerField(default=100, min_value=1, max_value=500, help_text=_("Changes on a page."))
+    wait = serializers.IntegerField(
+        default=0,
+        min_value=0,
+        max_value=20,
+        help_text=_("Seconds to hold the answer at most where there is nothing to read yet."),
+    )
+
+
 class EnrollSerializer(KnownFieldsSerializer):
     """Which course: by its id, or by its code and, where one code runs in several terms, the term's code."""
 

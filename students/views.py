@@ -10,6 +10,7 @@ from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
 
 from courses.lookup import find_course
@@ -20,6 +21,7 @@ from school.api.views import ResourceViewSet
 from school.logs import current_request_id
 from school.refusals import Refused
 from students.acts import OnFull, Origin, Outcome
+from students.changes import read_changes
 from students.enrollment import complete, courses_waited_for, drop, enroll, promote
 from students.filters import EnrollmentFilter, RosterFilter, StudentCoursesFilter, StudentFilter
 from students.lookup import find_student
@@ -27,6 +29,8 @@ from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from students.rules import never_enrolled
 from students.seats import with_seats
 from students.serializers import (
+    ChangesQuerySerializer,
+    ChangesSerializer,
     CompleteSerializer,
     CourseWithSeatsSerializer,
     EnrollmentEventSerializer,
@@ -108,6 +112,26 @@ class EnrollmentEventsViewSet(mixins.ListModelMixin, GenericViewSet[EnrollmentEv
     def get_queryset(self) -> QuerySet[EnrollmentEvent]:
         enrollment = get_object_or_404(StudentCourse, pk=self.kwargs["pk"])
         return super().get_queryset().filter(enrollment=enrollment)
+
+
+class ChangesView(APIView):
+    """Every change of every enrollment, drops included, in order and none missed."""
+
+    scope = "changes"
+    permission_model = EnrollmentEvent
+    cursors_expire = True
+
+    @extend_schema(operation_id="changes_list", parameters=[ChangesQuerySerializer], responses=ChangesSerializer)
+    def get(self, request: Request) -> Response:
+        """
+        Read on from a cursor. The answer has the cursor to come back with, also where there is nothing to read.
+
+        With `wait` the answer is held until something happens, for that many seconds at most.
+        """
+        query = ChangesQuerySerializer(data=request.query_params)
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        return Response(ChangesSerializer(read_changes(asked["after"], asked["limit"], wait=asked["wait"])).data)
 
 
 class StudentCoursesViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[StudentCourse]):

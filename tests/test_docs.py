@@ -18,7 +18,10 @@ from drf_spectacular.generators import SchemaGenerator
 from bulk.command import ImportCommand
 from school.clients import Credentials, create_api_client
 from students.imports import WISHES
+from students.models import Action
 from students.problems import meanings
+from students.rules import RULES
+from students.transitions import STARTING_POINTS
 
 ROOT = Path(settings.BASE_DIR)
 DOCS = ROOT / "docs"
@@ -37,6 +40,7 @@ VOLATILE = {
     "enrolled_on": DAY,
     "ended_on": DAY,
     "request_id": (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
+    "cursor": (re.compile(r"\d+:[\w-]+"), "<cursor>"),
     "access_token": (re.compile(r"\w{30,}|TOKEN"), "<token>"),
     "next": CURSOR,
     "previous": CURSOR,
@@ -166,7 +170,7 @@ def test_the_api_page_lists_every_filter_and_order_of_every_list():
     filters, orders = {}, {}
     for path, method, operation in operations():
         parameters = {each["name"]: each["schema"] for each in operation.get("parameters", ()) if each["in"] == "query"}
-        if method == "GET" and parameters:
+        if method == "GET" and "ordering" in parameters:
             filters[path] = parameters.keys() - PAGING
             orders[path] = {name for name in parameters["ordering"]["enum"] if not name.startswith("-")}
 
@@ -180,6 +184,33 @@ def test_the_api_page_lists_every_problem_code():
     [table] = tables(DOCS / "api.md", "Code", "Status", "Means")
 
     assert meanings().keys() - set(quoted(table.column("Code"))) == set()
+
+
+def test_the_enrollment_page_tells_of_every_rule_what_it_means_when_it_is_asked_and_who_can_waive_it():
+    [table] = tables(DOCS / "enrollment.md", "Code", "Asked when", "Means", "Who can waive it")
+    expected: dict[str, tuple[set[str], list[str], bool]] = {}
+    for action, rules in RULES.items():
+        for rule in rules:
+            asked, meanings_, _waivable = expected.setdefault(rule.code, (set(), [], rule.waivable))
+            asked.add("promotion" if action == Action.PROMOTE else str(action))
+            if rule.explanation not in meanings_:
+                meanings_.append(rule.explanation)
+
+    listed = {
+        quoted([row[0]])[0]: (set(row[1].split(", ")), row[2], not row[3].startswith("nobody")) for row in table.rows
+    }
+
+    assert listed == {code: (asked, " ".join(means), waivable) for code, (asked, means, waivable) in expected.items()}
+
+
+def test_the_enrollment_page_draws_every_transition():
+    drawn = re.findall(r"^    (\S+) --> (\S+): ", (DOCS / "enrollment.md").read_text(), re.MULTILINE)
+    steps = {(start, end) for starts, end in ((STARTING_POINTS[Action.DROP], "dropped"),) for start in starts}
+    steps |= {("enrolled", "withdrawn"), *((start, "completed") for start in STARTING_POINTS[Action.COMPLETE])}
+    steps |= {("[*]", "enrolled"), ("[*]", "waitlisted"), ("waitlisted", "enrolled")}
+    undone = {(end, "dropped" if start == "[*]" else start) for start, end in steps}
+
+    assert set(drawn) == steps | undone
 
 
 def test_the_api_page_lists_every_scope():
@@ -204,7 +235,7 @@ def test_the_bulk_page_lists_every_option_of_the_imports():
 def test_the_bulk_page_lists_every_column_of_every_kind_of_file():
     commands = {
         "import_students": load_command_class("students", "import_students"),
-        "import_courses": load_command_class("courses", "import_courses"),
+        "import_courses": load_command_class("students", "import_courses"),
         "import_enrollments": load_command_class("students", "import_enrollments"),
     }
     expected = []

@@ -8,6 +8,7 @@ CODES = {
     "body_too_large": _("The body is larger than this server takes. Send less at a time."),
     "busy": _("The database did not let go of something in time. Nothing was done: try again after Retry-After."),
     "conflict": _("Somebody else saved something in the way of this at the same moment. Read again and retry."),
+    "cursor_expired": _("The changes behind this cursor are not kept any more. Read the lists, then begin anew."),
     "course_ambiguous": _("A course's code without a term fits several courses. Name the term."),
     "course_not_found": _("There is no course with this id or code."),
     "has_history": _("What has history is kept. Deactivate it instead of deleting it."),

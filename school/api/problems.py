@@ -31,6 +31,7 @@ RETRY_AFTER = 2  # seconds
 STATUSES = {
     **dict.fromkeys(["student_not_found", "course_not_found", "term_not_found", "not_enrolled"], 404),
     "waiver_not_allowed": 403,
+    "cursor_expired": 410,
 }
 
 # What DRF and Django call an error that belongs to no field.

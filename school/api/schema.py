@@ -35,6 +35,7 @@ WORDS = {
     403: "Not allowed",
     404: "Not found",
     409: "Refused, with every reason",
+    410: "The cursor has expired",
     413: "The body is too large",
     415: "Not JSON",
 }
@@ -57,6 +58,8 @@ class Schema(AutoSchema):
             codes.add(404)
         if self._is_list_view() or self.method in ("POST", "PUT", "PATCH"):
             codes.add(400)
+        if getattr(self.view, "cursors_expire", False):
+            codes |= {400, 410}
         if self.method in ("POST", "PUT", "PATCH", "DELETE"):
             codes.add(409)
         if self.method in ("POST", "PUT", "PATCH"):

@@ -132,6 +132,8 @@ class EnrollmentAdmin(courses.admin.BoundedSearch):
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
         form.origin = origin_of(request)
+        if not form.origin.may_waive:
+            form.base_fields.pop("waive", None)
         return form
 
     def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:

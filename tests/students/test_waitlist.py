@@ -131,6 +131,20 @@ def test_a_newcomer_does_not_take_the_seat_that_a_batch_frees_from_who_waits(ori
     assert seated(course) == [first.pk]
 
 
+def test_who_joins_an_empty_line_gets_the_seat_that_the_same_batch_frees(origin):
+    course, holder = full_course(origin)
+    first, second = make_student(), make_student()
+
+    acts = [
+        Act(Action.ENROLL, first.pk, course.pk, on_full=OnFull.WAITLIST),
+        Act(Action.DROP, holder.pk, course.pk),
+        Act(Action.ENROLL, second.pk, course.pk, on_full=OnFull.WAITLIST),
+    ]
+    perform(acts, origin)
+
+    assert (seated(course), line(course)) == ([first.pk], [second.pk])
+
+
 def test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits(origin):
     course, holder = full_course(origin, code="C-1")
     [first] = waiting(course, 1, origin)
@@ -220,6 +234,36 @@ def test_a_waiver_that_let_somebody_wait_holds_until_they_have_their_seat(origin
 
     assert seated(course) == [student.pk]
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
+
+
+def test_a_waiver_holds_for_a_seat_that_the_same_batch_frees(origin):
+    course, holder = full_course(origin)
+    Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
+    student = make_student()
+    waive = frozenset(["enrollment_closed"])
+
+    acts = [
+        Act(Action.ENROLL, student.pk, course.pk, None, "late transfer", OnFull.WAITLIST, waive),
+        Act(Action.DROP, holder.pk, course.pk),
+    ]
+    perform(acts, type(origin)(origin.channel, may_waive=True))
+
+    assert seated(course) == [student.pk]
+    assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
+
+
+def test_a_waiver_that_was_undone_does_not_hold(origin):
+    course, holder = full_course(origin)
+    [first] = waiting(course, 1, origin)
+    Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
+    may = type(origin)(origin.channel, may_waive=True)
+    both = ["course_full", "enrollment_closed"]
+    enroll(student_id=first.pk, course_id=course.pk, waive=both, reason="by mistake", origin=may)
+    undo(student_id=first.pk, course_id=course.pk, origin=origin)
+
+    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+
+    assert (seated(course), line(course)) == ([], [first.pk])
 
 
 def test_a_waiver_moves_somebody_past_the_line_and_over_the_capacity(origin):

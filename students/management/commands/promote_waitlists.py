@@ -1,0 +1,23 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from school.logs import current_request_id
+from students.acts import Origin
+from students.enrollment import promote
+from students.models import Channel, StudentCourse
+
+CHUNK = 100  # courses that are locked at a time
+
+
+class Command(BaseCommand):
+    help = "Give free seats to who waits for them, where time alone has made it possible: a window that has opened."
+
+    def handle(self, **options: Any) -> None:
+        waited_for = StudentCourse.objects.waiting().order_by("course").values_list("course", flat=True).distinct()
+        origin = Origin(Channel.COMMAND, request_id=current_request_id())
+        course_ids = list(waited_for)
+        promoted = 0
+        for start in range(0, len(course_ids), CHUNK):
+            promoted += len(promote(course_ids[start : start + CHUNK], origin=origin))
+        self.stdout.write(f"{promoted} of those who waited have a seat now.")

@@ -1,0 +1,360 @@
+"""The change feed: every change once, in order, whoever commits late."""
+
+import io
+import json
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+from django.core import signing
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+
+from students import changes, journal
+from students.acts import OnFull
+from students.changes import cursor_at, read_changes
+from students.enrollment import complete, drop, enroll, enroll_many
+from students.models import EnrollmentEvent
+from tests.factories import make_course, make_student
+
+FEED = "/api/v1/changes"
+
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="only there do transactions overlap")
+
+
+def happen(origin, times=1):
+    """Let so many students enroll, one after the other."""
+    course = make_course()
+    for _ in range(times):
+        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+
+
+def read_all(api, **query):
+    """Read pages until there is no more, and return the ids and the last cursor."""
+    ids, cursor, more = [], "", True
+    while more:
+        page = api.get(FEED, {"after": cursor, **query}).json()
+        ids += [event["id"] for event in page["results"]]
+        cursor, more = page["cursor"], page["has_more"]
+    return ids, cursor
+
+
+@pytest.mark.django_db
+def test_the_feed_has_every_change_of_every_enrollment_in_order(api, origin):
+    course = make_course(capacity=1, waitlist_capacity=1)
+    first, second = make_student(), make_student()
+    for student in (first, second):
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+    drop(student_id=first.pk, course_id=course.pk, origin=origin)
+    complete(student_id=second.pk, course_id=course.pk, grade="A", origin=origin)
+
+    results = api.get(FEED).json()["results"]
+
+    assert [(line["student"]["id"], line["action"], line["from_status"], line["to_status"]) for line in results] == [
+        (first.pk, "enroll", "", "enrolled"),
+        (second.pk, "enroll", "", "waitlisted"),
+        (first.pk, "drop", "enrolled", "dropped"),
+        (second.pk, "promote", "waitlisted", "enrolled"),
+        (second.pk, "complete", "enrolled", "completed"),
+    ]
+    assert results[-1]["changes"]["grade"] == ["", "A"]
+    assert {line["course"]["code"] for line in results} == {course.code}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("limit", [1, 2, 5, 500])
+def test_pages_of_any_size_join_to_the_whole_feed(api, origin, limit):
+    happen(origin, 5)
+
+    ids, _cursor = read_all(api, limit=limit)
+
+    assert ids == list(EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True))
+
+
+@pytest.mark.django_db
+def test_the_last_page_has_the_cursor_to_come_back_with(api, origin):
+    happen(origin, 2)
+    _ids, cursor = read_all(api)
+    assert api.get(FEED, {"after": cursor}).json() == {"cursor": cursor, "has_more": False, "results": []}
+
+    happen(origin)
+
+    results = api.get(FEED, {"after": cursor}).json()["results"]
+    assert [event["id"] for event in results] == [EnrollmentEvent.objects.latest("pk").pk]
+
+
+@pytest.mark.django_db
+def test_latest_is_the_cursor_behind_all_there_is(api, origin):
+    happen(origin, 3)
+
+    page = api.get(FEED, {"after": "latest"}).json()
+
+    assert (page["results"], page["cursor"]) == ([], read_all(api)[1])
+
+
+@pytest.mark.django_db
+def test_an_empty_feed_has_a_cursor_too(api, origin):
+    page = api.get(FEED).json()
+    happen(origin)
+
+    assert (page["has_more"], page["results"]) == (False, [])
+    assert len(api.get(FEED, {"after": page["cursor"]}).json()["results"]) == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "1", "0", "é", "1:x", signing.Signer().sign("1"), signing.Signer(salt="changes").sign("x")],
+)
+def test_a_cursor_that_is_not_of_this_feed_is_400(api, origin, cursor):
+    happen(origin)
+
+    answer = api.get(FEED, {"after": cursor})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    assert [(e["code"], e["field"]) for e in answer.json()["errors"]] == [("invalid_cursor", "after")]
+
+
+@pytest.mark.django_db
+def test_a_cursor_of_a_list_is_none_of_the_feed_and_the_other_way_round(api, origin):
+    happen(origin, 2)
+    of_list = api.get("/api/v1/enrollments?page_size=1").json()["next"].split("cursor=")[1]
+    of_feed = api.get(FEED).json()["cursor"]
+
+    assert api.get(f"{FEED}?after={of_list}").status_code == 400
+    assert api.get("/api/v1/enrollments", {"cursor": of_feed}).status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_cursor_older_or_newer_than_what_is_kept_is_410(api, origin):
+    happen(origin, 2)
+    first, last = EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True)
+
+    for position in (-1, last + 1):
+        answer = api.get(FEED, {"after": cursor_at(position)})
+
+        assert (answer.status_code, answer.json()["code"]) == (410, "cursor_expired")
+    assert api.get(FEED, {"after": cursor_at(first)}).status_code == 200
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("query", "errors"),
+    [
+        ({"limit": 0}, [("min_value", "limit")]),
+        ({"limit": 501}, [("max_value", "limit")]),
+        ({"limit": "x", "wait": "y"}, [("invalid", "limit"), ("invalid", "wait")]),
+        ({"wait": 21}, [("max_value", "wait")]),
+        ({"wait": -1}, [("min_value", "wait")]),
+        ({"since": "2026"}, [("unknown_field", "since")]),
+        ({"limit": "9" * 400}, [("max_value", "limit")]),
+    ],
+)
+def test_a_bad_question_is_400_with_every_error(api, query, errors):
+    answer = api.get(FEED, query)
+
+    assert answer.status_code == 400
+    assert [(e["code"], e["field"]) for e in answer.json()["errors"]] == errors
+
+
+@pytest.mark.django_db
+def test_a_page_costs_the_same_queries_for_any_number_of_changes(origin, django_assert_num_queries):
+    for size in (1, 30):
+        happen(origin, size)
+        expected = 1 if connection.vendor == "sqlite" else 3
+        with django_assert_num_queries(expected):
+            assert len(read_changes("", 500).events) >= size
+
+
+# Waiting
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
+    monkeypatch.setattr(changes, "POLL", 0.01)
+    looked = threading.Event()
+    page_of = changes._page
+
+    def look(position, limit):
+        page = page_of(position, limit)
+        looked.set()
+        return page
+
+    def act():
+        looked.wait(timeout=20)
+        happen(origin)
+        connection.close()
+
+    if connection.vendor == "sqlite":
+        pytest.skip("a database in memory is seen by one connection")
+    monkeypatch.setattr(changes, "_page", look)
+    actor = threading.Thread(target=act)
+    actor.start()
+
+    page = api.get(FEED, {"wait": 20}).json()
+
+    actor.join()
+    assert len(page["results"]) == 1
+
+
+@pytest.mark.django_db
+def test_an_answer_is_not_held_for_ever(api, monkeypatch):
+    monkeypatch.setattr(changes, "POLL", 0.01)
+    started = time.monotonic()
+
+    page = api.get(FEED, {"wait": 1}).json()
+
+    assert page["results"] == []
+    assert time.monotonic() - started >= 1
+
+
+@pytest.mark.django_db
+def test_who_finds_the_waiting_room_full_is_answered_at_once(api, monkeypatch):
+    monkeypatch.setattr(changes, "_waiting_room", threading.BoundedSemaphore(0))
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
+
+    assert api.get(FEED, {"wait": 20}).json()["results"] == []
+
+
+# The late commit
+
+
+@contextmanager
+def late_writer(origin):
+    """A writer that takes its place in the journal now, and commits when the block ends."""
+    written, may_commit = threading.Event(), threading.Event()
+    student, course = make_student(), make_course()
+
+    def write():
+        with transaction.atomic():
+            enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+            written.set()
+            may_commit.wait(timeout=60)
+        connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert written.wait(timeout=60)
+    try:
+        yield student.pk
+    finally:
+        may_commit.set()
+        writer.join()
+
+
+def read_around_a_late_commit(origin):
+    """
+    Return whom a reader who polls hears of, and all that the journal has, both in order.
+
+    The first writer takes its place in the journal, the second one comes later and is done before.
+    """
+    heard: list[int] = []
+    cursor = ""
+
+    def poll():
+        nonlocal cursor
+        page = read_changes(cursor, 100)
+        heard.extend(event.enrollment.student_id for event in page.events)
+        cursor = page.cursor
+
+    with late_writer(origin):
+        happen(origin)
+        poll()
+    poll()
+    return heard, list(EnrollmentEvent.objects.order_by("pk").values_list("enrollment__student", flat=True))
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_misses_nothing_and_sees_nothing_twice_when_the_first_writer_commits_last(origin):
+    heard, written = read_around_a_late_commit(origin)
+
+    assert (heard, len(heard)) == (written, 2)
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_without_the_horizon_a_late_commit_is_missed(origin, monkeypatch):
+    """The test above would notice: a plain ``id > cursor`` does not hear of the late writer."""
+    monkeypatch.setattr(changes, "horizon", lambda: None)
+
+    heard, written = read_around_a_late_commit(origin)
+
+    assert heard == written[1:]
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_writer_that_rolls_back_holds_up_nobody(origin):
+    class Undone(Exception):
+        pass
+
+    with pytest.raises(Undone), transaction.atomic():
+        happen(origin)
+        raise Undone
+    happen(origin)
+
+    assert len(read_changes("", 10).events) == 1
+    assert journal.horizon() == EnrollmentEvent.objects.latest("pk").pk
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_reader_of_many_writers_at_once_misses_nothing(origin):
+    students, courses = [make_student().pk for _ in range(20)], [make_course().pk for _ in range(8)]
+    done = threading.Event()
+
+    def write(course):
+        for student in students:
+            enroll_many([(student, course)], origin=origin)
+        connection.close()
+
+    heard, cursor = [], ""
+    writers = [threading.Thread(target=write, args=[course]) for course in courses]
+    for writer in writers:
+        writer.start()
+
+    def finish():
+        for writer in writers:
+            writer.join()
+        done.set()
+
+    threading.Thread(target=finish).start()
+    last_look = False
+    while not last_look:
+        last_look = done.is_set()
+        page = read_changes(cursor, 7)
+        while page.events:
+            heard += [event.pk for event in page.events]
+            cursor = page.cursor
+            page = read_changes(cursor, 7)
+
+    assert heard == list(EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True))
+    assert len(heard) == len(students) * len(courses)
+
+
+# The command
+
+
+@pytest.mark.django_db
+def test_the_command_prints_every_change_as_a_line_and_can_go_on_from_each(origin):
+    happen(origin, 3)
+    out = io.StringIO()
+    call_command("follow_changes", once=True, stdout=out)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+
+    rest = io.StringIO()
+    call_command("follow_changes", once=True, after=lines[0]["cursor"], stdout=rest)
+    nothing = io.StringIO()
+    call_command("follow_changes", once=True, from_now=True, stdout=nothing)
+
+    assert [line["id"] for line in lines] == list(EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True))
+    assert rest.getvalue().splitlines() == out.getvalue().splitlines()[1:]
+    assert nothing.getvalue() == ""
+
+
+@pytest.mark.django_db
+def test_the_command_says_in_one_line_that_a_cursor_is_none():
+    with pytest.raises(CommandError, match=r"^This is no cursor of the change feed\. Begin without one\.$"):
+        call_command("follow_changes", once=True, after="x")
