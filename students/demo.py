@@ -155,7 +155,7 @@ def _make_courses(
         level = list(Level)[round_ % len(Level)]
         number = 100 * (round_ % len(Level) + 1) + 1 + round_ // len(Level)
         spare = dice.choice([0, 2, 5, 10, 20, None])
-        has_line = last and spare == 0
+        has_line = last and position % 6 == 0
         if has_line:
             spare = -(coming[position] * 15 // 100)
         courses.append(
