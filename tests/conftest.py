@@ -26,7 +26,8 @@ LOGS = Path(os.environ["TEST_LOGS"])
 
 # Busy machines are slow, and a run that failed must fail again: the same examples every time.
 hypothesis.settings.register_profile("school", deadline=None, derandomize=True)
-hypothesis.settings.load_profile("school")
+hypothesis.settings.register_profile("fuzz", deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "school"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
