@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connection
 
+from school.copying import insert_many
 from students.models import Action, EnrollmentEvent, StudentCourse
 
 # Everything that an act may change in a row that exists. Also the row's full text in the journal, beside the status.
@@ -37,7 +38,9 @@ def append(events: Sequence[EnrollmentEvent]) -> None:
         with connection.cursor() as cursor:
             # Let go by the end of the transaction, once its rows can be seen.
             cursor.execute(ANNOUNCE, [ANNOUNCEMENT << 48])
-    EnrollmentEvent.objects.bulk_create(events)
+    for event in events:
+        event.enrollment_id = event.enrollment.pk  # which a new one has only since it was written
+    insert_many(events)
 
 
 def horizon() -> int | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import structlog
 
+from school.copying import insert_many
 from students import journal
 from students.acts import Act, Origin, Outcome
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
@@ -71,7 +72,7 @@ class Ledger:
             StudentCourse.objects.bulk_create(
                 self.updated.values(), update_conflicts=True, unique_fields=["pk"], update_fields=UPDATED
             )
-        StudentCourse.objects.bulk_create(self.created)
+        insert_many(self.created)
         journal.append(self.events)
 
     def log(self) -> None:

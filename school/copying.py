@@ -1,0 +1,72 @@
+"""Inserting many rows at once by PostgreSQL's COPY, which takes a fraction of what INSERT does."""
+
+import json
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection, models
+
+FEW = 100  # up to here one INSERT costs less than drawing ids and a COPY
+
+# What COPY's text format writes otherwise (PostgreSQL, COPY, "Text Format").
+_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\b": r"\b", "\f": r"\f", "\v": r"\v"})
+
+
+def insert_many(objects: Sequence[models.Model]) -> None:
+    """
+    Insert new rows of one model, and give them their ids in their order.
+
+    What ``bulk_create`` does, at the speed of COPY where there are many and the database has it. Foreign keys must be
+    set by id.
+    """
+    if connection.vendor != "postgresql" or len(objects) <= FEW:
+        if objects:
+            type(objects[0])._base_manager.bulk_create(objects)
+        return
+    options = objects[0]._meta
+    fields = options.concrete_fields
+    row_of = attrgetter(*(field.attname for field in fields))
+    writers = [_writer(field) for field in fields]
+    table, columns = options.db_table, ", ".join(f'"{field.column}"' for field in fields)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)",
+            [table, options.pk.column, len(objects)],
+        )
+        for instance, (pk,) in zip(objects, cursor.fetchall(), strict=True):
+            instance.pk = pk
+            instance._state.adding = False
+            instance._state.db = connection.alias
+        lines = [
+            "\t".join([write(value) for write, value in zip(writers, row_of(instance), strict=True)])
+            for instance in objects
+        ]
+        with (
+            connection.wrap_database_errors,
+            cursor.copy(f'COPY "{table}" ({columns}) FROM STDIN') as copy,
+        ):
+            copy.write("\n".join(lines) + "\n")
+
+
+def _writer(field: Any) -> Callable[[Any], str]:
+    """Return what writes a field's values as COPY reads them."""
+    match field:
+        case models.JSONField():
+            return _json
+        case models.CharField() | models.TextField():
+            return _text
+    return _plain
+
+
+def _plain(value: Any) -> str:
+    return r"\N" if value is None else str(value)
+
+
+def _text(value: str) -> str:
+    return str(value).translate(_ESCAPES)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, cls=DjangoJSONEncoder).translate(_ESCAPES) if value else "[]" if value == [] else "{}"
