@@ -55,7 +55,7 @@ class ImportCommand(BaseCommand):
         for option in importer.options:
             choices = {"choices": option.choices, "default": option.choices[0]} if option.choices else {"default": ""}
             flag = f"--{option.name.replace('_', '-')}"
-            parser.add_argument(flag, help=str(option.help), **choices)  # type: ignore[arg-type]  # argparse takes both
+            parser.add_argument(flag, help=str(option.help), **choices)
 
     def handle(self, *, file: str, report: str | None, failed: str | None, **options: Any) -> None:
         actor = user_named(options["actor"])

@@ -41,8 +41,11 @@ class Option:
 class Source(Protocol):
     """Where rows come from: a file, or the journal for what takes an import back."""
 
-    header: list[str]
-    separator: str
+    @property
+    def header(self) -> list[str]: ...
+
+    @property
+    def separator(self) -> str: ...
 
     @property
     def unknown_columns(self) -> list[str]: ...

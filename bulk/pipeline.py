@@ -167,8 +167,8 @@ def cancel(import_id: int) -> Import:
         Progress.objects.filter(pk=import_id, file_import__state__in=ACTIVE).update(wants_cancel=True)
     with transaction.atomic():
         job = Import.objects.select_for_update(skip_locked=True).filter(pk=import_id).first()
-        if job is None:  # somebody is at it
-            return Import.objects.get(pk=import_id)
+        if job is None:  # somebody is at it, or there is none
+            return found(import_id)
         if not job.is_active:
             raise Refused([_not_from_here(job, State.CANCELLED)])
         if job.state == State.NEEDS_REVIEW or is_free(job):
@@ -179,9 +179,7 @@ def cancel(import_id: int) -> Import:
 
 def start_undo(import_id: int, *, door: Door, request_id: str, actor: Any = None, dry_run: bool = False) -> Import:
     """Make the import that takes another one back, and let it wait for work; raise ``Refused``."""
-    undone = Import.objects.filter(pk=import_id).first()
-    if undone is None:
-        raise Refused([not_found(import_id)])
+    undone = found(import_id)
     if undone.kind == UNDO or undone.checkpoint == 0 or not undone.may_become(State.UNDONE):
         raise Refused([_not_from_here(undone, State.UNDONE)])
     job = Import(
@@ -202,7 +200,15 @@ def start_undo(import_id: int, *, door: Door, request_id: str, actor: Any = None
     return job
 
 
-def not_found(import_id: object) -> Refusal:
+def found(import_id: int) -> Import:
+    """Return an import; raise ``Refused``."""
+    job = Import.objects.filter(pk=import_id).first()
+    if job is None:
+        raise Refused([_not_found(import_id)])
+    return job
+
+
+def _not_found(import_id: object) -> Refusal:
     message = _("There is no import %(id)s.") % {"id": import_id}
     return Refusal("import_not_found", message, _("Import not found"))
 
@@ -211,7 +217,7 @@ def _locked(import_id: int, state: State, *before: State) -> Import:
     """Lock an import that may become ``state``; raise ``Refused``."""
     job = Import.objects.select_for_update().filter(pk=import_id).first()
     if job is None:
-        raise Refused([not_found(import_id)])
+        raise Refused([_not_found(import_id)])
     if not job.may_become(state) or job.state not in before:
         raise Refused([_not_from_here(job, state)])
     return job

@@ -31,9 +31,11 @@ def keep(source: BinaryIO, file_import: Import) -> None:
 def hash_of(source: BinaryIO) -> str:
     """Return the SHA-256 of a file, and go back to its beginning."""
     source.seek(0)
-    digest = hashlib.file_digest(source, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    while content := source.read(CHUNK_BYTES):
+        digest.update(content)
     source.seek(0)
-    return digest
+    return digest.hexdigest()
 
 
 def open_kept(file_import: Import) -> BinaryIO:
