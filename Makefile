@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run serve test check bench fmt lock clean
+.PHONY: help run serve test check fuzz bench fmt lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -22,6 +22,9 @@ test: writable $(BIN)/.dev ## All tests, on SQLite and on PostgreSQL (ARGS= for 
 
 check: writable $(BIN)/.dev ## Everything that can be checked without running it
 	@$(BIN)/python -m tests.check
+
+fuzz: writable $(BIN)/.dev ## Random acts and random requests, many, on both databases (ARGS="--examples 5000")
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: writable $(BIN)/.dev ## Figures: requests a second, imports, queries (ARGS=--help for sizes)
 	@$(BIN)/python -m bench.run $(ARGS)

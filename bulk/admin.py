@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from bulk.forms import UploadForm
-from bulk.kinds import importer_of, parts_of
+from bulk.kinds import parts_of, rights_of
 from bulk.models import AT_WORK, UNDO, Door, Import, State
 from bulk.outcomes import Told, told_of
 from bulk.pipeline import Order, SameAgain, approve, cancel, receive, start_undo
@@ -81,7 +81,7 @@ class ImportAdmin(admin.ModelAdmin):
 
     def _order(self, request: HttpRequest, form: UploadForm) -> Order:
         wish = form.cleaned_data
-        rights = importer_of(wish["kind"]).rights.items()
+        rights = rights_of(wish["kind"]).items()
         return Order(
             door=Door.ADMIN,
             request_id=current_request_id(),
@@ -106,6 +106,7 @@ class ImportAdmin(admin.ModelAdmin):
             "may_act": self.has_change_permission(request, job),
             "problems": Paginator(problems, PROBLEMS_A_PAGE).get_page(request.GET.get("page")),
             "first_rows": _first_rows(job) if job.state not in AT_WORK else [],
+            "parts": _names_of_parts(job) if job.state not in AT_WORK else [],
             "undos": job.undone_by.order_by("pk"),
         }
         return render(request, "bulk/import.html", context)
@@ -161,17 +162,22 @@ class ImportAdmin(admin.ModelAdmin):
 
     def report(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
         """Every row with its outcome, as CSV."""
-        return self._download(self._found(request, pk), Report.as_csv, "report")
+        return self._download(request, self._found(request, pk), Report.as_csv, "report")
 
     def failed_rows(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
         """The rows with errors as they came, as CSV."""
-        return self._download(self._found(request, pk), Report.failed_as_csv, "failed-rows")
+        return self._download(request, self._found(request, pk), Report.failed_as_csv, "failed-rows")
 
-    def _download(self, job: Import, lines: Callable[[Report], Iterator[str]], name: str) -> StreamingHttpResponse:
+    def _download(
+        self, request: HttpRequest, job: Import, lines: Callable[[Report], Iterator[str]], name: str
+    ) -> StreamingHttpResponse:
         try:
-            reports = [Report(job, part) for part in parts_of(job)]
+            wanted = request.GET.get("part", "")
+            reports = [Report(job, part) for part in parts_of(job) if part.name == wanted]
         except UnreadableFile:
             raise Http404 from None
+        if not reports:
+            raise Http404
         content = (line for report in reports for line in lines(report))
         answer = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="import-{job.pk}-{name}.csv"'
@@ -190,6 +196,13 @@ class _Problems(Sequence[Told]):
     def __getitem__(self, wanted: Any) -> Any:
         found = (told for told in told_of(self.job) if told.errors)
         return list(islice(found, wanted.start, wanted.stop))
+
+
+def _names_of_parts(job: Import) -> list[str]:
+    try:
+        return [part.name for part in parts_of(job)]
+    except UnreadableFile:
+        return []
 
 
 def _first_rows(job: Import) -> list[dict[str, Any]]:

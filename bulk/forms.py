@@ -5,8 +5,8 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from bulk.kinds import kinds
-from bulk.models import DEFAULT_DATASET, Mode, OnError
+from bulk.kinds import kinds, options_of
+from bulk.models import DEFAULT_DATASET, ZIP, Mode, OnError
 from school.validators import plain_text
 
 
@@ -15,7 +15,11 @@ class UploadForm(forms.Form):
 
     kind = forms.ChoiceField(label=_("What the rows are"))
     file = forms.FileField(
-        label=_("File"), help_text=_("CSV in UTF-8; comma, semicolon or tab."), allow_empty_file=True
+        label=_("File"),
+        help_text=_(
+            "CSV in UTF-8; comma, semicolon or tab. Or a zip of students.csv, courses.csv and enrollments.csv."
+        ),
+        allow_empty_file=True,
     )
     on_error = forms.ChoiceField(label=_("Where rows have errors"), choices=OnError.choices)
     mode = forms.ChoiceField(label=_("Mode"), choices=Mode.choices)
@@ -41,7 +45,7 @@ class UploadForm(forms.Form):
         super().__init__(*args, **kwargs)
         names = list(kinds())
         self.fields["kind"] = forms.ChoiceField(
-            label=_("What the rows are"), choices=[(name, name) for name in names], initial=names[-1]
+            label=_("What the rows are"), choices=[(name, name) for name in [*names, ZIP]], initial=names[-1]
         )
         for kind, importer in kinds().items():
             for option in importer.options:
@@ -59,6 +63,6 @@ class UploadForm(forms.Form):
     @property
     def options(self) -> dict[str, str]:
         """The options of the kind that was chosen, as far as they differ from what is usual."""
-        own = kinds()[self.cleaned_data["kind"]].options
-        chosen = {option.name: self.cleaned_data.get(option.name, "") for option in own}
+        own = options_of(self.cleaned_data["kind"])
+        chosen = {name: self.cleaned_data.get(name, "") for name in own}
         return {name: value for name, value in chosen.items() if value}

@@ -7,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 UNDO = "undo"  # the kind of an import that takes another one back
+ZIP = "zip"  # the kind of an import of several files in one
 DEFAULT_DATASET = "default"
 
 

@@ -8,8 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bulk import storage
-from bulk.importing import Importer
-from bulk.kinds import importer_of
+from bulk.kinds import importers_of, modes_of, options_of
 from bulk.leases import is_free
 from bulk.models import (
     ACTIVE,
@@ -76,7 +75,7 @@ def receive(source: BinaryIO, order: Order) -> Import:
         actor=order.actor,
         request_id=order.request_id,
     )
-    refusals = _objections(job, importer_of(order.kind))
+    refusals = _objections(job)
     if refusals:
         raise Refused(refusals)
     if not order.again:
@@ -89,12 +88,12 @@ def receive(source: BinaryIO, order: Order) -> Import:
     return job
 
 
-def _objections(job: Import, importer: type[Importer]) -> list[Refusal]:
+def _objections(job: Import) -> list[Refusal]:
     refusals = []
-    if job.mode not in importer.modes:
+    if job.mode not in modes_of(job.kind):
         message = _("A file of %(kind)s is never full.") % {"kind": job.kind}
         refusals.append(Refusal("mode_not_offered", message, field="mode"))
-    known = {option.name: option for option in importer.options}
+    known = options_of(job.kind)
     for name, value in job.options.items():
         if name not in known:
             message = _("A file of %(kind)s has no option %(name)s.") % {"kind": job.kind, "name": name}
@@ -103,7 +102,7 @@ def _objections(job: Import, importer: type[Importer]) -> list[Refusal]:
             message = _("%(value)s is none of: %(choices)s.")
             parts = {"value": value, "choices": ", ".join(known[name].choices)}
             refusals.append(Refusal("invalid_choice", message % parts, field=name))
-    return refusals or importer(job).check()
+    return refusals or [refusal for importer in importers_of(job.kind) for refusal in importer(job).check()]
 
 
 def _refuse_the_same(job: Import, sha256: str) -> None:

@@ -75,7 +75,7 @@ class OrderSerializer(KnownFieldsSerializer):
     """What a file shall be made of. Everything but the file may stand in the form or in the query."""
 
     file = serializers.FileField(write_only=True)
-    kind = StrictCharField(max_length=32, help_text=_("students, courses or enrollments."))
+    kind = StrictCharField(max_length=32, help_text=_("students, courses, enrollments, or zip of all three."))
     dataset = StrictCharField(
         max_length=64,
         default=DEFAULT_DATASET,

@@ -7,9 +7,11 @@ from django.db import transaction
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import mixins
+from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,10 +19,12 @@ from rest_framework.viewsets import GenericViewSet
 
 from bulk.filters import ImportFilter
 from bulk.importing import ERROR
-from bulk.kinds import importer_of, parts_of
+from bulk.kinds import parts_of, rights_of
 from bulk.models import AT_WORK, Door, Import
 from bulk.pipeline import Order, SameAgain, approve, cancel, receive, start_undo
+from bulk.reading import UnreadableFile
 from bulk.reports import Report
+from bulk.running import Part
 from bulk.serializers import (
     ApprovalSerializer,
     ImportSerializer,
@@ -29,10 +33,12 @@ from bulk.serializers import (
     UndoSerializer,
 )
 from bulk.tasks import hand_over
-from bulk.uploads import CsvParser, CsvRenderer, FormParser, file_and_fields
+from bulk.uploads import CsvParser, CsvRenderer, FormParser, ZipParser, file_and_fields
 from school.api.permissions import may
 from school.logs import current_request_id
+from school.refusals import Refusal, Refused
 
+PART = [OpenApiParameter("part", str, description="Of a zip: students, courses or enrollments.")]
 REPORT = {
     (200, "application/json"): ReportRowSerializer(many=True),
     (200, "text/csv"): OpenApiTypes.STR,
@@ -56,13 +62,17 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Imports):
     filterset_class = ImportFilter
     ordering_fields = {"id": "id", "created_at": "created_at"}
     ordering = "-id"
-    parser_classes = [FormParser, CsvParser]
+    parser_classes = [FormParser, CsvParser, ZipParser]
 
     def get_object(self) -> Import:
         return get_object_or_404(self.queryset.all(), pk=self.kwargs["pk"])
 
     @extend_schema(
-        request={"multipart/form-data": OrderSerializer, "text/csv": OpenApiTypes.BINARY},
+        request={
+            "multipart/form-data": OrderSerializer,
+            "text/csv": OpenApiTypes.BINARY,
+            "application/zip": OpenApiTypes.BINARY,
+        },
         responses={
             202: ImportSerializer,
             200: OpenApiResponse(ImportSerializer, "The file was applied last, and is not again"),
@@ -84,7 +94,7 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Imports):
         del wanted.fields["file"]  # it is not read as text
         wanted.is_valid(raise_exception=True)
         wish = wanted.validated_data
-        rights = importer_of(wish["kind"]).rights.items()
+        rights = rights_of(wish["kind"]).items()
         order = Order(
             door=Door.API,
             request_id=current_request_id(),
@@ -109,12 +119,12 @@ class ImportReportViewSet(Imports):
 
     renderer_classes = [JSONRenderer, CsvRenderer]
 
-    @extend_schema(responses=REPORT)
+    @extend_schema(parameters=PART, responses=REPORT)
     def report(self, request: Request, pk: int) -> StreamingHttpResponse:
         """Every row as it came, and what became of it. While the import is at work: as far as it is."""
         return self._stream(Report.as_csv, lambda report: report.as_objects(), "report")
 
-    @extend_schema(responses=REPORT)
+    @extend_schema(parameters=PART, responses=REPORT)
     def failed_rows(self, request: Request, pk: int) -> StreamingHttpResponse:
         """The rows with errors. The CSV has them as they came, to be mended and sent again."""
         return self._stream(Report.failed_as_csv, lambda report: report.as_objects(outcome=ERROR), "failed-rows")
@@ -126,13 +136,30 @@ class ImportReportViewSet(Imports):
         name: str,
     ) -> StreamingHttpResponse:
         job = get_object_or_404(Import, pk=self.kwargs["pk"])
-        reports = [Report(job, part) for part in parts_of(job)]
+        reports = [Report(job, part) for part in self._parts(job)]
         if self.request.accepted_renderer.format == CsvRenderer.format:
+            if len(reports) > 1:
+                raise ValidationError({"part": [ErrorDetail(_("A CSV is of one part: name it."), code="required")]})
             lines = (line for report in reports for line in as_csv(report))
             answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
             answer["Content-Disposition"] = f'attachment; filename="import-{job.pk}-{name}.csv"'
             return answer
         return StreamingHttpResponse(_array(reports, as_objects), content_type="application/json")
+
+    def _parts(self, job: Import) -> list[Part]:
+        """Return the parts that are asked for; raise ``Refused`` for a file that cannot be read."""
+        wanted = self.request.query_params.get("part")
+        try:
+            parts = parts_of(job)
+            chosen = [part for part in parts if wanted in (None, part.name)]
+            for part in chosen:
+                part.importer.source()
+        except UnreadableFile as error:
+            raise Refused([Refusal("import_not_possible", str(error))]) from None
+        if not chosen:
+            message = _("%(part)s is none of: %(parts)s.") % {"part": wanted, "parts": ", ".join(p.name for p in parts)}
+            raise ValidationError({"part": [ErrorDetail(message, code="invalid_choice")]})
+        return chosen
 
 
 def _array(reports: list[Report], as_objects: Callable[[Report], Iterator[str]]) -> Iterator[str]:

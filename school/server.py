@@ -6,6 +6,9 @@ import sys
 
 from django.conf import settings
 
+# Seconds that requests at work have when the server ends. Only who waits for changes needs more, and comes again.
+PATIENCE = 7
+
 
 class PortTaken(Exception):
     pass
@@ -40,7 +43,8 @@ def command_line(*, host: str, port: int, workers: int, threads: int) -> list[st
         "--no-ws",
         "--http=1",  # in HTTP/2 a body needs no length, and WSGI would read one without as empty
         "--no-access-log",
-        "--log-level=warning",
+        f"--workers-kill-timeout={PATIENCE}",
+        "--log-level=error",  # below it stands that more threads than processors are allowed, which is meant
         "school.wsgi:application",
     ]
 

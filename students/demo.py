@@ -12,7 +12,7 @@ from mimesis import Locale, Person
 from simple_history.utils import bulk_create_with_history
 
 from courses.models import Course, Level, Term
-from students.acts import Act, Origin
+from students.acts import Act, OnFull, Origin
 from students.enrollment import perform
 from students.models import Action, Channel, Student
 from students.register import Register
@@ -66,8 +66,8 @@ def make_demo(size: Size, *, now: datetime, tell: Callable[[str], None]) -> None
     """
     Fill an empty database: terms up to the one of ``now``, courses in each, students, and what they took.
 
-    Past terms are finished: completed with grades, dropped or withdrawn. Some courses of each term are full. The same
-    size gives the same data. Raise ``ValueError`` for a size that does not fit.
+    Past terms are finished: completed with grades, dropped or withdrawn. Some courses of each term are full, and of the
+    last one some have a waitlist. The same size gives the same data. Raise ``ValueError`` for a size that does not fit.
     """
     dice = random.Random(size.students)
     terms = _make_terms(timezone.localdate(now))
@@ -81,8 +81,9 @@ def make_demo(size: Size, *, now: datetime, tell: Callable[[str], None]) -> None
     for position, term in enumerate(terms):
         wanted = _share(size.enrollments, TERMS, position)
         pairs = _choose_pairs(students, per_term[position], wanted, dice)
-        courses = _make_courses(term, per_term[position], pairs, dice)
-        _enroll_and_end(term, [(s, courses[c]) for s, c in pairs], now=now, dice=dice, last=term is terms[-1])
+        last = term is terms[-1]
+        courses = _make_courses(term, per_term[position], pairs, dice, last=last)
+        _enroll_and_end(term, [(s, courses[c]) for s, c in pairs], now=now, dice=dice, last=last)
         tell(f"{term.code}: {len(courses)} courses, {wanted} enrollments")
 
 
@@ -141,8 +142,10 @@ def _choose_pairs(students: list[int], courses: int, wanted: int, dice: random.R
     return pairs
 
 
-def _make_courses(term: Term, count: int, pairs: list[tuple[int, int]], dice: random.Random) -> list[int]:
-    """Make a term's courses with seats for those who will come, and none more in one of six."""
+def _make_courses(
+    term: Term, count: int, pairs: list[tuple[int, int]], dice: random.Random, *, last: bool
+) -> list[int]:
+    """Make a term's courses with seats for those who will come; none more in one of six, and too few in the last."""
     coming = Counter(course for _student, course in pairs)
     prefixes = list(SUBJECTS)
     courses = []
@@ -152,6 +155,9 @@ def _make_courses(term: Term, count: int, pairs: list[tuple[int, int]], dice: ra
         level = list(Level)[round_ % len(Level)]
         number = 100 * (round_ % len(Level) + 1) + 1 + round_ // len(Level)
         spare = dice.choice([0, 2, 5, 10, 20, None])
+        has_line = last and position % 6 == 0
+        if has_line:
+            spare = -(coming[position] * 15 // 100)
         courses.append(
             Course(
                 code=f"{prefix}-{number}",
@@ -159,6 +165,7 @@ def _make_courses(term: Term, count: int, pairs: list[tuple[int, int]], dice: ra
                 level=level,
                 term=term,
                 capacity=None if spare is None else coming[position] + spare,
+                waitlist_capacity=None if has_line else 0,
                 enrollment_opens_at=_morning(term.starts_on - timedelta(days=60)),
                 enrollment_closes_at=_morning(term.ends_on),
             )
@@ -179,7 +186,8 @@ def _enroll_and_end(
             if refused:
                 raise ValueError(f"The demo is refused: {refused[0].refusals}")
 
-    act_all((Act(Action.ENROLL, *pair) for pair in pairs), term.starts_on - timedelta(days=20))
+    coming = (Act(Action.ENROLL, *pair, on_full=OnFull.WAITLIST) for pair in pairs)
+    act_all(coming, term.starts_on - timedelta(days=20))
     fates = dice.choices(["drop", "withdraw", "stay"], weights=[6, 3, 91], k=len(pairs))
     dropping = (Act(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "drop")
     act_all(dropping, term.starts_on + timedelta(days=10))

@@ -1,12 +1,12 @@
 """The last seat, raced for by parallel connections to PostgreSQL."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import pytest
 from django.db import connection, transaction
 from django.db.models import QuerySet
+from psycopg import sql
 from rest_framework.test import APIClient
 
 from courses.models import Course
@@ -15,8 +15,8 @@ from students.acts import Origin
 from students.enrollment import drop, enroll, enroll_many
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
+from tests.races import RUNNERS, race
 
-RUNNERS = 32
 ROUNDS = 50
 ORIGIN = Origin(Channel.SYSTEM)
 
@@ -24,22 +24,6 @@ pytestmark = [
     pytest.mark.django_db(transaction=True),
     pytest.mark.skipif(connection.vendor != "postgresql", reason="a race is only proved on PostgreSQL"),
 ]
-
-
-def race(act, rounds=ROUNDS):
-    """Let every runner, on a connection of its own, call ``act(runner, round)`` in each round at the same instant."""
-    start = threading.Barrier(RUNNERS)
-
-    def run(runner):
-        try:
-            for number in range(rounds):
-                start.wait(timeout=60)
-                act(runner, number)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(RUNNERS) as pool:
-        list(pool.map(run, range(RUNNERS)))
 
 
 def race_for_the_last_seat(rounds):
@@ -70,6 +54,20 @@ def test_without_the_lock_the_last_seat_is_sold_twice(monkeypatch):
     assert max(race_for_the_last_seat(ROUNDS)) > 1
 
 
+def test_a_server_that_isolates_more_than_it_should_sells_no_seat_twice():
+    """Under REPEATABLE READ, who waited for the lock would count the seats as they were before."""
+    database = sql.Identifier(connection.settings_dict["NAME"])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'").format(database)
+        )
+    try:
+        assert race_for_the_last_seat(10) == [1] * 10
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_isolation").format(database))
+
+
 def test_a_student_who_clicks_twice_is_enrolled_once():
     student, courses = make_student(), [make_course() for _ in range(ROUNDS)]
     changed = count()
@@ -78,7 +76,7 @@ def test_a_student_who_clicks_twice_is_enrolled_once():
         if enroll(student_id=student.pk, course_id=courses[number].pk, origin=ORIGIN).changed:
             next(changed)
 
-    race(act)
+    race(act, ROUNDS)
 
     assert (next(changed), StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (ROUNDS,) * 3
 
@@ -96,7 +94,7 @@ def test_seats_given_back_and_taken_at_once_never_exceed_the_capacity():
             codes.update(refusal.code for refusal in refused.refusals)
         seen.append(StudentCourse.objects.seated().filter(course=course).count())
 
-    race(act)
+    race(act, ROUNDS)
 
     assert (max(seen), codes) == (5, {"course_full", "not_enrolled"})
     assert EnrollmentEvent.objects.count() == sum(StudentCourse.objects.values_list("version", flat=True))
@@ -110,7 +108,7 @@ def test_batches_that_name_the_same_courses_in_any_order_do_not_deadlock():
         order = courses if runner % 2 else reversed(courses)
         enroll_many([(students[runner].pk, course.pk) for course in order], origin=ORIGIN)
 
-    race(act, rounds=5)
+    race(act, 5)
 
     assert [StudentCourse.objects.seated().filter(course=course).count() for course in courses] == [10] * 6
 
@@ -127,7 +125,7 @@ def test_two_who_change_different_fields_at_once_do_not_undo_each_other(make_cli
         answer = client.patch(f"/api/v1/students/{students[number].pk}", {field: "new"})
         assert answer.status_code == 200
 
-    race(act, rounds=10)
+    race(act, 10)
 
     assert set(Student.objects.values_list("given_name", "family_name")) == {("new", "new")}
 

@@ -17,6 +17,7 @@ from students.enrollment import enroll
 from students.models import Channel
 from students.problems import meanings
 from tests.factories import make_course, make_student, make_term
+from tests.fuzz import examples
 
 DOCUMENT = SchemaGenerator().get_schema(request=None, public=True)
 schema = schemathesis.openapi.from_dict(DOCUMENT)
@@ -71,7 +72,7 @@ def token(api):
 
 @schema.parametrize()
 @settings(
-    max_examples=25,
+    max_examples=examples(25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 def test_the_api_keeps_to_its_document(case, token):

@@ -12,6 +12,7 @@ from students.enrollment import enroll, perform
 from students.journal import replay, row_of
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
+from tests.fuzz import examples
 
 
 def broken_rows():
@@ -23,7 +24,7 @@ def broken_rows():
 class RandomActs(TestCase):
     """Hypothesis makes a database for each example: pytest-django's fixtures make one for all."""
 
-    @settings(max_examples=60)
+    @settings(max_examples=examples(60))
     @given(
         st.lists(
             st.tuples(

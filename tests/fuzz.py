@@ -1,0 +1,36 @@
+"""
+Look for what nobody thought of: random acts and random requests, many more than `make test` tries, on both databases.
+
+`make fuzz ARGS="--examples 5000"`, or `python -m tests.fuzz --help`. A run draws new examples each time. What it finds
+is printed with the line that plays it again.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser
+
+from tests import run
+
+EXAMPLES = "FUZZ_EXAMPLES"
+TESTS = (
+    "tests/test_machine.py",
+    "tests/students/test_journal.py::RandomActs",
+    "tests/school/test_openapi.py::test_the_api_keeps_to_its_document",
+)
+
+
+def examples(usual: int) -> int:
+    """Return how many examples a test tries: as usual, or what this run was told."""
+    return int(os.environ.get(EXAMPLES, usual))
+
+
+def main(arguments: list[str]) -> int:
+    parser = ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--examples", type=int, default=2_000, help="How many each test tries, on each database.")
+    options = parser.parse_args(arguments)
+    os.environ |= {"HYPOTHESIS_PROFILE": "fuzz", EXAMPLES: str(options.examples)}
+    return run.main([*TESTS])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""Any acts in any order: after every single one the register is as it must be."""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from courses.models import Course
+from school.refusals import Refused
+from stress.invariants import violations, who_waits
+from students.acts import Act, OnFull, Origin
+from students.enrollment import complete, courses_waited_for, drop, enroll, perform, promote, undo
+from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
+from students.register import BY_ITSELF
+from students.rules import WAIVABLE
+from tests.factories import make_course, make_student, make_term
+from tests.fuzz import examples
+
+STUDENTS, COURSES = 5, 3
+ORIGIN = Origin(Channel.SYSTEM, may_waive=True)
+
+student_numbers, course_numbers = st.integers(0, STUDENTS - 1), st.integers(0, COURSES - 1)
+grades = st.sampled_from([None, "", "A", "B"])
+# Most acts waive nothing.
+waivers: st.SearchStrategy[frozenset[str]] = st.one_of(
+    st.just(frozenset()), st.frozensets(st.sampled_from(sorted(WAIVABLE)))
+)
+on_fulls = st.sampled_from(OnFull)
+edits = st.one_of(
+    st.tuples(st.just("capacity"), st.sampled_from([0, 1, 1, 2, 2, 3, None])),
+    st.tuples(st.just("waitlist_capacity"), st.sampled_from([0, 1, 2, 3, None])),
+    st.tuples(st.just("is_active"), st.booleans()),
+    st.tuples(st.just("prerequisites"), st.sampled_from([[], ["BASIC"], ["OTHER"]])),
+    st.tuples(st.just("enrollment_closes_at"), st.sampled_from([None, timezone.now() - timedelta(days=1)])),
+)
+
+
+class Registration(RuleBasedStateMachine):
+    """Students and staff at a few courses that are small, so that seats are always short."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run = transaction.atomic()
+        self.run.__enter__()
+        self.students = [make_student() for _ in range(STUDENTS)]
+        over = make_term(drop_deadline="2026-01-02", ends_on="2026-12-31")
+        self.courses = [
+            make_course(code="BASIC", capacity=2, waitlist_capacity=2),
+            make_course(code="NEXT", capacity=1, waitlist_capacity=3, prerequisites=["BASIC"], term=over),
+            make_course(code="OTHER", capacity=1, waitlist_capacity=None),
+        ]
+        # How every course was limited, from which entry of the journal on.
+        self.limits = [(0, course.pk, course.capacity, course.waitlist_capacity) for course in self.courses]
+        self.seen = 0
+
+    def teardown(self) -> None:
+        transaction.set_rollback(True)
+        self.run.__exit__(None, None, None)
+
+    def pair(self, student: int, course: int) -> dict[str, int]:
+        return {"student_id": self.students[student].pk, "course_id": self.courses[course].pk}
+
+    def act(self, verb: Any, student: int, course: int, **wishes: Any) -> None:
+        """Do it, or be refused: one entry for what was done, besides what follows by itself, and none for a refusal."""
+        changed = 0
+        with suppress(Refused):
+            changed = verb(**self.pair(student, course), origin=ORIGIN, **wishes).changed
+        assert len([event for event in self.news() if event.action not in BY_ITSELF]) == changed
+
+    def news(self) -> list[EnrollmentEvent]:
+        """What the journal tells of the last step."""
+        return list(EnrollmentEvent.objects.filter(pk__gt=self.seen).select_related("enrollment").order_by("pk"))
+
+    @rule(student=student_numbers, course=course_numbers, on_full=on_fulls, waive=waivers)
+    def enroll(self, student: int, course: int, on_full: OnFull, waive: frozenset[str]) -> None:
+        self.act(enroll, student, course, on_full=on_full, waive=waive, reason="because")
+
+    @rule(student=student_numbers, course=course_numbers)
+    def drop(self, student: int, course: int) -> None:
+        self.act(drop, student, course)
+
+    @rule(student=student_numbers, course=course_numbers, grade=grades)
+    def complete(self, student: int, course: int, grade: str | None) -> None:
+        self.act(complete, student, course, grade=grade)
+
+    @rule(student=student_numbers, course=course_numbers)
+    def undo(self, student: int, course: int) -> None:
+        self.act(undo, student, course)
+
+    @rule(
+        wishes=st.lists(
+            st.tuples(
+                st.sampled_from([Action.ENROLL, Action.ENROLL, Action.DROP, Action.COMPLETE, Action.UNDO]),
+                student_numbers,
+                course_numbers,
+                on_fulls,
+                waivers,
+            ),
+            min_size=2,
+            max_size=6,
+        )
+    )
+    def act_in_a_batch(self, wishes: list[tuple[Action, int, int, OnFull, frozenset[str]]]) -> None:
+        acts = [
+            Act(action, self.students[student].pk, self.courses[course].pk, None, "because", on_full, waive)
+            for action, student, course, on_full, waive in wishes
+        ]
+        changed = [outcome.changed for outcome in perform(acts, ORIGIN)]
+        assert len([event for event in self.news() if event.action not in BY_ITSELF]) == sum(changed)
+
+    @rule(course=course_numbers, edit=edits)
+    def change_course(self, course: int, edit: tuple[str, Any]) -> None:
+        """Change a course as the API does: under its lock, then seat who waits."""
+        name, value = edit
+        changed = Course.objects.select_for_update(no_key=True).get(pk=self.courses[course].pk)
+        setattr(changed, name, [] if name == "prerequisites" and changed.code in value else value)
+        changed.save()
+        self.limits.append((self.last_entry() + 1, changed.pk, changed.capacity, changed.waitlist_capacity))
+        promote([changed.pk], origin=ORIGIN)
+
+    @rule(student=student_numbers, is_active=st.booleans())
+    def change_student(self, student: int, is_active: bool) -> None:
+        """Change a student as the API does: under the locks of the courses that they wait for, then seat who waits."""
+        waited_for = courses_waited_for([self.students[student].pk])
+        changed = Student.objects.select_for_update(no_key=True).get(pk=self.students[student].pk)
+        changed.is_active = is_active
+        changed.save()
+        promote(waited_for, origin=ORIGIN)
+
+    @rule()
+    def promote(self) -> None:
+        """Nothing is left to do for who only asks for promotion."""
+        assert promote([course.pk for course in self.courses], origin=ORIGIN) == []
+
+    @invariant()
+    def the_register_is_as_it_must_be(self) -> None:
+        assert violations(self.limits_at) == []
+
+    @invariant()
+    def who_came_first_and_may_have_the_seat_is_not_passed_over(self) -> None:
+        still_waiting = [waiter for waiter, reasons in who_waits() if not reasons]
+        for event in self.news():
+            got = event.enrollment
+            if event.action == Action.PROMOTE and got.status == event.to_status:
+                assert [each for each in still_waiting if each.course_id == got.course_id and is_ahead(each, got)] == []
+        self.seen = self.last_entry()
+
+    def limits_at(self, event: EnrollmentEvent) -> tuple[int | None, int | None]:
+        course_id = event.enrollment.course_id
+        return [each[2:] for each in self.limits if each[1] == course_id and each[0] <= event.pk][-1]
+
+    def last_entry(self) -> int:
+        newest = EnrollmentEvent.objects.order_by("pk").last()
+        return newest.pk if newest else 0
+
+
+def is_ahead(waiter: StudentCourse, other: StudentCourse) -> bool:
+    assert waiter.waitlisted_at is not None
+    assert other.waitlisted_at is not None
+    return (waiter.waitlisted_at, waiter.pk) < (other.waitlisted_at, other.pk)
+
+
+@pytest.mark.django_db
+def test_whatever_is_done_the_register_is_as_it_must_be():
+    run_state_machine_as_test(Registration, settings=settings(max_examples=examples(15), stateful_step_count=30))
