@@ -150,7 +150,7 @@ def approve(import_id: int, *, actor: Any = None) -> Import:
     with transaction.atomic():
         job = _locked(import_id, State.APPLYING, State.NEEDS_REVIEW)
         job.state, job.approved_by = State.APPLYING, actor
-        job.lease_owner, job.leased_until = "", None
+        job.lease_owner, job.leased_until, job.started_at = "", None, None
         job.problems = []
         job.save()
     return job
