@@ -12,8 +12,8 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
-from bulk.kinds import importer_of, parts_of
-from bulk.models import DEFAULT_DATASET, Door, Import, Mode, OnError, Review
+from bulk.kinds import modes_of, options_of, parts_of, rights_of
+from bulk.models import DEFAULT_DATASET, ZIP, Door, Import, Mode, OnError, Review
 from bulk.pipeline import Order, SameAgain, cancel, receive
 from bulk.reading import UnreadableFile, open_source
 from bulk.reports import Report
@@ -28,8 +28,9 @@ class ImportCommand(BaseCommand):
     kind: ClassVar[str]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        importer = importer_of(self.kind)
-        parser.add_argument("file", help="A CSV file, or - for standard input.")
+        is_zip = self.kind == ZIP
+        name = "A zip" if is_zip else "A CSV file"
+        parser.add_argument("file", help=f"{name}, or - for standard input.")
         parser.add_argument("--dry-run", action="store_true", help="Do it all, tell what would happen, and undo it.")
         parser.add_argument(
             "--on-error",
@@ -37,27 +38,28 @@ class ImportCommand(BaseCommand):
             default=OnError.ABORT.value,
             help="abort (default): one bad row, and nothing is applied. skip: the good rows are.",
         )
-        parser.add_argument("--report", metavar="OUT.csv", help="Write every row with its outcome.")
-        parser.add_argument("--failed", metavar="OUT.csv", help="Write the rows with errors, as they came.")
+        if not is_zip:  # whose files have columns of their own: ``import_report`` writes one at a time
+            parser.add_argument("--report", metavar="OUT.csv", help="Write every row with its outcome.")
+            parser.add_argument("--failed", metavar="OUT.csv", help="Write the rows with errors, as they came.")
         parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the journal.")
         parser.add_argument(
             "--dataset", default=DEFAULT_DATASET, metavar="NAME", help="The source of the file. One import at a time."
         )
         parser.add_argument("--again", action="store_true", help="Even if it is the file that was applied last.")
-        if len(importer.modes) > 1:
+        if len(modes_of(self.kind)) > 1:
             parser.add_argument(
                 "--mode",
-                choices=importer.modes,
+                choices=modes_of(self.kind),
                 default=Mode.DELTA.value,
                 help="delta (default): what the file does not list is left alone. full: it ends.",
             )
             parser.add_argument("--scope", default="", metavar="SCOPE", help="Of a full file: term:CODE, course:CODE.")
-        for option in importer.options:
+        for option in options_of(self.kind).values():
             choices = {"choices": option.choices, "default": option.choices[0]} if option.choices else {"default": ""}
             flag = f"--{option.name.replace('_', '-')}"
-            parser.add_argument(flag, help=str(option.help), **choices)  # type: ignore[arg-type]  # argparse takes both
+            parser.add_argument(flag, help=str(option.help), **choices)
 
-    def handle(self, *, file: str, report: str | None, failed: str | None, **options: Any) -> None:
+    def handle(self, *, file: str, report: str | None = None, failed: str | None = None, **options: Any) -> None:
         actor = user_named(options["actor"])
         if report and report == failed:
             raise CommandError("--report and --failed need a file each.")
@@ -83,8 +85,7 @@ class ImportCommand(BaseCommand):
         conclude(job, self.stdout, self.stderr)
 
     def _receive(self, source: BinaryIO, file: str, actor: Any, options: dict[str, Any]) -> Import:
-        importer = importer_of(self.kind)
-        own = {option.name: options.get(option.name) or "" for option in importer.options}
+        own = {name: options.get(name) or "" for name in options_of(self.kind)}
         order = Order(
             kind=self.kind,
             door=Door.COMMAND,
@@ -99,7 +100,7 @@ class ImportCommand(BaseCommand):
             # Who runs commands on the database's own machine may do anything; who is named has their own rights.
             rights=tuple(
                 right
-                for right, (_, permission) in importer.rights.items()
+                for right, (_, permission) in rights_of(self.kind).items()
                 if actor is None or actor.has_perm(permission)
             ),
             actor=actor,

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import BinaryIO, ClassVar, Protocol
 
 from django.utils.functional import Promise
 
@@ -41,8 +41,11 @@ class Option:
 class Source(Protocol):
     """Where rows come from: a file, or the journal for what takes an import back."""
 
-    header: list[str]
-    separator: str
+    @property
+    def header(self) -> list[str]: ...
+
+    @property
+    def separator(self) -> str: ...
 
     @property
     def unknown_columns(self) -> list[str]: ...
@@ -75,6 +78,7 @@ class Importer(ABC):
     """A kind of file: its columns, and how a chunk of its rows is applied. An object of it works for one import."""
 
     kind: ClassVar[str]
+    file_names: ClassVar[tuple[str, ...]]  # what such a file is called in a zip, without the .csv
     columns: ClassVar[tuple[Column, ...]]
     id_column: ClassVar[str]
     key_columns: ClassVar[tuple[str, ...]]  # the columns that say what a row is about
@@ -86,10 +90,15 @@ class Importer(ABC):
 
     def __init__(self, job: Import) -> None:
         self.job = job
+        self.file: BinaryIO | None = None  # the one in a zip; else the import's own
+
+    def table(self) -> Table:
+        """Return the file under its header; raise ``UnreadableFile``."""
+        return Table(self.file or open_kept(self.job), self.columns)
 
     def source(self) -> Source:
         """Return the rows to apply, from the first on each time that it is iterated. Raise ``UnreadableFile``."""
-        return Table(open_kept(self.job), self.columns)
+        return self.table()
 
     def check(self) -> list[Refusal]:
         """Return what is wrong with the options and the scope of the import."""

@@ -1,7 +1,5 @@
 """Imports: files that staff and programs have sent, what was made of them, and what became of each row."""
 
-from typing import Any
-
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -9,6 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 UNDO = "undo"  # the kind of an import that takes another one back
+ZIP = "zip"  # the kind of an import of several files in one
 DEFAULT_DATASET = "default"
 
 
@@ -209,7 +208,7 @@ class FileChunk(models.Model):
     content = models.BinaryField()
 
     class Meta:
-        default_permissions: Any = ()
+        default_permissions = ()
         constraints = [models.UniqueConstraint(fields=["file_import", "position"], name="file_chunk_by_position")]
 
     def __str__(self) -> str:
@@ -230,7 +229,7 @@ class OutcomePage(models.Model):
     content = models.BinaryField()
 
     class Meta:
-        default_permissions: Any = ()
+        default_permissions = ()
         ordering = [F("position").asc()]
         constraints = [models.UniqueConstraint(fields=["file_import", "position"], name="outcome_page_by_position")]
 

@@ -8,8 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bulk import storage
-from bulk.importing import Importer
-from bulk.kinds import importer_of
+from bulk.kinds import importers_of, modes_of, options_of
 from bulk.leases import is_free
 from bulk.models import (
     ACTIVE,
@@ -76,7 +75,7 @@ def receive(source: BinaryIO, order: Order) -> Import:
         actor=order.actor,
         request_id=order.request_id,
     )
-    refusals = _objections(job, importer_of(order.kind))
+    refusals = _objections(job)
     if refusals:
         raise Refused(refusals)
     if not order.again:
@@ -89,12 +88,12 @@ def receive(source: BinaryIO, order: Order) -> Import:
     return job
 
 
-def _objections(job: Import, importer: type[Importer]) -> list[Refusal]:
+def _objections(job: Import) -> list[Refusal]:
     refusals = []
-    if job.mode not in importer.modes:
+    if job.mode not in modes_of(job.kind):
         message = _("A file of %(kind)s is never full.") % {"kind": job.kind}
         refusals.append(Refusal("mode_not_offered", message, field="mode"))
-    known = {option.name: option for option in importer.options}
+    known = options_of(job.kind)
     for name, value in job.options.items():
         if name not in known:
             message = _("A file of %(kind)s has no option %(name)s.") % {"kind": job.kind, "name": name}
@@ -103,7 +102,7 @@ def _objections(job: Import, importer: type[Importer]) -> list[Refusal]:
             message = _("%(value)s is none of: %(choices)s.")
             parts = {"value": value, "choices": ", ".join(known[name].choices)}
             refusals.append(Refusal("invalid_choice", message % parts, field=name))
-    return refusals or importer(job).check()
+    return refusals or [refusal for importer in importers_of(job.kind) for refusal in importer(job).check()]
 
 
 def _refuse_the_same(job: Import, sha256: str) -> None:
@@ -151,7 +150,7 @@ def approve(import_id: int, *, actor: Any = None) -> Import:
     with transaction.atomic():
         job = _locked(import_id, State.APPLYING, State.NEEDS_REVIEW)
         job.state, job.approved_by = State.APPLYING, actor
-        job.lease_owner, job.leased_until = "", None
+        job.lease_owner, job.leased_until, job.started_at = "", None, None
         job.problems = []
         job.save()
     return job
@@ -167,8 +166,8 @@ def cancel(import_id: int) -> Import:
         Progress.objects.filter(pk=import_id, file_import__state__in=ACTIVE).update(wants_cancel=True)
     with transaction.atomic():
         job = Import.objects.select_for_update(skip_locked=True).filter(pk=import_id).first()
-        if job is None:  # somebody is at it
-            return Import.objects.get(pk=import_id)
+        if job is None:  # somebody is at it, or there is none
+            return found(import_id)
         if not job.is_active:
             raise Refused([_not_from_here(job, State.CANCELLED)])
         if job.state == State.NEEDS_REVIEW or is_free(job):
@@ -179,9 +178,7 @@ def cancel(import_id: int) -> Import:
 
 def start_undo(import_id: int, *, door: Door, request_id: str, actor: Any = None, dry_run: bool = False) -> Import:
     """Make the import that takes another one back, and let it wait for work; raise ``Refused``."""
-    undone = Import.objects.filter(pk=import_id).first()
-    if undone is None:
-        raise Refused([not_found(import_id)])
+    undone = found(import_id)
     if undone.kind == UNDO or undone.checkpoint == 0 or not undone.may_become(State.UNDONE):
         raise Refused([_not_from_here(undone, State.UNDONE)])
     job = Import(
@@ -202,7 +199,15 @@ def start_undo(import_id: int, *, door: Door, request_id: str, actor: Any = None
     return job
 
 
-def not_found(import_id: object) -> Refusal:
+def found(import_id: int) -> Import:
+    """Return an import; raise ``Refused``."""
+    job = Import.objects.filter(pk=import_id).first()
+    if job is None:
+        raise Refused([_not_found(import_id)])
+    return job
+
+
+def _not_found(import_id: object) -> Refusal:
     message = _("There is no import %(id)s.") % {"id": import_id}
     return Refusal("import_not_found", message, _("Import not found"))
 
@@ -211,7 +216,7 @@ def _locked(import_id: int, state: State, *before: State) -> Import:
     """Lock an import that may become ``state``; raise ``Refused``."""
     job = Import.objects.select_for_update().filter(pk=import_id).first()
     if job is None:
-        raise Refused([not_found(import_id)])
+        raise Refused([_not_found(import_id)])
     if not job.may_become(state) or job.state not in before:
         raise Refused([_not_from_here(job, state)])
     return job

@@ -11,6 +11,7 @@ from bulk.models import Import
 from bulk.outcomes import Told, told_of
 from bulk.running import Part
 
+NEAR = 20_000  # rows
 TOLD = ("row", "outcome", "code", "field", "message")
 
 
@@ -30,15 +31,25 @@ class Report:
         self.source = part.importer.source()
         self.id_column = part.importer.id_column
 
-    def rows(self, *, outcome: str | None = None) -> Iterator[ReportRow]:
-        """Yield the rows that something is known of, in their order; only those of one outcome if asked."""
+    def rows(self, *, outcome: str | None = None, last: int | None = None) -> Iterator[ReportRow]:
+        """
+        Yield the rows that something is known of, in their order; only those of one outcome if asked.
+
+        With ``last`` the file is read up to this row only.
+        """
         came = iter(self.source)
         width = len(self.source.header)
         for told in told_of(self.job, part=self.part.name, outcome=outcome):
             raw = told.raw
+            if raw is None and last is not None and told.number > last:
+                return
             if raw is None:
                 raw = next(row.raw for row in came if row.number == told.number)
             yield ReportRow([*raw, *[""] * width][:width], told)
+
+    def near_the_top(self, outcome: str) -> Iterator[ReportRow]:
+        """Yield the rows of an outcome as far as they stand where looking for them takes no time."""
+        yield from self.rows(outcome=outcome, last=NEAR)
 
     def as_csv(self) -> Iterator[str]:
         """Yield the report line by line: the columns of the file, and what became of each row."""
@@ -55,19 +66,16 @@ class Report:
         for row in self.rows(outcome=ERROR):
             yield line.writerow(map(guard_as_it_came, row.raw))
 
-    def as_json(self, *, outcome: str | None = None) -> Iterator[str]:
-        """Yield one JSON array, row by row."""
-        yield "["
-        comma = ""
+    def as_objects(self, *, outcome: str | None = None) -> Iterator[str]:
+        """Yield a JSON object for each row."""
         for row in self.rows(outcome=outcome):
-            yield comma + json.dumps(self.as_object(row))
-            comma = ","
-        yield "]"
+            yield json.dumps(self._as_object(row))
 
-    def as_object(self, row: ReportRow) -> dict[str, Any]:
-        """Return a row of the report as JSON has it."""
+    def _as_object(self, row: ReportRow) -> dict[str, Any]:
+        part = {"part": self.part.name} if self.part.name else {}
         errors = [{"code": code, "field": field, "message": message} for code, field, message in row.told.errors]
         return {
+            **part,
             "row": row.told.number or None,
             "outcome": row.told.outcome,
             "errors": errors,

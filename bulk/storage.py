@@ -18,7 +18,7 @@ COMPRESSION = 1  # fast; CSV shrinks to a fifth all the same
 def keep(source: BinaryIO, file_import: Import) -> None:
     """Keep a file with its import, and note its size and its hash. Within the transaction of the caller."""
     digest, size, position = hashlib.sha256(), 0, 0
-    while content := source.read(CHUNK_BYTES):
+    while content := _filled(source):
         digest.update(content)
         size += len(content)
         packed = zlib.compress(content, COMPRESSION)
@@ -28,25 +28,38 @@ def keep(source: BinaryIO, file_import: Import) -> None:
     file_import.save(update_fields=["sha256", "size"])
 
 
+def _filled(source: BinaryIO) -> bytes:
+    """Read a whole chunk, also from what gives less at a time than it is asked for."""
+    pieces, missing = [], CHUNK_BYTES
+    while missing and (piece := source.read(missing)):
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)
+
+
 def hash_of(source: BinaryIO) -> str:
     """Return the SHA-256 of a file, and go back to its beginning."""
     source.seek(0)
-    digest = hashlib.file_digest(source, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    while content := source.read(CHUNK_BYTES):
+        digest.update(content)
     source.seek(0)
-    return digest
+    return digest.hexdigest()
 
 
 def open_kept(file_import: Import) -> BinaryIO:
-    """Return the file of an import, to be read as a stream and from its beginning again."""
-    return io.BufferedReader(_Chunks(file_import.pk), CHUNK_BYTES)
+    """Return the file of an import, to be read as a stream from wherever it may be."""
+    return io.BufferedReader(_Chunks(file_import.pk, file_import.size), CHUNK_BYTES)
 
 
 class _Chunks(io.RawIOBase):
-    """Read the chunks one after the other; the only place that can be gone to is the beginning."""
+    """A file in its chunks, of which one is held at a time."""
 
-    def __init__(self, import_id: int) -> None:
+    def __init__(self, import_id: int, size: int) -> None:
         self.import_id = import_id
-        self.position, self.rest = 0, b""
+        self.size = size
+        self.offset = 0
+        self.held: tuple[int, bytes] = (-1, b"")
 
     def readable(self) -> bool:
         return True
@@ -55,23 +68,25 @@ class _Chunks(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        if (offset, whence) != (0, io.SEEK_SET):
-            raise io.UnsupportedOperation("A kept file is read from its beginning.")
-        self.position, self.rest = 0, b""
-        return 0
+        self.offset = max(offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.offset, io.SEEK_END: self.size}[whence], 0)
+        return self.offset
 
     def tell(self) -> int:
-        return 0 if self.position == 0 else self.position * CHUNK_BYTES - len(self.rest)
+        return self.offset
 
     def readinto(self, buffer: Any, /) -> int:
-        if not self.rest:
-            chunks = FileChunk.objects.filter(file_import_id=self.import_id, position=self.position)
-            content = chunks.values_list("content", flat=True).first()
-            if content is None:
-                return 0
-            self.rest = zlib.decompress(content)
-            self.position += 1
-        taken = self.rest[: len(buffer)]
+        if self.offset >= self.size:
+            return 0
+        position, start = divmod(self.offset, CHUNK_BYTES)
+        taken = self._chunk(position)[start : start + len(buffer)]
         buffer[: len(taken)] = taken
-        self.rest = self.rest[len(taken) :]
+        self.offset += len(taken)
         return len(taken)
+
+    def _chunk(self, position: int) -> bytes:
+        if self.held[0] != position:
+            content = FileChunk.objects.values_list("content", flat=True).get(
+                file_import_id=self.import_id, position=position
+            )
+            self.held = position, zlib.decompress(content)
+        return self.held[1]

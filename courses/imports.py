@@ -17,6 +17,7 @@ class CourseImporter(UpsertImporter):
     """Courses by themselves. ``students.imports`` adds who waits for their seats."""
 
     kind = "courses"
+    file_names = ("courses", "classes")
     id_column = "course_id"
     key_columns = ("course_code", "term")
     model = Course

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django_structlog.middlewares import RequestMiddleware
 
-from school.api.problems import bad_request, busy, length_required, not_found
+from school.api.problems import bad_request, body_too_large, busy, length_required, not_found
 from school.logs import current_request_id
+
+FORM_AROUND_IT = 100_000  # bytes of a form beside the file in it
 
 
 class RequestLogMiddleware(RequestMiddleware):
@@ -45,6 +48,8 @@ class BoundsMiddleware:
             return bad_request(request)
         if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
             return length_required(request)
+        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_UPLOAD_BYTES + FORM_AROUND_IT:
+            return body_too_large(request)
         if request.path_info.startswith(("/api/", "/oauth/")) and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
         response: HttpResponseBase = self.get_response(request)

@@ -49,5 +49,10 @@ def command_line(*, host: str, port: int, workers: int, threads: int) -> list[st
     ]
 
 
+def worker_command_line() -> list[str]:
+    """Return the command line of a worker that does what the server leaves to the background."""
+    return [sys.executable, str(settings.BASE_DIR / "manage.py"), "work"]
+
+
 def default_workers() -> int:
     return min(len(os.sched_getaffinity(0)), 8)

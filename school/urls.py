@@ -13,7 +13,7 @@ from students.problems import problem_page
 
 register_converter(IdConverter, "id")
 
-api = [path("", include("courses.urls")), path("", include("students.urls"))]
+api = [path("", include("courses.urls")), path("", include("students.urls")), path("", include("bulk.urls"))]
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

@@ -16,6 +16,8 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
 from bulk.command import ImportCommand
+from bulk.kinds import kinds
+from bulk.tasks import run_worker
 from school.clients import Credentials, create_api_client
 from students.imports import WISHES
 from students.models import Action
@@ -44,6 +46,8 @@ VOLATILE = {
     "access_token": (re.compile(r"\w{30,}|TOKEN"), "<token>"),
     "next": CURSOR,
     "previous": CURSOR,
+    "started_at": INSTANT,
+    "finished_at": INSTANT,
 }
 
 
@@ -102,6 +106,8 @@ def settled(node: Any, name: str = "") -> Any:
         return {key: settled(value, key) for key, value in node.items()}
     if isinstance(node, list):
         return [settled(value, name) for value in node]
+    if name == "rows_per_second" and node is not None:
+        return "<rate>"
     if isinstance(node, str) and name in VOLATILE:
         shape, stand_in = VOLATILE[name]
         return shape.sub(stand_in, node)
@@ -121,7 +127,8 @@ def play(request: Message, credentials: Credentials, token: str) -> Any:
 
 def answer_of(response: Any, shown: Message) -> tuple[str, dict[str, str], Any]:
     """Return the status, the headers that the page shows, and the body of an answer."""
-    body = response.json() if response.content else None
+    content = response.getvalue()
+    body = json.loads(content) if content else None
     headers = {name: response.headers.get(name, "") for name in shown.headers}
     return f"HTTP/1.1 {response.status_code} {response.reason_phrase}", headers, settled(body)
 
@@ -147,6 +154,8 @@ def test_every_example_of_the_api_page_gets_the_answer_that_the_page_shows():
         response = play(request, credentials, token)
         if request.start == "POST /oauth/token":
             token = token or response.json()["access_token"]
+        if request.start.startswith("POST /api/v1/imports"):
+            run_worker(is_wanted=lambda: True, once=True)  # `make run` has one at work all the time
 
         assert answer_of(response, shown) == shown_answer(shown), request.start
 
@@ -241,7 +250,7 @@ def test_the_bulk_page_lists_every_column_of_every_kind_of_file():
     expected = []
     for command in commands.values():
         assert isinstance(command, ImportCommand)
-        expected.append([column.name for column in command.importer(actor=None, run_id="").columns])
+        expected.append([column.name for column in kinds()[command.kind].columns])
 
     assert [quoted(table.column("Column")) for table in tables(DOCS / "bulk.md", "Column", "Required")] == expected
 

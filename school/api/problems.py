@@ -5,6 +5,8 @@ One shape for refusals, invalid input, 404, 405 and 500 alike: ``type``, ``title
 ``errors`` (each with ``code``, ``field``, ``message``) and ``request_id``.
 """
 
+import errno
+import sys
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -30,9 +32,13 @@ RETRY_AFTER = 2  # seconds
 # What is refused because it is not there, or to this caller, rather than because of a rule.
 STATUSES = {
     **dict.fromkeys(["student_not_found", "course_not_found", "term_not_found", "not_enrolled"], 404),
+    "import_not_found": 404,
+    **dict.fromkeys(["invalid_choice", "invalid_scope", "mode_not_offered", "unknown_option"], 400),
     "waiver_not_allowed": 403,
     "cursor_expired": 410,
 }
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # What DRF and Django call an error that belongs to no field.
 WHOLE = {"non_field_errors", "__all__"}
@@ -65,6 +71,8 @@ def _response_to(exc: Exception) -> dict[str, Any] | None:
             return _invalid(serializers.as_serializer_error(exc))
         case exceptions.ValidationError():
             return _invalid(exc.detail)
+        case OSError() if exc.errno in FULL:
+            return problem(507, [Refusal("storage_full", _("There is no room for this file."))])
         case RequestDataTooBig():
             return problem(413, [Refusal("body_too_large", _("The body is too large."))])
         case Http404() | exceptions.NotFound():
@@ -133,6 +141,11 @@ def length_required(request: HttpRequest) -> HttpResponse:
     return _plain(411, "length_required", _("Send the body with a Content-Length."))
 
 
+def body_too_large(request: HttpRequest) -> HttpResponse:
+    """A body is larger than anything that is taken here."""
+    return _plain(413, "body_too_large", _("The body is too large."))
+
+
 def busy(request: HttpRequest) -> HttpResponse:
     """The database did not let go of something in time, or is away: nothing was done, and trying again may work."""
     message = _("The database is busy. Nothing was done: try again.")
@@ -153,6 +166,9 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500: a problem under ``/api/``, a page elsewhere."""
+    error = sys.exc_info()[1]
+    if isinstance(error, OSError) and error.errno in FULL:  # met while Django itself read the form
+        return _plain(507, "storage_full", _("There is no room for this file."))
     if request.path.startswith("/api/"):
         return _plain(500, "server_error", _("Something went wrong here. The log has it under this request id."))
     return defaults.server_error(request)

@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 from django.contrib import admin, messages
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from simple_history.admin import SimpleHistoryAdmin
 
@@ -82,12 +84,12 @@ class SeatsFilter(admin.SimpleListFilter):
 @admin.register(Course)
 class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
     side = "course"
-    list_display = ["code", "name", "term", "level", "capacity", "taken", "free", "over", "waiting", "is_active"]
+    list_display = ["code", "name", "term", "capacity", "taken", "free", "waiting", "is_active"]
     list_filter = [SeatsFilter, *courses.admin.CourseAdmin.list_filter]
-    readonly_fields = ["taken", "free", "over", "waiting"]
+    readonly_fields = ["taken", "free", "waiting"]
     fieldsets: ClassVar[list[Any]] = [
         *courses.admin.CourseAdmin.fieldsets,
-        (gettext_lazy("Seats"), {"fields": ["taken", "free", "over", "waiting"]}),
+        (gettext_lazy("Seats"), {"fields": ["taken", "free", "waiting"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
@@ -105,12 +107,10 @@ class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
 
     @admin.display(description=gettext_lazy("free"))
     def free(self, course: Course) -> Any:
-        free = seats_of(course).free
-        return gettext_lazy("no limit") if free is None else free
-
-    @admin.display(description=gettext_lazy("over"))
-    def over(self, course: Course) -> Any:
-        return seats_of(course).over or ""
+        seats = seats_of(course)
+        if seats.over:
+            return format_html("<strong>{}</strong>", _("%(over)s over") % {"over": seats.over})
+        return gettext_lazy("no limit") if seats.free is None else seats.free
 
     @admin.display(description=gettext_lazy("waiting"))
     def waiting(self, course: Course) -> int:

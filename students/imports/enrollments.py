@@ -7,8 +7,7 @@ from django.utils.translation import gettext_lazy
 
 from bulk.importing import DROPPED, ERROR, Importer, Option, RowResult
 from bulk.models import Import, Mode
-from bulk.reading import Column, Row, Table
-from bulk.storage import open_kept
+from bulk.reading import Column, Row
 from courses.lookup import CourseKey, courses_by_key
 from courses.models import Term
 from school.refusals import Refusal
@@ -46,6 +45,7 @@ class EnrollmentImporter(Importer):
     """
 
     kind = "enrollments"
+    file_names = ("enrollments",)
     id_column = "enrollment_id"
     key_columns = ("student_number", "course_code", "term")
     modes = (Mode.DELTA, Mode.FULL)
@@ -186,7 +186,7 @@ class EnrollmentImporter(Importer):
     def table_names(self) -> list[str | None]:
         """Return what the columns of the file mean, in their order."""
         if not hasattr(self, "_names"):
-            self._names = Table(open_kept(self.job), self.columns).names
+            self._names = self.table().names
         return self._names
 
 

@@ -34,6 +34,7 @@ class CourseWithSeatsImporter(CourseImporter):
 
 class StudentImporter(UpsertImporter):
     kind = "students"
+    file_names = ("students", "users")
     id_column = "student_id"
     key_columns = ("student_number",)
     model = Student

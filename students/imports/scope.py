@@ -1,6 +1,7 @@
 """What a full file speaks of: the open enrollments of a term or a course, as far as its dataset brought them."""
 
 from collections.abc import Collection, Iterator
+from typing import Any
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.utils.functional import cached_property
@@ -71,7 +72,7 @@ class Scope:
             chunk = list(wanted.filter(pk__gt=chunk[-1].pk)[:CHUNK])
 
 
-def acts_of(enrollment: object) -> QuerySet[EnrollmentEvent]:
+def acts_of(enrollment: Any) -> QuerySet[EnrollmentEvent]:
     """Return what somebody has done to an enrollment, without what followed by itself."""
     return EnrollmentEvent.objects.filter(enrollment=enrollment).exclude(action__in=BY_ITSELF)
 

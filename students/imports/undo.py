@@ -75,7 +75,9 @@ class EnrollmentUndo(Importer):
         for row, outcome in zip(rows, outcomes, strict=True):
             codes = {refusal.code for refusal in outcome.refusals}
             told = KEPT if is_untouched.code in codes else ERROR if codes else REVERSED
-            results.append(RowResult(row, told, outcome.enrollment and outcome.enrollment.pk, outcome.refusals))
+            results.append(
+                RowResult(row, told, outcome.enrollment.pk if outcome.enrollment else None, outcome.refusals)
+            )
         return results
 
     def finish(self) -> None:

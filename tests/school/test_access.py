@@ -30,12 +30,25 @@ ROUTES = {
     "/api/v1/enrollments": ("enrollments", "get"),
     "/api/v1/enrollments/{enrollment}": ("enrollments", "get"),
     "/api/v1/enrollments/{enrollment}/events": ("enrollments", "get"),
+    "/api/v1/imports": ("imports", "get", "post"),
+    "/api/v1/imports/{file_import}": ("imports", "get"),
+    "/api/v1/imports/{file_import}/report": ("imports", "get"),
+    "/api/v1/imports/{file_import}/failed-rows": ("imports", "get"),
+    "/api/v1/imports/{file_import}/approve": ("imports", "post"),
+    "/api/v1/imports/{file_import}/cancel": ("imports", "post"),
+    "/api/v1/imports/{file_import}/undo": ("imports", "post"),
 }
 CALLS = [(path, method, scope) for path, (scope, *methods) in ROUTES.items() for method in methods]
 
 
 def call(client, method, path):
-    values = {"student": make_student().pk, "course": make_course().pk, "term": make_term().pk, "enrollment": 1}
+    values = {
+        "student": make_student().pk,
+        "course": make_course().pk,
+        "term": make_term().pk,
+        "enrollment": 1,
+        "file_import": 1,
+    }
     return getattr(client, method)(path.format(**values), {})
 
 

@@ -107,6 +107,7 @@ def test_courses_with_more_enrolled_than_seats_can_be_found_in_the_admin(registr
         page = registrars_desk.get(f"/admin/courses/course/?seats={seats}")
         return [course.code for course in page.context["cl"].result_list]
 
+    assert "<strong>1 over</strong>" in registrars_desk.get("/admin/courses/course/").content.decode()
     assert [found(seats) for seats in ("over", "full", "free", "line")] == [["C-1"], ["C-1", "C-2"], [], ["C-1"]]
 
 

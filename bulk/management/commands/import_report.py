@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from bulk.importing import ERROR
 from bulk.kinds import parts_of
 from bulk.models import Import
 from bulk.reports import Report
@@ -15,15 +16,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
         parser.add_argument("--failed", action="store_true", help="Only the rows with errors, as they came.")
-        parser.add_argument("--json", action="store_true", help="JSON instead of CSV.")
+        parser.add_argument("--part", default="", help="Of a zip: students, courses or enrollments.")
+        parser.add_argument("--json", action="store_true", help="JSON instead of CSV, a line for each row.")
 
     def handle(self, *, id: int, failed: bool, json: bool, **options: Any) -> None:  # noqa: A002  # its name
         job = Import.objects.filter(pk=id).first()
         if job is None:
             raise CommandError(f"There is no import {id}.")
-        for part in parts_of(job):
-            report = Report(job, part)
-            if json:
-                sys.stdout.writelines(report.as_json(outcome="error" if failed else None))
-            else:
-                sys.stdout.writelines(report.failed_as_csv() if failed else report.as_csv())
+        parts = {part.name: part for part in parts_of(job)}
+        if options["part"] not in parts:
+            raise CommandError(f"--part is one of: {', '.join(parts)}.")
+        report = Report(job, parts[options["part"]])
+        if json:
+            sys.stdout.writelines(f"{line}\n" for line in report.as_objects(outcome=ERROR if failed else None))
+        else:
+            sys.stdout.writelines(report.failed_as_csv() if failed else report.as_csv())

@@ -26,7 +26,7 @@ from oauth2_provider.generators import generate_client_secret
 from school.clients import Credentials, create_api_client
 from school.models import ApiClient
 from school.refusals import Refused
-from school.server import PortTaken, check_port, command_line
+from school.server import PortTaken, check_port, command_line, worker_command_line
 
 HOST = "127.0.0.1"
 STAFF = "registrar"
@@ -111,6 +111,7 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database at {settings.DATABASES['default']['NAME']}: {error}.") from None
         server = subprocess.Popen(command_line(host=HOST, port=port, workers=1, threads=4))
+        worker = subprocess.Popen(worker_command_line())
         signal.signal(signal.SIGTERM, _stop)
         try:
             token = self._token(server, f"http://{HOST}:{port}", keys)
@@ -120,7 +121,9 @@ class Command(BaseCommand):
             pass
         finally:
             server.terminate()
+            worker.terminate()  # it ends with the import that is at work
             server.wait()
+            worker.wait()
         self.stdout.write("\nStopped. The data is kept.")
         if server.returncode > 0:
             sys.exit(server.returncode)

@@ -1,0 +1,222 @@
+"""Imports for registrars: sent, previewed, confirmed, watched, undone. Nothing here waits for a file to be read."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from bulk.forms import UploadForm
+from bulk.kinds import parts_of, rights_of
+from bulk.models import AT_WORK, UNDO, Door, Import, State
+from bulk.outcomes import Told, told_of
+from bulk.pipeline import Order, SameAgain, approve, cancel, receive, start_undo
+from bulk.reading import UnreadableFile
+from bulk.reports import Report
+from bulk.tasks import hand_over
+from school.logs import current_request_id
+from school.refusals import Refused
+
+PROBLEMS_A_PAGE = 100
+FIRST_ROWS = 5
+VERBS = ("approve", "cancel", "undo")
+
+
+@admin.register(Import)
+class ImportAdmin(admin.ModelAdmin):
+    """Imports are made by sending a file and changed by acting on them, and never edited or deleted."""
+
+    list_display = ["id", "kind", "file_name", "dataset", "state", "rows", "error_rows", "actor", "created_at"]
+    list_filter = ["state", "kind", "door"]
+    list_select_related = ["actor"]
+    search_fields = ["file_name", "dataset"]
+    show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Import | None = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[Any]:
+        act = require_POST(self.act)
+        own = [
+            path("<id:pk>/live/", self.admin_site.admin_view(self.live), name="bulk_import_live"),
+            path("<id:pk>/report/", self.admin_site.admin_view(self.report), name="bulk_import_report"),
+            path("<id:pk>/failed-rows/", self.admin_site.admin_view(self.failed_rows), name="bulk_import_failed_rows"),
+        ]
+        own += [
+            path(f"<id:pk>/{verb}/", self.admin_site.admin_view(act), {"verb": verb}, f"bulk_import_{verb}")
+            for verb in VERBS
+        ]
+        return [*own, *super().get_urls()]
+
+    @admin.display(description=gettext_lazy("errors"))
+    def error_rows(self, job: Import) -> int:
+        return job.errors
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = UploadForm(request.POST or None, request.FILES or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                with transaction.atomic():
+                    job = receive(form.cleaned_data["file"], self._order(request, form))
+                    hand_over(job)
+                return HttpResponseRedirect(reverse("admin:bulk_import_change", args=[job.pk]))
+            except SameAgain as same:
+                form.add_error("again", f"{same} {_('Tick this to apply it all the same.')}")
+            except Refused as refused:
+                for refusal in refused.refusals:
+                    form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
+        context = {**self.admin_site.each_context(request), "title": _("Import a file"), "form": form}
+        return render(request, "bulk/upload.html", {**context, "opts": self.opts})
+
+    def _order(self, request: HttpRequest, form: UploadForm) -> Order:
+        wish = form.cleaned_data
+        rights = rights_of(wish["kind"]).items()
+        return Order(
+            door=Door.ADMIN,
+            request_id=current_request_id(),
+            file_name=wish["file"].name,
+            options=form.options,
+            rights=tuple(right for right, (_scope, permission) in rights if request.user.has_perm(permission)),
+            actor=request.user,
+            again=wish["again"],
+            **{name: wish[name] for name in ("kind", "dataset", "mode", "scope", "on_error")},
+        )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        job = self._found(request, object_id)
+        problems = _Problems(job)
+        context = {
+            **self.admin_site.each_context(request),
+            **self._context(job),
+            "title": _("Import %(id)s") % {"id": job.pk},
+            "opts": self.opts,
+            "may_act": self.has_change_permission(request, job),
+            "problems": Paginator(problems, PROBLEMS_A_PAGE).get_page(request.GET.get("page")),
+            "first_rows": _first_rows(job) if job.state not in AT_WORK else [],
+            "parts": _names_of_parts(job) if job.state not in AT_WORK else [],
+            "undos": job.undone_by.order_by("pk"),
+        }
+        return render(request, "bulk/import.html", context)
+
+    def _found(self, request: HttpRequest, object_id: Any) -> Import:
+        job = self.get_object(request, str(object_id))
+        if job is None:
+            raise Http404
+        if not self.has_view_permission(request, job):
+            raise PermissionDenied
+        return job
+
+    def _context(self, job: Import) -> dict[str, Any]:
+        """Return what the part of the page shows that follows the work."""
+        done = job.progress.rows if job.state in AT_WORK else sum(job.counts.values())
+        return {
+            "job": job,
+            "rows_done": done,
+            "is_at_work": job.state in AT_WORK,
+            "counts": sorted(job.counts.items()),
+            "may_approve": job.state == State.NEEDS_REVIEW,
+            "may_cancel": job.is_active,
+            "may_undo": job.kind != UNDO and job.checkpoint > 0 and job.may_become(State.UNDONE),
+        }
+
+    def live(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """How far the import is, to be put into its page."""
+        return render(request, "bulk/live.html", self._context(self._found(request, pk)))
+
+    def act(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+        """Approve, cancel or undo an import."""
+        job = self._found(request, pk)
+        if not self.has_change_permission(request, job):
+            raise PermissionDenied
+        try:
+            with transaction.atomic():
+                job = self._done(request, job, verb)
+        except Refused as refused:
+            messages.error(request, str(refused))
+        return HttpResponseRedirect(reverse("admin:bulk_import_change", args=[job.pk]))
+
+    def _done(self, request: HttpRequest, job: Import, verb: str) -> Import:
+        match verb:
+            case "approve":
+                job = approve(job.pk, actor=request.user)
+                hand_over(job)
+            case "cancel":
+                job = cancel(job.pk)
+            case _:
+                job = start_undo(job.pk, door=Door.ADMIN, request_id=current_request_id(), actor=request.user)
+                hand_over(job)
+        return job
+
+    def report(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+        """Every row with its outcome, as CSV."""
+        return self._download(request, self._found(request, pk), Report.as_csv, "report")
+
+    def failed_rows(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
+        """The rows with errors as they came, as CSV."""
+        return self._download(request, self._found(request, pk), Report.failed_as_csv, "failed-rows")
+
+    def _download(
+        self, request: HttpRequest, job: Import, lines: Callable[[Report], Iterator[str]], name: str
+    ) -> StreamingHttpResponse:
+        try:
+            wanted = request.GET.get("part", "")
+            reports = [Report(job, part) for part in parts_of(job) if part.name == wanted]
+        except UnreadableFile:
+            raise Http404 from None
+        if not reports:
+            raise Http404
+        content = (line for report in reports for line in lines(report))
+        answer = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
+        answer["Content-Disposition"] = f'attachment; filename="import-{job.pk}-{name}.csv"'
+        return answer
+
+
+class _Problems(Sequence[Told]):
+    """Every row that has something against it, in pages: without its cells, which stand in the file."""
+
+    def __init__(self, job: Import) -> None:
+        self.job = job
+
+    def __len__(self) -> int:
+        return self.job.errors + int(self.job.counts.get("kept", 0))
+
+    def __getitem__(self, wanted: Any) -> Any:
+        found = (told for told in told_of(self.job) if told.errors)
+        return list(islice(found, wanted.start, wanted.stop))
+
+
+def _names_of_parts(job: Import) -> list[str]:
+    try:
+        return [part.name for part in parts_of(job)]
+    except UnreadableFile:
+        return []
+
+
+def _first_rows(job: Import) -> list[dict[str, Any]]:
+    """Return the first rows of each outcome, with their cells where they stand near the top of the file."""
+    try:
+        reports = [Report(job, part) for part in parts_of(job)]
+    except UnreadableFile:
+        return []
+    shown = []
+    for report in reports:
+        for outcome in sorted(job.counts):
+            rows = list(islice(report.near_the_top(outcome), FIRST_ROWS))
+            if rows:
+                shown.append(
+                    {"outcome": outcome, "part": report.part.name, "header": report.source.header, "rows": rows}
+                )
+    return shown

@@ -1,0 +1,68 @@
+"""The form that sends a file."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from bulk.kinds import kinds, options_of
+from bulk.models import DEFAULT_DATASET, ZIP, Mode, OnError
+from school.validators import plain_text
+
+
+class UploadForm(forms.Form):
+    """A file and what shall be made of it. The options of all kinds are there; each is for its own kind."""
+
+    kind = forms.ChoiceField(label=_("What the rows are"))
+    file = forms.FileField(
+        label=_("File"),
+        help_text=_(
+            "CSV in UTF-8; comma, semicolon or tab. Or a zip of students.csv, courses.csv and enrollments.csv."
+        ),
+        allow_empty_file=True,
+    )
+    on_error = forms.ChoiceField(label=_("Where rows have errors"), choices=OnError.choices)
+    mode = forms.ChoiceField(label=_("Mode"), choices=Mode.choices)
+    scope = forms.CharField(
+        label=_("Scope"),
+        required=False,
+        max_length=128,
+        validators=[plain_text],
+        help_text=_("Of a full file: term:CODE or course:CODE@TERM."),
+    )
+    dataset = forms.CharField(
+        label=_("Dataset"),
+        initial=DEFAULT_DATASET,
+        max_length=64,
+        validators=[plain_text],
+        help_text=_("The source of the file. One import at a time for each."),
+    )
+    again = forms.BooleanField(
+        label=_("Again"), required=False, help_text=_("Even if it is the file that was applied last.")
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = list(kinds())
+        self.fields["kind"] = forms.ChoiceField(
+            label=_("What the rows are"), choices=[(name, name) for name in [*names, ZIP]], initial=names[-1]
+        )
+        for kind, importer in kinds().items():
+            for option in importer.options:
+                label, text = option.name.replace("_", " ").capitalize(), f"{kind}: {option.help}"
+                self.fields[option.name] = (
+                    forms.ChoiceField(
+                        label=label, help_text=text, required=False, choices=[(each, each) for each in option.choices]
+                    )
+                    if option.choices
+                    else forms.CharField(
+                        label=label, help_text=text, required=False, max_length=64, validators=[plain_text]
+                    )
+                )
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The options of the kind that was chosen, as far as they differ from what is usual."""
+        own = options_of(self.cleaned_data["kind"])
+        chosen = {name: self.cleaned_data.get(name, "") for name in own}
+        return {name: value for name, value in chosen.items() if value}

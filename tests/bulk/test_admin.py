@@ -1,0 +1,123 @@
+"""Imports in the admin, as a registrar and a viewer meet them."""
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from bulk.models import Import, State
+from students.models import StudentCourse
+from tests.bulk.work import ENROLLMENTS, imported, work
+from tests.factories import make_course, make_student
+
+pytestmark = pytest.mark.django_db
+
+IMPORTS = "/admin/bulk/import/"
+
+
+@pytest.fixture(autouse=True)
+def world():
+    make_course(code="M-1")
+    make_student(student_number="S-1")
+
+
+def send(desk, text, **wish):
+    form = {"kind": "enrollments", "on_error": "abort", "mode": "delta", "dataset": "default", "on_full": "reject"}
+    file = SimpleUploadedFile("fall.csv", text.encode(), "text/csv")
+    return desk.post(f"{IMPORTS}add/", {**form, "file": file, **wish}, follow=True)
+
+
+def test_an_upload_waits_for_its_confirmation(registrars_desk, registrar):
+    page = send(registrars_desk, ENROLLMENTS + "S-1,M-1,,,,\n")
+    job = Import.objects.get()
+    assert page.redirect_chain == [(f"{IMPORTS}{job.pk}/change/", 302)]
+    work()
+    assert StudentCourse.objects.count() == 0
+
+    registrars_desk.post(f"{IMPORTS}{job.pk}/approve/")
+    work()
+
+    job.refresh_from_db()
+    assert (job.state, job.actor, job.approved_by, job.door) == (State.DONE, registrar, registrar, "admin")
+    assert StudentCourse.objects.count() == 1
+
+
+def test_a_second_upload_and_the_same_again_are_errors_of_the_form(registrars_desk):
+    text = ENROLLMENTS + "S-1,M-1,,,,\n"
+    send(registrars_desk, text)
+
+    second = send(registrars_desk, ENROLLMENTS)
+    work()
+    registrars_desk.post(f"{IMPORTS}{Import.objects.get().pk}/approve/")
+    work()
+    same = send(registrars_desk, text)
+
+    assert "one at a time." in second.content.decode()
+    assert "Tick this to apply it all the same." in same.content.decode()
+    assert Import.objects.count() == 1
+    send(registrars_desk, text, again="on")
+    assert Import.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [({"mode": "full"}, "A scope is term:CODE"), ({"kind": "students", "term": "x"}, "has no option term")],
+)
+def test_what_cannot_be_wished_for_is_an_error_of_the_form(registrars_desk, wish, said):
+    page = send(registrars_desk, ENROLLMENTS, **wish)
+
+    assert (said in page.content.decode() or wish["kind"] == "students", Import.objects.count() <= 1) == (True, True)
+
+
+def test_every_problem_is_shown_in_pages(registrars_desk):
+    job = imported(ENROLLMENTS + "S-9,M-9,,,,\n" * 150)
+
+    first = registrars_desk.get(f"{IMPORTS}{job.pk}/change/").content.decode()
+    second = registrars_desk.get(f"{IMPORTS}{job.pk}/change/?page=2").content.decode()
+
+    assert (first.count("There is no student S-9."), second.count("There is no student S-9.")) == (100, 50)
+
+
+def test_a_file_that_cannot_be_read_has_a_page_with_the_reason(registrars_desk):
+    job = imported("nonsense\n")
+
+    page = registrars_desk.get(f"{IMPORTS}{job.pk}/change/")
+
+    assert "The header lacks: student_number, course_code." in page.content.decode()
+    assert registrars_desk.get(f"{IMPORTS}{job.pk}/report/").status_code == 404
+
+
+def test_both_files_can_be_had(registrars_desk):
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-9,M-1,,,,\n", on_error="skip")
+
+    report, failed = (
+        b"".join(registrars_desk.get(f"{IMPORTS}{job.pk}/{name}/")).decode() for name in ("report", "failed-rows")
+    )
+
+    assert [line.split(",")[7] for line in report.splitlines()[1:]] == ["enrolled", "error"]
+    assert failed.splitlines() == [ENROLLMENTS.strip(), "S-9,M-1,,,,"]
+
+
+def test_a_viewer_looks_and_does_nothing(viewer, client):
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", review="always")
+    client.force_login(viewer)
+
+    page = client.get(f"{IMPORTS}{job.pk}/change/")
+
+    assert (page.status_code, "Confirm and apply" in page.content.decode()) == (200, False)
+    assert client.post(f"{IMPORTS}{job.pk}/approve/").status_code == 403
+    assert client.get(f"{IMPORTS}add/").status_code == 403
+    assert client.get(IMPORTS).status_code == 200
+
+
+@pytest.mark.parametrize("verb", ["approve", "undo", "cancel", "explode"])
+def test_an_act_that_is_not_possible_says_so(registrars_desk, verb):
+    job = imported("nonsense\n")
+
+    page = registrars_desk.post(f"{IMPORTS}{job.pk}/{verb}/", follow=True)
+
+    assert page.status_code == (404 if verb == "explode" else 200)
+    assert ("cannot become" in page.content.decode()) == (verb != "explode")
+
+
+@pytest.mark.parametrize("path", ["999/change/", "999/live/", "999/report/"])
+def test_what_is_not_there_is_not_found(registrars_desk, path):
+    assert registrars_desk.get(f"{IMPORTS}{path}", follow=True).status_code in (200, 404)

@@ -1,0 +1,215 @@
+"""Imports over the API."""
+
+import io
+import json
+import zlib
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import override_settings
+
+from bulk.models import Import, OutcomePage
+from students.models import EnrollmentEvent, StudentCourse
+from tests.bulk.work import ENROLLMENTS, work
+from tests.factories import make_course, make_student
+
+pytestmark = pytest.mark.django_db
+
+IMPORTS = "/api/v1/imports"
+
+
+@pytest.fixture(autouse=True)
+def world():
+    make_course(code="M-1", capacity=2)
+    for number in (1, 2, 3):
+        make_student(student_number=f"S-{number}")
+
+
+def send(client, text, **options):
+    query = "&".join(f"{name}={value}" for name, value in {"kind": "enrollments", **options}.items())
+    return client.post(f"{IMPORTS}?{query}", text, content_type="text/csv")
+
+
+def test_a_file_is_sent_previewed_approved_reported_and_undone(api):
+    answer = send(api, ENROLLMENTS + "S-1,M-1,,,,\nS-9,M-1,,,,\n", on_error="skip")
+    assert (answer.status_code, answer.json()["state"]) == (202, "validating")
+    address = answer["Location"]
+    assert address.endswith(f"{IMPORTS}/{answer.json()['id']}")
+
+    work()
+    seen = api.get(address).json()
+    assert (seen["state"], seen["counts"], seen["rows"]) == ("needs_review", {"enrolled": 1, "error": 1}, 2)
+    assert StudentCourse.objects.count() == 0
+
+    assert api.post(f"{address}/approve").status_code == 202
+    work()
+    seen = api.get(address).json()
+    assert (seen["state"], seen["rows_done"], seen["approved_by"]) == ("done_with_errors", 2, "client:program 0")
+
+    report = api.get(f"{address}/report", headers={"Accept": "text/csv"})
+    enrollment = StudentCourse.objects.get()
+    assert b"".join(report).decode().splitlines() == [
+        "student_number,course_code,term,status,grade,reason,row,outcome,code,field,message,enrollment_id",
+        f"S-1,M-1,,,,,2,enrolled,,,,{enrollment.pk}",
+        "S-9,M-1,,,,,3,error,student_not_found,student_number,There is no student S-9.,",
+    ]
+    failed = api.get(f"{address}/failed-rows", headers={"Accept": "text/csv"})
+    assert b"".join(failed).decode().splitlines() == [ENROLLMENTS.strip(), "S-9,M-1,,,,"]
+
+    undo = api.post(f"{address}/undo")
+    assert (undo.status_code, undo.json()["kind"], undo.json()["undoes"]) == (202, "undo", seen["id"])
+    work()
+    assert api.get(undo["Location"]).json()["counts"] == {"reversed": 1}
+    assert api.get(address).json()["state"] == "undone"
+    assert StudentCourse.objects.get().status == "dropped"
+
+
+def test_a_report_in_json_has_the_cells_and_every_error(api):
+    address = send(api, ENROLLMENTS + "S-9,M-9,,,,\n")["Location"]
+    work()
+
+    rows = api.get(f"{address}/report")
+
+    assert rows["Content-Type"] == "application/json"
+    [row] = json.loads(b"".join(rows))
+    assert row == {
+        "row": 2,
+        "outcome": "error",
+        "errors": [
+            {"code": "student_not_found", "field": "student_number", "message": "There is no student S-9."},
+            {"code": "course_not_found", "field": "course_code", "message": "There is no course M-9."},
+        ],
+        "note": "",
+        "enrollment_id": None,
+        "cells": dict(zip(ENROLLMENTS.strip().split(","), ["S-9", "M-9", "", "", "", ""], strict=True)),
+    }
+
+
+def test_a_form_with_a_file_is_taken_as_well(api):
+    file = SimpleUploadedFile("fall.csv", (ENROLLMENTS + "S-1,M-1,,,,\n").encode(), "text/csv")
+
+    answer = api.post(IMPORTS, {"file": file, "kind": "enrollments", "review": "needed"}, format="multipart")
+    work()
+
+    assert (answer.status_code, answer.json()["file_name"]) == (202, "fall.csv")
+    assert Import.objects.get().state == "done"
+
+
+def test_a_second_import_of_the_dataset_is_a_conflict(api):
+    first = send(api, ENROLLMENTS + "S-1,M-1,,,,\n").json()
+
+    answer = send(api, ENROLLMENTS + "S-2,M-1,,,,\n")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "import_in_progress")
+    assert str(first["id"]) in answer.json()["detail"]
+
+
+def test_the_same_file_again_is_answered_with_the_first_import(api):
+    text = ENROLLMENTS + "S-1,M-1,,,,\n"
+    first = send(api, text, review="needed").json()
+    work()
+
+    again = send(api, text, review="needed")
+    asked = send(api, text, review="needed", again="true")
+    work()
+
+    assert (again.status_code, again.json()["id"]) == (200, first["id"])
+    assert (asked.status_code, asked.json()["id"] > first["id"]) == (202, True)
+    assert EnrollmentEvent.objects.count() == 1
+
+
+def test_an_import_is_cancelled_before_its_review(api):
+    address = send(api, ENROLLMENTS + "S-1,M-1,,,,\n")["Location"]
+    work()
+
+    answer = api.post(f"{address}/cancel")
+
+    assert (answer.status_code, answer.json()["state"]) == (200, "cancelled")
+    assert api.post(f"{address}/approve").json()["code"] == "import_not_possible"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "field"),
+    [
+        ({"kind": "teachers"}, "invalid_choice", "kind"),
+        ({"colour": "red"}, "unknown_field", "colour"),
+        ({"on_error": "shrug"}, "invalid_choice", "on_error"),
+        ({"mode": "full"}, "invalid_scope", "scope"),
+        ({"kind": "students", "term": "2026F"}, "unknown_option", "term"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_a_400_with_its_field(api, options, code, field):
+    answer = send(api, ENROLLMENTS, **options)
+
+    assert answer.status_code == 400
+    assert [(error["code"], error["field"]) for error in answer.json()["errors"]] == [(code, field)]
+
+
+def test_a_request_without_a_file_is_a_400(api):
+    answer = api.post(f"{IMPORTS}?kind=students", {"kind": "students"}, format="multipart")
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "file")
+
+
+@override_settings(MAX_UPLOAD_BYTES=1_000)
+def test_a_file_that_is_too_large_is_a_413_and_nothing_is_kept(api):
+    answer = send(api, ENROLLMENTS + "S-1,M-1,,,,\n" * 100)
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert Import.objects.count() == 0
+
+
+def test_a_body_that_says_it_is_huge_is_refused_unread(api):
+    answer = api.post(IMPORTS, io.BytesIO(b""), content_type="text/csv", CONTENT_LENGTH=str(2 << 30))
+
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+def test_a_disk_that_is_full_is_told_of_and_nothing_is_kept(api, monkeypatch):
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bulk.storage.zlib.compress", full_disk)
+
+    answer = send(api, ENROLLMENTS)
+
+    assert (answer.status_code, answer.json()["code"]) == (507, "storage_full")
+    assert Import.objects.count() == 0
+
+
+def test_rules_are_waived_only_for_who_may(api, make_client):
+    text = "student_number,course_code,waive,reason\nS-1,M-1,course_full,because\nS-2,M-1,course_full,so\n"
+    make_course(code="M-2", capacity=0)
+    text = text.replace("M-1", "M-2")
+    ordinary = make_client("imports:write", "imports:read")
+
+    send(ordinary, text, dataset="a")
+    send(api, text, dataset="b")
+    work()
+
+    assert list(Import.objects.order_by("pk").values_list("state", "counts")) == [
+        ("failed", {"error": 2}),
+        ("needs_review", {"enrolled": 2}),
+    ]
+
+
+def test_a_list_of_imports_costs_the_same_for_two_as_for_twenty(api, django_assert_max_num_queries):
+    for number in range(3):
+        send(api, ENROLLMENTS, dataset=str(number))
+
+    with django_assert_max_num_queries(6):
+        answer = api.get(IMPORTS)
+
+    assert len(answer.json()["results"]) == 3
+    assert len(api.get(f"{IMPORTS}?state=validating&dataset=1").json()["results"]) == 1
+
+
+def test_outcomes_take_little_room(api):
+    course = make_course(code="BIG")
+    numbers = [make_student().student_number for _ in range(300)]
+    send(api, ENROLLMENTS + "".join(f"{number},{course.code},,,,\n" for number in numbers), review="needed")
+    work()
+
+    [page] = OutcomePage.objects.all()
+    assert (page.counts, len(bytes(page.content)) < 300 * 10) == ({"enrolled": 300}, True)
+    assert zlib.decompress(page.content)

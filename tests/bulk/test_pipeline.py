@@ -1,0 +1,389 @@
+"""An import from its being received to its end, and back."""
+
+import io
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from bulk.models import ACTIVE, TRANSITIONS, Door, Import, State
+from bulk.pipeline import Order, SameAgain, approve, cancel, receive, start_undo
+from bulk.storage import CHUNK_BYTES, keep, open_kept
+from courses.models import Course
+from school.refusals import Refused
+from students.acts import OnFull, Origin
+from students.enrollment import drop, enroll
+from students.models import Channel, EnrollmentEvent, Student, StudentCourse
+from tests.bulk.work import ENROLLMENTS, imported, outcomes, worked_on
+from tests.factories import make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def fall():
+    """A term with a course, and three students."""
+    term = make_term(code="2026F")
+    make_course(code="M-1", term=term)
+    return [make_student(student_number=f"S-{n}") for n in (1, 2, 3)]
+
+
+def standing():
+    rows = StudentCourse.objects.newest().order_by("student__student_number", "course__code")
+    return list(rows.values_list("student__student_number", "course__code", "status"))
+
+
+def codes_of(refused):
+    return [refusal.code for refusal in refused.value.refusals]
+
+
+# States
+
+
+def test_every_state_has_its_transitions_and_only_what_is_over_is_not_active():
+    assert set(TRANSITIONS) == set(State)
+    assert {state for state in State if not TRANSITIONS[state]} == {State.FAILED, State.UNDONE}
+    assert set(ACTIVE) == {State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING}
+
+
+def test_a_second_import_of_a_dataset_is_refused_while_one_is_active(fall):
+    first = imported(ENROLLMENTS + "S-1,M-1,,,,\n", review="always")
+
+    with pytest.raises(Refused) as refused:
+        imported(ENROLLMENTS + "S-2,M-1,,,,\n")
+
+    assert codes_of(refused) == ["import_in_progress"]
+    assert imported(ENROLLMENTS + "S-2,M-1,,,,\n", dataset="other").state == State.DONE
+    cancel(first.pk)
+    assert imported(ENROLLMENTS + "S-3,M-1,,,,\n").state == State.DONE
+
+
+def test_the_database_itself_keeps_two_active_imports_of_a_dataset_apart():
+    Import.objects.create(kind="students", door=Door.API, request_id="r")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Import.objects.create(kind="courses", door=Door.API, request_id="r")
+
+
+def test_the_file_that_was_applied_last_is_not_applied_again_unless_asked(fall):
+    text = ENROLLMENTS + "S-1,M-1,,,,\n"
+    first = imported(text)
+
+    with pytest.raises(SameAgain) as same:
+        imported(text)
+
+    assert same.value.earlier == first
+    assert imported(text, again=True).counts == {"unchanged": 1}
+    assert EnrollmentEvent.objects.count() == 1
+
+
+def test_a_file_that_was_undone_or_is_asked_for_otherwise_is_not_the_same_again(fall):
+    text = ENROLLMENTS + "S-1,M-1,,,,\n"
+    first = imported(text)
+    assert imported(text, on_error="skip").counts == {"unchanged": 1}
+
+    worked_on(start_undo(first.pk, door=Door.API, request_id="u"))
+
+    assert imported(text, again=False).counts == {"enrolled": 1}
+
+
+@pytest.mark.parametrize(
+    ("wish", "codes"),
+    [
+        ({"kind": "teachers"}, ["invalid_choice"]),
+        ({"kind": "students", "mode": "full", "scope": "term:2026F"}, ["mode_not_offered"]),
+        ({"kind": "students", "options": {"on_full": "reject"}}, ["unknown_option"]),
+        ({"options": {"on_full": "squeeze"}}, ["invalid_choice"]),
+        ({"options": {"term": "2099F"}}, ["term_not_found"]),
+        ({"mode": "full"}, ["invalid_scope"]),
+        ({"mode": "full", "scope": "school:all"}, ["invalid_scope"]),
+        ({"mode": "full", "scope": "term:2099F"}, ["term_not_found"]),
+        ({"mode": "full", "scope": "course:M-9"}, ["course_not_found"]),
+    ],
+)
+def test_what_cannot_be_wished_for_is_refused_and_nothing_is_kept(fall, wish, codes):
+    with pytest.raises(Refused) as refused:
+        imported(ENROLLMENTS, **wish)
+
+    assert (codes_of(refused), Import.objects.count()) == (codes, 0)
+
+
+# Preview and approval
+
+
+def test_a_preview_tells_what_would_happen_and_an_approval_makes_it_so(fall):
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-2,M-1,,,,\n", review="always")
+    assert (job.state, job.counts, outcomes(job)) == (
+        State.NEEDS_REVIEW,
+        {"enrolled": 2},
+        [(2, "enrolled", []), (3, "enrolled", [])],
+    )
+    assert (standing(), EnrollmentEvent.objects.count()) == ([], 0)
+
+    job = worked_on(approve(job.pk))
+
+    assert (job.state, job.counts, job.checkpoint) == (State.DONE, {"enrolled": 2}, 2)
+    assert standing() == [("S-1", "M-1", "enrolled"), ("S-2", "M-1", "enrolled")]
+    assert set(EnrollmentEvent.objects.values_list("file_import", flat=True)) == {job.pk}
+
+
+@pytest.mark.parametrize("on_error", ["abort", "skip"])
+def test_an_approval_of_what_has_changed_since_is_asked_for_again(fall, on_error):
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-2,M-1,,,,\n", review="always", on_error=on_error)
+    enroll(student_id=fall[0].pk, course_id=Course.objects.get().pk, origin=Origin(Channel.SYSTEM))
+
+    job = worked_on(approve(job.pk))
+
+    assert (job.state, [problem["code"] for problem in job.problems]) == (State.NEEDS_REVIEW, ["changed_since_preview"])
+    assert job.counts == {"unchanged": 1, "enrolled": 1}
+    assert standing() == [("S-1", "M-1", "enrolled")]
+    assert worked_on(approve(job.pk)).state == State.DONE
+
+
+def test_a_preview_with_errors_that_abort_has_failed_with_every_error_named(fall):
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-9,M-9,,,,\n", review="always")
+
+    assert (job.state, [problem["code"] for problem in job.problems]) == (State.FAILED, ["rows_with_errors"])
+    assert outcomes(job) == [(2, "enrolled", []), (3, "error", ["student_not_found", "course_not_found"])]
+
+
+def test_what_cannot_be_read_has_failed_with_the_reason(fall):
+    job = imported("nonsense\n")
+
+    assert (job.state, job.problems[0]["code"], job.counts) == (State.FAILED, "missing_column", {})
+
+
+@pytest.mark.parametrize("verb", [approve, cancel])
+def test_what_is_over_is_neither_approved_nor_cancelled(fall, verb):
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\n")
+
+    with pytest.raises(Refused) as refused:
+        verb(job.pk)
+
+    assert codes_of(refused) == ["import_not_possible"]
+
+
+# Full files
+
+
+@pytest.fixture
+def full_term(fall):
+    """Twenty students in M-1 of 2026F, brought by a file; return how a full file of some of them is imported."""
+    numbers = [make_student(student_number=f"N-{n:02}").student_number for n in range(20)]
+    imported(ENROLLMENTS + "".join(f"{number},M-1,,,,\n" for number in numbers))
+
+    def full(left_out, **wish):
+        listed = [number for number in numbers if number not in left_out]
+        text = ENROLLMENTS + "".join(f"{number},M-1,,,,\n" for number in listed)
+        return imported(text, **{"mode": "full", "scope": "term:2026F", **wish})
+
+    return full
+
+
+@pytest.mark.parametrize("on_error", ["abort", "skip"])
+def test_a_full_file_ends_what_it_no_longer_lists(full_term, on_error):
+    job = full_term({"N-00", "N-01"}, on_error=on_error)
+
+    assert (job.state, job.counts, job.ending, job.in_scope) == (State.DONE, {"unchanged": 18, "dropped": 2}, 2, 20)
+    assert StudentCourse.objects.open().count() == 18
+
+
+@pytest.mark.parametrize("on_error", ["abort", "skip"])
+def test_a_full_file_that_would_end_more_than_a_tenth_waits_for_approval(full_term, on_error):
+    job = full_term({"N-00", "N-01", "N-02"}, on_error=on_error)
+    assert (job.state, job.ending, StudentCourse.objects.open().count()) == (State.NEEDS_REVIEW, 3, 20)
+
+    job = worked_on(approve(job.pk))
+
+    assert (job.state, StudentCourse.objects.open().count()) == (State.DONE, 17)
+
+
+def test_a_full_file_leaves_alone_what_a_person_changed_by_hand(full_term, registrar):
+    student, course = Student.objects.get(student_number="N-00"), Course.objects.get()
+    by_hand = Origin(Channel.ADMIN, actor_id=registrar.pk)
+    drop(student_id=student.pk, course_id=course.pk, origin=by_hand)
+    enroll(student_id=student.pk, course_id=course.pk, origin=by_hand)
+
+    job = full_term({"N-00", "N-01"})
+
+    assert job.counts == {"unchanged": 18, "kept_manual": 1, "dropped": 1}
+    assert (0, "kept_manual", []) in outcomes(job)
+    assert StudentCourse.objects.open().filter(student=student).exists()
+
+
+def test_a_full_file_speaks_for_its_own_dataset_and_scope_only(full_term, fall):
+    other = make_course(code="M-2", term=make_term(code="2027S"))
+    enroll(student_id=fall[0].pk, course_id=other.pk, origin=Origin(Channel.SYSTEM))
+    imported(ENROLLMENTS + "S-1,M-1,,,,\n", dataset="evening school")
+
+    job = full_term({"N-00"})
+
+    assert (job.counts, job.in_scope) == ({"unchanged": 19, "dropped": 1}, 20)
+
+
+def test_a_full_file_does_not_reach_beyond_its_scope(fall):
+    make_course(code="M-2", term=make_term(code="2027S"))
+
+    job = imported(ENROLLMENTS + "S-1,M-2,,,,\n", mode="full", scope="term:2026F")
+
+    assert (job.state, outcomes(job)) == (State.FAILED, [(2, "error", ["out_of_scope"])])
+
+
+def test_a_full_file_with_a_row_that_cannot_be_read_ends_nothing(full_term):
+    listed = "".join(f"N-{n:02},M-1,,,,\n" for n in range(1, 20))
+
+    job = imported(ENROLLMENTS + listed + "N-00;M-1\n", mode="full", scope="term:2026F", on_error="skip")
+
+    assert (job.state, StudentCourse.objects.open().count()) == (State.FAILED, 20)
+
+
+def test_rows_without_a_term_are_of_the_term_that_is_named(fall):
+    make_course(code="M-1", term=make_term(code="2027S"))
+
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", options={"term": "2027S"})
+
+    assert job.counts == {"enrolled": 1}
+    assert StudentCourse.objects.get().course.key == "M-1@2027S"
+
+
+# Undo
+
+
+def undone(job, **wish):
+    worked_on(job_of := start_undo(job.pk, **{"door": Door.API, "request_id": "u", **wish}))
+    job_of.refresh_from_db()
+    job.refresh_from_db()
+    return job_of
+
+
+def test_an_undo_takes_back_each_row_and_the_journal_tells_of_both(fall):
+    enroll(student_id=fall[0].pk, course_id=Course.objects.get().pk, origin=Origin(Channel.SYSTEM))
+    before = standing()
+    job = imported(ENROLLMENTS + "S-1,M-1,,completed,A,\nS-2,M-1,,,,\n")
+
+    undo = undone(job)
+
+    assert (undo.state, undo.counts, job.state) == (State.DONE, {"reversed": 2}, State.UNDONE)
+    assert [row for row in standing() if row[2] == "enrolled"] == before
+    assert StudentCourse.objects.get(student=fall[0]).grade == ""
+    tagged = EnrollmentEvent.objects.filter(file_import__isnull=False).order_by("pk")
+    assert list(tagged.values_list("action", "file_import")) == [
+        ("complete", job.pk),
+        ("enroll", job.pk),
+        ("undo", undo.pk),
+        ("undo", undo.pk),
+    ]
+
+
+def test_an_undo_tried_out_changes_nothing(fall):
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\n")
+
+    undo = undone(job, dry_run=True)
+
+    assert (undo.counts, job.state, standing()) == ({"reversed": 1}, State.DONE, [("S-1", "M-1", "enrolled")])
+
+
+def test_an_undo_keeps_what_somebody_has_touched_since(fall):
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-2,M-1,,,,\n")
+    drop(student_id=fall[0].pk, course_id=Course.objects.get().pk, origin=Origin(Channel.ADMIN))
+
+    undo = undone(job)
+
+    assert (undo.counts, job.state) == ({"kept": 1, "reversed": 1}, State.PARTLY_UNDONE)
+    assert [row[:2] for row in outcomes(undo)] == [(2, "reversed"), (3, "kept")]
+    assert undone(job).counts == {"kept": 1}
+
+
+def test_waitlists_move_after_an_undo_and_not_in_the_middle_of_it(fall):
+    one, _two, three = fall
+    course = Course.objects.get()
+    course.capacity, course.waitlist_capacity = 1, 5
+    course.save()
+    origin = Origin(Channel.SYSTEM)
+    enroll(student_id=one.pk, course_id=course.pk, origin=origin)
+    job = imported(ENROLLMENTS + "S-1,M-1,,dropped,,\nS-2,M-1,,,,\n")
+    enroll(student_id=three.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+
+    assert undone(job).counts == {"reversed": 2}
+
+    assert standing() == [("S-1", "M-1", "enrolled"), ("S-2", "M-1", "dropped"), ("S-3", "M-1", "waitlisted")]
+
+
+def test_a_seat_that_an_undo_frees_goes_to_who_waits(fall):
+    course = Course.objects.get()
+    course.capacity, course.waitlist_capacity = 1, 5
+    course.save()
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-2,M-1,,waitlisted,,\n")
+    enroll(student_id=fall[2].pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=Origin(Channel.SYSTEM))
+
+    undone(job)
+
+    assert standing() == [("S-1", "M-1", "dropped"), ("S-2", "M-1", "dropped"), ("S-3", "M-1", "enrolled")]
+
+
+def test_students_that_a_file_made_are_gone_and_changed_ones_are_as_before(fall):
+    header = "student_number,given_name,family_name\n"
+    Student.objects.filter(student_number="S-1").update(given_name="Ada")
+    imported(header + "S-1,Ada,Byron\n", kind="students")
+    job = imported(header + "S-1,Augusta,King\nS-7,New,One\nS-8,With,History\n", kind="students")
+    enrolled = Student.objects.get(student_number="S-8")
+    enroll(student_id=enrolled.pk, course_id=Course.objects.get().pk, origin=Origin(Channel.SYSTEM))
+
+    undo = undone(job)
+
+    assert (undo.counts, job.state) == ({"reversed": 2, "kept": 1}, State.PARTLY_UNDONE)
+    ada = Student.objects.get(student_number="S-1")
+    assert (ada.given_name, ada.family_name) == ("Ada", "Byron")
+    assert set(Student.objects.values_list("student_number", flat=True)) == {"S-1", "S-2", "S-3", "S-8"}
+
+
+def test_a_course_that_was_changed_since_is_kept(fall):
+    header = "course_code,term,name,level\n"
+    job = imported(header + "M-1,2026F,Renamed,graduate\nM-7,2026F,New,graduate\n", kind="courses")
+    course = Course.objects.get(code="M-1")
+    course.name = "By hand"
+    course.save()
+
+    undo = undone(job)
+
+    assert undo.counts == {"reversed": 1, "kept": 1}
+    assert list(Course.objects.values_list("code", "name")) == [("M-1", "By hand")]
+
+
+def test_an_import_that_applied_nothing_or_was_undone_cannot_be_undone(fall):
+    failed = imported(ENROLLMENTS + "S-9,M-1,,,,\n")
+    done = imported(ENROLLMENTS + "S-1,M-1,,,,\n")
+    undone(done)
+
+    for job in (failed, done):
+        with pytest.raises(Refused) as refused:
+            undone(job)
+        assert codes_of(refused) == ["import_not_possible"]
+
+
+# The kept file
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 1])
+def test_a_kept_file_is_read_as_it_came_and_again(size):
+    content = bytes(n % 251 for n in range(size))
+    job = Import.objects.create(kind="students", door=Door.API, request_id="r")
+
+    keep(io.BytesIO(content), job)
+
+    with open_kept(job) as kept:
+        assert kept.read() == content
+        kept.seek(0)
+        assert kept.read() == content
+    assert job.size == size
+
+
+def test_a_received_file_is_all_kept_or_not_at_all(fall, monkeypatch):
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("bulk.storage.zlib.compress", full_disk)
+
+    with pytest.raises(OSError, match="No space left"):
+        receive(io.BytesIO(b"x"), Order(kind="students", door=Door.API, request_id="r"))
+
+    assert Import.objects.count() == 0

@@ -1,0 +1,191 @@
+"""Work in the background: taken once, left behind, gone on with."""
+
+import os
+from datetime import timedelta
+
+import pytest
+from django.db import OperationalError
+from django.utils import timezone
+from django_tasks_db.models import DBTaskResult
+
+from bulk import importing, running
+from bulk.leases import MOST_ATTEMPTS, Lost, claim, orphans
+from bulk.models import Door, Import, State
+from bulk.pipeline import approve, cancel
+from bulk.tasks import hand_over
+from students.imports import EnrollmentImporter
+from students.models import EnrollmentEvent, StudentCourse
+from tests.bulk.work import ENROLLMENTS, imported, outcomes, work, worked_on
+from tests.factories import make_course, make_student
+
+pytestmark = pytest.mark.django_db
+
+
+class Killed(BaseException):
+    """What nothing in the code expects, as a SIGKILL is."""
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Chunks of two rows, so that a few rows make several."""
+    monkeypatch.setattr(running, "CHUNK", 2)
+    monkeypatch.setattr(importing, "CHUNK", 2)
+
+
+@pytest.fixture
+def text():
+    """Five rows for one course of four seats; the last row repeats the first and says otherwise."""
+    make_course(code="M-1", capacity=3)
+    numbers = [make_student().student_number for _ in range(5)]
+    rows = "".join(f"{number},M-1,,,,\n" for number in numbers)
+    return ENROLLMENTS + rows + f"{numbers[0]},M-1,,dropped,,\n"
+
+
+def killed_in_chunk(monkeypatch, number):
+    """Let the process die while it applies this chunk."""
+    real, seen = EnrollmentImporter.apply, []
+
+    def apply(self, rows):
+        seen.append(1)
+        if len(seen) == number:
+            raise Killed
+        return real(self, rows)
+
+    monkeypatch.setattr(EnrollmentImporter, "apply", apply)
+    return lambda: monkeypatch.setattr(EnrollmentImporter, "apply", real)
+
+
+def leave_behind(job):
+    """The lease of who worked on it has run out."""
+    Import.objects.filter(pk=job.pk).update(lease_owner="elsewhere:1:x", leased_until=timezone.now())
+
+
+@pytest.mark.parametrize("chunk", [1, 2])
+@pytest.mark.parametrize("on_error", ["abort", "skip"])
+def test_an_import_that_was_killed_goes_on_once_with_the_same_end(monkeypatch, small_chunks, text, chunk, on_error):
+    text = text if on_error == "skip" else "\n".join(text.splitlines()[:4]) + "\n"
+    revive = killed_in_chunk(monkeypatch, chunk)
+    with pytest.raises(Killed):
+        imported(text, on_error=on_error)
+    revive()
+    [job] = Import.objects.all()
+    assert job.state == State.APPLYING
+    applied = StudentCourse.objects.count()
+    assert (applied, job.checkpoint) == ((chunk - 1) * 2, (chunk - 1) * 2) if on_error == "skip" else (0, 0)
+
+    leave_behind(job)
+    work()
+    work()
+
+    job.refresh_from_db()
+    expected = {"enrolled": 3, "error": 3} if on_error == "skip" else {"enrolled": 3}
+    assert job.counts == expected
+    assert (StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (3, 3)
+    codes = [codes for _number, _outcome, codes in outcomes(job)]
+    assert codes[3:] == ([["course_full"], ["course_full"], ["duplicate_row"]] if on_error == "skip" else [])
+
+
+def test_what_somebody_works_on_is_not_taken_by_another(text):
+    job = imported(text, review="always", on_error="skip")
+    approve(job.pk)
+    lease = claim(job.pk)
+
+    assert lease is not None
+    assert claim(job.pk) is None
+    assert orphans() == []
+    leave_behind(job)
+    assert orphans() == [job.pk]
+    assert claim(job.pk) is not None
+    with pytest.raises(Lost):
+        lease.locked()
+
+
+def test_a_process_of_this_machine_that_is_gone_has_left_its_import_at_once(text, monkeypatch):
+    job = imported(text, review="always", on_error="skip")
+    approve(job.pk)
+    claim(job.pk)
+
+    def gone(*_):
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", gone)
+
+    assert orphans() == [job.pk]
+
+
+def test_a_task_that_comes_twice_does_the_work_once(text):
+    job = imported(text, review="always", on_error="skip")
+    approve(job.pk)
+    for _ in range(3):
+        hand_over(job)
+
+    work()
+
+    assert set(DBTaskResult.objects.values_list("status", flat=True)) == {"SUCCESSFUL"}
+    assert EnrollmentEvent.objects.count() == 3
+
+
+def test_an_import_that_no_task_came_for_is_found(text):
+    job = imported(text, review="always", on_error="skip")
+    approve(job.pk)
+    assert orphans() == []
+    Import.objects.update(created_at=timezone.now() - timedelta(minutes=1))
+
+    work()
+
+    job.refresh_from_db()
+    assert job.state == State.DONE_WITH_ERRORS
+
+
+def test_a_cancelled_import_stops_at_the_next_chunk_and_what_is_applied_can_be_undone(text, small_chunks, monkeypatch):
+    real = EnrollmentImporter.apply
+
+    def apply(self, rows):
+        results = real(self, rows)
+        Import.objects.get().progress.__class__.objects.update(wants_cancel=True)
+        return results
+
+    monkeypatch.setattr(EnrollmentImporter, "apply", apply)
+
+    job = imported(text, on_error="skip")
+
+    assert (job.state, job.checkpoint, StudentCourse.objects.count()) == (State.CANCELLED, 2, 2)
+    assert job.may_become(State.UNDONE)
+
+
+def test_cancelling_what_nobody_works_on_ends_it_at_once(text):
+    job = imported(text, review="always", on_error="skip")
+    approve(job.pk)
+
+    assert cancel(job.pk).state == State.CANCELLED
+    assert worked_on(job).state == State.CANCELLED
+
+
+def test_what_the_database_gives_up_over_is_tried_again(text, monkeypatch):
+    real = EnrollmentImporter.apply
+
+    def busy(self, rows):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(EnrollmentImporter, "apply", busy)
+    with pytest.raises(OperationalError):
+        imported(text, on_error="skip")
+    monkeypatch.setattr(EnrollmentImporter, "apply", real)
+    job = Import.objects.get()
+    assert (job.state, job.door) == (State.APPLYING, Door.API)
+
+    work()
+
+    job.refresh_from_db()
+    assert job.state == State.DONE_WITH_ERRORS
+
+
+def test_an_import_that_kills_every_worker_is_given_up(text):
+    job = imported(text, review="always", on_error="skip")
+    approve(job.pk)
+    Import.objects.update(attempts=MOST_ATTEMPTS)
+
+    assert claim(job.pk) is None
+
+    job.refresh_from_db()
+    assert (job.state, job.problems[0]["code"]) == (State.FAILED, "interrupted")

@@ -1,0 +1,40 @@
+"""Importing in tests as the doors do it: receive a file, let a worker come by."""
+
+import io
+from typing import Any
+from unittest import mock
+
+from django.core.management import call_command
+
+from bulk.kinds import parts_of
+from bulk.models import Door, Import
+from bulk.pipeline import Order, receive
+from bulk.reports import Report
+from bulk.working import work_on
+
+ENROLLMENTS = "student_number,course_code,term,status,grade,reason\n"
+
+
+def work() -> None:
+    """Let a worker do all that waits, on the connection that the test's transaction is on."""
+    worker = "django_tasks_db.management.commands.db_worker.close_old_connections"
+    with mock.patch(worker), mock.patch("bulk.tasks.close_old_connections"):
+        call_command("work", once=True)
+
+
+def imported(text: str, *, kind: str = "enrollments", **wish: Any) -> Import:
+    """Receive a file and work on it, up to its end or its review."""
+    order = Order(**{"kind": kind, "door": Door.API, "request_id": "r", "review": "needed", **wish})
+    job = receive(io.BytesIO(text.encode()), order)
+    return worked_on(job)
+
+
+def worked_on(job: Import) -> Import:
+    work_on(job.pk)
+    return Import.objects.get(pk=job.pk)
+
+
+def outcomes(job: Import) -> list[tuple[int, str, list[str]]]:
+    """What became of each row: its number, the outcome, and the codes."""
+    [part] = parts_of(job)
+    return [(told.number, told.outcome, [error[0] for error in told.errors]) for _raw, told in Report(job, part).rows()]

@@ -1,0 +1,80 @@
+"""A registrar imports a file in the system's Chromium: errors, correction, preview, confirmation, progress, undo."""
+
+import threading
+
+import pytest
+from django.db import connection
+from playwright.sync_api import expect
+
+from bulk.tasks import run_worker
+from students.models import StudentCourse
+from tests.factories import make_course, make_student
+from tests.test_browser import log_in, page, pytestmark, shot
+
+__all__ = ["page", "pytestmark"]
+
+HEADER = "student_number,course_code,term,status,grade\n"
+
+
+@pytest.fixture
+def worker():
+    """A worker that runs beside the server, as `make run` starts one."""
+    ended = threading.Event()
+
+    def work():
+        try:
+            run_worker(is_wanted=lambda: not ended.is_set())
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    yield
+    ended.set()
+    thread.join()
+
+
+def send(page, text):
+    page.goto("/admin/bulk/import/add/")
+    page.get_by_label("File", exact=False).set_input_files(
+        {"name": "fall.csv", "mimeType": "text/csv", "buffer": text.encode()}
+    )
+    page.get_by_role("button", name="Send and preview").click()
+
+
+def test_a_registrar_uploads_corrects_confirms_watches_and_undoes(page, worker):
+    make_course(code="MATH-101", name="Calculus I")
+    for number in ("S-1", "S-2"):
+        make_student(student_number=number)
+    log_in(page)
+
+    send(page, HEADER + "S-1,MATH-101,,,\nS-9,MATH-101,,,\nS-2,MATH-999,,asleep,\n")
+    expect(page.locator(".import-state")).to_contain_text("failed")
+    problems = page.locator(".import-problems tbody tr")
+    expect(problems).to_have_count(3)
+    expect(problems.first).to_contain_text("There is no student S-9.")
+    shot(page, "import-errors")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Failed rows").click()
+    failed = download.value.path().read_text()
+    assert failed.splitlines() == [HEADER.strip(), "S-9,MATH-101,,,", "S-2,MATH-999,,asleep,"]
+    assert StudentCourse.objects.count() == 0
+
+    send(page, HEADER + "S-1,MATH-101,,,\nS-2,MATH-101,,,\n")
+    expect(page.locator(".import-state")).to_contain_text("needs review")
+    expect(page.locator(".import-counts")).to_contain_text("enrolled")
+    shot(page, "import-preview")
+    assert StudentCourse.objects.count() == 0
+
+    page.get_by_role("button", name="Confirm and apply").click()
+    expect(page.locator("#import-live")).to_be_visible()
+    shot(page, "import-progress")
+    expect(page.locator(".import-state")).to_contain_text("done · 2 of 2 rows")
+    expect(page.get_by_role("link", name="Report of every row")).to_be_visible()
+    shot(page, "import-done")
+    assert StudentCourse.objects.open().count() == 2
+
+    page.get_by_role("button", name="Undo this import").click()
+    expect(page.locator(".import-counts")).to_contain_text("reversed")
+    shot(page, "import-undo")
+    assert StudentCourse.objects.open().count() == 0
