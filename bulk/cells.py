@@ -17,6 +17,8 @@ _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 
 def clean(cell: str) -> str:
     """Return what a person meant by a cell."""
+    if cell.isalnum():  # most are, and mean what they say
+        return cell
     cell = cell.strip(INVISIBLE)
     return cell[1:] if _GUARDED.match(cell) else cell
 

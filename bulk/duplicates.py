@@ -1,7 +1,7 @@
 """Two rows about one thing: a file that says how things are can say it once."""
 
 import sqlite3
-from collections.abc import Collection, Hashable
+from collections.abc import Collection, Hashable, Sequence
 
 from django.utils.translation import gettext as _
 
@@ -27,16 +27,28 @@ class FirstRows:
         """Tell whether a row was about this key."""
         return self.seen.execute("SELECT 1 FROM seen WHERE key = ?", (repr(key),)).fetchone() is not None
 
-    def objection(self, row: Row, key: Hashable, key_columns: Collection[str]) -> Refusal | None:
-        """Refuse a row that contradicts an earlier one about the same key. Saying the same again is no harm."""
-        cells = repr(sorted((name, cell) for name, cell in row.cells.items() if name not in key_columns))
-        new = self.seen.execute(
-            "INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (repr(key), row.number, cells)
-        )
-        if new.rowcount:
-            return None
-        number, first = self.seen.execute("SELECT number, cells FROM seen WHERE key = ?", (repr(key),)).fetchone()
-        if first == cells:
-            return None
-        message = _("Row %(first)s is about the same and says otherwise.") % {"first": number}
-        return Refusal("duplicate_row", message)
+    def objections(
+        self, rows: Sequence[Row], keys: Sequence[Hashable], key_columns: Collection[str]
+    ) -> dict[int, Refusal]:
+        """
+        Refuse rows that contradict an earlier one about the same key, by their numbers.
+
+        Saying the same again is no harm.
+        """
+        told = [(repr(key), row.number, _rest(row, key_columns)) for row, key in zip(rows, keys, strict=True)]
+        before = self.seen.total_changes
+        self.seen.executemany("INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING", told)
+        if self.seen.total_changes - before == len(told):
+            return {}
+        refusals = {}
+        for key, number, cells in told:
+            first, said = self.seen.execute("SELECT number, cells FROM seen WHERE key = ?", (key,)).fetchone()
+            if first != number and said != cells:
+                message = _("Row %(first)s is about the same and says otherwise.") % {"first": first}
+                refusals[number] = Refusal("duplicate_row", message)
+        return refusals
+
+
+def _rest(row: Row, key_columns: Collection[str]) -> str:
+    """Return what a row says beside what it is about."""
+    return repr(sorted((name, cell) for name, cell in row.cells.items() if cell and name not in key_columns))

@@ -13,12 +13,12 @@ from bulk.reading import Column, Row, Table
 from bulk.storage import open_kept
 from school.refusals import Refusal
 
-CHUNK = 2_000
+CHUNK = 10_000
 ERROR = "error"
 DROPPED = "dropped"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RowResult:
     """What became of a row: an outcome in one word, with what more there is to say of it, or every error."""
 
@@ -141,9 +141,5 @@ def apply_rows(importer: Importer, rows: Sequence[Row], first_rows: FirstRows) -
 
 def note_keys(importer: Importer, readable: Collection[Row], first_rows: FirstRows) -> dict[int, Refusal]:
     """Note what rows are about, and return the objections to those that contradict an earlier one, by row number."""
-    keys = importer.keys(list(readable))
-    return {
-        row.number: objection
-        for row, key in zip(readable, keys, strict=True)
-        if (objection := first_rows.objection(row, key, importer.key_columns))
-    }
+    rows = list(readable)
+    return first_rows.objections(rows, importer.keys(rows), importer.key_columns)

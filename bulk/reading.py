@@ -32,7 +32,7 @@ class Column:
     aliases: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Row:
     """
     A row: its cells as they came, and, cleaned, by the names of the columns that are known.
@@ -111,12 +111,13 @@ class Table:
 
     def count(self) -> int:
         """Read the whole file once and return the number of its rows; raise ``UnreadableFile``."""
-        return sum(1 for _row in self)
+        return sum(1 for _number, raw in self._records() if raw) - 1  # the header
 
     def __iter__(self) -> Iterator[Row]:
         records = self._records()
         next(records)
         width = len(self.names)
+        known = [(name, place) for place, name in enumerate(self.names) if name]
         for number, raw in records:
             if not raw:
                 continue
@@ -125,8 +126,7 @@ class Table:
                 refusal = Refusal("ragged_row", message % {"found": len(raw), "expected": width})
                 yield Row(number, raw, errors=(refusal,))
             else:
-                cells = {name: clean(cell) for name, cell in zip(self.names, raw, strict=True) if name}
-                yield Row(number, raw, cells)
+                yield Row(number, raw, {name: clean(raw[place]) for name, place in known})
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield every row with its number, blank ones too."""

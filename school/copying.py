@@ -1,7 +1,8 @@
 """Inserting many rows at once by PostgreSQL's COPY, which takes a fraction of what INSERT does."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -35,29 +36,36 @@ def insert_many(objects: Sequence[models.Model]) -> None:
             "SELECT nextval(pg_get_serial_sequence(%s, %s)) FROM generate_series(1, %s)",
             [table, options.pk.column, len(objects)],
         )
-        for instance, (pk,) in zip(objects, cursor.fetchall(), strict=True):
-            instance.pk = pk
+        ids = cursor.fetchall()
+        for instance, (pk,) in zip(objects, ids, strict=True):
+            setattr(instance, options.pk.attname, pk)
             instance._state.adding = False
             instance._state.db = connection.alias
-        lines = [
-            "\t".join([write(value) for write, value in zip(writers, row_of(instance), strict=True)])
-            for instance in objects
-        ]
+        columns_of = zip(*map(row_of, objects), strict=True)
+        texts = [write(values) for write, values in zip(writers, columns_of, strict=True)]
         with (
             connection.wrap_database_errors,
             cursor.copy(f'COPY "{table}" ({columns}) FROM STDIN') as copy,
         ):
-            copy.write("\n".join(lines) + "\n")
+            copy.write("\n".join(map("\t".join, zip(*texts, strict=True))) + "\n")
 
 
-def _writer(field: Any) -> Callable[[Any], str]:
-    """Return what writes a field's values as COPY reads them."""
+def _writer(field: Any) -> Callable[[Sequence[Any]], Iterable[str]]:
+    """Return what writes a column's values as COPY reads them. Most columns hold few values, again and again."""
     match field:
         case models.JSONField():
-            return _json
+            return partial(_each, write=_json, key=id)
         case models.CharField() | models.TextField():
-            return _text
-    return _plain
+            return partial(_each, write=_text)
+        case models.DateField() | models.ForeignKey():
+            return partial(_each, write=_plain)
+    return partial(map, _plain)
+
+
+def _each(values: Sequence[Any], *, write: Callable[[Any], str], key: Callable[[Any], Any] | None = None) -> list[str]:
+    keys = values if key is None else list(map(key, values))
+    written = {known: write(value) for known, value in dict(zip(keys, values, strict=True)).items()}
+    return [written[known] for known in keys]
 
 
 def _plain(value: Any) -> str:

@@ -11,7 +11,7 @@ from students.models import Student
 
 def student_ids_by_number(numbers: Iterable[str]) -> dict[str, int]:
     """Return the ids of the students with these numbers, in one query; unknown numbers are left out."""
-    return dict(Student.objects.filter(student_number__in=set(numbers)).values_list("student_number", "pk"))
+    return dict(Student.objects.filter(student_number__among=set(numbers)).values_list("student_number", "pk"))
 
 
 def find_student(identifier: str) -> Student:

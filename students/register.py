@@ -7,8 +7,10 @@ from datetime import date, datetime
 
 from django.db.models import Count, Max, Q
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from courses.models import Course
+from school.lookups import is_pair
 from students.acts import Act, Origin
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 
@@ -46,7 +48,7 @@ class Register:
     waits_elsewhere: dict[int, list[int]] = field(default_factory=dict)
     completed: Counter[tuple[int, str]] = field(default_factory=Counter)
 
-    @property
+    @cached_property
     def today(self) -> date:
         """The date in ``TIME_ZONE``."""
         return timezone.localdate(self.now)
@@ -69,9 +71,12 @@ class Register:
         """Note an enrollment's new state, so that the next act of the batch sees it."""
         course_id, after = enrollment.course_id, enrollment.status
         self.latest[enrollment.student_id, course_id] = enrollment
-        self.completed[enrollment.student_id, enrollment.course.code] += _change(Status.COMPLETED, before, after)
         self.taken[course_id] += _change(Status.ENROLLED, before, after)
+        if ended := _change(Status.COMPLETED, before, after):
+            self.completed[enrollment.student_id, enrollment.course.code] += ended
         moved = _change(Status.WAITLISTED, before, after)
+        if not moved:
+            return
         self.waiting[course_id] += moved
         line = self.lines.get(course_id, [])
         if moved > 0:
@@ -119,6 +124,7 @@ def lock_and_read(acts: Collection[Act], register: Register, origin: Origin, *, 
     )
     locked = {course.pk: course for course in courses}
     register.now = origin.at or timezone.now()  # who got the lock later came later
+    register.__dict__.pop("today", None)
     register.may_waive = origin.may_waive
     register.courses.update(locked)
     _count_seats(locked, register)
@@ -170,20 +176,21 @@ def _read_lines(acts: Iterable[Act], register: Register, course_ids: Iterable[in
 
 def _read_students(acts: Collection[Act], register: Register, wanted: set[int]) -> None:
     """Read the students of the acts, and how they stand in the courses."""
-    register.students = {student.pk: student for student in Student.objects.filter(pk__in={a.student_id for a in acts})}
+    students = Student.objects.filter(pk__among={act.student_id for act in acts})
+    register.students = {student.pk: student for student in students}
     register.students |= {w.student_id: w.student for line in register.lines.values() for w in line}
     asked_for = {code for pk in wanted & register.courses.keys() for code in register.courses[pk].prerequisites}
     passed = StudentCourse.objects.completed().filter(student__in=register.students, course__code__in=asked_for)
     register.completed = Counter(passed.values_list("student", "course__code"))
     register.latest = {}
-    rows = StudentCourse.objects.filter(
-        student__in={act.student_id for act in acts}, course__in={act.course_id for act in acts}
-    )
+    pairs = {act.pair for act in acts}
+    rows = StudentCourse.objects.filter(is_pair("student_id", "course_id", pairs))
     # The newest row of a pair is read last and stays: an open row is always newer than the ended ones.
     for enrollment in rows.order_by("pk"):
-        enrollment.student = register.students[enrollment.student_id]
-        enrollment.course = register.courses[enrollment.course_id]
-        register.latest[enrollment.student_id, enrollment.course_id] = enrollment
+        if _pair(enrollment) in pairs:
+            enrollment.student = register.students[enrollment.student_id]
+            enrollment.course = register.courses[enrollment.course_id]
+            register.latest[_pair(enrollment)] = enrollment
     register.lines = {pk: [register.latest.get(_pair(w), w) for w in line] for pk, line in register.lines.items()}
     _read_last_acts(acts, register)
 

@@ -135,7 +135,8 @@ class EnrollmentImporter(Importer):
             errors.append(Refusal("invalid_choice", message, field="status"))
         grade, reason = row.cells.get("grade", ""), row.cells.get("reason", "")
         waive = frozenset(row.cells.get("waive", "").split())
-        errors += objections_to_waiver(waive, reason, may_waive=True)  # whether this one may is no matter of the file
+        if waive:  # whether this one may is no matter of the file
+            errors += objections_to_waiver(waive, reason, may_waive=True)
         if grade and action not in (None, Action.COMPLETE):
             errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
         for name, value, most in (("grade", grade, 32), ("reason", reason, 1000)):

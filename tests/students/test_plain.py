@@ -1,0 +1,122 @@
+"""Acts that the rules cannot tell apart are decided alike, and as they would be one by one."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from students.acts import Act, OnFull, Origin
+from students.enrollment import perform
+from students.models import Action, Channel, EnrollmentEvent, StudentCourse
+from students.register import Register
+from students.rules import RULES
+from tests.factories import make_course, make_student
+
+ORIGIN = Origin(Channel.SYSTEM, may_waive=True)
+
+
+class Only:
+    """Something of which only these attributes may be looked at."""
+
+    def __init__(self, **allowed: Any) -> None:
+        self.__dict__.update(allowed)
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"A rule looks at {name}: acts that differ in it would be decided alike.")
+
+
+@pytest.mark.parametrize("rule", RULES[Action.ENROLL], ids=lambda rule: rule.name)
+@pytest.mark.parametrize("is_active", [True, False])
+def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, is_active):
+    """``Ledger._decide_plain`` asks the rules once for a course, an active student or not, a seat or none."""
+    course = SimpleNamespace(
+        pk=2,
+        code="C",
+        is_active=True,
+        capacity=0,
+        waitlist_capacity=0,
+        prerequisites=[],
+        has_opened=lambda now: True,
+        has_closed=lambda now: False,
+    )
+    register = Register(students={1: Only(is_active=is_active)}, courses={2: course})  # type: ignore[dict-item]
+    act: Any = Only(
+        action=Action.ENROLL, student_id=1, course_id=2, pair=(1, 2), on_full=OnFull.REJECT, waive=frozenset()
+    )
+
+    rule(act, register)
+
+
+def story(courses):
+    """The rows of courses, and the journal, without what differs from run to run."""
+    rows = StudentCourse.objects.filter(course__in=courses).values_list(
+        "student__given_name", "course__name", "status", "version"
+    )
+    events = EnrollmentEvent.objects.order_by("pk").values_list(
+        "enrollment__student__given_name", "enrollment__course__name", "action", "from_status", "to_status", "reason"
+    )
+    return sorted(rows), list(events)
+
+
+class Batches(TestCase):
+    @settings(max_examples=60)
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([Action.ENROLL] * 6 + [Action.DROP, Action.COMPLETE]),
+                st.integers(0, 9),
+                st.integers(0, 3),
+                st.sampled_from(OnFull),
+                st.sampled_from(["", "", "because"]),
+                st.booleans(),
+            ),
+            max_size=40,
+        )
+    )
+    def test_a_batch_answers_as_its_acts_would_one_by_one(self, drawn):
+        told = []
+        for round_, size in enumerate((1, len(drawn) or 1)):
+            students = [make_student(given_name=str(n), is_active=n != 7) for n in range(10)]
+            limits: list[dict[str, Any]] = [
+                {"capacity": None},
+                {"capacity": 2},
+                {"capacity": 1, "waitlist_capacity": 2},
+                {"capacity": 3, "prerequisites": ["P"]},
+            ]
+            courses = [make_course(name=str(n), **limit) for n, limit in enumerate(limits)]
+            courses[0].code = f"P{round_}"
+            courses[3].prerequisites = [courses[0].code]
+            for course in courses:
+                course.save()
+            acts = [
+                Act(
+                    action,
+                    students[student].pk,
+                    courses[course].pk,
+                    reason=reason,
+                    on_full=on_full,
+                    waive=frozenset(["course_full"] if waives and reason and action == Action.ENROLL else []),
+                )
+                for action, student, course, on_full, reason, waives in drawn
+            ]
+            outcomes = []
+            known = EnrollmentEvent.objects.count()
+            for start in range(0, len(acts), size):
+                outcomes += perform(acts[start : start + size], ORIGIN)
+            rows, events = story(courses)
+            told.append(
+                (
+                    [(o.changed, [refusal.code for refusal in o.refusals]) for o in outcomes],
+                    [
+                        o.enrollment and (o.enrollment.student_id, o.enrollment.course_id) == o.act.pair
+                        for o in outcomes
+                    ],
+                    rows,
+                    events[known:],
+                )
+            )
+
+        assert told[0] == told[1]
