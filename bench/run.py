@@ -59,6 +59,7 @@ def _options() -> Namespace:
     parser.add_argument("--enrollments", type=int, default=1_000_000)
     parser.add_argument("--rows", type=int, default=100_000, help="Rows of the imported file.")
     parser.add_argument("--linear", action="store_true", help="Import smaller files too, each a tenth of the next.")
+    parser.add_argument("--imports", action="store_true", help="Only the imports, and into a database without others.")
     parser.add_argument("--sqlite", action="store_true", help="Seed and import, on an SQLite file.")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=int, default=10, help="How long a round of requests is.")
@@ -76,7 +77,7 @@ def _measure(options: Namespace) -> int:
     _seed(options)
     sizes = imports.sizes_up_to(options.rows, linear=options.linear)
     figures: list[Callable[[], None]] = [lambda: imports.measure(sizes)]
-    if not options.sqlite:
+    if not (options.sqlite or options.imports):
         load = http.Load(options.connections, options.seconds, options.rounds)
         figures = [lambda: http.measure(load), *figures, queries.measure]
     failed = False
