@@ -9,6 +9,7 @@ from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from bulk.garbage import seldom_searched
 from bulk.importing import DROPPED, ERROR
 from bulk.kinds import parts_of
 from bulk.leases import Cancelled, Lease, Lost, claim
@@ -39,7 +40,7 @@ def work_on(import_id: int, watch: Watch = unwatched) -> bool:
     if lease is None:
         return False
     job = Import.objects.get(pk=import_id)
-    with structlog.contextvars.bound_contextvars(request_id=job.request_id), suppress(Lost):
+    with structlog.contextvars.bound_contextvars(request_id=job.request_id), suppress(Lost), seldom_searched():
         try:
             _work(job, lease, watch)
         except UnreadableFile as error:
