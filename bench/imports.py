@@ -30,7 +30,7 @@ def measure(sizes: list[int]) -> None:
             file = _make_files(Path(folder), size)
             for title, outcome, new in (("new", "enrolled", size), ("again", "unchanged", 0)):
                 before = EnrollmentEvent.objects.count()
-                done = manage("import_enrollments", str(file))
+                done = manage("import_enrollments", str(file), "--again")
                 events = EnrollmentEvent.objects.count() - before
                 _check(done, {outcome: size, "events": new}, events)
                 lines.append(
