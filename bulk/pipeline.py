@@ -153,6 +153,7 @@ def approve(import_id: int, *, actor: Any = None) -> Import:
         job.lease_owner, job.leased_until, job.started_at = "", None, None
         job.problems = []
         job.save()
+        Progress.objects.filter(pk=job.pk).update(rows=0, at=timezone.now())
     return job
 
 

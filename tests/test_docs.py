@@ -106,8 +106,8 @@ def settled(node: Any, name: str = "") -> Any:
         return {key: settled(value, key) for key, value in node.items()}
     if isinstance(node, list):
         return [settled(value, name) for value in node]
-    if name == "rows_per_second" and node is not None:
-        return "<rate>"
+    if name in ("rows_per_second", "student_id") and node is not None:
+        return "<number>"  # a preview uses up ids on PostgreSQL
     if isinstance(node, str) and name in VOLATILE:
         shape, stand_in = VOLATILE[name]
         return shape.sub(stand_in, node)

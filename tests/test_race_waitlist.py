@@ -184,7 +184,8 @@ def test_imports_and_the_api_share_the_seats(make_program, tmp_path):
         if runner < importers:
             quiet = {"stdout": StringIO(), "stderr": StringIO()}
             with suppress(SystemExit):  # some rows are always refused: the exit code says so
-                call_command("import_enrollments", files[number * importers + runner], on_error="skip", **quiet)
+                file = files[number * importers + runner]
+                call_command("import_enrollments", file, on_error="skip", dataset=str(runner), **quiet)
         elif (runner + number) % 3:
             body = {"course_id": course.pk, "on_full": "waitlist"}
             statuses.add(programs[runner].post(f"/api/v1/students/{others[runner].pk}/courses", body).status_code)

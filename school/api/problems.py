@@ -168,7 +168,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500: a problem under ``/api/``, a page elsewhere."""
     error = sys.exc_info()[1]
     if isinstance(error, OSError) and error.errno in FULL:  # met while Django itself read the form
-        return _plain(507, "storage_full", _("There is no room for this file."))
+        message = _("There is no room on the server for this file. Nothing is kept of it.")
+        return HttpResponse(message, status=507, content_type="text/plain; charset=utf-8")
     if request.path.startswith("/api/"):
         return _plain(500, "server_error", _("Something went wrong here. The log has it under this request id."))
     return defaults.server_error(request)

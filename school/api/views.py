@@ -7,7 +7,6 @@ from django.db.models import Model
 from django.urls import reverse
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import ModelViewSet
 
 from school.retry import retried
@@ -23,8 +22,8 @@ class ResourceViewSet(ModelViewSet[Any]):
 
     @retried
     @transaction.atomic
-    def perform_create(self, serializer: BaseSerializer[Any]) -> None:
-        super().perform_create(serializer)
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().create(request, *args, **kwargs)
 
     @retried
     @transaction.atomic

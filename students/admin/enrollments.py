@@ -127,7 +127,7 @@ class EnrollmentAdmin(courses.admin.BoundedSearch):
         return ["place", "journal"] if obj else []
 
     def get_queryset(self, request: HttpRequest) -> StudentCourseQuerySet:
-        return StudentCourse.objects.with_parties().order_by(*self.get_ordering(request))
+        return StudentCourse.objects.with_parties()
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)

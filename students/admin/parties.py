@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -50,6 +51,7 @@ class StudentAdmin(EnrollmentsPanel):
     show_full_result_count = False
     fields = ["student_number", "given_name", "family_name", "email", "is_active"]
 
+    @transaction.atomic  # an earlier version that is saved again comes without
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         waited_for = courses_waited_for([obj.pk]) if change else []
         super().save_model(request, obj, form, change)
@@ -95,6 +97,7 @@ class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
         return with_seats(super().get_queryset(request))
 
+    @transaction.atomic  # an earlier version that is saved again comes without
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         tell_promoted(request, promote([obj.pk], origin=origin_of(request)))
@@ -120,4 +123,4 @@ class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
 def tell_promoted(request: HttpRequest, promoted: list[StudentCourse]) -> None:
     """Say who got a seat by what was saved."""
     for enrollment in promoted[:PANEL_ROWS]:
-        messages.info(request, gettext_lazy("%(who)s had waited and has a seat now.") % {"who": enrollment})
+        messages.info(request, _("%(who)s had waited and has a seat now.") % {"who": enrollment})

@@ -121,3 +121,19 @@ def test_an_act_that_is_not_possible_says_so(registrars_desk, verb):
 @pytest.mark.parametrize("path", ["999/change/", "999/live/", "999/report/"])
 def test_what_is_not_there_is_not_found(registrars_desk, path):
     assert registrars_desk.get(f"{IMPORTS}{path}", follow=True).status_code in (200, 404)
+
+
+def test_a_disk_that_is_full_is_told_of_in_plain_words(registrars_desk, monkeypatch):
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    registrars_desk.raise_request_exception = False
+    monkeypatch.setattr("django.core.files.uploadhandler.MemoryFileUploadHandler.file_complete", full_disk)
+
+    page = send(registrars_desk, ENROLLMENTS)
+
+    assert (page.status_code, page.content.decode().partition(".")[0]) == (
+        507,
+        "There is no room on the server for this file",
+    )
+    assert Import.objects.count() == 0

@@ -1,0 +1,85 @@
+"""Files that mean harm, or were made by accident."""
+
+import tracemalloc
+
+import pytest
+
+from bulk.kinds import parts_of
+from bulk.models import State
+from bulk.reports import Report
+from tests.bulk.work import ENROLLMENTS, imported, outcomes
+from tests.factories import make_course, make_student
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def world():
+    make_course(code="M-1")
+    make_student(student_number="S-1")
+
+
+def test_ten_thousand_columns_are_read_and_reported():
+    names = ["student_number", "course_code", *(f"c{n}" for n in range(10_000))]
+    text = ",".join(names) + "\n" + ",".join(["S-1", "M-1", *["x"] * 10_000]) + "\n"
+
+    job = imported(text)
+
+    [part] = parts_of(job)
+    report = "".join(Report(job, part).as_csv()).splitlines()
+    assert (job.state, job.counts) == (State.DONE, {"enrolled": 1})
+    assert [line.count(",") for line in report] == [10_007, 10_007]
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", '"\t=1"'])
+def test_formula_cells_come_out_harmless_in_both_files(cell):
+    job = imported(f"student_number,course_code,note\nS-9,M-1,{cell}\n")
+
+    [part] = parts_of(job)
+    for lines in (Report.as_csv, Report.failed_as_csv):
+        last = "".join(lines(Report(job, part))).splitlines()[-1]
+        assert last.split(",")[2].lstrip('"').startswith("'")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", "empty_file"),
+        ("\ufeff\n", "missing_column"),
+        (ENROLLMENTS + '"S-1,M-1', "malformed_csv"),
+        (ENROLLMENTS + "S-1,M\0-1,,,,\n", "not_text"),
+        (ENROLLMENTS + "x" * 1_000_001, "row_too_long"),
+        ("student_number,student_number,course_code\n", "duplicate_column"),
+    ],
+)
+def test_what_cannot_be_read_is_told_and_changes_nothing(text, code):
+    job = imported(text, on_error="skip")
+
+    assert (job.state, job.problems[0]["code"]) == (State.FAILED, code)
+
+
+def test_a_row_with_every_error_names_them_all():
+    job = imported(ENROLLMENTS + f"S-9,M-9,2099F,asleep,{'A' * 40},{'r' * 1001}\n")
+
+    assert outcomes(job)[0][2] == [
+        "student_not_found",
+        "course_not_found",
+        "invalid_choice",
+        "max_length",
+        "max_length",
+    ]
+
+
+def test_memory_does_not_grow_with_the_file():
+    def peak(rows):
+        text = ENROLLMENTS + "S-1,M-1,,,,\n" * rows
+        tracemalloc.start()
+        job = imported(text, again=True, dataset=str(rows))
+        _now, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert sum(job.counts.values()) == rows
+        return most - 3 * len(text)  # the test's own copies of it
+
+    peak(4_000)
+
+    assert peak(24_000) < peak(8_000) + 2_000_000

@@ -1,0 +1,81 @@
+"""
+An import in chunks, killed at random moments again and again, ends as if nobody had touched it.
+
+``KILLS=20 KILLED_ROWS=100000`` make it a long one.
+"""
+
+import csv
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.test_killed import command_line, environment, manage
+
+__all__ = ["environment"]
+
+KILLS = int(os.environ.get("KILLS", "3"))
+ROWS = int(os.environ.get("KILLED_ROWS", "8000"))
+COURSES = 20
+SEATS = ROWS // COURSES * 3 // 4  # so that the last quarter of each course is refused
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def file(environment, tmp_path):
+    """A file of more students for each course than it has seats, and the id that its import will have."""
+    numbers = [f"S-{n}" for n in range(ROWS // COURSES)]
+    students, courses, enrollments = (tmp_path / f"{name}.csv" for name in ("students", "courses", "enrollments"))
+    students.write_text(
+        "student_number,given_name,family_name\n" + "".join(f"{number},Ada,Byron\n" for number in numbers)
+    )
+    courses.write_text(
+        "course_code,name,level,capacity\n" + "".join(f"C-{n},A,introductory,{SEATS}\n" for n in range(COURSES))
+    )
+    rows = "".join(f"{number},C-{course}\n" for number in numbers for course in range(COURSES))
+    enrollments.write_text("student_number,course_code\n" + rows)
+    manage(environment, "import_students", students)
+    told = manage(environment, "import_courses", courses).stderr
+    return enrollments, int(re.findall(r'"import_id": (\d+)', told)[-1]) + 1
+
+
+def is_received(environment, import_id):
+    """Whether the import is there: before it is, its sender has to send it again."""
+    asked = subprocess.run(command_line("import_report", import_id), env=environment, capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+def test_an_import_killed_at_random_moments_ends_as_if_undisturbed(environment, file):
+    file, import_id = file
+    dice = random.Random(ROWS)
+    command = command_line("import_enrollments", file, "--on-error=skip", "--dataset=killed")
+    killed = 0
+    for _kill in range(KILLS):
+        running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(dice.uniform(1, 3))
+        running.send_signal(signal.SIGKILL)
+        killed += running.wait() == -signal.SIGKILL
+        if is_received(environment, import_id):
+            command = command_line("work", "--once")
+    if not is_received(environment, import_id):  # killed before it had begun, each time
+        subprocess.run(command, env=environment, capture_output=True, check=False)
+    for _worker in range(3):
+        manage(environment, "work", "--once")
+
+    report = manage(environment, "import_report", import_id).stdout.splitlines()
+    rows = list(csv.DictReader(report))
+    exported = manage(environment, "export_enrollments").stdout.splitlines()[1:]
+    assert killed > 0
+    assert [int(row["row"]) for row in rows] == list(range(2, ROWS + 2))
+    expected = [("enrolled", "")] * (SEATS * COURSES) + [("error", "course_full")] * (ROWS - SEATS * COURSES)
+    assert [(row["outcome"], row["code"]) for row in rows] == expected
+    assert sorted(line.rsplit(",", 4)[0] for line in exported) == sorted(
+        f"{row['student_number']},{row['course_code']}" for row in rows if row["outcome"] == "enrolled"
+    )
+    undone = manage(environment, "undo_import", import_id)
+    assert undone.stdout.splitlines()[0].split() == [str(SEATS * COURSES), "reversed"]
