@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from queue import Empty, SimpleQueue
@@ -132,6 +133,11 @@ def let_all(
     heard = Heard()
     started = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        for each in pool.map(work, range(CLIENTS)):
-            heard += each
+        try:
+            for each in pool.map(work, range(CLIENTS)):
+                heard += each
+        finally:
+            with suppress(Empty):  # where it ends early, nobody begins anything more
+                while True:
+                    waiting.get_nowait()
     return heard, time.perf_counter() - started

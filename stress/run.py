@@ -36,16 +36,13 @@ ENVIRONMENT = {
 
 def main() -> int:
     options = _options()
-    if not options.part:
-        # Settings are read once in a process, and the parts are not about the same database.
-        commands = [[sys.executable, "-m", "stress.run", *sys.argv[1:], part] for part in PARTS]
-        codes = [subprocess.run(command, check=False).returncode for command in commands]
-        return int(any(codes))
     for end in (signal.SIGTERM, signal.SIGALRM):
         # So that whatever was started is also stopped where it is told to end, or takes too long.
         signal.signal(end, lambda number, _frame: sys.exit(128 + number))
-    signal.alarm(LIMIT)
     try:
+        if not options.part:
+            return int(any([_run_apart(part) for part in PARTS]))  # noqa: C419  # all parts, whatever the first says
+        signal.alarm(LIMIT)
         with scratch_database(sqlite=options.part in SQLITE) as url:
             os.environ.update(ENVIRONMENT, DATABASE_URL=url)
             django.setup()
@@ -56,6 +53,9 @@ def main() -> int:
     except (Failed, NoDatabase) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted. Everything that was started is stopped and removed.", file=sys.stderr)
+        return 130
 
 
 def _options() -> Namespace:
@@ -63,6 +63,17 @@ def _options() -> Namespace:
     parser.add_argument("part", nargs="?", choices=PARTS, help="One part; without it all run, one after the other.")
     parser.add_argument("--short", action="store_true", help="A smaller crowd.")
     return parser.parse_args()
+
+
+def _run_apart(part: str) -> int:
+    """Run a part in a process of its own: settings are read once in each, and the parts have databases of their own."""
+    process = subprocess.Popen([sys.executable, "-m", "stress.run", *sys.argv[1:], part])
+    try:
+        return process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
 
 
 def _run(options: Namespace) -> int:

@@ -24,7 +24,8 @@ def test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked():
     command = [sys.executable, "-m", "stress.run", "--short", "writers"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
-    assert done.stdout.splitlines()[-1:] == ["All promises were kept."], done.stdout + done.stderr
+    broken = [line for line in done.stdout.splitlines() if line.startswith("BROKEN")]
+    assert (broken, done.returncode) == ([], 0), done.stderr
 
 
 class File:
