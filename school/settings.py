@@ -230,7 +230,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"StatusEnum": "students.models.Status"},
+    "ENUM_NAME_OVERRIDES": {"StatusEnum": "students.models.Status", "ActionEnum": "students.models.Action"},
     "OAUTH2_FLOWS": ["clientCredentials"],
     "OAUTH2_TOKEN_URL": "/oauth/token",
     "POSTPROCESSING_HOOKS": [

@@ -3,31 +3,31 @@
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiResponse, inline_serializer
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from school.api.problems import CONTENT_TYPE
 
-ProblemSerializer = inline_serializer(
-    "Problem",
-    {
-        "type": serializers.CharField(help_text="A page about this code."),
-        "title": serializers.CharField(),
-        "status": serializers.IntegerField(),
-        "detail": serializers.CharField(),
-        "code": serializers.CharField(help_text="Stable; programs decide by it."),
-        "errors": inline_serializer(
-            "ProblemReason",
-            {
-                "code": serializers.CharField(),
-                "field": serializers.CharField(allow_null=True),
-                "message": serializers.CharField(),
-            },
-            many=True,
-        ),
-        "request_id": serializers.CharField(help_text="The same as in the X-Request-ID header and in the log."),
-    },
-)
+
+class ProblemReasonSerializer(serializers.Serializer[Any]):
+    """One reason why something was not done."""
+
+    code = serializers.CharField()
+    field = serializers.CharField(allow_null=True)
+    message = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """What is wrong, by RFC 9457."""
+
+    type = serializers.CharField(help_text="A page about this code.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField(help_text="Stable; programs decide by it.")
+    errors = ProblemReasonSerializer(many=True)  # type: ignore[assignment]  # DRF takes it off the class
+    request_id = serializers.CharField(help_text="The same as in the X-Request-ID header and in the log.")
+
 
 WORDS = {
     400: "Malformed or invalid",

@@ -126,6 +126,23 @@ def perform(acts: Sequence[Act], origin: Origin, register: Register | None = Non
 
 @retried
 @transaction.atomic
+def perform_all(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
+    """
+    Do all of the acts, or none where the rules refuse one; an outcome for each, as ``perform`` gives it.
+
+    Nothing was done where one of the outcomes is refused: then the others say what would have been.
+    """
+    ledger = _decide(acts, origin)
+    if all(outcome.accepted for outcome in ledger.outcomes):
+        ledger.write()
+        transaction.on_commit(ledger.log)
+    else:
+        ledger.log_refusals()
+    return ledger.outcomes
+
+
+@retried
+@transaction.atomic
 def judge(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     """
     Return what ``perform`` would answer now, and change nothing.
@@ -133,9 +150,7 @@ def judge(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     Within a transaction of the caller's the courses stay locked, so that a ``perform`` in the same one answers alike.
     """
     ledger = _decide(acts, origin)
-    for outcome in ledger.outcomes:
-        if outcome.refusals:
-            ledger.log_outcome(outcome)
+    ledger.log_refusals()
     return ledger.outcomes
 
 

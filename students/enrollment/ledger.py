@@ -82,6 +82,11 @@ class Ledger:
                 parties = event.enrollment.student_id, event.enrollment.course_id
                 self._logger(*parties, event.enrollment).info(LOG_NAMES[event.action], codes=event.refusals)
 
+    def log_refusals(self) -> None:
+        for outcome in self.outcomes:
+            if outcome.refusals:
+                self.log_outcome(outcome)
+
     def log_outcome(self, outcome: Outcome) -> None:
         log = self._logger(*outcome.act.pair, outcome.enrollment)
         if outcome.refusals:

@@ -78,4 +78,7 @@ def token(api):
 def test_the_api_keeps_to_its_document(case, token):
     response = case.call(headers={"Authorization": token, "Host": "localhost"})
 
-    case.validate_response(response, checks=CHECKS)
+    # A malformed item of a batch is an outcome beside those of the good ones.
+    is_batch = case.operation.path.endswith("/batch")
+    asked = [check for check in CHECKS if not (is_batch and check is checks.negative_data_rejection)]
+    case.validate_response(response, checks=asked)
