@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from courses.models import Course
@@ -21,25 +22,33 @@ class CourseKey(NamedTuple):
         return f"{self.code}@{self.term}" if self.term else self.code
 
 
-def courses_by_key(keys: Iterable[CourseKey]) -> dict[CourseKey, Course | Refusal]:
-    """Find the courses of many keys in one query; a key that fits none, or several, gets a refusal."""
+def courses_by_key(
+    keys: Iterable[CourseKey], courses: QuerySet[Course] | None = None
+) -> dict[CourseKey, Course | Refusal]:
+    """
+    Find the courses of many keys in one query, among ``courses`` or all of them.
+
+    A key that fits none, or several, gets a refusal.
+    """
     keys = set(keys)
+    courses = Course.objects.all() if courses is None else courses
     offerings: dict[str, dict[str, Course]] = defaultdict(dict)
-    for course in Course.objects.filter(code__in={key.code for key in keys}).select_related("term"):
+    for course in courses.filter(code__in={key.code for key in keys}).select_related("term"):
         offerings[course.code][course.term.code if course.term else ""] = course
     return {key: _choose(key, offerings[key.code]) for key in keys}
 
 
-def find_course(identifier: str) -> Course:
+def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Course:
     """Return the course of an id, ``code:MATH-101`` or ``code:MATH-101@2026F``; raise ``Refused``."""
+    courses = Course.objects.all() if courses is None else courses
     if identifier.startswith("code:"):
         code, _at, term = identifier.removeprefix("code:").partition("@")
         key = CourseKey(code, term)
-        found = courses_by_key([key])[key]
+        found = courses_by_key([key], courses)[key]
         if isinstance(found, Refusal):
             raise Refused([found])
         return found
-    course = Course.objects.select_related("term").filter(pk__in=parse_ids(identifier)).first()
+    course = courses.select_related("term").filter(pk__in=parse_ids(identifier)).first()
     if course is None:
         raise Refused([course_not_found(identifier)])
     return course

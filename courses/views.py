@@ -33,4 +33,4 @@ class CourseViewSet(ResourceViewSet):
     ordering = "id"
 
     def find(self) -> Course:
-        return find_course(self.kwargs["course_id"])
+        return find_course(self.kwargs["course_id"], self.get_queryset())

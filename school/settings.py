@@ -191,6 +191,8 @@ OAUTH2_PROVIDER = {
 # API
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=2_621_440)
+# Whether PUT, PATCH and DELETE must say by If-Match what they change.
+REQUIRE_IF_MATCH = flag("REQUIRE_IF_MATCH", default=False)
 PROBLEM_TYPE_BASE = env.str("PROBLEM_TYPE_BASE", default="/problems/")
 
 # How many readers of the change feed may wait at a time for something to happen, in each process of the server.

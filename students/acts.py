@@ -21,7 +21,8 @@ class Act:
     What somebody wants. ``grade`` None leaves the grade as it is.
 
     ``waive`` has the codes of the rules that shall not stand in the way of this one act; it takes a ``reason``, and an
-    origin that may.
+    origin that may. ``expected`` has the id and the version of the enrollment that the act is meant for, where it is
+    meant for no other.
     """
 
     action: Action
@@ -31,6 +32,7 @@ class Act:
     reason: str = ""
     on_full: OnFull = OnFull.REJECT
     waive: frozenset[str] = frozenset()
+    expected: tuple[int, int] | None = None
 
     @property
     def pair(self) -> tuple[int, int]:

@@ -32,6 +32,7 @@ STATUSES = {
     **dict.fromkeys(["student_not_found", "course_not_found", "term_not_found", "not_enrolled"], 404),
     "waiver_not_allowed": 403,
     "cursor_expired": 410,
+    "precondition_failed": 412,
 }
 
 # What DRF and Django call an error that belongs to no field.

@@ -35,14 +35,32 @@ def enroll(
     return _one(Act(Action.ENROLL, student_id, course_id, None, reason, on_full, frozenset(waive)), origin)
 
 
-def drop(*, student_id: int, course_id: int, origin: Origin, reason: str = "") -> Outcome:
-    """Give the seat back: dropped by the term's drop deadline, withdrawn after it. Raise ``Refused``."""
-    return _one(Act(Action.DROP, student_id, course_id, reason=reason), origin)
+def drop(
+    *, student_id: int, course_id: int, origin: Origin, reason: str = "", expected: tuple[int, int] | None = None
+) -> Outcome:
+    """
+    Give the seat back: dropped by the term's drop deadline, withdrawn after it. Raise ``Refused``.
+
+    ``expected`` has the id and the version that the enrollment must have.
+    """
+    return _one(Act(Action.DROP, student_id, course_id, reason=reason, expected=expected), origin)
 
 
-def complete(*, student_id: int, course_id: int, origin: Origin, grade: str | None = None, reason: str = "") -> Outcome:
-    """End the enrollment as completed, or correct the grade of a completed one. Raise ``Refused``."""
-    return _one(Act(Action.COMPLETE, student_id, course_id, grade, reason), origin)
+def complete(
+    *,
+    student_id: int,
+    course_id: int,
+    origin: Origin,
+    grade: str | None = None,
+    reason: str = "",
+    expected: tuple[int, int] | None = None,
+) -> Outcome:
+    """
+    End the enrollment as completed, or correct the grade of a completed one. Raise ``Refused``.
+
+    ``expected`` has the id and the version that the enrollment must have.
+    """
+    return _one(Act(Action.COMPLETE, student_id, course_id, grade, reason, expected=expected), origin)
 
 
 def undo(*, student_id: int, course_id: int, origin: Origin, reason: str = "") -> Outcome:

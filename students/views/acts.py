@@ -5,7 +5,6 @@ from typing import Any, TypeVar
 from django.db.models import QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
-from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -13,6 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from courses.lookup import find_course
 from courses.models import Course
+from school.api.conditional import check_if_match, is_conditional, matches_anything
 from school.refusals import Refused
 from students.acts import OnFull, Outcome
 from students.enrollment import complete, drop, enroll
@@ -22,11 +22,12 @@ from students.models import Student, StudentCourse
 from students.rules import never_enrolled
 from students.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
 from students.views.origin import origin_of
+from students.views.tagged import TaggedEnrollments
 
 S = TypeVar("S", bound=BaseSerializer[Any])
 
 
-class StudentCoursesViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[StudentCourse]):
+class StudentCoursesViewSet(TaggedEnrollments, GenericViewSet[StudentCourse]):
     """A student's courses: the list, and the verbs on each."""
 
     scope = "enrollments"
@@ -80,6 +81,7 @@ class StudentCoursesViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ge
             course_id=course.pk,
             grade=wish.get("grade"),
             reason=wish["reason"],
+            expected=self._expected(),
             origin=origin_of(request),
         )
         return self._answer(outcome, status=200)
@@ -87,7 +89,7 @@ class StudentCoursesViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ge
     def drop(self, request: Request, student_id: str, course_id: str) -> Response:
         """Drop the course: dropped by the term's drop deadline, withdrawn after it. The enrollment stays as history."""
         student, course = self._parties()
-        drop(student_id=student.pk, course_id=course.pk, origin=origin_of(request))
+        drop(student_id=student.pk, course_id=course.pk, expected=self._expected(), origin=origin_of(request))
         return Response(status=204)
 
     def _parties(self) -> tuple[Student, Course]:
@@ -98,9 +100,19 @@ class StudentCoursesViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ge
         serializer.is_valid(raise_exception=True)
         return serializer
 
+    def _expected(self) -> tuple[int, int] | None:
+        """Return the id and the version of the enrollment that If-Match names; raise ``Refused`` where it is not so."""
+        if not is_conditional(self.request):
+            return None
+        enrollment = self.get_object()
+        check_if_match(self.request, self.tag_of(enrollment))
+        return None if matches_anything(self.request) else (enrollment.pk, enrollment.version)
+
     def _answer(self, outcome: Outcome, *, status: int) -> Response:
         enrollment = outcome.enrollment
         assert enrollment is not None  # an accepted act has one
         address = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
-        headers = {"Location": self.request.build_absolute_uri(address)}
-        return Response(EnrollmentSerializer(enrollment).data, status, headers=headers if status == 201 else None)
+        headers = {"ETag": self.tag_of(enrollment)}
+        if status == 201:
+            headers["Location"] = self.request.build_absolute_uri(address)
+        return Response(EnrollmentSerializer(enrollment).data, status, headers=headers)

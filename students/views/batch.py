@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from school.api.idempotency import idempotent
 from school.api.problems import CONTENT_TYPE, problem, status_of
 from school.refusals import Refusal
 from students.acts import Act, Outcome
@@ -44,6 +45,7 @@ class BatchView(APIView):
             (422, CONTENT_TYPE): OpenApiResponse(BatchProblemSerializer, "None applied"),
         },
     )
+    @idempotent
     def post(self, request: Request) -> Response:
         """
         Enroll, drop and complete. 200 says that all items are as they were asked to be, 207 some, 422 none.

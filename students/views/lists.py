@@ -3,13 +3,13 @@
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
-from rest_framework.viewsets import GenericViewSet, ReadOnlyModelViewSet
+from rest_framework.viewsets import GenericViewSet
 
 from courses.lookup import find_course
+from school.api.conditional import ConditionalReads, State
 from students.changes import read_changes
 from students.filters import EnrollmentFilter, RosterFilter
 from students.models import EnrollmentEvent, StudentCourse
@@ -19,9 +19,10 @@ from students.serializers import (
     EnrollmentEventSerializer,
     EnrollmentSerializer,
 )
+from students.views.tagged import TaggedEnrollments
 
 
-class EnrollmentViewSet(ReadOnlyModelViewSet[StudentCourse]):
+class EnrollmentViewSet(TaggedEnrollments, GenericViewSet[StudentCourse]):
     """Every enrollment in one flat list, for integrators."""
 
     scope = "enrollments"
@@ -37,7 +38,7 @@ class EnrollmentViewSet(ReadOnlyModelViewSet[StudentCourse]):
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
 
-class RosterViewSet(mixins.ListModelMixin, GenericViewSet[StudentCourse]):
+class RosterViewSet(TaggedEnrollments, GenericViewSet[StudentCourse]):
     """A course's roster."""
 
     scope = "enrollments"
@@ -53,7 +54,7 @@ class RosterViewSet(mixins.ListModelMixin, GenericViewSet[StudentCourse]):
         return super().get_queryset().filter(course=find_course(self.kwargs["course_id"]))
 
 
-class EnrollmentEventsViewSet(mixins.ListModelMixin, GenericViewSet[EnrollmentEvent]):
+class EnrollmentEventsViewSet(ConditionalReads, GenericViewSet[EnrollmentEvent]):
     """What happened to an enrollment, from its beginning on."""
 
     scope = "enrollments"
@@ -66,6 +67,9 @@ class EnrollmentEventsViewSet(mixins.ListModelMixin, GenericViewSet[EnrollmentEv
     def get_queryset(self) -> QuerySet[EnrollmentEvent]:
         enrollment = get_object_or_404(StudentCourse, pk=self.kwargs["pk"])
         return super().get_queryset().filter(enrollment=enrollment)
+
+    def state_of(self, row: EnrollmentEvent) -> State:
+        return (row.pk, row.actor and row.actor.get_username())  # a line never changes, but for the actor's name
 
 
 class ChangesView(APIView):

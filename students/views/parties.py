@@ -1,18 +1,19 @@
 """Students, and courses with their seats, over the API."""
 
-from typing import Any
+from typing import Any, cast
 
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from rest_framework.serializers import BaseSerializer
 
 from courses.models import Course
 from courses.views import CourseViewSet
+from school.api.conditional import State, values_of
 from school.api.views import ResourceViewSet
 from students.enrollment import courses_waited_for, promote
 from students.filters import StudentFilter
 from students.lookup import find_student
 from students.models import Student
-from students.seats import with_seats
+from students.seats import recount, seats_of, with_seats
 from students.serializers import CourseWithSeatsSerializer, StudentSerializer
 from students.views.origin import origin_of
 
@@ -25,10 +26,27 @@ class CourseWithSeatsViewSet(CourseViewSet):
     def get_queryset(self) -> QuerySet[Course]:
         return with_seats(super().get_queryset())
 
+    def state_of(self, row: Course) -> State:
+        seats = seats_of(row)
+        return (*values_of(row), row.term and row.term.code, seats.taken, seats.waiting)
+
+    def lock(self, found: Model) -> None:
+        super().lock(found)
+        recount(cast(Course, found))
+
+    def perform_create(self, serializer: BaseSerializer[Any]) -> None:
+        super().perform_create(serializer)
+        recount(_course(serializer))
+
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         super().perform_update(serializer)
-        assert serializer.instance is not None  # it is an update
-        promote([serializer.instance.pk], origin=origin_of(self.request))
+        course = _course(serializer)
+        promote([course.pk], origin=origin_of(self.request))
+        recount(course)
+
+
+def _course(serializer: BaseSerializer[Any]) -> Course:
+    return cast(Course, serializer.instance)
 
 
 class StudentViewSet(ResourceViewSet):
