@@ -42,7 +42,7 @@ class CodesField(forms.CharField):
 
 class CourseForm(forms.ModelForm):
     prerequisites = CodesField(
-        label=gettext_lazy("prerequisites"),
+        label=gettext_lazy("Prerequisites"),
         required=False,
         help_text=gettext_lazy("The codes of what must be completed first, whatever the term, parted by commas."),
     )

@@ -4,17 +4,23 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from django.core.exceptions import ValidationError
+from django.db import connection
 from django.utils.translation import gettext as _
 
 from courses.models import Course
+
+PREREQUISITES = 0x5C41 << 48  # the key of an advisory lock, unlike any other of School's
 
 
 def check_prerequisites(code: str, prerequisites: list[str], *, course_id: int | None = None) -> None:
     """
     Raise ``ValidationError`` for a code that no course has, and for a course that would come before itself.
 
-    ``course_id`` is the course that is changed: what it asks for now does not count any more.
+    ``course_id`` is the course that is changed: what it asks for now does not count any more. Within the transaction
+    that saves the course nobody else can save prerequisites: two changes at once could close a circle together.
     """
+    if prerequisites:
+        _one_at_a_time()
     errors = []
     known = set(Course.objects.filter(code__in=prerequisites).values_list("code", flat=True)) | {code}
     for unknown in sorted(set(prerequisites) - known):
@@ -26,6 +32,13 @@ def check_prerequisites(code: str, prerequisites: list[str], *, course_id: int |
         errors.append(ValidationError(message, code="prerequisite_cycle"))
     if errors:
         raise ValidationError({"prerequisites": errors})
+
+
+def _one_at_a_time() -> None:
+    """Wait for who else is about to save prerequisites. SQLite has one writer at a time anyway."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PREREQUISITES])
 
 
 def _asked_for(course_id: int | None) -> Mapping[str, set[str]]:

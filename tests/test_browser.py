@@ -115,6 +115,52 @@ def test_a_registrar_completes_two_students_from_the_list_with_a_grade(page):
     assert list(StudentCourse.objects.values_list("status", "grade")) == [("completed", "A")] * 2
 
 
+def test_a_registrar_lets_a_student_wait_waives_a_full_course_and_undoes_a_drop(page):
+    ada = make_student(student_number="S-1042", given_name="Ada", family_name="Byron")
+    holder = make_student(student_number="S-1", given_name="Mary", family_name="Somerville")
+    course = make_course(code="MATH-101", name="Calculus I", capacity=1, waitlist_capacity=5)
+    enroll(student_id=holder.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM))
+    log_in(page)
+
+    page.goto("/admin/students/studentcourse/add/")
+    choose(page, "student", "Byron", "S-1042 Ada Byron")
+    choose(page, "course", "MATH", "MATH-101 Calculus I")
+    page.get_by_label("Where no seat is free").select_option(label="let them wait")
+    shot(page, "enroll")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".messagelist .info")).to_have_text("No seat is free: the student waits at place 1.")
+    shot(page, "waitlisted")
+
+    fill_enroll_form(page)
+    expect(page.locator(".errornote + .errorlist")).to_have_text("This student is in MATH-101 already.")
+    page.get_by_label("Course is full").check()
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".field-reason .errorlist")).to_have_text("A waiver needs a reason.")
+    shot(page, "waiver-without-reason")
+    page.get_by_role("textbox", name="Reason").fill("Needs it to graduate")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".messagelist .success")).to_contain_text("was added successfully")
+    assert StudentCourse.objects.get(student=ada).status == "enrolled"
+
+    page.goto("/admin/courses/course/")
+    shot(page, "courses")
+    page.goto(f"/admin/courses/course/{course.pk}/change/")
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    expect(page.get_by_text("Needs it to graduate")).to_be_visible()
+    shot(page, "course")
+
+    page.goto(f"/admin/students/studentcourse/{StudentCourse.objects.get(student=holder).pk}/change/")
+    page.get_by_role("button", name="Drop").click()
+    expect(page.locator(".messagelist .success")).to_have_text("1 enrollment changed.")
+    page.goto(f"/admin/students/studentcourse/{StudentCourse.objects.get(student=ada).pk}/change/")
+    page.get_by_role("button", name="Undo the newest act").click()
+    expect(page.locator(".messagelist .success")).to_have_text("1 enrollment changed.")
+    # Undone, the waiver leads back into the line; the seat that has come free meanwhile is hers all the same.
+    assert StudentCourse.objects.get(student=ada).status == "enrolled"
+    page.goto(f"/admin/students/student/{ada.pk}/change/")
+    shot(page, "student")
+
+
 def test_swagger_ui_works_from_local_files(page, live_server):
     asked = []
     page.on("request", lambda request: asked.append(request.url))

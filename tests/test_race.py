@@ -158,3 +158,22 @@ def test_who_waits_too_long_for_a_course_is_told_to_try_again(make_client):
 
     assert (busy.status_code, busy.json()["code"], busy["Retry-After"]) == (503, "busy", "2")
     assert again.status_code == 201
+
+
+def test_two_courses_that_ask_for_each_other_at_once_do_not_close_a_circle(make_client):
+    token = make_client("courses:write")._credentials["HTTP_AUTHORIZATION"]
+    pairs = [(make_course(code=f"A-{n}"), make_course(code=f"B-{n}")) for n in range(10)]
+
+    def act(runner, number):
+        course, other = pairs[number] if runner % 2 else pairs[number][::-1]
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=token)
+        answer = client.patch(f"/api/v1/courses/{course.pk}", {"prerequisites": [other.code]})
+        assert answer.status_code in (200, 400)
+
+    race(act, rounds=len(pairs))
+
+    asking = [
+        [c.prerequisites for c in Course.objects.filter(pk__in=[a.pk, b.pk]) if c.prerequisites] for a, b in pairs
+    ]
+    assert [len(each) for each in asking] == [1] * len(pairs)

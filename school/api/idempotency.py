@@ -28,8 +28,8 @@ REPLAYED = "Idempotency-Replayed"
 KEPT_FOR = timedelta(hours=24)
 KEPT_HEADERS = ("Location", "ETag")
 
-# The upper 16 of the 64 bits of an advisory lock's key, so that the journal's own locks are never among them.
-LOCKS = 0x5C41
+# The upper 16 of the 64 bits of an advisory lock's key, so that no other lock of School's is ever among them.
+LOCKS = 0x5C42
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s)"
 
 _PLAIN = re.compile(r"[!-~]{1,255}")

@@ -142,7 +142,11 @@ def length_required(request: HttpRequest) -> HttpResponse:
 
 def busy(request: HttpRequest) -> HttpResponse:
     """The database did not let go of something in time, or is away: nothing was done, and trying again may work."""
-    response = _plain(503, "busy", _("The database is busy. Nothing was done: try again."), _("Busy"))
+    message = _("The database is busy. Nothing was done: try again.")
+    if request.path.startswith(("/api/", "/oauth/")):
+        response = _plain(503, "busy", message, _("Busy"))
+    else:
+        response = HttpResponse(message, status=503, content_type="text/plain; charset=utf-8")
     response["Retry-After"] = str(RETRY_AFTER)
     return response
 

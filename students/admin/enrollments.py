@@ -35,20 +35,20 @@ class EnrollForm(forms.ModelForm):
     """Ask the rules before anything is saved: a refusal is a form error, with every reason."""
 
     on_full = forms.ChoiceField(
-        label=gettext_lazy("where no seat is free"),
+        label=gettext_lazy("Where no seat is free"),
         choices=[(OnFull.REJECT, gettext_lazy("refuse")), (OnFull.WAITLIST, gettext_lazy("let them wait"))],
         initial=OnFull.REJECT,
         required=False,
     )
     waive = forms.MultipleChoiceField(
-        label=gettext_lazy("waive"),
+        label=gettext_lazy("Waive"),
         choices=[(rule.code, rule.title) for rule in {rule.code: rule for rule in ALL_RULES if rule.waivable}.values()],
         widget=forms.CheckboxSelectMultiple,
         required=False,
         help_text=gettext_lazy("Rules that shall not stand in the way of this one enrollment. Takes a reason."),
     )
     reason = forms.CharField(
-        label=gettext_lazy("reason"),
+        label=gettext_lazy("Reason"),
         max_length=1000,
         required=False,
         help_text=gettext_lazy("Kept in the journal."),
@@ -127,7 +127,7 @@ class EnrollmentAdmin(courses.admin.BoundedSearch):
         return ["place", "journal"] if obj else []
 
     def get_queryset(self, request: HttpRequest) -> StudentCourseQuerySet:
-        return StudentCourse.objects.with_parties().order_by(*self.get_ordering(request))
+        return StudentCourse.objects.with_parties()
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)

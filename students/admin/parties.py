@@ -3,8 +3,11 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from simple_history.admin import SimpleHistoryAdmin
 
@@ -48,6 +51,7 @@ class StudentAdmin(EnrollmentsPanel):
     show_full_result_count = False
     fields = ["student_number", "given_name", "family_name", "email", "is_active"]
 
+    @transaction.atomic  # an earlier version that is saved again comes without
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         waited_for = courses_waited_for([obj.pk]) if change else []
         super().save_model(request, obj, form, change)
@@ -82,17 +86,18 @@ class SeatsFilter(admin.SimpleListFilter):
 @admin.register(Course)
 class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
     side = "course"
-    list_display = ["code", "name", "term", "level", "capacity", "taken", "free", "over", "waiting", "is_active"]
+    list_display = ["code", "name", "term", "capacity", "taken", "free", "waiting", "is_active"]
     list_filter = [SeatsFilter, *courses.admin.CourseAdmin.list_filter]
-    readonly_fields = ["taken", "free", "over", "waiting"]
+    readonly_fields = ["taken", "free", "waiting"]
     fieldsets: ClassVar[list[Any]] = [
         *courses.admin.CourseAdmin.fieldsets,
-        (gettext_lazy("Seats"), {"fields": ["taken", "free", "over", "waiting"]}),
+        (gettext_lazy("Seats"), {"fields": ["taken", "free", "waiting"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
         return with_seats(super().get_queryset(request))
 
+    @transaction.atomic  # an earlier version that is saved again comes without
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         tell_promoted(request, promote([obj.pk], origin=origin_of(request)))
@@ -105,12 +110,10 @@ class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
 
     @admin.display(description=gettext_lazy("free"))
     def free(self, course: Course) -> Any:
-        free = seats_of(course).free
-        return gettext_lazy("no limit") if free is None else free
-
-    @admin.display(description=gettext_lazy("over"))
-    def over(self, course: Course) -> Any:
-        return seats_of(course).over or ""
+        seats = seats_of(course)
+        if seats.over:
+            return format_html("<strong>{}</strong>", _("%(over)s over") % {"over": seats.over})
+        return gettext_lazy("no limit") if seats.free is None else seats.free
 
     @admin.display(description=gettext_lazy("waiting"))
     def waiting(self, course: Course) -> int:
@@ -120,4 +123,4 @@ class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
 def tell_promoted(request: HttpRequest, promoted: list[StudentCourse]) -> None:
     """Say who got a seat by what was saved."""
     for enrollment in promoted[:PANEL_ROWS]:
-        messages.info(request, gettext_lazy("%(who)s had waited and has a seat now.") % {"who": enrollment})
+        messages.info(request, _("%(who)s had waited and has a seat now.") % {"who": enrollment})

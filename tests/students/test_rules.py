@@ -147,6 +147,17 @@ def test_what_has_ended_stays_as_it_ended(act, status, expected):
 
 
 @pytest.mark.parametrize(
+    ("act", "status", "sentence"),
+    [
+        (COMPLETE, Status.WAITLISTED, "An enrollment that is waitlisted cannot become completed, only: dropped."),
+        (COMPLETE, Status.DROPPED, "An enrollment that is dropped cannot become completed: it has ended."),
+    ],
+)
+def test_an_illegal_transition_names_those_that_are_allowed(act, status, sentence):
+    assert [refusal.message for refusal in verdict(act, register(status=status)).refusals] == [sentence]
+
+
+@pytest.mark.parametrize(
     ("grade", "asked", "done"), [("A", None, True), ("A", "A", True), ("A", "B", False), ("A", "", False)]
 )
 def test_completing_again_is_done_unless_the_grade_differs(grade, asked, done):

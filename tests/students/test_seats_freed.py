@@ -107,7 +107,23 @@ def test_courses_with_more_enrolled_than_seats_can_be_found_in_the_admin(registr
         page = registrars_desk.get(f"/admin/courses/course/?seats={seats}")
         return [course.code for course in page.context["cl"].result_list]
 
+    assert "<strong>1 over</strong>" in registrars_desk.get("/admin/courses/course/").content.decode()
     assert [found(seats) for seats in ("over", "full", "free", "line")] == [["C-1"], ["C-1", "C-2"], [], ["C-1"]]
+
+
+def test_an_earlier_version_with_more_seats_that_is_saved_again_lets_in_who_waits(registrars_desk, line):
+    course, students = line
+    course.capacity = 2
+    course.save()
+    earlier = course.history.latest().pk
+    course.capacity = 1
+    course.save()
+    form = {**COURSE, "capacity": 2, "waitlist_capacity": 5, "is_active": "on"}
+    times = {f"enrollment_{name}_at_{part}": "" for name in ("opens", "closes") for part in (0, 1)}
+
+    registrars_desk.post(f"/admin/courses/course/{course.pk}/history/{earlier}/", {**form, **times})
+
+    assert seated() == [students[0].pk, students[1].pk]
 
 
 # Active again
