@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from courses.models import Course
+from courses.models import Course, Term
 from school.refusals import Refusal, Refused
 from school.validators import parse_ids
 
@@ -38,12 +38,17 @@ def courses_by_key(
     return {key: _choose(key, offerings[key.code]) for key in keys}
 
 
+def course_key(identifier: str) -> CourseKey:
+    """Return the key in ``code:MATH-101`` or ``code:MATH-101@2026F``."""
+    code, _at, term = identifier.removeprefix("code:").partition("@")
+    return CourseKey(code, term)
+
+
 def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Course:
     """Return the course of an id, ``code:MATH-101`` or ``code:MATH-101@2026F``; raise ``Refused``."""
     courses = Course.objects.all() if courses is None else courses
     if identifier.startswith("code:"):
-        code, _at, term = identifier.removeprefix("code:").partition("@")
-        key = CourseKey(code, term)
+        key = course_key(identifier)
         found = courses_by_key([key], courses)[key]
         if isinstance(found, Refusal):
             raise Refused([found])
@@ -52,6 +57,19 @@ def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Cou
     if course is None:
         raise Refused([course_not_found(identifier)])
     return course
+
+
+def find_term(identifier: str) -> Term:
+    """Return the term of an id or of ``code:2026F``; raise ``Refused``."""
+    if identifier.startswith("code:"):
+        wanted = Term.objects.filter(code=identifier.removeprefix("code:"))
+    else:
+        wanted = Term.objects.filter(pk__in=parse_ids(identifier))
+    term = wanted.first()
+    if term is None:
+        message = _("There is no term %(key)s.") % {"key": identifier}
+        raise Refused([Refusal("term_not_found", message, _("Term not found"))])
+    return term
 
 
 def course_not_found(key: object) -> Refusal:

@@ -1,7 +1,7 @@
 """Terms and courses over the API."""
 
 from courses.filters import CourseFilter, TermFilter
-from courses.lookup import find_course
+from courses.lookup import find_course, find_term
 from courses.models import Course, Term
 from courses.serializers import CourseSerializer, TermSerializer
 from school.api.views import ResourceViewSet
@@ -17,6 +17,9 @@ class TermViewSet(ResourceViewSet):
     search_fields = ["code", "name"]
     ordering_fields = {"id": "id", "code": "code", "starts_on": "starts_on"}
     ordering = "-starts_on"
+
+    def find(self) -> Term:
+        return find_term(self.kwargs["term_id"])
 
 
 class CourseViewSet(ResourceViewSet):

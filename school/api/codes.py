@@ -29,6 +29,7 @@ CODES = {
     "server_error": _("Something went wrong here, and the log has it under the request's id."),
     "still_at_work": _("The first request with this Idempotency-Key has not ended. Try again after Retry-After."),
     "student_not_found": _("There is no student with this id or number."),
+    "term_not_found": _("There is no term with this id or code."),
     "too_many_items": _("A batch has at most 1,000 items. Send several batches."),
     "unique": _("Something with this key exists already."),
     "waiver_needs_reason": _("Who waives a rule says why, in `reason`. The journal keeps both."),

@@ -7,6 +7,7 @@ from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from school.api.problems import CONTENT_TYPE
+from school.api.shape import Shaped
 
 
 class ProblemReasonSerializer(serializers.Serializer[Any]):
@@ -52,11 +53,17 @@ class Schema(AutoSchema):
             bodies[str(status)] = self._get_response_for_code(*args)  # type: ignore[no-untyped-call]
         return bodies
 
+    def get_override_parameters(self) -> list[Any]:
+        parameters = list(super().get_override_parameters())
+        if self.method == "GET" and isinstance(self.view, Shaped):
+            parameters += self.view.shape_parameters()
+        return parameters
+
     def _problems(self) -> list[int]:
         codes = {401, 403}
         if "{" in self.path:
             codes.add(404)
-        if self._is_list_view() or self.method in ("POST", "PUT", "PATCH"):
+        if self._is_list_view() or isinstance(self.view, Shaped) or self.method in ("POST", "PUT", "PATCH"):
             codes.add(400)
         if getattr(self.view, "cursors_expire", False):
             codes |= {400, 410}
@@ -81,3 +88,32 @@ def drop_nullable(result: dict[str, Any], generator: Any, request: Any, public: 
 
     walk(result.get("components", {}).get("schemas", {}))
     return result
+
+
+def allow_parts(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Say of each read that takes ``fields`` that it may answer less than the whole resource."""
+    schemas = result.get("components", {}).get("schemas", {})
+    for path in result.get("paths", {}).values():
+        for operation in path.values():
+            if not any(each["name"] == "fields" for each in operation.get("parameters", ())):
+                continue
+            holder = operation["responses"]["200"]["content"]["application/json"]
+            name = _component(holder["schema"])
+            if name.startswith("Paginated"):
+                holder = schemas[name]["properties"]["results"]
+                holder = {"schema": holder["items"], "is_in": holder} if "items" in holder else holder
+            whole = holder["schema"]
+            if "anyOf" in whole:
+                continue
+            part = f"{_component(whole)}InPart"
+            schemas[part] = {key: value for key, value in schemas[_component(whole)].items() if key != "required"}
+            either = {"anyOf": [whole, {"$ref": f"#/components/schemas/{part}"}]}
+            if "is_in" in holder:
+                holder["is_in"]["items"] = either
+            else:
+                holder["schema"] = either
+    return result
+
+
+def _component(schema: dict[str, Any]) -> str:
+    return str(schema.get("$ref", "")).rpartition("/")[2]

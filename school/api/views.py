@@ -11,10 +11,11 @@ from rest_framework.viewsets import ModelViewSet
 
 from school.api.conditional import ConditionalReads, check_if_match, is_conditional
 from school.api.idempotency import idempotent
+from school.api.shape import Shaped
 from school.retry import retried
 
 
-class ResourceViewSet(ConditionalReads, ModelViewSet[Any]):
+class ResourceViewSet(Shaped, ConditionalReads, ModelViewSet[Any]):
     """A resource with its history: the row and its history are written both or neither."""
 
     address: str  # the name of the URL of one

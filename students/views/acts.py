@@ -22,12 +22,12 @@ from students.models import Student, StudentCourse
 from students.rules import never_enrolled
 from students.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
 from students.views.origin import origin_of
-from students.views.tagged import TaggedEnrollments
+from students.views.reads import EnrollmentReads
 
 S = TypeVar("S", bound=BaseSerializer[Any])
 
 
-class StudentCoursesViewSet(TaggedEnrollments, GenericViewSet[StudentCourse]):
+class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
     """A student's courses: the list, and the verbs on each."""
 
     scope = "enrollments"

@@ -1,8 +1,13 @@
 """Enrollments as lists: all of them, the roster of a course, what happened to one, and the change feed."""
 
+from typing import Any
+
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -10,19 +15,22 @@ from rest_framework.viewsets import GenericViewSet
 
 from courses.lookup import find_course
 from school.api.conditional import ConditionalReads, State
+from school.api.pagination import order_columns, refuse_parts
+from school.api.renderers import CsvRenderer
 from students.changes import read_changes
 from students.filters import EnrollmentFilter, RosterFilter
 from students.models import EnrollmentEvent, StudentCourse
+from students.rosters import roster_lines
 from students.serializers import (
     ChangesQuerySerializer,
     ChangesSerializer,
     EnrollmentEventSerializer,
     EnrollmentSerializer,
 )
-from students.views.tagged import TaggedEnrollments
+from students.views.reads import EnrollmentReads
 
 
-class EnrollmentViewSet(TaggedEnrollments, GenericViewSet[StudentCourse]):
+class EnrollmentViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
     """Every enrollment in one flat list, for integrators."""
 
     scope = "enrollments"
@@ -38,7 +46,7 @@ class EnrollmentViewSet(TaggedEnrollments, GenericViewSet[StudentCourse]):
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
 
-class RosterViewSet(TaggedEnrollments, GenericViewSet[StudentCourse]):
+class RosterViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
     """A course's roster."""
 
     scope = "enrollments"
@@ -46,12 +54,29 @@ class RosterViewSet(TaggedEnrollments, GenericViewSet[StudentCourse]):
     queryset = StudentCourse.objects.with_parties()
     serializer_class = EnrollmentSerializer
     filterset_class = RosterFilter
+    renderer_classes = [JSONRenderer, CsvRenderer]
     search_fields = ["student__student_number", "student__given_name", "student__family_name"]
     ordering_fields = {"id": "id", "updated_at": "updated_at", "family_name": "student__family_name"}
     ordering = "id"
 
     def get_queryset(self) -> QuerySet[StudentCourse]:
         return super().get_queryset().filter(course=find_course(self.kwargs["course_id"]))
+
+    @extend_schema(
+        responses={
+            (200, "application/json"): EnrollmentSerializer(many=True),
+            (200, "text/csv"): OpenApiTypes.STR,
+        }
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """List who takes the course, page by page; or with `Accept: text/csv` all of them as one file."""
+        if request.accepted_renderer.media_type != CsvRenderer.media_type:
+            return super().list(request, *args, **kwargs)
+        refuse_parts(request)
+        rows = self.filter_queryset(self.get_queryset()).order_by(*order_columns(request, self))
+        headers = {"Content-Disposition": 'attachment; filename="roster.csv"'}
+        lines = roster_lines(rows.iterator(chunk_size=2_000))
+        return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
 
 
 class EnrollmentEventsViewSet(ConditionalReads, GenericViewSet[EnrollmentEvent]):

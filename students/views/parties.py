@@ -10,7 +10,7 @@ from courses.views import CourseViewSet
 from school.api.conditional import State, values_of
 from school.api.views import ResourceViewSet
 from students.enrollment import courses_waited_for, promote
-from students.filters import StudentFilter
+from students.filters import CourseWithSeatsFilter, StudentFilter
 from students.lookup import find_student
 from students.models import Student
 from students.seats import recount, seats_of, with_seats
@@ -22,6 +22,7 @@ class CourseWithSeatsViewSet(CourseViewSet):
     """Courses with their seats. Who changes one may free a seat, which goes to who waits in the same transaction."""
 
     serializer_class = CourseWithSeatsSerializer
+    filterset_class = CourseWithSeatsFilter
 
     def get_queryset(self) -> QuerySet[Course]:
         return with_seats(super().get_queryset())

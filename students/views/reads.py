@@ -1,13 +1,22 @@
-"""What an enrollment's tag stands for."""
+"""How enrollments are read: in what shape, and by which tag."""
 
-from school.api.conditional import ConditionalReads, State
+from courses.serializers import CourseSerializer
+from school.api.conditional import ConditionalReads, State, values_of
+from school.api.shape import Shaped
 from students.models import StudentCourse
+from students.serializers import StudentSerializer
 
 
-class TaggedEnrollments(ConditionalReads):
+class EnrollmentReads(Shaped, ConditionalReads):
+    expandable = {
+        "student": (StudentSerializer, "students:read", "students.view_student"),
+        "course": (CourseSerializer, "courses:read", "courses.view_course"),
+    }
+
     def state_of(self, row: StudentCourse) -> State:
         # Whatever an act changes, the version says. The place in line, and the names, change without one.
         student, course = row.student, row.course
+        more = [value for name in sorted(self.expanded) for value in values_of(getattr(row, name))]
         return (
             row.pk,
             row.version,
@@ -21,4 +30,5 @@ class TaggedEnrollments(ConditionalReads):
             course.name,
             course.level,
             course.term and course.term.code,
+            *more,
         )
