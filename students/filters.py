@@ -83,7 +83,7 @@ class CourseKeyFilter(filters.CharFilter):
         return qs.none()
 
 
-@extend_schema_field({"type": "array", "items": {"type": "string", "enum": [*Status.values, ALL]}})
+@extend_schema_field({"type": "string", "enum": [*Status.values, ALL]})
 class StatusFilter(filters.MultipleChoiceFilter):
     """One status or several, or ``all``; who does not ask sees the open ones."""
 

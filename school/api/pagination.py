@@ -95,7 +95,7 @@ class KeysetPagination(BasePagination):
         return str(replace_query_param(remove_query_param(self.url, "cursor"), "cursor", cursor))
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        link = {"type": ["string", "null"], "format": "uri"}
+        link = {"type": ["string", "null"], "format": "uri", "example": None}
         return {
             "type": "object",
             "required": ["next", "previous", "results"],

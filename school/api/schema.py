@@ -6,6 +6,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
+from school.api.manners import PROBLEMS, add_manners
 from school.api.problems import CONTENT_TYPE
 from school.api.shape import Shaped
 
@@ -30,25 +31,20 @@ class ProblemSerializer(serializers.Serializer[Any]):
     request_id = serializers.CharField(help_text="The same as in the X-Request-ID header and in the log.")
 
 
-WORDS = {
-    400: "Malformed or invalid",
-    401: "No or bad credentials",
-    403: "Not allowed",
-    404: "Not found",
-    409: "Refused, with every reason",
-    410: "The cursor has expired",
-    413: "The body is too large",
-    415: "Not JSON",
-}
-
-
 class Schema(AutoSchema):
     """Add the problems that every operation of a kind may answer."""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        operation = super().get_operation(*args, **kwargs)
+        if operation:
+            add_manners(operation, self.view, self.method)
+            operation["responses"] = dict(sorted(operation["responses"].items()))
+        return operation
 
     def _get_response_bodies(self, direction: Any = "response") -> Any:
         bodies = super()._get_response_bodies(direction)
         for status in self._problems():
-            answer = OpenApiResponse(ProblemSerializer, description=WORDS[status])
+            answer = OpenApiResponse(ProblemSerializer, description=PROBLEMS[str(status)][0])
             args = (answer, str(status), [CONTENT_TYPE], direction)
             bodies[str(status)] = self._get_response_for_code(*args)  # type: ignore[no-untyped-call]
         return bodies

@@ -6,12 +6,14 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from courses.lookup import CourseKey, courses_by_key
+from school.api.examples import request_example
 from school.api.fields import KnownFieldsSerializer, StrictCharField, StrictIntegerField
 from school.refusals import Refusal, Refused
 from school.validators import BIGGEST_ID, plain_text
 from students.acts import OnFull
 from students.models import Status
 from students.rules import objections_to_waiver
+from students.serializers import examples
 
 
 class ReasonSerializer(KnownFieldsSerializer):
@@ -43,6 +45,7 @@ def course_key_in(body: dict[str, Any]) -> CourseKey | None:
     return CourseKey(body["course_code"], body.get("term", "")) if "course_code" in body else None
 
 
+@request_example(examples.ENROLL)
 class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
     """Which course, and how."""
 
@@ -87,6 +90,7 @@ class CompletionSerializer(ReasonSerializer):
     grade = StrictCharField(max_length=32, allow_blank=True, required=False, validators=[plain_text])
 
 
+@request_example(examples.COMPLETE)
 class CompleteSerializer(CompletionSerializer):
     """The end of an enrollment, or a new grade for one that has ended so."""
 

@@ -12,6 +12,7 @@ from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 
 from courses.lookup import CourseKey, courses_by_key
 from courses.models import Course
+from school.api.examples import example, request_example
 from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictIntegerField
 from school.api.problems import reasons_in
 from school.api.schema import ProblemReasonSerializer, ProblemSerializer
@@ -20,6 +21,7 @@ from school.validators import BIGGEST_ID
 from students.acts import Act, OnFull
 from students.lookup import student_ids_by_number, student_not_found
 from students.models import Action
+from students.serializers import examples
 from students.serializers.acts import (
     ChosenCourseSerializer,
     CompletionSerializer,
@@ -85,6 +87,7 @@ class ItemsField(serializers.ListField):
         return list(super().to_internal_value(data))
 
 
+@request_example(examples.BATCH)
 class BatchSerializer(KnownFieldsSerializer):
     """Up to 1,000 acts, done in their order."""
 
@@ -108,14 +111,18 @@ class ItemOutcomeSerializer(serializers.Serializer[Any]):
     enrollment = EnrollmentSerializer(allow_null=True)
 
 
+@example({"outcomes": examples.OUTCOMES})
 class BatchOutcomeSerializer(serializers.Serializer[Any]):
     """An outcome for each item, in their order."""
 
     outcomes = ItemOutcomeSerializer(many=True)
 
 
-class BatchProblemSerializer(ProblemSerializer, BatchOutcomeSerializer):
-    """A problem, with an outcome for each item."""
+@example(examples.NOTHING_APPLIED)
+class BatchProblemSerializer(ProblemSerializer):
+    """A problem, with an outcome for each item where they were looked at."""
+
+    outcomes = ItemOutcomeSerializer(many=True, required=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,14 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from courses.serializers import CourseInBriefSerializer
+from school.api.examples import example
 from school.api.fields import KnownFieldsSerializer, StrictModelSerializer
 from students.models import EnrollmentEvent, StudentCourse
+from students.serializers import examples
 from students.serializers.parties import StudentInBriefSerializer
 
 
+@example(examples.ENROLLMENT)
 class EnrollmentSerializer(StrictModelSerializer):
     """An enrollment, in the same shape everywhere."""
 
@@ -40,6 +43,7 @@ class EnrollmentSerializer(StrictModelSerializer):
         read_only_fields = fields
 
 
+@example(examples.EVENT)
 class EnrollmentEventSerializer(StrictModelSerializer):
     """A line of the journal."""
 
@@ -77,6 +81,7 @@ class ChangeSerializer(EnrollmentEventSerializer):
         read_only_fields = fields
 
 
+@example(examples.CHANGES)
 class ChangesSerializer(serializers.Serializer[Any]):
     """A page of the change feed."""
 

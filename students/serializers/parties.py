@@ -8,11 +8,14 @@ from rest_framework import serializers
 
 from courses.models import Course
 from courses.serializers import CourseSerializer
+from school.api.examples import example
 from school.api.fields import StrictModelSerializer
 from students.models import Student
 from students.seats import seats_of
+from students.serializers import examples
 
 
+@example(examples.STUDENT, request=examples.STUDENT_SENT)
 class StudentSerializer(StrictModelSerializer):
     class Meta:
         model = Student
@@ -41,6 +44,7 @@ class WarningSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
+@example(examples.COURSE, request=examples.COURSE_SENT)
 class CourseWithSeatsSerializer(CourseSerializer):
     seats = serializers.SerializerMethodField()
     warnings = serializers.SerializerMethodField()
