@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run serve test openapi check fuzz bench fmt lock clean
+.PHONY: help run serve test openapi check fuzz stress mutants bench fmt lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -28,6 +28,12 @@ check: writable $(BIN)/.dev ## Everything that can be checked without running it
 
 fuzz: writable $(BIN)/.dev ## Random acts and random requests, many, on both databases (ARGS="--examples 5000")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
+
+stress: writable $(BIN)/.dev ## A rush at the server, killed servers, writers on SQLite (ARGS=--short)
+	@$(BIN)/python -m stress.run $(ARGS)
+
+mutants: writable $(BIN)/.dev ## Take each guard away and see a test fail for want of it
+	@$(BIN)/python -m tests.mutants
 
 bench: writable $(BIN)/.dev ## Figures: requests a second, imports, queries (ARGS=--help for sizes)
 	@$(BIN)/python -m bench.run $(ARGS)

@@ -107,6 +107,7 @@ if DATABASES["default"].get("ENGINE") not in ("django.db.backends.sqlite3", "dja
     raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
 _options = DATABASES["default"].setdefault("OPTIONS", {})  # the address may bring some, sslmode for example
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["ENGINE"] = "school.sqlite"
     _options |= {
         # Take the write lock at BEGIN: a transaction that reads first and writes later
         # would otherwise fail with "database is locked" instead of waiting.

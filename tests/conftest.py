@@ -32,6 +32,9 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "school"))
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; nothing here is secret
+    if settings.DATABASES["default"]["ENGINE"] == "school.sqlite":
+        # pytest-django knows Django's own SQLite only, and would make a file of this name for each worker.
+        settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = ":memory:"
     # What the tests log goes to a file as well, in production's own format.
     stderr = next(h for h in logging.getLogger().handlers if h.formatter)
     to_file = logging.FileHandler(LOGS / f"{os.getpid()}.log", delay=True)

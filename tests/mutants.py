@@ -1,0 +1,312 @@
+"""
+Take each guard away, one at a time, and see a test fail for want of it: `make mutants`.
+
+A check that was never seen to fail proves nothing. Each guard is taken out of a copy of the tree, and the test that is
+named beside it must fail there; in the tree as it is, all of them must pass. The exit code is 1 where a test does not
+notice, or where a guard is not found where it was.
+"""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.postgres import find_binaries, throwaway_server
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("bench", "bulk", "courses", "docs", "school", "stress", "students", "tests", "manage.py", "pyproject.toml")
+SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+LIMIT = 300  # seconds that a test may take
+SHOWN = 100  # letters of how it fails
+PASSED, FAILED = 0, 1  # exit codes of pytest; others say that no test was run
+
+NO_SEAT_TWICE = "tests/test_race.py::test_the_last_seat_is_never_sold_twice"
+LATE_COMMIT = (
+    "tests/test_changes.py::test_a_reader_misses_nothing_and_sees_nothing_twice_when_the_first_writer_commits_last"
+)
+APPEND_ONLY = "tests/students/test_journal.py::test_the_database_refuses_to_change_the_journal"
+NEXT_IN_LINE = "tests/students/test_waitlist.py::test_more_seats_let_in_as_many_as_there_are_seats"
+SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked"
+CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_what_cannot_be"
+NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_a_course_that_cannot_be"
+
+
+class NotFound(Exception):
+    """The guard is not where it was."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A guard, how it is taken out of the copy in a folder, and the test that must fail without it."""
+
+    guard: str
+    engine: str
+    test: str
+    take_away: Callable[[Path], None]
+
+
+def instead(file: str, old: str, new: str) -> Callable[[Path], None]:
+    """Put other text in the place of the one that is there once."""
+
+    def take_away(folder: Path) -> None:
+        path = folder / file
+        text = path.read_text()
+        if text.count(old) != 1:
+            raise NotFound(f"{file} has {text.count(old)} times: {old}")
+        path.write_text(text.replace(old, new))
+
+    return take_away
+
+
+def without_constraint(app: str, model: str, name: str) -> Callable[[Path], None]:
+    """Take a constraint out of its model, and out of the database by one more migration."""
+
+    def take_away(folder: Path) -> None:
+        path = folder / app / "models.py"
+        lines = path.read_text().splitlines(keepends=True)
+        [found] = [each for _model, known, each in constraints_in(path) if known == name]
+        del lines[found.lineno - 1 : found.end_lineno]
+        path.write_text("".join(lines))
+        migrations = folder / app / "migrations"
+        newest = max(each.stem for each in migrations.glob("[0-9]*.py"))
+        (migrations / "9999_without_a_guard.py").write_text(
+            "from django.db import migrations\n\n\n"
+            "class Migration(migrations.Migration):\n"
+            f"    dependencies = [({app!r}, {newest!r})]\n"
+            f"    operations = [migrations.RemoveConstraint({model!r}, {name!r})]\n"
+        )
+
+    return take_away
+
+
+def constraints_in(models: Path) -> Iterator[tuple[str, str, ast.Call]]:
+    """Yield model, name and source of each constraint in a file of models."""
+    for model in ast.parse(models.read_text()).body:
+        for node in ast.walk(model):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Constraint"):
+                [name] = [ast.literal_eval(each.value) for each in node.keywords if each.arg == "name"]
+                assert isinstance(model, ast.ClassDef)
+                yield model.name, name, node
+
+
+# The test of every constraint. Those with a check of their own in the field are told apart on PostgreSQL only.
+CONSTRAINTS = {
+    "term_ends_after_it_starts": (
+        SQLITE,
+        "tests/courses/test_constraints.py::test_the_database_refuses_a_term_that_ends_before_it_starts",
+    ),
+    "course_code_is_unique_in_a_term": (
+        SQLITE,
+        "tests/courses/test_constraints.py::test_the_database_refuses_a_code_twice_in_a_term",
+    ),
+    "course_code_is_unique_without_a_term": (
+        SQLITE,
+        "tests/courses/test_constraints.py::test_the_database_refuses_a_code_twice_without_a_term",
+    ),
+    "course_capacity_is_not_negative": (POSTGRESQL, NO_SUCH_COURSE),
+    "course_waitlist_capacity_is_not_negative": (POSTGRESQL, NO_SUCH_COURSE),
+    "course_enrollment_closes_after_it_opens": (SQLITE, NO_SUCH_COURSE),
+    "course_level_is_known": (SQLITE, NO_SUCH_COURSE),
+    "student_email_is_unique": (
+        SQLITE,
+        "tests/students/test_constraints.py::test_the_database_refuses_an_email_address_twice_whatever_its_case",
+    ),
+    "enrollment_is_open_once": (
+        SQLITE,
+        "tests/students/test_enrollment.py::test_the_database_refuses_a_second_open_enrollment",
+    ),
+    "enrollment_has_ended_when_not_open": (SQLITE, CANNOT_BE),
+    "enrollment_ends_after_it_starts": (SQLITE, CANNOT_BE),
+    "enrollment_waits_since_an_instant": (SQLITE, CANNOT_BE),
+    "enrollment_has_a_day_of_enrollment": (SQLITE, CANNOT_BE),
+    "enrollment_is_graded_when_completed": (SQLITE, CANNOT_BE),
+}
+
+GUARDS = [
+    Mutant(
+        "the lock on the rows of courses",
+        POSTGRESQL,
+        NO_SEAT_TWICE,
+        instead("students/register.py", '        .select_for_update(of=("self",), no_key=True)\n', ""),
+    ),
+    Mutant(
+        "the lock of promotion",
+        POSTGRESQL,
+        "tests/test_race_waitlist.py::test_who_is_promoted_by_many_at_once_is_promoted_once",
+        instead(
+            "students/register.py",
+            '        .select_for_update(of=("self",), no_key=True)\n        .order_by("pk")\n    )\n',
+            '        .order_by("pk")\n    )\n'
+            '    courses = courses.select_for_update(of=("self",), no_key=True) if acts else courses\n',
+        ),
+    ),
+    Mutant(
+        "the lock on a row that is edited",
+        POSTGRESQL,
+        "tests/test_race.py::test_two_who_change_different_fields_at_once_do_not_undo_each_other",
+        instead("school/api/views.py", "_base_manager.select_for_update(no_key=True)", "_base_manager.all()"),
+    ),
+    Mutant(
+        "READ COMMITTED, whatever the server says",
+        POSTGRESQL,
+        "tests/test_race.py::test_a_server_that_isolates_more_than_it_should_sells_no_seat_twice",
+        instead("school/settings.py", '    _options["isolation_level"] = IsolationLevel.READ_COMMITTED\n', ""),
+    ),
+    Mutant(
+        "another try after a deadlock",
+        POSTGRESQL,
+        "tests/test_retry.py::test_a_deadlock_is_tried_again_and_all_is_done_once",
+        instead("school/retry.py", "TRIES = 4", "TRIES = 1"),
+    ),
+    Mutant(
+        "the order in which seats are given",
+        SQLITE,
+        NEXT_IN_LINE,
+        instead(
+            "students/waitlist.py",
+            "list(register.lines.get(course_id, ()))",
+            "list(register.lines.get(course_id, ()))[::-1]",
+        ),
+    ),
+    Mutant(
+        "the order in which a line is read",
+        SQLITE,
+        NEXT_IN_LINE,
+        instead("students/models.py", '"course", "waitlisted_at", "id")\n', '"course", "-waitlisted_at", "-id")\n'),
+    ),
+    Mutant(
+        "a free seat is kept for who waits",
+        SQLITE,
+        "tests/students/test_waitlist.py::test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits",
+        instead("students/transitions.py", " and not register.waiting[act.course_id]\n", "\n"),
+    ),
+    Mutant(
+        "a writer's announcement in the journal",
+        POSTGRESQL,
+        LATE_COMMIT,
+        instead("students/journal.py", 'if events and connection.vendor == "postgresql":', "if False:"),
+    ),
+    Mutant(
+        "the horizon up to which changes are read",
+        POSTGRESQL,
+        LATE_COMMIT,
+        instead("students/changes.py", "    until = horizon()\n", "    until = None\n"),
+    ),
+    *(
+        Mutant(
+            f"the trigger that keeps the journal ({engine})",
+            engine,
+            APPEND_ONLY,
+            instead("students/migrations/0004_append_only_journal.py", "[migrations.RunPython(guard, unguard)]", "[]"),
+        )
+        for engine in (SQLITE, POSTGRESQL)
+    ),
+    Mutant(
+        "BEGIN IMMEDIATE",
+        SQLITE,
+        SIXTEEN,
+        instead("school/settings.py", '        "transaction_mode": "IMMEDIATE",\n', ""),
+    ),
+    Mutant(
+        "the turns of SQLite's writers",
+        SQLITE,
+        "tests/test_sqlite_writers.py::test_who_waits_for_the_lock_has_it_before_who_comes_back",
+        instead("school/settings.py", '    DATABASES["default"]["ENGINE"] = "school.sqlite"\n', ""),
+    ),
+]
+
+
+def main() -> int:
+    binaries = find_binaries()
+    if binaries is None:
+        print("There is no PostgreSQL: apt-get install postgresql.", file=sys.stderr)
+        return 1
+    mutants = [*GUARDS, *constraints()]
+    with throwaway_server(binaries) as url, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        whole = pool.map(lambda engine: try_whole(engine, mutants, url), (SQLITE, POSTGRESQL))
+        trials = pool.map(lambda numbered: try_without(numbered[1], f"{url}_{numbered[0]}"), enumerate(mutants))
+        failed = [said for said in whole if said]
+        for mutant, (is_noticed, said) in zip(mutants, trials, strict=True):
+            test = mutant.test.rpartition("::")[2]
+            print(f"without {mutant.guard} ({mutant.engine})")
+            print(f"    {test} {'fails as it must' if is_noticed else 'DOES NOT FAIL'}: {said}", flush=True)
+            failed += [] if is_noticed else [f"Nobody would miss {mutant.guard}."]
+    for sentence in failed:
+        print(f"FAILED: {sentence}")
+    print(f"{len(mutants)} guards, {len(failed)} failures.", flush=True)
+    return int(bool(failed))
+
+
+def constraints() -> Iterator[Mutant]:
+    """Yield every constraint that the models have."""
+    for app in ("courses", "students"):
+        for model, name, _source in constraints_in(ROOT / app / "models.py"):
+            engine, test = CONSTRAINTS[name]
+            yield Mutant(name, engine, test, without_constraint(app, model, name))
+
+
+def try_without(mutant: Mutant, url: str) -> tuple[bool, str]:
+    """Tell whether the test fails without the guard, and how."""
+    with tempfile.TemporaryDirectory(prefix="school-mutant-") as folder:
+        copy_to(Path(folder))
+        try:
+            mutant.take_away(Path(folder))
+        except NotFound as error:
+            return False, str(error)
+        code, output = run_tests(Path(folder), [mutant.test], mutant.engine, url)
+    if code == FAILED and (said := re.search(r"^E +(.*)", output, re.MULTILINE)):
+        return True, said[1][:SHOWN]
+    return False, "it passes" if code == PASSED else f"it does not run: {output.splitlines()[-1:]}"
+
+
+def try_whole(engine: str, mutants: list[Mutant], url: str) -> str:
+    """Return what is wrong where the tests of a database do not all pass in the tree as it is, else nothing."""
+    tests = sorted({mutant.test for mutant in mutants if mutant.engine == engine})
+    with tempfile.TemporaryDirectory(prefix="school-whole-") as folder:
+        copy_to(Path(folder))
+        code, output = run_tests(Path(folder), tests, engine, f"{url}_whole")
+    last = output.splitlines()[-1]
+    return "" if code == PASSED and "skipped" not in last else f"With all guards, on {engine}: {last}"
+
+
+def copy_to(folder: Path) -> None:
+    for name in PARTS:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder)
+
+
+def run_tests(folder: Path, tests: list[str], engine: str, url: str) -> tuple[int, str]:
+    """Run tests in a folder, each on a database of its own; return pytest's exit code and what it printed."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "--tb=short",
+        "--show-capture=no",
+        "-p",
+        "no:cacheprovider",
+        *tests,
+    ]
+    environment = {**os.environ, "DATABASE_URL": "sqlite:///:memory:" if engine == SQLITE else url}
+    environment.pop("TEST_LOGS", None)
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return -1, f"It took more than {LIMIT} seconds."
+    return done.returncode, done.stdout or done.stderr
+
+
+if __name__ == "__main__":
+    sys.exit(main())

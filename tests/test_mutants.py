@@ -1,0 +1,24 @@
+"""The list of guards and of the tests that prove them is complete and up to date."""
+
+import ast
+
+import pytest
+
+from tests.mutants import CONSTRAINTS, GUARDS, ROOT, constraints, constraints_in, copy_to
+
+
+def test_every_constraint_has_a_test_that_proves_it():
+    known = [name for app in ("courses", "students") for _, name, _ in constraints_in(ROOT / app / "models.py")]
+
+    assert sorted(CONSTRAINTS) == sorted(known)
+
+
+@pytest.mark.parametrize("mutant", [*GUARDS, *constraints()], ids=lambda mutant: mutant.guard)
+def test_every_guard_is_where_it_was_and_so_is_its_test(mutant, tmp_path):
+    file, _, test = mutant.test.partition("::")
+    functions = [each.name for each in ast.parse((ROOT / file).read_text()).body if isinstance(each, ast.FunctionDef)]
+    copy_to(tmp_path)
+
+    mutant.take_away(tmp_path)  # or it raises
+
+    assert test in functions
