@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run serve test check fuzz stress mutants bench fmt lock clean
+.PHONY: help run serve test openapi check fuzz stress mutants bench fmt lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -19,6 +19,9 @@ serve: writable $(BIN)/.runtime ## Just the server, on the database of DATABASE_
 
 test: writable $(BIN)/.dev ## All tests, on SQLite and on PostgreSQL (ARGS= for pytest)
 	@$(BIN)/python -m tests.run $(ARGS)
+
+openapi: writable $(BIN)/.dev ## Write docs/openapi.yaml from the code
+	@env SECRET_KEY=none ENV_FILE=/dev/null DATABASE_URL=sqlite:///:memory: $(BIN)/python -m tests.openapi --write
 
 check: writable $(BIN)/.dev ## Everything that can be checked without running it
 	@$(BIN)/python -m tests.check

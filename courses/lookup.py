@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from courses.models import Course
+from courses.models import Course, Term
 from school.refusals import Refusal, Refused
 from school.validators import parse_ids
 
@@ -21,28 +22,54 @@ class CourseKey(NamedTuple):
         return f"{self.code}@{self.term}" if self.term else self.code
 
 
-def courses_by_key(keys: Iterable[CourseKey]) -> dict[CourseKey, Course | Refusal]:
-    """Find the courses of many keys in one query; a key that fits none, or several, gets a refusal."""
+def courses_by_key(
+    keys: Iterable[CourseKey], courses: QuerySet[Course] | None = None
+) -> dict[CourseKey, Course | Refusal]:
+    """
+    Find the courses of many keys in one query, among ``courses`` or all of them.
+
+    A key that fits none, or several, gets a refusal.
+    """
     keys = set(keys)
+    courses = Course.objects.all() if courses is None else courses
     offerings: dict[str, dict[str, Course]] = defaultdict(dict)
-    for course in Course.objects.filter(code__in={key.code for key in keys}).select_related("term"):
+    for course in courses.filter(code__in={key.code for key in keys}).select_related("term"):
         offerings[course.code][course.term.code if course.term else ""] = course
     return {key: _choose(key, offerings[key.code]) for key in keys}
 
 
-def find_course(identifier: str) -> Course:
+def course_key(identifier: str) -> CourseKey:
+    """Return the key in ``code:MATH-101`` or ``code:MATH-101@2026F``."""
+    code, _at, term = identifier.removeprefix("code:").partition("@")
+    return CourseKey(code, term)
+
+
+def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Course:
     """Return the course of an id, ``code:MATH-101`` or ``code:MATH-101@2026F``; raise ``Refused``."""
+    courses = Course.objects.all() if courses is None else courses
     if identifier.startswith("code:"):
-        code, _at, term = identifier.removeprefix("code:").partition("@")
-        key = CourseKey(code, term)
-        found = courses_by_key([key])[key]
+        key = course_key(identifier)
+        found = courses_by_key([key], courses)[key]
         if isinstance(found, Refusal):
             raise Refused([found])
         return found
-    course = Course.objects.select_related("term").filter(pk__in=parse_ids(identifier)).first()
+    course = courses.select_related("term").filter(pk__in=parse_ids(identifier)).first()
     if course is None:
         raise Refused([course_not_found(identifier)])
     return course
+
+
+def find_term(identifier: str) -> Term:
+    """Return the term of an id or of ``code:2026F``; raise ``Refused``."""
+    if identifier.startswith("code:"):
+        wanted = Term.objects.filter(code=identifier.removeprefix("code:"))
+    else:
+        wanted = Term.objects.filter(pk__in=parse_ids(identifier))
+    term = wanted.first()
+    if term is None:
+        message = _("There is no term %(key)s.") % {"key": identifier}
+        raise Refused([Refusal("term_not_found", message, _("Term not found"))])
+    return term
 
 
 def course_not_found(key: object) -> Refusal:

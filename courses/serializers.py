@@ -7,9 +7,19 @@ from rest_framework import serializers
 
 from courses.models import Course, Term
 from courses.prerequisites import check_prerequisites
+from school.api.examples import example
 from school.api.fields import StrictCharField, StrictModelSerializer
 
+TERM = {
+    "code": "2026F",
+    "name": "Fall 2026",
+    "starts_on": "2026-09-01",
+    "ends_on": "2027-01-31",
+    "drop_deadline": "2026-10-15",
+}
 
+
+@example({"id": 3, **TERM}, request=TERM)
 class TermSerializer(StrictModelSerializer):
     class Meta:
         model = Term

@@ -9,5 +9,5 @@ resource: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "partia
 
 urlpatterns = [
     path("terms", views.TermViewSet.as_view(collection), name="terms"),
-    path("terms/<id:pk>", views.TermViewSet.as_view(resource), name="term"),
+    path("terms/<str:term_id>", views.TermViewSet.as_view(resource), name="term"),
 ]

@@ -1,7 +1,7 @@
 """Terms and courses over the API."""
 
 from courses.filters import CourseFilter, TermFilter
-from courses.lookup import find_course
+from courses.lookup import find_course, find_term
 from courses.models import Course, Term
 from courses.serializers import CourseSerializer, TermSerializer
 from school.api.views import ResourceViewSet
@@ -18,6 +18,9 @@ class TermViewSet(ResourceViewSet):
     ordering_fields = {"id": "id", "code": "code", "starts_on": "starts_on"}
     ordering = "-starts_on"
 
+    def find(self) -> Term:
+        return find_term(self.kwargs["term_id"])
+
 
 class CourseViewSet(ResourceViewSet):
     """Courses by themselves. ``students.views`` serves them, with the seats that belong to students."""
@@ -33,4 +36,4 @@ class CourseViewSet(ResourceViewSet):
     ordering = "id"
 
     def find(self) -> Course:
-        return find_course(self.kwargs["course_id"])
+        return find_course(self.kwargs["course_id"], self.get_queryset())

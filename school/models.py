@@ -1,7 +1,8 @@
-"""The programs that use the API."""
+"""The programs that use the API, and the answers kept for their retries."""
 
 from typing import Any
 
+from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from oauth2_provider.models import AbstractApplication
@@ -22,3 +23,27 @@ class ApiClient(AbstractApplication):
 
     def is_usable(self, request: Any) -> bool:
         return self.user is not None and self.user.is_active
+
+
+class KeptAnswer(models.Model):
+    """What a request with an Idempotency-Key was answered, for who sends it again."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False, verbose_name=_("account")
+    )
+    key = models.CharField(_("key"), max_length=255)
+    fingerprint = models.CharField(_("fingerprint"), max_length=64, help_text=_("Of method, address and body."))
+    status = models.PositiveSmallIntegerField(_("status"))
+    headers = models.JSONField(_("headers"), default=dict)
+    content_type = models.CharField(_("content type"), max_length=100)
+    body = models.TextField(_("body"), blank=True)
+    at = models.DateTimeField(_("at"), db_index=True)
+
+    class Meta:
+        verbose_name = _("kept answer")
+        verbose_name_plural = _("kept answers")
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(name="answer_is_kept_once", fields=["user", "key"])]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.status}"

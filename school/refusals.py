@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from django.utils.translation import gettext as _
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -29,3 +31,9 @@ class Refused(Exception):
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         self.refusals = tuple(refusals)
         super().__init__(" ".join(refusal.message for refusal in self.refusals))
+
+
+def changed_meanwhile() -> Refusal:
+    """The refusal of a change to something that is not as its author has read it."""
+    message = _("This is not what you have read: somebody changed it meanwhile. Read it again.")
+    return Refusal("precondition_failed", message, _("Changed meanwhile"))

@@ -209,6 +209,8 @@ OAUTH2_PROVIDER = {
 # API
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=2_621_440)
+# Whether PUT, PATCH and DELETE must say by If-Match what they change.
+REQUIRE_IF_MATCH = flag("REQUIRE_IF_MATCH", default=False)
 PROBLEM_TYPE_BASE = env.str("PROBLEM_TYPE_BASE", default="/problems/")
 
 # How many readers of the change feed may wait at a time for something to happen, in each process of the server.
@@ -248,12 +250,13 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"StatusEnum": "students.models.Status"},
+    "ENUM_NAME_OVERRIDES": {"StatusEnum": "students.models.Status", "ActionEnum": "students.models.Action"},
     "OAUTH2_FLOWS": ["clientCredentials"],
     "OAUTH2_TOKEN_URL": "/oauth/token",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "school.api.schema.drop_nullable",
+        "school.api.schema.allow_parts",
     ],
 }
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from threading import BrokenBarrierError
+from typing import Any
 
 from django.db import OperationalError, connections
 
@@ -84,7 +85,7 @@ def write(number: int, acts: int, students: Sequence[int], courses: Sequence[int
         raise Failed("Not all writers have come.") from None
     for _ in range(acts):
         verb = dice.choice((enroll, enroll, enroll, drop, complete))
-        wish = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
+        wish: dict[str, Any] = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
         began = time.perf_counter()
         try:
             done = verb(student_id=dice.choice(students), course_id=dice.choice(courses), origin=origin, **wish)

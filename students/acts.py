@@ -21,7 +21,8 @@ class Act:
     What somebody wants. ``grade`` None leaves the grade as it is.
 
     ``waive`` has the codes of the rules that shall not stand in the way of this one act; it takes a ``reason``, and an
-    origin that may. ``of_import`` is of who undoes what an import has done, and nothing else: its id.
+    origin that may. ``of_import`` is of who undoes what an import has done, and nothing else: its id. ``expected`` has
+    the id and the version of the enrollment that the act is meant for, where it is meant for no other.
     """
 
     action: Action
@@ -32,6 +33,7 @@ class Act:
     on_full: OnFull = OnFull.REJECT
     waive: frozenset[str] = frozenset()
     of_import: int | None = None
+    expected: tuple[int, int] | None = None
 
     @property
     def pair(self) -> tuple[int, int]:

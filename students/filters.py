@@ -2,28 +2,88 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.core.validators import RegexValidator
+from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
+from rest_framework.exceptions import ErrorDetail, ValidationError
 
+from courses.filters import CourseFilter
+from courses.lookup import course_key, courses_by_key
 from courses.models import Level
-from school.api.filters import CommaSeparated, TrueOrFalse
-from school.validators import BIGGEST_ID
+from school.api.filters import ChangedSince, CommaSeparated, TrueOrFalse, UpdatedSince
+from school.refusals import Refusal
+from school.validators import parse_ids
+from students.lookup import student_ids_by_number
 from students.models import Status, Student, StudentCourse
 
 ALL = "all"
 
+STUDENT_KEY = r"^([1-9][0-9]{0,18}|number:.+)$"
+COURSE_KEY = r"^([1-9][0-9]{0,18}|code:.+)$"
+
 
 class StudentFilter(filters.FilterSet):
     is_active = TrueOrFalse()
+    updated_since = ChangedSince()
 
     class Meta:
         model = Student
         fields = ["student_number"]
 
 
-@extend_schema_field({"type": "array", "items": {"type": "string", "enum": [*Status.values, ALL]}})
+class HasSeats(TrueOrFalse):
+    """Courses with a free seat, or without one; no limit is always free. For courses read ``with_seats``."""
+
+    def filter(self, qs: Any, value: bool | str) -> QuerySet[Any]:
+        if value == "":
+            return qs
+        if value:
+            return qs.filter(Q(capacity__isnull=True) | Q(capacity__gt=F("seats_taken")))
+        return qs.filter(capacity__lte=F("seats_taken"))
+
+
+class CourseWithSeatsFilter(CourseFilter):
+    has_seats = HasSeats()
+
+    class Meta(CourseFilter.Meta):
+        pass
+
+
+@extend_schema_field({"type": "string", "pattern": STUDENT_KEY, "example": "number:S-1042"})
+class StudentKeyFilter(filters.CharFilter):
+    """A student, named as in an address. One who is not there has no rows."""
+
+    def filter(self, qs: Any, value: str) -> QuerySet[Any]:
+        if not value:
+            return qs
+        if value.startswith("number:"):
+            ids = list(student_ids_by_number([value.removeprefix("number:")]).values())
+        else:
+            ids = parse_ids(value)
+        return qs.filter(student__in=ids)
+
+
+@extend_schema_field({"type": "string", "pattern": COURSE_KEY, "example": "code:MATH-101@2026F"})
+class CourseKeyFilter(filters.CharFilter):
+    """A course, named as in an address. One that is not there has no rows, a code that fits several is an error."""
+
+    def filter(self, qs: Any, value: str) -> QuerySet[Any]:
+        if not value:
+            return qs
+        if not value.startswith("code:"):
+            return qs.filter(course__in=parse_ids(value))
+        key = course_key(value)
+        found = courses_by_key([key])[key]
+        if not isinstance(found, Refusal):
+            return qs.filter(course=found)
+        if found.code == "course_ambiguous":
+            raise ValidationError({"course": [ErrorDetail(found.message, code=found.code)]})
+        return qs.none()
+
+
+@extend_schema_field({"type": "string", "enum": [*Status.values, ALL]})
 class StatusFilter(filters.MultipleChoiceFilter):
     """One status or several, or ``all``; who does not ask sees the open ones."""
 
@@ -44,12 +104,17 @@ class EnrollmentFilter(filters.FilterSet):
     """The filters of every list of enrollments: a student's, a course's, and the flat one."""
 
     status = StatusFilter()
-    student = filters.NumberFilter("student_id", min_value=1, max_value=BIGGEST_ID, decimal_places=0)
-    course = filters.NumberFilter("course_id", min_value=1, max_value=BIGGEST_ID, decimal_places=0)
+    student: Any = StudentKeyFilter(
+        validators=[RegexValidator(STUDENT_KEY)], help_text=_("An id, or number: and a student number.")
+    )
+    course: Any = CourseKeyFilter(
+        validators=[RegexValidator(COURSE_KEY)], help_text=_("An id, or code: and a code, with @ and the term's code.")
+    )
     student_number = filters.CharFilter("student__student_number")
     course_code = filters.CharFilter("course__code")
     term = filters.CharFilter("course__term__code", help_text="The code of a term.")
     level = filters.ChoiceFilter("course__level", choices=Level.choices)
+    updated_since = UpdatedSince("updated_at")
 
     class Meta:
         model = StudentCourse

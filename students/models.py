@@ -188,6 +188,7 @@ class StudentCourse(models.Model):
                 condition=Q(status=Status.WAITLISTED),
             ),
             models.Index(fields=["id"], name="enrollment_open", condition=Q(status__in=OPEN)),
+            models.Index(fields=["status", "id"], name="enrollment_by_status"),
             models.Index(fields=["updated_at", "id"], name="enrollment_by_change"),
             models.Index(fields=["updated_at", "id"], name="enrollment_open_by_change", condition=Q(status__in=OPEN)),
         ]

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from courses.lookup import course_not_found
 from courses.models import Course
-from school.refusals import Refusal
+from school.refusals import Refusal, changed_meanwhile
 from students.acts import Act
 from students.lookup import student_not_found
 from students.models import Action, Status
@@ -230,6 +230,8 @@ def verdict(act: Act, register: Register) -> Verdict:
         unknown.append(course_not_found(act.course_id))
     if unknown:
         return Verdict(tuple(unknown))
+    if act.expected and not is_as_expected(act, register):
+        return Verdict((changed_meanwhile(),))
     is_new_wish = act.waive and act.action != Action.PROMOTE  # a seat that comes later was waived for at the start
     objections = objections_to_waiver(act.waive, act.reason, register.may_waive) if is_new_wish else []
     if is_done_already(act, register):
@@ -240,6 +242,12 @@ def verdict(act: Act, register: Register) -> Verdict:
         (*objections, *(refusal for refusal in answers if refusal.code not in waived)),
         tuple(refusal.code for refusal in answers if refusal.code in waived),
     )
+
+
+def is_as_expected(act: Act, register: Register) -> bool:
+    """Tell whether the enrollment is the one, in the version, that the act was meant for."""
+    enrollment = register.latest.get(act.pair)
+    return enrollment is not None and (enrollment.pk, enrollment.version) == act.expected
 
 
 def objections_to_waiver(waive: frozenset[str], reason: str, may_waive: bool) -> list[Refusal]:

@@ -1,6 +1,7 @@
 """The seats of courses: counted, never stored."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -41,6 +42,13 @@ def with_seats(courses: QuerySet[Course]) -> QuerySet[Course]:
     inside = StudentCourse.objects.filter(course=OuterRef("pk"))
     taken, waiting = (Coalesce(Subquery(counted_by_course(each)), 0) for each in (inside.seated(), inside.waiting()))
     return courses.annotate(seats_taken=taken, line_length=waiting)
+
+
+def recount(course: Course) -> None:
+    """Count the seats of a course anew, for whoever has changed it or has waited for its lock."""
+    counted: Any = with_seats(Course.objects.filter(pk=course.pk)).get()
+    course.seats_taken = counted.seats_taken  # type: ignore[attr-defined]  # annotated, not declared
+    course.line_length = counted.line_length  # type: ignore[attr-defined]
 
 
 def seats_of(course: Course) -> Seats:

@@ -25,6 +25,7 @@ urlpatterns = [
     path("courses/<str:course_id>", views.CourseWithSeatsViewSet.as_view(resource), name="course"),
     path("courses/<str:course_id>/students", views.RosterViewSet.as_view({"get": "list"}), name="roster"),
     path("changes", views.ChangesView.as_view(), name="changes"),
+    path("enrollments/batch", views.BatchView.as_view(), name="enrollments-batch"),
     path("enrollments", views.EnrollmentViewSet.as_view({"get": "list"}), name="enrollments"),
     path(
         "enrollments/<id:pk>/events", views.EnrollmentEventsViewSet.as_view({"get": "list"}), name="enrollment-events"

@@ -39,12 +39,16 @@ class NotOffered(Exception):
     """A door has no way to ask for this action."""
 
 
-def api(wish: Wish) -> str:
+def _program() -> APIClient:
     keys = create_api_client("door", "enrollments:write enrollments:waive")
     form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
     token = Client().post("/oauth/token", form).json()["access_token"]
     program = APIClient()
     program.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    return program
+
+
+def api(wish: Wish) -> str:
     courses = f"/api/v1/students/{wish.student.pk}/courses"
     waiver = {"waive": list(wish.waive), "reason": wish.reason}
     requests: dict[Action, tuple[str, str, Any]] = {
@@ -55,7 +59,17 @@ def api(wish: Wish) -> str:
     if wish.action not in requests:
         raise NotOffered
     method, path, body = requests[wish.action]
-    return getattr(program, method)(path, body).content.decode()
+    return getattr(_program(), method)(path, body).content.decode()
+
+
+def batch(wish: Wish) -> str:
+    if wish.action not in (Action.ENROLL, Action.DROP, Action.COMPLETE):
+        raise NotOffered
+    item: dict[str, Any] = {"action": wish.action, "student_id": wish.student.pk, "course_id": wish.course.pk}
+    item["reason"] = wish.reason
+    if wish.action == Action.ENROLL:
+        item |= {"on_full": wish.on_full, "waive": list(wish.waive)}
+    return _program().post("/api/v1/enrollments/batch", {"items": [item]}).content.decode()
 
 
 def admin(wish: Wish) -> str:
@@ -90,4 +104,4 @@ def command(wish: Wish) -> str:
         return f"{row['outcome']} {row['message']}"
 
 
-DOORS: tuple[Door, ...] = (api, admin, command)
+DOORS: tuple[Door, ...] = (api, batch, admin, command)

@@ -29,7 +29,7 @@ ROOT = Path(settings.BASE_DIR)
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOST = "127.0.0.1:8000"
-PAGING = {"cursor", "page_size", "search", "ordering"}
+PAGING = {"cursor", "page_size", "search", "ordering", "fields", "expand"}
 
 # What differs from run to run, by the name it has in a body: its shape, and what is compared in its place.
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"), "<instant>"

@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.forms import SelectMultiple
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django_filters import rest_framework as filters
 from django_filters.utils import translate_validation
 from drf_spectacular.utils import extend_schema_field
@@ -12,7 +13,9 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
 
+from school.api.shape import PARAMETERS, Shaped
 from school.search import MOST_CHARACTERS, MOST_WORDS, is_bounded
+from school.validators import in_our_times
 
 
 class StrictFilterBackend(filters.DjangoFilterBackend):
@@ -21,6 +24,7 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
         filter_names = set(filterset_class.base_filters) if filterset_class else set()
         known = filter_names | {"cursor", "page_size"}
         known |= {"search"} if getattr(view, "search_fields", None) else set()
+        known |= set(PARAMETERS) if isinstance(view, Shaped) else set()
         known |= {"ordering"} if getattr(view, "ordering_fields", None) else set()
         errors: dict[str, Any] = {}
         for name, value in request.query_params.items():
@@ -58,6 +62,24 @@ class TrueOrFalse(filters.TypedChoiceFilter):
         super().__init__(choices=[("true", "true"), ("false", "false")], coerce="true".__eq__)
 
 
+class UpdatedSince(filters.IsoDateTimeFilter):
+    """Rows that were changed at this instant or later."""
+
+    def __init__(self, field_name: str) -> None:
+        help_text = _lazy("Changed at this instant or later.")
+        super().__init__(field_name, "gte", validators=[in_our_times], help_text=help_text)
+
+
+class ChangedSince(UpdatedSince):
+    """The same for rows that do not know when they were changed: their history does."""
+
+    def __init__(self) -> None:
+        super().__init__("pk")
+
+    def filter(self, qs: Any, value: Any) -> QuerySet[Any]:
+        return qs.filter(pk__in=qs.model.history.filter(history_date__gte=value).values("id")) if value else qs
+
+
 class OrderingBackend(OrderingFilter):
     """``ordering`` takes one of the view's ``ordering_fields``, with ``-`` for the reverse."""
 
@@ -77,7 +99,9 @@ def chosen_order(request: Request, view: Any) -> str:
     """Return the order that the request asks for, the view's own by default; raise ``ValidationError``."""
     asked = request.query_params.get("ordering")
     if asked is None:
-        return str(view.ordering)
+        # Who asks for what has changed reads on by it, and so does the index.
+        by_change = "updated_since" in request.query_params and "updated_at" in view.ordering_fields
+        return "updated_at" if by_change else str(view.ordering)
     if asked.removeprefix("-") not in view.ordering_fields:
         message = _("Order by one of: %(names)s.") % {"names": ", ".join(view.ordering_fields)}
         raise ValidationError({"ordering": [ErrorDetail(message, code="invalid_choice")]})

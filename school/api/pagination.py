@@ -95,7 +95,7 @@ class KeysetPagination(BasePagination):
         return str(replace_query_param(remove_query_param(self.url, "cursor"), "cursor", cursor))
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
-        link = {"type": ["string", "null"], "format": "uri"}
+        link = {"type": ["string", "null"], "format": "uri", "example": None}
         return {
             "type": "object",
             "required": ["next", "previous", "results"],
@@ -108,6 +108,21 @@ class KeysetPagination(BasePagination):
             _parameter("cursor", {"type": "string"}, _("Where the page begins: take it from `next` and `previous`.")),
             _parameter("page_size", size, _("Rows on the page.")),
         ]
+
+
+def order_columns(request: Request, view: Any) -> tuple[str, str]:
+    """Return the columns of the order that the request asks for, for who answers all rows at once."""
+    order = chosen_order(request, view)
+    sign = "-" if order.startswith("-") else ""
+    return f"{sign}{view.ordering_fields[order.removeprefix('-')]}", f"{sign}pk"
+
+
+def refuse_parts(request: Request) -> None:
+    """Raise ``ValidationError`` where a file is asked for by the page, or in another shape than it has."""
+    message = _("A file has all rows, in one shape.")
+    asked = [name for name in ("cursor", "page_size", "fields", "expand") if name in request.query_params]
+    if asked:
+        raise ValidationError({name: [ErrorDetail(message, code="unknown_filter")] for name in asked})
 
 
 def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:

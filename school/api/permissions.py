@@ -20,7 +20,8 @@ class ScopeOrModelPermission(BasePermission):
     """
     Read a view's ``scope`` ("courses") and ``permission_model``.
 
-    ``method_permissions`` renames the permission of a method where a view's DELETE, say, only changes a row.
+    ``method_permissions`` renames the permission of a method where a view's DELETE, say, only changes a row; where it
+    names several, all of them are needed.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -29,5 +30,7 @@ class ScopeOrModelPermission(BasePermission):
         access = "read" if request.method in SAFE_METHODS else "write"
         options = view.permission_model._meta
         names = {**PERMISSIONS, **getattr(view, "method_permissions", {})}
-        verb = names.get(str(request.method), "view")
-        return may(request, f"{view.scope}:{access}", f"{options.app_label}.{verb}_{options.model_name}")
+        verbs = names.get(str(request.method), "view")
+        verbs = [verbs] if isinstance(verbs, str) else verbs
+        scope = f"{view.scope}:{access}"
+        return all(may(request, scope, f"{options.app_label}.{verb}_{options.model_name}") for verb in verbs)

@@ -36,6 +36,7 @@ STATUSES = {
     **dict.fromkeys(["invalid_choice", "invalid_scope", "mode_not_offered", "unknown_option"], 400),
     "waiver_not_allowed": 403,
     "cursor_expired": 410,
+    "precondition_failed": 412,
 }
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -66,7 +67,7 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
 def _response_to(exc: Exception) -> dict[str, Any] | None:
     match exc:
         case Refused():
-            return problem(STATUSES.get(exc.refusals[0].code, 409), exc.refusals)
+            return problem(status_of(exc.refusals), exc.refusals)
         case ModelError():
             return _invalid(serializers.as_serializer_error(exc))
         case exceptions.ValidationError():
@@ -91,6 +92,11 @@ def _response_to(exc: Exception) -> dict[str, Any] | None:
     return None
 
 
+def status_of(refusals: Sequence[Refusal]) -> int:
+    """Return the status that answers a refusal with these reasons."""
+    return STATUSES.get(refusals[0].code, 409)
+
+
 def problem(status: int, reasons: Sequence[Refusal]) -> dict[str, Any]:
     """Return the problem's body. The first reason gives it its code and title, ``errors`` has them all."""
     first = reasons[0]
@@ -107,20 +113,21 @@ def problem(status: int, reasons: Sequence[Refusal]) -> dict[str, Any]:
 
 def _invalid(detail: Any) -> dict[str, Any]:
     """Every field error in one flat list. A clash with what exists is a conflict, all else is bad input."""
-    errors = list(_flatten(detail))
+    errors = list(reasons_in(detail))
     if {error.code for error in errors} == {"unique"}:
         return problem(409, errors)
     answer = problem(400, errors)
     return {**answer, "type": f"{settings.PROBLEM_TYPE_BASE}invalid", "title": _("Invalid input"), "code": "invalid"}
 
 
-def _flatten(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
+def reasons_in(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
+    """Yield the errors that DRF nests by field, each with the path to its field."""
     if isinstance(detail, dict):
         for name, child in detail.items():
-            yield from _flatten(child, path if name in WHOLE else (*path, str(name)))
+            yield from reasons_in(child, path if name in WHOLE else (*path, str(name)))
     elif isinstance(detail, list):
         for position, child in enumerate(detail):
-            yield from _flatten(child, path if isinstance(child, str) else (*path, str(position)))
+            yield from reasons_in(child, path if isinstance(child, str) else (*path, str(position)))
     else:
         yield Refusal(getattr(detail, "code", "invalid"), str(detail), field=".".join(path) or None)
 

@@ -3,60 +3,63 @@
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiResponse, inline_serializer
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
+from school.api.manners import PROBLEMS, add_manners
 from school.api.problems import CONTENT_TYPE
+from school.api.shape import Shaped
 
-ProblemSerializer = inline_serializer(
-    "Problem",
-    {
-        "type": serializers.CharField(help_text="A page about this code."),
-        "title": serializers.CharField(),
-        "status": serializers.IntegerField(),
-        "detail": serializers.CharField(),
-        "code": serializers.CharField(help_text="Stable; programs decide by it."),
-        "errors": inline_serializer(
-            "ProblemReason",
-            {
-                "code": serializers.CharField(),
-                "field": serializers.CharField(allow_null=True),
-                "message": serializers.CharField(),
-            },
-            many=True,
-        ),
-        "request_id": serializers.CharField(help_text="The same as in the X-Request-ID header and in the log."),
-    },
-)
 
-WORDS = {
-    400: "Malformed or invalid",
-    401: "No or bad credentials",
-    403: "Not allowed",
-    404: "Not found",
-    409: "Refused, with every reason",
-    410: "The cursor has expired",
-    413: "The body is too large",
-    415: "Not JSON",
-}
+class ProblemReasonSerializer(serializers.Serializer[Any]):
+    """One reason why something was not done."""
+
+    code = serializers.CharField()
+    field = serializers.CharField(allow_null=True)
+    message = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """What is wrong, by RFC 9457."""
+
+    type = serializers.CharField(help_text="A page about this code.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    code = serializers.CharField(help_text="Stable; programs decide by it.")
+    errors = ProblemReasonSerializer(many=True)  # type: ignore[assignment]  # DRF takes it off the class
+    request_id = serializers.CharField(help_text="The same as in the X-Request-ID header and in the log.")
 
 
 class Schema(AutoSchema):
     """Add the problems that every operation of a kind may answer."""
 
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        operation = super().get_operation(*args, **kwargs)
+        if operation:
+            add_manners(operation, self.view, self.method)
+            operation["responses"] = dict(sorted(operation["responses"].items()))
+        return operation
+
     def _get_response_bodies(self, direction: Any = "response") -> Any:
         bodies = super()._get_response_bodies(direction)
         for status in self._problems():
-            answer = OpenApiResponse(ProblemSerializer, description=WORDS[status])
+            answer = OpenApiResponse(ProblemSerializer, description=PROBLEMS[str(status)][0])
             args = (answer, str(status), [CONTENT_TYPE], direction)
             bodies[str(status)] = self._get_response_for_code(*args)  # type: ignore[no-untyped-call]
         return bodies
+
+    def get_override_parameters(self) -> list[Any]:
+        parameters = list(super().get_override_parameters())
+        if self.method == "GET" and isinstance(self.view, Shaped):
+            parameters += self.view.shape_parameters()
+        return parameters
 
     def _problems(self) -> list[int]:
         codes = {401, 403}
         if "{" in self.path:
             codes.add(404)
-        if self._is_list_view() or self.method in ("POST", "PUT", "PATCH"):
+        if self._is_list_view() or isinstance(self.view, Shaped) or self.method in ("POST", "PUT", "PATCH"):
             codes.add(400)
         if getattr(self.view, "cursors_expire", False):
             codes |= {400, 410}
@@ -81,3 +84,32 @@ def drop_nullable(result: dict[str, Any], generator: Any, request: Any, public: 
 
     walk(result.get("components", {}).get("schemas", {}))
     return result
+
+
+def allow_parts(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Say of each read that takes ``fields`` that it may answer less than the whole resource."""
+    schemas = result.get("components", {}).get("schemas", {})
+    for path in result.get("paths", {}).values():
+        for operation in path.values():
+            if not any(each["name"] == "fields" for each in operation.get("parameters", ())):
+                continue
+            holder = operation["responses"]["200"]["content"]["application/json"]
+            name = _component(holder["schema"])
+            if name.startswith("Paginated"):
+                holder = schemas[name]["properties"]["results"]
+                holder = {"schema": holder["items"], "is_in": holder} if "items" in holder else holder
+            whole = holder["schema"]
+            if "anyOf" in whole:
+                continue
+            part = f"{_component(whole)}InPart"
+            schemas[part] = {key: value for key, value in schemas[_component(whole)].items() if key != "required"}
+            either = {"anyOf": [whole, {"$ref": f"#/components/schemas/{part}"}]}
+            if "is_in" in holder:
+                holder["is_in"]["items"] = either
+            else:
+                holder["schema"] = either
+    return result
+
+
+def _component(schema: dict[str, Any]) -> str:
+    return str(schema.get("$ref", "")).rpartition("/")[2]

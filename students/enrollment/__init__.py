@@ -35,14 +35,32 @@ def enroll(
     return _one(Act(Action.ENROLL, student_id, course_id, None, reason, on_full, frozenset(waive)), origin)
 
 
-def drop(*, student_id: int, course_id: int, origin: Origin, reason: str = "") -> Outcome:
-    """Give the seat back: dropped by the term's drop deadline, withdrawn after it. Raise ``Refused``."""
-    return _one(Act(Action.DROP, student_id, course_id, reason=reason), origin)
+def drop(
+    *, student_id: int, course_id: int, origin: Origin, reason: str = "", expected: tuple[int, int] | None = None
+) -> Outcome:
+    """
+    Give the seat back: dropped by the term's drop deadline, withdrawn after it. Raise ``Refused``.
+
+    ``expected`` has the id and the version that the enrollment must have.
+    """
+    return _one(Act(Action.DROP, student_id, course_id, reason=reason, expected=expected), origin)
 
 
-def complete(*, student_id: int, course_id: int, origin: Origin, grade: str | None = None, reason: str = "") -> Outcome:
-    """End the enrollment as completed, or correct the grade of a completed one. Raise ``Refused``."""
-    return _one(Act(Action.COMPLETE, student_id, course_id, grade, reason), origin)
+def complete(
+    *,
+    student_id: int,
+    course_id: int,
+    origin: Origin,
+    grade: str | None = None,
+    reason: str = "",
+    expected: tuple[int, int] | None = None,
+) -> Outcome:
+    """
+    End the enrollment as completed, or correct the grade of a completed one. Raise ``Refused``.
+
+    ``expected`` has the id and the version that the enrollment must have.
+    """
+    return _one(Act(Action.COMPLETE, student_id, course_id, grade, reason, expected=expected), origin)
 
 
 def undo(*, student_id: int, course_id: int, origin: Origin, reason: str = "") -> Outcome:
@@ -142,6 +160,23 @@ def perform(acts: Sequence[Act], origin: Origin, register: Register | None = Non
 
 @retried
 @transaction.atomic
+def perform_all(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
+    """
+    Do all of the acts, or none where the rules refuse one; an outcome for each, as ``perform`` gives it.
+
+    Nothing was done where one of the outcomes is refused: then the others say what would have been.
+    """
+    ledger = _decide(acts, origin)
+    if all(outcome.accepted for outcome in ledger.outcomes):
+        ledger.write()
+        transaction.on_commit(ledger.log)
+    else:
+        ledger.log_refusals()
+    return ledger.outcomes
+
+
+@retried
+@transaction.atomic
 def judge(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     """
     Return what ``perform`` would answer now, and change nothing.
@@ -149,9 +184,7 @@ def judge(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     Within a transaction of the caller's the courses stay locked, so that a ``perform`` in the same one answers alike.
     """
     ledger = _decide(acts, origin)
-    for outcome in ledger.outcomes:
-        if outcome.refusals:
-            ledger.log_outcome(outcome)
+    ledger.log_refusals()
     return ledger.outcomes
 
 

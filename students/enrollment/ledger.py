@@ -72,6 +72,7 @@ class Ledger:
             act.action == Action.ENROLL
             and course is not None
             and not act.waive
+            and act.expected is None
             and not course.prerequisites
             and not register.waiting[act.course_id]
             and act.pair not in register.latest
@@ -139,6 +140,11 @@ class Ledger:
             if event.action in BY_ITSELF:
                 parties = event.enrollment.student_id, event.enrollment.course_id
                 self._logger(*parties, event.enrollment).info(LOG_NAMES[event.action], codes=event.refusals)
+
+    def log_refusals(self) -> None:
+        for outcome in self.outcomes:
+            if outcome.refusals:
+                self.log_outcome(outcome)
 
     def log_outcome(self, outcome: Outcome) -> None:
         log = self._logger(*outcome.act.pair, outcome.enrollment)

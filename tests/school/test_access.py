@@ -27,6 +27,7 @@ ROUTES = {
     "/api/v1/terms": ("courses", "get", "post"),
     "/api/v1/terms/{term}": ("courses", "get", "put", "patch", "delete"),
     "/api/v1/changes": ("changes", "get"),
+    "/api/v1/enrollments/batch": ("enrollments", "post"),
     "/api/v1/enrollments": ("enrollments", "get"),
     "/api/v1/enrollments/{enrollment}": ("enrollments", "get"),
     "/api/v1/enrollments/{enrollment}/events": ("enrollments", "get"),

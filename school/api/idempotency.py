@@ -1,0 +1,161 @@
+"""
+Retries that are safe: the header ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header).
+
+The answer is kept in the transaction that did the work, so that either both are there or neither: what was done is not
+done again, and what was not done leaves no trace to wait for, even when the server dies in between.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from functools import wraps
+from typing import Any
+
+from django.db import connection, transaction
+from django.http import HttpResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from school.models import KeptAnswer
+from school.retry import retried
+
+HEADER = "Idempotency-Key"
+REPLAYED = "Idempotency-Replayed"
+KEPT_FOR = timedelta(hours=24)
+KEPT_HEADERS = ("Location", "ETag")
+
+# The upper 16 of the 64 bits of an advisory lock's key, so that no other lock of School's is ever among them.
+LOCKS = 0x5C42
+TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s)"
+
+_PLAIN = re.compile(r"[!-~]{1,255}")
+
+
+class InvalidKey(APIException):
+    status_code = 400
+    default_code = "invalid_idempotency_key"
+    default_detail = gettext_lazy("An Idempotency-Key has 1 to 255 visible ASCII characters.")
+
+
+class KeyReused(APIException):
+    status_code = 422
+    default_code = "idempotency_key_reused"
+    default_detail = gettext_lazy("This Idempotency-Key came with another request before. Take a new one.")
+
+
+class StillAtWork(APIException):
+    status_code = 409
+    default_code = "still_at_work"
+    default_detail = gettext_lazy("The first request with this Idempotency-Key is still at work.")
+    wait = 1
+
+
+View = Callable[..., Response]
+
+
+def idempotent(method: View) -> View:
+    """
+    Make a method of a view give the same answer again to who sends the same Idempotency-Key, for 24 hours.
+
+    Keys are those of an account. An answer of 500 or above is not kept: it says that nothing was done. Who comes while
+    the first is at work is told so on PostgreSQL; on SQLite, which has one writer at a time, it waits for its turn.
+    """
+
+    @wraps(method)
+    def wrapped(view: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
+        key = _key_in(request)
+        if key is None:
+            return method(view, request, *args, **kwargs)
+        fingerprint = fingerprint_of(request)
+        return _once(request, key, fingerprint, lambda: _answer(view, method, request, *args, **kwargs))
+
+    wrapped.takes_idempotency_key = True  # type: ignore[attr-defined]  # for the OpenAPI document
+    return wrapped
+
+
+def fingerprint_of(request: Request) -> str:
+    """Return what tells one request from another: its method, its address with the query, its body."""
+    parts = (str(request.method), request.get_full_path(), request.content_type)
+    digest = hashlib.sha256("\n".join(parts).encode())
+    digest.update(request._request.body)
+    return digest.hexdigest()
+
+
+@retried
+@transaction.atomic
+def _once(request: Request, key: str, fingerprint: str, do: Callable[[], Response]) -> Any:
+    account: Any = request.user
+    if not _lock(account.pk, key):
+        raise StillAtWork
+    kept = KeptAnswer.objects.filter(user=account, key=key).first()
+    if kept and kept.at < timezone.now() - KEPT_FOR:
+        kept.delete()
+        kept = None
+    if kept:
+        if kept.fingerprint != fingerprint:
+            raise KeyReused
+        return replay(kept)
+    response = do()
+    if response.status_code < 500:
+        _keep(request, key, fingerprint, response)
+    return response
+
+
+def _answer(view: Any, method: View, request: Request, *args: Any, **kwargs: Any) -> Response:
+    """Return what the view answers, a problem too: what it raised has undone its work, and nothing else."""
+    try:
+        with transaction.atomic():
+            return method(view, request, *args, **kwargs)
+    except Exception as error:  # noqa: BLE001  # what no problem stands for is raised again by the handler
+        answer: Response = view.handle_exception(error)
+        return answer
+
+
+def _lock(user_id: int, key: str) -> bool:
+    """Take the key until the transaction ends; tell whether it was free."""
+    if connection.vendor != "postgresql":
+        return True
+    number = int.from_bytes(hashlib.sha256(f"{user_id} {key}".encode()).digest()[:6], "big")
+    with connection.cursor() as cursor:
+        cursor.execute(TRY_LOCK, [LOCKS << 48 | number])
+        [is_free] = cursor.fetchone()
+    return bool(is_free)
+
+
+def _keep(request: Request, key: str, fingerprint: str, response: Response) -> None:
+    account: Any = request.user
+    renderer = request.accepted_renderer
+    body: Any = b"" if response.data is None else renderer.render(response.data, renderer.media_type, {})
+    KeptAnswer.objects.create(
+        user=account,
+        key=key,
+        fingerprint=fingerprint,
+        status=response.status_code,
+        headers={name: response[name] for name in KEPT_HEADERS if name in response},
+        content_type=response.content_type or renderer.media_type,
+        body=body.decode(),
+        at=timezone.now(),
+    )
+
+
+def replay(kept: KeptAnswer) -> HttpResponse:
+    """Return an answer that was given before, and say that it was."""
+    headers = {**kept.headers, REPLAYED: "true"}
+    return HttpResponse(kept.body, status=kept.status, content_type=kept.content_type, headers=headers)
+
+
+def _key_in(request: Request) -> str | None:
+    """Return the key that the request brings, with or without the quotes of a structured field (RFC 8941)."""
+    given = request.headers.get(HEADER)
+    if given is None:
+        return None
+    given = given.strip()
+    if len(given) >= 2 and given[0] == given[-1] == '"':
+        given = given[1:-1]
+    if not _PLAIN.fullmatch(given):
+        raise InvalidKey
+    return given

@@ -1,0 +1,17 @@
+"""Students, their courses and the rosters over the API."""
+
+from students.views.acts import StudentCoursesViewSet
+from students.views.batch import BatchView
+from students.views.lists import ChangesView, EnrollmentEventsViewSet, EnrollmentViewSet, RosterViewSet
+from students.views.parties import CourseWithSeatsViewSet, StudentViewSet
+
+__all__ = [
+    "BatchView",
+    "ChangesView",
+    "CourseWithSeatsViewSet",
+    "EnrollmentEventsViewSet",
+    "EnrollmentViewSet",
+    "RosterViewSet",
+    "StudentCoursesViewSet",
+    "StudentViewSet",
+]

@@ -1,0 +1,34 @@
+"""How enrollments are read: in what shape, and by which tag."""
+
+from courses.serializers import CourseSerializer
+from school.api.conditional import ConditionalReads, State, values_of
+from school.api.shape import Shaped
+from students.models import StudentCourse
+from students.serializers import StudentSerializer
+
+
+class EnrollmentReads(Shaped, ConditionalReads):
+    expandable = {
+        "student": (StudentSerializer, "students:read", "students.view_student"),
+        "course": (CourseSerializer, "courses:read", "courses.view_course"),
+    }
+
+    def state_of(self, row: StudentCourse) -> State:
+        # Whatever an act changes, the version says. The place in line, and the names, change without one.
+        student, course = row.student, row.course
+        more = [value for name in sorted(self.expanded) for value in values_of(getattr(row, name))]
+        return (
+            row.pk,
+            row.version,
+            row.waitlist_position,
+            student.pk,
+            student.student_number,
+            student.given_name,
+            student.family_name,
+            course.pk,
+            course.code,
+            course.name,
+            course.level,
+            course.term and course.term.code,
+            *more,
+        )

@@ -1,0 +1,43 @@
+"""
+Hold docs/openapi.yaml against the code, or write it: `python -m tests.openapi --write`.
+
+The committed document is what integrators generate their clients from, and its difference is what a reviewer reads.
+"""
+
+import difflib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMITTED = ROOT / "docs" / "openapi.yaml"
+
+
+def generated() -> str:
+    """Return the document as the code has it now; raise ``CalledProcessError`` where it is not clean."""
+    with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
+        command = [sys.executable, "manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", file.name]
+        subprocess.run(command, cwd=ROOT, check=True)
+        return Path(file.name).read_text()
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        document = generated()
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    if "--write" in arguments:
+        COMMITTED.write_text(document)
+        return 0
+    committed = COMMITTED.read_text() if COMMITTED.exists() else ""
+    lines = committed.splitlines(), document.splitlines()
+    difference = list(difflib.unified_diff(*lines, "committed", "code", lineterm=""))
+    print("\n".join(difference[:200]))
+    if difference:
+        print("docs/openapi.yaml is not what the code says: run `make openapi`.", file=sys.stderr)
+    return int(bool(difference))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

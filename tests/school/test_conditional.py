@@ -1,0 +1,279 @@
+"""Conditional requests: tags that change with what is shown, 304 for less, and writers that overwrite nobody."""
+
+import time
+from itertools import count
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from school.refusals import Refused
+from students.acts import OnFull
+from students.enrollment import drop, enroll
+from students.models import StudentCourse
+from tests.factories import make_course, make_student, make_term
+from tests.races import RUNNERS, race
+
+pytestmark = pytest.mark.django_db
+
+KINDS = ["student", "course", "term", "pair", "enrollment"]
+LISTS = ["students", "courses", "terms", "enrollments", "pairs", "roster", "events"]
+
+
+@pytest.fixture
+def places(origin):
+    """An address of each kind of resource."""
+    student, course = make_student(), make_course(term=make_term(), capacity=1, waitlist_capacity=5)
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
+    assert enrollment is not None
+    return {
+        "student": f"/api/v1/students/{student.pk}",
+        "course": f"/api/v1/courses/{course.pk}",
+        "term": f"/api/v1/terms/{course.term_id}",
+        "pair": f"/api/v1/students/{student.pk}/courses/{course.pk}",
+        "enrollment": f"/api/v1/enrollments/{enrollment.pk}",
+    }
+
+
+@pytest.fixture
+def lists(places):
+    more = {"pairs": places["student"] + "/courses", "roster": places["course"] + "/students"}
+    plain = {name: f"/api/v1/{name}" for name in LISTS[:4]}
+    return {**plain, **more, "events": places["enrollment"] + "/events"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_has_it_already_gets_304_without_a_body(api, places, kind):
+    first = api.get(places[kind])
+    tag = first["ETag"]
+
+    for known in (tag, f'"other", W/{tag}', "*"):
+        again = api.get(places[kind], headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again["ETag"]) == (304, b"", tag)
+    assert api.get(places[kind], headers={"If-None-Match": '"other"'}).json() == first.json()
+    assert tag.startswith('"')
+
+
+CHANGES = {
+    "student": ("patch", "student", {"given_name": "Augusta"}),
+    "course": ("patch", "course", {"name": "Another", "enrollment_opens_at": "2020-01-01T00:00:00+02:00"}),
+    "term": ("patch", "term", {"name": "Another"}),
+    "pair": ("patch", "pair", {"status": "completed"}),
+    "enrollment": ("delete", "pair", None),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_change_changes_the_tag_to_that_of_its_answer(api, places, kind):
+    before = api.get(places[kind])["ETag"]
+    method, target, body = CHANGES[kind]
+
+    changed = getattr(api, method)(places[target], body)
+
+    after = api.get(places[kind])["ETag"]
+    assert before != after
+    assert changed.headers.get("ETag", after) == after
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("students", {"student_number": "S-1", "given_name": "Ada", "family_name": "Byron"}),
+        (
+            "courses",
+            {"code": "A", "name": "A", "level": "advanced", "enrollment_opens_at": "2020-01-01T02:00+02:00"},
+        ),
+        ("terms", {"code": "A", "name": "A", "starts_on": "2026-01-01", "ends_on": "2026-01-02"}),
+    ],
+)
+def test_what_is_made_comes_with_its_tag(api, path, body):
+    made = api.post(f"/api/v1/{path}", body)
+
+    assert (made.status_code, made["ETag"]) == (201, api.get(made["Location"])["ETag"])
+
+
+def test_an_enrollment_comes_with_its_tag(api):
+    student, course = make_student(), make_course(capacity=0, waitlist_capacity=1)
+    url = f"/api/v1/students/{student.pk}/courses"
+    body = {"course_id": course.pk, "on_full": "waitlist"}
+
+    made, again = api.post(url, body), api.post(url, body)
+
+    assert (made.status_code, again.status_code) == (201, 200)
+    assert made["ETag"] == again["ETag"] == api.get(made["Location"])["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "body"),
+    [
+        ("course", "term", {"code": "OTHER"}),
+        ("enrollment", "student", {"family_name": "King"}),
+        ("pair", "course", {"code": "OTHER"}),
+        ("enrollment", "term", {"code": "OTHER"}),
+    ],
+)
+def test_a_tag_covers_what_is_shown_of_others(api, places, kind, target, body):
+    before = api.get(places[kind])["ETag"]
+
+    assert api.patch(places[target], body).status_code == 200
+
+    assert api.get(places[kind])["ETag"] != before
+
+
+def test_tags_cover_the_seats_of_a_course_and_the_place_in_its_line(api, places, origin):
+    course = StudentCourse.objects.get().course
+    first, second = make_student(), make_student()
+    tags = [api.get(places["course"])["ETag"]]
+    for student in (first, second):
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        tags.append(api.get(places["course"])["ETag"])
+    waiting = f"/api/v1/students/{second.pk}/courses/{course.pk}"
+    before = api.get(waiting)["ETag"]
+
+    drop(student_id=first.pk, course_id=course.pk, origin=origin)
+
+    assert api.get(waiting)["ETag"] != before
+    assert len(set(tags)) == 3
+    assert api.get(places["course"])["ETag"] == tags[1]  # one waits, as after the first
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_page_that_has_not_changed_is_304_for_the_same_queries(api, lists, kind):
+    url = lists[kind]
+    with CaptureQueriesContext(connection) as full:
+        first = api.get(url)
+    with CaptureQueriesContext(connection) as short:
+        again = api.get(url, headers={"If-None-Match": first["ETag"]})
+
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"])
+    assert (first["ETag"][:2], len(short)) == ("W/", len(full))
+
+
+@pytest.mark.parametrize("kind", LISTS[:6])
+def test_a_page_that_has_changed_is_sent(api, lists, places, kind):
+    tag = api.get(lists[kind])["ETag"]
+    for target in ("course", "term"):
+        api.patch(places[target], {"code": "NEW"})
+    api.patch(places["student"], {"given_name": "Augusta"})
+
+    assert api.get(lists[kind], headers={"If-None-Match": tag}).status_code == 200
+
+
+def test_one_resource_takes_one_query_and_a_pair_three(api, places):
+    costs = {}
+    for kind, url in places.items():
+        api.get(url)
+        with CaptureQueriesContext(connection) as queries:
+            api.get(url)
+        costs[kind] = len(queries) - 2  # the token, and its account
+
+    assert costs == {"student": 1, "course": 1, "term": 1, "pair": 3, "enrollment": 1}
+
+
+def test_a_304_on_a_page_is_cheaper_than_the_page(api, origin):
+    course = make_course()
+    for _ in range(200):
+        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+    url = "/api/v1/enrollments?page_size=200"
+    tag = api.get(url)["ETag"]
+
+    def fastest(**headers):
+        took = []
+        for _ in range(5):
+            start = time.process_time()
+            api.get(url, **headers)
+            took.append(time.process_time() - start)
+        return min(took)
+
+    assert fastest(headers={"If-None-Match": tag}) < fastest() * 0.8
+
+
+@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+@pytest.mark.parametrize("kind", ["student", "course", "term"])
+def test_a_write_with_a_stale_tag_is_412_and_changes_nothing(api, kind, method):
+    makers = {"student": make_student, "course": make_course, "term": make_term}
+    url = f"/api/v1/{kind}s/{makers[kind]().pk}"
+    body, stale = api.get(url).json(), api.get(url)["ETag"]
+    api.patch(url, {"given_name": "Eve"} if kind == "student" else {"name": "Other"})
+    current = api.get(url)
+
+    for header in (stale, f"W/{current['ETag']}", '"nonsense"', "nonsense", ""):
+        answer = getattr(api, method)(url, body, headers={"If-Match": header})
+        assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
+
+    assert api.get(url).json() == current.json()
+    answer = getattr(api, method)(url, body, headers={"If-Match": f'"other", {current["ETag"]}'})
+    assert answer.status_code == (204 if method == "delete" else 200)
+
+
+@pytest.mark.parametrize(("method", "body", "status"), [("patch", {"status": "completed"}, 200), ("delete", None, 204)])
+def test_an_act_with_a_stale_tag_is_412_and_changes_nothing(api, places, method, body, status):
+    tag = api.get(places["pair"])["ETag"]
+
+    stale = getattr(api, method)(places["pair"], body, headers={"If-Match": '"stale"'})
+    assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
+    assert StudentCourse.objects.get().version == 1
+
+    assert getattr(api, method)(places["pair"], body, headers={"If-Match": tag}).status_code == status
+    assert getattr(api, method)(places["pair"], body, headers={"If-Match": tag}).status_code == 412
+    assert getattr(api, method)(places["pair"], body, headers={"If-Match": "*"}).status_code == status
+
+
+def test_an_act_is_not_for_an_enrollment_that_has_taken_the_place_of_the_one_read(origin):
+    student, course = make_student(), make_course()
+    parties = {"student_id": student.pk, "course_id": course.pk, "origin": origin}
+    first = enroll(**parties).enrollment
+    assert first is not None
+    drop(**parties)
+    enroll(**parties)
+
+    with pytest.raises(Refused) as refused:
+        drop(**parties, expected=(first.pk, 1))
+
+    assert [refusal.code for refusal in refused.value.refusals] == ["precondition_failed"]
+
+
+@pytest.mark.parametrize("kind", ["student", "course", "term", "pair"])
+@pytest.mark.parametrize("method", ["patch", "delete"])
+def test_a_server_may_require_if_match(api, places, settings, kind, method):
+    settings.REQUIRE_IF_MATCH = True
+
+    answer = getattr(api, method)(places[kind], {"status": "completed"} if kind == "pair" else {})
+
+    assert (answer.status_code, answer.json()["code"]) == (428, "precondition_required")
+    assert api.patch(places["student"], {}, headers={"If-Match": api.get(places["student"])["ETag"]}).status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="a race is only proved on PostgreSQL")
+@pytest.mark.parametrize("kind", ["student", "course", "pair"])
+def test_of_writers_with_the_same_tag_one_wins(api, origin, kind):
+    token = api._credentials["HTTP_AUTHORIZATION"]
+    addresses, tags, won, statuses = [], [], count(), []
+    for _ in range(10):
+        student, course = make_student(), make_course()
+        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        pair = f"/api/v1/students/{student.pk}/courses/{course.pk}"
+        url = {"student": f"/api/v1/students/{student.pk}", "course": f"/api/v1/courses/{course.pk}", "pair": pair}[
+            kind
+        ]
+        addresses.append(url)
+        tags.append(api.get(url)["ETag"])
+
+    def act(runner, number):
+        body = {
+            "student": {"given_name": f"name {runner}"},
+            "course": {"name": f"name {runner}"},
+            "pair": {"status": "completed", "grade": f"{runner}"},
+        }
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=token)
+        answer = client.patch(addresses[number], body[kind], headers={"If-Match": tags[number]})
+        statuses.append(answer.status_code)
+        if answer.status_code == 200:
+            next(won)
+
+    race(act, len(addresses))
+
+    assert (next(won), set(statuses), len(statuses)) == (10, {200, 412}, 10 * RUNNERS)
