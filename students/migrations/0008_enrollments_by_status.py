@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("students", "0005_registrars_may_waive")]
+    dependencies = [("students", "0007_groups_import")]
 
     operations = [
         migrations.AddIndex("studentcourse", models.Index(fields=["status", "id"], name="enrollment_by_status")),
