@@ -35,8 +35,8 @@ def run(*, short: bool) -> list[str]:
         found += misfilled(course, enrolled=SEATS // times, waiting=PLACES // times)
         if not killed:
             found.append("The rush was over before a server was killed.")
-        if found:
-            found.append(f"The server's last words: {server.last_words()}")
+        if found and (words := server.last_words()):
+            found.append(f"The server's last words: {words}")
     title = f"Killed in the middle, {CLIENTS} clients"
     print_table(title, ["rush", *HEAD], [line("one hot course", heard, seconds, registration)])
     print(

@@ -47,8 +47,8 @@ def run(*, short: bool) -> list[str]:
                 found += [*heard.errors, *registration.untrue()]
         found += reader.missed()
         found += [*misfilled(hot, enrolled=SEATS // times, waiting=PLACES // times), *violations()]
-        if found:
-            found.append(f"The server's last words: {server.last_words()}")
+        if found and (words := server.last_words()):
+            found.append(f"The server's last words: {words}")
     print_table(f"The rush, {CLIENTS} clients", ["rush", *HEAD], lines)
     print(f"{promotions(hot)} were promoted in the hot course; {len(reader.read):,} changes were read as they came.")
     print(f"PostgreSQL had {deadlocks()} deadlocks.", flush=True)

@@ -26,7 +26,7 @@ def examples(usual: int) -> int:
 
 def main(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--examples", type=int, default=2_000, help="How many each test tries, on each database.")
+    parser.add_argument("--examples", type=int, default=500, help="How many each test tries, on each database.")
     options = parser.parse_args(arguments)
     os.environ |= {"HYPOTHESIS_PROFILE": "fuzz", EXAMPLES: str(options.examples)}
     return run.main([*TESTS])
