@@ -1,6 +1,8 @@
 """Registration day: what students do at the API, what they were told, and whether it is so."""
 
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from bench.processes import Failed
@@ -9,8 +11,8 @@ from stress.clients import Client
 from stress.invariants import missing
 from students.models import OPEN, Action, EnrollmentEvent, Status, Student, StudentCourse
 
-DROPS = 0.15  # how many leave again at once
-RETURNS = 0.5  # how many of these come back
+DROPS = 0.15  # how many leave again at once, and how often somebody leaves when another has found no place
+RETURNS = 0.5  # how many of the first come back
 QUIET = 1.0  # seconds without an entry in the journal after which nothing is under way any more
 PATIENCE = 60.0  # seconds
 
@@ -25,16 +27,22 @@ class Registration:
     dropped: set[Pair] = field(default_factory=set)
     told: dict[Pair, str] = field(default_factory=dict)
     uncertain: set[Pair] = field(default_factory=set)
+    inside: deque[Pair] = field(default_factory=deque)
     done_unheard: int = 0
     surprises: list[str] = field(default_factory=list)
 
     def register(self, client: Client, pair: Pair) -> None:
-        """Enroll or wait; some leave again, and some of these come back."""
+        """Enroll or wait; some leave again, and some of these come back. In a full course the first ones leave."""
         self.enroll(client, pair)
         if self.told[pair] and client.dice.random() < DROPS:
             self.drop(client, pair)
             if client.dice.random() < RETURNS:
                 self.enroll(client, pair)
+        if self.told[pair]:
+            self.inside.append(pair)
+        elif client.dice.random() < DROPS:
+            with suppress(IndexError):
+                self.drop(client, self.inside.popleft())
 
     def enroll(self, client: Client, pair: Pair) -> None:
         student_id, course_id = pair
