@@ -8,10 +8,48 @@ from rest_framework import serializers
 
 from bulk.kinds import kinds
 from bulk.models import DEFAULT_DATASET, Import, Mode, OnError, Review
+from school.api.examples import example, request_example
 from school.api.fields import KnownFieldsSerializer, StrictCharField, StrictModelSerializer
 from school.validators import plain_text
 
 TRUE = "true"
+
+
+IMPORT = {
+    "id": 12,
+    "kind": "enrollments",
+    "undoes": None,
+    "dataset": "default",
+    "mode": "delta",
+    "scope": "",
+    "on_error": "skip",
+    "review": "always",
+    "options": {"on_full": "waitlist"},
+    "file_name": "fall.csv",
+    "sha256": "23340d233d81ee884005f6a550c483e5bc69dd1409ecaed7912f4c945a4f201a",
+    "size": 70,
+    "state": "needs_review",
+    "problems": [],
+    "rows": 2,
+    "rows_done": 2,
+    "counts": {"enrolled": 1, "error": 1},
+    "ending": 0,
+    "in_scope": 0,
+    "actor": "client:portal",
+    "approved_by": None,
+    "request_id": "8a1f6c1e-6a0b-4f0e-9a53-0c7f3a2b9d11",
+    "created_at": "2026-08-20T09:15:00Z",
+    "started_at": "2026-08-20T09:15:01Z",
+    "finished_at": None,
+    "rows_per_second": None,
+}
+REPORT_ROW = {
+    "row": 3,
+    "outcome": "error",
+    "errors": [{"code": "course_full", "field": None, "message": "MATH-101 has no free seat."}],
+    "note": "",
+    "cells": {"student_number": "S-1042", "course_code": "MATH-101"},
+}
 
 
 class ImportProblemSerializer(serializers.Serializer[Any]):
@@ -22,6 +60,7 @@ class ImportProblemSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
+@example(IMPORT)
 class ImportSerializer(StrictModelSerializer):
     """A file, and what was made of it."""
 
@@ -71,6 +110,7 @@ class ImportSerializer(StrictModelSerializer):
         return job.progress.rows
 
 
+@request_example({"file": "student_number,course_code", "kind": "enrollments"}, "multipart/form-data")
 class OrderSerializer(KnownFieldsSerializer):
     """What a file shall be made of. Everything but the file may stand in the form or in the query."""
 
@@ -125,6 +165,7 @@ class ApprovalSerializer(KnownFieldsSerializer):
     """Nothing has to be said."""
 
 
+@request_example({"dry_run": True})
 class UndoSerializer(KnownFieldsSerializer):
     dry_run = serializers.BooleanField(default=False, help_text=_("Only tell what would happen."))
 
@@ -135,6 +176,7 @@ class ReportErrorSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
+@example(REPORT_ROW)
 class ReportRowSerializer(serializers.Serializer[Any]):
     """A row as it came, and what became of it; the id is named after what it is of, enrollment_id for example."""
 

@@ -118,6 +118,7 @@ class ImportReportViewSet(Imports):
     """What became of each row, as a stream: JSON, or CSV where the Accept header asks for it."""
 
     renderer_classes = [JSONRenderer, CsvRenderer]
+    pagination_class = None  # a stream of all rows
 
     @extend_schema(parameters=PART, responses=REPORT)
     def report(self, request: Request, pk: int) -> StreamingHttpResponse:

@@ -12,12 +12,13 @@ def example(value: Any, *, request: Any = None) -> Any:
     ``request`` is an example of what may be sent, where that is something else: the answer's own fields that are only
     read are left out of it otherwise.
     """
-    examples = [OpenApiExample("Answer", value, response_only=True, status_codes=["200", "201", "207", "422"])]
+    examples = [OpenApiExample("Answer", value, response_only=True, status_codes=["200", "201", "202", "207", "422"])]
     if request is not None:
         examples.append(OpenApiExample("Request", request, request_only=True))
     return extend_schema_serializer(examples=examples)
 
 
-def request_example(value: Any) -> Any:
+def request_example(value: Any, media_type: str = "application/json") -> Any:
     """Decorate a serializer with an example of what may be sent."""
-    return extend_schema_serializer(examples=[OpenApiExample("Request", value, request_only=True)])
+    sent = OpenApiExample("Request", value, request_only=True, media_type=media_type)
+    return extend_schema_serializer(examples=[sent])

@@ -20,7 +20,8 @@ def generated(tmp_path_factory):
     """The generated package, which takes no more than it was made of: a warning would be an error."""
     folder = tmp_path_factory.mktemp("generated")
     config = folder / "config.yaml"
-    config.write_text("post_hooks: []\n")
+    files = "{text/csv: application/octet-stream, application/zip: application/octet-stream}"
+    config.write_text(f"post_hooks: []\ncontent_type_overrides: {files}\n")
     program = Path(sys.executable).parent / "openapi-python-client"
     command = [program, "generate", "--path", COMMITTED, "--meta", "none", "--config", config, "--fail-on-warning"]
     done = subprocess.run([*command, "--output-path", folder / "school_client"], capture_output=True, text=True)

@@ -76,7 +76,7 @@ def test_every_body_has_an_example_that_is_one():
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
         for body in [*bodies, *operation["responses"].values()]:
             for media_type, content in body.get("content", {}).items():
-                if media_type == "text/csv":
+                if media_type in ("text/csv", "application/zip"):  # files
                     continue
                 assert content.get("examples"), (name, media_type)
                 for example in content["examples"].values():
@@ -102,6 +102,7 @@ def test_conditions_and_keys_are_told_where_they_are_taken():
     writes = {f"{method} /api/v1/{path}" for path in edited for method in ("put", "patch", "delete")}
     writes |= {f"{method} /api/v1/students/{{student_id}}/courses/{{course_id}}" for method in ("patch", "delete")}
     reads = {name for name, _operation in operations() if name.startswith("get ")} - {"get /api/v1/changes"}
+    reads = {name for name in reads if "/imports" not in name}  # which change by themselves while they are watched
     posts = {f"post /api/v1/{path}" for path in ("students", "courses", "terms", "enrollments/batch")}
     assert taken == {"If-Match": writes, "If-None-Match": reads, "Idempotency-Key": posts}
 
