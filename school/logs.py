@@ -75,6 +75,9 @@ def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
             "django.security.csrf": silent,
             "django.server": silent,
             "oauth2_provider": {"level": "WARNING"},
+            # A worker that looks for work every second would tell so every second.
+            "django_tasks": {"level": "WARNING"},
+            "django_tasks_db": {"level": "WARNING"},
         },
     }
 
