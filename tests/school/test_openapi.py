@@ -137,7 +137,8 @@ def token(api):
 def test_the_api_keeps_to_its_document(case, token):
     response = case.call(headers={"Authorization": token, "Host": "localhost"})
 
-    # A malformed item of a batch is an outcome beside those of the good ones.
-    is_batch = case.operation.path.endswith("/batch")
-    asked = [check for check in CHECKS if not (is_batch and check is checks.negative_data_rejection)]
+    # A malformed item of a batch is an outcome beside those of the good ones, and the fuzzer's own client leaves out
+    # the empty fields of a form, so that what it takes for malformed is not.
+    is_lenient = case.operation.path in ("/api/v1/enrollments/batch", "/api/v1/imports")
+    asked = [check for check in CHECKS if not (is_lenient and check is checks.negative_data_rejection)]
     case.validate_response(response, checks=asked)
