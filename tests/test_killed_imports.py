@@ -19,7 +19,7 @@ from tests.test_killed import command_line, environment, manage
 __all__ = ["environment"]
 
 KILLS = int(os.environ.get("KILLS", "3"))
-ROWS = int(os.environ.get("KILLED_ROWS", "8000"))
+ROWS = int(os.environ.get("KILLED_ROWS", "20000"))
 COURSES = 20
 SEATS = ROWS // COURSES * 3 // 4  # so that the last quarter of each course is refused
 
@@ -57,7 +57,7 @@ def test_an_import_killed_at_random_moments_ends_as_if_undisturbed(environment, 
     killed = 0
     for _kill in range(KILLS):
         running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(dice.uniform(1, 3))
+        time.sleep(dice.uniform(0.5, 2))
         running.send_signal(signal.SIGKILL)
         killed += running.wait() == -signal.SIGKILL
         if is_received(environment, import_id):
