@@ -63,6 +63,7 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Imports):
     ordering_fields = {"id": "id", "created_at": "created_at"}
     ordering = "-id"
     parser_classes = [FormParser, CsvParser, ZipParser]
+    more_problems = {"POST": {404}}  # a term or a course that the options name
 
     def get_object(self) -> Import:
         return get_object_or_404(self.queryset.all(), pk=self.kwargs["pk"])

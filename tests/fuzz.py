@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--examples", type=int, default=500, help="How many each test tries, on each database.")
     options = parser.parse_args(arguments)
     os.environ |= {"HYPOTHESIS_PROFILE": "fuzz", EXAMPLES: str(options.examples)}
-    return run.main([*TESTS])
+    return run.main(["--show-capture=no", *TESTS])
 
 
 if __name__ == "__main__":

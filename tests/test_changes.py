@@ -147,8 +147,10 @@ def test_a_cursor_older_or_newer_than_what_is_kept_is_410(api, origin):
         ({"limit": "x", "wait": "y"}, [("invalid", "limit"), ("invalid", "wait")]),
         ({"wait": 21}, [("max_value", "wait")]),
         ({"wait": -1}, [("min_value", "wait")]),
+        ({"wait": "", "limit": ""}, [("invalid", "limit"), ("invalid", "wait")]),
         ({"since": "2026"}, [("unknown_field", "since")]),
         ({"limit": "9" * 400}, [("max_value", "limit")]),
+        ({"limit": "", "wait": ""}, [("invalid", "limit"), ("invalid", "wait")]),
     ],
 )
 def test_a_bad_question_is_400_with_every_error(api, query, errors):

@@ -15,7 +15,17 @@ from courses.models import Course
 from school.refusals import Refused
 from stress.invariants import violations, who_waits
 from students.acts import Act, OnFull, Origin
-from students.enrollment import complete, courses_waited_for, drop, enroll, perform, promote, undo
+from students.enrollment import (
+    complete,
+    courses_waited_for,
+    drop,
+    enroll,
+    perform,
+    perform_all,
+    promote,
+    undo,
+    undo_together,
+)
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from students.register import BY_ITSELF
 from students.rules import WAIVABLE
@@ -104,15 +114,25 @@ class Registration(RuleBasedStateMachine):
             ),
             min_size=2,
             max_size=6,
-        )
+        ),
+        all_or_none=st.booleans(),
     )
-    def act_in_a_batch(self, wishes: list[tuple[Action, int, int, OnFull, frozenset[str]]]) -> None:
+    def act_in_a_batch(self, wishes: list[tuple[Action, int, int, OnFull, frozenset[str]]], all_or_none: bool) -> None:
         acts = [
             Act(action, self.students[student].pk, self.courses[course].pk, None, "because", on_full, waive)
             for action, student, course, on_full, waive in wishes
         ]
-        changed = [outcome.changed for outcome in perform(acts, ORIGIN)]
-        assert len([event for event in self.news() if event.action not in BY_ITSELF]) == sum(changed)
+        outcomes = perform_all(acts, ORIGIN) if all_or_none else perform(acts, ORIGIN)
+        is_done = not all_or_none or all(outcome.accepted for outcome in outcomes)
+        changed = sum(outcome.changed for outcome in outcomes) if is_done else 0
+        assert len([event for event in self.news() if event.action not in BY_ITSELF]) == changed
+
+    @rule(pairs=st.lists(st.tuples(student_numbers, course_numbers), min_size=1, max_size=4))
+    def undo_many_as_one(self, pairs: list[tuple[int, int]]) -> None:
+        """Take acts back as the undoing of an import does: seats that come free are given at the end."""
+        acts = [Act(Action.UNDO, self.students[student].pk, self.courses[course].pk) for student, course in pairs]
+        undo_together(acts, ORIGIN)
+        promote({act.course_id for act in acts}, origin=ORIGIN)
 
     @rule(course=course_numbers, edit=edits)
     def change_course(self, course: int, edit: tuple[str, Any]) -> None:

@@ -61,8 +61,7 @@ class Schema(AutoSchema):
             codes.add(404)
         if self._is_list_view() or isinstance(self.view, Shaped) or self.method in ("POST", "PUT", "PATCH"):
             codes.add(400)
-        if getattr(self.view, "cursors_expire", False):
-            codes |= {400, 410}
+        codes |= getattr(self.view, "more_problems", {}).get(self.method, set())
         if self.method in ("POST", "PUT", "PATCH", "DELETE"):
             codes.add(409)
         if self.method in ("POST", "PUT", "PATCH"):

@@ -102,7 +102,7 @@ class ChangesView(APIView):
 
     scope = "changes"
     permission_model = EnrollmentEvent
-    cursors_expire = True
+    more_problems = {"GET": {400, 410}}
 
     @extend_schema(operation_id="changes_list", parameters=[ChangesQuerySerializer], responses=ChangesSerializer)
     def get(self, request: Request) -> Response:
@@ -111,7 +111,7 @@ class ChangesView(APIView):
 
         With `wait` the answer is held until something happens, for that many seconds at most.
         """
-        query = ChangesQuerySerializer(data=request.query_params)
+        query = ChangesQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data
         return Response(ChangesSerializer(read_changes(asked["after"], asked["limit"], wait=asked["wait"])).data)
