@@ -1,8 +1,8 @@
 """
 Look for what nobody thought of: random acts and random requests, many more than `make test` tries, on both databases.
 
-`make fuzz ARGS="--examples 5000"`, or `python -m tests.fuzz --help`. A run draws new examples each time. What it finds
-is printed with the line that plays it again.
+`make fuzz ARGS="--examples 5000"`, or `python -m tests.fuzz --help`. A run draws new examples each time, unless it is
+told not to. What it finds is printed with the line that plays it again.
 """
 
 import os
@@ -27,8 +27,9 @@ def examples(usual: int) -> int:
 def main(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("--examples", type=int, default=500, help="How many each test tries, on each database.")
+    parser.add_argument("--same", action="store_true", help="The same examples in every run.")
     options = parser.parse_args(arguments)
-    os.environ |= {"HYPOTHESIS_PROFILE": "fuzz", EXAMPLES: str(options.examples)}
+    os.environ |= {"HYPOTHESIS_PROFILE": "school" if options.same else "fuzz", EXAMPLES: str(options.examples)}
     return run.main(["--show-capture=no", *TESTS])
 
 
