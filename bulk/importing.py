@@ -5,12 +5,13 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from dataclasses import dataclass
 from typing import BinaryIO, ClassVar, Protocol
 
-from django.utils.functional import Promise
+from django.utils.functional import Promise, cached_property
 
 from bulk.duplicates import FirstRows
 from bulk.models import Import, Mode
 from bulk.reading import Column, Row, Table
 from bulk.storage import open_kept
+from school.limits import Limits, limits_of_account
 from school.refusals import Refusal
 
 CHUNK = 10_000
@@ -86,11 +87,18 @@ class Importer(ABC):
     options: ClassVar[tuple[Option, ...]] = ()
     # What the file may do only for who may it: by name the scope of a program and the permission of a person.
     rights: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    # Whether its rows keep within what a client is limited to; other kinds of files are not for limited clients.
+    keeps_limits: ClassVar[bool] = False
     undoer: ClassVar[type["Importer"]]
 
     def __init__(self, job: Import) -> None:
         self.job = job
         self.file: BinaryIO | None = None  # the one in a zip; else the import's own
+
+    @cached_property
+    def limits(self) -> Limits | None:
+        """What the sender of the import is limited to by now."""
+        return limits_of_account(self.job.actor_id)
 
     def table(self) -> Table:
         """Return the file under its header; raise ``UnreadableFile``."""

@@ -24,6 +24,7 @@ from bulk.models import (
     Review,
     State,
 )
+from school.limits import limits_of_account, outside_limits
 from school.refusals import Refusal, Refused
 
 
@@ -102,7 +103,10 @@ def _objections(job: Import) -> list[Refusal]:
             message = _("%(value)s is none of: %(choices)s.")
             parts = {"value": value, "choices": ", ".join(known[name].choices)}
             refusals.append(Refusal("invalid_choice", message % parts, field=name))
-    return refusals or [refusal for importer in importers_of(job.kind) for refusal in importer(job).check()]
+    importers = importers_of(job.kind)
+    if not all(importer.keeps_limits for importer in importers) and limits_of_account(job.actor_id):
+        refusals.append(outside_limits())
+    return refusals or [refusal for importer in importers for refusal in importer(job).check()]
 
 
 def _refuse_the_same(job: Import, sha256: str) -> None:

@@ -1,6 +1,7 @@
 """Imports over the API: sent, watched, approved, cancelled, undone."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from django.db import transaction
@@ -34,7 +35,8 @@ from bulk.serializers import (
 )
 from bulk.tasks import hand_over
 from bulk.uploads import CsvParser, CsvRenderer, FormParser, ZipParser, file_and_fields
-from school.api.permissions import may
+from school.api.permissions import limits_of, may
+from school.api.views import WithinLimits
 from school.logs import current_request_id
 from school.refusals import Refusal, Refused
 
@@ -45,7 +47,7 @@ REPORT = {
 }
 
 
-class Imports(GenericViewSet[Import]):
+class Imports(WithinLimits, GenericViewSet[Import]):
     scope = "imports"
     permission_model = Import
     queryset = Import.objects.select_related("actor", "approved_by", "progress")
@@ -53,7 +55,7 @@ class Imports(GenericViewSet[Import]):
 
     def answer(self, job: Import, status: int) -> Response:
         """Return an import as it is now, and where it can be watched."""
-        job = self.queryset.all().get(pk=job.pk)
+        job = self.get_queryset().get(pk=job.pk)
         address = self.request.build_absolute_uri(reverse("import", args=[job.pk]))
         return Response(ImportSerializer(job).data, status, headers={"Location": address})
 
@@ -66,7 +68,7 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Imports):
     more_problems = {"POST": {404}}  # a term or a course that the options name
 
     def get_object(self) -> Import:
-        return get_object_or_404(self.queryset.all(), pk=self.kwargs["pk"])
+        return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
     @extend_schema(
         request={
@@ -107,11 +109,16 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Imports):
             **{key: wish[key] for key in ("kind", "dataset", "mode", "scope", "on_error", "review")},
         )
         try:
-            with transaction.atomic():
-                job = receive(source, order)
-                hand_over(job)
+            return self._start(source, order)
         except SameAgain as same:
-            return self.answer(same.earlier, 200)
+            if self.get_queryset().filter(pk=same.earlier.pk).exists():
+                return self.answer(same.earlier, 200)
+        return self._start(source, replace(order, again=True))  # somebody else's, which is not there for this one
+
+    def _start(self, source: BinaryIO, order: Order) -> Response:
+        with transaction.atomic():
+            job = receive(source, order)
+            hand_over(job)
         return self.answer(job, 202)
 
 
@@ -137,7 +144,7 @@ class ImportReportViewSet(Imports):
         as_objects: Callable[[Report], Iterator[str]],
         name: str,
     ) -> StreamingHttpResponse:
-        job = get_object_or_404(Import, pk=self.kwargs["pk"])
+        job = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
         reports = [Report(job, part) for part in self._parts(job)]
         if self.request.accepted_renderer.format == CsvRenderer.format:
             if len(reports) > 1:
@@ -177,6 +184,11 @@ class ImportActionsViewSet(Imports):
     """What can be done with an import once it is there."""
 
     method_permissions = {"POST": "change"}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if limits_of(request) is not None:  # the verbs look at all imports
+            get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
     @extend_schema(request=ApprovalSerializer, responses={202: ImportSerializer})
     def approve(self, request: Request, pk: int) -> Response:

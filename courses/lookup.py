@@ -59,12 +59,13 @@ def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Cou
     return course
 
 
-def find_term(identifier: str) -> Term:
-    """Return the term of an id or of ``code:2026F``; raise ``Refused``."""
+def find_term(identifier: str, terms: QuerySet[Term] | None = None) -> Term:
+    """Return the term of an id or of ``code:2026F``, among ``terms`` or all of them; raise ``Refused``."""
+    terms = Term.objects.all() if terms is None else terms
     if identifier.startswith("code:"):
-        wanted = Term.objects.filter(code=identifier.removeprefix("code:"))
+        wanted = terms.filter(code=identifier.removeprefix("code:"))
     else:
-        wanted = Term.objects.filter(pk__in=parse_ids(identifier))
+        wanted = terms.filter(pk__in=parse_ids(identifier))
     term = wanted.first()
     if term is None:
         message = _("There is no term %(key)s.") % {"key": identifier}

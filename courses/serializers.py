@@ -9,6 +9,8 @@ from courses.models import Course, Term
 from courses.prerequisites import check_prerequisites
 from school.api.examples import example
 from school.api.fields import StrictCharField, StrictModelSerializer
+from school.api.permissions import limits_of
+from school.limits import within
 
 TERM = {
     "code": "2026F",
@@ -31,6 +33,10 @@ class TermCodeField(serializers.SlugRelatedField[Term]):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(slug_field="code", queryset=Term.objects.all(), **kwargs)
+
+    def get_queryset(self) -> Any:
+        """The terms that are there for the caller."""
+        return within(Term.objects.all(), limits_of(self.context.get("request")))
 
     def to_internal_value(self, data: Any) -> Term:
         if not isinstance(data, str):

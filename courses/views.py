@@ -19,7 +19,7 @@ class TermViewSet(ResourceViewSet):
     ordering = "-starts_on"
 
     def find(self) -> Term:
-        return find_term(self.kwargs["term_id"])
+        return find_term(self.kwargs["term_id"], self.get_queryset())
 
 
 class CourseViewSet(ResourceViewSet):

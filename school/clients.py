@@ -1,5 +1,6 @@
 """Making programs known to the API."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -8,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from oauth2_provider.generators import generate_client_id, generate_client_secret
 
+from courses.lookup import find_course, find_term
 from school.models import ApiClient
 from school.refusals import Refusal, Refused
 
@@ -19,11 +21,13 @@ class Credentials:
 
 
 @transaction.atomic
-def create_api_client(name: str, scope: str) -> Credentials:
+def create_api_client(name: str, scope: str, *, terms: Iterable[str] = (), courses: Iterable[str] = ()) -> Credentials:
     """
     Make a client with a service account of its own, and return its credentials: the secret is kept hashed only.
 
-    ``scope`` is what it may ask for, parted by blanks. Raise ``Refused`` for an unknown scope or a name that is taken.
+    ``scope`` is what it may ask for, parted by blanks. With codes of ``terms`` or keys of ``courses``
+    (``MATH-101@2026F``) it is limited to them. Raise ``Refused`` for an unknown scope, term or course, and for a name
+    that is taken.
     """
     scopes = scope.split()
     known = settings.SCOPES
@@ -40,10 +44,13 @@ def create_api_client(name: str, scope: str) -> Credentials:
         refusals.append(Refusal("unique", _("There is a client named %(name)s already.") % {"name": name}))
     if refusals:
         raise Refused(refusals)
+    only_terms = [find_term(f"code:{code}") for code in terms]
+    only_courses = [find_course(f"code:{key}") for key in courses]
     credentials = Credentials(generate_client_id(), generate_client_secret())
     account = get_user_model().objects.create_user(username=username)  # without a password nobody can log in
-    ApiClient.objects.create(
+    client = ApiClient.objects.create(
         name=name,
+        is_limited=bool(only_terms or only_courses),
         user=account,
         scope=" ".join(scopes),
         client_id=credentials.client_id,
@@ -51,4 +58,6 @@ def create_api_client(name: str, scope: str) -> Credentials:
         client_type=ApiClient.CLIENT_CONFIDENTIAL,
         authorization_grant_type=ApiClient.GRANT_CLIENT_CREDENTIALS,
     )
+    client.terms.set(only_terms)
+    client.courses.set(only_courses)
     return credentials

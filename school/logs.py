@@ -75,6 +75,7 @@ def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
             "django.security.csrf": silent,
             "django.server": silent,
             "oauth2_provider": {"level": "WARNING"},
+            "axes": {"level": "ERROR"},  # its lines hold paths; school.logins tells of failures by ids
             # A worker that looks for work every second would tell so every second.
             "django_tasks": {"level": "WARNING"},
             "django_tasks_db": {"level": "WARNING"},

@@ -16,6 +16,21 @@ class ApiClient(AbstractApplication):
     """
 
     scope = models.TextField(_("scope"), blank=True, help_text=_("What it may ask for, parted by blanks."))
+    # Not told from the lists: a term that is deleted leaves them, and must not leave its client without limits.
+    is_limited = models.BooleanField(
+        _("limited"),
+        default=False,
+        help_text=_("It sees and changes only what lies in these terms and courses: with none of them, nothing."),
+    )
+    terms: "models.ManyToManyField[Any, Any]" = models.ManyToManyField(
+        "courses.Term", blank=True, related_name="+", verbose_name=_("terms")
+    )
+    courses: "models.ManyToManyField[Any, Any]" = models.ManyToManyField(
+        "courses.Course", blank=True, related_name="+", verbose_name=_("courses")
+    )
+    last_used_at = models.DateTimeField(
+        _("last used"), null=True, blank=True, editable=False, help_text=_("To within a minute.")
+    )
 
     class Meta(AbstractApplication.Meta):
         verbose_name = _("API client")

@@ -5,12 +5,14 @@ Every variable is listed in docs/architecture.md. What is missing or malformed s
 """
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from psycopg import IsolationLevel
 
+from school.addresses import trusted_proxies
 from school.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -44,10 +46,12 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 if flag("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+TRUSTED_PROXIES = trusted_proxies(env.str("TRUSTED_PROXIES", default="0"))
 
 # Parts
 
 INSTALLED_APPS = [
+    "axes",
     "school",
     "bulk",
     "courses",
@@ -72,6 +76,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "school.middleware.RequestLogMiddleware",  # first, so that every answer carries its id
     "school.middleware.BoundsMiddleware",
+    "school.api.throttling.RateLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -81,6 +86,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "axes.middleware.AxesMiddleware",  # last, so that it can answer for a login that is locked
 ]
 
 ROOT_URLCONF = "school.urls"
@@ -163,6 +169,20 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_HANDLER = "school.logins.LoginHandler"
+AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=5)
+AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCK_MINUTES", default=15))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a name is locked where it was guessed at, nowhere else
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "school.addresses.client_address"
+AXES_LOCKOUT_CALLABLE = "school.logins.locked_out"
+AXES_SENSITIVE_PARAMETERS = ["username", "password", "client_id", "client_secret", "csrfmiddlewaretoken", "ip_address"]
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False  # school.admin shows what is locked
+AXES_VERBOSE = False
+
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
@@ -183,6 +203,7 @@ OAUTH2_PROVIDER = {
     "SCOPES": SCOPES,
     "OAUTH2_VALIDATOR_CLASS": "school.api.clients.ClientValidator",
     "SCOPES_BACKEND_CLASS": "school.api.clients.ClientScopes",
+    "APPLICATION_ADMIN_CLASS": "school.admin.ClientAdmin",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "PKCE_REQUIRED": True,
     "ROTATE_REFRESH_TOKEN": True,
@@ -213,13 +234,23 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=2_621_440)
 REQUIRE_IF_MATCH = flag("REQUIRE_IF_MATCH", default=False)
 PROBLEM_TYPE_BASE = env.str("PROBLEM_TYPE_BASE", default="/problems/")
 
+# Requests in a minute, 0 for no limit: of an account, of an address that shows nothing, and one that fails to.
+API_RATE_CLIENT = env.int("API_RATE_CLIENT", default=30_000)
+API_RATE_ANONYMOUS = env.int("API_RATE_ANONYMOUS", default=300)
+API_RATE_FAILED = env.int("API_RATE_FAILED", default=60)
+# Seconds that what a token stands for is remembered: so long may one that is revoked live on.
+TOKEN_CACHE_SECONDS = env.int("TOKEN_CACHE_SECONDS", default=30)
+if not 0 <= TOKEN_CACHE_SECONDS <= 60:
+    raise ImproperlyConfigured("TOKEN_CACHE_SECONDS must be 0 to 60: a revoked token dies within a minute.")
+
 # How many readers of the change feed may wait at a time for something to happen, in each process of the server.
 CHANGES_WAITERS = env.int("CHANGES_WAITERS", default=4)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "school.api.authentication.ClientAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "school.api.authentication.StaffAuthentication",
+        "school.api.authentication.Nobody",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["school.api.permissions.ScopeOrModelPermission"],
     "DEFAULT_FILTER_BACKENDS": [
@@ -245,7 +276,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
-    "SERVE_AUTHENTICATION": [],
+    "SERVE_AUTHENTICATION": ["school.api.authentication.Nobody"],  # counted: the document is long in the making
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
     "SWAGGER_UI_DIST": "SIDECAR",

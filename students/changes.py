@@ -15,6 +15,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Max, Min, QuerySet
 from django.utils.translation import gettext as _
 
+from school.limits import Limits, within
 from school.refusals import Refusal, Refused
 from students.journal import horizon
 from students.models import EnrollmentEvent
@@ -35,7 +36,7 @@ class Page:
     has_more: bool
 
 
-def read_changes(after: str, limit: int, *, wait: float = 0) -> Page:
+def read_changes(after: str, limit: int, *, wait: float = 0, limits: Limits | None = None) -> Page:
     """
     Return the entries behind a cursor, at most ``limit``; "" begins with the first one, "latest" behind the last.
 
@@ -43,17 +44,19 @@ def read_changes(after: str, limit: int, *, wait: float = 0) -> Page:
     in a process (``CHANGES_WAITERS``), which has a thread more for each of them: whoever comes beyond that is answered
     at once, and other requests never lack a thread. Nothing is locked and no transaction is open meanwhile.
 
+    Who is limited is given what lies within, and a cursor that has passed the rest by.
+
     Raise ``ValidationError`` for what is no cursor of this feed, ``Refused`` for one that has expired.
     """
     position = _position(after)
-    page = _page(position, limit)
+    page = _page(position, limit, limits)
     if page.events or after == LATEST or not wait or not _waiting_room.acquire(blocking=False):
         return page
     try:
         ends_at = time.monotonic() + wait
         while not page.events and (left := ends_at - time.monotonic()) > 0:
             time.sleep(min(POLL, left))
-            page = _page(position, limit)
+            page = _page(position, limit, limits)
     finally:
         _waiting_room.release()
     return page
@@ -70,11 +73,18 @@ def _complete() -> QuerySet[EnrollmentEvent]:
     return EnrollmentEvent.objects.all() if until is None else EnrollmentEvent.objects.filter(pk__lte=until)
 
 
-def _page(position: int, limit: int) -> Page:
-    events = _complete().filter(pk__gt=position).order_by("pk")
-    rows = list(events.select_related("actor", "enrollment__student", "enrollment__course__term")[: limit + 1])
-    found = rows[:limit]
-    return Page(found, cursor_at(found[-1].pk if found else position), has_more=len(rows) > limit)
+def _page(position: int, limit: int, limits: Limits | None) -> Page:
+    events = _complete().filter(pk__gt=position)
+    if limits is not None:
+        # What lies outside up to here is not looked through again.
+        until = events.aggregate(last=Max("pk"))["last"] or position
+        events = within(events.filter(pk__lte=until), limits)
+    parties = ("actor", "enrollment__student", "enrollment__course__term")
+    rows = list(events.select_related(*parties).order_by("pk")[: limit + 1])
+    found, has_more = rows[:limit], len(rows) > limit
+    if limits is not None and not has_more:
+        return Page(found, cursor_at(until), has_more=False)
+    return Page(found, cursor_at(found[-1].pk if found else position), has_more=has_more)
 
 
 def _position(cursor: str) -> int:

@@ -11,8 +11,10 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from courses.filters import CourseFilter
 from courses.lookup import course_key, courses_by_key
-from courses.models import Level
+from courses.models import Course, Level
 from school.api.filters import ChangedSince, CommaSeparated, TrueOrFalse, UpdatedSince
+from school.api.permissions import limits_of
+from school.limits import within
 from school.refusals import Refusal
 from school.validators import parse_ids
 from students.lookup import student_ids_by_number
@@ -75,7 +77,7 @@ class CourseKeyFilter(filters.CharFilter):
         if not value.startswith("code:"):
             return qs.filter(course__in=parse_ids(value))
         key = course_key(value)
-        found = courses_by_key([key])[key]
+        found = courses_by_key([key], within(Course.objects.all(), limits_of(self.parent.request)))[key]
         if not isinstance(found, Refusal):
             return qs.filter(course=found)
         if found.code == "course_ambiguous":

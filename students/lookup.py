@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from school.refusals import Refusal, Refused
@@ -14,12 +15,13 @@ def student_ids_by_number(numbers: Iterable[str]) -> dict[str, int]:
     return dict(Student.objects.filter(student_number__among=set(numbers)).values_list("student_number", "pk"))
 
 
-def find_student(identifier: str) -> Student:
-    """Return the student of an id or of ``number:S-1042``; raise ``Refused``."""
+def find_student(identifier: str, students: QuerySet[Student] | None = None) -> Student:
+    """Return the student of an id or of ``number:S-1042``, among ``students`` or all of them; raise ``Refused``."""
+    students = Student.objects.all() if students is None else students
     if identifier.startswith("number:"):
-        wanted = Student.objects.filter(student_number=identifier.removeprefix("number:"))
+        wanted = students.filter(student_number=identifier.removeprefix("number:"))
     else:
-        wanted = Student.objects.filter(pk__in=parse_ids(identifier))
+        wanted = students.filter(pk__in=parse_ids(identifier))
     student = wanted.first()
     if student is None:
         raise Refused([student_not_found(identifier)])

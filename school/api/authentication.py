@@ -1,35 +1,66 @@
-"""Programs show themselves by OAuth2 bearer tokens; each acts as a service account of its own."""
+"""
+Who asks: programs by OAuth2 bearer tokens, each as a service account of its own; staff by their session; or nobody.
+
+The three classes are asked in this order, and whoever is found is counted at once (``school.api.throttling``).
+"""
 
 from typing import Any
 
 import structlog
 from django.utils.translation import gettext as _
 from drf_spectacular.contrib.django_oauth_toolkit import DjangoOAuthToolkitScheme
-from oauth2_provider.contrib.rest_framework import OAuth2Authentication
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from school.api.grants import Grant, account_of, grant_of
+from school.api.throttling import count_account, count_failure, count_stranger
 
-class ClientAuthentication(OAuth2Authentication):
+SCHEME = "Bearer "
+
+
+class ClientAuthentication(BaseAuthentication):
     """
-    Take a token of the client credentials grant (RFC 6749, 4.4), which has no user, for the client's account.
+    Take a bearer token (RFC 6750, 2.1) of the client credentials grant, which has no user, for the client's account.
 
     So the journal and the history have an actor, and an account that is deactivated stops its client.
     """
 
-    def authenticate(self, request: Request) -> tuple[Any, Any] | None:
-        # Django's own request: through DRF's, the toolkit would parse the body of a caller who is not known yet.
-        result = super().authenticate(request._request)
-        if result is None:
-            if request.META.get("HTTP_AUTHORIZATION", "").startswith("Bearer "):
-                raise AuthenticationFailed(_("The token is unknown, has expired, or was revoked."))
+    def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if header[: len(SCHEME)].lower() != SCHEME.lower():
             return None
-        user, token = result
-        user = user or token.application.user
-        if user is None or not user.is_active:
-            raise AuthenticationFailed(_("The account of this client is not active."))
-        structlog.contextvars.bind_contextvars(client_id=token.application.client_id)
-        return user, token
+        grant = grant_of(header[len(SCHEME) :].strip())
+        if grant is None:
+            count_failure(request)
+            raise AuthenticationFailed(_("The token is unknown, has expired, or was revoked."))
+        structlog.contextvars.bind_contextvars(client_id=grant.client_id)
+        count_account(request, grant.account.pk)
+        return account_of(grant), grant
+
+    def authenticate_header(self, request: Request) -> str:
+        """Return the challenge of RFC 6750, 3: it names an error only to who has sent a token."""
+        has_token = request.META.get("HTTP_AUTHORIZATION", "")[: len(SCHEME)].lower() == SCHEME.lower()
+        error = ', error="invalid_token", error_description="The access token is invalid."' if has_token else ""
+        return f'Bearer realm="api"{error}'
+
+
+class StaffAuthentication(SessionAuthentication):
+    """Take a session of the admin."""
+
+    def authenticate(self, request: Request) -> tuple[Any, None] | None:
+        found: tuple[Any, None] | None = super().authenticate(request)
+        if found is not None:
+            count_account(request, found[0].pk)
+        return found
+
+
+class Nobody(BaseAuthentication):
+    """Count who has shown nothing. Comes last."""
+
+    def authenticate(self, request: Request) -> None:
+        count_stranger(request)
 
 
 class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  # drf-spectacular registers it so
@@ -42,3 +73,26 @@ class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  
         scope = getattr(view, "scope", None)
         access = "read" if auto_schema.method in ("GET", "HEAD", "OPTIONS") else "write"
         return {self.name: [f"{scope}:{access}"] if scope else []}
+
+
+class StaffScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """A session's cookie, as drf-spectacular describes the one of its own class."""
+
+    target_class = "school.api.authentication.StaffAuthentication"
+    name = "cookieAuth"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+
+
+class NobodyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Nothing for the document: there is nothing to show."""
+
+    target_class = "school.api.authentication.Nobody"
+    name: list[str] = []
+
+    def get_security_definition(self, auto_schema: Any) -> list[Any]:
+        return []
+
+    def get_security_requirement(self, auto_schema: Any) -> list[Any]:
+        return []

@@ -2,18 +2,26 @@
 
 from typing import Any
 
-from oauth2_provider.models import AbstractAccessToken
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
+
+from school.api.grants import Grant
+from school.limits import Limits
 
 PERMISSIONS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
 
 
 def may(request: Request, scope: str, permission: str) -> bool:
     """Tell whether a program has the scope in its token, or a member of staff the permission."""
-    if isinstance(request.auth, AbstractAccessToken):
-        return bool(request.auth.allow_scopes([scope]))
+    if isinstance(request.auth, Grant):
+        return scope in request.auth.scopes
     return bool(request.user.has_perm(permission))
+
+
+def limits_of(request: Any) -> Limits | None:
+    """Return what the caller is limited to, None for everything and for staff."""
+    grant = getattr(request, "auth", None)
+    return grant.limits if isinstance(grant, Grant) else None
 
 
 class ScopeOrModelPermission(BasePermission):

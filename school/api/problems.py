@@ -35,6 +35,7 @@ STATUSES = {
     "import_not_found": 404,
     **dict.fromkeys(["invalid_choice", "invalid_scope", "mode_not_offered", "unknown_option"], 400),
     "waiver_not_allowed": 403,
+    "outside_limits": 403,
     "cursor_expired": 410,
     "precondition_failed": 412,
 }
@@ -162,6 +163,11 @@ def busy(request: HttpRequest) -> HttpResponse:
         response = HttpResponse(message, status=503, content_type="text/plain; charset=utf-8")
     response["Retry-After"] = str(RETRY_AFTER)
     return response
+
+
+def too_many_attempts() -> HttpResponse:
+    """A secret was guessed at: its client is locked for this address."""
+    return _plain(429, "too_many_attempts", _("Too many failed attempts. Come back after Retry-After."))
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

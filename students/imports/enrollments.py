@@ -9,7 +9,8 @@ from bulk.importing import DROPPED, ERROR, Importer, Option, RowResult
 from bulk.models import Import, Mode
 from bulk.reading import Column, Row
 from courses.lookup import CourseKey, courses_by_key
-from courses.models import Term
+from courses.models import Course, Term
+from school.limits import within
 from school.refusals import Refusal
 from students.acts import Act, OnFull, Outcome
 from students.enrollment import perform
@@ -58,6 +59,7 @@ class EnrollmentImporter(Importer):
         Option("term", gettext_lazy("The term of rows that name none.")),
     )
     rights = {"may_waive": ("enrollments:waive", "students.waive_rules")}
+    keeps_limits = True
     undoer = EnrollmentUndo
     columns = (
         Column("student_number", required=True, aliases=("user_id", "usersourcedid")),
@@ -74,12 +76,12 @@ class EnrollmentImporter(Importer):
         self.origin = origin_of(job)
         self.on_full = OnFull(job.options.get("on_full") or OnFull.REJECT)
         self.term = job.options.get("term", "")
-        self.scope = Scope(job.scope, job.dataset) if job.mode == Mode.FULL else None
+        self.scope = Scope(job.scope, job.dataset, self.limits) if job.mode == Mode.FULL else None
         self.register = Register()
 
     def check(self) -> list[Refusal]:
         refusals = self.scope.check() if self.scope else []
-        if self.term and not Term.objects.filter(code=self.term).exists():
+        if self.term and not within(Term.objects.all(), self.limits).filter(code=self.term).exists():
             message = _("There is no term %(term)s.") % {"term": self.term}
             refusals.append(Refusal("term_not_found", message, field="term"))
         return refusals
@@ -89,7 +91,8 @@ class EnrollmentImporter(Importer):
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
         self.student_ids = student_ids_by_number(row.cells["student_number"] for row in rows)
-        self.courses = courses_by_key(self._course_key(row) for row in rows)
+        courses_there = within(Course.objects.all(), self.limits)
+        self.courses = courses_by_key((self._course_key(row) for row in rows), courses_there)
         courses = (self.courses[self._course_key(row)] for row in rows)
         # By the course itself: its code alone and its code with the term may name the same one.
         return [

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from bulk.importing import CHUNK
 from courses.lookup import CourseKey, courses_by_key
 from courses.models import Course, Term
+from school.limits import Limits, within
 from school.refusals import Refusal
 from students.models import Channel, EnrollmentEvent, StudentCourse, StudentCourseQuerySet
 from students.register import BY_ITSELF
@@ -22,8 +23,9 @@ BY_HAND = Q(channel=Channel.ADMIN) | Q(channel=Channel.API, actor__is_staff=True
 class Scope:
     """``term:2026F``, or ``course:MATH-101@2026F``."""
 
-    def __init__(self, text: str, dataset: str) -> None:
+    def __init__(self, text: str, dataset: str, limits: Limits | None = None) -> None:
         self.dataset = dataset
+        self.limits = limits
         self.what, _colon, self.key = text.partition(":")
 
     def check(self) -> list[Refusal]:
@@ -31,7 +33,7 @@ class Scope:
         if self.what not in SCOPES or not self.key:
             message = _("A scope is term:CODE, or course:CODE@TERM.")
             return [Refusal("invalid_scope", message, field="scope")]
-        found = self._course() if self.what == "course" else Term.objects.filter(code=self.key).first()
+        found = self._course() if self.what == "course" else self._term()
         if found is None:
             message = _("There is no term %(term)s.") % {"term": self.key}
             return [Refusal("term_not_found", message, field="scope")]
@@ -45,7 +47,11 @@ class Scope:
     def _course(self) -> Course | Refusal:
         code, _at, term = self.key.partition("@")
         key = CourseKey(code, term)
-        return courses_by_key([key])[key]
+        return courses_by_key([key], within(Course.objects.all(), self.limits))[key]
+
+    def _term(self) -> Term | None:
+        # All that is in the term may end, so the term itself has to lie within, not only some of its courses.
+        return within(Term.objects.all(), self.limits, to_change=True).filter(code=self.key).first()
 
     def has(self, course: Course) -> bool:
         """Tell whether a course is in the scope."""
@@ -60,6 +66,7 @@ class Scope:
         else:
             inside = StudentCourse.objects.open().filter(course=self.course_id)
         last = acts_of(OuterRef("pk")).order_by("-pk").values("file_import__dataset")[:1]
+        inside = within(inside, self.limits)
         brought_by = inside.annotate(brought_by=Subquery(last))
         return brought_by.filter(Q(brought_by__isnull=True) | Q(brought_by=self.dataset))
 

@@ -8,6 +8,7 @@ from bulk.importing import CHUNK, ERROR, Importer, MadeRows, RowResult
 from bulk.models import Import
 from bulk.reading import Row
 from bulk.undoing import KEPT, REVERSED
+from school.limits import within
 from students.acts import Act
 from students.enrollment import promote, undo_together
 from students.imports.origin import origin_of
@@ -38,7 +39,8 @@ class EnrollmentUndo(Importer):
         return MadeRows(["student_number", "course_code", "term"], self._rows)
 
     def _acts(self) -> QuerySet[EnrollmentEvent]:
-        acts = EnrollmentEvent.objects.filter(file_import=self.undone).exclude(action__in=BY_ITSELF)
+        there = within(EnrollmentEvent.objects.all(), self.limits)
+        acts = there.filter(file_import=self.undone).exclude(action__in=BY_ITSELF)
         earlier = Import.objects.filter(undoes=self.undone).exclude(pk=self.job.pk)
         undone = EnrollmentEvent.objects.filter(file_import__in=earlier, action=Action.UNDO)
         return acts.exclude(enrollment__in=undone.values("enrollment"))

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from courses.lookup import CourseKey, courses_by_key
+from courses.lookup import CourseKey, courses_by_key, find_course
+from courses.models import Course
 from school.api.examples import request_example
 from school.api.fields import KnownFieldsSerializer, StrictCharField, StrictIntegerField
 from school.refusals import Refusal, Refused
@@ -72,13 +74,17 @@ class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
             raise serializers.ValidationError(errors)
         return attrs
 
-    @property
-    def chosen_course_id(self) -> int:
-        """The id of the course that the body names; raise ``Refused`` where a code leads to none."""
+    def chosen_course_id(self, courses: QuerySet[Course] | None = None) -> int:
+        """
+        Return the id of the course that the body names, among ``courses``; raise ``Refused`` where it names none.
+
+        Without them an id is taken as it is: whether there is such a course is told by the act.
+        """
         key = course_key_in(self.validated_data)
         if key is None:
-            return int(self.validated_data["course_id"])
-        found = courses_by_key([key])[key]
+            course_id = int(self.validated_data["course_id"])
+            return course_id if courses is None else find_course(str(course_id), courses).pk
+        found = courses_by_key([key], courses)[key]
         if isinstance(found, Refusal):
             raise Refused([found])
         return found.pk

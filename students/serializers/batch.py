@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 
-from courses.lookup import CourseKey, courses_by_key
+from courses.lookup import CourseKey, course_not_found, courses_by_key
 from courses.models import Course
 from school.api.examples import example, request_example
 from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictIntegerField
@@ -133,14 +134,29 @@ class Unreadable:
     reasons: tuple[Refusal, ...]
 
 
-def read_items(items: Iterable[Any]) -> list[Act | Unreadable]:
-    """Read each item, and find the students and the courses of all of them in one query each."""
+def read_items(items: Iterable[Any], among: QuerySet[Course] | None = None) -> list[Act | Unreadable]:
+    """
+    Read each item, and find the students and the courses of all of them in one query each.
+
+    ``among`` has the courses that are there for the caller; None stands for all, and then an id is taken as it is.
+    """
     readers = {action: serializer() for action, serializer in ITEMS.items()}
     bodies = [_read(item, readers) for item in items]
     valid = [body for body in bodies if not isinstance(body, Unreadable)]
     students = student_ids_by_number(body["student_number"] for body in valid if "student_number" in body)
-    courses = courses_by_key(key for body in valid if (key := course_key_in(body)))
-    return [body if isinstance(body, Unreadable) else _act(body, students, courses) for body in bodies]
+    courses = courses_by_key((key for body in valid if (key := course_key_in(body))), among)
+    outside = _outside((body["course_id"] for body in valid if "course_id" in body), among)
+    return [body if isinstance(body, Unreadable) else _act(body, students, courses, outside) for body in bodies]
+
+
+def _outside(course_ids: Iterable[int], among: QuerySet[Course] | None) -> dict[int, Refusal]:
+    """Return a refusal for each id of a course that is not there for the caller."""
+    if among is None:
+        return {}
+    asked = set(course_ids)
+    return {
+        pk: course_not_found(pk) for pk in asked.difference(among.filter(pk__among=asked).values_list("pk", flat=True))
+    }
 
 
 def _read(item: Any, readers: dict[str, ItemSerializer]) -> dict[str, Any] | Unreadable:
@@ -158,11 +174,14 @@ def _read(item: Any, readers: dict[str, ItemSerializer]) -> dict[str, Any] | Unr
 
 
 def _act(
-    body: dict[str, Any], students: dict[str, int], courses: dict[CourseKey, Course | Refusal]
+    body: dict[str, Any],
+    students: dict[str, int],
+    courses: dict[CourseKey, Course | Refusal],
+    outside: dict[int, Refusal],
 ) -> Act | Unreadable:
     number, key = body.get("student_number"), course_key_in(body)
     student_id = body["student_id"] if number is None else students.get(number)
-    course = courses[key] if key else None
+    course = courses[key] if key else outside.get(body["course_id"])
     reasons = [] if student_id is not None else [student_not_found(f"number:{number}")]
     reasons += [course] if isinstance(course, Refusal) else []
     if reasons or student_id is None or isinstance(course, Refusal):

@@ -22,7 +22,7 @@ from students.models import Student, StudentCourse
 from students.rules import never_enrolled
 from students.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
 from students.views.origin import origin_of
-from students.views.reads import EnrollmentReads
+from students.views.reads import EnrollmentReads, courses_for, students_for
 
 S = TypeVar("S", bound=BaseSerializer[Any])
 
@@ -40,7 +40,8 @@ class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
     ordering = "id"
 
     def get_queryset(self) -> QuerySet[StudentCourse]:
-        return super().get_queryset().filter(student=find_student(self.kwargs["student_id"]))
+        student = find_student(self.kwargs["student_id"], students_for(self.request))
+        return super().get_queryset().filter(student=student)
 
     def get_object(self) -> StudentCourse:
         student, course = self._parties()
@@ -60,10 +61,10 @@ class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
         A retry is safe: who is enrolled or waits already gets the same enrollment with 200.
         """
         body = self._read(EnrollSerializer)
-        student = find_student(student_id)
+        student = find_student(student_id)  # of the whole school: who is new to its courses has to be named
         outcome = enroll(
             student_id=student.pk,
-            course_id=body.chosen_course_id,
+            course_id=body.chosen_course_id(courses_for(request)),
             reason=body.validated_data["reason"],
             on_full=OnFull(body.validated_data["on_full"]),
             waive=body.validated_data["waive"],
@@ -93,7 +94,8 @@ class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
         return Response(status=204)
 
     def _parties(self) -> tuple[Student, Course]:
-        return find_student(self.kwargs["student_id"]), find_course(self.kwargs["course_id"])
+        student = find_student(self.kwargs["student_id"], students_for(self.request))
+        return student, find_course(self.kwargs["course_id"], courses_for(self.request))
 
     def _read(self, serializer_class: type[S]) -> S:
         serializer = serializer_class(data=self.request.data)

@@ -25,6 +25,7 @@ from students.serializers.batch import (
 )
 from students.serializers.enrollments import EnrollmentSerializer
 from students.views.origin import origin_of
+from students.views.reads import courses_for
 
 APPLIED = {"created", "updated", "unchanged"}
 
@@ -54,7 +55,7 @@ class BatchView(APIView):
         """
         batch = BatchSerializer(data=request.data)
         batch.is_valid(raise_exception=True)
-        items = read_items(batch.validated_data["items"])
+        items = read_items(batch.validated_data["items"], courses_for(request))
         acts = [item for item in items if isinstance(item, Act)]
         origin = origin_of(request)
         is_atomic = batch.validated_data["atomic"]

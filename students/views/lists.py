@@ -16,7 +16,10 @@ from rest_framework.viewsets import GenericViewSet
 from courses.lookup import find_course
 from school.api.conditional import ConditionalReads, State
 from school.api.pagination import order_columns, refuse_parts
+from school.api.permissions import limits_of
 from school.api.renderers import CsvRenderer
+from school.api.views import WithinLimits
+from school.limits import within
 from students.changes import read_changes
 from students.filters import EnrollmentFilter, RosterFilter
 from students.models import EnrollmentEvent, StudentCourse
@@ -27,7 +30,7 @@ from students.serializers import (
     EnrollmentEventSerializer,
     EnrollmentSerializer,
 )
-from students.views.reads import EnrollmentReads
+from students.views.reads import EnrollmentReads, courses_for
 
 
 class EnrollmentViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
@@ -60,7 +63,7 @@ class RosterViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
     ordering = "id"
 
     def get_queryset(self) -> QuerySet[StudentCourse]:
-        return super().get_queryset().filter(course=find_course(self.kwargs["course_id"]))
+        return super().get_queryset().filter(course=find_course(self.kwargs["course_id"], courses_for(self.request)))
 
     @extend_schema(
         responses={
@@ -79,7 +82,7 @@ class RosterViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
         return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
 
 
-class EnrollmentEventsViewSet(ConditionalReads, GenericViewSet[EnrollmentEvent]):
+class EnrollmentEventsViewSet(WithinLimits, ConditionalReads, GenericViewSet[EnrollmentEvent]):
     """What happened to an enrollment, from its beginning on."""
 
     scope = "enrollments"
@@ -90,7 +93,8 @@ class EnrollmentEventsViewSet(ConditionalReads, GenericViewSet[EnrollmentEvent])
     ordering = "id"
 
     def get_queryset(self) -> QuerySet[EnrollmentEvent]:
-        enrollment = get_object_or_404(StudentCourse, pk=self.kwargs["pk"])
+        enrollments = within(StudentCourse.objects.all(), limits_of(self.request))
+        enrollment = get_object_or_404(enrollments, pk=self.kwargs["pk"])
         return super().get_queryset().filter(enrollment=enrollment)
 
     def state_of(self, row: EnrollmentEvent) -> State:
@@ -114,4 +118,6 @@ class ChangesView(APIView):
         query = ChangesQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data
-        return Response(ChangesSerializer(read_changes(asked["after"], asked["limit"], wait=asked["wait"])).data)
+        limits = limits_of(request)
+        page = read_changes(asked["after"], asked["limit"], wait=asked["wait"], limits=limits)
+        return Response(ChangesSerializer(page).data)

@@ -62,7 +62,7 @@ class StudentViewSet(ResourceViewSet):
     ordering = "id"
 
     def find(self) -> Student:
-        student = find_student(self.kwargs["student_id"])
+        student = find_student(self.kwargs["student_id"], self.get_queryset())
         if self.request.method in ("PUT", "PATCH"):
             self.waited_for = courses_waited_for([student.pk])
         return student

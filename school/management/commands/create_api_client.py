@@ -15,11 +15,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--scope", required=True, help='What it may do, for example "students:read courses:read".')
+        parser.add_argument(
+            "--term", action="append", default=[], help="Limit it to this term, by its code. Repeatable."
+        )
+        parser.add_argument(
+            "--course", action="append", default=[], help="Limit it to this course, MATH-101@2026F. Repeatable."
+        )
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *, name: str, scope: str, **options: Any) -> None:
         try:
-            credentials = asdict(create_api_client(name, scope))
+            made = create_api_client(name, scope, terms=options["term"], courses=options["course"])
+            credentials = asdict(made)
         except Refused as refused:
             raise CommandError(str(refused)) from None
         if options["json"]:

@@ -1,0 +1,103 @@
+"""Who may use the API, and who is locked out of logging in."""
+
+from typing import Any
+
+from axes.models import AccessAttempt
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from oauth2_provider.models import get_access_token_model
+
+
+class LiveTokens(admin.TabularInline):
+    """The tokens of a client that have not expired. Deleting one revokes it."""
+
+    model = get_access_token_model()
+    fields = ["created", "expires", "scope"]
+    readonly_fields = ["created", "expires", "scope"]
+    extra = 0
+    max_num = 0
+    verbose_name = _("live token")
+    verbose_name_plural = _("live tokens: delete one to revoke it, which takes effect within a minute")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(expires__gt=timezone.now()).order_by("-expires")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class ClientForm(forms.ModelForm):
+    def clean_scope(self) -> str:
+        scopes = self.cleaned_data["scope"].split()
+        unknown = [each for each in scopes if each not in settings.SCOPES]
+        if unknown:
+            message = _("Unknown scope: %(unknown)s.") % {"unknown": ", ".join(unknown)}
+            raise forms.ValidationError(message, code="unknown_scope")
+        return " ".join(scopes)
+
+
+class ClientAdmin(admin.ModelAdmin):
+    """
+    What a client may, what it is limited to, when it was last at work, and its tokens.
+
+    Clients are made by ``create_api_client``, which shows the secret once.
+    """
+
+    form = ClientForm
+    actions = ["revoke_tokens"]
+    list_display = ["name", "client_id", "is_limited", "last_used_at", "live_tokens", "is_active"]
+    list_filter = ["is_limited", "last_used_at"]
+    list_select_related = ["user"]
+    search_fields = ["name", "client_id"]
+    fields = ["name", "client_id", "user", "scope", "is_limited", "terms", "courses", "last_used_at", "created"]
+    readonly_fields = ["client_id", "user", "last_used_at", "created"]
+    autocomplete_fields = ["terms", "courses"]
+    inlines = [LiveTokens]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.display(description=_("active"), boolean=True)
+    def is_active(self, client: Any) -> bool:
+        return client.user is not None and client.user.is_active
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        is_live = Q(accesstoken__expires__gt=timezone.now())
+        return super().get_queryset(request).annotate(alive=Count("accesstoken", filter=is_live))
+
+    @admin.display(description=_("live tokens"), ordering="alive")
+    def live_tokens(self, client: Any) -> int:
+        return int(client.alive)
+
+    @admin.action(description=_("Revoke all tokens"), permissions=["change"])
+    def revoke_tokens(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        get_access_token_model().objects.filter(application__in=queryset).delete()
+
+
+@admin.register(AccessAttempt)
+class FailedLoginAdmin(admin.ModelAdmin):
+    """Failed logins of the last minutes, by name and address. Deleting one unlocks."""
+
+    list_display = ["username", "ip_address", "failures_since_start", "attempt_time", "is_locked"]
+    fields = ["username", "ip_address", "failures_since_start", "attempt_time"]
+    readonly_fields = ["username", "ip_address", "failures_since_start", "attempt_time"]
+    search_fields = ["username", "ip_address"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=_("locked"), boolean=True)
+    def is_locked(self, attempt: AccessAttempt) -> bool:
+        is_recent = attempt.attempt_time > timezone.now() - settings.AXES_COOLOFF_TIME
+        return is_recent and attempt.failures_since_start >= settings.AXES_FAILURE_LIMIT

@@ -1,0 +1,112 @@
+"""
+What a token stands for, remembered for some seconds in each process.
+
+The database knows a token by its SHA-256 alone, and so does the memory. What changes meanwhile, a token revoked, an
+account deactivated, a client limited, takes effect when a grant is forgotten: after ``TOKEN_CACHE_SECONDS`` at most.
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
+
+from django.conf import settings
+from django.db import OperationalError, connection
+from django.db.models import Q
+from django.utils import timezone
+from oauth2_provider.models import get_access_token_model
+
+from school.limits import Limits, limits_of_client
+from school.models import ApiClient
+from school.sqlite.waiting import impatient
+
+MOST_REMEMBERED = 10_000
+USE_IS_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a token allows, to whom, and until when. ``account`` acts: it is in the journal."""
+
+    account: Any
+    client_id: str
+    scopes: frozenset[str]
+    expires: datetime
+    limits: Limits | None
+
+
+class Memory:
+    """Grants by the hash of their token, the oldest forgotten first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[float, Grant]] = OrderedDict()
+
+    def get(self, checksum: str) -> Grant | None:
+        kept = self._kept.get(checksum)
+        return kept[1] if kept and monotonic() < kept[0] else None
+
+    def put(self, checksum: str, grant: Grant) -> None:
+        if settings.TOKEN_CACHE_SECONDS <= 0:
+            return
+        with self._lock:
+            self._kept.pop(checksum, None)
+            self._kept[checksum] = (monotonic() + settings.TOKEN_CACHE_SECONDS, grant)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+
+    def clear(self) -> None:
+        with self._lock:
+            self._kept.clear()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+memory = Memory(MOST_REMEMBERED)
+
+
+def grant_of(token: str) -> Grant | None:
+    """Return what a token stands for; None where it is unknown, has expired, or its client's account is not active."""
+    checksum = hashlib.sha256(token.encode()).hexdigest()
+    grant = memory.get(checksum)
+    if grant is None:
+        grant = _read(checksum)
+        if grant is None:
+            return None
+        memory.put(checksum, grant)
+    return grant if timezone.now() < grant.expires else None
+
+
+def account_of(grant: Grant) -> Any:
+    """Return the account as an object of the caller's own: the grant's is shared by all threads."""
+    return copy(grant.account)
+
+
+def _read(checksum: str) -> Grant | None:
+    tokens = get_access_token_model().objects.select_related("application__user")
+    token = tokens.filter(token_checksum=checksum).first()
+    client = token.application if token else None
+    if token is None or client is None or client.user is None or not client.user.is_active:
+        return None
+    note_use(client)
+    # No token has more than its client has by now.
+    scopes = frozenset(token.scope.split()) & frozenset(client.scope.split())
+    return Grant(client.user, client.client_id, scopes, token.expires, limits_of_client(client))
+
+
+def note_use(client: ApiClient) -> None:
+    """Note that a client is at work, at most once a minute, whichever process it is seen in."""
+    now = timezone.now()
+    before = now - USE_IS_NOTED_EVERY
+    if client.last_used_at is not None and client.last_used_at >= before:
+        return
+    is_due = Q(last_used_at__isnull=True) | Q(last_used_at__lt=before)
+    with suppress(OperationalError), impatient(connection):  # a reading request waits for no writer to note this
+        ApiClient.objects.filter(is_due, pk=client.pk).update(last_used_at=now)

@@ -1,0 +1,100 @@
+"""
+Counting requests, exactly, whichever process and machine they come to: one statement of the database for each.
+
+A window begins with the first request and ends ``WINDOW`` seconds later; of all that come within it, so many are taken.
+PostgreSQL counts by a function of its own (``school_count``, in the migrations) on a table that is not logged, in a
+transaction of its own as long as none is open. SQLite has one writer at a time, who may be at work for minutes: there
+the counts are in a file beside the database, so that no reading request waits for an import.
+"""
+
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.db import OperationalError, connection
+
+WINDOW = 60  # seconds
+IN_MEMORY = ":memory:"
+PATIENCE = 5  # seconds to wait for another process that counts
+
+
+class Count(NamedTuple):
+    """How many came in this window with this one, None where it is one too many; and how long the window lasts."""
+
+    taken: int | None
+    seconds_left: float
+
+
+def count(who: str, most: int) -> Count:
+    """Count one more of somebody's, if ``most`` in a window allow it."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT taken, seconds_left FROM school_count(%s, %s, %s)", [who, most, WINDOW])
+            return Count(*cursor.fetchone())
+    return _beside.count(who, most)
+
+
+def clear_ended() -> int:
+    """Delete the counts of windows that have ended; return how many."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM school_counted WHERE began < clock_timestamp() - make_interval(secs => %s)", [WINDOW]
+            )
+            return int(cursor.rowcount)
+    return _beside.clear_ended()
+
+
+class CountsBeside:
+    """The counts in an SQLite file beside the database, or in memory where the database is."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._file: sqlite3.Connection | None = None
+
+    def count(self, who: str, most: int) -> Count:
+        now = time.time()
+        row = self._run(
+            """
+            INSERT INTO counted (who, began, taken) VALUES (:who, :now, 1)
+            ON CONFLICT (who) DO UPDATE SET
+                taken = CASE WHEN began <= :now - :window THEN 1 ELSE taken + 1 END,
+                began = CASE WHEN began <= :now - :window THEN :now ELSE began END
+            WHERE taken < :most OR began <= :now - :window
+            RETURNING taken, began
+            """,
+            {"who": who, "now": now, "window": WINDOW, "most": most},
+        ).fetchone()
+        if row is not None:
+            return Count(row[0], row[1] + WINDOW - now)
+        [began] = self._run("SELECT began FROM counted WHERE who = ?", [who]).fetchone()
+        return Count(None, max(began + WINDOW - now, 0))
+
+    def clear_ended(self) -> int:
+        return self._run("DELETE FROM counted WHERE began <= ?", [time.time() - WINDOW]).rowcount
+
+    def _run(self, statement: str, parameters: Any) -> sqlite3.Cursor:
+        with self._lock:
+            try:
+                if self._file is None:
+                    self._file = self._opened()
+                return self._file.execute(statement, parameters)
+            except sqlite3.OperationalError as error:
+                raise OperationalError(*error.args) from error
+
+    def _opened(self) -> sqlite3.Connection:
+        name = str(connection.settings_dict["NAME"])
+        is_file = Path(name).is_absolute()
+        place = f"{name}-counts" if is_file else IN_MEMORY
+        opened = sqlite3.connect(place, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        opened.execute("PRAGMA journal_mode = WAL")
+        opened.execute("PRAGMA synchronous = OFF")  # counts need not survive a power failure
+        opened.execute(
+            "CREATE TABLE IF NOT EXISTS counted (who TEXT PRIMARY KEY, began REAL, taken INTEGER) WITHOUT ROWID"
+        )
+        return opened
+
+
+_beside = CountsBeside()

@@ -1,0 +1,109 @@
+"""Tokens remembered for a while: fewer questions to the database, and dead within a minute all the same."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from oauth2_provider.models import get_access_token_model
+
+from school.api import grants
+from school.api.grants import Grant, Memory
+from school.models import ApiClient
+
+pytestmark = pytest.mark.django_db
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch, settings):
+    settings.TOKEN_CACHE_SECONDS = 30
+    clock = Clock()
+    monkeypatch.setattr(grants, "monotonic", clock)
+    grants.memory.clear()
+    yield clock
+    grants.memory.clear()
+
+
+def asked_for_tokens(queries):
+    return sum("oauth2_provider_accesstoken" in query["sql"] for query in queries)
+
+
+def test_a_token_is_looked_up_once_in_thirty_seconds(api, clock):
+    with CaptureQueriesContext(connection) as first:
+        api.get("/api/v1/terms")
+    with CaptureQueriesContext(connection) as second:
+        api.get("/api/v1/terms")
+    clock.now += 30
+    with CaptureQueriesContext(connection) as later:
+        api.get("/api/v1/terms")
+
+    assert [asked_for_tokens(each) for each in (first, second, later)] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("end", ["revoked", "deactivated", "narrowed"])
+def test_what_a_token_has_lost_is_gone_thirty_seconds_later(api, clock, end):
+    assert api.get("/api/v1/terms").status_code == 200
+    if end == "revoked":
+        get_access_token_model().objects.all().delete()
+    elif end == "deactivated":
+        User.objects.update(is_active=False)
+    else:
+        ApiClient.objects.update(scope="students:read")
+
+    clock.now += 29
+    before = api.get("/api/v1/terms").status_code
+    clock.now += 1
+    after = api.get("/api/v1/terms").status_code
+
+    assert (before, after) == (200, 403 if end == "narrowed" else 401)
+
+
+def test_a_token_that_expires_is_dead_at_once(api, clock, monkeypatch):
+    assert api.get("/api/v1/terms").status_code == 200
+    expires = get_access_token_model().objects.get().expires
+    monkeypatch.setattr(grants.timezone, "now", lambda: expires)
+
+    assert api.get("/api/v1/terms").status_code == 401
+
+
+def test_nothing_is_remembered_where_nothing_shall_be(api, settings):
+    settings.TOKEN_CACHE_SECONDS = 0
+    grants.memory.clear()
+    api.get("/api/v1/terms")
+
+    assert len(grants.memory) == 0
+
+
+def test_the_memory_is_bounded_and_forgets_the_oldest(settings, clock):
+    memory = Memory(2)
+    grant = Grant(None, "", frozenset(), None, None)
+    for name in ("first", "second", "third"):
+        memory.put(name, grant)
+
+    assert [memory.get(name) is grant for name in ("first", "second", "third")] == [False, True, True]
+
+
+def test_each_request_has_an_account_of_its_own(api, clock):
+    api.get("/api/v1/terms")
+    [(_until, grant)] = grants.memory._kept.values()
+
+    assert grants.account_of(grant) == grant.account
+    assert grants.account_of(grant) is not grant.account
+
+
+def test_the_last_use_is_noted_once_a_minute(api, monkeypatch):
+    taken = ApiClient.objects.get().last_used_at
+    noted = []
+    for seconds in (59, 61, 119, 122):
+        now = taken + grants.timedelta(seconds=seconds)
+        monkeypatch.setattr(grants.timezone, "now", lambda now=now: now)
+        api.get("/api/v1/terms")
+        noted.append(int((ApiClient.objects.get().last_used_at - taken).total_seconds()))
+
+    assert noted == [0, 61, 61, 122]
