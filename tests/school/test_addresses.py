@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory
 
-from school.addresses import client_address, trusted_proxies
+from school.addresses import UNKNOWN, client_address, trusted_proxies
 
 NETWORKS = "10.0.0.0/8, 2001:db8:1::/48"
 
@@ -39,7 +39,7 @@ NETWORKS = "10.0.0.0/8, 2001:db8:1::/48"
         # Whoever has one address of IPv6 has its whole network; an IPv4 address is one, however it is written.
         ("0", "2001:db8:7:7:1:2:3:4", None, "2001:db8:7:7::"),
         ("0", "::ffff:203.0.113.9", None, "203.0.113.9"),
-        ("0", "", None, "0.0.0.0"),
+        ("0", "", None, UNKNOWN),
     ],
 )
 def test_an_address_is_the_first_from_the_right_that_is_no_proxy_of_ones_own(

@@ -1,0 +1,127 @@
+"""Too many requests in a minute: of an account, of an address, of whoever shows what is no good."""
+
+import time
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test import Client
+from rest_framework.test import APIClient
+
+from school import counting
+from school.api.throttling import Standing
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def none_counted():
+    if connection.vendor == "sqlite":
+        counting._beside = counting.CountsBeside()
+
+
+def standing(answer):
+    return answer.status_code, answer.get("RateLimit-Policy"), (answer.get("RateLimit") or "").partition(";t=")[0]
+
+
+def test_the_third_of_two_is_refused_and_told_when_to_come_back(api, settings):
+    settings.API_RATE_CLIENT = 2
+
+    answers = [api.get("/api/v1/terms") for _ in range(3)]
+
+    policy = '"client";q=2;w=60'
+    assert [standing(answer) for answer in answers] == [
+        (200, policy, '"client";r=1'),
+        (200, policy, '"client";r=0'),
+        (429, policy, '"client";r=0'),
+    ]
+    problem = answers[2].json()
+    assert (problem["code"], problem["status"], answers[2]["Content-Type"]) == (
+        "too_many_requests",
+        429,
+        "application/problem+json",
+    )
+    assert answers[2]["Retry-After"] == answers[2]["RateLimit"].partition(";t=")[2]
+    assert 1 <= int(answers[2]["Retry-After"]) <= 60
+
+
+def test_nothing_is_done_by_one_too_many(make_client, settings):
+    client = make_client("courses:write", "courses:read")
+    settings.API_RATE_CLIENT = 1
+
+    assert client.get("/api/v1/terms").json()["results"] == []
+    body = {"code": "2026F", "name": "Fall", "starts_on": "2026-09-01", "ends_on": "2027-01-31"}
+    assert client.post("/api/v1/terms", body).status_code == 429
+    settings.API_RATE_CLIENT = 100
+    assert client.get("/api/v1/terms").json()["results"] == []
+
+
+def test_clients_are_counted_each_for_itself_and_staff_too(make_client, registrar, settings):
+    settings.API_RATE_CLIENT = 1
+    staff = Client()
+    staff.force_login(registrar)
+    callers = [make_client("courses:read"), make_client("courses:read"), staff]
+
+    assert [[caller.get("/api/v1/terms").status_code for _ in range(2)] for caller in callers] == [[200, 429]] * 3
+
+
+def test_strangers_and_wrong_tokens_are_counted_by_address_and_hold_up_no_client(api, settings):
+    settings.API_RATE_ANONYMOUS = settings.API_RATE_FAILED = 2
+    stranger, guesser = APIClient(), APIClient()
+    guesser.credentials(HTTP_AUTHORIZATION="Bearer guess")
+
+    def asked(caller, address):
+        return [caller.get("/api/v1/terms", REMOTE_ADDR=address).status_code for _ in range(3)]
+
+    assert asked(stranger, "203.0.113.1") == asked(stranger, "203.0.113.2") == [401, 401, 429]
+    assert asked(guesser, "203.0.113.1") == [401, 401, 429]
+    assert asked(api, "203.0.113.1") == [200, 200, 200]
+
+
+def test_the_document_is_counted_and_health_is_not(client, settings):
+    settings.API_RATE_ANONYMOUS = 1
+
+    assert [client.get("/api/docs").status_code for _ in range(2)] == [200, 429]
+    assert [client.get("/health").status_code for _ in range(2)] == [200, 200]
+
+
+def test_a_limit_of_0_is_none(api, settings):
+    settings.API_RATE_CLIENT = 0
+
+    answer = api.get("/api/v1/terms")
+
+    assert (answer.status_code, "RateLimit" in answer) == (200, False)
+
+
+def test_a_window_begins_with_the_first_request_and_ends(monkeypatch):
+    monkeypatch.setattr(counting, "WINDOW", 1)
+    first = [counting.count("somebody", 2).taken for _ in range(3)]
+    time.sleep(1.1)
+    second = [counting.count("somebody", 2).taken for _ in range(3)]
+
+    assert (first, second) == ([1, 2, None], [1, 2, None])
+
+
+def test_who_is_refused_is_told_how_long_the_window_lasts():
+    counting.count("somebody", 1)
+    time.sleep(0.2)
+
+    assert 59 <= counting.count("somebody", 1).seconds_left <= 59.8
+
+
+def test_counts_of_windows_that_have_ended_are_deleted(monkeypatch, capsys):
+    counting.clear_ended()
+    monkeypatch.setattr(counting, "WINDOW", 1)
+    counting.count("somebody", 2)
+    call_command("clear_counts")
+    time.sleep(1.1)
+    call_command("clear_counts")
+
+    assert capsys.readouterr().out.splitlines() == ["0 deleted.", "1 deleted."]
+
+
+def test_headers_are_structured_fields():
+    assert Standing("client", 600, 599, 60).headers() == {
+        "RateLimit-Policy": '"client";q=600;w=60',
+        "RateLimit": '"client";r=599;t=60',
+    }

@@ -1,0 +1,138 @@
+"""Requests counted exactly, by the production server with several processes, on the database of the run."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+ROOT = Path(__file__).resolve().parent.parent
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def manage(environment, *arguments):
+    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def environment(tmp_path):
+    known = connection.settings_dict
+    if connection.vendor == "sqlite":
+        url = f"sqlite:///{tmp_path}/school.sqlite3"
+    else:
+        url = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**known)
+        with connection.cursor() as cursor:
+            cursor.execute("TRUNCATE school_counted")  # no model's, so no test empties it
+    found = {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "CRITICAL", "TOKEN_CACHE_SECONDS": "30"}
+    if connection.vendor == "sqlite":
+        manage(found, "migrate", "--verbosity=0")
+    return found
+
+
+@contextmanager
+def serving(environment, workers=4):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, str(ROOT / "manage.py"), "serve", f"--port={port}", f"--workers={workers}"]
+    server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        for _attempt in range(600):
+            try:
+                if ask(port, "GET", "/health")[0] == 200:
+                    break
+            except OSError:
+                time.sleep(0.1)
+        yield port
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def ask(port, method, path, body=None, headers=()):
+    asking = HTTPConnection("127.0.0.1", port, timeout=60)
+    asking.putrequest(method, path)
+    for name, value in headers:
+        asking.putheader(name, value)
+    asking.putheader("Content-Length", str(len(body or "")))
+    asking.endheaders((body or "").encode())
+    answer = asking.getresponse()
+    content = answer.read()
+    asking.close()
+    return answer.status, answer.headers, content
+
+
+def client_of(environment, port, name):
+    keys = json.loads(manage(environment, "create_api_client", name, "--scope=courses:read", "--json"))
+    form = f"grant_type=client_credentials&client_id={keys['client_id']}&client_secret={keys['client_secret']}"
+    token = json.loads(ask(port, "POST", "/oauth/token", form, FORM.items())[2])["access_token"]
+    return [("Authorization", f"Bearer {token}")]
+
+
+def statuses(port, times, headers):
+    """Ask so many times, sixteen at a time, each over a connection of its own, so that every process has its share."""
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda n: ask(port, "GET", "/api/v1/terms", None, headers(n)), range(times)))
+    return answers, Counter(status for status, _headers, _body in answers)
+
+
+def test_of_a_hundred_requests_to_four_processes_twenty_are_taken(environment):
+    with serving({**environment, "API_RATE_CLIENT": "20"}) as port:
+        portal, lms = (client_of(environment, port, name) for name in ("portal", "lms"))
+        answers, counted = statuses(port, 100, lambda n: portal)
+        other = ask(port, "GET", "/api/v1/terms", None, lms)
+
+    assert counted == {200: 20, 429: 80}
+    rests = sorted(
+        int(re.search(r";r=(\d+);", headers["RateLimit"])[1]) for status, headers, _body in answers if status == 200
+    )
+    assert rests == list(range(20))
+    [refused] = {
+        (headers["Content-Type"], json.loads(body)["code"]) for status, headers, body in answers if status == 429
+    }
+    assert refused == ("application/problem+json", "too_many_requests")
+    waits = {int(headers["Retry-After"]) for status, headers, _body in answers if status == 429}
+    assert waits <= set(range(1, 61))
+    assert {headers["RateLimit-Policy"] for _status, headers, _body in answers} == {'"client";q=20;w=60'}
+    assert other[0] == 200
+
+
+@pytest.mark.parametrize("kind", ["nothing", "a wrong token"])
+def test_an_address_is_counted_whatever_it_says_it_is(environment, kind):
+    def spoofed(n):
+        claims = [
+            ("X-Forwarded-For", f"198.51.100.{n}"),
+            ("X-Forwarded-For", f"203.0.113.{n}"),
+            ("X-Real-IP", f"192.0.2.{n}"),
+        ]
+        return claims + ([("Authorization", f"Bearer {n}")] if kind == "a wrong token" else [])
+
+    with serving({**environment, "API_RATE_ANONYMOUS": "20", "API_RATE_FAILED": "20"}) as port:
+        _answers, counted = statuses(port, 200, spoofed)
+
+    assert counted == {401: 20, 429: 180}
+
+
+@pytest.mark.parametrize("proxies", ["1", "127.0.0.0/8"])
+def test_behind_a_proxy_that_is_configured_each_client_is_counted_and_none_gets_round(environment, proxies):
+    def by_proxy(n):
+        # What the client claims, in a header line of its own and in the proxy's; then whom the proxy was asked by.
+        return [("X-Forwarded-For", f"192.0.2.{n}"), ("X-Forwarded-For", f"192.0.2.{n}, 198.51.100.{n % 2}")]
+
+    with serving({**environment, "API_RATE_ANONYMOUS": "20", "TRUSTED_PROXIES": proxies}) as port:
+        _answers, counted = statuses(port, 100, by_proxy)
+
+    assert counted == {401: 40, 429: 60}
