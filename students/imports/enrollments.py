@@ -9,16 +9,17 @@ from bulk.importing import DROPPED, ERROR, Importer, Option, RowResult
 from bulk.models import Import, Mode
 from bulk.reading import Column, Row
 from courses.lookup import CourseKey, courses_by_key
-from courses.models import Term
+from courses.models import Course, Term
 from school.refusals import Refusal
 from students.acts import Act, OnFull, Outcome
 from students.enrollment import perform
+from students.facts import lock_and_read
 from students.imports.origin import origin_of
 from students.imports.scope import Scope, changed_by_hand
 from students.imports.undo import EnrollmentUndo
 from students.lookup import student_ids_by_number, student_not_found
 from students.models import Action, Status, StudentCourse
-from students.register import Register, lock_and_read
+from students.register import Register
 from students.rules import objections_to_waiver
 
 # What the status column may ask for. Canvas and OneRoster say active and deleted.
@@ -76,6 +77,7 @@ class EnrollmentImporter(Importer):
         self.term = job.options.get("term", "")
         self.scope = Scope(job.scope, job.dataset) if job.mode == Mode.FULL else None
         self.register = Register()
+        self.courses: dict[CourseKey, Course] = {}  # those found so far
 
     def check(self) -> list[Refusal]:
         refusals = self.scope.check() if self.scope else []
@@ -85,20 +87,22 @@ class EnrollmentImporter(Importer):
         return refusals
 
     def begin(self) -> None:
-        self.register = Register()  # within one transaction courses stay locked, and their seats counted
+        self.register = Register(in_brief=True)  # within one transaction courses stay locked, and their seats counted
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
-        self.student_ids = student_ids_by_number(row.cells["student_number"] for row in rows)
-        self.courses = courses_by_key(self._course_key(row) for row in rows)
-        courses = (self.courses[self._course_key(row)] for row in rows)
+        numbers = [row.cells["student_number"] for row in rows]
+        course_keys = [CourseKey(row.cells["course_code"], row.cells.get("term", "") or self.term) for row in rows]
+        self.student_ids = student_ids_by_number(numbers)
+        found = courses_by_key(set(course_keys) - self.courses.keys())
+        self.courses |= {key: course for key, course in found.items() if isinstance(course, Course)}
+        self.course_of = {
+            row.number: self.courses.get(key) or found[key] for row, key in zip(rows, course_keys, strict=True)
+        }
         # By the course itself: its code alone and its code with the term may name the same one.
         return [
-            (row.cells["student_number"], self._course_key(row) if isinstance(course, Refusal) else course.pk)
-            for row, course in zip(rows, courses, strict=True)
+            (number, key if isinstance(course, Refusal) else course.pk)
+            for number, key, course in zip(numbers, course_keys, self.course_of.values(), strict=True)
         ]
-
-    def _course_key(self, row: Row) -> CourseKey:
-        return CourseKey(row.cells["course_code"], row.cells.get("term", "") or self.term)
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         wishes = [self._read(row) for row in rows]
@@ -121,7 +125,7 @@ class EnrollmentImporter(Importer):
         number = row.cells["student_number"]
         if number not in self.student_ids:
             errors.append(student_not_found(number).at("student_number"))
-        course = self.courses[self._course_key(row)]
+        course = self.course_of[row.number]
         if isinstance(course, Refusal):
             errors.append(course.at(course.field or "course_code"))
         elif self.scope and not self.scope.has(course):
