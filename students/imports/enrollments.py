@@ -1,6 +1,8 @@
 """The columns of the enrollment file, and what a full file no longer lists."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -34,6 +36,18 @@ WISHES = {
     "tobedeleted": Action.DROP,
     "completed": Action.COMPLETE,
 }
+
+
+class Wish(NamedTuple):
+    """What a row asks for, whoever and whatever it is about. ``on_full`` None leaves that to the import."""
+
+    action: Action | None
+    grade: str | None
+    reason: str
+    on_full: OnFull | None
+    waive: frozenset[str]
+    errors: Sequence[Refusal]
+
 
 OUTCOMES = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
 
@@ -78,6 +92,7 @@ class EnrollmentImporter(Importer):
         self.scope = Scope(job.scope, job.dataset) if job.mode == Mode.FULL else None
         self.register = Register()
         self.courses: dict[CourseKey, Course] = {}  # those found so far
+        self.read_wish = lru_cache(maxsize=1_000)(_read_wish)  # most rows ask for the same
 
     def check(self) -> list[Refusal]:
         refusals = self.scope.check() if self.scope else []
@@ -131,26 +146,15 @@ class EnrollmentImporter(Importer):
         elif self.scope and not self.scope.has(course):
             message = _("%(course)s is not in the scope of this import.") % {"course": course.key}
             errors.append(Refusal("out_of_scope", message, field="course_code"))
-        status = row.cells.get("status", "").lower()
-        action = WISHES.get(status)
-        if action is None:
-            choices = ", ".join([Status.ENROLLED, Status.WAITLISTED, Status.DROPPED, Status.COMPLETED])
-            message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": choices}
-            errors.append(Refusal("invalid_choice", message, field="status"))
-        grade, reason = row.cells.get("grade", ""), row.cells.get("reason", "")
-        waive = frozenset(row.cells.get("waive", "").split())
-        if waive:  # whether this one may is no matter of the file
-            errors += objections_to_waiver(waive, reason, may_waive=True)
-        if grade and action not in (None, Action.COMPLETE):
-            errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
-        for name, value, most in (("grade", grade, 32), ("reason", reason, 1000)):
-            if len(value) > most:
-                message = _("This has more than %(most)s characters.") % {"most": most}
-                errors.append(Refusal("max_length", message, field=name))
-        if errors or action is None or isinstance(course, Refusal):
+        cells = row.cells
+        wish = self.read_wish(
+            cells.get("status", ""), cells.get("grade", ""), cells.get("reason", ""), cells.get("waive", "")
+        )
+        errors += wish.errors
+        if errors or wish.action is None or isinstance(course, Refusal):
             return errors
-        on_full = OnFull.WAITLIST if status == Status.WAITLISTED else self.on_full
-        return Act(action, self.student_ids[number], course.pk, grade or None, reason, on_full, waive)
+        on_full = wish.on_full or self.on_full
+        return Act(wish.action, self.student_ids[number], course.pk, wish.grade, wish.reason, on_full, wish.waive)
 
     def size_of_scope(self) -> int:
         return self.scope.enrollments().count() if self.scope else 0
@@ -205,3 +209,24 @@ def _told(row: Row, outcome: Outcome) -> RowResult:
         note = _("Place %(position)s in line.") % {"position": enrollment.waitlist_position}
         return RowResult(row, "waitlisted", enrollment.pk, note=note)
     return RowResult(row, OUTCOMES[outcome.act.action], enrollment.pk)
+
+
+def _read_wish(status: str, grade: str, reason: str, waive: str) -> Wish:
+    """Read the cells that say what is wanted, and every reason why they cannot be."""
+    errors: list[Refusal] = []
+    status = status.lower()
+    action = WISHES.get(status)
+    if action is None:
+        choices = ", ".join([Status.ENROLLED, Status.WAITLISTED, Status.DROPPED, Status.COMPLETED])
+        message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": choices}
+        errors.append(Refusal("invalid_choice", message, field="status"))
+    waived = frozenset(waive.split())
+    if waived:  # whether this one may is no matter of the file
+        errors += objections_to_waiver(waived, reason, may_waive=True)
+    if grade and action not in (None, Action.COMPLETE):
+        errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
+    for name, value, most in (("grade", grade, 32), ("reason", reason, 1000)):
+        if len(value) > most:
+            message = _("This has more than %(most)s characters.") % {"most": most}
+            errors.append(Refusal("max_length", message, field=name))
+    return Wish(action, grade or None, reason, OnFull.WAITLIST if status == Status.WAITLISTED else None, waived, errors)
