@@ -51,4 +51,5 @@ class FirstRows:
 
 def _rest(row: Row, key_columns: Collection[str]) -> str:
     """Return what a row says beside what it is about."""
-    return repr(sorted((name, cell) for name, cell in row.cells.items() if cell and name not in key_columns))
+    said = [(name, cell) for name, cell in row.cells.items() if cell and name not in key_columns]
+    return repr(sorted(said)) if said else ""

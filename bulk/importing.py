@@ -139,6 +139,8 @@ def apply_rows(importer: Importer, rows: Sequence[Row], first_rows: FirstRows) -
     """Apply a chunk of rows; a result for each, in their order."""
     readable = [row for row in rows if not row.errors]
     objections = note_keys(importer, readable, first_rows)
+    if len(readable) == len(rows) and not objections:
+        return importer.apply(readable)
     applied = iter(importer.apply([row for row in readable if row.number not in objections]))
     results = []
     for row in rows:

@@ -47,9 +47,9 @@ class Book:
 
     def enter(self, results: Sequence[RowResult], part: str = "") -> None:
         """Count a chunk of results and keep them for ``write``."""
-        counts = Counter(result.outcome for result in results)
+        counts = Counter([result.outcome for result in results])
         self.counts += counts
-        self.codes.update(error.code for result in results for error in result.errors)
+        self.codes.update(error.code for result in results if result.errors for error in result.errors)
         self.digest.update("".join(map(_trace, results)).encode())
         page = json.dumps({"part": part, "counts": counts, "rows": [_packed(result) for result in results]})
         content = zlib.compress(page.encode(), 1)
@@ -97,7 +97,7 @@ def told_of(file_import: Import, *, part: str | None = None, outcome: str | None
 
 def _trace(result: RowResult) -> str:
     """Say what matters of a result: ids of new rows and wordings may differ from run to run."""
-    codes = " ".join(error.code for error in result.errors)
+    codes = " ".join([error.code for error in result.errors]) if result.errors else ""
     return f"{result.row.number} {result.outcome} {codes}\n"
 
 

@@ -5,7 +5,7 @@ Who runs it has the row of the import locked in every transaction, so that nobod
 lets go of it, and what it had not committed never was. A preview is the real run rolled back.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -20,7 +20,7 @@ from bulk.outcomes import Book
 from bulk.reading import Row
 from school.retry import retried
 
-Watch = Callable[[RowResult], None]
+Watch = Callable[[Sequence[RowResult]], None]
 
 
 @dataclass
@@ -94,8 +94,7 @@ class Run:
     def _enter(self, book: Book, results: list[RowResult], part: Part) -> None:
         book.enter(results, part.name)
         self.lease.note(book.counts.total())
-        for result in results:
-            self.watch(result)
+        self.watch(results)
 
     def _save(self, job: Import, book: Book) -> None:
         OutcomePage.objects.filter(file_import=job).delete()
@@ -133,9 +132,7 @@ class Run:
             job.save(update_fields=["counts"])
 
     def _apply_chunk(self, part: Part, rows: list[Row]) -> None:
-        results = self._chunk(part, rows)
-        for result in results:
-            self.watch(result)
+        self.watch(self._chunk(part, rows))
 
     @retried
     @transaction.atomic
@@ -175,5 +172,4 @@ class Run:
         job.rows = sum(job.counts.values())
         conclude(job)
         job.save()
-        for result in ended:
-            self.watch(result)
+        self.watch(ended)

@@ -1,6 +1,6 @@
 """Imports on a terminal: a bar with rate and remaining time, or plain lines in a pipe; and what came of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,23 +36,23 @@ def watching(job: Import, stderr: Any) -> Iterator[Watch]:
         seen = shown = 0
         total: int | None = None
 
-        def watch(result: RowResult) -> None:
+        def watch(results: Sequence[RowResult]) -> None:
             nonlocal seen, shown, total
-            seen += 1
             if total is None:
                 total = Import.objects.values_list("rows", flat=True).get(pk=job.pk) or 0
                 progress.update(task, total=total)
-            if result.errors and shown < SHOWN_ERRORS:
-                shown += 1
+            failed = [result for result in results if result.errors][: SHOWN_ERRORS - shown]
+            shown += len(failed)
+            for result in failed:
                 for error in result.errors:
                     place = f"row {result.row.number}" + (f", {error.field}" if error.field else "")
                     stderr.write(f"{place}: {error.code}: {error.message}")
-            if seen % 500 == 0 or seen == total:
-                speed = progress.tasks[0].speed
-                progress.update(task, completed=seen, rate=f"{speed:,.0f}" if speed else "-")
+            was_seen, seen = seen, seen + len(results)
+            speed = progress.tasks[0].speed
+            progress.update(task, completed=seen, rate=f"{speed:,.0f}" if speed else "-")
             if seen >= total:
                 progress.stop()  # before anything is logged into its line
-            if seen % EVERY == 0 and not console.is_terminal:
+            if seen // EVERY > was_seen // EVERY and not console.is_terminal:
                 stderr.write(f"{seen} of {total} rows")
 
         yield watch

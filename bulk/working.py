@@ -25,7 +25,7 @@ MOST_ENDED = 0.10  # of the scope of a full import, without somebody's approval
 REVERSED, KEPT = "reversed", "kept"
 
 
-def unwatched(result: Any) -> None:
+def unwatched(results: Any) -> None:
     """Watch nothing."""
 
 

@@ -16,11 +16,15 @@ class Among(In):
 
     lookup_name = "among"
 
+    def get_prep_lookup(self) -> list[Any]:
+        """Take the values as they are: they must be of the column's own type already."""
+        return list(self.rhs)
+
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         if not self.rhs:
             raise EmptyResultSet
         column, params = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s)", [*params, list(self.rhs)]
+        return f"{column} = ANY(%s)", [*params, self.rhs]
 
 
 def is_pair(first: str, second: str, pairs: Collection[tuple[int, int]]) -> Q | Combinable:
@@ -41,6 +45,6 @@ class _IsPair(Func):
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> tuple[str, tuple[Any, ...]]:
         first, second = (compiler.compile(each)[0] for each in self.source_expressions)
-        arrays = self.extra["firsts"], self.extra["seconds"]
+        arrays = tuple(f"{{{','.join(map(str, ids))}}}" for ids in (self.extra["firsts"], self.extra["seconds"]))
         template = "(%s, %s) IN (SELECT * FROM unnest(%%s::bigint[], %%s::bigint[]))"
         return template % (first, second), arrays

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from school.refusals import Refusal
 from students.models import Action, Channel, StudentCourse
@@ -15,8 +16,7 @@ class OnFull(StrEnum):
     WAITLIST = "waitlist"
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(NamedTuple):
     """
     What somebody wants. ``grade`` None leaves the grade as it is.
 
@@ -52,8 +52,7 @@ class Origin:
     import_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of an act: ``changed`` or left as it was, or refused with every reason."""
 
     act: Act

@@ -201,6 +201,11 @@ class StudentCourse(models.Model):
         return self.status in OPEN
 
     @property
+    def pair(self) -> tuple[int, int]:
+        """The ids of the student and the course."""
+        return self.student_id, self.course_id
+
+    @property
     def waitlist_position(self) -> int | None:
         """The place in line, 1 for who is next; None for who does not wait. Asks the database unless it was fetched."""
         if self.status != Status.WAITLISTED:

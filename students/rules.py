@@ -70,7 +70,7 @@ def rule(code: str, title: str | Promise, *, waivable: bool = False) -> Callable
 @rule("student_inactive", gettext_lazy("Student is not active"))
 def student_is_active(act: Act, register: Register) -> str | None:
     """Only active students can enroll."""
-    if not register.students[act.student_id].is_active:
+    if not register.active[act.student_id]:
         return _("This student is not active.")
     return None
 
@@ -224,7 +224,7 @@ class Verdict:
 def verdict(act: Act, register: Register) -> Verdict:
     """Ask all rules of the act's action."""
     unknown = []
-    if act.student_id not in register.students:
+    if act.student_id not in register.active:
         unknown.append(student_not_found(act.student_id))
     if act.course_id not in register.courses:
         unknown.append(course_not_found(act.course_id))

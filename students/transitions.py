@@ -48,6 +48,11 @@ def is_done_already(act: Act, register: Register) -> bool:
     return False
 
 
+def is_settled(act: Act, register: Register) -> bool:
+    """Tell whether the act asks for nothing but what is so already: then no rule has anything to say."""
+    return is_done_already(act, register) and not act.waive and act.expected is None
+
+
 def status_after(act: Act, register: Register) -> Status:
     """
     Return the status that the act leads to.

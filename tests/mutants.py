@@ -134,14 +134,14 @@ GUARDS = [
         "the lock on the rows of courses",
         POSTGRESQL,
         NO_SEAT_TWICE,
-        instead("students/register.py", '        .select_for_update(of=("self",), no_key=True)\n', ""),
+        instead("students/facts.py", '        .select_for_update(of=("self",), no_key=True)\n', ""),
     ),
     Mutant(
         "the lock of promotion",
         POSTGRESQL,
         "tests/test_race_waitlist.py::test_who_is_promoted_by_many_at_once_is_promoted_once",
         instead(
-            "students/register.py",
+            "students/facts.py",
             '        .select_for_update(of=("self",), no_key=True)\n        .order_by("pk")\n    )\n',
             '        .order_by("pk")\n    )\n'
             '    courses = courses.select_for_update(of=("self",), no_key=True) if acts else courses\n',

@@ -14,8 +14,9 @@ from school.refusals import Refused
 from school.retry import retried
 from students.acts import Act, OnFull, Origin, Outcome
 from students.enrollment.ledger import Ledger
+from students.facts import lock_and_read
 from students.models import Action, Channel, StudentCourse
-from students.register import Register, lock_and_read
+from students.register import Register
 
 
 def enroll(

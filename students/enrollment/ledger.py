@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import structlog
@@ -13,7 +14,7 @@ from students.acts import Act, Origin, Outcome
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
 from students.register import BY_ITSELF, Register
 from students.rules import Verdict, verdict
-from students.transitions import is_done_already, status_after
+from students.transitions import is_done_already, is_settled, status_after
 from students.waitlist import next_in_line
 
 logger = structlog.get_logger(__name__)
@@ -45,6 +46,9 @@ class Ledger:
 
     def decide(self, act: Act, *, promoting: bool = True) -> None:
         """Do an act if the rules allow it, and give the seat that it frees to who waits, unless that is for later."""
+        if is_settled(act, self.register):
+            self.outcomes.append(Outcome(act, self.register.latest[act.pair], changed=False))
+            return
         if self._is_plain(act):
             self._decide_plain(act)
             return
@@ -76,26 +80,24 @@ class Ledger:
             and not course.prerequisites
             and not register.waiting[act.course_id]
             and act.pair not in register.latest
-            and act.student_id in register.students
+            and act.student_id in register.active
         )
 
     def _decide_plain(self, act: Act) -> None:
         """Decide as ``decide`` does, asking the rules once for all acts that they cannot tell apart."""
         register, course_id = self.register, act.course_id
-        key = course_id, register.students[act.student_id].is_active, register.has_seat(course_id), act.on_full
+        has_seat = register.has_seat(course_id)
+        key = course_id, register.active[act.student_id], has_seat, act.on_full
         if key not in self.verdicts:
             self.verdicts[key] = verdict(act, register)
         found = self.verdicts[key]
         if found.refusals:
             self.outcomes.append(Outcome(act, None, False, found.refusals))
             return
-        if act.reason in self.plates and register.has_seat(course_id):
+        if has_seat and act.reason in self.plates:
             enrollment, event = self.plates[act.reason]
             enrollment = press(enrollment, student_id=act.student_id, course_id=course_id)
-            enrollment._state.fields_cache = {
-                "student": register.students[act.student_id],
-                "course": register.courses[course_id],
-            }
+            register.introduce(enrollment)
             event = press(event)
             event._state.fields_cache = {"enrollment": enrollment}
             self.created.append(enrollment)
@@ -129,7 +131,8 @@ class Ledger:
             StudentCourse.objects.bulk_create(
                 self.updated.values(), update_conflicts=True, unique_fields=["pk"], update_fields=UPDATED
             )
-        insert_many(self.created)
+        # Course by course, as the indexes lie; who came first stays first, since ids are places in line too.
+        insert_many(sorted(self.created, key=attrgetter("course_id")))
         journal.append(self.events)
 
     def log(self) -> None:
@@ -168,11 +171,9 @@ class Ledger:
         enrollment, status = self.register.latest.get(act.pair), status_after(act, self.register)
         if act.action == Action.ENROLL and (enrollment is None or not enrollment.is_open):
             enrollment = StudentCourse(
-                student=self.register.students[act.student_id],
-                course=self.register.courses[act.course_id],
-                version=0,
-                created_at=self.register.now,
+                student_id=act.student_id, course_id=act.course_id, version=0, created_at=self.register.now
             )
+            self.register.introduce(enrollment)
             self.created.append(enrollment)
         assert enrollment is not None  # who never was in a course neither leaves nor completes it
         fields = self._taken_back(act) if act.action == Action.UNDO else self._wanted(act, enrollment, status)

@@ -1,6 +1,8 @@
 """The columns of the enrollment file, and what a full file no longer lists."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -14,12 +16,13 @@ from school.limits import within
 from school.refusals import Refusal
 from students.acts import Act, OnFull, Outcome
 from students.enrollment import perform
+from students.facts import lock_and_read
 from students.imports.origin import origin_of
 from students.imports.scope import Scope, changed_by_hand
 from students.imports.undo import EnrollmentUndo
 from students.lookup import student_ids_by_number, student_not_found
 from students.models import Action, Status, StudentCourse
-from students.register import Register, lock_and_read
+from students.register import Register
 from students.rules import objections_to_waiver
 
 # What the status column may ask for. Canvas and OneRoster say active and deleted.
@@ -34,6 +37,18 @@ WISHES = {
     "tobedeleted": Action.DROP,
     "completed": Action.COMPLETE,
 }
+
+
+class Wish(NamedTuple):
+    """What a row asks for, whoever and whatever it is about. ``on_full`` None leaves that to the import."""
+
+    action: Action | None
+    grade: str | None
+    reason: str
+    on_full: OnFull | None
+    waive: frozenset[str]
+    errors: Sequence[Refusal]
+
 
 OUTCOMES = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
 
@@ -78,6 +93,8 @@ class EnrollmentImporter(Importer):
         self.term = job.options.get("term", "")
         self.scope = Scope(job.scope, job.dataset, self.limits) if job.mode == Mode.FULL else None
         self.register = Register()
+        self.courses: dict[CourseKey, Course] = {}  # those found so far
+        self.read_wish = lru_cache(maxsize=1_000)(_read_wish)  # most rows ask for the same
 
     def check(self) -> list[Refusal]:
         refusals = self.scope.check() if self.scope else []
@@ -87,21 +104,23 @@ class EnrollmentImporter(Importer):
         return refusals
 
     def begin(self) -> None:
-        self.register = Register()  # within one transaction courses stay locked, and their seats counted
+        self.register = Register(in_brief=True)  # within one transaction courses stay locked, and their seats counted
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
-        self.student_ids = student_ids_by_number(row.cells["student_number"] for row in rows)
+        numbers = [row.cells["student_number"] for row in rows]
+        course_keys = [CourseKey(row.cells["course_code"], row.cells.get("term", "") or self.term) for row in rows]
+        self.student_ids = student_ids_by_number(numbers)
         courses_there = within(Course.objects.all(), self.limits)
-        self.courses = courses_by_key((self._course_key(row) for row in rows), courses_there)
-        courses = (self.courses[self._course_key(row)] for row in rows)
+        found = courses_by_key(set(course_keys) - self.courses.keys(), courses_there)
+        self.courses |= {key: course for key, course in found.items() if isinstance(course, Course)}
+        self.course_of = {
+            row.number: self.courses.get(key) or found[key] for row, key in zip(rows, course_keys, strict=True)
+        }
         # By the course itself: its code alone and its code with the term may name the same one.
         return [
-            (row.cells["student_number"], self._course_key(row) if isinstance(course, Refusal) else course.pk)
-            for row, course in zip(rows, courses, strict=True)
+            (number, key if isinstance(course, Refusal) else course.pk)
+            for number, key, course in zip(numbers, course_keys, self.course_of.values(), strict=True)
         ]
-
-    def _course_key(self, row: Row) -> CourseKey:
-        return CourseKey(row.cells["course_code"], row.cells.get("term", "") or self.term)
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         wishes = [self._read(row) for row in rows]
@@ -124,32 +143,21 @@ class EnrollmentImporter(Importer):
         number = row.cells["student_number"]
         if number not in self.student_ids:
             errors.append(student_not_found(number).at("student_number"))
-        course = self.courses[self._course_key(row)]
+        course = self.course_of[row.number]
         if isinstance(course, Refusal):
             errors.append(course.at(course.field or "course_code"))
         elif self.scope and not self.scope.has(course):
             message = _("%(course)s is not in the scope of this import.") % {"course": course.key}
             errors.append(Refusal("out_of_scope", message, field="course_code"))
-        status = row.cells.get("status", "").lower()
-        action = WISHES.get(status)
-        if action is None:
-            choices = ", ".join([Status.ENROLLED, Status.WAITLISTED, Status.DROPPED, Status.COMPLETED])
-            message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": choices}
-            errors.append(Refusal("invalid_choice", message, field="status"))
-        grade, reason = row.cells.get("grade", ""), row.cells.get("reason", "")
-        waive = frozenset(row.cells.get("waive", "").split())
-        if waive:  # whether this one may is no matter of the file
-            errors += objections_to_waiver(waive, reason, may_waive=True)
-        if grade and action not in (None, Action.COMPLETE):
-            errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
-        for name, value, most in (("grade", grade, 32), ("reason", reason, 1000)):
-            if len(value) > most:
-                message = _("This has more than %(most)s characters.") % {"most": most}
-                errors.append(Refusal("max_length", message, field=name))
-        if errors or action is None or isinstance(course, Refusal):
+        cells = row.cells
+        wish = self.read_wish(
+            cells.get("status", ""), cells.get("grade", ""), cells.get("reason", ""), cells.get("waive", "")
+        )
+        errors += wish.errors
+        if errors or wish.action is None or isinstance(course, Refusal):
             return errors
-        on_full = OnFull.WAITLIST if status == Status.WAITLISTED else self.on_full
-        return Act(action, self.student_ids[number], course.pk, grade or None, reason, on_full, waive)
+        on_full = wish.on_full or self.on_full
+        return Act(wish.action, self.student_ids[number], course.pk, wish.grade, wish.reason, on_full, wish.waive)
 
     def size_of_scope(self) -> int:
         return self.scope.enrollments().count() if self.scope else 0
@@ -204,3 +212,24 @@ def _told(row: Row, outcome: Outcome) -> RowResult:
         note = _("Place %(position)s in line.") % {"position": enrollment.waitlist_position}
         return RowResult(row, "waitlisted", enrollment.pk, note=note)
     return RowResult(row, OUTCOMES[outcome.act.action], enrollment.pk)
+
+
+def _read_wish(status: str, grade: str, reason: str, waive: str) -> Wish:
+    """Read the cells that say what is wanted, and every reason why they cannot be."""
+    errors: list[Refusal] = []
+    status = status.lower()
+    action = WISHES.get(status)
+    if action is None:
+        choices = ", ".join([Status.ENROLLED, Status.WAITLISTED, Status.DROPPED, Status.COMPLETED])
+        message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": choices}
+        errors.append(Refusal("invalid_choice", message, field="status"))
+    waived = frozenset(waive.split())
+    if waived:  # whether this one may is no matter of the file
+        errors += objections_to_waiver(waived, reason, may_waive=True)
+    if grade and action not in (None, Action.COMPLETE):
+        errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
+    for name, value, most in (("grade", grade, 32), ("reason", reason, 1000)):
+        if len(value) > most:
+            message = _("This has more than %(most)s characters.") % {"most": most}
+            errors.append(Refusal("max_length", message, field=name))
+    return Wish(action, grade or None, reason, OnFull.WAITLIST if status == Status.WAITLISTED else None, waived, errors)

@@ -42,7 +42,7 @@ def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, 
         has_opened=lambda now: True,
         has_closed=lambda now: False,
     )
-    register = Register(students={1: Only(is_active=is_active)}, courses={2: course})  # type: ignore[dict-item]
+    register = Register(active={1: is_active}, courses={2: course})  # type: ignore[dict-item]
     act: Any = Only(
         action=Action.ENROLL, student_id=1, course_id=2, pair=(1, 2), on_full=OnFull.REJECT, waive=frozenset()
     )

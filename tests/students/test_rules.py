@@ -33,7 +33,7 @@ def register(
     latest = {(1, 2): StudentCourse(student_id=1, course_id=2, status=status, grade=grade)} if status else {}
     return Register(
         now=NOW,
-        students={1: student or Student(pk=1)},
+        active={1: (student or Student(pk=1)).is_active},
         courses={2: course or Course(pk=2, code="MATH-101")},
         latest=latest,
         taken=Counter({2: taken}),

@@ -1,0 +1,138 @@
+"""Reading the facts that decisions need: courses are locked first, and only then is anything looked at."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+from django.db.models import Count, Max, Q
+from django.utils import timezone
+
+from courses.models import Course
+from school.lookups import is_pair
+from school.pressing import pressed
+from students.acts import Act, Origin
+from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
+from students.register import BY_ITSELF, Register
+from students.transitions import is_settled
+
+# The acts that can free a seat.
+FREEING = (Action.DROP, Action.COMPLETE, Action.UNDO)
+
+
+def lock_and_read(acts: Collection[Act], register: Register, origin: Origin, *, course_ids: Iterable[int] = ()) -> None:
+    """
+    Lock the courses of the acts and ``course_ids``, in the order of their ids, and only then read facts and clock.
+
+    NO KEY UPDATE is the weakest lock that excludes itself: it lets the foreign key checks of other inserts pass.
+    """
+    _read_waits_elsewhere(acts, register)
+    wanted = {act.course_id for act in acts} | set(course_ids)
+    wanted.update(course_id for others in register.waits_elsewhere.values() for course_id in others)
+    courses = (
+        Course.objects.filter(pk__in=wanted - register.courses.keys())
+        .select_related("term")
+        .select_for_update(of=("self",), no_key=True)
+        .order_by("pk")
+    )
+    locked = {course.pk: course for course in courses}
+    register.now = origin.at or timezone.now()  # who got the lock later came later
+    register.__dict__.pop("today", None)
+    register.may_waive = origin.may_waive
+    register.courses.update(locked)
+    _count_seats(locked, register)
+    _read_lines(acts, register, wanted & register.courses.keys())
+    to_decide = _read_standings(acts, register)
+    _read_students(to_decide if register.in_brief else acts, register)
+    _read_completed(register, wanted)
+    _read_last_acts(acts, register)
+
+
+def _read_waits_elsewhere(acts: Iterable[Act], register: Register) -> None:
+    """Find the courses that may become open to those who complete another: they must be locked along."""
+    completing = {act.student_id for act in acts if act.action == Action.COMPLETE}
+    register.waits_elsewhere = {}
+    waits = StudentCourse.objects.waiting().filter(student__in=completing).exclude(course__prerequisites=[])
+    for student_id, course_id in waits.order_by("course").values_list("student", "course"):
+        register.waits_elsewhere.setdefault(student_id, []).append(course_id)
+
+
+def _count_seats(locked: dict[int, Course], register: Register) -> None:
+    limited = [pk for pk, course in locked.items() if course.capacity is not None]
+    seated = StudentCourse.objects.seated().filter(course__in=limited).order_by()
+    register.taken.update(dict(seated.values_list("course").annotate(Count("pk"))))
+    waiting = StudentCourse.objects.waiting().filter(course__in=locked).order_by().values_list("course")
+    for course_id, count, newest in waiting.annotate(Count("pk"), Max("waitlisted_at")):
+        register.waiting[course_id] = count
+        register.last_arrival[course_id] = newest
+
+
+def _read_lines(acts: Iterable[Act], register: Register, course_ids: Iterable[int]) -> None:
+    """Read who waits where a seat is free or may become free, and what the journal says of them."""
+    freeing = {act.course_id for act in acts if act.action in FREEING}
+    open_to = {pk for pk in course_ids if pk in freeing or register.has_seat(pk)}
+    moving = {pk for pk in open_to if register.waiting[pk]}
+    register.lines = {pk: [] for pk in open_to}  # who joins an empty line in this batch is in it for the acts after
+    register.waived_for, register.passed_over_for = {}, {}
+    for waiter in StudentCourse.objects.in_line().filter(course__in=moving).select_related("student"):
+        waiter.course = register.courses[waiter.course_id]
+        register.lines[waiter.course_id].append(waiter)
+    told = EnrollmentEvent.objects.filter(
+        Q(action=Action.ENROLL, to_status=Status.WAITLISTED) & ~Q(waived=[]) | Q(action=Action.PASS_OVER),
+        enrollment__course__in=moving,
+        enrollment__status=Status.WAITLISTED,
+    )
+    for event in told.order_by("pk").select_related("enrollment"):
+        pair = event.enrollment.pair
+        if event.action == Action.PASS_OVER:
+            register.passed_over_for[pair] = event.refusals
+        else:
+            register.waived_for[pair] = frozenset(event.waived)
+
+
+def _read_standings(acts: Collection[Act], register: Register) -> list[Act]:
+    """Read how the students of the acts stand in the courses; return the acts that ask for something else."""
+    pairs = {act.pair for act in acts}
+    # The newest row of a pair is read last and stays: an open row is always newer than the ended ones.
+    rows = StudentCourse.objects.filter(is_pair("student_id", "course_id", pairs)).order_by("pk")
+    found = pressed(rows, "id", "student_id", "course_id", "status", "grade") if register.in_brief else rows
+    register.latest = {pair: row for row in found if (pair := row.pair) in pairs}
+    in_line = {waiter.pair: waiter for line in register.lines.values() for waiter in line}
+    register.latest |= {pair: waiter for pair, waiter in in_line.items() if pair in pairs}
+    to_decide = [act for act in acts if not is_settled(act, register)]
+    if register.in_brief:
+        changing = {act.pair for act in to_decide} & register.latest.keys() - in_line.keys()
+        rows = StudentCourse.objects.filter(pk__among=[register.latest[pair].pk for pair in changing])
+        register.latest |= {row.pair: row for row in rows}
+    return to_decide
+
+
+def _read_students(acts: Collection[Act], register: Register) -> None:
+    """Read the students of the acts, and let the enrollments know whom and what they are about."""
+    wanted = Student.objects.filter(pk__among={act.student_id for act in acts})
+    waiting = [waiter.student for line in register.lines.values() for waiter in line]
+    if register.in_brief:
+        register.active = dict(wanted.values_list("pk", "is_active"))
+    else:
+        register.students = {student.pk: student for student in wanted}
+        register.students |= {student.pk: student for student in waiting}
+        register.active = {pk: student.is_active for pk, student in register.students.items()}
+        for row in register.latest.values():
+            register.introduce(row)
+    register.active |= {student.pk: student.is_active for student in waiting}
+
+
+def _read_completed(register: Register, wanted: set[int]) -> None:
+    """Count who has completed what the courses ask for."""
+    register.completed = Counter()
+    asked_for = {code for pk in wanted & register.courses.keys() for code in register.courses[pk].prerequisites}
+    if asked_for:
+        completed = StudentCourse.objects.completed().filter(course__code__in=asked_for)
+        passed = completed.filter(student__pk__among=register.active.keys())
+        register.completed.update(passed.values_list("student", "course__code"))
+
+
+def _read_last_acts(acts: Iterable[Act], register: Register) -> None:
+    undone = {act.pair for act in acts if act.action == Action.UNDO}
+    enrollments = [register.latest[pair] for pair in undone if pair in register.latest]
+    events = EnrollmentEvent.objects.filter(enrollment__in=enrollments).exclude(action__in=BY_ITSELF)
+    newest = events.order_by("pk").select_related("enrollment")
+    register.last_acts = {event.enrollment.pair: event for event in newest}
