@@ -3,6 +3,7 @@ from typing import Any
 from django.urls import path
 
 from students import views
+from students.views import express
 
 collection: dict[str, Any] = {"get": "list", "post": "create"}
 resource: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
@@ -13,7 +14,7 @@ urlpatterns = [
     path("students/<str:student_id>", views.StudentViewSet.as_view(resource), name="student"),
     path(
         "students/<str:student_id>/courses",
-        views.StudentCoursesViewSet.as_view({"get": "list", "post": "enroll"}),
+        express.student_courses.before(views.StudentCoursesViewSet.as_view({"get": "list", "post": "enroll"})),
         name="student-courses",
     ),
     path(
@@ -23,10 +24,18 @@ urlpatterns = [
     ),
     path("courses", views.CourseWithSeatsViewSet.as_view(collection), name="courses"),
     path("courses/<str:course_id>", views.CourseWithSeatsViewSet.as_view(resource), name="course"),
-    path("courses/<str:course_id>/students", views.RosterViewSet.as_view({"get": "list"}), name="roster"),
+    path(
+        "courses/<str:course_id>/students",
+        express.roster.before(views.RosterViewSet.as_view({"get": "list"})),
+        name="roster",
+    ),
     path("changes", views.ChangesView.as_view(), name="changes"),
     path("enrollments/batch", views.BatchView.as_view(), name="enrollments-batch"),
-    path("enrollments", views.EnrollmentViewSet.as_view({"get": "list"}), name="enrollments"),
+    path(
+        "enrollments",
+        express.enrollments.before(views.EnrollmentViewSet.as_view({"get": "list"})),
+        name="enrollments",
+    ),
     path(
         "enrollments/<id:pk>/events", views.EnrollmentEventsViewSet.as_view({"get": "list"}), name="enrollment-events"
     ),

@@ -19,6 +19,39 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from school.api.filters import chosen_order
 
+PAGE_SIZE = 50
+MAX_PAGE_SIZE = 500
+
+Key = tuple[str, int]  # the value that a row is ordered by, and its id
+
+
+def salt_of(view: type) -> str:
+    """Return what the cursors of a view's list are signed with, so that those of another list are told from them."""
+    return f"cursor:{view.__name__}"
+
+
+def read_size(text: str | None) -> int | None:
+    """Return the size of page that is asked for, None for one that is not offered."""
+    if text is None:
+        return PAGE_SIZE
+    is_size = text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= MAX_PAGE_SIZE
+    return int(text) if is_size else None
+
+
+def read_cursor(text: str, salt: str, order: str) -> tuple[bool, Key] | None:
+    """Return whether a cursor leads backwards and from which row; None for one that is not of this list and order."""
+    try:
+        of_order, backwards, value, pk = signing.loads(text, salt=salt)
+    except signing.BadSignature:
+        return None
+    return (backwards, (value, pk)) if of_order == order else None
+
+
+def link_to(url: str, salt: str, order: str, backwards: bool, key: Key) -> str:
+    """Return the address of the page beside a row."""
+    cursor = signing.dumps([order, backwards, *key], salt=salt)
+    return str(replace_query_param(remove_query_param(url, "cursor"), "cursor", cursor))
+
 
 class KeysetPagination(BasePagination):
     """
@@ -28,12 +61,12 @@ class KeysetPagination(BasePagination):
     ``ordering``. The cursor is signed and holds its order, its direction and the key of the row beside the page.
     """
 
-    page_size = 50
-    max_page_size = 500
+    page_size = PAGE_SIZE
+    max_page_size = MAX_PAGE_SIZE
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.url = request.build_absolute_uri()
-        self.salt = f"cursor:{type(view).__name__}"
+        self.salt = salt_of(type(view))
         self.order = chosen_order(request, view)
         self.field = view.ordering_fields[self.order.removeprefix("-")]
         size = self._size(request)
@@ -61,26 +94,23 @@ class KeysetPagination(BasePagination):
         )
 
     def _size(self, request: Request) -> int:
-        asked = request.query_params.get("page_size", str(self.page_size))
-        if not (asked.isascii() and asked.isdecimal() and len(asked) < 5 and 1 <= int(asked) <= self.max_page_size):
+        size = read_size(request.query_params.get("page_size"))
+        if size is None:
             message = _("A page has 1 to %(most)s rows.") % {"most": self.max_page_size}
             raise ValidationError({"page_size": [ErrorDetail(message, code="invalid")]})
-        return int(asked)
+        return size
 
-    def _position(self, request: Request) -> tuple[bool, tuple[str, int] | None]:
+    def _position(self, request: Request) -> tuple[bool, Key | None]:
         cursor = request.query_params.get("cursor")
         if cursor is None:
             return False, None
-        try:
-            order, backwards, value, pk = signing.loads(cursor, salt=self.salt)
-        except signing.BadSignature:
-            order = None
-        if order != self.order:
+        position = read_cursor(cursor, self.salt, self.order)
+        if position is None:
             message = _("This cursor is not one of this list in this order. Begin without a cursor.")
             raise ValidationError({"cursor": [ErrorDetail(message, code="invalid_cursor")]})
-        return backwards, (value, pk)
+        return position
 
-    def _beyond(self, key: tuple[str, int], compare: str) -> Q:
+    def _beyond(self, key: Key, compare: str) -> Q:
         value, pk = key
         if self.field == "id":
             return Q(**{f"pk__{compare}": pk})
@@ -91,8 +121,7 @@ class KeysetPagination(BasePagination):
 
     def _link(self, row: Any, *, backwards: bool) -> str:
         value = attrgetter(self.field.replace("__", "."))(row)
-        cursor = signing.dumps([self.order, backwards, str(value), row.pk], salt=self.salt)
-        return str(replace_query_param(remove_query_param(self.url, "cursor"), "cursor", cursor))
+        return link_to(self.url, self.salt, self.order, backwards, (str(value), row.pk))
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": ["string", "null"], "format": "uri", "example": None}

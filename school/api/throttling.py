@@ -17,7 +17,9 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from school.addresses import client_address
-from school.counting import WINDOW, count
+from school.counting import WINDOW, Count, count
+
+CLIENT = "client"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,20 @@ class TooManyRequests(APIException):
         super().__init__()
 
 
+def account_key(account_id: int) -> str:
+    """Return the name that requests of an account are counted by."""
+    return f"account:{account_id}"
+
+
 def count_account(request: Any, account_id: int) -> None:
-    """Count a request of a client or of a member of staff; raise ``TooManyRequests``."""
-    _count(request, "client", f"account:{account_id}", settings.API_RATE_CLIENT)
+    """Count a request of a client or of a member of staff, if it is not counted; raise ``TooManyRequests``."""
+    if not hasattr(_django(request), "rate_limit"):
+        _count(request, CLIENT, account_key(account_id), settings.API_RATE_CLIENT)
+
+
+def note_counted(request: HttpRequest, counted: Count) -> None:
+    """Note that a request of an account was counted already, and taken."""
+    request.rate_limit = _standing(CLIENT, settings.API_RATE_CLIENT, counted)  # type: ignore[attr-defined]
 
 
 def count_stranger(request: Any) -> None:
@@ -64,11 +77,16 @@ def count_failure(request: Any) -> None:
 def _count(request: Any, policy: str, who: str, quota: int) -> None:
     if not quota:
         return
-    taken, seconds_left = count(who, quota)
-    standing = Standing(policy, quota, 0 if taken is None else quota - taken, max(math.ceil(seconds_left), 1))
+    counted = count(who, quota)
+    standing = _standing(policy, quota, counted)
     _django(request).rate_limit = standing  # type: ignore[attr-defined]  # for the middleware
-    if taken is None:
+    if counted.taken is None:
         raise TooManyRequests(standing)
+
+
+def _standing(policy: str, quota: int, counted: Count) -> Standing:
+    left = 0 if counted.taken is None else quota - counted.taken
+    return Standing(policy, quota, left, max(math.ceil(counted.seconds_left), 1))
 
 
 def _django(request: Any) -> HttpRequest:
