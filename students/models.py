@@ -181,7 +181,7 @@ class StudentCourse(models.Model):
         ]
         indexes = [
             models.Index(fields=["student", "course"], name="enrollment_by_student"),
-            models.Index(fields=["course", "status"], name="enrollment_by_course"),
+            models.Index(fields=["course", "id", "status"], name="enrollment_on_roster"),
             models.Index(
                 fields=["course", "waitlisted_at", "id"],
                 name="enrollment_in_line",

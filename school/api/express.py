@@ -107,7 +107,7 @@ class Express:
     def _read(self, request: HttpRequest, grant: Grant, page: Page, parent: int) -> list[tuple[int, str]]:
         """Count the request, and return ids and rows, at least one more than the page has if there are more."""
         most = next(limit for limit in LIMITS if page.size < limit)
-        statement = self._statement(page.backwards, page.beside is not None, most)
+        statement = self.statement_for(page.backwards, page.beside is not None, most)
         slots = {PARENT: parent, BESIDE: page.beside and page.beside[1]}
         quota = settings.API_RATE_CLIENT or UNCOUNTED
         counting = (account_key(grant.account.pk), quota, WINDOW)
@@ -119,7 +119,8 @@ class Express:
             note_counted(request, counted)
         return [(pk, row) for _taken, _seconds_left, pk, row in found if pk is not None]
 
-    def _statement(self, backwards: bool, is_beside: bool, most: int) -> Statement:
+    def statement_for(self, backwards: bool, is_beside: bool, most: int) -> Statement:
+        """Return the statement of the pages that lie beside a row, or at an end, for ``most`` rows."""
         statement = self.statements.get((backwards, is_beside, most))
         if statement is None:
             rows = self.rows.filter(**{self.parent[0]: PARENT}) if self.parent else self.rows

@@ -8,6 +8,7 @@ know prepared statements (PgBouncer does since 1.21, ``max_prepared_statements``
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any
 
 import psycopg
@@ -47,4 +48,9 @@ def run(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
             raw.execute("SET plan_cache_mode = force_generic_plan")
             raw.prepare_threshold = 0
         with psycopg.Cursor(raw) as cursor:
-            return cursor.execute(sql, values).fetchall()
+            started = monotonic()
+            rows = cursor.execute(sql, values).fetchall()
+            if connection.queries_logged:
+                told = psycopg.ClientCursor(raw).mogrify(sql, values)
+                connection.queries_log.append({"sql": told, "time": f"{monotonic() - started:.3f}"})
+            return rows

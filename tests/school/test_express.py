@@ -1,0 +1,160 @@
+"""Plain pages on the shortest way are what the general way answers."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from students.acts import OnFull, Origin
+from students.enrollment import complete, enroll, enroll_many
+from students.models import Channel, Student, StudentCourse
+from students.views import express
+from tests.factories import make_course, make_student, make_term
+
+GENERALLY = "application/json;q=0.9"  # JSON all the same, and asked for in a way that only DRF looks at
+ORIGIN = Origin(Channel.SYSTEM)
+
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="Only PostgreSQL writes JSON.")
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note by which way each answer comes."""
+    ways: list[str] = []
+    for each in (express.student_courses, express.roster, express.enrollments):
+        answer = each.answer
+
+        def noting(request: Any, arguments: Any, answer: Any = answer) -> Any:
+            found = answer(request, arguments)
+            ways.append("express" if found else "general")
+            return found
+
+        monkeypatch.setattr(each, "answer", noting)
+    return ways
+
+
+@pytest.fixture
+def full_house() -> tuple[Student, Any]:
+    """A student with courses of all kinds, and a course with seven enrolled and three in line."""
+    student = make_student(given_name='Zoë "Ζ" \\ </script>\u2028', family_name="Li\tu")
+    course = make_course(term=make_term(code="2026F"), capacity=7, name="Größe & Maß")
+    crowd = [student, *(make_student() for _ in range(9))]
+    enroll_many([(each.pk, course.pk) for each in crowd], origin=ORIGIN, on_full=OnFull.WAITLIST)
+    for _ in range(4):
+        enroll(student_id=student.pk, course_id=make_course().pk, origin=ORIGIN)
+    done = make_course()
+    enroll(student_id=student.pk, course_id=done.pk, origin=ORIGIN)
+    complete(student_id=student.pk, course_id=done.pk, grade="A", origin=ORIGIN)
+    StudentCourse.objects.filter(course=course, student=crowd[1]).update(created_at="2026-01-02T03:04:05Z")
+    return student, course
+
+
+def addresses(student: Student, course: Any) -> list[str]:
+    return [
+        f"/api/v1/students/{student.pk}/courses",
+        f"/api/v1/courses/{course.pk}/students",
+        "/api/v1/enrollments",
+    ]
+
+
+@on_postgresql
+@pytest.mark.parametrize("place", range(3))
+@pytest.mark.parametrize("size", ["", "?page_size=1", "?page_size=4", "?page_size=12", "?page_size=500"])
+def test_both_ways_answer_the_same_page_after_page_and_back(api, full_house, answered, place, size):
+    address = addresses(*full_house)[place] + size
+    backwards: list[str] = []
+    pages = 0
+    while address:
+        short, long = api.get(address), api.get(address, HTTP_ACCEPT=GENERALLY)
+
+        told, expected = short.json(), long.json()
+        assert told["results"] == expected["results"]
+        assert [told[way] is None for way in ("next", "previous")] == [
+            expected[way] is None for way in ("next", "previous")
+        ]
+        pages += 1
+        if told["previous"]:
+            backwards.append(told["previous"])
+        address = told["next"]
+    for address in reversed(backwards):
+        assert api.get(address).json()["results"] == api.get(address, HTTP_ACCEPT=GENERALLY).json()["results"]
+    assert answered == ["express", "general"] * (pages + len(backwards))
+
+
+@on_postgresql
+@pytest.mark.parametrize("place", range(3))
+def test_who_has_a_page_is_told_so(api, full_house, answered, place):
+    address = addresses(*full_house)[place]
+    tag = api.get(address)["ETag"]
+
+    again = api.get(address, HTTP_IF_NONE_MATCH=tag)
+    enroll(student_id=full_house[0].pk, course_id=make_course().pk, origin=ORIGIN)
+    Student.objects.filter(pk=full_house[0].pk).update(given_name="Eva")
+    changed = api.get(address, HTTP_IF_NONE_MATCH=tag)
+
+    assert (again.status_code, again.content, again["ETag"]) == (304, b"", tag)
+    assert changed.status_code == 200
+    assert answered == ["express"] * 3
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "?status=all",
+        "?ordering=-id",
+        "?fields=id",
+        "?page_size=0",
+        "?page_size=501",
+        "?cursor=x",
+        "?page_size=5&page_size=6",
+        "?nonsense=1",
+        "?page_size",
+    ],
+)
+def test_whatever_else_is_asked_for_goes_the_general_way(api, full_house, answered, question):
+    found = [api.get(f"{address}{question}").status_code for address in addresses(*full_house)]
+
+    expected = [200] * 3 if question in ("?status=all", "?ordering=-id", "?fields=id") else [400] * 3
+    if question == "?page_size=5&page_size=6":
+        expected = [200] * 3
+    assert (found, answered) == (expected, ["general"] * 3)
+
+
+def test_what_is_not_there_and_what_is_empty_go_the_general_way(api, answered):
+    missing = [api.get(address).status_code for address in ("/api/v1/students/1/courses", "/api/v1/courses/1/students")]
+    empty = api.get(f"/api/v1/students/{make_student().pk}/courses").json()
+
+    assert (missing, empty) == ([404, 404], {"next": None, "previous": None, "results": []})
+    assert answered == ["general"] * 3
+
+
+def test_nobody_gets_in_by_the_short_way(api, make_client, client, registrars_desk, full_house, answered):
+    address = addresses(*full_house)[0]
+    other = make_client("courses:read")
+    api.credentials(HTTP_AUTHORIZATION="Bearer nonsense")
+
+    statuses = [each.get(address).status_code for each in (api, other, registrars_desk)]
+
+    assert (statuses, answered) == ([401, 403, 200], ["general"] * 3)
+
+
+@on_postgresql
+def test_a_request_is_counted_once_whichever_way_it_goes(api, settings, full_house):
+    settings.API_RATE_CLIENT = 4
+    student, course = full_house
+    gone = "/api/v1/students/999999/courses"
+
+    found = [api.get(address) for address in (*addresses(student, course), gone, "/api/v1/enrollments", gone)]
+
+    assert [each.status_code for each in found] == [200, 200, 200, 404, 429, 429]
+    assert [each["RateLimit"].partition(";t")[0] for each in found] == [
+        f'"client";r={left}' for left in (3, 2, 1, 0, 0, 0)
+    ]
+
+
+@on_postgresql
+def test_without_a_limit_nothing_is_said_of_one(api, settings, full_house, answered):
+    settings.API_RATE_CLIENT = 0
+
+    assert "RateLimit" not in api.get("/api/v1/enrollments")
+    assert answered == ["express"]
