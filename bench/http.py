@@ -1,37 +1,34 @@
-"""``GET students/{id}/courses`` through the production server, loaded by wrk."""
+"""Requests through the production server, loaded by wrk: School, and its peers in turn with it."""
 
 import json
 import random
-import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from statistics import median
 
+from django.db import connection
 from django.db.models import Max, Min
 
 from bench.database import postmaster
-from bench.processes import MANAGE, Failed, cpu_seconds, listens_alone, manage, stop
+from bench.peers import Peers, peers_serving
+from bench.processes import MANAGE, Failed, manage
+from bench.servers import HOST, Server, serving
 from bench.table import print_table
+from bench.wrk import Round, Walk, load, require_wrk
+from courses.models import Course, Level
 from students.models import Student, StudentCourse
 
-HOST = "127.0.0.1"
-SCRIPT = Path(__file__).with_name("get.lua")
-PATIENCE = 60  # seconds
-WARM_UP = 3
+WARM_UP = 3  # seconds
 SAMPLE = 20
+FREE_COURSES = 1_000  # which nobody has, for what is enrolled
+SCOPES = "students:read courses:read enrollments:read enrollments:write changes:read"
+# Counted as always, and never too many.
+UNHINDERED = {"API_RATE_CLIENT": "1000000000"}
 
-LISTS = {
-    "GET students/{id}/courses": "",
-    "GET students/{id}/courses?status=all": "?status=all",
-}
+COURSES, ENROLL = "GET students/{id}/courses", "POST students/{id}/courses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,171 +36,165 @@ class Load:
     connections: int
     seconds: int
     rounds: int
+    peers: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What wrk saw, and the processor time that an answer took in the server and in PostgreSQL."""
-
-    rate: float
-    p50: float
-    p99: float
-    errors: int
-    timeouts: int
-    server_cpu: float
-    database_cpu: float | None
-
-
-def measure(load: Load) -> None:
-    """Print the table; raise ``Failed`` for any answer that is not right."""
-    if shutil.which("wrk") is None:
-        raise Failed("wrk is missing, requests a second were not measured: apt-get install wrk")
-    students = Student.objects.aggregate(first=Min("pk"), last=Max("pk"))
-    first, count = students["first"], Student.objects.count()
-    if students["last"] != first + count - 1:
-        raise Failed("The ids of the students have gaps.")
-    rounds: dict[str, list[Round]] = {title: [] for title in LISTS}
-    with _server() as (process, port):
-        token = _token(port)
-        means = {title: _verify(port, token, query, first, count) for title, query in LISTS.items()}
-        database = postmaster()
-
-        def run(query: str, seconds: int, seed: int) -> Round:
-            command = [
-                "wrk",
-                "--threads=1",
-                f"--connections={load.connections}",
-                f"--duration={seconds}s",
-                "--timeout=5s",
-                f"--script={SCRIPT}",
-                f"--header=Authorization: Bearer {token}",
-                "--",
-                f"http://{HOST}:{port}",
-                *(str(first), str(count), query, str(seed)),
-            ]
-            return _round(command, process.pid, database)
-
-        for query in LISTS.values():
-            run(query, WARM_UP, seed=0)
-        for number in range(1, load.rounds + 1):
-            for title, query in LISTS.items():
-                rounds[title].append(run(query, load.seconds, seed=number))
-        for query in LISTS.values():
-            _verify(port, token, query, first, count)
-    print_table(
-        f"Requests through `manage.py serve`, {load.connections} connections, over all students at random; the median "
-        f"of {load.rounds} rounds of {load.seconds} s",
-        ["request", "courses", "requests/s", "p50 ms", "p99 ms", "errors", "timeouts", "CPU server", "CPU PostgreSQL"],
-        [_line(title, means[title], rounds[title]) for title in LISTS],
-    )
-    print("courses: in a sample's answers on average. CPU: microseconds a request, of all processes of the server.")
-    if any(each.errors or each.timeouts for taken in rounds.values() for each in taken):
+def measure(load_: Load) -> None:
+    """Print the tables; raise ``Failed`` for any answer that is not right."""
+    require_wrk()
+    with ExitStack() as stack:
+        students = _numbered(Student.objects.aggregate(first=Min("pk"), last=Max("pk")), Student.objects.count())
+        courses = _free_courses()
+        serve = [*MANAGE, "serve", "--host", HOST]
+        command: Callable[[int], list[str]] = lambda port: [*serve, "--port", str(port)]  # noqa: E731
+        school = stack.enter_context(serving(command, probe="/health", environment=UNHINDERED))
+        token = _token(school)
+        peers: Peers | None = None
+        if load_.peers:
+            size = {"students": students[1], "courses": 2 * FREE_COURSES, "per": 10}
+            peers = stack.enter_context(peers_serving(load_.peers, _url(), **size))
+        run = _Runner(load_, school, token, peers, postmaster())
+        _verify(school, token, students)
+        walks = list(_walks(students, courses))
+        rounds = {title: run.rounds(title, walk, load_.connections) for title, walk in walks}
+        _verify(school, token, students)
+        _show(f"Requests through `manage.py serve`, {load_.connections} connections", rounds, load_)
+        crowded = {title: run.rounds(title, walk, 64) for title, walk in walks[:1]}
+        _show("The same with 64 connections", crowded, load_)
+    everything = [each for of in (rounds, crowded) for who in of.values() for taken in who.values() for each in taken]
+    if any(each.errors or each.timeouts for each in everything):
         raise Failed("Some requests failed: answers other than 2xx, broken connections or timeouts.")
 
 
-def _line(title: str, mean: float, rounds: list[Round]) -> list[str]:
-    median = sorted(rounds, key=lambda each: each.rate)[len(rounds) // 2]
+def _walks(students: tuple[int, int], courses: tuple[int, int]) -> Iterator[tuple[str, Walk]]:
+    first, count = students
+    yield COURSES, Walk("GET", first, count, "/api/v1/students/", "/courses")
+    yield ENROLL, Walk("POST", first, count, "/api/v1/students/", "/courses", ("course_id", *courses))
+    taken = Course.objects.exclude(pk__gte=courses[0]).aggregate(first=Min("pk"), last=Max("pk"))
+    rosters = taken["first"], taken["last"] - taken["first"] + 1
+    yield "GET courses/{id}/students, 10 rows", Walk("GET", *rosters, "/api/v1/courses/", "/students?page_size=10")
+    yield "GET enrollments, 10 rows", Walk("GET", 10, 1, "/api/v1/enrollments?page_size=", "")
+    yield "GET changes, 10 rows", Walk("GET", 10, 1, "/api/v1/changes?limit=", "")
+
+
+class _Runner:
+    """Rounds of School and of its peers, in turn."""
+
+    def __init__(self, load_: Load, school: Server, token: str, peers: Peers | None, database: int | None) -> None:
+        self.load, self.school, self.token, self.peers, self.database = load_, school, token, peers, database
+        self.seed = 0
+
+    def rounds(self, title: str, walk: Walk, connections: int) -> dict[str, list[Round]]:
+        who = {"School": (self.school, walk)}
+        if self.peers:
+            # Their lists of other kinds than a student's courses are not there: what is alike in size is measured.
+            get = Walk("GET", 1, self.peers.students, "/students/", "/courses")
+            # In the peers' data the upper half of the students has no course of the upper half.
+            half = self.peers.students // 2
+            post = Walk("POST", half + 1, half, "/students/", "/courses", ("course", FREE_COURSES + 1, FREE_COURSES))
+            who |= {
+                name: (server, get if walk.method == "GET" else post) for name, server in self.peers.servers.items()
+            }
+        taken: dict[str, list[Round]] = {name: [] for name in who}
+        for number in range(self.load.rounds + 1):
+            for name, (server, each) in who.items():
+                self.seed += 1
+                found = load(
+                    server.origin,
+                    each,
+                    self.token,
+                    connections=connections,
+                    seconds=self.load.seconds if number else WARM_UP,
+                    seed=self.seed,
+                    server=server.pid,
+                    database=self.database,
+                )
+                if number:
+                    taken[name].append(found)
+        return taken
+
+
+def _show(title: str, rounds: dict[str, dict[str, list[Round]]], load_: Load) -> None:
+    print_table(
+        f"{title}; the median of {load_.rounds} rounds of {load_.seconds} s in turn",
+        [
+            "request",
+            "who",
+            "requests/s",
+            "of FastAPI",
+            "p50 ms",
+            "p99 ms",
+            "errors",
+            "CPU",
+            "of FastAPI",
+            "CPU PostgreSQL",
+        ],
+        [_line(request, who, taken, of) for request, of in rounds.items() for who, taken in of.items()],
+    )
+    print("CPU: microseconds a request, of all processes of the server. Ratios: the median of those of the rounds.")
+
+
+def _line(request: str, who: str, taken: list[Round], others: dict[str, list[Round]]) -> list[str]:
+    peer = others.get("FastAPI")
+    ratios = ["-", "-"]
+    if peer:
+        pairs = list(zip(taken, peer, strict=True))
+        ratios = [f"{median(ours.rate / theirs.rate for ours, theirs in pairs):.2f}"]
+        ratios.append(f"{median(ours.server_cpu / theirs.server_cpu for ours, theirs in pairs):.2f}")
+    middle = {name: median(getattr(each, name) for each in taken) for name in Round.__slots__}
     return [
-        title,
-        f"{mean:.1f}",
-        f"{median.rate:,.0f}",
-        f"{median.p50:.1f}",
-        f"{median.p99:.1f}",
-        str(sum(each.errors for each in rounds)),
-        str(sum(each.timeouts for each in rounds)),
-        f"{median.server_cpu:,.0f}",
-        "-" if median.database_cpu is None else f"{median.database_cpu:,.0f}",
+        request,
+        who,
+        f"{middle['rate']:,.0f}",
+        ratios[0],
+        f"{middle['p50']:.1f}",
+        f"{middle['p99']:.1f}",
+        str(sum(each.errors + each.timeouts for each in taken)),
+        f"{middle['server_cpu']:,.0f}",
+        ratios[1],
+        f"{middle['database_cpu']:,.0f}",
     ]
 
 
-def _round(command: list[str], server: int, database: int | None) -> Round:
-    watched = [server] if database is None else [server, database]
-    before = [cpu_seconds(pid) for pid in watched]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    cpu = [cpu_seconds(pid) - earlier for pid, earlier in zip(watched, before, strict=True)]
-    lines = result.stdout.splitlines()
-    if result.returncode or not lines or not lines[-1].startswith("{"):
-        raise Failed(f"wrk failed: {result.stderr or result.stdout}")
-    seen = json.loads(lines[-1])
-    if not seen["requests"]:
-        raise Failed("The server answered no request.")
-    each = [seconds * 1e6 / seen["requests"] for seconds in cpu]
-    return Round(
-        rate=seen["requests"] * 1e6 / seen["microseconds"],
-        p50=seen["p50"] / 1000,
-        p99=seen["p99"] / 1000,
-        errors=seen["not_2xx"] + seen["broken"],
-        timeouts=seen["timeouts"],
-        server_cpu=each[0],
-        database_cpu=None if database is None else each[1],
+def _numbered(ends: dict[str, int], count: int) -> tuple[int, int]:
+    if ends["last"] != ends["first"] + count - 1:
+        raise Failed("The ids of the students have gaps.")
+    return ends["first"], count
+
+
+def _free_courses() -> tuple[int, int]:
+    """Make courses with a seat for everybody; return the first id and their number."""
+    seats = Student.objects.count()
+    made = Course.objects.bulk_create(
+        Course(code=f"FREE-{number}", name="Free", level=Level.INTRODUCTORY, capacity=seats)
+        for number in range(FREE_COURSES)
     )
+    return made[0].pk, FREE_COURSES
 
 
-@contextmanager
-def _server() -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
-    """Start the production server on a free port and yield it with its port; stop it at the end."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = int(probe.getsockname()[1])
-    with tempfile.TemporaryFile("w+") as log:
-        command = [*MANAGE, "serve", "--host", HOST, "--port", str(port)]
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        try:
-            if not _comes_up(process, port):
-                log.seek(0)
-                raise Failed(f"The server did not start:\n{log.read()[-2000:]}")
-            if not listens_alone(process.pid, port):
-                raise Failed(f"Another program listens on {HOST}:{port}.")
-            yield process, port
-        finally:
-            stop(process)
+def _url() -> str:
+    info = connection.get_connection_params()
+    password = f":{info['password']}" if info.get("password") else ""
+    return f"postgres://{info['user']}{password}@{info['host']}:{info['port']}/{info['dbname']}"
 
 
-def _comes_up(process: "subprocess.Popen[bytes]", port: int) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            _ask(port, "GET", "/health")
-        except (OSError, HTTPException):
-            time.sleep(0.1)
-        else:
-            return True
-    return False
-
-
-def _token(port: int) -> str:
+def _token(school: Server) -> str:
     """Make a client by `create_api_client` and let it ask for a token."""
-    created = manage("create_api_client", "bench", "--scope", "students:read enrollments:read", "--json")
-    keys = json.loads(created.output)
+    keys = json.loads(manage("create_api_client", "bench", "--scope", SCOPES, "--json").output)
     basic = b64encode(f"{keys['client_id']}:{keys['client_secret']}".encode()).decode()
     headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
-    return str(_ask(port, "POST", "/oauth/token", "grant_type=client_credentials", headers)["access_token"])
+    return str(school.ask("POST", "/oauth/token", "grant_type=client_credentials", headers)["access_token"])
 
 
-def _verify(port: int, token: str, query: str, first: int, count: int) -> float:
-    """Compare a sample of answers with the database; return how many courses they have on average."""
+def _verify(school: Server, token: str, students: tuple[int, int]) -> None:
+    """Compare a sample of answers with the database."""
+    first, count = students
     dice = random.Random(count)
-    students = [first, first + count - 1, *(first + dice.randrange(count) for _ in range(SAMPLE))]
-    total = 0
-    for student in students:
-        path = f"/api/v1/students/{student}/courses{query}"
-        results = _ask(port, "GET", path, headers={"Authorization": f"Bearer {token}"})["results"]
-        enrollments = StudentCourse.objects.filter(student=student)
-        expected = (enrollments if query else enrollments.open()).order_by("pk").values_list("pk", flat=True)
+    for student in [first, first + count - 1, *(first + dice.randrange(count) for _ in range(SAMPLE))]:
+        path = f"/api/v1/students/{student}/courses"
+        results = school.ask("GET", path, headers={"Authorization": f"Bearer {token}"})["results"]
+        expected = StudentCourse.objects.filter(student=student).open().order_by("pk").values_list("pk", flat=True)
         if [each["id"] for each in results] != list(expected[:50]):
             raise Failed(f"{path} does not answer what the database has.")
         if any(each["student"]["id"] != student for each in results):
             raise Failed(f"{path} answers with another student's courses.")
-        total += len(results)
-    return total / len(students)
-
-
-def _ask(port: int, method: str, path: str, body: str | None = None, headers: dict[str, str] | None = None) -> Any:
-    """Return the JSON of an answer with status 200; raise ``Failed`` for another status."""
-    with closing(HTTPConnection(HOST, port, timeout=10)) as connection:
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        text = answer.read()
-    if answer.status != 200:
-        raise Failed(f"{method} {path} answers {answer.status}.")
-    return json.loads(text)

@@ -60,6 +60,8 @@ def _options() -> Namespace:
     parser.add_argument("--rows", type=int, default=100_000, help="Rows of the imported file.")
     parser.add_argument("--linear", action="store_true", help="Import smaller files too, each a tenth of the next.")
     parser.add_argument("--imports", action="store_true", help="Only the imports, and into a database without others.")
+    parser.add_argument("--requests", action="store_true", help="Only the requests.")
+    parser.add_argument("--peers", type=Path, metavar="FOLDER", help="The peers to load in turn with School.")
     parser.add_argument("--sqlite", action="store_true", help="Seed and import, on an SQLite file.")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=int, default=10, help="How long a round of requests is.")
@@ -78,8 +80,8 @@ def _measure(options: Namespace) -> int:
     sizes = imports.sizes_up_to(options.rows, linear=options.linear)
     figures: list[Callable[[], None]] = [lambda: imports.measure(sizes)]
     if not (options.sqlite or options.imports):
-        load = http.Load(options.connections, options.seconds, options.rounds)
-        figures = [lambda: http.measure(load), *figures, queries.measure]
+        load = http.Load(options.connections, options.seconds, options.rounds, options.peers)
+        figures = [lambda: http.measure(load), *([] if options.requests else [*figures, queries.measure])]
     failed = False
     for figure in figures:
         try:

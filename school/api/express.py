@@ -108,10 +108,10 @@ class Express:
         """Count the request, and return ids and rows, at least one more than the page has if there are more."""
         most = next(limit for limit in LIMITS if page.size < limit)
         statement = self.statement_for(page.backwards, page.beside is not None, most)
-        slots = {PARENT: parent, BESIDE: page.beside and page.beside[1]}
+        values = {PARENT: parent, BESIDE: page.beside and page.beside[1]}
         quota = settings.API_RATE_CLIENT or UNCOUNTED
         counting = (account_key(grant.account.pk), quota, WINDOW)
-        found = run(COUNTED.format(statement.sql), [*counting, *statement.filled(slots)])
+        found = run(COUNTED.format(statement.sql), [*counting, *statement.filled(values)])
         counted = Count(*found[0][:2])
         if counted.taken is None:
             return []  # the general way will say so

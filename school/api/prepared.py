@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from django.db import connection
 from django.db.models import QuerySet
+from psycopg.sql import Literal
 
 # Values that stand in a query for those that it is run with: no id is so large, and no setting.
 SLOTS = range(2**50, 2**50 + 8)
@@ -23,20 +24,33 @@ LIMITS = (11, 26, 51, 101, 201, 501)
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL and its values, with slots among them."""
+    """SQL, and the slots whose values it takes."""
 
     sql: str
-    values: tuple[Any, ...]
+    slots: tuple[int, ...]
 
-    def filled(self, slots: Mapping[int, Any]) -> list[Any]:
-        """Return the values with those of this run in the slots."""
-        return [slots.get(value, value) for value in self.values]
+    def filled(self, values: Mapping[int, Any]) -> list[Any]:
+        """Return the values of a run, one for each slot."""
+        return [values[slot] for slot in self.slots]
 
 
 def compiled(rows: QuerySet[Any, Any]) -> Statement:
-    """Compile a query that has some of ``SLOTS`` in the place of integers."""
+    """
+    Compile a query that has some of ``SLOTS`` in the place of integers.
+
+    Its other values become part of the SQL: only so does PostgreSQL see which partial indexes will do.
+    """
     sql, values = rows.query.sql_with_params()
-    return Statement(sql, tuple(str(value) if isinstance(value, str) else value for value in values))
+    pieces = sql.split("%s")
+    written = [pieces[0]]
+    for value, piece in zip(values, pieces[1:], strict=True):
+        written += ["%s" if value in SLOTS else _literal(value), piece]
+    return Statement("".join(written), tuple(value for value in values if value in SLOTS))
+
+
+def _literal(value: Any) -> str:
+    plain = str(value) if isinstance(value, str) else value
+    return Literal(plain).as_string().replace("%", "%%")
 
 
 def run(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -4,19 +4,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('courses', '0001_initial'),
-        ('students', '0009_search_of_students'),
+        ("courses", "0001_initial"),
+        ("students", "0009_search_of_students"),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='studentcourse',
-            name='enrollment_by_course',
+            model_name="studentcourse",
+            name="enrollment_by_course",
         ),
         migrations.AddIndex(
-            model_name='studentcourse',
-            index=models.Index(fields=['course', 'id', 'status'], name='enrollment_on_roster'),
+            model_name="studentcourse",
+            index=models.Index(fields=["course", "id", "status"], name="enrollment_on_roster"),
         ),
     ]
