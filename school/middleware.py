@@ -1,7 +1,9 @@
 """What happens to every request before a view sees it."""
 
+import uuid
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -24,6 +26,16 @@ class RequestLogMiddleware(RequestMiddleware):
             return f"{request.method}"
         ids = [f"{name}={value}" for name, value in match.kwargs.items() if str(value).isdecimal()]
         return " ".join([f"{request.method} /{match.route}", *ids])
+
+    def prepare(self, request: HttpRequest) -> None:
+        """Begin with an id, and nothing else to tell yet."""
+        structlog.contextvars.bind_contextvars(request_id=str(uuid.uuid4()))
+
+    @staticmethod
+    def bind_user_id(request: HttpRequest) -> None:
+        """Name who has shown a session. A program is named where its token is read."""
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            RequestMiddleware.bind_user_id(request)
 
     def handle_response(self, request: HttpRequest, response: Any) -> None:
         response["X-Request-ID"] = current_request_id()

@@ -6,7 +6,6 @@ The three classes are asked in this order, and whoever is found is counted at on
 
 from typing import Any
 
-import structlog
 from django.utils.translation import gettext as _
 from drf_spectacular.contrib.django_oauth_toolkit import DjangoOAuthToolkitScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -14,7 +13,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from school.api.grants import Grant, account_of, grant_of
+from school.api.grants import Grant, account_of, bind_caller, grant_of
 from school.api.throttling import count_account, count_failure, count_stranger
 
 SCHEME = "Bearer "
@@ -35,7 +34,7 @@ class ClientAuthentication(BaseAuthentication):
         if grant is None:
             count_failure(request)
             raise AuthenticationFailed(_("The token is unknown, has expired, or was revoked."))
-        structlog.contextvars.bind_contextvars(client_id=grant.client_id)
+        bind_caller(grant)
         count_account(request, grant.account.pk)
         return account_of(grant), grant
 

@@ -13,14 +13,13 @@ from functools import wraps
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-import structlog
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from school.api.conditional import is_known, tag_of
-from school.api.grants import Grant, grant_of
+from school.api.grants import Grant, bind_caller, grant_of
 from school.api.pagination import PAGE_SIZE, Key, link_to, read_cursor, read_size, salt_of
 from school.api.prepared import LIMITS, SLOTS, Statement, compiled, run
 from school.api.printing import row_in_json
@@ -75,7 +74,7 @@ class Express:
         parent = parse_ids(arguments[self.parent[1]]) if self.parent else [0]
         if grant is None or page is None or not parent:
             return None
-        structlog.contextvars.bind_contextvars(client_id=grant.client_id)
+        bind_caller(grant)
         rows = self._read(request, grant, page, *parent)
         return self._told(request, page, rows) if rows else None
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 
+import structlog
 from django.conf import settings
 from django.db import OperationalError, connection
 from django.db.models import Q
@@ -82,6 +83,11 @@ def grant_of(token: str) -> Grant | None:
             return None
         memory.put(checksum, grant)
     return grant if timezone.now() < grant.expires else None
+
+
+def bind_caller(grant: Grant) -> None:
+    """Let the log lines of the request name the program and its account, by their ids."""
+    structlog.contextvars.bind_contextvars(client_id=grant.client_id, user_id=grant.account.pk)
 
 
 def account_of(grant: Grant) -> Any:

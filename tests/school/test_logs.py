@@ -48,12 +48,11 @@ def test_every_request_and_every_act_has_a_line_with_ids(api, lines):
     answer = api.post(f"/api/v1/students/{student.pk}/courses?page_size=1", {"course_id": course.pk})
 
     account, client_id = event(lines, "request_finished")["user_id"], event(lines, "request_finished")["client_id"]
-    shared = {"request_id": answer["X-Request-ID"], "client_id": client_id}
+    shared = {"request_id": answer["X-Request-ID"], "client_id": client_id, "user_id": account}
     assert event(lines, "request_finished") == {
         "event": "request_finished",
         "request": f"POST /api/v1/students/<str:student_id>/courses student_id={student.pk}",
         "code": 201,
-        "user_id": account,
         **shared,
     }
     assert event(lines, "enrollment_created") == {
