@@ -3,16 +3,48 @@
 from collections import Counter
 from collections.abc import Collection, Iterable
 
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
 from courses.models import Course
 from school.lookups import is_pair
+from school.prepared import Prepared
 from school.pressing import pressed
 from students.acts import Act, Origin
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 from students.register import BY_ITSELF, Register
 from students.transitions import is_settled
+
+# Named by lists of ids, so that one act is asked for as a thousand are.
+LOCKED: Prepared[Course] = Prepared(
+    lambda ids: (
+        Course.objects.filter(pk__among=ids)
+        .select_related("term")
+        .select_for_update(of=("self",), no_key=True)
+        .order_by("pk")
+    )
+)
+SEATED = Prepared(
+    lambda ids: (
+        StudentCourse.objects.seated()
+        .filter(course__pk__among=ids)
+        .order_by()
+        .values_list("course")
+        .annotate(Count("pk"))
+    )
+)
+IN_LINE = Prepared(
+    lambda ids: (
+        StudentCourse.objects.waiting()
+        .filter(course__pk__among=ids)
+        .order_by()
+        .values_list("course")
+        .annotate(Count("pk"), Max("waitlisted_at"))
+    )
+)
+# The newest row of a pair is read last: an open row is always newer than the ended ones.
+STANDINGS: Prepared[StudentCourse] = Prepared(lambda *pairs: _standings(*pairs))
+STUDENTS: Prepared[Student] = Prepared(lambda ids: Student.objects.filter(pk__among=ids))
 
 # The acts that can free a seat.
 FREEING = (Action.DROP, Action.COMPLETE, Action.UNDO)
@@ -27,13 +59,7 @@ def lock_and_read(acts: Collection[Act], register: Register, origin: Origin, *, 
     _read_waits_elsewhere(acts, register)
     wanted = {act.course_id for act in acts} | set(course_ids)
     wanted.update(course_id for others in register.waits_elsewhere.values() for course_id in others)
-    courses = (
-        Course.objects.filter(pk__in=wanted - register.courses.keys())
-        .select_related("term")
-        .select_for_update(of=("self",), no_key=True)
-        .order_by("pk")
-    )
-    locked = {course.pk: course for course in courses}
+    locked = {course.pk: course for course in LOCKED(list(wanted - register.courses.keys()))}
     register.now = origin.at or timezone.now()  # who got the lock later came later
     register.__dict__.pop("today", None)
     register.may_waive = origin.may_waive
@@ -50,6 +76,8 @@ def _read_waits_elsewhere(acts: Iterable[Act], register: Register) -> None:
     """Find the courses that may become open to those who complete another: they must be locked along."""
     completing = {act.student_id for act in acts if act.action == Action.COMPLETE}
     register.waits_elsewhere = {}
+    if not completing:
+        return
     waits = StudentCourse.objects.waiting().filter(student__in=completing).exclude(course__prerequisites=[])
     for student_id, course_id in waits.order_by("course").values_list("student", "course"):
         register.waits_elsewhere.setdefault(student_id, []).append(course_id)
@@ -57,10 +85,8 @@ def _read_waits_elsewhere(acts: Iterable[Act], register: Register) -> None:
 
 def _count_seats(locked: dict[int, Course], register: Register) -> None:
     limited = [pk for pk, course in locked.items() if course.capacity is not None]
-    seated = StudentCourse.objects.seated().filter(course__in=limited).order_by()
-    register.taken.update(dict(seated.values_list("course").annotate(Count("pk"))))
-    waiting = StudentCourse.objects.waiting().filter(course__in=locked).order_by().values_list("course")
-    for course_id, count, newest in waiting.annotate(Count("pk"), Max("waitlisted_at")):
+    register.taken.update(dict(SEATED(limited)))
+    for course_id, count, newest in IN_LINE(list(locked)):
         register.waiting[course_id] = count
         register.last_arrival[course_id] = newest
 
@@ -72,6 +98,8 @@ def _read_lines(acts: Iterable[Act], register: Register, course_ids: Iterable[in
     moving = {pk for pk in open_to if register.waiting[pk]}
     register.lines = {pk: [] for pk in open_to}  # who joins an empty line in this batch is in it for the acts after
     register.waived_for, register.passed_over_for = {}, {}
+    if not moving:
+        return
     for waiter in StudentCourse.objects.in_line().filter(course__in=moving).select_related("student"):
         waiter.course = register.courses[waiter.course_id]
         register.lines[waiter.course_id].append(waiter)
@@ -88,12 +116,18 @@ def _read_lines(acts: Iterable[Act], register: Register, course_ids: Iterable[in
             register.waived_for[pair] = frozenset(event.waived)
 
 
+def _standings(students: Collection[int], courses: Collection[int]) -> QuerySet[StudentCourse]:
+    return StudentCourse.objects.filter(is_pair("student_id", "course_id", students, courses)).order_by("pk")
+
+
 def _read_standings(acts: Collection[Act], register: Register) -> list[Act]:
     """Read how the students of the acts stand in the courses; return the acts that ask for something else."""
     pairs = {act.pair for act in acts}
-    # The newest row of a pair is read last and stays: an open row is always newer than the ended ones.
-    rows = StudentCourse.objects.filter(is_pair("student_id", "course_id", pairs)).order_by("pk")
-    found = pressed(rows, "id", "student_id", "course_id", "status", "grade") if register.in_brief else rows
+    sides = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    if register.in_brief:
+        found = pressed(_standings(*sides), "id", "student_id", "course_id", "status", "grade")
+    else:
+        found = iter(STANDINGS(*sides))
     register.latest = {pair: row for row in found if (pair := row.pair) in pairs}
     in_line = {waiter.pair: waiter for line in register.lines.values() for waiter in line}
     register.latest |= {pair: waiter for pair, waiter in in_line.items() if pair in pairs}
@@ -107,12 +141,12 @@ def _read_standings(acts: Collection[Act], register: Register) -> list[Act]:
 
 def _read_students(acts: Collection[Act], register: Register) -> None:
     """Read the students of the acts, and let the enrollments know whom and what they are about."""
-    wanted = Student.objects.filter(pk__among={act.student_id for act in acts})
+    wanted = list({act.student_id for act in acts})
     waiting = [waiter.student for line in register.lines.values() for waiter in line]
     if register.in_brief:
-        register.active = dict(wanted.values_list("pk", "is_active"))
+        register.active = dict(Student.objects.filter(pk__among=wanted).values_list("pk", "is_active"))
     else:
-        register.students = {student.pk: student for student in wanted}
+        register.students = {student.pk: student for student in STUDENTS(wanted)}
         register.students |= {student.pk: student for student in waiting}
         register.active = {pk: student.is_active for pk, student in register.students.items()}
         for row in register.latest.values():
@@ -131,7 +165,10 @@ def _read_completed(register: Register, wanted: set[int]) -> None:
 
 
 def _read_last_acts(acts: Iterable[Act], register: Register) -> None:
+    register.last_acts = {}
     undone = {act.pair for act in acts if act.action == Action.UNDO}
+    if not undone:
+        return
     enrollments = [register.latest[pair] for pair in undone if pair in register.latest]
     events = EnrollmentEvent.objects.filter(enrollment__in=enrollments).exclude(action__in=BY_ITSELF)
     newest = events.order_by("pk").select_related("enrollment")

@@ -21,10 +21,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from school.api.conditional import is_known, tag_of
 from school.api.grants import Grant, bind_caller, grant_of
 from school.api.pagination import PAGE_SIZE, Key, link_to, read_cursor, read_size, salt_of
-from school.api.prepared import LIMITS, SLOTS, Statement, compiled, run
 from school.api.printing import row_in_json
 from school.api.throttling import account_key, note_counted
 from school.counting import WINDOW, Count
+from school.prepared import SLOTS, Statement, compiled, compiler_of, run
 from school.validators import parse_ids
 
 View = Callable[..., HttpResponseBase]
@@ -34,6 +34,8 @@ ACCEPTED = frozenset(["", "*/*", "application/json", "application/json, text/pla
 COUNTED = "SELECT counted.*, page.* FROM school_count(%s, %s, %s) counted LEFT JOIN LATERAL ({}) page ON true"
 UNCOUNTED = 2**31 - 1
 PARENT, BESIDE = SLOTS[0], SLOTS[1]
+# For how many rows statements are made: the plan for some is not the one for many.
+LIMITS = (11, 26, 51, 101, 201, 501)
 
 
 class Page(NamedTuple):
@@ -107,7 +109,7 @@ class Express:
         """Count the request, and return ids and rows, at least one more than the page has if there are more."""
         most = next(limit for limit in LIMITS if page.size < limit)
         statement = self.statement_for(page.backwards, page.beside is not None, most)
-        values = {PARENT: parent, BESIDE: page.beside and page.beside[1]}
+        values = (parent, page.beside and page.beside[1])
         quota = settings.API_RATE_CLIENT or UNCOUNTED
         counting = (account_key(grant.account.pk), quota, WINDOW)
         found = run(COUNTED.format(statement.sql), [*counting, *statement.filled(values)])
@@ -126,7 +128,8 @@ class Express:
             if is_beside:
                 rows = rows.filter(**{"pk__lt" if backwards else "pk__gt": BESIDE})
             row = row_in_json(self.view.serializer_class(), self.annotations)
-            statement = compiled(rows.order_by("-pk" if backwards else "pk").values_list("pk", row)[:most])
+            rows = rows.order_by("-pk" if backwards else "pk").values_list("pk", row)[:most]
+            statement = compiled(compiler_of(rows))
             self.statements[backwards, is_beside, most] = statement
         return statement
 

@@ -9,7 +9,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from courses.models import Course
-from school.api.express import BESIDE, PARENT
 from students.models import Student, StudentCourse
 from students.views import express
 
@@ -143,7 +142,7 @@ def test_the_one_plan_of_a_prepared_list_reads_little_more_than_the_page(crowd, 
     statement = lane.statement_for(*(place or (False, False)), most)
     parent = Student.objects.first().pk if name == "student_courses" else Course.objects.first().pk
     middle = StudentCourse.objects.order_by("pk")[ENROLLMENTS // 2].pk
-    values = statement.filled({PARENT: parent, BESIDE: middle})
+    values = statement.filled((parent, middle))
     places = (f"${place}" for place in itertools.count(1))
     sql = re.sub("%s", lambda _: next(places), statement.sql).replace("%%", "%")
     with connection.cursor() as cursor:
