@@ -261,6 +261,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "school.api.pagination.KeysetPagination",
     "DEFAULT_PARSER_CLASSES": ["school.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",
     "DEFAULT_SCHEMA_CLASS": "school.api.schema.Schema",
     "EXCEPTION_HANDLER": "school.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
