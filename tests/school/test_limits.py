@@ -1,6 +1,7 @@
 """What a client that is limited to terms or courses sees and changes, beyond what the table of access says."""
 
 import json
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -237,7 +238,7 @@ def test_the_admin_limits_a_client(limited_to, admin_client, calculus):
     client = ApiClient.objects.get(client_id=keys.client_id)
     api = bearer(client, ["courses:read"])
     make_course(code="OTHER")
-    form = {"name": "portal", "scope": "courses:read", "is_limited": "on", "courses": [calculus.pk]}
+    form: dict[str, Any] = {"name": "portal", "scope": "courses:read", "is_limited": "on", "courses": [calculus.pk]}
     form |= {"accesstoken_set-TOTAL_FORMS": 0, "accesstoken_set-INITIAL_FORMS": 0}
 
     before = len(ids(api, "courses"))
