@@ -137,3 +137,18 @@ def test_behind_a_proxy_that_is_configured_each_client_is_counted_and_none_gets_
         _answers, counted = statuses(port, 100, by_proxy)
 
     assert counted == {401: 40, 429: 60}
+
+
+def test_secrets_guessed_at_by_many_at_once_are_locked_and_the_right_one_too(environment):
+    with serving(environment) as port:
+        keys = json.loads(manage(environment, "create_api_client", "portal", "--scope=courses:read", "--json"))
+        form = f"grant_type=client_credentials&client_id={keys['client_id']}&client_secret="
+
+        def guess(secret):
+            return ask(port, "POST", "/oauth/token", form + str(secret), FORM.items())[0]
+
+        with ThreadPoolExecutor(8) as pool:
+            counted = Counter(pool.map(guess, range(60)))
+        right = guess(keys["client_secret"])
+
+    assert (set(counted), counted[401] <= 4 + 8, right) == ({401, 429}, True, 429)  # and those that were under way
