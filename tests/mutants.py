@@ -290,6 +290,16 @@ GUARDS = [
         instead("school/migrations/0004_counted_requests.py", " WHERE counted.taken < most", ""),
     ),
     Mutant(
+        "the lock of who begins a window of counting",
+        POSTGRESQL,
+        "tests/test_throttling_served.py::test_many_who_begin_a_window_at_once_begin_one",
+        instead(
+            "school/migrations/0004_counted_requests.py",
+            "        PERFORM pg_advisory_xact_lock(23619, hashtext(whose));\n",
+            "",
+        ),
+    ),
+    Mutant(
         "the order in which forwarded addresses are read",
         SQLITE,
         "tests/school/test_addresses.py::test_an_address_is_the_first_from_the_right_that_is_no_proxy_of_ones_own",

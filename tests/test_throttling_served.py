@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+
+from school import counting
+from tests.races import race
 
 ROOT = Path(__file__).resolve().parent.parent
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -152,3 +155,15 @@ def test_secrets_guessed_at_by_many_at_once_are_locked_and_the_right_one_too(env
         right = guess(keys["client_secret"])
 
     assert (set(counted), counted[401] <= 4 + 8, right) == ({401, 429}, True, 429)  # and those that were under way
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite counts under a lock")
+def test_many_who_begin_a_window_at_once_begin_one():
+    many, rounds = 8, 30
+    taken = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE school_counted")
+
+    race(lambda _runner, number: taken[number].append(counting.count(f"round {number}", many).taken), rounds, many)
+
+    assert [sorted(taken[number]) for number in range(rounds)] == [[*range(1, many + 1)]] * rounds
