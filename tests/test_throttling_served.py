@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -160,7 +161,7 @@ def test_secrets_guessed_at_by_many_at_once_are_locked_and_the_right_one_too(env
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite counts under a lock")
 def test_many_who_begin_a_window_at_once_begin_one():
     many, rounds = 8, 30
-    taken = defaultdict(list)
+    taken: defaultdict[int, list[Any]] = defaultdict(list)
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE school_counted")
 
