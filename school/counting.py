@@ -10,7 +10,6 @@ the counts are in a file beside the database, so that no reading request waits f
 import sqlite3
 import threading
 import time
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection
@@ -85,9 +84,8 @@ class CountsBeside:
                 raise OperationalError(*error.args) from error
 
     def _opened(self) -> sqlite3.Connection:
-        name = str(connection.settings_dict["NAME"])
-        is_file = Path(name).is_absolute()
-        place = f"{name}-counts" if is_file else IN_MEMORY
+        database: Any = connection
+        place = IN_MEMORY if database.is_in_memory_db() else f"{database.settings_dict['NAME']}-counts"
         opened = sqlite3.connect(place, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
         opened.execute("PRAGMA journal_mode = WAL")
         opened.execute("PRAGMA synchronous = OFF")  # counts need not survive a power failure

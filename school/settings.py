@@ -173,6 +173,8 @@ AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contri
 AXES_HANDLER = "school.logins.LoginHandler"
 AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=5)
 AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCK_MINUTES", default=15))
+if AXES_FAILURE_LIMIT < 1:
+    raise ImproperlyConfigured("LOGIN_FAILURES must be 1 or more.")
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a name is locked where it was guessed at, nowhere else
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
@@ -240,6 +242,8 @@ API_RATE_ANONYMOUS = env.int("API_RATE_ANONYMOUS", default=300)
 API_RATE_FAILED = env.int("API_RATE_FAILED", default=60)
 # Seconds that what a token stands for is remembered: so long may one that is revoked live on.
 TOKEN_CACHE_SECONDS = env.int("TOKEN_CACHE_SECONDS", default=30)
+if min(API_RATE_CLIENT, API_RATE_ANONYMOUS, API_RATE_FAILED) < 0:
+    raise ImproperlyConfigured("API_RATE_CLIENT, API_RATE_ANONYMOUS and API_RATE_FAILED must be 0 or more.")
 if not 0 <= TOKEN_CACHE_SECONDS <= 60:
     raise ImproperlyConfigured("TOKEN_CACHE_SECONDS must be 0 to 60: a revoked token dies within a minute.")
 
@@ -261,6 +265,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "school.api.pagination.KeysetPagination",
     "DEFAULT_PARSER_CLASSES": ["school.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",
     "DEFAULT_SCHEMA_CLASS": "school.api.schema.Schema",
     "EXCEPTION_HANDLER": "school.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",

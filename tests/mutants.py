@@ -35,6 +35,7 @@ APPEND_ONLY = "tests/students/test_journal.py::test_the_database_refuses_to_chan
 NEXT_IN_LINE = "tests/students/test_waitlist.py::test_more_seats_let_in_as_many_as_there_are_seats"
 SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked"
 CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_what_cannot_be"
+WHO_MAY = "tests/test_access.py::test_each_role_is_answered_as_the_table_says"
 NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_a_course_that_cannot_be"
 
 
@@ -219,6 +220,108 @@ GUARDS = [
         SQLITE,
         "tests/test_sqlite_writers.py::test_who_waits_for_the_lock_has_it_before_who_comes_back",
         instead("school/settings.py", '    DATABASES["default"]["ENGINE"] = "school.sqlite"\n', ""),
+    ),
+    Mutant(
+        "the limits of a client on what it reads",
+        SQLITE,
+        WHO_MAY,
+        instead("school/limits.py", "    if limits is None:\n        return rows\n", "    return rows\n"),
+    ),
+    Mutant(
+        "the limits of a client on enrollments",
+        SQLITE,
+        WHO_MAY,
+        instead("students/views/reads.py", "EnrollmentReads(WithinLimits, Shaped,", "EnrollmentReads(Shaped,"),
+    ),
+    Mutant(
+        "the limits of a client on what it adds",
+        SQLITE,
+        "tests/school/test_limits.py::test_who_is_limited_adds_no_student_and_is_not_told_which_numbers_are_taken",
+        instead("school/api/views.py", "        refuse_to_add(self.permission_model, limits_of(request))\n", ""),
+    ),
+    Mutant(
+        "the limits of a client on where it moves a course",
+        SQLITE,
+        "tests/school/test_limits.py::test_a_course_is_not_moved_out_of_the_limits",
+        instead("school/api/views.py", "        refuse_outside(serializer.instance, limits_of(request))\n", ""),
+    ),
+    Mutant(
+        "the limits of a client in a batch",
+        SQLITE,
+        "tests/school/test_limits.py::test_an_item_of_a_batch_outside_is_not_found_and_the_others_are_done",
+        instead("students/serializers/batch.py", 'outside.get(body["course_id"])', "None"),
+    ),
+    Mutant(
+        "the limits of a client in a file",
+        SQLITE,
+        "tests/school/test_limits.py::test_the_rows_of_an_import_keep_within",
+        instead("students/imports/enrollments.py", "within(Course.objects.all(), self.limits)", "Course.objects.all()"),
+    ),
+    Mutant(
+        "the limits of a client in an undo",
+        SQLITE,
+        "tests/school/test_limits.py::test_an_undo_takes_back_what_lies_within_by_now",
+        instead(
+            "students/imports/undo.py", "within(EnrollmentEvent.objects.all(), self.limits)", "EnrollmentEvent.objects"
+        ),
+    ),
+    Mutant(
+        "the end of what is remembered of a token",
+        SQLITE,
+        "tests/school/test_grants.py::test_what_a_token_has_lost_is_gone_thirty_seconds_later",
+        instead("school/api/grants.py", "if kept and monotonic() < kept[0] else", "if kept else"),
+    ),
+    Mutant(
+        "the scopes of a client above those of its tokens",
+        SQLITE,
+        "tests/school/test_grants.py::test_what_a_token_has_lost_is_gone_thirty_seconds_later",
+        instead("school/api/grants.py", " & frozenset(client.scope.split())", ""),
+    ),
+    Mutant(
+        "the condition of SQLite's counting",
+        SQLITE,
+        "tests/school/test_throttling.py::test_the_third_of_two_is_refused_and_told_when_to_come_back",
+        instead("school/counting.py", "            WHERE taken < :most OR began <= :now - :window\n", ""),
+    ),
+    Mutant(
+        "the condition of PostgreSQL's counting",
+        POSTGRESQL,
+        "tests/school/test_throttling.py::test_the_third_of_two_is_refused_and_told_when_to_come_back",
+        instead("school/migrations/0004_counted_requests.py", " WHERE counted.taken < most", ""),
+    ),
+    Mutant(
+        "the lock of who begins a window of counting",
+        POSTGRESQL,
+        "tests/test_throttling_served.py::test_many_who_begin_a_window_at_once_begin_one",
+        instead(
+            "school/migrations/0004_counted_requests.py",
+            "        PERFORM pg_advisory_xact_lock(23619, hashtext(whose));\n",
+            "",
+        ),
+    ),
+    Mutant(
+        "the order in which forwarded addresses are read",
+        SQLITE,
+        "tests/school/test_addresses.py::test_an_address_is_the_first_from_the_right_that_is_no_proxy_of_ones_own",
+        instead("school/addresses.py", "in reversed(claimed)", "in claimed"),
+    ),
+    Mutant(
+        "the lock on a client that is guessed at",
+        SQLITE,
+        "tests/school/test_logins.py::test_after_five_wrong_secrets_even_the_right_one_is_refused",
+        instead("school/api/token.py", "if not AxesProxyHandler.is_allowed(request, credentials):", "if False:"),
+    ),
+    Mutant(
+        "the lock on a name, for its address alone",
+        SQLITE,
+        "tests/school/test_logins.py::test_a_name_is_locked_where_it_was_guessed_at_and_nowhere_else",
+        instead("school/settings.py", '[["username", "ip_address"]]', '["username", "ip_address"]'),
+    ),
+    Mutant(
+        "nothing to lock for OPTIONS",
+        POSTGRESQL,
+        "tests/test_access.py::test_options_answers_who_may_and_asks_for_no_row",
+        instead("school/settings.py", '    "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",\n', ""),
     ),
 ]
 

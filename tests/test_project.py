@@ -74,12 +74,12 @@ def test_no_migration_is_missing():
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("app", ["students", "courses"])
-def test_migrations_go_back_and_forth(app):
+@pytest.mark.parametrize("target", [("students", None), ("courses", None), ("school", "0002_kept_answers")])
+def test_migrations_go_back_and_forth(target):
     executor = MigrationExecutor(connection)
-    leaves = [leaf for leaf in executor.loader.graph.leaf_nodes() if leaf[0] in ("students", "courses")]
+    leaves = [leaf for leaf in executor.loader.graph.leaf_nodes() if leaf[0] in ("students", "courses", "school")]
     try:
-        executor.migrate([(app, None)])
+        executor.migrate([target])
     finally:
         executor = MigrationExecutor(connection)
         executor.migrate(leaves)

@@ -2,19 +2,22 @@
 
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
+
+from school import counting
+from tests.races import race
 
 ROOT = Path(__file__).resolve().parent.parent
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -97,7 +100,9 @@ def test_of_a_hundred_requests_to_four_processes_twenty_are_taken(environment):
 
     assert counted == {200: 20, 429: 80}
     rests = sorted(
-        int(re.search(r";r=(\d+);", headers["RateLimit"])[1]) for status, headers, _body in answers if status == 200
+        int(headers["RateLimit"].split(";")[1].removeprefix("r="))
+        for status, headers, _body in answers
+        if status == 200
     )
     assert rests == list(range(20))
     [refused] = {
@@ -136,3 +141,30 @@ def test_behind_a_proxy_that_is_configured_each_client_is_counted_and_none_gets_
         _answers, counted = statuses(port, 100, by_proxy)
 
     assert counted == {401: 40, 429: 60}
+
+
+def test_secrets_guessed_at_by_many_at_once_are_locked_and_the_right_one_too(environment):
+    with serving(environment) as port:
+        keys = json.loads(manage(environment, "create_api_client", "portal", "--scope=courses:read", "--json"))
+        form = f"grant_type=client_credentials&client_id={keys['client_id']}&client_secret="
+
+        def guess(secret):
+            return ask(port, "POST", "/oauth/token", form + str(secret), FORM.items())[0]
+
+        with ThreadPoolExecutor(8) as pool:
+            counted = Counter(pool.map(guess, range(60)))
+        right = guess(keys["client_secret"])
+
+    assert (set(counted), counted[401] <= 4 + 8, right) == ({401, 429}, True, 429)  # and those that were under way
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite counts under a lock")
+def test_many_who_begin_a_window_at_once_begin_one():
+    many, rounds = 8, 30
+    taken: defaultdict[int, list[Any]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE school_counted")
+
+    race(lambda _runner, number: taken[number].append(counting.count(f"round {number}", many).taken), rounds, many)
+
+    assert [sorted(taken[number]) for number in range(rounds)] == [[*range(1, many + 1)]] * rounds

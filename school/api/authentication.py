@@ -41,7 +41,7 @@ class ClientAuthentication(BaseAuthentication):
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of RFC 6750, 3: it names an error only to who has sent a token."""
         has_token = request.META.get("HTTP_AUTHORIZATION", "")[: len(SCHEME)].lower() == SCHEME.lower()
-        error = ', error="invalid_token", error_description="The access token is invalid."' if has_token else ""
+        error = ',error="invalid_token",error_description="The access token is invalid."' if has_token else ""
         return f'Bearer realm="api"{error}'
 
 

@@ -22,6 +22,7 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
     "415": ("Not JSON", "unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
     "422": ("Not applied", "idempotency_key_reused", "This Idempotency-Key came with another request before."),
     "428": ("If-Match is required", "precondition_required", "Send the ETag of what you have read as If-Match."),
+    "429": ("Too many requests", "too_many_requests", "These were too many requests in a minute."),
     "500": ("Something went wrong here", "server_error", "Something went wrong here."),
     "503": ("Busy", "busy", "The database is busy. Nothing was done: try again."),
 }
@@ -79,11 +80,16 @@ def add_manners(operation: dict[str, Any], view: Any, method: str) -> None:
         _describe(
             responses["201" if "201" in responses else "200"], "Idempotency-Replayed", "`true` on an answer again."
         )
-    for status in ("406", "500", "503"):
+    for status in ("406", "429", "500", "503"):
         _add_problem(responses, status)
     for status, response in responses.items():
         _describe(response, "X-Request-ID", "The id of the request, the same as in problems and in the log.")
-        if status == "503" or (status == "409" and "422" in responses):
+        if status == "429" or status.startswith("2"):
+            _describe(response, "RateLimit-Policy", "How many requests in how many seconds: the quota q in a window w.")
+            _describe(
+                response, "RateLimit", "Where the caller stands: r requests are left, t seconds until there are more."
+            )
+        if status in ("429", "503") or (status == "409" and "422" in responses):
             _describe(response, "Retry-After", "Seconds to wait before trying again.")
         if status == "201":
             _describe(response, "Location", "Where it is.")

@@ -5,12 +5,16 @@ import json
 import re
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from courses.models import Course
+from school.clients import create_api_client
+from school.models import ApiClient
 from students.models import Student, StudentCourse
 from students.views import express
+from tests.test_access import bearer
 
 pytestmark = [
     pytest.mark.django_db,
@@ -109,6 +113,19 @@ URLS = [
 
 @pytest.mark.parametrize("url", URLS)
 def test_a_page_is_found_by_an_index(api, crowd, url):
+    check_plans(api, url)
+
+
+@pytest.mark.parametrize("limits", [{"terms": ["2026F"]}, {"courses": ["C-77@2026F"]}])
+@pytest.mark.parametrize(
+    "url", ["enrollments", "enrollments?status=all", "enrollments?ordering=-updated_at", "students"]
+)
+def test_so_is_a_page_of_who_is_limited(crowd, url, limits):
+    keys = create_api_client("limited", " ".join(settings.SCOPES), **limits)
+    check_plans(bearer(ApiClient.objects.get(client_id=keys.client_id), settings.SCOPES), url)
+
+
+def check_plans(api, url):
     assert StudentCourse.objects.count() == ENROLLMENTS
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL random_page_cost = 1.1")  # a disk without a moving arm, or a table in memory

@@ -1,0 +1,293 @@
+"""What a client that is limited to terms or courses sees and changes, beyond what the table of access says."""
+
+import json
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from bulk.models import Import
+from bulk.working import work_on
+from courses.models import Course, Term
+from school.clients import create_api_client
+from school.models import ApiClient
+from students.enrollment import drop, enroll
+from students.models import Status, Student, StudentCourse
+from tests.factories import make_course, make_student, make_term
+from tests.queries import TOKEN, cost_of
+from tests.test_access import bearer
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def fall(db):
+    return make_term(code="2026F")
+
+
+@pytest.fixture
+def spring(db):
+    return make_term(code="2027S")
+
+
+@pytest.fixture
+def calculus(fall):
+    return make_course(code="MATH-101", term=fall)
+
+
+@pytest.fixture
+def later(spring):
+    return make_course(code="MATH-101", term=spring)
+
+
+@pytest.fixture
+def limited_to(db):
+    def make(*, terms=(), courses=()):
+        keys = create_api_client(
+            f"client {ApiClient.objects.count()}", " ".join(settings.SCOPES), terms=terms, courses=courses
+        )
+        return bearer(ApiClient.objects.get(client_id=keys.client_id), settings.SCOPES)
+
+    return make
+
+
+def ids(client, path, **query):
+    return [row["id"] for row in client.get(f"/api/v1/{path}", query).json()["results"]]
+
+
+def code_of(answer):
+    return answer.status_code, answer.json()["code"]
+
+
+def test_a_client_of_a_course_sees_the_course_and_its_term_and_changes_the_course_alone(
+    limited_to, fall, calculus, later
+):
+    make_course(code="PHYS-1", term=fall)
+    client = limited_to(courses=["MATH-101@2026F"])
+
+    assert (ids(client, "courses"), ids(client, "terms")) == ([calculus.pk], [fall.pk])
+    assert client.patch(f"/api/v1/courses/{calculus.pk}", {"capacity": 5}).status_code == 200
+    assert code_of(client.patch(f"/api/v1/terms/{fall.pk}", {"name": "Autumn"})) == (403, "outside_limits")
+    body = {"code": "NEW", "name": "New", "level": "introductory", "term": "2026F"}
+    assert code_of(client.post("/api/v1/courses", body)) == (403, "outside_limits")
+
+
+@pytest.mark.parametrize("term", ["2027S", None])
+def test_a_course_is_not_moved_out_of_the_limits(limited_to, calculus, spring, term):
+    client = limited_to(terms=["2026F"])
+
+    answer = client.patch(f"/api/v1/courses/{calculus.pk}", {"term": term})
+
+    assert code_of(answer) == ((400, "invalid") if term else (403, "outside_limits"))
+    assert Course.objects.get().term == calculus.term
+
+
+def test_a_student_is_seen_by_who_has_them_in_a_course_and_only_what_lies_within(limited_to, calculus, later, origin):
+    shared, ended, foreign = (make_student() for _ in range(3))
+    for student, course in ((shared, calculus), (shared, later), (ended, calculus), (foreign, later)):
+        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=ended.pk, course_id=calculus.pk, origin=origin)
+    client = limited_to(terms=["2026F"])
+
+    assert ids(client, "students") == [shared.pk, ended.pk]
+    own = StudentCourse.objects.get(student=shared, course=calculus)
+    assert ids(client, f"students/{shared.pk}/courses", status="all") == [own.pk]
+    assert code_of(client.get(f"/api/v1/students/{shared.pk}/courses/{later.pk}")) == (404, "course_not_found")
+    assert code_of(client.get(f"/api/v1/students/number:{foreign.student_number}")) == (404, "student_not_found")
+    assert code_of(client.patch(f"/api/v1/students/{shared.pk}", {"email": ""})) == (403, "outside_limits")
+
+
+def test_any_student_can_be_enrolled_in_an_own_course(limited_to, calculus, later):
+    student = make_student()
+    client = limited_to(terms=["2026F"])
+    url = f"/api/v1/students/{student.pk}/courses"
+
+    assert code_of(client.post(url, {"course_id": later.pk})) == (404, "course_not_found")
+    assert code_of(client.get(url)) == (404, "student_not_found")
+    assert client.post(url, {"course_code": "MATH-101"}).status_code == 201  # the other one of this code is not there
+    assert client.get(url).status_code == 200
+
+
+def test_an_item_of_a_batch_outside_is_not_found_and_the_others_are_done(limited_to, calculus, later):
+    student = make_student()
+    client = limited_to(terms=["2026F"])
+    courses = [{"course_id": calculus.pk}, {"course_id": later.pk}, {"course_code": "MATH-101", "term": "2027S"}]
+    items = [{"action": "enroll", "student_id": student.pk, **course} for course in courses]
+
+    answer = client.post("/api/v1/enrollments/batch", {"items": items})
+
+    told = [(outcome["status"], outcome["code"]) for outcome in answer.json()["outcomes"]]
+    assert (answer.status_code, told) == (207, [("created", None), *[("not_found", "course_not_found")] * 2])
+    assert [each.course for each in StudentCourse.objects.all()] == [calculus]
+
+
+def test_the_change_feed_has_what_lies_within_and_passes_the_rest_by(limited_to, calculus, later, origin):
+    student = make_student()
+    client = limited_to(terms=["2026F"])
+    for course in (later, calculus, later):
+        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=student.pk, course_id=later.pk, origin=origin)
+
+    page = client.get("/api/v1/changes").json()
+    latest = client.get("/api/v1/changes", {"after": "latest"}).json()
+    drop(student_id=student.pk, course_id=calculus.pk, origin=origin)
+    after = client.get("/api/v1/changes", {"after": page["cursor"]}).json()
+
+    assert [change["course"]["id"] for change in page["results"]] == [calculus.pk]
+    assert (page["cursor"], page["has_more"]) == (latest["cursor"], False)
+    assert [change["to_status"] for change in after["results"]] == [Status.DROPPED]
+
+
+def test_the_change_feed_goes_on_where_a_full_page_of_what_lies_within_ends(limited_to, calculus, later, origin):
+    client = limited_to(terms=["2026F"])
+    for _ in range(3):
+        student = make_student()
+        for course in (calculus, later):
+            enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+
+    seen, cursor, more = [], "", True
+    while more:
+        page = client.get("/api/v1/changes", {"after": cursor, "limit": 2}).json()
+        seen += [change["course"]["id"] for change in page["results"]]
+        cursor, more = page["cursor"], page["has_more"]
+
+    assert seen == [calculus.pk] * 3
+
+
+def send(client, text, **options):
+    query = "&".join(f"{name}={value}" for name, value in {"kind": "enrollments", **options}.items())
+    return client.post(f"/api/v1/imports?{query}", text.encode(), content_type="text/csv")
+
+
+def test_the_rows_of_an_import_keep_within(limited_to, calculus, later):
+    number = make_student().student_number
+    client = limited_to(terms=["2026F"])
+    rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n{number},MATH-101,2027S\n"
+
+    sent = send(client, rows, on_error="skip", review="needed")
+    work_on(sent.json()["id"])
+
+    report = json.loads(b"".join(client.get(f"/api/v1/imports/{sent.json()['id']}/report")))
+    told = [(row["outcome"], [error["code"] for error in row["errors"]]) for row in report]
+    assert told == [("enrolled", []), ("error", ["course_not_found"])]
+    assert [each.course for each in StudentCourse.objects.all()] == [calculus]
+
+
+@pytest.mark.parametrize("kind", ["students", "courses", "zip"])
+def test_other_files_than_enrollments_are_refused(limited_to, fall, kind):
+    answer = send(limited_to(terms=["2026F"]), "code\n", kind=kind)
+
+    assert code_of(answer) == (403, "outside_limits")
+    assert Import.objects.count() == 0
+
+
+def test_a_full_file_speaks_of_a_term_only_to_who_is_limited_to_it(limited_to, calculus):
+    client = limited_to(courses=["MATH-101@2026F"])
+    rows = "student_number,course_code\n"
+
+    assert code_of(send(client, rows, mode="full", scope="term:2026F")) == (404, "term_not_found")
+    assert send(client, rows, mode="full", scope="course:MATH-101@2026F").status_code == 202
+
+
+def test_the_same_file_of_somebody_else_is_not_shown(limited_to, api, calculus):
+    number = make_student().student_number
+    rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n"
+    first = send(api, rows, review="needed")
+    work_on(first.json()["id"])
+
+    again, own = send(api, rows, review="needed"), send(limited_to(terms=["2026F"]), rows, review="needed")
+
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+    assert (own.status_code, own.json()["id"] == first.json()["id"]) == (202, False)
+
+
+def test_without_its_terms_a_limited_client_sees_nothing(limited_to, fall):
+    client = limited_to(terms=["2026F"])
+    Term.objects.all().delete()
+    make_course()
+
+    assert [ids(client, name) for name in ("courses", "terms", "students", "enrollments")] == [[]] * 4
+
+
+def test_a_filter_by_code_knows_own_courses_only(limited_to, calculus, later, api):
+    client = limited_to(terms=["2026F"])
+
+    assert api.get("/api/v1/enrollments", {"course": "code:MATH-101"}).status_code == 400  # ambiguous
+    assert client.get("/api/v1/enrollments", {"course": "code:MATH-101"}).status_code == 200
+
+
+def test_the_command_limits_to_terms_and_courses(calculus, later, capsys):
+    call_command("create_api_client", "portal", scope="courses:read", term=["2027S"], course=["MATH-101@2026F"])
+
+    client = ApiClient.objects.get()
+    assert client.is_limited
+    assert ([*client.terms.all()], [*client.courses.all()]) == ([later.term], [calculus])
+
+
+@pytest.mark.parametrize("options", [{"term": ["2030F"]}, {"course": ["MATH-101"]}, {"course": ["NONE@2026F"]}])
+def test_the_command_refuses_what_it_cannot_limit_to(calculus, later, options):
+    with pytest.raises(CommandError):
+        call_command("create_api_client", "portal", scope="courses:read", **options)
+
+    assert ApiClient.objects.count() == 0
+
+
+def test_the_admin_limits_a_client(limited_to, admin_client, calculus):
+    keys = create_api_client("portal", "courses:read")
+    client = ApiClient.objects.get(client_id=keys.client_id)
+    api = bearer(client, ["courses:read"])
+    make_course(code="OTHER")
+    form: dict[str, Any] = {"name": "portal", "scope": "courses:read", "is_limited": "on", "courses": [calculus.pk]}
+    form |= {"accesstoken_set-TOTAL_FORMS": 0, "accesstoken_set-INITIAL_FORMS": 0}
+
+    before = len(ids(api, "courses"))
+    answer = admin_client.post(f"/admin/school/apiclient/{client.pk}/change/", form)
+
+    assert (before, answer.status_code, ids(api, "courses")) == (2, 302, [calculus.pk])
+
+
+def test_limits_cost_two_queries_for_any_number_of_rows(limited_to, fall, origin):
+    client, costs = limited_to(terms=["2026F"]), []
+    client.get("/api/v1/terms")  # notes the use
+    for size in (1, 20):
+        for _ in range(size):
+            enroll(student_id=make_student().pk, course_id=make_course(term=fall).pk, origin=origin)
+        with CaptureQueriesContext(connection) as queries:
+            ids(client, "enrollments")
+        costs.append(cost_of(queries) - TOKEN)
+
+    assert costs == [3, 3]  # its courses and its terms, and the page
+
+
+@pytest.mark.parametrize("number", ["taken", "new"])
+def test_who_is_limited_adds_no_student_and_is_not_told_which_numbers_are_taken(limited_to, fall, number):
+    make_student(student_number="taken")
+    client = limited_to(terms=["2026F"])
+    body = {"student_number": number, "given_name": "Ada", "family_name": "Byron"}
+
+    assert code_of(client.post("/api/v1/students", body)) == (403, "outside_limits")
+    assert Student.objects.count() == 1
+
+
+def test_who_is_not_limited_sees_everything_without_another_query(api, calculus):
+    assert APIClient().get("/api/v1/courses").status_code == 401
+    assert ids(api, "courses") == [calculus.pk]
+
+
+def test_an_undo_takes_back_what_lies_within_by_now(limited_to, calculus, later):
+    number = make_student().student_number
+    client = limited_to(terms=["2026F", "2027S"])
+    rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n{number},MATH-101,2027S\n"
+    sent = send(client, rows, review="needed").json()["id"]
+    work_on(sent)
+    ApiClient.objects.get().terms.remove(later.term)
+
+    undo = client.post(f"/api/v1/imports/{sent}/undo", {"dry_run": False})
+    work_on(undo.json()["id"])
+
+    told = {each.course: each.status for each in StudentCourse.objects.all()}
+    assert told == {calculus: Status.DROPPED, later: Status.ENROLLED}
