@@ -1,10 +1,14 @@
 """
-Counting requests, exactly, whichever process and machine they come to: one statement of the database for each.
+Counting requests, exactly, whichever process and machine they come to.
 
 A window begins with the first request and ends ``WINDOW`` seconds later; of all that come within it, so many are taken.
 PostgreSQL counts by a function of its own (``school_count``, in the migrations) on a table that is not logged, in a
-transaction of its own as long as none is open. SQLite has one writer at a time, who may be at work for minutes: there
-the counts are in a file beside the database, so that no reading request waits for an import.
+transaction of its own as long as none is open. Of a large quota a process draws some at a time, a thousandth and 32 at
+most, and uses them up before it draws again. So never more are let through than the quota; and what a process has
+drawn and does not use by the end of the window is missing to the others.
+
+SQLite has one writer at a time, who may be at work for minutes: there the counts are in a file beside the database, so
+that no reading request waits for an import.
 """
 
 import sqlite3
@@ -14,8 +18,11 @@ from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection
 
+from school.prepared import run
+
 WINDOW = 60  # seconds
 IN_MEMORY = ":memory:"
+QUOTA_PER_DRAWN, MOST_DRAWN = 1_000, 32
 PATIENCE = 5  # seconds to wait for another process that counts
 
 
@@ -28,11 +35,49 @@ class Count(NamedTuple):
 
 def count(who: str, most: int) -> Count:
     """Count one more of somebody's, if ``most`` in a window allow it."""
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT taken, seconds_left FROM school_count(%s, %s, %s)", [who, most, WINDOW])
-            return Count(*cursor.fetchone())
-    return _beside.count(who, most)
+    if connection.vendor != "postgresql":
+        return _beside.count(who, most)
+    share = min(most // QUOTA_PER_DRAWN, MOST_DRAWN)
+    if share > 1:
+        counted = _drawn.take(who) or _drawn.keep(who, _draw(who, most, share), share)
+        if counted is not None:
+            return counted
+    return _draw(who, most, 1)
+
+
+def _draw(who: str, most: int, wanted: int) -> Count:
+    """Count so many at once, if the window has room for all of them."""
+    [found] = run("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [who, most, WINDOW, wanted])
+    return Count(*found)
+
+
+class Drawn:
+    """What this process has drawn and not used."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[int, int, float]] = {}  # how many are left, the count with all of them, the end
+
+    def take(self, who: str) -> Count | None:
+        """Use one, None where there is none."""
+        now = time.monotonic()
+        with self._lock:
+            left, taken, ends = self._kept.get(who, (0, 0, now))
+            if not left or ends <= now:
+                return None
+            self._kept[who] = left - 1, taken, ends
+            return Count(taken - left + 1, ends - now)
+
+    def keep(self, who: str, counted: Count, wanted: int) -> Count | None:
+        """Keep what was drawn, and use one of it; None where nothing was."""
+        if counted.taken is None:
+            return None
+        with self._lock:
+            left, _taken, ends = self._kept.get(who, (0, 0, 0.0))
+            now = time.monotonic()
+            others = left if ends > now else 0  # drawn by another thread meanwhile
+            self._kept[who] = others + wanted - 1, counted.taken, now + counted.seconds_left
+        return Count(counted.taken - wanted + 1, counted.seconds_left)
 
 
 def clear_ended() -> int:
@@ -96,3 +141,4 @@ class CountsBeside:
 
 
 _beside = CountsBeside()
+_drawn = Drawn()

@@ -2,7 +2,7 @@
 The lists that programs ask for all day, on the shortest way.
 
 A program with a good token and no limits that asks for a plain page of a list is answered by one prepared statement,
-which counts the request and has PostgreSQL write the rows in JSON, past DRF. Whatever is asked for otherwise, by
+in which PostgreSQL writes the rows in JSON, past DRF. Whatever is asked for otherwise, by
 whomever, goes the general way, and a test holds both ways to the same answer.
 """
 
@@ -13,7 +13,6 @@ from functools import wraps
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -22,17 +21,14 @@ from school.api.conditional import is_known, tag_of
 from school.api.grants import Grant, bind_caller, grant_of
 from school.api.pagination import PAGE_SIZE, Key, link_to, read_cursor, read_size, salt_of
 from school.api.printing import row_in_json
-from school.api.throttling import account_key, note_counted
-from school.counting import WINDOW, Count
-from school.prepared import SLOTS, Statement, compiled, compiler_of, run
+from school.api.throttling import TooManyRequests, count_account
+from school.prepared import SLOTS, Statement, compiled, compiler_of
 from school.validators import parse_ids
 
 View = Callable[..., HttpResponseBase]
 ORDER = "id"
 # What programs say that take JSON before all else.
 ACCEPTED = frozenset(["", "*/*", "application/json", "application/json, text/plain, */*"])
-COUNTED = "SELECT counted.*, page.* FROM school_count(%s, %s, %s) counted LEFT JOIN LATERAL ({}) page ON true"
-UNCOUNTED = 2**31 - 1
 PARENT, BESIDE = SLOTS[0], SLOTS[1]
 # For how many rows statements are made: the plan for some is not the one for many.
 LIMITS = (11, 26, 51, 101, 201, 501)
@@ -71,14 +67,18 @@ class Express:
 
     def answer(self, request: HttpRequest, arguments: Mapping[str, str]) -> HttpResponse | None:
         """Return a page; None for what goes the general way."""
-        grant = self._grant(request)
-        page = self._page(request) if grant else None
         parent = parse_ids(arguments[self.parent[1]]) if self.parent else [0]
-        if grant is None or page is None or not parent:
+        page = self._page(request) if parent else None
+        grant = self._grant(request) if page else None
+        if grant is None or page is None:
             return None
+        try:
+            count_account(request, grant.account.pk)
+        except TooManyRequests:
+            return None  # the general way will say so
         bind_caller(grant)
-        rows = self._read(request, grant, page, *parent)
-        return self._told(request, page, rows) if rows else None
+        rows = self._read(page, *parent)
+        return self._told(request, page, rows) if rows else None  # it may be that there is no such list
 
     def _grant(self, request: HttpRequest) -> Grant | None:
         """Return the grant of who may be answered here."""
@@ -105,20 +105,12 @@ class Express:
         position = read_cursor(cursor, salt_of(self.view), ORDER)
         return None if position is None else Page(size, *position)
 
-    def _read(self, request: HttpRequest, grant: Grant, page: Page, parent: int) -> list[tuple[int, str]]:
-        """Count the request, and return ids and rows, at least one more than the page has if there are more."""
+    def _read(self, page: Page, parent: int) -> list[tuple[int, str]]:
+        """Return ids and rows, at least one more than the page has if there are more."""
         most = next(limit for limit in LIMITS if page.size < limit)
         statement = self.statement_for(page.backwards, page.beside is not None, most)
-        values = (parent, page.beside and page.beside[1])
-        quota = settings.API_RATE_CLIENT or UNCOUNTED
-        counting = (account_key(grant.account.pk), quota, WINDOW)
-        found = run(COUNTED.format(statement.sql), [*counting, *statement.filled(values)])
-        counted = Count(*found[0][:2])
-        if counted.taken is None:
-            return []  # the general way will say so
-        if settings.API_RATE_CLIENT:
-            note_counted(request, counted)
-        return [(pk, row) for _taken, _seconds_left, pk, row in found if pk is not None]
+        found: Any = statement.run(parent, page.beside and page.beside[1])
+        return list(found)
 
     def statement_for(self, backwards: bool, is_beside: bool, most: int) -> Statement:
         """Return the statement of the pages that lie beside a row, or at an end, for ``most`` rows."""

@@ -17,7 +17,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
 from school.addresses import client_address
-from school.counting import WINDOW, Count, count
+from school.counting import WINDOW, count
 
 CLIENT = "client"
 
@@ -48,20 +48,10 @@ class TooManyRequests(APIException):
         super().__init__()
 
 
-def account_key(account_id: int) -> str:
-    """Return the name that requests of an account are counted by."""
-    return f"account:{account_id}"
-
-
 def count_account(request: Any, account_id: int) -> None:
     """Count a request of a client or of a member of staff, if it is not counted; raise ``TooManyRequests``."""
-    if not hasattr(_django(request), "rate_limit"):
-        _count(request, CLIENT, account_key(account_id), settings.API_RATE_CLIENT)
-
-
-def note_counted(request: HttpRequest, counted: Count) -> None:
-    """Note that a request of an account was counted already, and taken."""
-    request.rate_limit = _standing(CLIENT, settings.API_RATE_CLIENT, counted)  # type: ignore[attr-defined]
+    if not hasattr(_django(request), "is_counted"):
+        _count(request, CLIENT, f"account:{account_id}", settings.API_RATE_CLIENT)
 
 
 def count_stranger(request: Any) -> None:
@@ -77,16 +67,12 @@ def count_failure(request: Any) -> None:
 def _count(request: Any, policy: str, who: str, quota: int) -> None:
     if not quota:
         return
-    counted = count(who, quota)
-    standing = _standing(policy, quota, counted)
+    taken, seconds_left = count(who, quota)
+    standing = Standing(policy, quota, 0 if taken is None else quota - taken, max(math.ceil(seconds_left), 1))
     _django(request).rate_limit = standing  # type: ignore[attr-defined]  # for the middleware
-    if counted.taken is None:
+    if taken is None:
         raise TooManyRequests(standing)
-
-
-def _standing(policy: str, quota: int, counted: Count) -> Standing:
-    left = 0 if counted.taken is None else quota - counted.taken
-    return Standing(policy, quota, left, max(math.ceil(counted.seconds_left), 1))
+    _django(request).is_counted = True  # type: ignore[attr-defined]
 
 
 def _django(request: Any) -> HttpRequest:

@@ -18,7 +18,7 @@ CREATE UNLOGGED TABLE school_counted (
 ) WITH (fillfactor = 50);
 
 CREATE FUNCTION school_count(
-    whose text, most integer, seconds integer, OUT taken integer, OUT seconds_left double precision
+    whose text, most integer, seconds integer, wanted integer, OUT taken integer, OUT seconds_left double precision
 ) LANGUAGE plpgsql AS $$
 DECLARE
     span CONSTANT interval := make_interval(secs => seconds);
@@ -33,8 +33,8 @@ BEGIN
         start := coalesce(start, clock_timestamp());
     END IF;
     seconds_left := extract(epoch FROM start + span - clock_timestamp());
-    INSERT INTO school_counted AS counted VALUES (whose, start, 1)
-        ON CONFLICT (who, began) DO UPDATE SET taken = counted.taken + 1 WHERE counted.taken < most
+    INSERT INTO school_counted AS counted VALUES (whose, start, wanted)
+        ON CONFLICT (who, began) DO UPDATE SET taken = counted.taken + wanted WHERE counted.taken + wanted <= most
         RETURNING counted.taken INTO taken;
 END
 $$;

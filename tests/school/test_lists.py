@@ -23,13 +23,15 @@ def fill(rows, origin):
     return {"student": students[0].pk, "course": courses[0].pk}
 
 
+# Whose list it is takes a query; on the shortest way, which takes PostgreSQL, only where the list is empty.
+OF_ONE = 1 if connection.vendor == "postgresql" else 2
 API_LISTS = {
     "/api/v1/students": 1,
     "/api/v1/courses": 1,
     "/api/v1/terms": 1,
     "/api/v1/enrollments?status=all": 1,
-    "/api/v1/students/{student}/courses": 2,
-    "/api/v1/courses/{course}/students": 2,
+    "/api/v1/students/{student}/courses": OF_ONE,
+    "/api/v1/courses/{course}/students": OF_ONE,
 }
 
 
