@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import islice, repeat
 from operator import attrgetter
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models
+
+from school.prepared import run
 
 AT_ONCE = 1_000  # rows sent at a time
 FEW = 100  # up to here one INSERT costs less than drawing ids and a COPY
@@ -24,6 +26,9 @@ def insert_many(objects: Sequence[models.Model]) -> None:
     What ``bulk_create`` does, at the speed of COPY where there are many and the database has it. Foreign keys must be
     set by id.
     """
+    if connection.vendor == "postgresql" and len(objects) == 1:
+        _insert_one(objects[0])
+        return
     if connection.vendor != "postgresql" or len(objects) <= FEW:
         if objects:
             type(objects[0])._base_manager.bulk_create(objects)
@@ -53,6 +58,22 @@ def insert_many(objects: Sequence[models.Model]) -> None:
             lines = map("\t".join, zip(*texts, strict=True))
             while piece := "\n".join(islice(lines, AT_ONCE)):  # the server is at work while the next piece is made
                 copy.write(piece + "\n")
+
+
+def _insert_one(instance: models.Model) -> None:
+    """Insert a new row by a prepared statement."""
+    statement, fields = _insert_into(type(instance))
+    [row] = run(statement, [field.get_db_prep_save(field.pre_save(instance, True), connection) for field in fields])
+    instance.pk = row[0]
+    instance._state.adding, instance._state.db = False, connection.alias
+
+
+@cache
+def _insert_into(model: type[models.Model]) -> tuple[str, list[Any]]:
+    options = model._meta
+    fields = [field for field in options.concrete_fields if field is not options.pk]
+    columns, slots = ", ".join(f'"{field.column}"' for field in fields), ", ".join(["%s"] * len(fields))
+    return f'INSERT INTO "{options.db_table}" ({columns}) VALUES ({slots}) RETURNING "{options.pk.column}"', fields  # noqa: S608  # names of columns
 
 
 def _writer(field: Any) -> Callable[[Sequence[Any]], Iterable[str]]:

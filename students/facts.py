@@ -11,6 +11,7 @@ from school.lookups import is_pair
 from school.prepared import Prepared
 from school.pressing import pressed
 from students.acts import Act, Origin
+from students.lookup import STUDENTS_BY_ID
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 from students.register import BY_ITSELF, Register
 from students.transitions import is_settled
@@ -44,7 +45,6 @@ IN_LINE = Prepared(
 )
 # The newest row of a pair is read last: an open row is always newer than the ended ones.
 STANDINGS: Prepared[StudentCourse] = Prepared(lambda *pairs: _standings(*pairs))
-STUDENTS: Prepared[Student] = Prepared(lambda ids: Student.objects.filter(pk__among=ids))
 
 # The acts that can free a seat.
 FREEING = (Action.DROP, Action.COMPLETE, Action.UNDO)
@@ -146,7 +146,7 @@ def _read_students(acts: Collection[Act], register: Register) -> None:
     if register.in_brief:
         register.active = dict(Student.objects.filter(pk__among=wanted).values_list("pk", "is_active"))
     else:
-        register.students = {student.pk: student for student in STUDENTS(wanted)}
+        register.students = {student.pk: student for student in STUDENTS_BY_ID(wanted)}
         register.students |= {student.pk: student for student in waiting}
         register.active = {pk: student.is_active for pk, student in register.students.items()}
         for row in register.latest.values():

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from school.prepared import Prepared
 from school.refusals import Refusal, Refused
 from school.validators import parse_ids
 from students.models import Student
@@ -15,14 +16,18 @@ def student_ids_by_number(numbers: Iterable[str]) -> dict[str, int]:
     return dict(Student.objects.filter(student_number__among=set(numbers)).values_list("student_number", "pk"))
 
 
+STUDENTS_BY_ID: Prepared[Student] = Prepared(lambda ids: Student.objects.filter(pk__among=ids))
+
+
 def find_student(identifier: str, students: QuerySet[Student] | None = None) -> Student:
     """Return the student of an id or of ``number:S-1042``, among ``students`` or all of them; raise ``Refused``."""
-    students = Student.objects.all() if students is None else students
     if identifier.startswith("number:"):
-        wanted = students.filter(student_number=identifier.removeprefix("number:"))
+        students = Student.objects.all() if students is None else students
+        student = students.filter(student_number=identifier.removeprefix("number:")).first()
+    elif students is None:
+        student = next(iter(STUDENTS_BY_ID(parse_ids(identifier))), None)
     else:
-        wanted = students.filter(pk__in=parse_ids(identifier))
-    student = wanted.first()
+        student = students.filter(pk__in=parse_ids(identifier)).first()
     if student is None:
         raise Refused([student_not_found(identifier)])
     return student

@@ -183,6 +183,9 @@ def test_a_batch_that_is_none_is_refused_as_a_whole(api, body, status, code):
     assert (answer.status_code, [error["code"] for error in answer.json()["errors"]]) == (status, code)
 
 
+UNEVEN = ("nextval", "school_count(")
+
+
 def test_a_batch_costs_the_same_queries_for_ten_items_as_for_a_thousand(api, origin):
     courses = [make_course(capacity=2, waitlist_capacity=None, term=make_term()) for _ in range(2)]
     courses.append(make_course())
@@ -207,8 +210,8 @@ def test_a_batch_costs_the_same_queries_for_ten_items_as_for_a_thousand(api, ori
             answer = post(api, *items)
         assert answer.status_code == 200
         assert len(answer.json()["outcomes"]) == size
-        # Many rows are copied in, with ids drawn before, where few are inserted.
-        statements = [query["sql"] for query in queries if "nextval" not in query["sql"]]
+        # Many rows are copied in, with ids drawn before, where few are inserted; requests are counted now and then.
+        statements = [query["sql"] for query in queries if not any(word in query["sql"] for word in UNEVEN)]
         costs.append(sum(not sql.startswith(("INSERT", "COPY")) for sql in statements))
 
     assert costs[0] == costs[1]
