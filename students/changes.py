@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ValidationError
-from django.db.models import Max, Min, QuerySet
+from django.db import connection
+from django.db.models import Max, QuerySet
 from django.utils.translation import gettext as _
 
 from school.limits import Limits, within
@@ -21,6 +22,7 @@ from students.journal import horizon
 from students.models import EnrollmentEvent
 
 LATEST = "latest"
+ENDS = "SELECT min(id), max(id) FROM students_enrollmentevent"
 POLL = 0.25  # seconds between two looks of who waits
 
 _signer = signing.Signer(salt="changes")
@@ -48,7 +50,7 @@ def read_changes(after: str, limit: int, *, wait: float = 0, limits: Limits | No
 
     Raise ``ValidationError`` for what is no cursor of this feed, ``Refused`` for one that has expired.
     """
-    position = _position(after)
+    position = position_after(after)
     page = _page(position, limit, limits)
     if page.events or after == LATEST or not wait or not _waiting_room.acquire(blocking=False):
         return page
@@ -87,19 +89,25 @@ def _page(position: int, limit: int, limits: Limits | None) -> Page:
     return Page(found, cursor_at(found[-1].pk if found else position), has_more=has_more)
 
 
-def _position(cursor: str) -> int:
-    """Return the id of the last entry that the holder of a cursor has read, 0 for none."""
-    if not cursor:
+def position_after(text: str) -> int:
+    """
+    Return the id of the last entry that the holder of a cursor has read, 0 for none.
+
+    Raise ``ValidationError`` for what is no cursor of this feed, ``Refused`` for one that has expired.
+    """
+    if not text:
         return 0
-    if cursor == LATEST:
+    if text == LATEST:
         return _complete().aggregate(last=Max("pk"))["last"] or 0
     try:
-        position = int(_signer.unsign(cursor))
+        position = int(_signer.unsign(text))
     except (signing.BadSignature, ValueError):
         message = _("This is no cursor of the change feed. Begin without one.")
         raise ValidationError({"after": ValidationError(message, code="invalid_cursor")}) from None
-    kept = EnrollmentEvent.objects.aggregate(first=Min("pk"), last=Max("pk"))
-    if position and not (kept["first"] or 0) <= position <= (kept["last"] or 0):
+    with connection.cursor() as cursor:
+        cursor.execute(ENDS)
+        first, last = cursor.fetchone()
+    if position and not (first or 0) <= position <= (last or 0):
         message = _("What came behind this cursor is not kept any more. Read everything, then begin anew.")
         raise Refused([Refusal("cursor_expired", message, _("Cursor has expired"))])
     return position

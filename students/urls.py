@@ -29,7 +29,7 @@ urlpatterns = [
         express.roster.before(views.RosterViewSet.as_view({"get": "list"})),
         name="roster",
     ),
-    path("changes", views.ChangesView.as_view(), name="changes"),
+    path("changes", express.changes.before(views.ChangesView.as_view()), name="changes"),
     path("enrollments/batch", views.BatchView.as_view(), name="enrollments-batch"),
     path(
         "enrollments",

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Model
+from django.http import HttpRequest
 from django.utils.http import parse_etags
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
@@ -57,7 +58,7 @@ def check_if_match(request: Request, tag: str) -> None:
         raise Refused([changed_meanwhile()])
 
 
-def is_known(request: Request, tag: str) -> bool:
+def is_known(request: Request | HttpRequest, tag: str) -> bool:
     """Tell whether the caller has what this tag stands for already (weak comparison)."""
     known = parse_etags(request.headers.get("If-None-Match", ""))
     return known == ["*"] or tag.removeprefix("W/") in {each.removeprefix("W/") for each in known}

@@ -7,7 +7,7 @@ whomever, goes the general way, and a test holds both ways to the same answer.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from school.api.conditional import is_known, tag_of
-from school.api.grants import Grant, bind_caller, grant_of
+from school.api.grants import bind_caller, grant_of
 from school.api.pagination import PAGE_SIZE, Key, link_to, read_cursor, read_size, salt_of
 from school.api.printing import row_in_json
 from school.api.throttling import TooManyRequests, count_account
@@ -40,6 +40,34 @@ class Page(NamedTuple):
     size: int
     backwards: bool = False
     beside: Key | None = None
+
+
+def admit(request: HttpRequest, scope: str) -> bool:
+    """Tell whether a request may be answered here, and count it as taken."""
+    meta = request.META
+    scheme, _blank, token = meta.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if request.method != "GET" or scheme != "Bearer" or connection.vendor != "postgresql":
+        return False
+    grant = grant_of(token) if meta.get("HTTP_ACCEPT", "") in ACCEPTED else None
+    if grant is None or grant.limits is not None or f"{scope}:read" not in grant.scopes:
+        return False
+    try:
+        count_account(request, grant.account.pk)
+    except TooManyRequests:
+        return False  # the general way will say so
+    bind_caller(grant)
+    return True
+
+
+def limit_above(size: int) -> int:
+    """Return for how many rows a statement must be made, to tell whether there are more than these."""
+    return next(limit for limit in LIMITS if size < limit)
+
+
+def answer_with(frame: Mapping[str, Any], rows: Iterable[str]) -> HttpResponse:
+    """Return an answer that has rows, each in JSON already, as its ``results``."""
+    head = json.dumps(frame, separators=(",", ":"))[:-1]
+    return HttpResponse(f'{head},"results":[{",".join(rows)}]}}', content_type="application/json")
 
 
 @dataclass
@@ -69,25 +97,10 @@ class Express:
         """Return a page; None for what goes the general way."""
         parent = parse_ids(arguments[self.parent[1]]) if self.parent else [0]
         page = self._page(request) if parent else None
-        grant = self._grant(request) if page else None
-        if grant is None or page is None:
+        if page is None or not admit(request, self.view.scope):
             return None
-        try:
-            count_account(request, grant.account.pk)
-        except TooManyRequests:
-            return None  # the general way will say so
-        bind_caller(grant)
         rows = self._read(page, *parent)
         return self._told(request, page, rows) if rows else None  # it may be that there is no such list
-
-    def _grant(self, request: HttpRequest) -> Grant | None:
-        """Return the grant of who may be answered here."""
-        meta = request.META
-        scheme, _blank, token = meta.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if request.method != "GET" or scheme != "Bearer" or connection.vendor != "postgresql":
-            return None
-        grant = grant_of(token) if meta.get("HTTP_ACCEPT", "") in ACCEPTED else None
-        return grant if grant and grant.limits is None and f"{self.view.scope}:read" in grant.scopes else None
 
     def _page(self, request: HttpRequest) -> Page | None:
         """Return the page that is asked for, None where more is asked than that, or it is not offered."""
@@ -107,7 +120,7 @@ class Express:
 
     def _read(self, page: Page, parent: int) -> list[tuple[int, str]]:
         """Return ids and rows, at least one more than the page has if there are more."""
-        most = next(limit for limit in LIMITS if page.size < limit)
+        most = limit_above(page.size)
         statement = self.statement_for(page.backwards, page.beside is not None, most)
         found: Any = statement.run(parent, page.beside and page.beside[1])
         return list(found)
@@ -137,8 +150,9 @@ class Express:
             return HttpResponse(status=304, headers={"ETag": tag})
         following = self._link(request, rows[-1][0], backwards=False) if has_next else None
         previous = self._link(request, rows[0][0], backwards=True) if has_previous else None
-        body = f'{{"next":{json.dumps(following)},"previous":{json.dumps(previous)},"results":[{",".join(texts)}]}}'
-        return HttpResponse(body, content_type="application/json", headers={"ETag": tag})
+        response = answer_with({"next": following, "previous": previous}, texts)
+        response["ETag"] = tag
+        return response
 
     def _link(self, request: HttpRequest, pk: int, *, backwards: bool) -> str:
         return link_to(request.build_absolute_uri(), salt_of(self.view), ORDER, backwards, (str(pk), pk))

@@ -53,13 +53,13 @@ class _Object(Func):
         super().__init__(*values.values())
         self.names = list(values)
 
-    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> tuple[str, tuple[Any, ...]]:
         parts, params = [], []
         for name, expression in zip(self.names, self.get_source_expressions(), strict=True):
             sql, more = compiler.compile(expression)
             parts.append(f"'{name}', {sql}")
             params += more
-        return f"json_build_object({', '.join(parts)})", params
+        return f"json_build_object({', '.join(parts)})", tuple(params)
 
 
 class _Text(Func):

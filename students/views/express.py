@@ -1,9 +1,23 @@
-"""The lists of enrollments that programs ask for all day."""
+"""The lists of enrollments that programs ask for all day, and the change feed."""
 
-from school.api.express import Express
-from students.models import StudentCourse
+from functools import cache, wraps
+from typing import Any
+from urllib.parse import parse_qsl
+
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+from school.api.express import Express, View, admit, answer_with, limit_above
+from school.api.pagination import read_size
+from school.api.printing import row_in_json
+from school.prepared import SLOTS, Statement, compiled, compiler_of
+from school.refusals import Refused
+from students.changes import LATEST, cursor_at, position_after
+from students.journal import horizon
+from students.models import EnrollmentEvent, StudentCourse
+from students.serializers import ChangeSerializer
 from students.views.acts import StudentCoursesViewSet
-from students.views.lists import EnrollmentViewSet, RosterViewSet
+from students.views.lists import ChangesView, EnrollmentViewSet, RosterViewSet
 
 OPEN = StudentCourse.objects.with_parties().open()
 PLACE = {"waitlist_position": "position"}
@@ -11,3 +25,44 @@ PLACE = {"waitlist_position": "position"}
 student_courses = Express(StudentCoursesViewSet, OPEN, ("student_id", "student_id"), PLACE)
 roster = Express(RosterViewSet, OPEN, ("course_id", "course_id"), PLACE)
 enrollments = Express(EnrollmentViewSet, OPEN, annotations=PLACE)
+
+CHANGES = 100  # as the general way has it
+
+
+class Feed:
+    """The change feed, for who does not wait."""
+
+    def before(self, general: View) -> View:
+        @wraps(general)
+        def answer(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
+            return self.answer(request, arguments) or general(request, **arguments)
+
+        return answer
+
+    def answer(self, request: HttpRequest, _arguments: Any) -> HttpResponse | None:
+        """Return a page; None for what goes the general way."""
+        asked = parse_qsl(request.META.get("QUERY_STRING", ""), keep_blank_values=True)
+        values = dict(asked)
+        after, limit = values.pop("after", ""), read_size(values.pop("limit", str(CHANGES)))
+        if limit is None or values or len(dict(asked)) < len(asked) or after == LATEST:
+            return None
+        if not admit(request, ChangesView.scope):
+            return None
+        try:
+            position = position_after(after)
+        except (ValidationError, Refused):
+            return None  # the general way will say so
+        rows: Any = _changes(limit_above(limit)).run(position, horizon())
+        more, rows = len(rows) > limit, rows[:limit]
+        cursor = cursor_at(rows[-1][0] if rows else position)
+        return answer_with({"cursor": cursor, "has_more": more}, [text for _pk, text in rows])
+
+
+@cache
+def _changes(most: int) -> Statement:
+    """Return the statement for the entries behind one and up to another."""
+    entries = EnrollmentEvent.objects.filter(pk__gt=SLOTS[0], pk__lte=SLOTS[1]).order_by("pk")
+    return compiled(compiler_of(entries.values_list("pk", row_in_json(ChangeSerializer(), {}))[:most]))
+
+
+changes = Feed()

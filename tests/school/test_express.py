@@ -21,7 +21,7 @@ on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="On
 def answered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note by which way each answer comes."""
     ways: list[str] = []
-    for each in (express.student_courses, express.roster, express.enrollments):
+    for each in (express.student_courses, express.roster, express.enrollments, express.changes):
         answer = each.answer
 
         def noting(request: Any, arguments: Any, answer: Any = answer) -> Any:
@@ -158,3 +158,27 @@ def test_without_a_limit_nothing_is_said_of_one(api, settings, full_house, answe
 
     assert "RateLimit" not in api.get("/api/v1/enrollments")
     assert answered == ["express"]
+
+
+@on_postgresql
+@pytest.mark.parametrize("limit", [1, 4, 100, 500])
+def test_both_ways_tell_the_same_changes(api, full_house, answered, limit):
+    cursor, pages, more = "", 0, True
+    while more:
+        address = f"/api/v1/changes?limit={limit}&after={cursor}"
+        told, expected = api.get(address).json(), api.get(address, HTTP_ACCEPT=GENERALLY).json()
+
+        assert told == expected
+        pages += 1
+        cursor, more = told["cursor"], told["has_more"]
+
+    assert told["results"] or limit < 500
+    assert answered == ["express", "general"] * pages
+
+
+@pytest.mark.parametrize(
+    ("question", "status"),
+    [("limit=0", 400), ("limit=", 400), ("after=x", 400), ("after=latest", 200), ("wait=1", 200), ("more=1", 400)],
+)
+def test_other_questions_to_the_feed_go_the_general_way(api, full_house, answered, question, status):
+    assert (api.get(f"/api/v1/changes?{question}").status_code, answered) == (status, ["general"])
