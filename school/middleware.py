@@ -3,11 +3,10 @@
 from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django_structlog.middlewares import RequestMiddleware
 
-from school.api.problems import bad_request, body_too_large, busy, length_required, not_found
+from school.api.problems import AWAY, bad_request, body_too_large, busy, length_required, not_found
 from school.logs import current_request_id
 
 FORM_AROUND_IT = 100_000  # bytes of a form beside the file in it
@@ -58,7 +57,7 @@ class BoundsMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OverflowError) or is_no_id(exception):
             return bad_request(request, exception)
-        return busy(request) if isinstance(exception, OperationalError) else None
+        return busy(request, exception) if isinstance(exception, AWAY) else None
 
 
 def is_no_id(exception: Exception) -> bool:

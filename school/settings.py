@@ -105,6 +105,8 @@ TEMPLATES = [
 
 # Seconds to wait for what another transaction holds; 0: a command waits as long as it takes, on SQLite 20 seconds.
 LOCK_TIMEOUT = env.int("LOCK_TIMEOUT", default=0)
+# Seconds that a request waits for PostgreSQL altogether; 0: a command waits as long as it takes.
+DATABASE_TIMEOUT = env.int("DATABASE_TIMEOUT", default=0)
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'school.sqlite3'}")}
 if DATABASES["default"].get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
     raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
@@ -119,12 +121,21 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
+    DATABASES["default"]["ENGINE"] = "school.postgresql"
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # Seats are counted after the lock is had, and must be seen as they are then, whatever the server's default is.
     _options["isolation_level"] = IsolationLevel.READ_COMMITTED
-    if LOCK_TIMEOUT:
-        _options["options"] = f"{_options.get('options', '')} -c lock_timeout={LOCK_TIMEOUT * 1000}".strip()
+    # A machine that is gone without a word is noticed within a minute, by who waits for ever too.
+    for _name, _value in {"idle": 30, "interval": 10, "count": 3}.items():
+        _options.setdefault(f"keepalives_{_name}", _value)
+    _options.setdefault("tcp_user_timeout", 60_000)
+    _limits = {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": DATABASE_TIMEOUT}
+    _set = [f"-c {name}={seconds * 1000}" for name, seconds in _limits.items() if seconds]
+    if _set:
+        _options["options"] = " ".join([_options.get("options", ""), *_set]).strip()
+    if DATABASE_TIMEOUT:
+        _options["patience"] = DATABASE_TIMEOUT + 0.5  # a server that is there gives up before
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Files in bulk

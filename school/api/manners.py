@@ -23,7 +23,7 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
     "422": ("Not applied", "idempotency_key_reused", "This Idempotency-Key came with another request before."),
     "428": ("If-Match is required", "precondition_required", "Send the ETag of what you have read as If-Match."),
     "500": ("Something went wrong here", "server_error", "Something went wrong here."),
-    "503": ("Busy", "busy", "The database is busy. Nothing was done: try again."),
+    "503": ("Busy", "busy", "The database is busy or away. Nothing was done: try again."),
 }
 
 # By name: an example of each parameter, whatever list it is of.
