@@ -130,12 +130,13 @@ else:
     for _name, _value in {"idle": 30, "interval": 10, "count": 3}.items():
         _options.setdefault(f"keepalives_{_name}", _value)
     _options.setdefault("tcp_user_timeout", 60_000)
-    _limits = {"lock_timeout": LOCK_TIMEOUT, "statement_timeout": DATABASE_TIMEOUT}
-    _set = [f"-c {name}={seconds * 1000}" for name, seconds in _limits.items() if seconds]
+    # The server gives up half a second before who waits for it, so that only one that is not there is waited for in vain.
+    _limits = {"lock_timeout": LOCK_TIMEOUT * 1000, "statement_timeout": max(DATABASE_TIMEOUT * 1000 - 500, 0)}
+    _set = [f"-c {name}={milliseconds}" for name, milliseconds in _limits.items() if milliseconds]
     if _set:
         _options["options"] = " ".join([_options.get("options", ""), *_set]).strip()
     if DATABASE_TIMEOUT:
-        _options["patience"] = DATABASE_TIMEOUT + 0.5  # a server that is there gives up before
+        _options["patience"] = DATABASE_TIMEOUT
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Files in bulk

@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -15,6 +16,7 @@ from school.postgresql import Unanswered
 
 CONNECT = 2  # seconds to wait for a connection, the least that psycopg takes
 CHECK = 1.0  # seconds to wait for word that a connection works
+PAUSE = 0.2  # seconds between two questions to a server that does not answer
 SHORT = 0.1  # seconds; a wait below it is work, and is not counted
 
 
@@ -46,24 +48,31 @@ class Patience:
 
 
 class Absence:
-    """Whether the server has kept somebody of this process waiting in vain. Then one asks at a time, for all others."""
+    """
+    Whether the server has kept somebody of this process waiting in vain.
+
+    Then nobody else waits, until a thread that does nothing but ask is answered.
+    """
 
     def __init__(self) -> None:
         self.is_noticed = False
-        self.turn = threading.Lock()
+        self.lock = threading.Lock()
+        self.connect: Callable[[], psycopg.Connection[Any]] = psycopg.Connection.connect
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        """Let the block ask for a sign of life; raise ``OperationalError`` where somebody does so already."""
-        if not self.is_noticed:
-            yield
-            return
-        if not self.turn.acquire(blocking=False):
-            raise OperationalError("The server does not answer.")
-        try:
-            yield
-        finally:
-            self.turn.release()
+    def notice(self) -> None:
+        with self.lock:
+            if not self.is_noticed:
+                self.is_noticed = True
+                threading.Thread(target=self._ask, daemon=True).start()
+
+    def _ask(self) -> None:
+        while self.is_noticed:
+            try:
+                self.connect().close()
+            except psycopg.Error:
+                time.sleep(PAUSE)
+            else:
+                self.is_noticed = False
 
 
 absence = Absence()
@@ -83,7 +92,8 @@ class Connection(psycopg.Connection[Any]):
             return super().wait(*args, **{**options, "timeout": max(left, 0)})
         except _WaitTimeout:
             self.pgconn.finish()
-            absence.is_noticed |= left >= CHECK
+            if left >= CHECK:
+                absence.notice()
             raise psycopg.OperationalError("The server did not answer in time.") from None
         finally:
             self.patience.spend(time.monotonic() - began)
@@ -115,26 +125,25 @@ class DatabaseWrapper(base.DatabaseWrapper):
         params: dict[str, Any] = super().get_connection_params()
         if params.pop("patience", None):
             params.setdefault("connect_timeout", CONNECT)
+            absence.connect = partial(psycopg.Connection.connect, **params)
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        with absence.asking():
-            try:
-                connection = super().get_new_connection(conn_params)
-            except ConnectionTimeout:
-                absence.is_noticed = True
-                raise
-            absence.is_noticed = False
+        if absence.is_noticed:
+            raise OperationalError("The server does not answer.")
+        try:
+            connection = super().get_new_connection(conn_params)
+        except ConnectionTimeout:
+            absence.notice()
+            raise
         connection.patience = self.patience
         return connection
 
     def is_usable(self) -> bool:
-        try:
-            with absence.asking(), self.patience.limited(CHECK):
-                usable: bool = super().is_usable()
-                absence.is_noticed &= not usable
-        except OperationalError:
+        if absence.is_noticed:
             return False
+        with self.patience.limited(CHECK):
+            usable: bool = super().is_usable()
         return usable
 
     def close_if_unusable_or_obsolete(self) -> None:
