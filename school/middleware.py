@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django_structlog.middlewares import RequestMiddleware
 
-from school.api.problems import AWAY, bad_request, body_too_large, busy, length_required, not_found
+from school.api.problems import AWAY, bad_request, busy
+from school.door import turned_away
 from school.logs import current_request_id
-
-FORM_AROUND_IT = 100_000  # bytes of a form beside the file in it
+from school.search import bounded, is_bounded
 
 
 class RequestLogMiddleware(RequestMiddleware):
@@ -33,24 +32,20 @@ class BoundsMiddleware:
     """
     Take an API path with or without a trailing slash, and refuse what the server or a database cannot take.
 
-    A body without a length would be read as empty. PostgreSQL cannot compare NUL, and SQLite cannot look for an
-    integer beyond 64 bits; Django hands over both. A database that is busy is told of as such.
+    SQLite cannot look for an integer beyond 64 bits, and Django hands it over. A database that is busy is told of as
+    such.
     """
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if "\0" in request.path_info:
-            return not_found(request)
-        if "%00" in request.META.get("QUERY_STRING", ""):
-            return bad_request(request)
-        if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
-            return length_required(request)
-        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_UPLOAD_BYTES + FORM_AROUND_IT:
-            return body_too_large(request)
+        if (refusal := turned_away(request)) is not None:
+            return refusal
         if request.path_info.startswith(("/api/", "/oauth/")) and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
+        if request.path_info.startswith("/admin/"):
+            bound_searches(request)
         response: HttpResponseBase = self.get_response(request)
         return response
 
@@ -58,6 +53,15 @@ class BoundsMiddleware:
         if isinstance(exception, OverflowError) or is_no_id(exception):
             return bad_request(request, exception)
         return busy(request, exception) if isinstance(exception, AWAY) else None
+
+
+def bound_searches(request: HttpRequest) -> None:
+    """Let the admin, of libraries too, search for the first words of a long search."""
+    for name in ("q", "term"):
+        if not is_bounded(request.GET.get(name, "")):
+            query: Any = request.GET.copy()
+            query[name] = bounded(query[name])
+            request.GET = query
 
 
 def is_no_id(exception: Exception) -> bool:

@@ -130,7 +130,7 @@ else:
     for _name, _value in {"idle": 30, "interval": 10, "count": 3}.items():
         _options.setdefault(f"keepalives_{_name}", _value)
     _options.setdefault("tcp_user_timeout", 60_000)
-    # The server gives up half a second before who waits for it, so that only one that is not there is waited for in vain.
+    # The server gives up half a second before who waits for it: only one that is not there is waited for in vain.
     _limits = {"lock_timeout": LOCK_TIMEOUT * 1000, "statement_timeout": max(DATABASE_TIMEOUT * 1000 - 500, 0)}
     _set = [f"-c {name}={milliseconds}" for name, milliseconds in _limits.items() if milliseconds]
     if _set:

@@ -152,6 +152,11 @@ def length_required(request: HttpRequest) -> HttpResponse:
     return _plain(411, "length_required", _("Send the body with a Content-Length."))
 
 
+def unsupported_charset(request: HttpRequest) -> HttpResponse:
+    """What is sent is written in something else than UTF-8."""
+    return _plain(415, "unsupported_media_type", _("Send UTF-8."))
+
+
 def body_too_large(request: HttpRequest) -> HttpResponse:
     """A body is larger than anything that is taken here."""
     return _plain(413, "body_too_large", _("The body is too large."))
