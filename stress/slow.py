@@ -44,7 +44,9 @@ def run(*, short: bool) -> list[str]:
                     continue  # they keep everybody out, and are why something stands in front
                 with slow_senders(port, begun):
                     took, failed = ask(port, seconds)
-                lines.append([door, what, str(len(took)), f"{took[len(took) // 2] * 1000:.1f}", f"{took[-1] * 1000:.0f}"])
+                lines.append(
+                    [door, what, str(len(took)), f"{took[len(took) // 2] * 1000:.1f}", f"{took[-1] * 1000:.0f}"]
+                )
                 if failed or took[-1] > LONGEST:
                     found.append(f"{door}, slow {what}: {failed} failed, the longest took {took[-1]:.1f} s.")
     print_table(f"Beside {SLOW} slow senders", ["door", "slow", "answers", "p50 ms", "longest ms"], lines)
