@@ -4,7 +4,6 @@ Settings of School, all read from the environment or from the file ``.env``.
 Every variable is listed in docs/architecture.md. What is missing or malformed stops the start with one sentence.
 """
 
-import logging
 from pathlib import Path
 
 import environ
@@ -279,6 +278,4 @@ SPECTACULAR_SETTINGS = {
 # Logs
 
 LOGGING = logging_config(as_json=flag("LOG_JSON", default=not DEBUG), level=env.str("LOG_LEVEL", default="INFO"))
-DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: the one that knows how it ended
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # an address is personal data
-DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = False  # ids of our own making cannot be forged or repeated

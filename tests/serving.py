@@ -75,4 +75,6 @@ def bearer(environment: Mapping[str, str], port: int, scope: str) -> dict[str, s
 
 
 def environment_of(url: str, **more: str) -> dict[str, str]:
-    return {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "CRITICAL", **more}
+    """Return the environment of a process that works on this database, without the limits that are the server's own."""
+    kept = {name: value for name, value in os.environ.items() if name not in ("LOCK_TIMEOUT", "DATABASE_TIMEOUT")}
+    return {**kept, "DATABASE_URL": url, "LOG_LEVEL": "CRITICAL", **more}
