@@ -116,6 +116,8 @@ if DATABASES["default"].get("ENGINE") not in ("django.db.backends.sqlite3", "dja
 _options = DATABASES["default"].setdefault("OPTIONS", {})  # the address may bring some, sslmode for example
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["ENGINE"] = "school.sqlite"
+    # Kept, since who closes the last one removes the log, and a full disk has no room to open it again and read.
+    DATABASES["default"]["CONN_MAX_AGE"] = None
     _options |= {
         # Take the write lock at BEGIN: a transaction that reads first and writes later
         # would otherwise fail with "database is locked" instead of waiting.
