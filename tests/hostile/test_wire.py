@@ -44,6 +44,10 @@ WIRES: dict[str, tuple[bytes, int]] = {
     "a bare CR": (GET + b"X: a\rb\r\n\r\n", 400),
     "raw bytes in the token": (GET + b"Authorization: Bearer \xff\xfe\r\n\r\n", 401),
     "raw bytes in Basic": (GET + b"Authorization: Basic \xff\xfe\r\n\r\n", 401),
+    "raw bytes in Basic for a token": (
+        b"POST /oauth/token HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic \xff\r\nContent-Length: 0\r\n\r\n",
+        401,
+    ),
     "raw bytes in a cookie": (GET + b"Cookie: sessionid=\xff\xfe\r\n\r\n", 401),
     "raw bytes in the type": (POST + KIND.replace(b"json", b"\xff") + b"Content-Length: 62\r\n\r\n" + BODY, 415),
     "raw bytes in the host": (GET.replace(b"localhost", b"\xff") + b"\r\n", 400),
