@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from school.logs import current_request_id
-from school.postgresql import Unanswered
+from school.postgresql import is_unanswered
 from school.refusals import Refusal, Refused
 
 CONTENT_TYPE = "application/problem+json"
@@ -165,7 +165,7 @@ def body_too_large(request: HttpRequest) -> HttpResponse:
 def busy(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """The database did not let go of something in time, or is away: trying again may work."""
     message = _("The database is busy or away. Nothing was done: try again.")
-    if isinstance(exception, Unanswered):
+    if is_unanswered(exception):
         message = _("The database went away. Whether it is done is not known: look, or send it again.")
     if request.path.startswith(("/api/", "/oauth/")):
         response = _plain(503, "busy", message, _("Busy"))
