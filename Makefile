@@ -29,7 +29,7 @@ check: writable $(BIN)/.dev ## Everything that can be checked without running it
 fuzz: writable $(BIN)/.dev ## Random acts and random requests, many, on both databases (ARGS="--examples 5000")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-stress: writable $(BIN)/.dev ## A rush at the server, killed servers, writers on SQLite (ARGS=--short)
+stress: writable $(BIN)/.dev ## A rush at the server, killed servers, writers on SQLite, slow senders (ARGS=--short)
 	@$(BIN)/python -m stress.run $(ARGS)
 
 mutants: writable $(BIN)/.dev ## Take each guard away and see a test fail for want of it

@@ -129,6 +129,12 @@ def orphans() -> list[int]:
     return [job.pk for job in waiting.order_by("pk") if is_free(job)]
 
 
+def is_held(job: Import) -> bool:
+    """Tell whether somebody is known to work on an import: by the lease, or as a process of this machine."""
+    host = job.lease_owner.split(":")[0]
+    return not is_free(job) or (host == socket.gethostname() and not _is_dead(job.lease_owner))
+
+
 def _is_dead(owner: str) -> bool:
     """Tell whether a process of this machine is known to have ended. Of other machines the lease tells."""
     host, _colon, rest = owner.rpartition(":")[0].rpartition(":")

@@ -235,3 +235,16 @@ class OutcomePage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.file_import_id}: {self.position}"
+
+
+class Worker(models.Model):
+    """A process that works in the background, and when it was last heard of."""
+
+    name = models.CharField(max_length=255, primary_key=True)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name

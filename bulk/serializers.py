@@ -9,7 +9,7 @@ from rest_framework import serializers
 from bulk.kinds import kinds
 from bulk.models import DEFAULT_DATASET, Import, Mode, OnError, Review
 from school.api.examples import example, request_example
-from school.api.fields import KnownFieldsSerializer, StrictCharField, StrictModelSerializer
+from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictModelSerializer
 from school.validators import plain_text
 
 TRUE = "true"
@@ -167,7 +167,7 @@ class ApprovalSerializer(KnownFieldsSerializer):
 
 @request_example({"dry_run": True})
 class UndoSerializer(KnownFieldsSerializer):
-    dry_run = serializers.BooleanField(default=False, help_text=_("Only tell what would happen."))
+    dry_run = StrictBooleanField(default=False, help_text=_("Only tell what would happen."))
 
 
 class ReportErrorSerializer(serializers.Serializer[Any]):

@@ -7,6 +7,7 @@ and goes on with them from their checkpoint.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from django.db import DatabaseError, OperationalError, close_old_connections
@@ -16,6 +17,7 @@ from django_tasks_db.management.commands.db_worker import Worker
 
 from bulk.leases import orphans
 from bulk.models import Import
+from bulk.pulse import Pulse
 from bulk.working import work_on
 
 logger = structlog.get_logger(__name__)
@@ -36,8 +38,10 @@ def hand_over(job: Import) -> None:
 
 def run_worker(*, is_wanted: Callable[[], bool], once: bool = False) -> None:
     """Work on what is handed over and on what was left behind, as long as it ``is_wanted``; ``once``: until all is."""
+    pulse = Pulse()
     while is_wanted():
         try:
+            pulse.give()
             _run_tasks()
             for import_id in orphans():
                 if is_wanted():
@@ -47,8 +51,10 @@ def run_worker(*, is_wanted: Callable[[], bool], once: bool = False) -> None:
             logger.warning("worker_waits", exception_type=type(error).__name__)
         close_old_connections()
         if once:
-            return
+            break
         time.sleep(INTERVAL)
+    with suppress(OperationalError):  # then its silence tells
+        pulse.stop()
 
 
 def _run_tasks() -> None:

@@ -11,18 +11,10 @@ from simple_history.admin import SimpleHistoryAdmin
 
 from courses.models import Course, Term
 from courses.prerequisites import check_prerequisites
-from school.search import bounded
-
-
-class BoundedSearch(admin.ModelAdmin):
-    """Search for the first words of a long search."""
-
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Any], search_term: str) -> Any:
-        return super().get_search_results(request, queryset, bounded(search_term))
 
 
 @admin.register(Term)
-class TermAdmin(BoundedSearch, SimpleHistoryAdmin):
+class TermAdmin(SimpleHistoryAdmin):
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline"]
     search_fields = ["code", "name"]
 
@@ -54,12 +46,12 @@ class CourseForm(forms.ModelForm):
         return cleaned
 
 
-class CourseAdmin(BoundedSearch, SimpleHistoryAdmin):
+class CourseAdmin(SimpleHistoryAdmin):
     """A course by itself. ``students.admin`` registers it, with the seats and the roster that belong to students."""
 
     list_display = ["code", "name", "term", "level", "is_active"]
     list_display_links = ["code", "name"]
-    list_filter = ["is_active", "level", "term"]
+    list_filter: list[Any] = ["is_active", "level", "term"]
     search_fields = ["code", "name"]
     autocomplete_fields = ["term"]
     form = CourseForm

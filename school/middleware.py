@@ -5,14 +5,13 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django_structlog.middlewares import RequestMiddleware
 
-from school.api.problems import bad_request, body_too_large, busy, length_required, not_found
+from school.api.problems import AWAY, bad_request, busy
+from school.door import turned_away
 from school.logs import current_request_id
-
-FORM_AROUND_IT = 100_000  # bytes of a form beside the file in it
+from school.search import bounded, is_bounded
 
 
 class RequestLogMiddleware(RequestMiddleware):
@@ -27,8 +26,15 @@ class RequestLogMiddleware(RequestMiddleware):
         ids = [f"{name}={value}" for name, value in match.kwargs.items() if str(value).isdecimal()]
         return " ".join([f"{request.method} /{match.route}", *ids])
 
+    def __call__(self, request: HttpRequest) -> Any:
+        """The same as the library's, which looks each time whether it is asynchronous."""
+        self.prepare(request)
+        response: Any = self.get_response(request)
+        self.handle_response(request, response)
+        return response
+
     def prepare(self, request: HttpRequest) -> None:
-        """Begin with an id, and nothing else to tell yet."""
+        """Give the request its id, and log nothing: the line that knows how it ended is the one that is wanted."""
         structlog.contextvars.bind_contextvars(request_id=str(uuid.uuid4()))
 
     @staticmethod
@@ -46,31 +52,36 @@ class BoundsMiddleware:
     """
     Take an API path with or without a trailing slash, and refuse what the server or a database cannot take.
 
-    A body without a length would be read as empty. PostgreSQL cannot compare NUL, and SQLite cannot look for an
-    integer beyond 64 bits; Django hands over both. A database that is busy is told of as such.
+    SQLite cannot look for an integer beyond 64 bits, and Django hands it over. A database that is busy is told of as
+    such.
     """
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if "\0" in request.path_info:
-            return not_found(request)
-        if "%00" in request.META.get("QUERY_STRING", ""):
-            return bad_request(request)
-        if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
-            return length_required(request)
-        if int(request.META.get("CONTENT_LENGTH") or 0) > settings.MAX_UPLOAD_BYTES + FORM_AROUND_IT:
-            return body_too_large(request)
+        if (refusal := turned_away(request)) is not None:
+            return refusal
         if request.path_info.startswith(("/api/", "/oauth/")) and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
+        if request.path_info.startswith("/admin/"):
+            bound_searches(request)
         response: HttpResponseBase = self.get_response(request)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OverflowError) or is_no_id(exception):
             return bad_request(request, exception)
-        return busy(request) if isinstance(exception, OperationalError) else None
+        return busy(request, exception) if isinstance(exception, AWAY) else None
+
+
+def bound_searches(request: HttpRequest) -> None:
+    """Let the admin, of libraries too, search for the first words of a long search."""
+    for name in ("q", "term"):
+        if not is_bounded(request.GET.get(name, "")):
+            query: Any = request.GET.copy()
+            query[name] = bounded(query[name])
+            request.GET = query
 
 
 def is_no_id(exception: Exception) -> bool:

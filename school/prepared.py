@@ -114,7 +114,7 @@ class Prepared(Generic[T]):
         answered = _Answered(self.compiler, self.statement.run(*values))
         query = SimpleNamespace(get_compiler=lambda using: answered)
         rows = SimpleNamespace(query=query, db=self.rows.db, model=self.rows.model, _known_related_objects={})
-        return list(self.rows._iterable_class(rows))  # type: ignore[call-arg, arg-type]
+        return list(self.rows._iterable_class(rows))
 
     def _compile(self, slots: Sequence[Any]) -> None:
         self.rows: Any = self.build(*slots)

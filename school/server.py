@@ -1,8 +1,11 @@
 """Starting the production server, granian, in a process of its own."""
 
 import os
+import shutil
 import socket
 import sys
+import tempfile
+from pathlib import Path
 
 from django.conf import settings
 
@@ -47,6 +50,16 @@ def command_line(*, host: str, port: int, workers: int, threads: int) -> list[st
         "--log-level=error",  # below it stands that more threads than processors are allowed, which is meant
         "school.wsgi:application",
     ]
+
+
+def make_metrics_folder() -> str:
+    """Make the folder where the processes of this server count, and remove those of servers that have ended."""
+    prefix = f"school-metrics-{os.getuid()}-"
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        pid = folder.name.removeprefix(prefix).partition("-")[0]
+        if not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-")
 
 
 def worker_command_line() -> list[str]:

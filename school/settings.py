@@ -4,7 +4,6 @@ Settings of School, all read from the environment or from the file ``.env``.
 Every variable is listed in docs/architecture.md. What is missing or malformed stops the start with one sentence.
 """
 
-import logging
 from datetime import timedelta
 from pathlib import Path
 
@@ -38,7 +37,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 HTTPS = flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health$"]  # asked by load balancers, which speak plain HTTP
+SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]  # asked from nearby, in plain HTTP
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
@@ -89,6 +88,10 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",  # last, so that it can answer for a login that is locked
 ]
 
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
+if METRICS_TOKEN:
+    MIDDLEWARE.insert(0, "school.metrics.RequestMetrics")
+
 ROOT_URLCONF = "school.urls"
 WSGI_APPLICATION = "school.wsgi.application"
 APPEND_SLASH = True  # for the admin; the API takes both spellings
@@ -111,12 +114,16 @@ TEMPLATES = [
 
 # Seconds to wait for what another transaction holds; 0: a command waits as long as it takes, on SQLite 20 seconds.
 LOCK_TIMEOUT = env.int("LOCK_TIMEOUT", default=0)
+# Seconds that a request waits for PostgreSQL altogether; 0: a command waits as long as it takes.
+DATABASE_TIMEOUT = env.int("DATABASE_TIMEOUT", default=0)
 DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'school.sqlite3'}")}
 if DATABASES["default"].get("ENGINE") not in ("django.db.backends.sqlite3", "django.db.backends.postgresql"):
     raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
 _options = DATABASES["default"].setdefault("OPTIONS", {})  # the address may bring some, sslmode for example
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["ENGINE"] = "school.sqlite"
+    # Kept, since who closes the last one removes the log, and a full disk has no room to open it again and read.
+    DATABASES["default"]["CONN_MAX_AGE"] = None
     _options |= {
         # Take the write lock at BEGIN: a transaction that reads first and writes later
         # would otherwise fail with "database is locked" instead of waiting.
@@ -125,12 +132,22 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
+    DATABASES["default"]["ENGINE"] = "school.postgresql"
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # Seats are counted after the lock is had, and must be seen as they are then, whatever the server's default is.
     _options["isolation_level"] = IsolationLevel.READ_COMMITTED
-    if LOCK_TIMEOUT:
-        _options["options"] = f"{_options.get('options', '')} -c lock_timeout={LOCK_TIMEOUT * 1000}".strip()
+    # A machine that is gone without a word is noticed within a minute, by who waits for ever too.
+    for _name, _value in {"idle": 30, "interval": 10, "count": 3}.items():
+        _options.setdefault(f"keepalives_{_name}", _value)
+    _options.setdefault("tcp_user_timeout", 60_000)
+    # The server gives up half a second before who waits for it: only one that is not there is waited for in vain.
+    _limits = {"lock_timeout": LOCK_TIMEOUT * 1000, "statement_timeout": max(DATABASE_TIMEOUT * 1000 - 500, 0)}
+    _set = [f"-c {name}={milliseconds}" for name, milliseconds in _limits.items() if milliseconds]
+    if _set:
+        _options["options"] = " ".join([_options.get("options", ""), *_set]).strip()
+    if DATABASE_TIMEOUT:
+        _options["patience"] = DATABASE_TIMEOUT
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Files in bulk
@@ -299,6 +316,4 @@ SPECTACULAR_SETTINGS = {
 # Logs
 
 LOGGING = logging_config(as_json=flag("LOG_JSON", default=not DEBUG), level=env.str("LOG_LEVEL", default="INFO"))
-DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG  # one line a request: the one that knows how it ended
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # an address is personal data
-DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = False  # ids of our own making cannot be forged or repeated

@@ -8,7 +8,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from school.api.token import ClientTokenView
 from school.converters import IdConverter
-from school.health import health
+from school.health import health, live, ready
+from school.scrape import metrics
 from students.problems import problem_page
 
 register_converter(IdConverter, "id")
@@ -23,6 +24,9 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("oauth/token", ClientTokenView.as_view(), name="token"),
     path("health", health, name="health"),
+    path("health/live", live, name="health-live"),
+    path("health/ready", ready, name="health-ready"),
+    path("metrics", metrics, name="metrics"),
     path("problems/<slug:code>", problem_page, name="problem"),
 ]
 

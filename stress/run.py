@@ -18,7 +18,7 @@ from django.db import connections
 from bench.database import NoDatabase, describe, scratch_database
 from bench.processes import Failed, manage
 
-PARTS = ("rush", "killed", "writers")
+PARTS = ("rush", "killed", "writers", "slow")
 SQLITE = ("writers",)
 MOST_SHOWN = 20
 LIMIT = 900  # seconds that a part may take

@@ -7,11 +7,16 @@ told not to. What it finds is printed with the line that plays it again.
 
 import os
 import sys
+import tempfile
 from argparse import ArgumentParser
+from pathlib import Path
+
+from django.db import connection
 
 from tests import run
 
 EXAMPLES = "FUZZ_EXAMPLES"
+COUNTS = "FUZZ_COUNTS"  # a folder with a file for each database, a byte for each request
 TESTS = (
     "tests/test_machine.py",
     "tests/students/test_journal.py::RandomActs",
@@ -24,13 +29,30 @@ def examples(usual: int) -> int:
     return int(os.environ.get(EXAMPLES, usual))
 
 
+def count() -> None:
+    """Count a request, over all processes of the run."""
+    if folder := os.environ.get(COUNTS):
+        with Path(folder, connection.display_name).open("ab") as file:
+            file.write(b".")
+
+
 def main(arguments: list[str]) -> int:
     parser = ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
-    parser.add_argument("--examples", type=int, default=500, help="How many each test tries, on each database.")
+    parser.add_argument(
+        "--examples",
+        type=int,
+        default=500,
+        help="How many each test tries on each database, for each operation of the API.",
+    )
     parser.add_argument("--same", action="store_true", help="The same examples in every run.")
     options = parser.parse_args(arguments)
     os.environ |= {"HYPOTHESIS_PROFILE": "school" if options.same else "fuzz", EXAMPLES: str(options.examples)}
-    return run.main(["--show-capture=no", *TESTS])
+    with tempfile.TemporaryDirectory(prefix="school-fuzz-") as folder:
+        os.environ[COUNTS] = folder
+        failed = run.main(["--show-capture=no", *TESTS])
+        for counted in sorted(Path(folder).iterdir()):
+            print(f"{counted.stat().st_size:,} requests on {counted.name}", flush=True)
+    return failed
 
 
 if __name__ == "__main__":

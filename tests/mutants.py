@@ -34,6 +34,9 @@ LATE_COMMIT = (
 APPEND_ONLY = "tests/students/test_journal.py::test_the_database_refuses_to_change_the_journal"
 NEXT_IN_LINE = "tests/students/test_waitlist.py::test_more_seats_let_in_as_many_as_there_are_seats"
 SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked"
+HOSTILE_BODIES = (
+    "tests/hostile/test_api.py::test_whatever_a_program_sends_is_refused_by_name_and_writes_nothing[in_bodies]"
+)
 CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_what_cannot_be"
 WHO_MAY = "tests/test_access.py::test_each_role_is_answered_as_the_table_says"
 NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_a_course_that_cannot_be"
@@ -322,6 +325,30 @@ GUARDS = [
         POSTGRESQL,
         "tests/test_access.py::test_options_answers_who_may_and_asks_for_no_row",
         instead("school/settings.py", '    "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",\n', ""),
+    ),
+    Mutant(
+        "the end of a request's patience",
+        POSTGRESQL,
+        "tests/test_database_away.py::test_a_database_that_is_frozen_is_told_of_in_time_and_found_again",
+        instead("school/settings.py", '        _options["patience"] = DATABASE_TIMEOUT\n', "        pass\n"),
+    ),
+    Mutant(
+        "the refusal of two values of one name",
+        SQLITE,
+        HOSTILE_BODIES,
+        instead("school/api/parsers.py", "    if len(found) < len(pairs):\n", "    if False:\n"),
+    ),
+    Mutant(
+        "the refusal of half of a surrogate pair",
+        SQLITE,
+        HOSTILE_BODIES,
+        instead("school/api/parsers.py", "        if not usable:\n", "        if False:\n"),
+    ),
+    Mutant(
+        "the refusal of charsets that Django decodes by",
+        SQLITE,
+        "tests/hostile/test_wire.py",
+        instead("school/wsgi.py", "    request_class = Request\n", "    pass\n"),
     ),
 ]
 

@@ -3,13 +3,16 @@
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from bench.processes import tree
 
 # Nothing here has to survive a crash.
 FAST = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200"]
@@ -26,40 +29,88 @@ def find_binaries() -> Path | None:
     return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
 
 
-@contextmanager
-def throwaway_server(binaries: Path, options: list[str] | None = None) -> Iterator[str]:
-    """Start a server of its own on a free port and yield its DATABASE_URL; stop and remove it at the end."""
-    account = _unprivileged_account()
-    folder = Path(tempfile.mkdtemp(prefix="school-postgres-"))
-    port = _free_port()
-    try:
-        run_as: dict[str, Any] = {}
-        if account:
-            os.chown(folder, account.pw_uid, account.pw_gid)
-            run_as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": folder, "check": True, **run_as}
-        initdb: list[str | Path] = [
+class Server:
+    """A server of its own on a free port, in a folder of its own, that can be stopped, frozen and brought back."""
+
+    def __init__(self, binaries: Path, options: list[str]) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="school-postgres-"))
+        self.account = _unprivileged_account()
+        self.port = _free_port()
+        self.url = f"postgres://school@127.0.0.1:{self.port}/postgres"
+        self.settings = ["-h", "127.0.0.1", "-p", str(self.port), "-k", str(self.folder), *options]
+        self.control: list[str | Path] = [
+            binaries / "pg_ctl",
+            "-D",
+            self.folder / "data",
+            "-w",
+            "-l",
+            self.folder / "log",
+        ]
+        self.initdb: list[str | Path] = [
             binaries / "initdb",
             "-D",
-            folder / "data",
+            self.folder / "data",
             "-U",
             "school",
             "-A",
             "trust",
             "-E",
             "UTF8",
-            "--no-sync",
         ]
-        subprocess.run(initdb, **quiet)
-        settings = ["-h", "127.0.0.1", "-p", str(port), "-k", str(folder), *(FAST if options is None else options)]
-        control: list[str | Path] = [binaries / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log"]
-        subprocess.run([*control, "-o", " ".join(settings), "start"], **quiet)
+
+    def make(self) -> None:
+        if self.account:
+            os.chown(self.folder, self.account.pw_uid, self.account.pw_gid)
+        self._run(*self.initdb, "--no-sync")
+
+    def start(self) -> None:
+        self._run(*self.control, "-o", " ".join(self.settings), "start")
+
+    def stop(self) -> None:
+        """Stop as a crash would."""
+        self._run(*self.control, "-m", "immediate", "stop")
+
+    def freeze(self) -> None:
+        """Let no process of the server do anything until it is thawed: it neither answers nor hangs up."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        postmaster = int((self.folder / "data/postmaster.pid").read_text().splitlines()[0])
+        for process in tree(postmaster):
+            with suppress(ProcessLookupError):
+                os.kill(process, number)
+
+    def _run(self, *command: str | Path) -> None:
+        run_as: dict[str, Any] = {}
+        if self.account:
+            run_as = {"user": self.account.pw_uid, "group": self.account.pw_gid, "extra_groups": []}
+        quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "cwd": self.folder, **run_as}
+        subprocess.run(command, check=True, **quiet)
+
+
+@contextmanager
+def server_at_hand(binaries: Path, options: list[str] | None = None) -> Iterator[Server]:
+    """Start a server of its own; stop and remove it at the end."""
+    server = Server(binaries, FAST if options is None else options)
+    try:
+        server.make()
+        server.start()
         try:
-            yield f"postgres://school@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+            server.stop()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@contextmanager
+def throwaway_server(binaries: Path, options: list[str] | None = None) -> Iterator[str]:
+    """The same for who only needs its DATABASE_URL."""
+    with server_at_hand(binaries, options) as server:
+        yield server.url
 
 
 def _unprivileged_account() -> pwd.struct_passwd | None:

@@ -191,4 +191,5 @@ def test_the_lock_timeout_joins_what_the_address_of_the_database_brings(url, tim
         [sys.executable, "-c", ask], cwd=ROOT, env=environment, capture_output=True, check=True
     ).stdout
 
-    assert json.loads(said) == {"isolation_level": IsolationLevel.READ_COMMITTED, **expected}
+    noticing = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+    assert json.loads(said) == {"isolation_level": IsolationLevel.READ_COMMITTED, **noticing, **expected}

@@ -2,30 +2,20 @@
 
 import http.client
 import json
-import os
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from django.db import connection
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.serving import ask, bearer, environment_of, manage, serving
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
 
 
 @pytest.fixture
 def environment(tmp_path):
-    return {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/school.sqlite3", "LOG_LEVEL": "WARNING"}
-
-
-def manage(environment, *arguments):
-    command = [sys.executable, "manage.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    return environment_of(f"sqlite:///{tmp_path}/school.sqlite3")
 
 
 @pytest.fixture
@@ -33,30 +23,8 @@ def port(environment) -> Iterator[int]:
     """The port of `manage.py serve` with a little data behind it."""
     manage(environment, "migrate", "--verbosity=0")
     manage(environment, "seed_demo", "--students=4", "--courses=4", "--enrollments=4")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "manage.py", "serve", "--port", str(port), "--workers", "1"]
-    server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        for _attempt in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
+    with serving(environment, "--workers=1") as port:
         yield port
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def ask(port, method, path, body=None, **headers):
-    client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    client.request(method, path, body, headers)
-    answer = client.getresponse()
-    content = json.loads(answer.read() or "null")
-    client.close()
-    return answer.status, content
 
 
 def ask_in_chunks(port, method, path, body, **headers):
@@ -76,17 +44,11 @@ def ask_in_chunks(port, method, path, body, **headers):
 
 
 def test_a_body_without_a_length_is_refused_and_not_taken_for_an_empty_one(environment, port):
-    keys = json.loads(
-        manage(environment, "create_api_client", "portal", "--scope=students:read students:write", "--json")
-    )
-    form = f"grant_type=client_credentials&client_id={keys['client_id']}&client_secret={keys['client_secret']}"
-    kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    _status, token = ask(port, "POST", "/oauth/token", form, **kind)
-    headers = {"Authorization": f"Bearer {token['access_token']}", "Content-Type": "application/json"}
-    _status, before = ask(port, "GET", "/api/v1/students/1", **headers)
+    headers = bearer(environment, port, "students:read students:write")
+    before = ask(port, "GET", "/api/v1/students/1", **headers).body
 
     chunked = ask_in_chunks(port, "PATCH", "/api/v1/students/1", b'{"given_name": "New"}', **headers)
     whole = ask(port, "PATCH", "/api/v1/students/1", b'{"given_name": "New"}', **headers)
 
     assert (chunked[0], chunked[1]["code"]) == (411, "length_required")
-    assert whole == (200, {**before, "given_name": "New"})
+    assert (whole.status, whole.body) == (200, {**before, "given_name": "New"})

@@ -6,7 +6,9 @@ CODES = {
     "authentication_failed": _("The token is unknown, has expired or was revoked. Ask for a new one."),
     "bad_request": _("The request is malformed below the level of fields: a NUL byte in the query, a wrong host."),
     "body_too_large": _("The body is larger than this server takes. Send less at a time."),
-    "busy": _("The database did not let go of something in time. Nothing was done: try again after Retry-After."),
+    "busy": _(
+        "The database is busy, full or away. The message says whether nothing was done. Try again after Retry-After."
+    ),
     "conflict": _("Somebody else saved something in the way of this at the same moment. Read again and retry."),
     "cursor_expired": _("The changes behind this cursor are not kept any more. Read the lists, then begin anew."),
     "course_ambiguous": _("A course's code without a term fits several courses. Name the term."),

@@ -30,7 +30,7 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
         for name, value in request.query_params.items():
             if name not in known:
                 errors[name] = [ErrorDetail(_("There is no such filter."), code="unknown_filter")]
-            elif name in filter_names and not value:
+            elif name in filter_names and not str(value).strip():
                 errors[name] = [ErrorDetail(_("A filter needs a value."), code="blank")]
         filterset = self.get_filterset(request, queryset, view)
         if filterset is not None and not filterset.is_valid():

@@ -24,7 +24,7 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
     "428": ("If-Match is required", "precondition_required", "Send the ETag of what you have read as If-Match."),
     "429": ("Too many requests", "too_many_requests", "These were too many requests in a minute."),
     "500": ("Something went wrong here", "server_error", "Something went wrong here."),
-    "503": ("Busy", "busy", "The database is busy. Nothing was done: try again."),
+    "503": ("Busy", "busy", "The database is busy or away. Nothing was done: try again."),
 }
 
 # By name: an example of each parameter, whatever list it is of.

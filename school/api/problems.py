@@ -14,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelError
-from django.db import IntegrityError
+from django.db import IntegrityError, InterfaceError, OperationalError
 from django.db.models import ProtectedError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
@@ -24,6 +24,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from school.logs import current_request_id
+from school.postgresql import is_unanswered
 from school.refusals import Refusal, Refused
 
 CONTENT_TYPE = "application/problem+json"
@@ -39,6 +40,9 @@ STATUSES = {
     "cursor_expired": 410,
     "precondition_failed": 412,
 }
+
+# What a database raises that is busy, full, or not there.
+AWAY = (OperationalError, InterfaceError)
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -149,14 +153,21 @@ def length_required(request: HttpRequest) -> HttpResponse:
     return _plain(411, "length_required", _("Send the body with a Content-Length."))
 
 
+def unsupported_charset(request: HttpRequest) -> HttpResponse:
+    """What is sent is written in something else than UTF-8."""
+    return _plain(415, "unsupported_media_type", _("Send UTF-8."))
+
+
 def body_too_large(request: HttpRequest) -> HttpResponse:
     """A body is larger than anything that is taken here."""
     return _plain(413, "body_too_large", _("The body is too large."))
 
 
-def busy(request: HttpRequest) -> HttpResponse:
-    """The database did not let go of something in time, or is away: nothing was done, and trying again may work."""
-    message = _("The database is busy. Nothing was done: try again.")
+def busy(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """The database did not let go of something in time, or is away: trying again may work."""
+    message = _("The database is busy or away. Nothing was done: try again.")
+    if is_unanswered(exception):
+        message = _("The database went away. Whether it is done is not known: look, or send it again.")
     if request.path.startswith(("/api/", "/oauth/")):
         response = _plain(503, "busy", message, _("Busy"))
     else:
@@ -183,6 +194,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if isinstance(error, OSError) and error.errno in FULL:  # met while Django itself read the form
         message = _("There is no room on the server for this file. Nothing is kept of it.")
         return HttpResponse(message, status=507, content_type="text/plain; charset=utf-8")
+    if isinstance(error, AWAY):  # met outside of a view, when a session was saved for example
+        return busy(request, error)
     if request.path.startswith("/api/"):
         return _plain(500, "server_error", _("Something went wrong here. The log has it under this request id."))
     return defaults.server_error(request)

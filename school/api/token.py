@@ -23,6 +23,8 @@ class ClientTokenView(TokenView):
         form = request.POST
         if any("\0" in text for name in form for text in (name, *form.getlist(name))) or "resource" in form:
             return JsonResponse({"error": "invalid_request"}, status=400)
+        if not request.headers.get("Authorization", "").isascii():
+            return JsonResponse({"error": "invalid_client"}, status=401, headers={"WWW-Authenticate": "Basic"})
         if form.get("grant_type") != "client_credentials":
             return JsonResponse({"error": "unsupported_grant_type"}, status=400)
         credentials = {"username": f"client:{named_client(request)}"[:255]}

@@ -12,7 +12,6 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-import courses.admin
 from school.refusals import Refused
 from school.validators import parse_ids, plain_text
 from students.acts import Act, OnFull, Origin
@@ -92,7 +91,7 @@ class EndingForm(ActionForm):
 
 
 @admin.register(StudentCourse)
-class EnrollmentAdmin(courses.admin.BoundedSearch):
+class EnrollmentAdmin(admin.ModelAdmin):
     """Enrollments are made and ended here by the verbs, and never edited or deleted."""
 
     form = EnrollForm

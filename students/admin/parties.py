@@ -21,7 +21,7 @@ from students.seats import seats_of, with_seats
 PANEL_ROWS = 100
 
 
-class EnrollmentsPanel(courses.admin.BoundedSearch, SimpleHistoryAdmin):
+class EnrollmentsPanel(SimpleHistoryAdmin):
     """Show enrollments and their journal below the form, the newest of each, with links to the rest and to enroll."""
 
     change_form_template = "students/change_form_with_enrollments.html"

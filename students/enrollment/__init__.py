@@ -6,10 +6,12 @@ one transaction. One act is a batch of one, and ``judge`` asks what would happen
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 
 from django.db import transaction
 
 from courses.models import Course
+from school import metrics
 from school.refusals import Refused
 from school.retry import retried
 from students.acts import Act, OnFull, Origin, Outcome
@@ -123,6 +125,7 @@ def promote(course_ids: Collection[int], *, origin: Origin) -> list[StudentCours
     for course_id in sorted(ledger.register.courses):
         ledger.promote(course_id)
     ledger.write()
+    transaction.on_commit(partial(metrics.count, *ledger.tally(done=True)))
     transaction.on_commit(ledger.log)
     return [event.enrollment for event in ledger.events if event.action == Action.PROMOTE]
 
@@ -153,6 +156,7 @@ def perform(acts: Sequence[Act], origin: Origin, register: Register | None = Non
     """
     ledger = _decide(acts, origin, register)
     ledger.write()
+    transaction.on_commit(partial(metrics.count, *ledger.tally(done=True)))
     # A bulk door logs one line for all it did, and must not keep every act in memory until it commits.
     if origin.channel not in (Channel.IMPORT, Channel.COMMAND):
         transaction.on_commit(ledger.log)
@@ -170,8 +174,10 @@ def perform_all(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     ledger = _decide(acts, origin)
     if all(outcome.accepted for outcome in ledger.outcomes):
         ledger.write()
+        transaction.on_commit(partial(metrics.count, *ledger.tally(done=True)))
         transaction.on_commit(ledger.log)
     else:
+        metrics.count(*ledger.tally(done=False))
         ledger.log_refusals()
     return ledger.outcomes
 
@@ -185,6 +191,7 @@ def judge(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     Within a transaction of the caller's the courses stay locked, so that a ``perform`` in the same one answers alike.
     """
     ledger = _decide(acts, origin)
+    metrics.count(*ledger.tally(done=False))
     ledger.log_refusals()
     return ledger.outcomes
 

@@ -1,5 +1,6 @@
 """What a batch decides, one act after the other, and how it is written at once: rows, journal, log."""
 
+from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -148,6 +149,11 @@ class Ledger:
         for outcome in self.outcomes:
             if outcome.refusals:
                 self.log_outcome(outcome)
+
+    def tally(self, *, done: bool) -> tuple[Counter[tuple[str, str]], Counter[str]]:
+        """Return how many acts were done, by action and channel, if they were, and how many refused, by code."""
+        acts = Counter((str(event.action), str(event.channel)) for event in self.events if done)
+        return acts, Counter(refusal.code for outcome in self.outcomes for refusal in outcome.refusals)
 
     def log_outcome(self, outcome: Outcome) -> None:
         log = self._logger(*outcome.act.pair, outcome.enrollment)

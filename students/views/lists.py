@@ -1,12 +1,13 @@
 """Enrollments as lists: all of them, the roster of a course, what happened to one, and the change feed."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -107,6 +108,12 @@ class ChangesView(APIView):
     scope = "changes"
     permission_model = EnrollmentEvent
     more_problems = {"GET": {400, 410}}
+
+    def permission_denied(self, request: Request, *args: Any, **kwargs: Any) -> NoReturn:
+        """There is no scope to write changes: whoever is known is told that nobody does."""
+        if request.user.is_authenticated and request.method not in self.allowed_methods:
+            raise MethodNotAllowed(str(request.method))
+        super().permission_denied(request, *args, **kwargs)
 
     @extend_schema(operation_id="changes_list", parameters=[ChangesQuerySerializer], responses=ChangesSerializer)
     def get(self, request: Request) -> Response:

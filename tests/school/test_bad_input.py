@@ -35,7 +35,7 @@ def errors(answer):
         (b"NaN", "application/json", 400, "parse_error"),
         (b"[" * 100_000, "application/json", 400, "parse_error"),
         (b'{"course_id": ' + b"9" * 5_000 + b"}", "application/json", 400, "parse_error"),
-        (b'{"course_id": 1e400}', "application/json", 400, "invalid"),
+        (b'{"course_id": 1e400}', "application/json", 400, "parse_error"),
         (b'{"course_code": "\\ud800"}', "application/json", 400, "parse_error"),
         (b'{"course_code": "\\u0000"}', "application/json", 400, "invalid"),
         (b'"text"', "application/json", 400, "invalid"),

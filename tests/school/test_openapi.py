@@ -19,7 +19,7 @@ from students.enrollment import enroll
 from students.models import Channel
 from students.problems import meanings
 from tests.factories import make_course, make_student, make_term
-from tests.fuzz import examples
+from tests.fuzz import count, examples
 
 
 @schemathesis.serializer("application/zip")
@@ -135,6 +135,7 @@ def token(api):
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 def test_the_api_keeps_to_its_document(case, token):
+    count()
     response = case.call(headers={"Authorization": token, "Host": "localhost"})
 
     # A malformed item of a batch is an outcome beside those of the good ones, and the fuzzer's own client leaves out

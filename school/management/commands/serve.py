@@ -2,9 +2,11 @@ import os
 from argparse import ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from school.server import PortTaken, check_port, command_line, default_workers
+from school.scrape import FOLDER
+from school.server import PortTaken, check_port, command_line, default_workers, make_metrics_folder
 
 
 class Command(BaseCommand):
@@ -21,5 +23,7 @@ class Command(BaseCommand):
             check_port(host, port)
         except PortTaken as error:
             raise CommandError(str(error)) from None
+        if settings.METRICS_TOKEN:
+            os.environ.setdefault(FOLDER, make_metrics_folder())
         line = command_line(host=host, port=port, workers=workers, threads=threads)
         os.execv(line[0], line)

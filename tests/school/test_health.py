@@ -1,0 +1,102 @@
+"""What load balancers, restarters and the night watch are told."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils import timezone
+
+from bulk.leases import claim
+from bulk.models import Door, Import, Progress, Worker
+from bulk.pulse import KEPT, SILENCE, Pulse
+from bulk.tasks import run_worker
+from school import health
+from tests.bulk.work import work
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(monkeypatch):
+    monkeypatch.setattr(health, "_migrated", [])
+
+
+def asked(client, path):
+    answer = client.get(path)
+    return answer.status_code, answer.json(), answer.get("Retry-After")
+
+
+WELL = (200, {"status": "ok", "database": "ok", "migrations": "ok", "worker": "ok"}, None)
+LONELY = (503, {"status": "not ready", "database": "ok", "migrations": "ok", "worker": "none"}, "2")
+
+
+def test_a_process_that_answers_is_alive(client, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert asked(client, "/health/live") == (200, {"status": "ok"}, None)
+
+
+def test_without_a_worker_it_is_not_ready(client):
+    assert asked(client, "/health/ready") == LONELY
+
+
+def test_a_worker_that_was_heard_of_lately_makes_it_ready(client):
+    Pulse().give()
+
+    assert asked(client, "/health/ready") == WELL
+
+
+def test_a_worker_that_is_silent_is_not_counted_on(client):
+    Pulse().give()
+    Worker.objects.update(seen_at=timezone.now() - SILENCE - timedelta(seconds=1))
+
+    assert asked(client, "/health/ready") == LONELY
+
+
+def test_a_worker_that_works_on_an_import_need_not_say_more(client):
+    job = Import.objects.create(kind="students", door=Door.API, request_id="r")
+    Progress.objects.create(file_import=job, at=timezone.now() - SILENCE * 2)
+    assert asked(client, "/health/ready") == LONELY
+
+    assert claim(job.pk) is not None
+
+    assert asked(client, "/health/ready") == WELL
+
+
+def test_a_worker_that_ends_is_gone_at_once(client):
+    work()
+
+    assert (Worker.objects.count(), asked(client, "/health/ready")) == (0, LONELY)
+
+
+def test_a_worker_gives_its_pulse_while_it_looks_for_work(client):
+    seen = []
+
+    def is_wanted():
+        seen.append(Worker.objects.count())
+        return len(seen) < 2
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("bulk.tasks.close_old_connections", lambda: None)
+        patched.setattr("bulk.tasks._run_tasks", lambda: None)
+        patched.setattr("bulk.tasks.INTERVAL", 0)
+        run_worker(is_wanted=is_wanted)
+
+    assert seen == [0, 1]
+
+
+def test_who_was_silent_for_a_day_is_forgotten():
+    Worker.objects.create(name="old:1", seen_at=timezone.now() - KEPT - timedelta(minutes=1))
+
+    Pulse().give()
+
+    assert [worker.name for worker in Worker.objects.all()] == [Pulse().name]
+
+
+def test_an_unapplied_migration_is_told_of(client):
+    Pulse().give()
+    MigrationRecorder(connection).record_unapplied("bulk", "0002_workers")
+
+    status, body, _wait = asked(client, "/health/ready")
+
+    assert (status, body["migrations"], body["worker"]) == (503, "unapplied", "unknown")

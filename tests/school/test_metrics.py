@@ -1,0 +1,94 @@
+"""What Prometheus is told, and who is not."""
+
+import os
+import re
+
+import pytest
+from django.db import connection
+
+from bulk.models import State
+from school.refusals import Refused
+from school.server import make_metrics_folder
+from students.acts import Origin
+from students.enrollment import drop, enroll
+from students.models import Channel
+from tests.bulk.work import imported
+from tests.factories import make_course, make_student
+from tests.serving import ask, bearer, environment_of, manage, serving
+
+TOKEN = {"Authorization": "Bearer tell me"}
+
+
+def figures(text):
+    """Return the figures of an exposition by name and labels, without the buckets."""
+    lines = re.findall(r"^(school_\w+(?:\{.*\})?) (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in lines if "_bucket" not in name and "_created" not in name}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer tell you"}, {"Authorization": "tell me"}])
+def test_who_does_not_show_the_token_finds_nothing(client, settings, headers):
+    settings.METRICS_TOKEN = "tell me"
+
+    assert client.get("/metrics", headers=headers).status_code == 404
+
+
+@pytest.mark.django_db
+def test_without_a_token_in_the_settings_nobody_finds_anything(client):
+    for given in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer"}):
+        assert client.get("/metrics", headers=given).status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_acts_refusals_imports_and_the_queue_are_told(client, settings):
+    settings.METRICS_TOKEN = "tell me"
+    before = figures(client.get("/metrics", headers=TOKEN).content.decode())
+    student, course, full = make_student(), make_course(), make_course(capacity=0)
+    origin = Origin(Channel.SYSTEM)
+
+    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    with pytest.raises(Refused):
+        enroll(student_id=student.pk, course_id=full.pk, origin=origin)
+    imported("student_number,given_name,family_name\nN,A,B\n", kind="students")
+
+    after = figures(client.get("/metrics", headers=TOKEN).content.decode())
+    changed = {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
+    assert changed == {
+        'school_enrollment_acts_total{action="enroll",channel="system"}': 1,
+        'school_enrollment_acts_total{action="drop",channel="system"}': 1,
+        'school_refusals_total{code="course_full"}': 1,
+        f'school_imports{{state="{State.DONE}"}}': 1,
+    }
+    assert (after["school_database_up"], after["school_queue_length"], after["school_workers"]) == (1, 0, 0)
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
+def test_all_processes_are_counted_together_and_no_label_has_an_id(tmp_path):
+    environment = environment_of(f"sqlite:///{tmp_path}/school.sqlite3", METRICS_TOKEN="tell me")
+    manage(environment, "migrate", "--verbosity=0")
+    with serving(environment, "--workers=2") as port:
+        program = bearer(environment, port, "students:read")
+        answers = [ask(port, "GET", f"/api/v1/students/{n}", **program).status for n in range(1, 41)]
+        odd = [ask(port, method, path).status for method, path in [("ODD", "/health"), ("GET", "/nonsense/7")]]
+        told = figures(ask(port, "GET", "/metrics", **TOKEN).body)
+        public = ask(port, "GET", "/metrics").status
+
+    counts = {name: value for name, value in told.items() if name.startswith("school_request_seconds_count")}
+    route = 'method="GET",route="api/v1/students/<str:student_id>",status="404"'
+    assert answers == [404] * 40
+    assert counts[f"school_request_seconds_count{{{route}}}"] == 40
+    assert counts[f'school_request_seconds_count{{method="other",route="health",status="{odd[0]}"}}'] == 1
+    assert counts['school_request_seconds_count{method="GET",route="none",status="404"}'] == 1
+    assert public == 404
+
+
+def test_the_folders_of_servers_that_have_ended_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    ended, alive = (tmp_path / f"school-metrics-{os.getuid()}-{pid}-x" for pid in (2**22 + 1, os.getppid()))
+    ended.mkdir()
+    alive.mkdir()
+
+    made = make_metrics_folder()
+
+    assert sorted(map(str, tmp_path.iterdir())) == sorted([str(alive), made])
