@@ -80,6 +80,9 @@ OPEN = {
     "api/docs": 200,
     "oauth/token": 405,
     "health": 200,
+    "health/live": 200,
+    "health/ready": 503,  # no worker is at work
+    "metrics": 404,
     "problems/<code>": 200,
 }
 
