@@ -138,7 +138,7 @@ GUARDS = [
         "the lock on the rows of courses",
         POSTGRESQL,
         NO_SEAT_TWICE,
-        instead("students/facts.py", '        .select_for_update(of=("self",), no_key=True)\n', ""),
+        instead("students/facts.py", '    .select_for_update(of=("self",), no_key=True)\n', ""),
     ),
     Mutant(
         "the lock of promotion",
@@ -146,9 +146,9 @@ GUARDS = [
         "tests/test_race_waitlist.py::test_who_is_promoted_by_many_at_once_is_promoted_once",
         instead(
             "students/facts.py",
-            '        .select_for_update(of=("self",), no_key=True)\n        .order_by("pk")\n    )\n',
-            '        .order_by("pk")\n    )\n'
-            '    courses = courses.select_for_update(of=("self",), no_key=True) if acts else courses\n',
+            "in LOCKED(list(wanted - register.courses.keys()))",
+            'in (LOCKED if acts else lambda ids: Course.objects.select_related("term").in_bulk(ids).values())('
+            "list(wanted - register.courses.keys()))",
         ),
     ),
     Mutant(
@@ -290,7 +290,7 @@ GUARDS = [
         "the condition of PostgreSQL's counting",
         POSTGRESQL,
         "tests/school/test_throttling.py::test_the_third_of_two_is_refused_and_told_when_to_come_back",
-        instead("school/migrations/0004_counted_requests.py", " WHERE counted.taken < most", ""),
+        instead("school/migrations/0004_counted_requests.py", " WHERE counted.taken + wanted <= most", ""),
     ),
     Mutant(
         "the lock of who begins a window of counting",
