@@ -3,7 +3,7 @@ Queries that Django compiles once and PostgreSQL prepares once a connection, and
 
 Prepared statements are psycopg's own; Django's cursors do not use them. All that are prepared here are simple enough
 for one plan to fit every value, so PostgreSQL is told not to plan anew. A pooler between School and PostgreSQL must
-know prepared statements (PgBouncer does since 1.21, ``max_prepared_statements``).
+know prepared statements (PgBouncer does since 1.21, ``max_prepared_statements``), or ``PREPARED_STATEMENTS`` be off.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
 import psycopg
+from django.conf import settings
 from django.db import OperationalError, connection
 from django.db.models import QuerySet
 from psycopg.sql import Literal
@@ -71,6 +72,10 @@ def run(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 
 def _run(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    if not settings.PREPARED_STATEMENTS:
+        with connection.cursor() as asked:
+            asked.execute(sql, values)
+            return list(asked.fetchall())
     connection.ensure_connection()
     raw: psycopg.Connection[Any] = connection.connection
     with connection.wrap_database_errors:

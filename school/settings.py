@@ -135,6 +135,7 @@ else:
     DATABASES["default"]["ENGINE"] = "school.postgresql"
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    PREPARED_STATEMENTS = flag("PREPARED_STATEMENTS", default=True)
     # Seats are counted after the lock is had, and must be seen as they are then, whatever the server's default is.
     _options["isolation_level"] = IsolationLevel.READ_COMMITTED
     # A machine that is gone without a word is noticed within a minute, by who waits for ever too.

@@ -182,3 +182,13 @@ def test_both_ways_tell_the_same_changes(api, full_house, answered, limit):
 )
 def test_other_questions_to_the_feed_go_the_general_way(api, full_house, answered, question, status):
     assert (api.get(f"/api/v1/changes?{question}").status_code, answered) == (status, ["general"])
+
+
+@on_postgresql
+def test_a_pooler_that_knows_no_prepared_statements_can_be_had(api, settings, full_house, answered):
+    settings.PREPARED_STATEMENTS = False
+    address = addresses(*full_house)[0]
+
+    told, expected = api.get(address).json(), api.get(address, HTTP_ACCEPT=GENERALLY).json()
+
+    assert (told, answered) == (expected, ["express", "general"])
