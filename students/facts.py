@@ -14,6 +14,7 @@ from students.acts import Act, Origin
 from students.lookup import STUDENTS_BY_ID
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 from students.register import BY_ITSELF, Register
+from students.seats import seats_of, with_seats
 from students.transitions import is_settled
 
 # Named by lists of ids, so that one act is asked for as a thousand are.
@@ -43,6 +44,7 @@ IN_LINE = Prepared(
         .annotate(Count("pk"), Max("waitlisted_at"))
     )
 )
+AT_ONCE = Prepared(lambda ids: with_seats(Course.objects.filter(pk__among=ids).select_related("term")))
 # The newest row of a pair is read last: an open row is always newer than the ended ones.
 STANDINGS: Prepared[StudentCourse] = Prepared(lambda *pairs: _standings(*pairs))
 
@@ -70,6 +72,19 @@ def lock_and_read(acts: Collection[Act], register: Register, origin: Origin, *, 
     _read_students(to_decide if register.in_brief else acts, register)
     _read_completed(register, wanted)
     _read_last_acts(acts, register)
+
+
+def look(act: Act, register: Register, origin: Origin) -> None:
+    """Read the facts of one act without a lock: the course with its seats as of one instant, then all else."""
+    for course in AT_ONCE([act.course_id]):
+        seats = seats_of(course)
+        register.courses[course.pk] = course
+        register.taken[course.pk], register.waiting[course.pk] = seats.taken, seats.waiting
+    register.now = origin.at or timezone.now()
+    register.may_waive = origin.may_waive
+    _read_standings([act], register)
+    _read_students([act], register)
+    _read_completed(register, {act.course_id})
 
 
 def _read_waits_elsewhere(acts: Iterable[Act], register: Register) -> None:

@@ -5,12 +5,13 @@ from itertools import count
 
 import pytest
 from django.db import connection, transaction
-from django.db.models import QuerySet
 from psycopg import sql
 from rest_framework.test import APIClient
 
 from courses.models import Course
+from school.prepared import Prepared
 from school.refusals import Refused
+from students import facts
 from students.acts import Origin
 from students.enrollment import drop, enroll, enroll_many
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
@@ -49,9 +50,45 @@ def test_the_last_seat_is_never_sold_twice():
 
 def test_without_the_lock_the_last_seat_is_sold_twice(monkeypatch):
     """The race above would notice: with the lock taken out it fails within a few rounds."""
-    monkeypatch.setattr(QuerySet, "select_for_update", lambda self, **options: self.all())
+    unlocked = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
+    monkeypatch.setattr(facts, "LOCKED", unlocked)
 
     assert max(race_for_the_last_seat(ROUNDS)) > 1
+
+
+def test_who_is_refused_by_a_full_course_does_not_wait_for_its_lock():
+    course, first, second = make_course(capacity=1), make_student(), make_student()
+    enroll(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
+    with pytest.raises(Refused):
+        enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN)
+    codes = []
+
+    def ask():
+        try:
+            enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN)
+        except Refused as refused:
+            codes.append([refusal.code for refusal in refused.refusals])
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        Course.objects.select_for_update(no_key=True).get(pk=course.pk)
+        waiter = threading.Thread(target=ask)
+        waiter.start()
+        waiter.join(timeout=20)
+        told_meanwhile = list(codes)
+
+    assert told_meanwhile == [["course_full"]]
+
+
+def test_a_seat_that_comes_free_is_given_though_the_course_was_full_a_moment_ago():
+    course, first, second = make_course(capacity=1), make_student(), make_student()
+    enroll(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
+    with pytest.raises(Refused):
+        enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN)
+    drop(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
+
+    assert enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN).changed
 
 
 def test_a_server_that_isolates_more_than_it_should_sells_no_seat_twice():

@@ -15,6 +15,7 @@ from school import metrics
 from school.refusals import Refused
 from school.retry import retried
 from students.acts import Act, OnFull, Origin, Outcome
+from students.enrollment.glance import at_a_glance, remember
 from students.enrollment.ledger import Ledger
 from students.facts import lock_and_read
 from students.models import Action, Channel, StudentCourse
@@ -197,7 +198,12 @@ def judge(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
 
 
 def _one(act: Act, origin: Origin) -> Outcome:
+    if (refused := at_a_glance(act, origin)) is not None:
+        refused.log_refusals()
+        metrics.count(*refused.tally(done=False))
+        raise Refused(refused.outcomes[0].refusals)
     [outcome] = perform([act], origin)
+    remember(outcome)
     if not outcome.accepted:
         raise Refused(outcome.refusals)
     return outcome
