@@ -324,7 +324,7 @@ GUARDS = [
         "nothing to lock for OPTIONS",
         POSTGRESQL,
         "tests/test_access.py::test_options_answers_who_may_and_asks_for_no_row",
-        instead("school/settings.py", '    "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",\n', ""),
+        instead("school/api/settings.py", '    "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",\n', ""),
     ),
     Mutant(
         "the end of a request's patience",

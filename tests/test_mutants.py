@@ -21,4 +21,4 @@ def test_every_guard_is_where_it_was_and_so_is_its_test(mutant, tmp_path):
 
     mutant.take_away(tmp_path)  # or it raises
 
-    assert test in functions
+    assert not test or test.partition("[")[0] in functions

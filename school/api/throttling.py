@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import APIException
@@ -67,7 +68,10 @@ def count_failure(request: Any) -> None:
 def _count(request: Any, policy: str, who: str, quota: int) -> None:
     if not quota:
         return
-    taken, seconds_left = count(who, quota)
+    try:
+        taken, seconds_left = count(who, quota)
+    except OperationalError:
+        return  # a full disk has no room to count and can be read; a database that is away says so itself
     standing = Standing(policy, quota, 0 if taken is None else quota - taken, max(math.ceil(seconds_left), 1))
     _django(request).rate_limit = standing  # type: ignore[attr-defined]  # for the middleware
     if taken is None:

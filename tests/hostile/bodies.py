@@ -191,20 +191,23 @@ def in_bodies() -> list[Case]:
     return [*broken, *shapes, *fields, *numbers, *ids, *days, *instants, *others, *large]
 
 
+UNKNOWN = "unsupported_media_type"
+
+
 def of_imports() -> list[Case]:
     form = b'--a\r\nContent-Disposition: form-data; name="kind"\r\n\r\nstudents\r\n--a--\r\n'
     multipart = "multipart/form-data; boundary=a"
     forms: list[tuple[str, bytes, str, str]] = [
-        ("no boundary", form, "multipart/form-data", "bad_request"),
-        ("an empty boundary", form, "multipart/form-data; boundary=", "bad_request"),
-        ("a boundary of 5,000", form, f"multipart/form-data; boundary={'a' * 5_000}", "bad_request"),
+        ("no boundary", form, "multipart/form-data", "parse_error"),
+        ("an empty boundary", form, "multipart/form-data; boundary=", "parse_error"),
+        ("a boundary of 5,000", form, f"multipart/form-data; boundary={'a' * 5_000}", UNKNOWN),
         ("another boundary", form, "multipart/form-data; boundary=b", "invalid"),
         ("half a form", form[:40], multipart, "invalid"),
         ("nothing", b"", multipart, "invalid"),
         ("noise", b"\x00\xff" * 500, multipart, "invalid"),
         ("no file", form, multipart, "invalid"),
-        ("NUL in a field", form.replace(b"students", b"a\0"), multipart, "invalid"),
-        ("NUL in a name", form.replace(b"kind", b"ki\0nd"), multipart, "invalid"),
+        ("NUL in a field", form.replace(b"students", b"a\0"), multipart, "parse_error"),
+        ("NUL in a name", form.replace(b"kind", b"ki\0nd"), multipart, "parse_error"),
         (
             "bad base64",
             form.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: base64\r\n\r\n!", 1),
@@ -212,7 +215,7 @@ def of_imports() -> list[Case]:
             "invalid",
         ),
         ("1,001 fields", form.replace(b"--a--\r\n", b"") * 1_001 + b"--a--\r\n", multipart, "bad_request"),
-        ("a header without an end", b"--a\r\nContent-Disposition: " + b"a" * 50_000, multipart, "bad_request"),
+        ("a header without an end", b"--a\r\nContent-Disposition: " + b"a" * 50_000, multipart, "parse_error"),
     ]
     charset = Case(
         "a form in UTF-16",
@@ -243,7 +246,7 @@ def of_imports() -> list[Case]:
     ]
     return [
         *(
-            Case(f"a form, {name}", "POST", "/api/v1/imports", 400, code, body, kind)
+            Case(f"a form, {name}", "POST", "/api/v1/imports", 415 if code == UNKNOWN else 400, code, body, kind)
             for name, body, kind, code in forms
         ),
         charset,

@@ -31,10 +31,10 @@ class Case:
 
 
 def rows() -> dict[str, int]:
-    """Return how many rows each table has."""
+    """Return how many rows each table has; what was guessed is kept on purpose."""
     with connection.cursor() as cursor:
         counts = {}
-        for model in apps.get_models():
+        for model in (model for model in apps.get_models() if model._meta.app_label != "axes"):
             cursor.execute(f'SELECT count(*) FROM "{model._meta.db_table}"')  # noqa: S608  # names of our own
             [counts[model._meta.db_table]] = cursor.fetchone()
     return counts
