@@ -100,7 +100,7 @@ class CountsBeside:
 
     def count(self, who: str, most: int) -> Count:
         now = time.time()
-        row = self._run(
+        rows = self._run(
             """
             INSERT INTO counted (who, began, taken) VALUES (:who, :now, 1)
             ON CONFLICT (who) DO UPDATE SET
@@ -110,21 +110,21 @@ class CountsBeside:
             RETURNING taken, began
             """,
             {"who": who, "now": now, "window": WINDOW, "most": most},
-        ).fetchone()
-        if row is not None:
-            return Count(row[0], row[1] + WINDOW - now)
-        [began] = self._run("SELECT began FROM counted WHERE who = ?", [who]).fetchone()
+        )
+        for taken, began in rows:
+            return Count(taken, began + WINDOW - now)
+        [[began]] = self._run("SELECT began FROM counted WHERE who = ?", [who])
         return Count(None, max(began + WINDOW - now, 0))
 
     def clear_ended(self) -> int:
-        return self._run("DELETE FROM counted WHERE began <= ?", [time.time() - WINDOW]).rowcount
+        return len(self._run("DELETE FROM counted WHERE began <= ? RETURNING who", [time.time() - WINDOW]))
 
-    def _run(self, statement: str, parameters: Any) -> sqlite3.Cursor:
+    def _run(self, statement: str, parameters: Any) -> list[Any]:
         with self._lock:
             try:
                 if self._file is None:
                     self._file = self._opened()
-                return self._file.execute(statement, parameters)
+                return self._file.execute(statement, parameters).fetchall()
             except sqlite3.OperationalError as error:
                 raise OperationalError(*error.args) from error
 

@@ -84,11 +84,12 @@ def _run(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
             raw.prepare_threshold = 0
         with psycopg.Cursor(raw) as cursor:
             started = monotonic()
-            rows = cursor.execute(sql, values).fetchall()
-            if connection.queries_logged:
-                told = psycopg.ClientCursor(raw).mogrify(sql, values)
-                connection.queries_log.append({"sql": told, "time": f"{monotonic() - started:.3f}"})
-            return rows
+            try:
+                return cursor.execute(sql, values).fetchall()
+            finally:
+                if connection.queries_logged:
+                    told = psycopg.ClientCursor(raw).mogrify(sql, values)
+                    connection.queries_log.append({"sql": told, "time": f"{monotonic() - started:.3f}"})
 
 
 def compiler_of(rows: QuerySet[Any, Any]) -> Any:

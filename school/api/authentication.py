@@ -13,10 +13,8 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from school.api.grants import Grant, account_of, bind_caller, grant_of
+from school.api.grants import Grant, account_of, bind_caller, grant_shown, shows_token
 from school.api.throttling import count_account, count_failure, count_stranger
-
-SCHEME = "Bearer "
 
 
 class ClientAuthentication(BaseAuthentication):
@@ -27,10 +25,9 @@ class ClientAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
-        header = request.META.get("HTTP_AUTHORIZATION", "")
-        if header[: len(SCHEME)].lower() != SCHEME.lower():
+        if not shows_token(request):
             return None
-        grant = grant_of(header[len(SCHEME) :].strip())
+        grant = grant_shown(request._request)
         if grant is None:
             count_failure(request)
             raise AuthenticationFailed(_("The token is unknown, has expired, or was revoked."))
@@ -40,8 +37,9 @@ class ClientAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of RFC 6750, 3: it names an error only to who has sent a token."""
-        has_token = request.META.get("HTTP_AUTHORIZATION", "")[: len(SCHEME)].lower() == SCHEME.lower()
-        error = ',error="invalid_token",error_description="The access token is invalid."' if has_token else ""
+        error = (
+            ',error="invalid_token",error_description="The access token is invalid."' if shows_token(request) else ""
+        )
         return f'Bearer realm="api"{error}'
 
 

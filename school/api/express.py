@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from school.api.conditional import is_known, tag_of
-from school.api.grants import bind_caller, grant_of
+from school.api.grants import bind_caller, grant_shown, shows_token
 from school.api.pagination import PAGE_SIZE, Key, link_to, read_cursor, read_size, salt_of
 from school.api.printing import row_in_json
 from school.api.throttling import TooManyRequests, count_account
@@ -44,11 +44,10 @@ class Page(NamedTuple):
 
 def admit(request: HttpRequest, scope: str) -> bool:
     """Tell whether a request may be answered here, and count it as taken."""
-    meta = request.META
-    scheme, _blank, token = meta.get("HTTP_AUTHORIZATION", "").partition(" ")
-    if request.method != "GET" or scheme != "Bearer" or connection.vendor != "postgresql":
+    is_plain = request.method == "GET" and request.META.get("HTTP_ACCEPT", "") in ACCEPTED
+    if not is_plain or connection.vendor != "postgresql" or not shows_token(request):
         return False
-    grant = grant_of(token) if meta.get("HTTP_ACCEPT", "") in ACCEPTED else None
+    grant = grant_shown(request)
     if grant is None or grant.limits is not None or f"{scope}:read" not in grant.scopes:
         return False
     try:

@@ -26,6 +26,7 @@ from school.limits import Limits, limits_of_client
 from school.models import ApiClient
 from school.sqlite.waiting import impatient
 
+SCHEME = "bearer "
 MOST_REMEMBERED = 10_000
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
@@ -71,6 +72,18 @@ class Memory:
 
 
 memory = Memory(MOST_REMEMBERED)
+
+
+def grant_shown(request: Any) -> Grant | None:
+    """Return what the bearer token of a request stands for (RFC 6750, 2.1), read once for each request."""
+    if not hasattr(request, "grant"):
+        request.grant = grant_of(request.META["HTTP_AUTHORIZATION"][len(SCHEME) :].strip())
+    found: Grant | None = request.grant
+    return found
+
+
+def shows_token(request: Any) -> bool:
+    return bool(request.META.get("HTTP_AUTHORIZATION", "")[: len(SCHEME)].lower() == SCHEME)
 
 
 def grant_of(token: str) -> Grant | None:
