@@ -1,5 +1,7 @@
 """Imports over the API: sent, watched, approved, cancelled, undone."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -11,7 +13,6 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework import mixins
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -33,8 +34,11 @@ from bulk.serializers import (
     ReportRowSerializer,
     UndoSerializer,
 )
+from bulk.storage import hash_of
 from bulk.tasks import hand_over
 from bulk.uploads import CsvParser, CsvRenderer, FormParser, ZipParser, file_and_fields
+from school.api.conditional import ConditionalReads, State, values_of
+from school.api.idempotency import idempotent
 from school.api.permissions import limits_of, may
 from school.api.views import WithinLimits
 from school.logs import current_request_id
@@ -60,7 +64,7 @@ class Imports(WithinLimits, GenericViewSet[Import]):
         return Response(ImportSerializer(job).data, status, headers={"Location": address})
 
 
-class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Imports):
+class ImportViewSet(ConditionalReads, Imports):
     filterset_class = ImportFilter
     ordering_fields = {"id": "id", "created_at": "created_at"}
     ordering = "-id"
@@ -69,6 +73,10 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Imports):
 
     def get_object(self) -> Import:
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
+
+    def state_of(self, row: Import) -> State:
+        people = [each and each.get_username() for each in (row.actor, row.approved_by)]
+        return (*values_of(row), *values_of(row.progress), *people)
 
     @extend_schema(
         request={
@@ -81,6 +89,7 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Imports):
             200: OpenApiResponse(ImportSerializer, "The file was applied last, and is not again"),
         },
     )
+    @idempotent
     def create(self, request: Request) -> Response:
         """
         Send a file, as a field of a form or as the body; its options then stand in the query.
@@ -90,6 +99,12 @@ class ImportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Imports):
         source, name, fields = file_and_fields(request)
         with source:
             return self._receive(source, name, fields)
+
+    def fingerprint_of(self, request: Request) -> str:
+        """Return what tells one upload from another: the file and its options, however they are wrapped up."""
+        source, name, fields = file_and_fields(request)
+        told = [request.get_full_path(), name, sorted((key, str(value)) for key, value in fields.items())]
+        return hashlib.sha256(json.dumps([*told, hash_of(source)]).encode()).hexdigest()
 
     def _receive(self, source: BinaryIO, name: str, fields: dict[str, Any]) -> Response:
         request = self.request

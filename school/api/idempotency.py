@@ -63,6 +63,8 @@ def idempotent(method: View) -> View:
 
     Keys are those of an account. An answer of 500 or above is not kept: it says that nothing was done. Who comes while
     the first is at work is told so on PostgreSQL; on SQLite, which has one writer at a time, it waits for its turn.
+
+    A view whose bodies are no text tells one request from another by a ``fingerprint_of`` of its own.
     """
 
     @wraps(method)
@@ -70,7 +72,7 @@ def idempotent(method: View) -> View:
         key = _key_in(request)
         if key is None:
             return method(view, request, *args, **kwargs)
-        fingerprint = fingerprint_of(request)
+        fingerprint = getattr(view, "fingerprint_of", fingerprint_of)(request)
         return _once(request, key, fingerprint, lambda: _answer(view, method, request, *args, **kwargs))
 
     wrapped.takes_idempotency_key = True  # type: ignore[attr-defined]  # for the OpenAPI document

@@ -213,3 +213,30 @@ def test_outcomes_take_little_room(api):
     [page] = OutcomePage.objects.all()
     assert (page.counts, len(bytes(page.content)) < 300 * 10) == ({"enrolled": 300}, True)
     assert zlib.decompress(page.content)
+
+
+def test_an_upload_with_a_key_is_taken_once_however_it_is_wrapped_up(api):
+    options = {"kind": "enrollments", "dataset": "night"}
+
+    def upload(text, key):
+        file = SimpleUploadedFile("fall.csv", text.encode(), "text/csv")
+        return api.post(IMPORTS, {**options, "file": file}, format="multipart", headers={"Idempotency-Key": key})
+
+    first, again = upload(ENROLLMENTS + "S-1,M-1,,,,\n", "a"), upload(ENROLLMENTS + "S-1,M-1,,,,\n", "a")
+    other = upload(ENROLLMENTS + "S-2,M-1,,,,\n", "a")
+
+    assert (first.status_code, again.status_code, again.json()) == (202, 202, first.json())
+    assert (again["Idempotency-Replayed"], again["Location"]) == ("true", first["Location"])
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    assert Import.objects.count() == 1
+
+
+def test_who_watches_an_import_is_told_when_it_has_gone_on(api):
+    address = send(api, ENROLLMENTS + "S-1,M-1,,,,\n")["Location"]
+    tag = api.get(address)["ETag"]
+    waiting = api.get(address, headers={"If-None-Match": tag})
+    work()
+
+    assert (waiting.status_code, api.get(address, headers={"If-None-Match": tag}).status_code) == (304, 200)
+    listed = api.get(IMPORTS)
+    assert api.get(IMPORTS, headers={"If-None-Match": listed["ETag"]}).status_code == 304
