@@ -33,6 +33,16 @@ def find_student(identifier: str, students: QuerySet[Student] | None = None) -> 
     return student
 
 
+def student_id_of(identifier: str) -> int:
+    """
+    Return the id of the student of an id or of ``number:S-1042``; raise ``Refused``.
+
+    For the verbs, which look at the student themselves: an id is taken at its word.
+    """
+    ids = parse_ids(identifier)
+    return ids[0] if ids else find_student(identifier).pk
+
+
 def student_not_found(key: object) -> Refusal:
     message = _("There is no student %(key)s.") % {"key": key}
     return Refusal("student_not_found", message, _("Student not found"))

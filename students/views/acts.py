@@ -17,7 +17,7 @@ from school.refusals import Refused
 from students.acts import OnFull, Outcome
 from students.enrollment import complete, drop, enroll
 from students.filters import StudentCoursesFilter
-from students.lookup import find_student
+from students.lookup import find_student, student_id_of
 from students.models import Student, StudentCourse
 from students.rules import never_enrolled
 from students.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
@@ -63,9 +63,8 @@ class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
         A retry is safe: who is enrolled or waits already gets the same enrollment with 200.
         """
         body = self._read(EnrollSerializer)
-        student = find_student(student_id)  # of the whole school: who is new to its courses has to be named
         outcome = enroll(
-            student_id=student.pk,
+            student_id=student_id_of(student_id),  # of the whole school: who is new to its courses has to be named
             course_id=body.chosen_course_id(courses_for(request)),
             reason=body.validated_data["reason"],
             on_full=OnFull(body.validated_data["on_full"]),
