@@ -25,6 +25,7 @@ from school.api.throttling import TooManyRequests, count_stranger
 from school.models import ApiClient
 
 CLIENT = "client:"
+LONGEST = 255  # characters of a name that are kept: more has no name
 
 logger = structlog.get_logger(__name__)
 
@@ -45,6 +46,12 @@ class LoginHandler(AxesDatabaseHandler):
         if request is not None:
             ids = _ids_of(str(credentials.get("username") or ""))
             logger.warning("login_failed", locked=bool(request.axes_locked_out), **ids)
+
+
+def name_in(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
+    """Return the name that somebody wants to come in by, as far as it can be kept."""
+    given = (credentials or {}).get("username") or request.POST.get("username") or ""
+    return str(given)[:LONGEST]
 
 
 def locked_out(

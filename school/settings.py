@@ -197,6 +197,7 @@ if AXES_FAILURE_LIMIT < 1:
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a name is locked where it was guessed at, nowhere else
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
+AXES_USERNAME_CALLABLE = "school.logins.name_in"
 AXES_CLIENT_IP_CALLABLE = "school.addresses.client_address"
 AXES_LOCKOUT_CALLABLE = "school.logins.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["username", "password", "client_id", "client_secret", "csrfmiddlewaretoken", "ip_address"]

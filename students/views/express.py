@@ -52,7 +52,9 @@ class Feed:
             position = position_after(after)
         except (ValidationError, Refused):
             return None  # the general way will say so
-        rows: Any = _changes(limit_above(limit)).run(position, horizon())
+        until = horizon() or position
+        behind: Any = _changes(limit_above(limit)).run(position)
+        rows = [row for row in behind if row[0] <= until]
         more, rows = len(rows) > limit, rows[:limit]
         cursor = cursor_at(rows[-1][0] if rows else position)
         return answer_with({"cursor": cursor, "has_more": more}, [text for _pk, text in rows])
@@ -60,8 +62,8 @@ class Feed:
 
 @cache
 def _changes(most: int) -> Statement:
-    """Return the statement for the entries behind one and up to another."""
-    entries = EnrollmentEvent.objects.filter(pk__gt=SLOTS[0], pk__lte=SLOTS[1]).order_by("pk")
+    """Return the statement for the entries behind one. With an end too PostgreSQL would expect few, and sort them."""
+    entries = EnrollmentEvent.objects.filter(pk__gt=SLOTS[0]).order_by("pk")
     return compiled(compiler_of(entries.values_list("pk", row_in_json(ChangeSerializer(), {}))[:most]))
 
 
