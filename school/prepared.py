@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 # Values that stand in a query for those that it is run with: no id is so large, and no setting.
 SLOTS = range(2**50, 2**50 + 8)
+# The same for lists of texts.
+NAMES = [f"\0{slot}" for slot in SLOTS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def compiler_of(rows: QuerySet[Any, Any]) -> Any:
 
 class Prepared(Generic[T]):
     """
-    A query with values to come: ``build`` makes it of them, ids or lists of ids.
+    A query with values to come: ``build`` makes it of them, ids, lists of ids, or lists of texts.
 
     Called with values it returns the rows that the queryset would give. Where there is no PostgreSQL, the queryset
     gives them.
@@ -114,9 +116,7 @@ class Prepared(Generic[T]):
         if connection.vendor != "postgresql":
             return list(self.build(*values))
         if self.compiler is None:
-            self._compile(
-                [[slot] if isinstance(value, list) else slot for slot, value in zip(SLOTS, values, strict=False)]
-            )
+            self._compile([_stand_in(value, place) for place, value in enumerate(values)])
         answered = _Answered(self.compiler, self.statement.run(*values))
         query = SimpleNamespace(get_compiler=lambda using: answered)
         rows = SimpleNamespace(query=query, db=self.rows.db, model=self.rows.model, _known_related_objects={})
@@ -145,8 +145,16 @@ class _Answered:
         return self.compiler.results_iter([self.found], **options)
 
 
+def _stand_in(value: Any, place: int) -> Any:
+    if isinstance(value, list):
+        return [NAMES[place] if isinstance(value[0], str) else SLOTS[place]]
+    return SLOTS[place]
+
+
 def _slot_in(value: Any) -> tuple[int, bool] | None:
     """Return the number of the slot that a value is, and whether it is the text of an array."""
+    if isinstance(value, list) and value[0] in NAMES:
+        return NAMES.index(value[0]), False
     is_array = isinstance(value, str) and value.startswith("{") and value[1:-1].isdecimal()
     number = int(value[1:-1]) if is_array else value
     return (SLOTS.index(number), is_array) if type(number) is int and number in SLOTS else None

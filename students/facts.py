@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
@@ -47,6 +48,9 @@ IN_LINE = Prepared(
 AT_ONCE = Prepared(lambda ids: with_seats(Course.objects.filter(pk__among=ids).select_related("term")))
 # The newest row of a pair is read last: an open row is always newer than the ended ones.
 STANDINGS: Prepared[StudentCourse] = Prepared(lambda *pairs: _standings(*pairs))
+BRIEF = ("id", "student_id", "course_id", "status", "grade")
+IN_BRIEF: Prepared[Any] = Prepared(lambda *pairs: _standings(*pairs).values_list(*BRIEF))
+ACTIVITY: Prepared[Any] = Prepared(lambda ids: Student.objects.filter(pk__among=ids).values_list("pk", "is_active"))
 
 # The acts that can free a seat.
 FREEING = (Action.DROP, Action.COMPLETE, Action.UNDO)
@@ -139,10 +143,7 @@ def _read_standings(acts: Collection[Act], register: Register) -> list[Act]:
     """Read how the students of the acts stand in the courses; return the acts that ask for something else."""
     pairs = {act.pair for act in acts}
     sides = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if register.in_brief:
-        found = pressed(_standings(*sides), "id", "student_id", "course_id", "status", "grade")
-    else:
-        found = iter(STANDINGS(*sides))
+    found = pressed(StudentCourse, BRIEF, IN_BRIEF(*sides)) if register.in_brief else iter(STANDINGS(*sides))
     register.latest = {pair: row for row in found if (pair := row.pair) in pairs}
     in_line = {waiter.pair: waiter for line in register.lines.values() for waiter in line}
     register.latest |= {pair: waiter for pair, waiter in in_line.items() if pair in pairs}
@@ -159,7 +160,7 @@ def _read_students(acts: Collection[Act], register: Register) -> None:
     wanted = list({act.student_id for act in acts})
     waiting = [waiter.student for line in register.lines.values() for waiter in line]
     if register.in_brief:
-        register.active = dict(Student.objects.filter(pk__among=wanted).values_list("pk", "is_active"))
+        register.active = dict(ACTIVITY(wanted))
     else:
         register.students = {student.pk: student for student in STUDENTS_BY_ID(wanted)}
         register.students |= {student.pk: student for student in waiting}

@@ -1,6 +1,7 @@
 """Find students by the keys that people and programs use."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -13,9 +14,12 @@ from students.models import Student
 
 def student_ids_by_number(numbers: Iterable[str]) -> dict[str, int]:
     """Return the ids of the students with these numbers, in one query; unknown numbers are left out."""
-    return dict(Student.objects.filter(student_number__among=set(numbers)).values_list("student_number", "pk"))
+    return dict(BY_NUMBER(list(set(numbers))))
 
 
+BY_NUMBER: Prepared[Any] = Prepared(
+    lambda numbers: Student.objects.filter(student_number__among=numbers).values_list("student_number", "pk")
+)
 STUDENTS_BY_ID: Prepared[Student] = Prepared(lambda ids: Student.objects.filter(pk__among=ids))
 
 

@@ -1,0 +1,76 @@
+"""Queries that are compiled once give what their querysets give, whatever they are run with."""
+
+import psycopg
+import pytest
+from django.db import OperationalError, connection, transaction
+from django.db.models import Count
+
+from courses.models import Course
+from school.prepared import Prepared, run
+from students.models import Student, StudentCourse
+from tests.factories import make_course, make_student, make_term
+
+on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL prepares")
+
+
+@pytest.fixture
+def courses(db):
+    return [make_course(term=make_term()), make_course(prerequisites=["A", "B"]), make_course(capacity=3)]
+
+
+def test_rows_are_models_with_what_is_read_along(courses, django_assert_num_queries):
+    of = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
+
+    for chosen in (courses, courses[:1], courses[1:]):
+        with django_assert_num_queries(1):
+            found = of([course.pk for course in chosen])
+            shown = [(course, course.term and course.term.code, course.prerequisites) for course in found]
+        assert shown == [(course, course.term and course.term.code, course.prerequisites) for course in chosen]
+        assert [course._state.adding for course in found] == [False] * len(chosen)
+
+
+def test_rows_are_tuples_and_have_annotations_where_the_queryset_has_them(courses, origin):
+    counted = Prepared(
+        lambda ids: Course.objects.filter(pk__among=ids).annotate(held=Count("enrollments")).order_by("pk")
+    )
+    pairs = Prepared(lambda ids: Course.objects.filter(pk__among=ids).order_by("pk").values_list("pk", "code"))
+    ids = [course.pk for course in courses]
+
+    assert [course.held for course in counted(ids)] == [0, 0, 0]
+    assert pairs(ids[:2]) == [(course.pk, course.code) for course in courses[:2]]
+
+
+def test_who_asks_for_nothing_gets_nothing_and_asks_nobody(db, django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert Prepared(lambda ids: Student.objects.filter(pk__among=ids))([]) == []
+
+
+def test_one_value_is_as_good_as_a_list(db):
+    student = make_student()
+    beyond = Prepared(lambda pk: Student.objects.filter(pk__gte=pk))
+
+    assert (beyond(student.pk), beyond(student.pk + 1)) == ([student], [])
+
+
+@on_postgresql
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_was_lost_is_made_anew_outside_of_a_transaction():
+    assert run("SELECT %s::int", [1]) == [(1,)]
+    _end_the_connection()
+
+    assert run("SELECT %s::int", [2]) == [(2,)]
+
+    with pytest.raises(OperationalError), transaction.atomic():
+        run("SELECT %s::int", [3])
+        _end_the_connection()
+        run("SELECT %s::int", [4])
+    assert StudentCourse.objects.count() == 0
+
+
+def _end_the_connection():
+    params = {**connection.get_connection_params()}
+    [(pid,)] = run("SELECT pg_backend_pid()", [])
+    with psycopg.connect(
+        host=params["host"], port=params["port"], user=params["user"], dbname=params["dbname"], autocommit=True
+    ) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
