@@ -9,6 +9,9 @@ from bulk.reading import Row
 from school.refusals import Refusal
 
 
+CACHE = 32_000  # kilobytes of it that are held in memory
+
+
 class FirstRows:
     """
     The rows seen so far, by what they are about.
@@ -18,6 +21,7 @@ class FirstRows:
 
     def __init__(self) -> None:
         self.seen = sqlite3.connect("")
+        self.seen.execute(f"PRAGMA cache_size = -{CACHE}")
         self.seen.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, number INTEGER, cells TEXT) WITHOUT ROWID")
 
     def close(self) -> None:
@@ -37,7 +41,8 @@ class FirstRows:
         """
         told = [(repr(key), row.number, _rest(row, key_columns)) for row, key in zip(rows, keys, strict=True)]
         before = self.seen.total_changes
-        self.seen.executemany("INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING", told)
+        # In the order of the keys, as they lie; of two rows about one thing the first comes first.
+        self.seen.executemany("INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING", sorted(told))
         if self.seen.total_changes - before == len(told):
             return {}
         refusals = {}
