@@ -8,7 +8,6 @@ from django.utils.translation import gettext as _
 from bulk.reading import Row
 from school.refusals import Refusal
 
-
 CACHE = 32_000  # kilobytes of it that are held in memory
 
 
