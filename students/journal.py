@@ -13,6 +13,7 @@ from typing import Any
 from django.db import connection
 
 from school.copying import insert_many
+from school.prepared import run
 from students.models import Action, EnrollmentEvent, StudentCourse
 
 # Everything that an act may change in a row that exists. Also the row's full text in the journal, beside the status.
@@ -53,11 +54,8 @@ def horizon() -> int | None:
     """
     if connection.vendor != "postgresql":
         return None
-    with connection.cursor() as cursor:
-        cursor.execute(LAST_ID)
-        [given] = cursor.fetchone()
-        cursor.execute(FIRST_ANNOUNCED, [ANNOUNCEMENT])
-        [begun] = cursor.fetchone()
+    [(given,)] = run(LAST_ID, [])
+    [(begun,)] = run(FIRST_ANNOUNCED, [ANNOUNCEMENT])
     return given if begun is None else min(given, begun)
 
 

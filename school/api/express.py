@@ -82,6 +82,7 @@ class Express:
     parent: tuple[str, str] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     statements: dict[tuple[bool, bool, int], Statement] = field(default_factory=dict)
+    parents: Statement | None = None
 
     def before(self, general: View) -> View:
         """Return a view that answers what it can, and hands everything else to the general one."""
@@ -99,7 +100,19 @@ class Express:
         if page is None or not admit(request, self.view.scope):
             return None
         rows = self._read(page, *parent)
-        return self._told(request, page, rows) if rows else None  # it may be that there is no such list
+        if not rows and not self._is_there(*parent):
+            return None
+        return self._told(request, page, rows)
+
+    def _is_there(self, parent: int) -> bool:
+        """Tell whether there is such a list, be it empty."""
+        if self.parent is None:
+            return True
+        if self.parents is None:
+            whose: Any = self.rows.model._meta.get_field(self.parent[0].removesuffix("_id"))
+            rows = whose.related_model._base_manager.filter(pk=PARENT).values_list("pk")
+            self.parents = compiled(compiler_of(rows))
+        return bool(self.parents.run(parent))
 
     def _page(self, request: HttpRequest) -> Page | None:
         """Return the page that is asked for, None where more is asked than that, or it is not offered."""
@@ -147,8 +160,8 @@ class Express:
         tag = f"W/{tag_of([has_next, has_previous, *texts])}"
         if is_known(request, tag):
             return HttpResponse(status=304, headers={"ETag": tag})
-        following = self._link(request, rows[-1][0], backwards=False) if has_next else None
-        previous = self._link(request, rows[0][0], backwards=True) if has_previous else None
+        following = self._link(request, rows[-1][0], backwards=False) if rows and has_next else None
+        previous = self._link(request, rows[0][0], backwards=True) if rows and has_previous else None
         response = answer_with({"next": following, "previous": previous}, texts)
         response["ETag"] = tag
         return response

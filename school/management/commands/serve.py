@@ -16,7 +16,7 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument("--workers", type=int, default=default_workers(), help="Processes.")
-        parser.add_argument("--threads", type=int, default=4, help="Requests at a time in each process.")
+        parser.add_argument("--threads", type=int, default=2, help="Requests at a time in each process.")
 
     def handle(self, *, host: str, port: int, workers: int, threads: int, **options: Any) -> None:
         try:
