@@ -89,16 +89,21 @@ class ImportViewSet(ConditionalReads, Imports):
             200: OpenApiResponse(ImportSerializer, "The file was applied last, and is not again"),
         },
     )
-    @idempotent
     def create(self, request: Request) -> Response:
         """
         Send a file, as a field of a form or as the body; its options then stand in the query.
 
         It is worked on in the background: ask for the import until its state says that it waits or is done.
         """
-        source, name, fields = file_and_fields(request)
-        with source:
-            return self._receive(source, name, fields)
+        source, _name, _fields = file_and_fields(request)
+        with source:  # also where the answer was given before, and nobody reads it
+            return self._take(request)
+
+    create.takes_idempotency_key = True  # type: ignore[attr-defined]  # for the OpenAPI document
+
+    @idempotent
+    def _take(self, request: Request) -> Response:
+        return self._receive(*file_and_fields(request))
 
     def fingerprint_of(self, request: Request) -> str:
         """Return what tells one upload from another: the file and its options, however they are wrapped up."""
