@@ -1,6 +1,6 @@
 """Asking for many rows at once: by an array where a database has arrays, since a long list takes long to write."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
@@ -8,6 +8,8 @@ from django.db import connection, models
 from django.db.models import F, Func, Q
 from django.db.models.expressions import Combinable
 from django.db.models.lookups import In
+
+from school.prepared import array_of
 
 
 @models.Field.register_lookup
@@ -27,11 +29,6 @@ class Among(In):
         if isinstance(self.rhs[0], int):
             return f"{column} = ANY(%s::bigint[])", [*params, array_of(self.rhs)]
         return f"{column} = ANY(%s)", [*params, self.rhs]
-
-
-def array_of(ids: Iterable[int]) -> str:
-    """Return ids as PostgreSQL reads an array: text, which costs less to send than a list of numbers."""
-    return f"{{{','.join(map(str, ids))}}}"
 
 
 def is_pair(first: str, second: str, firsts: Collection[int], seconds: Collection[int]) -> Q | Combinable:

@@ -6,7 +6,7 @@ for one plan to fit every value, so PostgreSQL is told not to plan anew. A poole
 know prepared statements (PgBouncer does since 1.21, ``max_prepared_statements``), or ``PREPARED_STATEMENTS`` be off.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from types import SimpleNamespace
@@ -38,7 +38,7 @@ class Statement:
 
     def filled(self, values: Sequence[Any]) -> list[Any]:
         """Return the values of a run as the SQL takes them."""
-        return [_array(values[place]) if is_array else values[place] for place, is_array in self.takes]
+        return [array_of(values[place]) if is_array else values[place] for place, is_array in self.takes]
 
 
 def compiled(compiler: Any) -> Statement:
@@ -160,8 +160,9 @@ def _slot_in(value: Any) -> tuple[int, bool] | None:
     return (SLOTS.index(number), is_array) if type(number) is int and number in SLOTS else None
 
 
-def _array(values: Sequence[int]) -> str:
-    return f"{{{','.join(map(str, values))}}}"
+def array_of(ids: Iterable[int]) -> str:
+    """Return ids as PostgreSQL reads an array: text, which costs less to send than a list of numbers."""
+    return f"{{{','.join(map(str, ids))}}}"
 
 
 def _literal(value: Any) -> str:

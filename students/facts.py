@@ -27,23 +27,9 @@ LOCKED: Prepared[Course] = Prepared(
         .order_by("pk")
     )
 )
-SEATED = Prepared(
-    lambda ids: (
-        StudentCourse.objects.seated()
-        .filter(course__pk__among=ids)
-        .order_by()
-        .values_list("course")
-        .annotate(Count("pk"))
-    )
-)
-IN_LINE = Prepared(
-    lambda ids: (
-        StudentCourse.objects.waiting()
-        .filter(course__pk__among=ids)
-        .order_by()
-        .values_list("course")
-        .annotate(Count("pk"), Max("waitlisted_at"))
-    )
+SEATED: Prepared[Any] = Prepared(lambda ids: _by_course(StudentCourse.objects.seated(), ids))
+IN_LINE: Prepared[Any] = Prepared(
+    lambda ids: _by_course(StudentCourse.objects.waiting(), ids).annotate(Max("waitlisted_at"))
 )
 AT_ONCE = Prepared(lambda ids: with_seats(Course.objects.filter(pk__among=ids).select_related("term")))
 # The newest row of a pair is read last: an open row is always newer than the ended ones.
@@ -133,6 +119,11 @@ def _read_lines(acts: Iterable[Act], register: Register, course_ids: Iterable[in
             register.passed_over_for[pair] = event.refusals
         else:
             register.waived_for[pair] = frozenset(event.waived)
+
+
+def _by_course(enrollments: QuerySet[StudentCourse], course_ids: Collection[int]) -> QuerySet[Any, Any]:
+    chosen = enrollments.filter(course__pk__among=course_ids)
+    return chosen.order_by().values_list("course").annotate(Count("pk"))
 
 
 def _standings(students: Collection[int], courses: Collection[int]) -> QuerySet[StudentCourse]:

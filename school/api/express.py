@@ -2,8 +2,8 @@
 The lists that programs ask for all day, on the shortest way.
 
 A program with a good token and no limits that asks for a plain page of a list is answered by one prepared statement,
-in which PostgreSQL writes the rows in JSON, past DRF. Whatever is asked for otherwise, by
-whomever, goes the general way, and a test holds both ways to the same answer.
+in which PostgreSQL writes the rows in JSON, past DRF. Whatever is asked for otherwise, by whomever, goes the general
+way, and a test holds both ways to the same answer.
 """
 
 import json
@@ -69,8 +69,25 @@ def answer_with(frame: Mapping[str, Any], rows: Iterable[str]) -> HttpResponse:
     return HttpResponse(f'{head},"results":[{",".join(rows)}]}}', content_type="application/json")
 
 
+class ShortWay:
+    """Something that answers some requests before a general view, which answers the others."""
+
+    def before(self, general: View) -> View:
+        """Return a view that answers what it can, and hands everything else to the general one."""
+
+        @wraps(general)
+        def answer(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
+            return self.answer(request, arguments) or general(request, **arguments)
+
+        return answer
+
+    def answer(self, request: HttpRequest, arguments: Mapping[str, str]) -> HttpResponse | None:
+        """Return an answer; None for what goes the general way."""
+        raise NotImplementedError
+
+
 @dataclass
-class Express:
+class Express(ShortWay):
     """
     A list in its plain form: all ``rows``, or those whose ``parent`` has the id that is called so in the address.
 
@@ -83,15 +100,6 @@ class Express:
     annotations: Mapping[str, str] = field(default_factory=dict)
     statements: dict[tuple[bool, bool, int], Statement] = field(default_factory=dict)
     parents: Statement | None = None
-
-    def before(self, general: View) -> View:
-        """Return a view that answers what it can, and hands everything else to the general one."""
-
-        @wraps(general)
-        def answer(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
-            return self.answer(request, arguments) or general(request, **arguments)
-
-        return answer
 
     def answer(self, request: HttpRequest, arguments: Mapping[str, str]) -> HttpResponse | None:
         """Return a page; None for what goes the general way."""

@@ -1,13 +1,13 @@
 """The lists of enrollments that programs ask for all day, and the change feed."""
 
-from functools import cache, wraps
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 
-from school.api.express import Express, View, admit, answer_with, limit_above
+from school.api.express import Express, ShortWay, admit, answer_with, limit_above
 from school.api.pagination import read_size
 from school.api.printing import row_in_json
 from school.prepared import SLOTS, Statement, compiled, compiler_of
@@ -29,17 +29,10 @@ enrollments = Express(EnrollmentViewSet, OPEN, annotations=PLACE)
 CHANGES = 100  # as the general way has it
 
 
-class Feed:
+class Feed(ShortWay):
     """The change feed, for who does not wait."""
 
-    def before(self, general: View) -> View:
-        @wraps(general)
-        def answer(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
-            return self.answer(request, arguments) or general(request, **arguments)
-
-        return answer
-
-    def answer(self, request: HttpRequest, _arguments: Any) -> HttpResponse | None:
+    def answer(self, request: HttpRequest, arguments: Any) -> HttpResponse | None:
         """Return a page; None for what goes the general way."""
         asked = parse_qsl(request.META.get("QUERY_STRING", ""), keep_blank_values=True)
         values = dict(asked)
