@@ -2,15 +2,9 @@
 
 import json
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,16 +12,11 @@ from django.db import connection
 
 from school import counting
 from tests.races import race
+from tests.serving import FORM, manage, serving
 
-ROOT = Path(__file__).resolve().parent.parent
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+FOUR = "--workers=4"
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def manage(environment, *arguments):
-    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture
@@ -43,26 +32,6 @@ def environment(tmp_path):
     if connection.vendor == "sqlite":
         manage(found, "migrate", "--verbosity=0")
     return found
-
-
-@contextmanager
-def serving(environment, workers=4):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, str(ROOT / "manage.py"), "serve", f"--port={port}", f"--workers={workers}"]
-    server = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        for _attempt in range(600):
-            try:
-                if ask(port, "GET", "/health")[0] == 200:
-                    break
-            except OSError:
-                time.sleep(0.1)
-        yield port
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def ask(port, method, path, body=None, headers=()):
@@ -93,7 +62,7 @@ def statuses(port, times, headers):
 
 
 def test_of_a_hundred_requests_to_four_processes_twenty_are_taken(environment):
-    with serving({**environment, "API_RATE_CLIENT": "20"}) as port:
+    with serving({**environment, "API_RATE_CLIENT": "20"}, FOUR) as port:
         portal, lms = (client_of(environment, port, name) for name in ("portal", "lms"))
         answers, counted = statuses(port, 100, lambda n: portal)
         other = ask(port, "GET", "/api/v1/terms", None, lms)
@@ -125,7 +94,7 @@ def test_an_address_is_counted_whatever_it_says_it_is(environment, kind):
         ]
         return claims + ([("Authorization", f"Bearer {n}")] if kind == "a wrong token" else [])
 
-    with serving({**environment, "API_RATE_ANONYMOUS": "20", "API_RATE_FAILED": "20"}) as port:
+    with serving({**environment, "API_RATE_ANONYMOUS": "20", "API_RATE_FAILED": "20"}, FOUR) as port:
         _answers, counted = statuses(port, 200, spoofed)
 
     assert counted == {401: 20, 429: 180}
@@ -137,14 +106,14 @@ def test_behind_a_proxy_that_is_configured_each_client_is_counted_and_none_gets_
         # What the client claims, in a header line of its own and in the proxy's; then whom the proxy was asked by.
         return [("X-Forwarded-For", f"192.0.2.{n}"), ("X-Forwarded-For", f"192.0.2.{n}, 198.51.100.{n % 2}")]
 
-    with serving({**environment, "API_RATE_ANONYMOUS": "20", "TRUSTED_PROXIES": proxies}) as port:
+    with serving({**environment, "API_RATE_ANONYMOUS": "20", "TRUSTED_PROXIES": proxies}, FOUR) as port:
         _answers, counted = statuses(port, 100, by_proxy)
 
     assert counted == {401: 40, 429: 60}
 
 
 def test_secrets_guessed_at_by_many_at_once_are_locked_and_the_right_one_too(environment):
-    with serving(environment) as port:
+    with serving(environment, FOUR) as port:
         keys = json.loads(manage(environment, "create_api_client", "portal", "--scope=courses:read", "--json"))
         form = f"grant_type=client_credentials&client_id={keys['client_id']}&client_secret="
 
