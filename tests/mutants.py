@@ -69,11 +69,11 @@ def instead(file: str, old: str, new: str) -> Callable[[Path], None]:
     return take_away
 
 
-def without_constraint(app: str, model: str, name: str) -> Callable[[Path], None]:
+def without_constraint(file: str, model: str, name: str) -> Callable[[Path], None]:
     """Take a constraint out of its model, and out of the database by one more migration."""
 
     def take_away(folder: Path) -> None:
-        path = folder / app / "models.py"
+        path, app = folder / file, file.partition("/")[0]
         lines = path.read_text().splitlines(keepends=True)
         [found] = [each for _model, known, each in constraints_in(path) if known == name]
         del lines[found.lineno - 1 : found.end_lineno]
@@ -183,7 +183,11 @@ GUARDS = [
         "the order in which a line is read",
         SQLITE,
         NEXT_IN_LINE,
-        instead("students/models.py", '"course", "waitlisted_at", "id")\n', '"course", "-waitlisted_at", "-id")\n'),
+        instead(
+            "students/models/enrollments.py",
+            '"course", "waitlisted_at", "id")\n',
+            '"course", "-waitlisted_at", "-id")\n',
+        ),
     ),
     Mutant(
         "a free seat is kept for who waits",
@@ -376,10 +380,16 @@ def main() -> int:
 
 def constraints() -> Iterator[Mutant]:
     """Yield every constraint that the models have."""
-    for app in ("courses", "students"):
-        for model, name, _source in constraints_in(ROOT / app / "models.py"):
-            engine, test = CONSTRAINTS[name]
-            yield Mutant(name, engine, test, without_constraint(app, model, name))
+    for file, model, name in known_constraints():
+        engine, test = CONSTRAINTS[name]
+        yield Mutant(name, engine, test, without_constraint(file, model, name))
+
+
+def known_constraints() -> Iterator[tuple[str, str, str]]:
+    """Yield file, model and name of every constraint."""
+    for path in [ROOT / "courses/models.py", *sorted((ROOT / "students/models").glob("*.py"))]:
+        for model, name, _source in constraints_in(path):
+            yield str(path.relative_to(ROOT)), model, name
 
 
 def try_without(mutant: Mutant, url: str) -> tuple[bool, str]:

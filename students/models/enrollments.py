@@ -1,55 +1,15 @@
-"""Who takes what: students, their enrollments, and the journal of every change to an enrollment."""
+"""Who takes what."""
 
 from typing import Any, Self
 
-from django.conf import settings
 from django.db import models
 from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, Subquery, When
-from django.db.models.functions import Coalesce, Lower
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from simple_history.models import HistoricalRecords
 
-from bulk.models import Import
 from courses.models import Course
-from school.validators import identifier
-
-
-class Student(models.Model):
-    student_number = models.CharField(
-        _("student number"),
-        max_length=64,
-        unique=True,
-        validators=[identifier],
-        help_text=_("Text: leading zeros are kept."),
-    )
-    given_name = models.CharField(_("given name"), max_length=150)
-    family_name = models.CharField(_("family name"), max_length=150)
-    email = models.EmailField(_("email"), blank=True)
-    is_active = models.BooleanField(_("active"), default=True)
-    courses: "models.ManyToManyField[Course, StudentCourse]" = models.ManyToManyField(
-        Course, through="StudentCourse", related_name="students", verbose_name=_("courses")
-    )
-
-    history = HistoricalRecords()
-
-    class Meta:
-        ordering = ["family_name", "given_name", "id"]
-        verbose_name = _("student")
-        verbose_name_plural = _("students")
-        constraints = [
-            models.UniqueConstraint(
-                Lower("email"),
-                name="student_email_is_unique",
-                condition=~Q(email=""),
-                violation_error_code="unique",
-                violation_error_message=_("Another student has this email address."),
-            ),
-        ]
-        indexes = [models.Index(fields=["family_name", "given_name", "id"], name="student_by_name")]
-
-    def __str__(self) -> str:
-        return f"{self.student_number} {self.given_name} {self.family_name}"
+from students.models.parties import Student
 
 
 class Status(models.TextChoices):
@@ -218,78 +178,3 @@ class StudentCourse(models.Model):
 def counted_by_course(enrollments: StudentCourseQuerySet) -> models.QuerySet[Any, Any]:
     """Return how many there are in each course, as a column to take a subquery of."""
     return enrollments.order_by().values("course").annotate(count=Count("pk")).values("count")
-
-
-class Channel(models.TextChoices):
-    """The door that an act came through."""
-
-    API = "api", _("API")
-    ADMIN = "admin", _("admin")
-    IMPORT = "import", _("import")
-    COMMAND = "command", _("command")
-    SYSTEM = "system", _("system")
-
-
-class Action(models.TextChoices):
-    """What can happen to an enrollment."""
-
-    ENROLL = "enroll", _("enrolled")
-    DROP = "drop", _("dropped")
-    COMPLETE = "complete", _("completed")
-    UNDO = "undo", _("undone")
-    PROMOTE = "promote", _("promoted")
-    PASS_OVER = "pass_over", _("passed over")
-
-
-class EnrollmentEvent(models.Model):
-    """
-    One line of the journal: what happened to an enrollment, when, by whom and through which door. Append-only.
-
-    ``changes`` holds the fields that changed beside the status, each as ``[before, after]``. ``waived`` has the codes
-    of the rules that stood against the act and were waived, ``refusals`` of those for which a seat went by who waits.
-    """
-
-    enrollment = models.ForeignKey(
-        StudentCourse, on_delete=models.PROTECT, related_name="events", verbose_name=_("enrollment")
-    )
-    action = models.CharField(_("action"), max_length=16, choices=Action)
-    at = models.DateTimeField(_("at"))
-    actor = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("actor"),
-    )
-    channel = models.CharField(_("channel"), max_length=16, choices=Channel)
-    from_status = models.CharField(_("from"), max_length=16, choices=Status, blank=True)
-    to_status = models.CharField(_("to"), max_length=16, choices=Status)
-    changes = models.JSONField(_("changes"), default=dict)
-    reason = models.TextField(_("reason"), blank=True)
-    waived = models.JSONField(_("waived rules"), default=list)
-    refusals = models.JSONField(_("refusals"), default=list)
-    request_id = models.CharField(_("request id"), max_length=64, blank=True)
-    # Imports are never deleted, so nothing is gained by a check of each of a million rows of one and the same.
-    file_import = models.ForeignKey(
-        Import,
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        null=True,
-        blank=True,
-        related_name="+",
-        verbose_name=_("import"),
-    )
-
-    class Meta:
-        ordering = ["id"]
-        verbose_name = _("journal entry")
-        verbose_name_plural = _("journal")
-        default_permissions = ("view",)
-        indexes = [
-            models.Index(fields=["file_import", "id"], name="event_by_import", condition=Q(file_import__isnull=False)),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.enrollment_id}: {self.from_status or '–'} → {self.to_status}"

@@ -1,0 +1,27 @@
+"""Who takes what: students, their enrollments, and the journal of every change to an enrollment."""
+
+from students.models.enrollments import (
+    ENDED,
+    LEFT,
+    OPEN,
+    Status,
+    StudentCourse,
+    StudentCourseQuerySet,
+    counted_by_course,
+)
+from students.models.journal import Action, Channel, EnrollmentEvent
+from students.models.parties import Student
+
+__all__ = [
+    "ENDED",
+    "LEFT",
+    "OPEN",
+    "Action",
+    "Channel",
+    "EnrollmentEvent",
+    "Status",
+    "Student",
+    "StudentCourse",
+    "StudentCourseQuerySet",
+    "counted_by_course",
+]
