@@ -14,6 +14,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
+from unfold.admin import ModelAdmin
 
 from bulk.forms import UploadForm
 from bulk.kinds import parts_of, rights_of
@@ -32,7 +33,7 @@ VERBS = ("approve", "cancel", "undo")
 
 
 @admin.register(Import)
-class ImportAdmin(admin.ModelAdmin):
+class ImportAdmin(ModelAdmin):
     """Imports are made by sending a file and changed by acting on them, and never edited or deleted."""
 
     list_display = ["id", "kind", "file_name", "dataset", "state", "rows", "error_rows", "actor", "created_at"]

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from bulk.kinds import kinds, options_of
 from bulk.models import DEFAULT_DATASET, ZIP, Mode, OnError
@@ -20,6 +21,7 @@ class UploadForm(forms.Form):
             "CSV in UTF-8; comma, semicolon or tab. Or a zip of students.csv, courses.csv and enrollments.csv."
         ),
         allow_empty_file=True,
+        widget=UnfoldAdminFileFieldWidget,
     )
     on_error = forms.ChoiceField(label=_("Where rows have errors"), choices=OnError.choices)
     mode = forms.ChoiceField(label=_("Mode"), choices=Mode.choices)

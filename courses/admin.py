@@ -8,13 +8,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from courses.models import Course, Term
 from courses.prerequisites import check_prerequisites
 
 
 @admin.register(Term)
-class TermAdmin(SimpleHistoryAdmin):
+class TermAdmin(SimpleHistoryAdmin, ModelAdmin):
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline"]
     search_fields = ["code", "name"]
 
@@ -36,6 +38,7 @@ class CourseForm(forms.ModelForm):
     prerequisites = CodesField(
         label=gettext_lazy("Prerequisites"),
         required=False,
+        widget=UnfoldAdminTextInputWidget,
         help_text=gettext_lazy("The codes of what must be completed first, whatever the term, parted by commas."),
     )
 
@@ -46,7 +49,7 @@ class CourseForm(forms.ModelForm):
         return cleaned
 
 
-class CourseAdmin(SimpleHistoryAdmin):
+class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
     """A course by itself. ``students.admin`` registers it, with the seats and the roster that belong to students."""
 
     list_display = ["code", "name", "term", "level", "is_active"]

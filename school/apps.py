@@ -1,7 +1,15 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class SchoolConfig(AppConfig):
     name = "school"
     verbose_name = "School"
     default_auto_field = "django.db.models.BigAutoField"
+
+
+class DeskConfig(admin_apps.AdminConfig):
+    """Django's admin, as the registrar's desk."""
+
+    default = False
+    default_site = "school.site.DeskSite"

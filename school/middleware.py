@@ -77,7 +77,7 @@ class BoundsMiddleware:
 
 def bound_searches(request: HttpRequest) -> None:
     """Let the admin, of libraries too, search for the first words of a long search."""
-    for name in ("q", "term"):
+    for name in ("q", "term", "s"):
         if not is_bounded(request.GET.get(name, "")):
             query: Any = request.GET.copy()
             query[name] = bounded(query[name])

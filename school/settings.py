@@ -13,6 +13,7 @@ from psycopg import IsolationLevel
 
 from school.addresses import trusted_proxies
 from school.api.settings import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401  # read by their libraries
+from school.desk import UNFOLD  # noqa: F401  # read by the theme of the admin
 from school.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -56,7 +57,10 @@ INSTALLED_APPS = [
     "bulk",
     "courses",
     "students",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "unfold.contrib.simple_history",
+    "school.apps.DeskConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -75,6 +79,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "school.middleware.RequestLogMiddleware",  # first, so that every answer carries its id
+    "school.policy.ContentSecurityPolicyMiddleware",
     "school.middleware.BoundsMiddleware",
     "school.api.throttling.RateLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -225,7 +230,7 @@ OAUTH2_PROVIDER = {
     "SCOPES": SCOPES,
     "OAUTH2_VALIDATOR_CLASS": "school.api.clients.ClientValidator",
     "SCOPES_BACKEND_CLASS": "school.api.clients.ClientScopes",
-    "APPLICATION_ADMIN_CLASS": "school.admin.ClientAdmin",
+    "APPLICATION_ADMIN_CLASS": "school.admin.clients.ClientAdmin",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "PKCE_REQUIRED": True,
     "ROTATE_REFRESH_TOKEN": True,

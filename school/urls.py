@@ -2,9 +2,9 @@
 
 from django.contrib import admin
 from django.urls import include, path, register_converter
-from django.utils.translation import gettext_lazy as _
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView
+from drf_spectacular.views import SpectacularSwaggerSplitView as ApiDocs
 
 from school.api.token import ClientTokenView
 from school.converters import IdConverter
@@ -21,7 +21,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", include(api)),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/docs", ApiDocs.as_view(url_name="schema", template_name="school/docs.html"), name="docs"),
     path("oauth/token", ClientTokenView.as_view(), name="token"),
     path("health", health, name="health"),
     path("health/live", live, name="health-live"),
@@ -29,9 +29,6 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("problems/<slug:code>", problem_page, name="problem"),
 ]
-
-admin.site.site_header = admin.site.site_title = _("School")
-admin.site.index_title = _("The registrar's desk")
 
 handler400 = "school.api.problems.bad_request"
 handler404 = "school.api.problems.not_found"

@@ -121,3 +121,9 @@ def registrars_desk(registrar: User, client: Client) -> Client:
     """The admin, with a registrar logged in."""
     client.force_login(registrar)
     return client
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What was wrong with the pages of a browser so far (tests.browser). Who provokes something takes it out again."""
+    return []

@@ -5,8 +5,8 @@ from playwright.sync_api import expect
 from bulk.models import AT_WORK, Import
 from bulk.tasks import run_worker
 from students.models import StudentCourse
+from tests.browser import log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student
-from tests.test_browser import log_in, page, pytestmark, shot
 
 __all__ = ["page", "pytestmark"]
 
@@ -27,9 +27,7 @@ def let_a_worker_come_by():
 
 def send(page, text):
     page.goto("/admin/bulk/import/add/")
-    page.get_by_label("File", exact=False).set_input_files(
-        {"name": "fall.csv", "mimeType": "text/csv", "buffer": text.encode()}
-    )
+    page.locator("#id_file").set_input_files({"name": "fall.csv", "mimeType": "text/csv", "buffer": text.encode()})
     page.get_by_role("button", name="Send and preview").click()
 
 

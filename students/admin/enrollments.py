@@ -4,13 +4,19 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
+from unfold.admin import ModelAdmin
+from unfold.forms import ActionForm
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from school.refusals import Refused
 from school.validators import parse_ids, plain_text
@@ -37,18 +43,20 @@ class EnrollForm(forms.ModelForm):
         label=gettext_lazy("Where no seat is free"),
         choices=[(OnFull.REJECT, gettext_lazy("refuse")), (OnFull.WAITLIST, gettext_lazy("let them wait"))],
         initial=OnFull.REJECT,
+        widget=UnfoldAdminSelectWidget,
         required=False,
     )
     waive = forms.MultipleChoiceField(
         label=gettext_lazy("Waive"),
         choices=[(rule.code, rule.title) for rule in {rule.code: rule for rule in ALL_RULES if rule.waivable}.values()],
-        widget=forms.CheckboxSelectMultiple,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
         required=False,
         help_text=gettext_lazy("Rules that shall not stand in the way of this one enrollment. Takes a reason."),
     )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=1000,
+        widget=UnfoldAdminTextInputWidget,
         required=False,
         help_text=gettext_lazy("Kept in the journal."),
     )
@@ -91,7 +99,7 @@ class EndingForm(ActionForm):
 
 
 @admin.register(StudentCourse)
-class EnrollmentAdmin(admin.ModelAdmin):
+class EnrollmentAdmin(ModelAdmin):
     """Enrollments are made and ended here by the verbs, and never edited or deleted."""
 
     form = EnrollForm

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin
 
 import courses.admin
 from courses.models import Course
@@ -21,7 +22,7 @@ from students.seats import seats_of, with_seats
 PANEL_ROWS = 100
 
 
-class EnrollmentsPanel(SimpleHistoryAdmin):
+class EnrollmentsPanel(SimpleHistoryAdmin, ModelAdmin):
     """Show enrollments and their journal below the form, the newest of each, with links to the rest and to enroll."""
 
     change_form_template = "students/change_form_with_enrollments.html"

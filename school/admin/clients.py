@@ -1,8 +1,7 @@
-"""Who may use the API, and who is locked out of logging in."""
+"""Programs: what they may, and their tokens."""
 
 from typing import Any
 
-from axes.models import AccessAttempt
 from django import forms
 from django.conf import settings
 from django.contrib import admin
@@ -11,9 +10,10 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from oauth2_provider.models import get_access_token_model
+from unfold.admin import ModelAdmin, TabularInline
 
 
-class LiveTokens(admin.TabularInline):
+class LiveTokens(TabularInline):
     """The tokens of a client that have not expired. Deleting one revokes it."""
 
     model = get_access_token_model()
@@ -44,7 +44,7 @@ class ClientForm(forms.ModelForm):
         return " ".join(scopes)
 
 
-class ClientAdmin(admin.ModelAdmin):
+class ClientAdmin(ModelAdmin):
     """
     What a client may, what it is limited to, when it was last at work, and its tokens.
 
@@ -80,24 +80,3 @@ class ClientAdmin(admin.ModelAdmin):
     @admin.action(description=_("Revoke all tokens"), permissions=["change"])
     def revoke_tokens(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         get_access_token_model().objects.filter(application__in=queryset).delete()
-
-
-@admin.register(AccessAttempt)
-class FailedLoginAdmin(admin.ModelAdmin):
-    """Failed logins of the last minutes, by name and address. Deleting one unlocks."""
-
-    list_display = ["username", "ip_address", "failures_since_start", "attempt_time", "is_locked"]
-    fields = ["username", "ip_address", "failures_since_start", "attempt_time"]
-    readonly_fields = ["username", "ip_address", "failures_since_start", "attempt_time"]
-    search_fields = ["username", "ip_address"]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    @admin.display(description=_("locked"), boolean=True)
-    def is_locked(self, attempt: AccessAttempt) -> bool:
-        is_recent = attempt.attempt_time > timezone.now() - settings.AXES_COOLOFF_TIME
-        return is_recent and attempt.failures_since_start >= settings.AXES_FAILURE_LIMIT

@@ -1,0 +1,73 @@
+"""How the admin looks, and where its navigation leads. Colours and sizes are in ``static/school/desk.css``."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.apps import apps
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+
+def asset(path: str) -> Callable[[HttpRequest], str]:
+    return lambda request: static(path)
+
+
+def page(title: Any, icon: str, model: str) -> dict[str, Any]:
+    """Lead to the list of a model, for those who may see it: the list itself says who they are."""
+    address = f"admin:{model.lower().replace('.', '_')}_changelist"
+
+    def may_see(request: HttpRequest) -> bool:
+        from django.contrib import admin  # its site is there when apps are; settings are read before
+
+        return bool(admin.site.get_model_admin(apps.get_model(model)).has_view_or_change_permission(request))
+
+    return {"title": title, "icon": icon, "link": reverse_lazy(address), "permission": may_see}
+
+
+HOME = {"title": _("Home"), "icon": "home", "link": reverse_lazy("admin:index")}
+NAVIGATION = [
+    {"items": [HOME]},
+    {
+        "title": _("Registration"),
+        "items": [
+            page(_("Enrollments"), "how_to_reg", "students.StudentCourse"),
+            page(_("Students"), "groups", "students.Student"),
+            page(_("Courses"), "menu_book", "courses.Course"),
+            page(_("Terms"), "calendar_month", "courses.Term"),
+        ],
+    },
+    {
+        "title": _("Records"),
+        "items": [
+            page(_("Imports"), "upload_file", "bulk.Import"),
+            page(_("Journal"), "history_edu", "students.EnrollmentEvent"),
+        ],
+    },
+    {
+        "title": _("Access"),
+        "items": [
+            page(_("API clients"), "key", "school.ApiClient"),
+            page(_("Access tokens"), "vpn_key", "oauth2_provider.AccessToken"),
+            page(_("Users"), "person", "auth.User"),
+            page(_("Groups"), "group", "auth.Group"),
+            page(_("Locked logins"), "lock", "axes.AccessAttempt"),
+        ],
+    },
+]
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": _("School"),
+    "SITE_HEADER": _("School"),
+    "SITE_SUBHEADER": _("The registrar's desk"),
+    "SITE_SYMBOL": "school",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": asset("school/icon.svg")}],
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "COLORS": lambda request: {},  # else the theme writes a style into every page
+    "STYLES": [asset("school/desk.css")],
+    "COMMAND": {"search_models": False, "search_callback": "students.admin.search.found"},
+    "SIDEBAR": {"show_search": True, "command_search": True, "navigation": NAVIGATION},
+}

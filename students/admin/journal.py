@@ -1,0 +1,47 @@
+"""The journal of all enrollments, to be read."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
+from unfold.admin import ModelAdmin
+
+from students.models import EnrollmentEvent, StudentCourse
+
+
+@admin.register(EnrollmentEvent)
+class JournalAdmin(ModelAdmin):
+    """Every act on every enrollment, the newest first. Nobody adds to it here, and nobody changes it anywhere."""
+
+    list_display = ["id", "at", "enrollment", "action", "from_status", "to_status", "actor", "channel", "reason"]
+    list_display_links = ["id", "at"]
+    list_filter = ["action", "channel", "at"]
+    list_select_related = ["actor", "enrollment__student", "enrollment__course__term"]
+    ordering = ["-id"]
+    sortable_by: list[str] = []  # the order of the journal is the order of its ids; others would sort millions of rows
+    search_fields = ["enrollment"]  # that there is a search; what it does is below
+    search_help_text = gettext_lazy("A student number or the code of a course, whole.")
+    show_full_result_count = False
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """Look by the enrollments of one student or one code: over all columns at once it would read every line."""
+        if not (word := search_term.strip()):
+            return queryset, False
+        of_student = StudentCourse.objects.filter(student__student_number=word)
+        of_course = StudentCourse.objects.filter(course__code=word)
+        return queryset.filter(enrollment__in=[*_ids(of_student), *_ids(of_course)]), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+def _ids(enrollments: QuerySet[StudentCourse]) -> list[int]:
+    return list(enrollments.order_by().values_list("pk", flat=True))

@@ -1,0 +1,99 @@
+"""What the command palette finds: students, courses, and enrollments of the ones in the others."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, Q
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from unfold.dataclasses import SearchResult
+
+from courses.models import Course
+from school.search import bounded
+from students.models import Student, StudentCourse
+
+MOST = 8  # of each kind
+MOST_STUDENTS, MOST_COURSES = 50, 200  # whose enrollments are looked for
+
+
+def found(request: HttpRequest, words: str) -> list[SearchResult]:
+    """Return what fits all words, of what the one who asks may see. A number or a code that is whole comes first."""
+    parts = bounded(words).split()
+    if not parts:
+        return []
+    results = [
+        *(_result(student, _("Student"), "person") for student in _students(request, parts)[:MOST]),
+        *(_result(course, _("Course"), "menu_book") for course in _courses(request, parts)[:MOST]),
+    ]
+    for enrollment in _enrollments(request, parts)[:MOST]:
+        told = _("Enrollment, %(status)s") % {"status": enrollment.get_status_display()}
+        results.append(_result(enrollment, told, "how_to_reg"))
+    return results
+
+
+def _result(found: Model, told: str, icon: str) -> SearchResult:
+    address = f"admin:{found._meta.label_lower.replace('.', '_')}_change"
+    return SearchResult(title=str(found), description=told, link=reverse(address, args=[found.pk]), icon=icon)
+
+
+def _seen(request: HttpRequest, model: type[Model]) -> Any:
+    """Return the queryset of the rows that the one who asks finds in the list of the model."""
+    desk = admin.site.get_model_admin(model)
+    if not desk.has_view_or_change_permission(request):
+        return model._default_manager.none()
+    return desk.get_queryset(request)
+
+
+def _with(parts: list[str], *columns: str) -> Q:
+    """Every word in one of the columns: what ``icontains`` asks, the trigrams of PostgreSQL answer."""
+    wanted = Q()
+    for part in parts:
+        either = Q()
+        for column in columns:
+            either |= Q(**{f"{column}__icontains": part})
+        wanted &= either
+    return wanted
+
+
+def _students(request: HttpRequest, parts: list[str], most: int = MOST) -> list[Student]:
+    rows = _seen(request, Student)
+    exact = list(rows.filter(student_number=" ".join(parts))) if len(parts) == 1 else []
+    columns = ("student_number", "given_name", "family_name", "email")
+    # Not in order: the first that are found are enough, and putting all of them in order would read all of them.
+    others = list(rows.filter(_with(parts, *columns)).order_by()[:most])
+    return _first(exact, others, key=lambda student: (student.family_name, student.given_name, student.pk))
+
+
+def _courses(request: HttpRequest, parts: list[str], most: int = MOST) -> list[Course]:
+    rows = _seen(request, Course).select_related("term").order_by("-term__starts_on", "code")
+    exact = list(rows.filter(code__iexact=" ".join(parts))[:most]) if len(parts) == 1 else []
+    return _first(exact, list(rows.filter(_with(parts, "code", "name"))[:most]))
+
+
+def _first(exact: list[Any], others: list[Any], key: Any = None) -> list[Any]:
+    rest = [each for each in others if each not in exact]
+    return [*exact, *(sorted(rest, key=key) if key else rest)]
+
+
+def _enrollments(request: HttpRequest, parts: list[str]) -> list[StudentCourse]:
+    """Return enrollments of students that fit some words in courses that fit the others; of one word, the student's."""
+    rows = _seen(request, StudentCourse).select_related("student", "course__term").order_by("-pk")
+    whole = _students(request, parts)
+    if len(whole) == 1:
+        return list(rows.open().filter(student=whole[0])[:MOST])
+    found: list[StudentCourse] = []
+    for who, what in _divided(parts):
+        students = [student.pk for student in _students(request, who, MOST_STUDENTS)]
+        courses = [course.pk for course in _courses(request, what, MOST_COURSES)] if students else []
+        if courses:
+            found += rows.filter(student__in=students, course__in=courses)[:MOST]
+    return found
+
+
+def _divided(parts: list[str]) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield the words as those of a student and those of a course: ``ada byron math``, ``math-101 s-1042``."""
+    for place in range(1, min(len(parts), 4)):
+        yield parts[:place], parts[place:]
+        yield parts[place:], parts[:place]

@@ -1,0 +1,87 @@
+"""The command palette finds students, courses and enrollments by any of their words, for who may see them."""
+
+import pytest
+from django.contrib.auth.models import Permission, User
+
+from students.enrollment import drop, enroll
+from tests.factories import make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+ADA, MARY = "S-1042 Ada Byron", "S-1043 Mary Byron"
+MATH, OLD, ART = "MATH-101@2026F Calculus I", "MATH-101@2025F Calculus I", "ART-1 Drawing"
+
+
+@pytest.fixture
+def crowd(origin):
+    ada, mary = (
+        make_student(student_number=number, given_name=name, family_name="Byron", email="")
+        for number, name in (("S-1042", "Ada"), ("S-1043", "Mary"))
+    )
+    now, before = make_term(code="2026F"), make_term(code="2025F", starts_on="2025-09-01", ends_on="2026-01-31")
+    math = make_course(code="MATH-101", name="Calculus I", term=now)
+    old = make_course(code="MATH-101", name="Calculus I", term=before)
+    art = make_course(code="ART-1", name="Drawing")
+    for student, course in [(ada, math), (ada, old), (mary, math), (mary, art)]:
+        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=ada.pk, course_id=old.pk, origin=origin)
+
+
+def found(desk, words):
+    answer = desk.get("/admin/search/", {"s": words, "extended": "1"})
+    return [result.title for result in answer.context["results"]] if answer.context else []
+
+
+@pytest.mark.parametrize(
+    ("words", "titles"),
+    [
+        ("S-1042", [ADA, f"{ADA} · {MATH}"]),
+        ("s-104", [ADA, MARY]),
+        ("byron", [ADA, MARY]),
+        ("ada byr", [ADA, f"{ADA} · {MATH}"]),
+        ("math-101", [MATH, OLD]),
+        ("drawing", [ART]),
+        ("byron math", [f"{MARY} · {MATH}", f"{ADA} · {OLD}", f"{ADA} · {MATH}"]),
+        ("math-101 ada", [f"{ADA} · {OLD}", f"{ADA} · {MATH}"]),
+        ("nobody", []),
+        ("   ", []),
+        ("x " * 500, []),
+    ],
+)
+def test_words_find(registrars_desk, crowd, words, titles):
+    assert found(registrars_desk, words) == titles
+
+
+def test_pages_are_found_by_their_names(registrars_desk):
+    assert found(registrars_desk, "enrollm") == ["Enrollments"]
+
+
+def test_what_has_just_been_added_is_found(registrars_desk, crowd):
+    assert found(registrars_desk, "hopper") == []
+    make_student(student_number="S-9", given_name="Grace", family_name="Hopper")
+    assert found(registrars_desk, "hopper") == ["S-9 Grace Hopper"]
+
+
+def test_one_finds_what_one_may_see(client, crowd):
+    user = User.objects.create_user("guide", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="view_course"))
+    client.force_login(user)
+
+    assert found(client, "S-1042") == []
+    assert found(client, "math-101") == [MATH, OLD]
+    assert found(client, "ada math") == []
+
+
+def test_who_is_not_in_is_asked_to_log_in(client, crowd):
+    assert client.get("/admin/search/?s=ada").status_code == 302
+
+
+@pytest.mark.parametrize("size", [1, 60])
+def test_a_search_costs_the_same_however_many_are_found(registrars_desk, origin, size, django_assert_max_num_queries):
+    course = make_course(code="MATH-101")
+    for number in range(size):
+        student = make_student(student_number=f"S-{number}", family_name="Byron")
+        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+
+    with django_assert_max_num_queries(16):
+        found(registrars_desk, "byron math")

@@ -1,0 +1,80 @@
+"""The look of the desk in the system's Chromium: every page under the policy, the palette, light and dark, narrow."""
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import expect
+
+from students.acts import Origin
+from students.enrollment import enroll
+from students.models import Channel, StudentCourse
+from tests.browser import NARROW, in_the_dark, log_in, page, pytestmark, shot
+from tests.bulk.work import ENROLLMENTS, imported
+from tests.factories import make_course, make_student, make_term
+
+__all__ = ["page", "pytestmark"]
+
+
+@pytest.fixture
+def crowd(db):
+    course = make_course(code="MATH-101", name="Calculus I", term=make_term(code="2026F"))
+    for number, name in enumerate(("Ada", "Mary", "Grace")):
+        student = make_student(student_number=f"S-{number}", given_name=name, family_name="Byron", email="")
+        enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM))
+    imported(ENROLLMENTS + "S-9,M-9,,,,\n")
+    return course
+
+
+def test_every_page_keeps_to_the_policy(page, crowd):
+    User.objects.filter(username="registrar").update(is_superuser=True)
+    log_in(page)
+    lists = page.eval_on_selector_all("#nav-sidebar a[href^='/admin/']", "links => links.map(link => link.pathname)")
+    seen = set()
+    for path in lists:
+        page.goto(path)
+        seen.add(path)
+        rows = page.locator("#result_list tbody th a")
+        forms = [rows.first.get_attribute("href")] if rows.count() else []
+        forms += [f"{path}add/"] if page.locator(f"a[href^='{path}add/']").count() else []
+        for form in forms:
+            page.goto(form)
+            seen.add(form)
+            if page.get_by_role("link", name="History", exact=True).count():
+                page.get_by_role("link", name="History", exact=True).first.click()
+    for path in ("/admin/password_change/", f"/admin/courses/course/{crowd.pk}/delete/", "/problems/course_full"):
+        page.goto(path)
+
+    assert len(seen) >= 20
+
+
+def test_a_student_is_found_from_anywhere_by_the_keyboard(page, crowd):
+    log_in(page)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("ada byr")
+    expect(page.locator("#command-results-list li")).to_have_count(2)
+    shot(page, "palette")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", name="S-0 Ada Byron")).to_be_visible()
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+
+
+@pytest.mark.parametrize("view", ["wide", "narrow"])
+def test_lists_and_forms_in_light_and_dark(page, crowd, view):
+    if view == "narrow":
+        page.set_viewport_size(NARROW)
+    log_in(page)
+    for name, path in {
+        "list": "/admin/students/studentcourse/",
+        "courses": "/admin/courses/course/",
+        "course": f"/admin/courses/course/{crowd.pk}/change/",
+        "enrollment": f"/admin/students/studentcourse/{StudentCourse.objects.latest('pk').pk}/change/",
+        "journal": "/admin/students/enrollmentevent/",
+        "upload": "/admin/bulk/import/add/",
+    }.items():
+        page.emulate_media(color_scheme="light")
+        page.goto(path)
+        shot(page, f"{name}-{view}-light", whole=True)
+        in_the_dark(page)
+        shot(page, f"{name}-{view}-dark", whole=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
