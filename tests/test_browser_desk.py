@@ -49,6 +49,7 @@ def test_every_page_keeps_to_the_policy(page, crowd):
 def test_a_student_is_found_from_anywhere_by_the_keyboard(page, crowd):
     log_in(page)
     page.keyboard.press("Control+k")
+    expect(page.locator("#search-input-command")).to_be_focused()
     page.keyboard.type("ada byr")
     expect(page.locator("#command-results-list li")).to_have_count(2)
     shot(page, "palette")
