@@ -24,6 +24,7 @@ from bulk.pipeline import Order, SameAgain, approve, cancel, receive, start_undo
 from bulk.reading import UnreadableFile
 from bulk.reports import Report
 from bulk.tasks import hand_over
+from school.disclosures import Subject, record_export
 from school.logs import current_request_id
 from school.refusals import Refused
 
@@ -179,6 +180,7 @@ class ImportAdmin(ModelAdmin):
             raise Http404 from None
         if not reports:
             raise Http404
+        record_export(request, Subject.IMPORT, file_import_id=job.pk)
         content = (line for report in reports for line in lines(report))
         answer = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="import-{job.pk}-{name}.csv"'

@@ -53,6 +53,9 @@ def parts_of(job: Import) -> list[Part]:
 
     An undo goes the other way round. Raise ``UnreadableFile``.
     """
+    if job.discarded_at:
+        message = _("The file of import %(id)s and what became of its rows are no longer kept.") % {"id": job.pk}
+        raise UnreadableFile("no_longer_kept", message)
     if job.kind == UNDO:
         assert job.undoes is not None  # a constraint says so
         undone = job.undoes.kind

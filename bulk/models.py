@@ -121,6 +121,12 @@ class Import(models.Model):
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     started_at = models.DateTimeField(_("started at"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    discarded_at = models.DateTimeField(
+        _("discarded at"),
+        null=True,
+        blank=True,
+        help_text=_("Since when its file and its outcomes are gone."),
+    )
     lease_owner = models.CharField(max_length=255, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
 

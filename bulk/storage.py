@@ -9,7 +9,9 @@ import io
 import zlib
 from typing import Any, BinaryIO
 
-from bulk.models import FileChunk, Import
+from django.utils import timezone
+
+from bulk.models import FileChunk, Import, OutcomePage
 
 CHUNK_BYTES = 1 << 20
 COMPRESSION = 1  # fast; CSV shrinks to a fifth all the same
@@ -17,6 +19,27 @@ COMPRESSION = 1  # fast; CSV shrinks to a fifth all the same
 
 def keep(source: BinaryIO, file_import: Import) -> None:
     """Keep a file with its import, and note its size and its hash. Within the transaction of the caller."""
+    file_import.sha256, file_import.size = _write(source, file_import)
+    file_import.save(update_fields=["sha256", "size"])
+
+
+def put_back(source: BinaryIO, file_import: Import) -> None:
+    """Keep another file in the place of an import's own, under the hash that its own had. Within a transaction."""
+    FileChunk.objects.filter(file_import=file_import).delete()
+    _sha256, file_import.size = _write(source, file_import)
+    file_import.save(update_fields=["size"])
+
+
+def discard(file_import: Import) -> None:
+    """Delete the file of an import and what became of its rows. The import stays, with its counts."""
+    FileChunk.objects.filter(file_import=file_import).delete()
+    OutcomePage.objects.filter(file_import=file_import).delete()
+    file_import.discarded_at = timezone.now()
+    file_import.save(update_fields=["discarded_at"])
+
+
+def _write(source: BinaryIO, file_import: Import) -> tuple[str, int]:
+    """Write the chunks of a file, and return its hash and its size."""
     digest, size, position = hashlib.sha256(), 0, 0
     while content := _filled(source):
         digest.update(content)
@@ -24,8 +47,7 @@ def keep(source: BinaryIO, file_import: Import) -> None:
         packed = zlib.compress(content, COMPRESSION)
         FileChunk.objects.create(file_import=file_import, position=position, content=packed)
         position += 1
-    file_import.sha256, file_import.size = digest.hexdigest(), size
-    file_import.save(update_fields=["sha256", "size"])
+    return digest.hexdigest(), size
 
 
 def _filled(source: BinaryIO) -> bytes:

@@ -41,6 +41,7 @@ from school.api.conditional import ConditionalReads, State, values_of
 from school.api.idempotency import idempotent
 from school.api.permissions import limits_of, may
 from school.api.views import WithinLimits
+from school.disclosures import Subject, record_export
 from school.logs import current_request_id
 from school.refusals import Refusal, Refused
 
@@ -166,9 +167,11 @@ class ImportReportViewSet(Imports):
     ) -> StreamingHttpResponse:
         job = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
         reports = [Report(job, part) for part in self._parts(job)]
-        if self.request.accepted_renderer.format == CsvRenderer.format:
-            if len(reports) > 1:
-                raise ValidationError({"part": [ErrorDetail(_("A CSV is of one part: name it."), code="required")]})
+        is_csv = self.request.accepted_renderer.format == CsvRenderer.format
+        if is_csv and len(reports) > 1:
+            raise ValidationError({"part": [ErrorDetail(_("A CSV is of one part: name it."), code="required")]})
+        record_export(self.request, Subject.IMPORT, file_import_id=job.pk)
+        if is_csv:
             lines = (line for report in reports for line in as_csv(report))
             answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
             answer["Content-Disposition"] = f'attachment; filename="import-{job.pk}-{name}.csv"'

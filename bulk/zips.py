@@ -31,9 +31,15 @@ def files_in(source: BinaryIO, size: int) -> Iterator[tuple[str, BinaryIO]]:
     if sum(info.file_size for info in archive.infolist()) > allowance.most:
         raise allowance.exceeded()
     for info in archive.infolist():
-        name = PurePosixPath(info.filename)
-        if name.suffix.lower() == ".csv" and not name.name.startswith("."):
-            yield name.stem.lower(), io.BufferedReader(_Member(archive, info, allowance), 1 << 16)
+        if is_table(info.filename):
+            stem = PurePosixPath(info.filename).stem.lower()
+            yield stem, io.BufferedReader(_Member(archive, info, allowance), 1 << 16)
+
+
+def is_table(file_name: str) -> bool:
+    """Tell whether a file in a zip is one that is read."""
+    name = PurePosixPath(file_name)
+    return name.suffix.lower() == ".csv" and not name.name.startswith(".")
 
 
 def _check_directory(source: BinaryIO, size: int) -> None:

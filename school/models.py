@@ -1,9 +1,10 @@
-"""The programs that use the API, and the answers kept for their retries."""
+"""The programs that use the API, the answers kept for their retries, and the record of access to personal data."""
 
 from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from oauth2_provider.models import AbstractApplication
 
@@ -62,3 +63,86 @@ class KeptAnswer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id}: {self.status}"
+
+
+class PersonalDataAccess(models.Model):
+    """
+    One line of the record of access: who saw, took out or erased personal data, when and by which door. Append-only.
+
+    It is about a student, the roster of a course or the file of an import; where about none of them, ``scope`` says
+    about what: the code of a term, or empty for everybody. Who is named may be gone: the ids stay.
+    """
+
+    class Action(models.TextChoices):
+        VIEWED = "viewed", _("viewed")
+        EXPORTED = "exported", _("exported")
+        ERASED = "erased", _("erased")
+
+    class Subject(models.TextChoices):
+        STUDENT = "student", _("student")
+        ROSTER = "roster", _("roster")
+        IMPORT = "import", _("rows of an import")
+        ENROLLMENTS = "enrollments", _("enrollments")
+
+    class Door(models.TextChoices):
+        API = "api", _("API")
+        ADMIN = "admin", _("admin")
+        COMMAND = "command", _("command")
+
+    at = models.DateTimeField(_("at"), db_index=True)
+    day = models.DateField(_("day"), null=True, blank=True)
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("actor"),
+    )
+    door = models.CharField(_("door"), max_length=8, choices=Door)
+    action = models.CharField(_("action"), max_length=8, choices=Action)
+    subject = models.CharField(_("subject"), max_length=16, choices=Subject)
+    student = models.ForeignKey(
+        "students.Student",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("student"),
+    )
+    course = models.ForeignKey(
+        "courses.Course",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("course"),
+    )
+    file_import = models.ForeignKey(
+        "bulk.Import",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("import"),
+    )
+    scope = models.CharField(_("scope"), max_length=64, blank=True)
+    reason = models.TextField(_("reason"), blank=True)
+    request_id = models.CharField(_("request id"), max_length=64, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = _("access to personal data")
+        verbose_name_plural = _("record of access to personal data")
+        default_permissions = ("view",)
+        constraints = [
+            models.UniqueConstraint(
+                name="access_is_viewed_once_a_day", fields=["student", "actor", "day"], condition=Q(action="viewed")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor_id or '–'}: {self.action} {self.subject}"

@@ -169,6 +169,13 @@ MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=268_435_456)
 MAX_UNZIPPED_BYTES = env.int("MAX_UNZIPPED_BYTES", default=2_147_483_648)
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
+# How long what is personal is kept, where `manage.py apply_retention` is run; 0 of uploads and students: for good.
+RETENTION_ANSWERS_DAYS = env.int("RETENTION_ANSWERS_DAYS", default=1)
+RETENTION_UPLOADS_DAYS = env.int("RETENTION_UPLOADS_DAYS", default=365)
+RETENTION_STUDENTS_YEARS = env.int("RETENTION_STUDENTS_YEARS", default=0)
+if RETENTION_ANSWERS_DAYS < 1 or min(RETENTION_UPLOADS_DAYS, RETENTION_STUDENTS_YEARS) < 0:
+    raise ImproperlyConfigured("RETENTION_ANSWERS_DAYS must be 1 or more, the other RETENTION_… must be 0 or more.")
+
 # Languages and time
 
 LANGUAGE_CODE = "en"

@@ -55,13 +55,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def tests_may_empty_the_journal() -> Iterator[None]:
-    """Let the flush that ends a test with transactions of its own empty the journal: on SQLite it has to DELETE."""
-    guard = import_module("students.migrations.0004_append_only_journal")
+    """Let the flush after a test with transactions of its own empty journal and record: on SQLite it has to DELETE."""
+    guards = [
+        import_module("students.migrations.0004_append_only_journal"),
+        import_module("school.migrations.0006_append_only_access"),
+    ]
     operations: Any = type(connection.ops)
     flush = operations.sql_flush
 
     def sql_flush(self: Any, *args: Any, **options: Any) -> list[str]:
-        return [*guard.DROP["sqlite"], *flush(self, *args, **options), *guard.CREATE["sqlite"]]
+        taken_away = [statement for guard in guards for statement in guard.DROP["sqlite"]]
+        put_back = [statement for guard in guards for statement in guard.CREATE["sqlite"]]
+        return [*taken_away, *flush(self, *args, **options), *put_back]
 
     if connection.vendor == "sqlite":
         operations.sql_flush = sql_flush
@@ -111,6 +116,7 @@ def _staff(name: str, group: str) -> User:
         import_module("students.migrations.0002_groups").make_groups(apps, None)
         import_module("students.migrations.0005_registrars_may_waive").allow(apps, None)
         import_module("students.migrations.0007_groups_import").allow(apps, None)
+        import_module("students.migrations.0012_registrars_export_personal_data").allow(apps, None)
     user = User.objects.create_user(name, password="open sesame", is_staff=True)
     user.groups.add(Group.objects.get(name=group))
     return user

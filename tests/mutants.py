@@ -122,6 +122,10 @@ CONSTRAINTS = {
         SQLITE,
         "tests/students/test_constraints.py::test_the_database_refuses_an_email_address_twice_whatever_its_case",
     ),
+    "student_is_nobody_once_erased": (
+        SQLITE,
+        "tests/students/test_constraints.py::test_the_database_refuses_a_name_to_a_student_who_was_erased",
+    ),
     "enrollment_is_open_once": (
         SQLITE,
         "tests/students/test_enrollment.py::test_the_database_refuses_a_second_open_enrollment",

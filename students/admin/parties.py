@@ -15,6 +15,7 @@ from unfold.admin import ModelAdmin
 import courses.admin
 from courses.models import Course
 from students.admin.origin import origin_of
+from students.admin.privacy import PersonalDataPages
 from students.enrollment import courses_waited_for, promote
 from students.models import EnrollmentEvent, Student, StudentCourse
 from students.seats import seats_of, with_seats
@@ -43,7 +44,7 @@ class EnrollmentsPanel(SimpleHistoryAdmin, ModelAdmin):
 
 
 @admin.register(Student)
-class StudentAdmin(EnrollmentsPanel):
+class StudentAdmin(PersonalDataPages, EnrollmentsPanel):
     side = "student"
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]

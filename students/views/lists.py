@@ -20,6 +20,7 @@ from school.api.pagination import order_columns, refuse_parts
 from school.api.permissions import limits_of
 from school.api.renderers import CsvRenderer
 from school.api.views import WithinLimits
+from school.disclosures import Subject, record_export
 from school.limits import within
 from students.changes import read_changes
 from students.filters import EnrollmentFilter, RosterFilter
@@ -77,6 +78,8 @@ class RosterViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
         if request.accepted_renderer.media_type != CsvRenderer.media_type:
             return super().list(request, *args, **kwargs)
         refuse_parts(request)
+        course = find_course(self.kwargs["course_id"], courses_for(request))
+        record_export(request, Subject.ROSTER, course_id=course.pk)
         rows = self.filter_queryset(self.get_queryset()).order_by(*order_columns(request, self))
         headers = {"Content-Disposition": 'attachment; filename="roster.csv"'}
         lines = roster_lines(rows.iterator(chunk_size=2_000))

@@ -1,8 +1,10 @@
 """What the database refuses of a student, whoever writes it. Of enrollments: see test_enrollment.py."""
 
 import pytest
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
 
+from students.models import Student
 from tests.factories import make_student
 
 
@@ -14,3 +16,14 @@ def test_the_database_refuses_an_email_address_twice_whatever_its_case():
 
     with pytest.raises(IntegrityError):
         make_student(email="Ada@School.example")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "given", [{"given_name": "Ada"}, {"family_name": "Byron"}, {"email": "a@b.example"}, {"is_active": True}]
+)
+def test_the_database_refuses_a_name_to_a_student_who_was_erased(given):
+    student = make_student(given_name="", family_name="", email="", is_active=False, erased_at=timezone.now())
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Student.objects.filter(pk=student.pk).update(**given)

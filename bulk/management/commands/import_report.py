@@ -7,7 +7,9 @@ from django.core.management.base import BaseCommand, CommandError
 from bulk.importing import ERROR
 from bulk.kinds import parts_of
 from bulk.models import Import
+from bulk.reading import UnreadableFile
 from bulk.reports import Report
+from school.disclosures import Action, Door, Subject, record
 
 
 class Command(BaseCommand):
@@ -23,9 +25,13 @@ class Command(BaseCommand):
         job = Import.objects.filter(pk=id).first()
         if job is None:
             raise CommandError(f"There is no import {id}.")
-        parts = {part.name: part for part in parts_of(job)}
+        try:
+            parts = {part.name: part for part in parts_of(job)}
+        except UnreadableFile as error:
+            raise CommandError(str(error)) from None
         if options["part"] not in parts:
             raise CommandError(f"--part is one of: {', '.join(parts)}.")
+        record(Action.EXPORTED, Subject.IMPORT, Door.COMMAND, file_import_id=job.pk)
         report = Report(job, parts[options["part"]])
         if json:
             sys.stdout.writelines(f"{line}\n" for line in report.as_objects(outcome=ERROR if failed else None))

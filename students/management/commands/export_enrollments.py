@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from bulk.cells import guard
 from courses.models import Term
+from school.disclosures import Action, Door, Subject, record
 from students.exports import HEADER, enrollment_rows
 from students.models import StudentCourse, StudentCourseQuerySet
 
@@ -27,6 +28,7 @@ class Command(BaseCommand):
             if not Term.objects.filter(code=term).exists():
                 raise CommandError(f"There is no term {term}.")
             enrollments = enrollments.filter(course__term__code=term)
+        record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND, scope=term or "")
         try:
             with Path(output).open("w", newline="", encoding="utf-8") if output else nullcontext(self.stdout) as target:
                 _write(target, enrollments)

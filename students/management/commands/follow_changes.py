@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 from rest_framework.renderers import JSONRenderer
 
+from school.disclosures import Action, Door, Subject, record
 from school.refusals import Refused
 from students.changes import LATEST, cursor_at, read_changes
 from students.serializers import ChangeSerializer
@@ -25,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="Stop where there is nothing more to read.")
 
     def handle(self, *, after: str, from_now: bool, once: bool, **options: Any) -> None:
+        record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND)
         cursor = LATEST if from_now else after
         render = JSONRenderer().render
         try:

@@ -1,0 +1,46 @@
+import os
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from bulk.command import user_named
+from school.disclosures import Action, Door, Subject, record
+from school.refusals import Refused
+from students.privacy import everything_on, find_person
+from students.privacy.writing import WRITERS
+
+
+class Command(BaseCommand):
+    help = "Write all that is held on a student, for whoever has a right to see it. The record of access has it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("number", help="The student number.")
+        parser.add_argument("--format", choices=WRITERS, default="json", help="For programs or for people.")
+        parser.add_argument("--output", metavar="FILE", help="A file, that only its owner reads; else standard output.")
+        parser.add_argument("--reason", default="", help="For whom and why, for the record of access.")
+        parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the record of access.")
+
+    def handle(self, *, number: str, output: str | None, **options: Any) -> None:
+        actor = user_named(options["actor"])
+        try:
+            person = find_person(number)
+        except Refused as refused:
+            raise CommandError(str(refused)) from None
+        with transaction.atomic():  # what cannot be recorded is not handed out, and what was not, is not recorded
+            about = {"student_id": person.pk, "reason": options["reason"]}
+            record(Action.EXPORTED, Subject.STUDENT, Door.COMMAND, actor_id=actor and actor.pk, **about)
+            text = WRITERS[options["format"]](everything_on(person))
+            if output is None:
+                self.stdout.write(text)
+            else:
+                _write(output, text)
+
+
+def _write(output: str, text: str) -> None:
+    try:
+        with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise CommandError(f"Cannot write {output}: {error.strerror}.") from None

@@ -1,0 +1,7 @@
+"""What is held on a person: told, taken out, erased, and let go of in time. See docs/privacy.md."""
+
+from students.privacy.erasing import Erased, erase, objections
+from students.privacy.held import everything_on
+from students.privacy.person import Person, find_person, person_of
+
+__all__ = ["Erased", "Person", "erase", "everything_on", "find_person", "objections", "person_of"]

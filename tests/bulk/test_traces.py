@@ -1,0 +1,137 @@
+"""Rows of kept files that are about somebody: found whatever the file looks like, and blacked out where they stand."""
+
+import io
+import zipfile
+
+import pytest
+
+from bulk.blackout import black_out
+from bulk.models import Door, Import
+from bulk.pipeline import Order, receive, start_undo
+from bulk.storage import CHUNK_BYTES, discard, open_kept
+from bulk.traces import Words, rows_naming, search, traces_in
+from tests.bulk.work import imported, outcomes, worked_on
+from tests.factories import make_course, make_student
+
+pytestmark = pytest.mark.django_db
+
+ADA = Words({"S-1", "0042"}, {"Ada@x.example"})
+
+
+def found_in(text):
+    source = text if isinstance(text, bytes) else text.encode()
+    traces = list(traces_in(io.BytesIO(source), ADA))
+    return [(trace.number, source[trace.start : trace.end]) for trace in traces]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("student_number,course_code\nS-1,A\nS-2,B\n", [(2, b"S-1,A\n")]),
+        ("\ufeffstudent_number;email\nS-9;ADA@X.example", [(2, b"S-9;ADA@X.example")]),
+        ('student_number,reason\nS-2,"two\nlines"\n"0042","S-1"\n', [(3, b'"0042","S-1"\n')]),
+        ("student_number\r\n  S-1\u200b \r\n'=S-1\r\n", [(2, "  S-1\u200b \r\n".encode())]),
+        ("student_number\n\nS-1\n", [(3, b"S-1\n")]),
+        ("student_number\nS-10\n00421\nS-1 and S-2\n", []),
+        (b"student_number,name\nS-1,caf\xe9\n", [(2, b"S-1,caf\xe9\n")]),
+        ('student_number,name\nS-2,"a"b\nS-1,"never closed\nS-3,c\n', [(3, b'S-1,"never closed\nS-3,c\n')]),
+        ("", []),
+    ],
+)
+def test_rows_about_somebody_are_found(text, found):
+    assert found_in(text) == found
+
+
+def kept(job):
+    return open_kept(Import.objects.get(pk=job.pk)).read()
+
+
+def test_a_row_is_blacked_out_where_it_stands_and_the_others_stay():
+    course = make_course(code="A")
+    for number in ("S-1", "S-2"):
+        make_student(student_number=number)
+    text = 'student_number,course_code,reason\nS-1,A,"moved; Ünal"\nS-2,A,\nS-1,NONE,\n'
+    job = imported(text, on_error="skip")
+    before = outcomes(job)
+
+    rows = black_out(job, ADA)
+
+    # What takes two bytes becomes two x: no other row moves.
+    assert kept(job).decode() == 'student_number,course_code,reason\nxxx,x,"xxxxx;xxxxxx"\nS-2,A,\nxxx,xxxx,\n'
+    assert (rows, outcomes(Import.objects.get(pk=job.pk))) == (2, before)
+    assert course.enrollments.count() == 2
+
+
+def test_what_was_said_of_a_row_loses_its_words_and_keeps_its_codes():
+    job = imported("student_number,course_code\nS-1,NONE\nS-2,NONE\n")
+    said = [list(row.errors) for row in rows_naming(job, ADA)]
+
+    black_out(job, ADA)
+
+    [row] = rows_naming(job, Words({"xxx"}, ()))
+    assert said == [["There is no student S-1.", "There is no course NONE."]]
+    assert (row.number, row.outcome, row.errors) == (2, "error", ["", ""])
+    assert [number for number, _outcome, codes in outcomes(job) if codes] == [2, 3]
+
+
+def test_a_row_across_two_chunks_is_blacked_out_in_both():
+    head = "student_number,course_code,reason\n"
+    filler = f"S-2,A,{'z' * 999}\n"
+    lines = (CHUNK_BYTES - len(head) - 10) // len(filler)
+    rest = CHUNK_BYTES - len(head) - lines * len(filler) - 10
+    own = f"S-1,{'A' * rest},over the edge\n"
+    job = imported(head + filler * lines + own + filler)
+
+    assert search(ADA).named == [job.pk]
+    assert black_out(job, ADA) == 1
+    assert search(ADA).named == []
+    assert kept(job).decode() == head + filler * lines + f"xxx,{'x' * rest},{'x' * 13}\n" + filler
+
+
+def test_each_file_of_a_zip_is_searched_and_made_anew():
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a/students.csv", "student_number,given_name,family_name\nS-1,Ada,Byron\nS-2,Bob,Berg\n")
+        archive.writestr("b/students.csv", "student_number,given_name,family_name\nS-3,Cleo,Kay\n")
+        archive.writestr("readme.txt", "no table")
+    job = imported_zip(packed)
+
+    assert search(ADA).named == [job.pk]
+    assert black_out(job, ADA) == 1
+    with zipfile.ZipFile(open_kept(Import.objects.get(pk=job.pk))) as archive:
+        assert {info.filename: archive.read(info).decode().partition("\n")[2] for info in archive.infolist()} == {
+            "a/students.csv": "xxx,xxx,xxxxx\nS-2,Bob,Berg\n",
+            "b/students.csv": "S-3,Cleo,Kay\n",
+            "readme.txt": "",
+        }
+    assert (search(ADA).named, Import.objects.get(pk=job.pk).sha256) == ([], job.sha256)
+
+
+def imported_zip(packed):
+    packed.seek(0)
+    return worked_on(receive(packed, Order("zip", Door.API, "r", review="needed")))
+
+
+def test_what_is_no_zip_is_told_as_not_searched():
+    job = imported_zip(io.BytesIO(b"S-1 is in no zip"))
+
+    assert (job.state, search(ADA)) == ("failed", ([], [job.pk], job.pk))
+
+
+def test_rows_that_stand_in_no_file_are_found_and_blacked_out():
+    make_course(code="A")
+    make_student(student_number="S-1")
+    job = imported("student_number,course_code\nS-1,A\n")
+    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="r"))
+
+    assert search(ADA).named == [job.pk, undo.pk]
+    assert [black_out(undo, ADA), black_out(job, ADA)] == [1, 1]
+    assert search(ADA).named == []
+
+
+def test_a_file_that_is_discarded_is_searched_no_more():
+    job = imported("student_number,course_code\nS-1,A\n")
+
+    discard(job)
+
+    assert (search(ADA).named, list(rows_naming(job, ADA))) == ([], [])

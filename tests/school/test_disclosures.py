@@ -1,0 +1,120 @@
+"""The record of access: who looked at or took out personal data."""
+
+from unittest import mock
+
+import pytest
+from django.core.management import call_command
+from django.db import OperationalError
+from django.test import Client
+
+from school.models import PersonalDataAccess
+from students.enrollment import enroll
+from tests.bulk.work import imported
+from tests.factories import make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def world(origin):
+    """A course of a term, a student in it, and an import that named the student."""
+    student = make_student(student_number="S-1")
+    course = make_course(code="A", term=make_term(code="T"))
+    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    job = imported("student_number,course_code,term\nS-1,A,T\nS-1,NONE,\n", on_error="skip")
+    return student, course, job
+
+
+def lines():
+    names = ("action", "subject", "door", "student_id", "course_id", "file_import_id", "scope")
+    return list(PersonalDataAccess.objects.order_by("pk").values_list(*names))
+
+
+def test_a_roster_as_csv_over_the_api_is_recorded_and_one_in_json_is_not(world, api):
+    _student, course, _job = world
+
+    api.get(f"/api/v1/courses/{course.pk}/students")
+    assert lines() == []
+
+    answer = api.get(f"/api/v1/courses/{course.pk}/students", headers={"Accept": "text/csv"})
+    line = PersonalDataAccess.objects.get()
+    assert lines() == [("exported", "roster", "api", None, course.pk, None, "")]
+    assert (str(line.actor)[:7], line.request_id) == ("client:", answer["X-Request-ID"])
+
+
+def test_a_roster_that_is_refused_is_not_recorded(world, api):
+    answer = api.get("/api/v1/courses/code:NONE/students", headers={"Accept": "text/csv"})
+
+    assert (answer.status_code, lines()) == (404, [])
+
+
+@pytest.mark.parametrize("address", ["report", "failed-rows"])
+@pytest.mark.parametrize("accept", ["text/csv", "application/json"])
+def test_what_became_of_an_import_is_recorded_over_the_api(world, api, address, accept):
+    job = world[2]
+
+    api.get(f"/api/v1/imports/{job.pk}/{address}", headers={"Accept": accept})
+
+    assert lines() == [("exported", "import", "api", None, None, job.pk, "")]
+
+
+@pytest.mark.parametrize("address", ["report", "failed-rows"])
+def test_what_became_of_an_import_is_recorded_in_the_admin(world, registrars_desk, registrar, address):
+    job = world[2]
+
+    registrars_desk.get(f"/admin/bulk/import/{job.pk}/{address}/")
+
+    assert lines() == [("exported", "import", "admin", None, None, job.pk, "")]
+    assert PersonalDataAccess.objects.get().actor == registrar
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (["export_enrollments"], ("exported", "enrollments", "command", None, None, None, "")),
+        (["export_enrollments", "--term", "T"], ("exported", "enrollments", "command", None, None, None, "T")),
+        (["follow_changes", "--once"], ("exported", "enrollments", "command", None, None, None, "")),
+        (["import_report", "JOB"], ("exported", "import", "command", None, None, "JOB", "")),
+    ],
+)
+def test_what_a_command_writes_out_is_recorded(world, capsys, command, line):
+    job = world[2]
+
+    call_command(*[job.pk if word == "JOB" else word for word in command])
+
+    assert lines() == [tuple(job.pk if word == "JOB" else word for word in line)]
+
+
+def looks_of(user, *addresses):
+    client = Client()
+    client.force_login(user)
+    return [client.get(address).status_code for address in addresses]
+
+
+def test_who_looks_at_a_student_is_recorded_once_a_day(world, registrar, viewer):
+    student = world[0]
+    page = f"/admin/students/student/{student.pk}"
+
+    assert looks_of(registrar, f"{page}/change/", f"{page}/change/", f"{page}/history/") == [200, 200, 200]
+    assert looks_of(viewer, f"{page}/change/") == [200]
+
+    assert [(line.actor, line.action, line.student_id) for line in PersonalDataAccess.objects.order_by("pk")] == [
+        (registrar, "viewed", student.pk),
+        (viewer, "viewed", student.pk),
+    ]
+
+
+def test_a_page_that_is_not_shown_is_not_recorded(world, registrar):
+    assert looks_of(registrar, "/admin/students/student/999/change/", "/admin/students/student/") == [302, 200]
+    assert lines() == []
+
+
+def test_a_page_is_shown_and_logged_where_the_database_cannot_be_written_to(world, registrar, caplog):
+    student = world[0]
+
+    with mock.patch.object(PersonalDataAccess.objects, "bulk_create", side_effect=OperationalError("locked")):
+        statuses = looks_of(registrar, f"/admin/students/student/{student.pk}/change/")
+
+    [told] = [record.msg for record in caplog.records if "view_not_recorded" in str(record.msg)]
+    assert (statuses, told["student_id"], told["user_id"]) == ([200], student.pk, registrar.pk)
+    assert lines() == []

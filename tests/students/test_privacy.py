@@ -1,0 +1,454 @@
+"""What is held on a person: all of it told, erased for good, and let go of in time."""
+
+import json
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.apps import apps
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, IntegrityError, transaction
+from django.utils import timezone
+
+from bulk.models import Door as ImportDoor
+from bulk.models import Import, OutcomePage
+from bulk.pipeline import approve, start_undo
+from bulk.storage import open_kept
+from bulk.traces import contents_of
+from school.disclosures import Door
+from school.models import KeptAnswer, PersonalDataAccess
+from school.refusals import Refused
+from students.enrollment import complete, drop, enroll
+from students.models import EnrollmentEvent, Student
+from students.privacy import erase, everything_on, find_person
+from students.privacy.retention import apply_retention
+from tests.bulk.work import imported, worked_on
+from tests.factories import CANARY, make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+STUDENTS = "student_number,given_name,family_name,email\n"
+OTHER = "S-2"
+SECRETS = ("S-1", "S-OLD", "Grace", "Hopper", "grace@x.example")
+
+
+@pytest.fixture
+def world(origin, registrar, registrars_desk):
+    """A student with everything that School can hold on one, and another one beside."""
+    imported(f"{STUDENTS}S-1,Grace,Hopper,grace@x.example\n{OTHER},Bob,Berg,\n", kind="students")
+    student = Student.objects.get(student_number="S-1")
+    course = make_course(code="MATH-101", term=make_term(code="2026F"))
+    imported("student_number,course_code,term\nS-1,MATH-101,2026F\nS-1,NONE,\n", on_error="skip")
+    complete(student_id=student.pk, course_id=course.pk, grade="A", reason="Hopper was fast", origin=origin)
+    student.student_number = "S-OLD"
+    student.save()
+    student.student_number = "S-1"
+    student.save()
+    registrars_desk.post(
+        f"/admin/students/student/{student.pk}/change/", {**fields_of(student), "family_name": "Hopper"}
+    )
+    KeptAnswer.objects.create(
+        user=registrar, key="k", fingerprint="", status=201, body='{"student_number": "S-1"}', at=timezone.now()
+    )
+    return student
+
+
+def fields_of(student):
+    names = ("student_number", "given_name", "family_name", "email")
+    return {**{name: getattr(student, name) for name in names}, "is_active": "on"}
+
+
+def command(*args, **options):
+    out = StringIO()
+    call_command(*args, stdout=out, **options)
+    return out.getvalue()
+
+
+def nth_import(number):
+    """The import that was sent as the first, the second and so on."""
+    return Import.objects.order_by("pk")[number - 1]
+
+
+def held_on(number):
+    return json.loads(command("export_student_data", number))
+
+
+def test_everything_that_is_held_is_exported(world):
+    held = held_on("S-1")
+
+    assert {name: held["student"][name] for name in ("id", "student_number", "given_name", "email")} == {
+        "id": world.pk,
+        "student_number": "S-1",
+        "given_name": "Grace",
+        "email": "grace@x.example",
+    }
+    assert [version["student_number"] for version in held["earlier_versions"]] == ["S-1", "S-OLD", "S-1", "S-1"]
+    [enrollment] = held["enrollments"]
+    assert (enrollment["course"]["code"], enrollment["status"], enrollment["grade"]) == ("MATH-101", "completed", "A")
+    assert [(event["action"], event["reason"]) for event in enrollment["journal"]] == [
+        ("enroll", ""),
+        ("complete", "Hopper was fast"),
+    ]
+    assert [(job["kind"], [(row["number"], row["outcome"]) for row in job["rows"]]) for job in held["imports"]] == [
+        ("students", [(2, "created")]),
+        ("enrollments", [(2, "enrolled"), (3, "error")]),
+    ]
+    assert held["imports"][1]["rows"][1]["cells"] == {"student_number": "S-1", "course_code": "NONE", "term": ""}
+    assert held["imports"][1]["rows"][1]["errors"] == ["There is no course NONE."]
+    assert [(line["action"], line["door"]) for line in held["access"]] == [("exported", "command")]
+    assert (len(held["admin_log"]), len(held["answers_kept_for_retries"])) == (1, 1)
+    assert "Bob" not in json.dumps(held)
+
+
+def test_the_readable_form_says_the_same(world):
+    page = command("export_student_data", "S-1", format="html")
+
+    for word in (*SECRETS, "MATH-101@2026F", "Hopper was fast", "There is no course NONE."):
+        assert word in page
+    assert "<script" not in page
+
+
+def test_an_export_goes_to_a_file_that_only_its_owner_reads(world, tmp_path):
+    file = tmp_path / "grace.json"
+
+    said = command("export_student_data", "S-1", output=str(file), reason="asked for it", actor="registrar")
+
+    line = PersonalDataAccess.objects.get()
+    assert (said, json.loads(file.read_text())["student"]["id"]) == ("", world.pk)
+    assert oct(file.stat().st_mode & 0o777) == "0o600"
+    assert (str(line.actor), line.student_id, line.reason) == ("registrar", world.pk, "asked for it")
+
+
+def test_an_export_that_cannot_be_written_is_not_recorded(world, tmp_path):
+    with pytest.raises(CommandError, match="Cannot write"):
+        command("export_student_data", "S-1", output=str(tmp_path / "none" / "grace.json"))
+
+    assert PersonalDataAccess.objects.count() == 0
+
+
+def test_who_is_enrolled_nowhere_and_was_deleted_is_exported_from_the_history(origin):
+    student = make_student(student_number="S-9", given_name="Grace")
+    pk = student.pk
+    student.delete()
+
+    held = held_on("S-9")
+
+    assert held["student"] is None
+    assert [(version["change"], version["given_name"]) for version in held["earlier_versions"]] == [
+        ("Created", "Grace"),
+        ("Deleted", "Grace"),
+    ]
+    assert command("erase_student", "S-9", reason="asked for it", yes=True).splitlines()[0] == (
+        f"Erased: the student is erased-{pk} from now on."
+    )
+    with pytest.raises(CommandError, match="There is no student S-9"):
+        command("export_student_data", "S-9")
+
+
+def everything_in_the_database():
+    """Every text and number of every table, and every kept file."""
+    models = apps.get_models(include_auto_created=True)
+    values = [repr(row) for model in models for row in model._default_manager.values_list()]
+    files = [open_kept(job).read().decode() for job in Import.objects.all()]
+    pages = [json.dumps(contents_of(page.content)) for page in OutcomePage.objects.all()]
+    return "\n".join([*values, *files, *pages])
+
+
+def test_nothing_that_names_an_erased_student_is_left_but_what_somebody_wrote_into_the_journal(world):
+    before = everything_in_the_database()
+    said = command("erase_student", "S-1", reason="asked for it", yes=True, actor="registrar").splitlines()
+    after = everything_in_the_database()
+
+    student, reason = Student.objects.get(pk=world.pk), EnrollmentEvent.objects.get(action="complete")
+    assert [word for word in SECRETS if word not in before] == []
+    assert [word for word in SECRETS if word in after.replace("Hopper was fast", "")] == []
+    assert (student.student_number, student.given_name, student.is_active) == (f"erased-{world.pk}", "", False)
+    assert str(student) == f"erased-{world.pk}"
+    assert said == [
+        f"Erased: the student is erased-{world.pk} from now on.",
+        "Earlier versions emptied: 5.",
+        f"Import {nth_import(1).pk}: 1 rows blacked out.",
+        f"Import {nth_import(2).pk}: 2 rows blacked out.",
+        f"Journal entry {reason.pk} gives a reason with the name in it. The journal cannot be changed.",
+    ]
+    assert [row.student_number for row in Student.objects.exclude(pk=world.pk)] == [OTHER]
+    assert list(world.enrollments.values_list("status", "grade")) == [("completed", "A")]
+    assert EnrollmentEvent.objects.count() == 2
+
+
+def test_erasing_is_journalled(world):
+    command("erase_student", "S-1", reason="asked for it", yes=True, actor="registrar")
+
+    line = PersonalDataAccess.objects.get()
+    newest = Student.history.filter(id=world.pk).first()
+    assert (line.action, line.student_id, str(line.actor), line.door, line.reason) == (
+        "erased",
+        world.pk,
+        "registrar",
+        "command",
+        "asked for it",
+    )
+    assert (newest.history_change_reason, newest.history_user.username) == ("erased", "registrar")
+
+
+def test_who_is_erased_is_not_erased_again_nor_found_by_the_number(world):
+    command("erase_student", "S-1", reason="asked for it", yes=True)
+
+    for number, why in [("S-1", "There is no student S-1."), (f"erased-{world.pk}", "erased already")]:
+        with pytest.raises(CommandError, match=why):
+            command("erase_student", number, reason="again", yes=True)
+    assert held_on(f"erased-{world.pk}")["student"]["given_name"] == ""
+
+
+def test_open_enrollments_are_ended_first(world, origin):
+    course = make_course(code="ART-1")
+    enroll(student_id=world.pk, course_id=course.pk, origin=origin)
+
+    with pytest.raises(CommandError, match="This student has open enrollments: ART-1"):
+        command("erase_student", "S-1", reason="asked for it", yes=True)
+
+    drop(student_id=world.pk, course_id=course.pk, origin=origin)
+    command("erase_student", "S-1", reason="asked for it", yes=True)
+    assert Student.objects.get(pk=world.pk).given_name == ""
+
+
+def test_an_import_that_waits_and_names_the_student_is_waited_for(world):
+    job = imported(f"{STUDENTS}S-1,Grace,Hopper,\n", kind="students", review="always")
+
+    with pytest.raises(CommandError, match=f"Import {job.pk}, which is needs review, names this student"):
+        command("erase_student", "S-1", reason="asked for it", yes=True)
+
+    approve(job.pk)
+    worked_on(job)
+    command("erase_student", "S-1", reason="asked for it", yes=True)
+    assert b"Grace" not in open_kept(Import.objects.get(pk=job.pk)).read()
+
+
+@pytest.mark.parametrize(("answer", "is_left"), [("S-1", False), ("yes", True), ("", True)])
+def test_the_command_asks_before_it_erases(world, monkeypatch, answer, is_left):
+    monkeypatch.setattr("builtins.input", lambda _question: answer)
+
+    if is_left:
+        with pytest.raises(CommandError, match=r"Nothing was erased\."):
+            command("erase_student", "S-1", reason="asked for it")
+    else:
+        command("erase_student", "S-1", reason="asked for it")
+
+    assert Student.objects.filter(student_number="S-1").exists() == is_left
+
+
+def test_erasing_takes_a_reason(world):
+    with pytest.raises(Refused, match="Erasing takes a reason"):
+        erase(find_person("S-1"), reason=" ", door=Door.COMMAND)
+
+
+def test_no_door_gives_an_erased_student_a_name_again(world, api, registrars_desk):
+    erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
+    address = f"/admin/students/student/{world.pk}/change/"
+
+    answer = api.patch(f"/api/v1/students/{world.pk}", {"given_name": "Grace"}, format="json")
+    job = imported(f"{STUDENTS}erased-{world.pk},Grace,Hopper,\n", kind="students")
+    page = registrars_desk.post(address, {**fields_of(world), "given_name": "Grace"})
+
+    assert (answer.status_code, answer.json()["errors"][0]["message"]) == (
+        400,
+        "The data of this student was erased, and cannot be given again.",
+    )
+    assert (job.state, job.errors, page.status_code) == ("failed", 1, 403)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Student.objects.filter(pk=world.pk).update(given_name="Grace")
+    assert Student.objects.get(pk=world.pk).given_name == ""
+
+
+def test_undoing_the_import_that_brought_a_student_brings_nothing_back(world):
+    erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
+
+    worked_on(start_undo(nth_import(1).pk, door=ImportDoor.COMMAND, request_id="r"))
+
+    assert (Student.objects.get(pk=world.pk).given_name, Student.objects.filter(student_number=OTHER).count()) == (
+        "",
+        0,
+    )
+
+
+def test_a_number_that_somebody_else_has_by_now_is_not_the_persons(world):
+    taken = make_student(student_number="S-OLD")
+    imported("student_number,course_code\nS-OLD,NONE\n", on_error="skip")
+
+    erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
+
+    assert Student.objects.get(pk=taken.pk).student_number == "S-OLD"
+    assert open_kept(nth_import(3)).read() == b"student_number,course_code\nS-OLD,NONE\n"
+
+
+# In the admin
+
+
+def permitted(user, *codenames):
+    user.user_permissions.add(*Permission.objects.filter(codename__in=codenames))
+    return User.objects.get(pk=user.pk)
+
+
+def page_of(student):
+    return f"/admin/students/student/{student.pk}/personal-data/"
+
+
+def test_the_page_says_what_will_happen_before_the_click(world, registrars_desk, registrar):
+    permitted(registrar, "erase_student")
+
+    page = registrars_desk.get(page_of(world)).content.decode()
+
+    for words in (
+        "4 earlier versions of it",
+        "1 enrollment",
+        "2 entries of the journal",
+        f"The student becomes erased-{world.pk}",
+        "Erase for good",
+    ):
+        assert words in page
+
+
+def test_who_may_export_only_is_not_offered_to_erase(world, registrars_desk):
+    page = registrars_desk.get(page_of(world)).content.decode()
+
+    assert ("Erase for good" in page, page.count("<form method")) == (False, 1)
+    assert registrars_desk.post(f"{page_of(world)}erase/", {"number": "S-1", "reason": "x"}).status_code == 403
+
+
+@pytest.mark.parametrize(("form", "kind"), [("json", "application/json"), ("html", "text/html")])
+def test_an_export_in_the_admin_is_a_file_and_recorded(world, registrars_desk, registrar, form, kind):
+    answer = registrars_desk.post(f"{page_of(world)}export/", {"format": form, "reason": "asked for it"})
+
+    line = PersonalDataAccess.objects.get()
+    assert (answer.headers["Content-Type"], answer.headers["Content-Disposition"]) == (
+        f"{kind}; charset=utf-8",
+        f'attachment; filename="student-{world.pk}.{form}"',
+    )
+    assert "Grace" in answer.content.decode()
+    assert (line.action, line.door, line.actor, line.reason) == ("exported", "admin", registrar, "asked for it")
+
+
+def test_erasing_in_the_admin_takes_the_number_and_a_reason(world, registrars_desk, registrar):
+    permitted(registrar, "erase_student")
+    address = f"{page_of(world)}erase/"
+
+    wrong = registrars_desk.post(address, {"number": "S-2", "reason": "asked for it"})
+    right = registrars_desk.post(address, {"number": "S-1", "reason": "asked for it"}, follow=True)
+
+    assert wrong.context["erase_form"].errors == {"number": ["This is not the number of the student."]}
+    assert next(str(message) for message in right.context["messages"]) == (
+        f"Erased: the student is erased-{world.pk} from now on."
+    )
+    assert Student.objects.get(pk=world.pk).given_name == ""
+    assert [line.action for line in PersonalDataAccess.objects.order_by("pk")] == ["erased", "viewed"]
+
+
+def test_erasing_in_the_admin_says_what_stands_against_it(world, registrars_desk, registrar, origin):
+    permitted(registrar, "erase_student")
+    enroll(student_id=world.pk, course_id=make_course(code="ART-1").pk, origin=origin)
+
+    page = registrars_desk.get(page_of(world)).content.decode()
+    answer = registrars_desk.post(f"{page_of(world)}erase/", {"number": "S-1", "reason": "x"}, follow=True)
+
+    assert ("open enrollments: ART-1" in page, "Erase for good" in page) == (True, False)
+    assert [str(message) for message in answer.context["messages"]] == [
+        "This student has open enrollments: ART-1. Drop or complete them first."
+    ]
+    assert Student.objects.get(pk=world.pk).given_name == "Grace"
+
+
+# In time
+
+
+def days_ago(days):
+    return timezone.now() - timedelta(days=days)
+
+
+@pytest.fixture
+def old(world, settings, registrar):
+    """Something of each kind that is older than the settings say, and something that is not."""
+    settings.RETENTION_UPLOADS_DAYS, settings.RETENTION_STUDENTS_YEARS = 30, 2
+    Import.objects.filter(pk=nth_import(1).pk).update(created_at=days_ago(31))
+    KeptAnswer.objects.create(user=registrar, key="old", fingerprint="", status=200, at=days_ago(2))
+    Session.objects.create(session_key="old", session_data="", expire_date=days_ago(1))
+    gone = make_student(student_number="S-3")
+    for student in (gone, world):
+        Student.history.filter(id=student.pk).update(history_date=days_ago(800))
+    return gone
+
+
+def told(**options):
+    return command("apply_retention", **options).splitlines()
+
+
+def test_what_is_older_than_the_settings_say_is_let_go_of(old, world):
+    dry = told(dry_run=True)
+    done = told()
+
+    assert dry == [
+        "1 answers kept for retries.",
+        "1 sessions that have ended.",
+        "1 files of imports and their outcomes.",
+        "1 students, erased.",
+    ]
+    assert [line for line in done if "counts of requests" not in line] == dry
+    assert list(Import.objects.exclude(discarded_at=None).values_list("pk", flat=True)) == [nth_import(1).pk]
+    assert list(Student.objects.exclude(erased_at=None)) == [old]
+    assert Student.objects.get(pk=world.pk).given_name == "Grace"  # whose enrollment has changed since
+    assert told(dry_run=True) == ["0 answers kept for retries.", "0 sessions that have ended.",
+        "0 files of imports and their outcomes.", "0 students, erased."]  # fmt: skip
+    assert PersonalDataAccess.objects.get().reason == "Kept for as long as the settings say."
+
+
+def test_a_student_who_cannot_be_erased_yet_is_counted(old):
+    imported(f"{STUDENTS}S-3,Ada,{CANARY},\n", kind="students", review="always")
+
+    assert told()[-1] == "0 students, erased, 1 refused."
+
+
+def test_nothing_is_erased_or_discarded_where_the_settings_do_not_say_so(old, settings):
+    settings.RETENTION_UPLOADS_DAYS = settings.RETENTION_STUDENTS_YEARS = 0
+
+    assert [each.what for each in apply_retention(dry_run=True)] == [
+        "answers kept for retries",
+        "sessions that have ended",
+    ]
+
+
+def test_an_import_that_is_discarded_says_so_and_can_still_be_undone(old, api, registrars_desk):
+    job = nth_import(1)
+    list(apply_retention())
+
+    answer = api.get(f"/api/v1/imports/{job.pk}/report")
+    page = registrars_desk.get(f"/admin/bulk/import/{job.pk}/change/")
+    undone = worked_on(start_undo(nth_import(1).pk, door=ImportDoor.COMMAND, request_id="r"))
+
+    assert (answer.status_code, answer.json()["detail"]) == (
+        409,
+        f"The file of import {job.pk} and what became of its rows are no longer kept.",
+    )
+    assert (page.status_code, registrars_desk.get(f"/admin/bulk/import/{job.pk}/report/").status_code) == (200, 404)
+    assert (undone.state, undone.counts) == ("done", {"kept": 1, "reversed": 1})
+    with pytest.raises(CommandError, match="no longer kept"):
+        command("import_report", job.pk)
+
+
+def test_the_log_of_the_admin_keeps_who_did_what(world):
+    erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
+
+    assert [(entry.user.username, entry.object_repr) for entry in LogEntry.objects.all()] == [
+        ("registrar", f"erased-{world.pk}")
+    ]
+
+
+def test_the_record_of_access_can_only_be_added_to(world):
+    everything_on(find_person("S-1"))
+    command("export_student_data", "S-1")
+
+    for change in (PersonalDataAccess.objects.all().delete, lambda: PersonalDataAccess.objects.update(reason="")):
+        with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
+            change()
+    assert PersonalDataAccess.objects.count() == 1

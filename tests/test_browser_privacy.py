@@ -1,0 +1,41 @@
+"""A student's personal data in the system's Chromium: looked at, exported, erased."""
+
+import json
+from pathlib import Path
+
+from django.contrib.auth.models import Permission, User
+from playwright.sync_api import expect
+
+from school.models import PersonalDataAccess
+from students.models import Student
+from tests.browser import NARROW, in_the_dark, log_in, page, pytestmark, shot
+from tests.bulk.work import imported
+
+__all__ = ["page", "pytestmark"]
+
+
+def test_all_that_is_held_is_exported_and_then_erased(page):
+    imported("student_number,given_name,family_name,email\nS-1,Ada,Byron,\n", kind="students")
+    student = Student.objects.get()
+    User.objects.get(username="registrar").user_permissions.add(Permission.objects.get(codename="erase_student"))
+    log_in(page)
+    page.goto(f"/admin/students/student/{student.pk}/change/")
+    page.get_by_role("link", name="Personal data").click()
+    expect(page.get_by_role("heading", name="What is held")).to_be_visible()
+    shot(page, "personal-data", whole=True)
+
+    page.locator("#id_format").select_option("json")
+    page.locator("#id_reason").fill("asked for it")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export").click()
+    held = json.loads(Path(download.value.path()).read_text())
+    page.set_viewport_size(NARROW)
+    in_the_dark(page)
+    shot(page, "personal-data-narrow-dark", whole=True)
+    page.locator("#id_erase_reason").fill("asked for it")
+    page.locator("#id_erase_number").fill("S-1")
+    page.get_by_role("button", name="Erase for good").click()
+
+    expect(page.get_by_text(f"Erased: the student is erased-{student.pk} from now on.")).to_be_visible()
+    assert (held["student"]["family_name"], Student.objects.get().family_name) == ("Byron", "")
+    assert [line.action for line in PersonalDataAccess.objects.order_by("pk")] == ["viewed", "exported", "erased"]
