@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO, ClassVar, Protocol
 
 from django.utils.functional import Promise, cached_property
@@ -55,6 +56,8 @@ class Source(Protocol):
 
     def __iter__(self) -> Iterator[Row]: ...
 
+    def chunks(self, size: int) -> Iterator[list[Row]]: ...
+
 
 @dataclass(frozen=True)
 class MadeRows:
@@ -73,6 +76,11 @@ class MadeRows:
 
     def __iter__(self) -> Iterator[Row]:
         return self.make()
+
+    def chunks(self, size: int) -> Iterator[list[Row]]:
+        rows = iter(self)
+        while chunk := list(islice(rows, size)):
+            yield chunk
 
 
 class Importer(ABC):
@@ -93,7 +101,7 @@ class Importer(ABC):
 
     def __init__(self, job: Import) -> None:
         self.job = job
-        self.file: BinaryIO | None = None  # the one in a zip; else the import's own
+        self.file: BinaryIO | None = None  # the one in a zip, or a copy at hand; else the one that is kept
 
     @cached_property
     def limits(self) -> Limits | None:
@@ -105,7 +113,7 @@ class Importer(ABC):
         return Table(self.file or open_kept(self.job), self.columns)
 
     def source(self) -> Source:
-        """Return the rows to apply, from the first on each time that it is iterated. Raise ``UnreadableFile``."""
+        """Return the rows to apply, from the first on each time that they are read. Raise ``UnreadableFile``."""
         return self.table()
 
     def check(self) -> list[Refusal]:

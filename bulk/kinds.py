@@ -1,6 +1,7 @@
 """The kinds of files that there are. Who knows students and courses names them in the settings."""
 
 from collections.abc import Mapping
+from typing import BinaryIO
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -47,11 +48,11 @@ def modes_of(kind: str) -> tuple[str, ...]:
     return (Mode.DELTA,) if kind == ZIP else importers[0].modes
 
 
-def parts_of(job: Import) -> list[Part]:
+def parts_of(job: Import, file: BinaryIO | None = None) -> list[Part]:
     """
     Return what an import is made of: one file, or the files of a zip in the order in which one leads to the other.
 
-    An undo goes the other way round. Raise ``UnreadableFile``.
+    An undo goes the other way round. ``file`` is a copy at hand of the one that is kept. Raise ``UnreadableFile``.
     """
     if job.discarded_at:
         message = _("The file of import %(id)s and what became of its rows are no longer kept.") % {"id": job.pk}
@@ -61,12 +62,15 @@ def parts_of(job: Import) -> list[Part]:
         undone = job.undoes.kind
         return [Part(each.undoer(job), each.kind if undone == ZIP else "") for each in reversed(importers_of(undone))]
     if job.kind == ZIP:
-        return _parts_of_zip(job)
-    return [Part(importer(job)) for importer in importers_of(job.kind)]
+        return _parts_of_zip(job, file)
+    [importer_class] = importers_of(job.kind)
+    importer = importer_class(job)
+    importer.file = file
+    return [Part(importer)]
 
 
-def _parts_of_zip(job: Import) -> list[Part]:
-    files = dict(files_in(open_kept(job), job.size))
+def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
+    files = dict(files_in(file or open_kept(job), job.size))
     parts = []
     for kind, importer_class in kinds().items():
         found = [name for name in importer_class.file_names if name in files]

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from django.utils.translation import gettext as _
 
+from bulk.ahead import read_ahead
 from bulk.cells import clean
 from school.refusals import Refusal
 
@@ -127,6 +128,10 @@ class Table:
                 yield Row(number, raw, errors=(refusal,))
             else:
                 yield Row(number, raw, {name: clean(raw[place]) for name, place in known})
+
+    def chunks(self, size: int) -> Iterator[list[Row]]:
+        """Yield the rows in chunks, reading ahead; raise ``UnreadableFile``."""
+        return read_ahead(iter(self), size)
 
     def _records(self) -> Iterator[tuple[int, list[str]]]:
         """Yield every row with its number, blank ones too."""

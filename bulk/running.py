@@ -8,7 +8,6 @@ lets go of it, and what it had not committed never was. A preview is the real ru
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from itertools import islice
 
 from django.db import transaction
 
@@ -33,9 +32,7 @@ class Part:
     is_readable: bool = True
 
     def chunks(self) -> Iterator[list[Row]]:
-        rows = iter(self.importer.source())
-        while chunk := list(islice(rows, CHUNK)):
-            yield chunk
+        return self.importer.source().chunks(CHUNK)
 
     def apply(self, rows: list[Row]) -> list[RowResult]:
         self.is_readable &= not any(row.errors for row in rows)

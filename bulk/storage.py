@@ -6,7 +6,11 @@ See docs/decisions/ for why not a folder.
 
 import hashlib
 import io
+import shutil
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from django.utils import timezone
@@ -72,6 +76,14 @@ def hash_of(source: BinaryIO) -> str:
 def open_kept(file_import: Import) -> BinaryIO:
     """Return the file of an import, to be read as a stream from wherever it may be."""
     return io.BufferedReader(_Chunks(file_import.pk, file_import.size), CHUNK_BYTES)
+
+
+@contextmanager
+def at_hand(file_import: Import) -> Iterator[BinaryIO]:
+    """Copy the file of an import to a temporary one, for threads that have no connection to the database."""
+    with open_kept(file_import) as kept, tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(kept, copy, CHUNK_BYTES)
+        yield copy
 
 
 class _Chunks(io.RawIOBase):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from contextlib import suppress
-from typing import Any
+from typing import Any, BinaryIO
 
 import structlog
 from django.db import DatabaseError, transaction
@@ -17,6 +17,7 @@ from bulk.models import UNDO, Door, Import, Mode, OnError, Review, State
 from bulk.outcomes import Book
 from bulk.reading import UnreadableFile
 from bulk.running import Run, Watch
+from bulk.storage import at_hand
 from school.refusals import Refusal, Refused
 
 logger = structlog.get_logger(__name__)
@@ -42,7 +43,8 @@ def work_on(import_id: int, watch: Watch = unwatched) -> bool:
     job = Import.objects.get(pk=import_id)
     with structlog.contextvars.bound_contextvars(request_id=job.request_id), suppress(Lost), seldom_searched():
         try:
-            _work(job, lease, watch)
+            with at_hand(job) as file:
+                _work(job, file, lease, watch)
         except UnreadableFile as error:
             _give_up(lease, Refusal(error.code, str(error)))
         except Refused as refused:
@@ -56,8 +58,8 @@ def work_on(import_id: int, watch: Watch = unwatched) -> bool:
     return True
 
 
-def _work(job: Import, lease: Lease, watch: Watch) -> None:
-    parts = parts_of(job)
+def _work(job: Import, file: BinaryIO, lease: Lease, watch: Watch) -> None:
+    parts = parts_of(job, file)
     total = sum(part.importer.source().count() for part in parts)
     Import.objects.filter(pk=job.pk).update(rows=total)
     refusals = [refusal for part in parts for refusal in part.importer.check()]
@@ -71,7 +73,7 @@ def _work(job: Import, lease: Lease, watch: Watch) -> None:
         run.whole(_conclude_preview)
         if Import.objects.values_list("state", flat=True).get(pk=job.pk) != State.APPLYING:
             return
-        run = Run(lease, parts_of(job), unwatched)
+        run = Run(lease, parts_of(job, file), unwatched)
     elif job.state == State.VALIDATING:
         _end(lease, State.APPLYING)
     if not by_chunks:
@@ -82,7 +84,7 @@ def _work(job: Import, lease: Lease, watch: Watch) -> None:
         run.whole(_conclude_check)
         if Import.objects.values_list("state", flat=True).get(pk=job.pk) != State.APPLYING:
             return
-        run = Run(lease, parts_of(job), watch)
+        run = Run(lease, parts_of(job, file), watch)
     run.by_chunks(_conclude_chunks)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -24,6 +24,8 @@ from students.lookup import student_ids_by_number, student_not_found
 from students.models import Action, Status, StudentCourse
 from students.register import Register
 from students.rules import objections_to_waiver
+
+KNOWN = 200_000  # students whose ids are kept, some 150 bytes each
 
 # What the status column may ask for. Canvas and OneRoster say active and deleted.
 WISHES = {
@@ -93,7 +95,8 @@ class EnrollmentImporter(Importer):
         self.term = job.options.get("term", "")
         self.scope = Scope(job.scope, job.dataset, self.limits) if job.mode == Mode.FULL else None
         self.register = Register()
-        self.courses: dict[CourseKey, Course] = {}  # those found so far
+        self.courses: dict[tuple[str, str], Course] = {}  # those found so far
+        self.student_ids: dict[str, int] = {}  # those asked for in this transaction
         self.read_wish = lru_cache(maxsize=1_000)(_read_wish)  # most rows ask for the same
 
     def check(self) -> list[Refusal]:
@@ -105,22 +108,31 @@ class EnrollmentImporter(Importer):
 
     def begin(self) -> None:
         self.register = Register(in_brief=True)  # within one transaction courses stay locked, and their seats counted
+        self.student_ids = {}
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
         numbers = [row.cells["student_number"] for row in rows]
-        course_keys = [CourseKey(row.cells["course_code"], row.cells.get("term", "") or self.term) for row in rows]
-        self.student_ids = student_ids_by_number(numbers)
+        course_codes = [row.cells["course_code"] for row in rows]
+        course_keys = list(zip(course_codes, [row.cells.get("term", "") or self.term for row in rows], strict=True))
+        self._look_up(numbers)
         courses_there = within(Course.objects.all(), self.limits)
-        found = courses_by_key(set(course_keys) - self.courses.keys(), courses_there)
+        missing = [CourseKey(*key) for key in set(course_keys) - self.courses.keys()]
+        found: dict[Any, Course | Refusal] = courses_by_key(missing, courses_there)
         self.courses |= {key: course for key, course in found.items() if isinstance(course, Course)}
         self.course_of = {
             row.number: self.courses.get(key) or found[key] for row, key in zip(rows, course_keys, strict=True)
         }
         # By the course itself: its code alone and its code with the term may name the same one.
         return [
-            (number, key if isinstance(course, Refusal) else course.pk)
+            (number, key if isinstance(course, Refusal) else course.id)
             for number, key, course in zip(numbers, course_keys, self.course_of.values(), strict=True)
         ]
+
+    def _look_up(self, numbers: list[str]) -> None:
+        """Look up who is not known yet. A file names a student for each course: who is known is kept, up to a bound."""
+        if len(self.student_ids) > KNOWN:
+            self.student_ids = {}
+        self.student_ids |= student_ids_by_number(number for number in numbers if number not in self.student_ids)
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         wishes = [self._read(row) for row in rows]
@@ -157,7 +169,7 @@ class EnrollmentImporter(Importer):
         if errors or wish.action is None or isinstance(course, Refusal):
             return errors
         on_full = wish.on_full or self.on_full
-        return Act(wish.action, self.student_ids[number], course.pk, wish.grade, wish.reason, on_full, wish.waive)
+        return Act(wish.action, self.student_ids[number], course.id, wish.grade, wish.reason, on_full, wish.waive)
 
     def size_of_scope(self) -> int:
         return self.scope.enrollments().count() if self.scope else 0
@@ -207,7 +219,7 @@ def _told(row: Row, outcome: Outcome) -> RowResult:
     enrollment = outcome.enrollment
     assert enrollment is not None  # an accepted act has one
     if not outcome.changed:
-        return RowResult(row, "unchanged", enrollment.pk)
+        return RowResult(row, "unchanged", enrollment.id)
     if outcome.act.action == Action.ENROLL and enrollment.status == Status.WAITLISTED:
         note = _("Place %(position)s in line.") % {"position": enrollment.waitlist_position}
         return RowResult(row, "waitlisted", enrollment.pk, note=note)

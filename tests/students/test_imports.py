@@ -386,3 +386,16 @@ def test_a_column_that_is_missing_is_not_written_even_if_it_changed_meanwhile(ru
 
     student.refresh_from_db()
     assert (student.given_name, student.is_active) == ("New", False)
+
+
+def test_a_student_is_looked_up_once_however_many_chunks_name_them(run, world, monkeypatch):
+    monkeypatch.setattr("bulk.running.CHUNK", 2)
+    courses = [make_course(code=f"X-{place}").code for place in range(3)]
+    text = HEADER + "".join(f"S-{student},{course},,,,\n" for course in courses for student in (1, 2))
+
+    with CaptureQueriesContext(connection) as queries:
+        code, rows, _failed = run("import_enrollments", text)
+
+    lookups = [query["sql"] for query in queries if "student_number" in query["sql"].partition("WHERE")[2]]
+    assert (code, len(rows), len(lookups)) == (0, 6, 1)
+    assert StudentCourse.objects.count() == 6
