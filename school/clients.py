@@ -8,6 +8,7 @@ from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.utils.translation import gettext as _
 from oauth2_provider.generators import generate_client_id, generate_client_secret
+from oauth2_provider.models import get_access_token_model
 
 from courses.lookup import find_course, find_term
 from school.models import ApiClient
@@ -18,6 +19,21 @@ from school.refusals import Refusal, Refused
 class Credentials:
     client_id: str
     client_secret: str
+
+
+def revoke(client: ApiClient) -> None:
+    """Shut a client out, within a minute: its tokens are deleted, and its account takes no new ones."""
+    _set_active(client, is_active=False)
+    get_access_token_model().objects.filter(application=client).delete()
+
+
+def admit(client: ApiClient) -> None:
+    """Let a client in again that was revoked, with the secret that it has."""
+    _set_active(client, is_active=True)
+
+
+def _set_active(client: ApiClient, *, is_active: bool) -> None:
+    get_user_model().objects.filter(pk=client.user_id).update(is_active=is_active)
 
 
 @transaction.atomic

@@ -48,6 +48,13 @@ NAVIGATION = [
     {
         "title": _("Access"),
         "items": [
+            {
+                "title": _("Who has access"),
+                "icon": "admin_panel_settings",
+                "link": reverse_lazy("admin:access"),
+                "permission": "school.admin.access.may_see",
+            },
+            page(_("Record of access"), "visibility", "school.PersonalDataAccess"),
             page(_("API clients"), "key", "school.ApiClient"),
             page(_("Access tokens"), "vpn_key", "oauth2_provider.AccessToken"),
             page(_("Users"), "person", "auth.User"),

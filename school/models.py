@@ -146,3 +146,10 @@ class PersonalDataAccess(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_id or '–'}: {self.action} {self.subject}"
+
+    @property
+    def about(self) -> str:
+        """Whom or what it is about, by ids of what may be gone: a name is not what a record of access should show."""
+        if self.course_id:
+            return self.course.key if self.course else str(self.course_id)
+        return str(self.student_id or self.file_import_id or self.scope or "–")

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.db.models import JSONField
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
@@ -38,6 +39,11 @@ class DeskSite(UnfoldAdminSite):
             if desk is not None:  # else the model is swapped for another
                 plain = {each.name: without_styles for each in model._meta.fields if isinstance(each, JSONField)}
                 desk.readonly_preprocess_fields = {**plain, **desk.readonly_preprocess_fields}
+
+    def get_urls(self) -> list[Any]:
+        from school.admin.access import access_page  # which needs the site
+
+        return [path("access/", self.admin_view(access_page), name="access"), *super().get_urls()]
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """

@@ -6,10 +6,12 @@ from pathlib import Path
 from django.contrib.auth.models import Permission, User
 from playwright.sync_api import expect
 
+from school.clients import create_api_client
 from school.models import PersonalDataAccess
 from students.models import Student
 from tests.browser import NARROW, in_the_dark, log_in, page, pytestmark, shot
 from tests.bulk.work import imported
+from tests.factories import make_student, make_term
 
 __all__ = ["page", "pytestmark"]
 
@@ -39,3 +41,22 @@ def test_all_that_is_held_is_exported_and_then_erased(page):
     expect(page.get_by_text(f"Erased: the student is erased-{student.pk} from now on.")).to_be_visible()
     assert (held["student"]["family_name"], Student.objects.get().family_name) == ("Byron", "")
     assert [line.action for line in PersonalDataAccess.objects.order_by("pk")] == ["viewed", "exported", "erased"]
+
+
+def test_a_program_is_shut_out_from_the_page_about_access(page):
+    User.objects.filter(username="registrar").update(is_superuser=True)
+    make_term(code="2026F")
+    create_api_client("portal", "students:read courses:read", terms=["2026F"])
+    student = make_student(student_number="S-1")
+    log_in(page)
+    page.goto(f"/admin/students/student/{student.pk}/change/")
+    page.get_by_role("link", name="Who has access").click()
+    shot(page, "access", whole=True)
+    page.get_by_role("link", name="Revoke").click()
+    expect(page.get_by_role("heading", name="Shut portal out?")).to_be_visible()
+    page.get_by_role("button", name="Revoke").click()
+
+    expect(page.get_by_text("portal is shut out within a minute.")).to_be_visible()
+    page.set_viewport_size(NARROW)
+    in_the_dark(page)
+    shot(page, "access-narrow-dark", whole=True)

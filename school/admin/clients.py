@@ -4,13 +4,20 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
 from oauth2_provider.models import get_access_token_model
 from unfold.admin import ModelAdmin, TabularInline
+
+from school.clients import admit, revoke
 
 
 class LiveTokens(TabularInline):
@@ -64,6 +71,40 @@ class ClientAdmin(ModelAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        own = [
+            path("<id:pk>/revoke/", view(self.revoke), name="school_apiclient_revoke"),
+            path("<id:pk>/admit/", view(require_POST(self.admit)), name="school_apiclient_admit"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Shut a client out, once it was confirmed."""
+        client = self._changeable(request, pk)
+        if request.method == "POST":
+            revoke(client)
+            messages.success(request, gettext("%(client)s is shut out within a minute.") % {"client": client})
+            return HttpResponseRedirect(reverse("admin:access"))
+        title = gettext("Revoke %(client)s") % {"client": client}
+        context = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "original": client}
+        return render(request, "school/revoke.html", {**context, "client": client})
+
+    def admit(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Let a client in again."""
+        client = self._changeable(request, pk)
+        admit(client)
+        messages.success(request, gettext("%(client)s may come in again.") % {"client": client})
+        return HttpResponseRedirect(reverse("admin:access"))
+
+    def _changeable(self, request: HttpRequest, pk: int) -> Any:
+        client = self.get_object(request, str(pk))
+        if client is None:
+            raise Http404
+        if not self.has_change_permission(request, client):
+            raise PermissionDenied
+        return client
 
     @admin.display(description=_("active"), boolean=True)
     def is_active(self, client: Any) -> bool:

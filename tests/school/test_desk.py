@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from unfold.admin import ModelAdmin
 
 REGISTRATION = ["Home", "Enrollments", "Students", "Courses", "Terms", "Imports", "Journal"]
-ACCESS = ["API clients", "Access tokens", "Users", "Groups", "Locked logins"]
+ACCESS = ["Who has access", "Record of access", "API clients", "Access tokens", "Users", "Groups", "Locked logins"]
 
 
 def entries(client):
@@ -38,7 +38,7 @@ def test_who_may_see_nothing_is_led_home_only(client):
 
 @pytest.mark.django_db
 def test_every_entry_leads_to_a_page(admin_client):
-    assert [admin_client.get(str(item["link"])).status_code for item in entries(admin_client)] == [200] * 12
+    assert [admin_client.get(str(item["link"])).status_code for item in entries(admin_client)] == [200] * 14
 
 
 def test_everything_that_is_registered_has_the_look():

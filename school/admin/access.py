@@ -1,0 +1,55 @@
+"""Who has access, on one page: programs, staff, and who looked at or took out personal data."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from school.models import ApiClient, PersonalDataAccess
+
+MOST = 100  # of each
+LINES = 50
+RIGHTS = {"clients": "school.view_apiclient", "staff": "auth.view_user", "record": "school.view_personaldataaccess"}
+
+
+def may_see(request: HttpRequest) -> bool:
+    """Tell whether somebody may see a part of the page."""
+    return any(request.user.has_perm(right) for right in RIGHTS.values())
+
+
+def access_page(request: HttpRequest) -> HttpResponse:
+    """Show the parts that the one who asks may see."""
+    if not may_see(request):
+        raise PermissionDenied
+    parts = {"clients": _clients, "staff": _staff, "record": _record}
+    seen = {name: list(part()) for name, part in parts.items() if request.user.has_perm(RIGHTS[name])}
+    context = {
+        **admin.site.each_context(request),
+        **seen,
+        "title": _("Who has access"),
+        "seen": list(seen),
+        "may_revoke": request.user.has_perm("school.change_apiclient"),
+        "most": MOST,
+    }
+    return render(request, "school/access.html", context)
+
+
+def _clients() -> QuerySet[Any]:
+    is_live = Q(accesstoken__expires__gt=timezone.now())
+    clients = ApiClient.objects.select_related("user").prefetch_related("terms", "courses__term")
+    return clients.annotate(alive=Count("accesstoken", filter=is_live)).order_by("-last_used_at", "name")[:MOST]
+
+
+def _staff() -> QuerySet[Any]:
+    staff = get_user_model().objects.filter(is_staff=True).prefetch_related("groups")
+    return staff.order_by("-is_active", "username")[:MOST]
+
+
+def _record() -> QuerySet[PersonalDataAccess]:
+    return PersonalDataAccess.objects.select_related("actor", "course__term").order_by("-pk")[:LINES]

@@ -1,0 +1,39 @@
+"""The record of access to personal data, to be read."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
+from unfold.admin import ModelAdmin
+
+from school.models import PersonalDataAccess
+
+
+@admin.register(PersonalDataAccess)
+class AccessRecordAdmin(ModelAdmin):
+    """Who looked at, took out or erased personal data, the newest first. The database lets nobody change a line."""
+
+    list_display = ["at", "actor", "action", "subject", "about", "door", "reason"]
+    list_display_links = ["at"]
+    list_filter = ["action", "subject", "door", "at"]
+    list_select_related = ["actor", "course__term"]
+    fields = ["at", "actor", "action", "subject", "about", "door", "reason", "request_id"]
+    readonly_fields = ["about"]
+    ordering = ["-id"]
+    sortable_by: list[str] = []
+    search_fields = ["actor__username"]
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @admin.display(description=gettext_lazy("about"))
+    def about(self, line: PersonalDataAccess) -> str:
+        return line.about

@@ -1,0 +1,110 @@
+"""Who has access, on one page: for each who looks, the parts that are theirs; and a client is shut out from it."""
+
+import re
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+
+from school.clients import create_api_client
+from school.disclosures import Action, Door, Subject, record
+from school.models import ApiClient
+from students.models import Student
+from tests.factories import make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/admin/access/"
+
+
+def text(answer):
+    return re.sub(r"(<[^>]*>|\s)+", " ", answer.content.decode())
+
+
+@pytest.fixture
+def portal():
+    """A client that is limited to a term, with a token."""
+    make_term(code="2026F")
+    keys = create_api_client("portal", "students:read courses:read", terms=["2026F"])
+    return keys, ApiClient.objects.get(client_id=keys.client_id)
+
+
+def token_of(keys):
+    form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
+    return Client().post("/oauth/token", form)
+
+
+def asked(token):
+    return Client().get("/api/v1/courses", headers={"Authorization": f"Bearer {token}"}).status_code
+
+
+def test_it_shows_programs_staff_and_the_record(portal, admin_client, registrar):
+    token_of(portal[0])
+    record(Action.EXPORTED, Subject.ROSTER, Door.API, actor_id=registrar.pk, course_id=make_course(code="M-1").pk)
+
+    page = text(admin_client.get(PAGE))
+
+    for words in (
+        "portal students:read courses:read 2026F",
+        " 1 Revoke ",
+        "admin Administrator",
+        "registrar Registrar –",
+        "registrar exported: roster M-1 API",
+    ):
+        assert words in page
+
+
+def test_each_sees_the_parts_that_are_theirs(portal, client, registrar):
+    client.force_login(registrar)
+    assert client.get(PAGE).status_code == 403
+
+    registrar.user_permissions.add(Permission.objects.get(codename="view_personaldataaccess"))
+    assert client.get(PAGE).context["seen"] == ["record"]
+
+    registrar.user_permissions.add(Permission.objects.get(codename="view_apiclient"))
+    page = client.get(PAGE)
+    assert (page.context["seen"], "Revoke" in text(page)) == (["clients", "record"], False)
+
+
+def test_a_client_is_shut_out_once_it_is_confirmed_and_let_in_again(portal, admin_client):
+    keys, program = portal
+    token = token_of(keys).json()["access_token"]
+    address = f"/admin/school/apiclient/{program.pk}"
+
+    question = text(admin_client.get(f"{address}/revoke/"))
+    before = asked(token)
+    told = admin_client.post(f"{address}/revoke/", follow=True)
+
+    assert ("Shut portal out?" in question, before) == (True, 200)
+    assert [str(message) for message in told.context["messages"]] == ["portal is shut out within a minute."]
+    assert (asked(token), token_of(keys).status_code, "shut out" in text(told)) == (401, 401, True)
+
+    admin_client.post(f"{address}/admit/")
+    assert (asked(token), token_of(keys).status_code) == (401, 200)
+
+
+@pytest.mark.parametrize("size", [1, 20])
+def test_the_page_costs_the_same_whatever_there_is(size, admin_client, registrar, django_assert_max_num_queries):
+    make_term(code="2026F")
+    for number in range(size):
+        create_api_client(f"program {number}", "students:read", terms=["2026F"])
+        User.objects.create_user(f"clerk {number}", is_staff=True)
+        record(Action.EXPORTED, Subject.ROSTER, Door.API, actor_id=registrar.pk, course_id=make_course().pk)
+
+    with django_assert_max_num_queries(12):
+        admin_client.get(PAGE)
+
+
+def test_the_list_of_the_record_is_searched_and_nothing_in_it_is_changed(admin_client, registrar):
+    student = make_student()
+    record(Action.EXPORTED, Subject.STUDENT, Door.ADMIN, actor_id=registrar.pk, student_id=student.pk)
+    Student.objects.all().delete()
+    address = "/admin/school/personaldataaccess/"
+
+    found = admin_client.get(address, {"q": "registrar"}).context["cl"].result_list
+    page = admin_client.get(f"{address}{found[0].pk}/change/")
+
+    assert [line.about for line in found] == [str(student.pk)]
+    assert (page.status_code, "_save" in page.content.decode()) == (200, False)
+    assert admin_client.get(f"{address}add/").status_code == 403
+    assert admin_client.post(f"{address}{found[0].pk}/delete/", {"post": "yes"}).status_code == 403
