@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import F, Q
@@ -145,3 +146,34 @@ class Course(models.Model):
 
     def has_closed(self, now: datetime) -> bool:
         return self.enrollment_closes_at is not None and self.enrollment_closes_at <= now
+
+
+class CourseStaff(models.Model):
+    """
+    That somebody teaches or looks after a course.
+
+    Who has the permission ``own_courses_only`` sees nothing of any other course: ``school.limits``.
+    """
+
+    course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="staff", verbose_name=_("course"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="staff_of", verbose_name=_("user")
+    )
+
+    class Meta:
+        ordering = ["course", "user"]
+        verbose_name = _("member of a course's staff")
+        verbose_name_plural = _("course staff")
+        default_permissions = ("add", "delete", "view")
+        permissions = [("own_courses_only", "Is kept to own courses, whatever else is permitted")]
+        constraints = [
+            models.UniqueConstraint(
+                name="course_staff_is_named_once",
+                fields=["course", "user"],
+                violation_error_code="unique",
+                violation_error_message=_("This user is staff of this course already."),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.course}"

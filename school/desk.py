@@ -55,6 +55,7 @@ NAVIGATION = [
                 "permission": "school.admin.access.may_see",
             },
             page(_("Record of access"), "visibility", "school.PersonalDataAccess"),
+            page(_("Course staff"), "badge", "courses.CourseStaff"),
             page(_("API clients"), "key", "school.ApiClient"),
             page(_("Access tokens"), "vpn_key", "oauth2_provider.AccessToken"),
             page(_("Users"), "person", "auth.User"),

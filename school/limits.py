@@ -1,20 +1,23 @@
 """
-What of the school a client may see and change: everything, or what lies in some terms and courses.
+What of the school a client or a member of staff may see and change: everything, or what lies in some terms and courses.
 
-Every door of a program narrows its rows by ``within``, and by nothing else. Students and imports have no term of their
-own: a limited client sees the students who have or had a place in its courses, and changes none; it sees the imports of
-enrollments that it has sent itself.
+Every door of a program and every page of the admin narrows its rows by ``within``, and by nothing else. Students and
+imports have no term of their own: who is limited sees the students who have or had a place in the own courses, and
+changes none; and the imports of enrollments that they have sent themselves.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from django.contrib.auth import get_user_model
 from django.db.models import Model, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from school.models import ApiClient
 from school.refusals import Refusal, Refused
+
+OWN_COURSES_ONLY = "courses.own_courses_only"
 
 S = TypeVar("S", bound=QuerySet[Any])
 Condition = Callable[[type[Any], "Limits"], Q]
@@ -22,7 +25,7 @@ Condition = Callable[[type[Any], "Limits"], Q]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The terms and courses that a client is limited to, the terms of these courses, and the client's account."""
+    """The terms and courses that somebody is limited to, the terms of these courses, and whose limits they are."""
 
     account: int
     terms: frozenset[int]
@@ -44,9 +47,22 @@ def limits_of_client(client: ApiClient) -> Limits | None:
 
 
 def limits_of_account(account_id: int | None) -> Limits | None:
-    """Return what the client of an account is limited to, None for everything and for people."""
-    client = ApiClient.objects.filter(user=account_id, is_limited=True).first() if account_id else None
-    return limits_of_client(client) if client else None
+    """Return what an account, of a client or of a person, is limited to, None for everything."""
+    if account_id is None:
+        return None
+    client = ApiClient.objects.filter(user=account_id, is_limited=True).first()
+    return limits_of_client(client) if client else limits_of_staff(get_user_model().objects.get(pk=account_id))
+
+
+def limits_of_staff(user: Any) -> Limits | None:
+    """Return what a user is limited to: to own courses with ``own_courses_only``, None for everything."""
+    if user.is_superuser or not user.has_perm(OWN_COURSES_ONLY):
+        return None
+    if not hasattr(user, "limits"):  # asked once for each request
+        courses = dict(user.staff_of.values_list("course", "course__term"))
+        user.limits = Limits(user.pk, frozenset(), frozenset(courses), frozenset(filter(None, courses.values())))
+    limits: Limits = user.limits
+    return limits
 
 
 def _in_courses(path: str = "") -> Condition:

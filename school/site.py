@@ -16,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.sites import UnfoldAdminSite
 
+from school.narrowing import Narrowed
+
 STYLE = re.compile(r' style="[^"]*"')
 
 
@@ -28,10 +30,10 @@ class DeskSite(UnfoldAdminSite):
     index_title = _("The registrar's desk")
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        """Register, and give the look also to what a library registers."""
+        """Register; narrowed for who is limited to own courses, and with the look also for what a library registers."""
         theirs = admin_class or admin.ModelAdmin
-        if not issubclass(theirs, ModelAdmin):
-            admin_class = type(theirs.__name__, (theirs, ModelAdmin), {"__module__": theirs.__module__})
+        look = () if issubclass(theirs, ModelAdmin) else (ModelAdmin,)
+        admin_class = type(theirs.__name__, (Narrowed, theirs, *look), {"__module__": theirs.__module__})
         super().register(model_or_iterable, admin_class, **options)
         models: Any = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         for model in models:

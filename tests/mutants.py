@@ -118,6 +118,10 @@ CONSTRAINTS = {
     "course_waitlist_capacity_is_not_negative": (POSTGRESQL, NO_SUCH_COURSE),
     "course_enrollment_closes_after_it_opens": (SQLITE, NO_SUCH_COURSE),
     "course_level_is_known": (SQLITE, NO_SUCH_COURSE),
+    "course_staff_is_named_once": (
+        SQLITE,
+        "tests/courses/test_constraints.py::test_the_database_refuses_a_second_naming_of_course_staff",
+    ),
     "student_email_is_unique": (
         SQLITE,
         "tests/students/test_constraints.py::test_the_database_refuses_an_email_address_twice_whatever_its_case",

@@ -3,10 +3,21 @@
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
-from unfold.admin import ModelAdmin
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 admin.site.unregister(User)
+
+
+class OwnCourses(TabularInline):
+    """The courses that a member of course staff looks after."""
+
+    model = User.staff_of.rel.related_model
+    autocomplete_fields = ["course"]
+    extra = 0
+    verbose_name = _("own course")
+    verbose_name_plural = _("own courses, for course staff")
 
 
 @admin.register(User)
@@ -16,3 +27,4 @@ class StaffAdmin(UserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    inlines = [OwnCourses]

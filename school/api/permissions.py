@@ -6,7 +6,7 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
 from school.api.grants import Grant
-from school.limits import Limits
+from school.limits import Limits, limits_of_staff
 
 PERMISSIONS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
 
@@ -19,9 +19,12 @@ def may(request: Request, scope: str, permission: str) -> bool:
 
 
 def limits_of(request: Any) -> Limits | None:
-    """Return what the caller is limited to, None for everything and for staff."""
+    """Return what the caller is limited to, None for everything."""
     grant = getattr(request, "auth", None)
-    return grant.limits if isinstance(grant, Grant) else None
+    if isinstance(grant, Grant):
+        return grant.limits
+    user = getattr(request, "user", None)
+    return limits_of_staff(user) if user and user.is_authenticated else None
 
 
 class ScopeOrModelPermission(BasePermission):

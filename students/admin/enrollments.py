@@ -166,6 +166,9 @@ class EnrollmentAdmin(ModelAdmin):
     def has_end_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("students.change_studentcourse")
 
+    def has_complete_permission(self, request: HttpRequest) -> bool:
+        return self.has_end_permission(request) or request.user.has_perm("students.complete_enrollments")
+
     @admin.display(description=gettext_lazy("place in line"))
     def place(self, enrollment: StudentCourse) -> int | None:
         return enrollment.waitlist_position
@@ -197,7 +200,8 @@ class EnrollmentAdmin(ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        context = {"can_end": self.has_end_permission(request), **(extra_context or {})}
+        may = {"can_end": self.has_end_permission(request), "can_complete": self.has_complete_permission(request)}
+        context = {**may, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     @admin.display(description=gettext_lazy("journal"))
@@ -210,7 +214,7 @@ class EnrollmentAdmin(ModelAdmin):
         pairs = self._pairs(request, queryset)
         self._tell(request, drop_many(pairs, origin=origin_of(request), reason=reason))
 
-    @admin.action(description=gettext_lazy("Complete, with the grade"), permissions=["end"])
+    @admin.action(description=gettext_lazy("Complete, with the grade"), permissions=["complete"])
     def complete(self, request: HttpRequest, queryset: StudentCourseQuerySet) -> None:
         grade, reason = self._grade_and_reason(request)
         pairs = self._pairs(request, queryset)

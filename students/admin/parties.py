@@ -14,6 +14,7 @@ from unfold.admin import ModelAdmin
 
 import courses.admin
 from courses.models import Course
+from school.limits import limits_of_staff, within
 from students.admin.origin import origin_of
 from students.admin.privacy import PersonalDataPages
 from students.enrollment import courses_waited_for, promote
@@ -21,6 +22,7 @@ from students.models import EnrollmentEvent, Student, StudentCourse
 from students.seats import seats_of, with_seats
 
 PANEL_ROWS = 100
+SHOWN_WITH_EVENTS = ("actor", "enrollment__student", "enrollment__course__term")
 
 
 class EnrollmentsPanel(SimpleHistoryAdmin, ModelAdmin):
@@ -31,11 +33,12 @@ class EnrollmentsPanel(SimpleHistoryAdmin, ModelAdmin):
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         owner = context["original"]
-        enrollments = StudentCourse.objects.with_parties().filter(**{self.side: owner or None})
-        events = EnrollmentEvent.objects.filter(**{f"enrollment__{self.side}": owner or None}).order_by("-pk")
+        limits = limits_of_staff(request.user)
+        enrollments = within(StudentCourse.objects.with_parties(), limits).filter(**{self.side: owner or None})
+        events = within(EnrollmentEvent.objects.all(), limits).filter(**{f"enrollment__{self.side}": owner or None})
         panel = {
             "enrollments": enrollments[:PANEL_ROWS],
-            "events": events.select_related("actor", "enrollment__student", "enrollment__course__term")[:PANEL_ROWS],
+            "events": events.order_by("-pk").select_related(*SHOWN_WITH_EVENTS)[:PANEL_ROWS],
             "side": self.side,
             "owner": owner,
             "most": PANEL_ROWS,

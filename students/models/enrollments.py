@@ -102,7 +102,10 @@ class StudentCourse(models.Model):
         verbose_name_plural = _("enrollments")
         # An enrollment is never deleted, so nobody is given the permission to.
         default_permissions = ("add", "change", "view")
-        permissions = [("waive_rules", "Can waive rules about enrollment")]
+        permissions = [
+            ("waive_rules", "Can waive rules about enrollment"),
+            ("complete_enrollments", "Can complete enrollments, with a grade"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 name="enrollment_is_open_once",

@@ -1,8 +1,10 @@
 """What the database refuses of a course or a term, whoever writes it."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError
 
+from courses.models import CourseStaff
 from tests.factories import make_course, make_term
 
 pytestmark = pytest.mark.django_db
@@ -46,3 +48,11 @@ def test_the_database_refuses_a_code_twice_without_a_term():
 
     with pytest.raises(IntegrityError):
         make_course(code="C-1")
+
+
+def test_the_database_refuses_a_second_naming_of_course_staff():
+    course, teacher = make_course(), User.objects.create_user("teacher")
+    CourseStaff.objects.create(course=course, user=teacher)
+
+    with pytest.raises(IntegrityError):
+        CourseStaff.objects.create(course=course, user=teacher)

@@ -1,0 +1,429 @@
+"""
+Who may do what in the admin: every role on every address of it, on what is its own and on what is foreign.
+
+A sign says what is answered: + a page, > on to another page, - on to the home page as for what is absent, L to the
+login, . 403, ? 404, x 405; one for each of the roles. A POST brings what deletes and confirms.
+"""
+
+import re
+from io import BytesIO
+from urllib.parse import urlsplit
+
+import pytest
+from axes.models import AccessAttempt
+from django.contrib.auth.models import Group, User
+from django.db import transaction
+from django.test import Client
+from django.urls import URLResolver, get_resolver
+from django.utils import timezone
+from oauth2_provider.models import get_access_token_model
+
+from bulk.models import Door
+from bulk.pipeline import Order, receive
+from courses.models import CourseStaff
+from school.clients import create_api_client
+from school.disclosures import Action, Subject, record
+from school.disclosures import Door as AccessDoor
+from school.models import ApiClient, PersonalDataAccess
+from students.enrollment import enroll
+from students.models import StudentCourse
+from tests.factories import make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+ROLES = (
+    "administrator",
+    "registrar",
+    "viewer",
+    "teacher, own",
+    "teacher, foreign",
+    "auditor",
+    "no group",
+    "no staff",
+    "nobody",
+)
+
+# fmt: off
+TABLE = [
+    # route                                              GET          POST
+    ("",                                                 "+++++++LL", "+++++++LL"),
+    ("<nowhere>",                                        "???????LL", "???????LL"),
+    ("<app>/",                                           "++++++?LL", "++++++?LL"),
+    ("access/",                                          "+....+.LL", "+....+.LL"),
+    ("auth/group/",                                      "+......LL", "+......LL"),
+    ("auth/group/<id>/",                                 ">>>>>>>LL", ">>>>>>>LL"),
+    ("auth/group/<id>/change/",                          "+......LL", "+......LL"),
+    ("auth/group/<id>/delete/",                          "+......LL", ">......LL"),
+    ("auth/group/<id>/history/",                         "+..--..LL", "+..--..LL"),
+    ("auth/group/add/",                                  "+......LL", "+......LL"),
+    ("auth/user/",                                       "+......LL", "+......LL"),
+    ("auth/user/<id>/",                                  ">>>>>>>LL", ">>>>>>>LL"),
+    ("auth/user/<id>/change/",                           "+......LL", "+......LL"),
+    ("auth/user/<id>/delete/",                           "+......LL", ">......LL"),
+    ("auth/user/<id>/history/",                          "+..--..LL", "+..--..LL"),
+    ("auth/user/<id>/password/",                         "+......LL", "+......LL"),
+    ("auth/user/add/",                                   "+......LL", "+......LL"),
+    ("autocomplete/",                                    ".......LL", "xxxxxxxLL"),
+    ("axes/accessattempt/",                              "+......LL", "+......LL"),
+    ("axes/accessattempt/<id>/",                         ">>>>>>>LL", ">>>>>>>LL"),
+    ("axes/accessattempt/<id>/change/",                  "+......LL", ".......LL"),
+    ("axes/accessattempt/<id>/delete/",                  "+......LL", "-......LL"),
+    ("axes/accessattempt/<id>/history/",                 "+..--..LL", "+..--..LL"),
+    ("axes/accessattempt/add/",                          ".......LL", ".......LL"),
+    ("bulk/import/",                                     "+++....LL", "+++....LL"),
+    ("bulk/import/<id>/",                                ">>>>>>>LL", ">>>>>>>LL"),
+    ("bulk/import/<id>/approve/",                        "xxxxxxxLL", ">>.??..LL"),
+    ("bulk/import/<id>/cancel/",                         "xxxxxxxLL", ">>.??..LL"),
+    ("bulk/import/<id>/change/",                         "+++??..LL", "+++??..LL"),
+    ("bulk/import/<id>/delete/",                         ".......LL", ".......LL"),
+    ("bulk/import/<id>/failed-rows/",                    "+++??..LL", "+++??..LL"),
+    ("bulk/import/<id>/history/",                        "+++--..LL", "+++--..LL"),
+    ("bulk/import/<id>/live/",                           "+++??..LL", "+++??..LL"),
+    ("bulk/import/<id>/report/",                         "+++??..LL", "+++??..LL"),
+    ("bulk/import/<id>/undo/",                           "xxxxxxxLL", ">>.??..LL"),
+    ("bulk/import/add/",                                 "++.....LL", "++.....LL"),
+    ("courses/course/",                                  "+++++..LL", "+++++..LL"),
+    ("courses/course/<id>/",                             ">>>>>>>LL", ">>>>>>>LL"),
+    ("courses/course/<id>/change/",                      "++++-..LL", "++.....LL"),
+    ("courses/course/<id>/delete/",                      "++.....LL", "++.....LL"),
+    ("courses/course/<id>/history/",                     "++++-..LL", "++++-..LL"),
+    ("courses/course/<id>/history/<version>/",           "++++-..LL", "++++-..LL"),
+    ("courses/course/<id>/staff/",                       ">>.....LL", ">>.....LL"),
+    ("courses/course/add/",                              "++.....LL", "++.....LL"),
+    ("courses/coursestaff/",                             "++.....LL", "++.....LL"),
+    ("courses/coursestaff/<id>/",                        ">>>>>>>LL", ">>>>>>>LL"),
+    ("courses/coursestaff/<id>/change/",                 "++.....LL", ".......LL"),
+    ("courses/coursestaff/<id>/delete/",                 "++.....LL", "--.....LL"),
+    ("courses/coursestaff/<id>/history/",                "++.--..LL", "++.--..LL"),
+    ("courses/coursestaff/add/",                         "++.....LL", "++.....LL"),
+    ("courses/term/",                                    "+++++..LL", "+++++..LL"),
+    ("courses/term/<id>/",                               ">>>>>>>LL", ">>>>>>>LL"),
+    ("courses/term/<id>/change/",                        "++++-..LL", "++.....LL"),
+    ("courses/term/<id>/delete/",                        "++.....LL", "++.....LL"),
+    ("courses/term/<id>/history/",                       "++++-..LL", "++++-..LL"),
+    ("courses/term/<id>/history/<version>/",             "++++-..LL", "++++-..LL"),
+    ("courses/term/add/",                                "++.....LL", "++.....LL"),
+    ("django_tasks_database/dbtaskresult/",              "+......LL", "+......LL"),
+    ("django_tasks_database/dbtaskresult/<id>/",         ">>>>>>>LL", ">>>>>>>LL"),
+    ("django_tasks_database/dbtaskresult/<id>/change/",  "-......LL", ".......LL"),
+    ("django_tasks_database/dbtaskresult/<id>/delete/",  ".......LL", ".......LL"),
+    ("django_tasks_database/dbtaskresult/<id>/history/", "-------LL", "-------LL"),
+    ("django_tasks_database/dbtaskresult/add/",          ".......LL", ".......LL"),
+    ("jsi18n/",                                          "+++++++LL", "xxxxxxxLL"),
+    ("login/",                                           "-------++", "+++++++++"),
+    ("logout/",                                          "xxxxxxx--", "+++++++--"),
+    ("oauth2_provider/accesstoken/",                     "+......LL", "+......LL"),
+    ("oauth2_provider/accesstoken/<id>/",                ">>>>>>>LL", ">>>>>>>LL"),
+    ("oauth2_provider/accesstoken/<id>/change/",         "+......LL", "+......LL"),
+    ("oauth2_provider/accesstoken/<id>/delete/",         ".......LL", ".......LL"),
+    ("oauth2_provider/accesstoken/<id>/history/",        "+..--..LL", "+..--..LL"),
+    ("oauth2_provider/accesstoken/add/",                 ".......LL", ".......LL"),
+    ("oauth2_provider/grant/",                           "+......LL", "+......LL"),
+    ("oauth2_provider/grant/<id>/",                      ">>>>>>>LL", ">>>>>>>LL"),
+    ("oauth2_provider/grant/<id>/change/",               "-......LL", "-......LL"),
+    ("oauth2_provider/grant/<id>/delete/",               "-......LL", "-......LL"),
+    ("oauth2_provider/grant/<id>/history/",              "-------LL", "-------LL"),
+    ("oauth2_provider/grant/add/",                       ".......LL", ".......LL"),
+    ("oauth2_provider/idtoken/",                         "+......LL", "+......LL"),
+    ("oauth2_provider/idtoken/<id>/",                    ">>>>>>>LL", ">>>>>>>LL"),
+    ("oauth2_provider/idtoken/<id>/change/",             "-......LL", "-......LL"),
+    ("oauth2_provider/idtoken/<id>/delete/",             "-......LL", "-......LL"),
+    ("oauth2_provider/idtoken/<id>/history/",            "-------LL", "-------LL"),
+    ("oauth2_provider/idtoken/add/",                     ".......LL", ".......LL"),
+    ("oauth2_provider/refreshtoken/",                    "+......LL", "+......LL"),
+    ("oauth2_provider/refreshtoken/<id>/",               ">>>>>>>LL", ">>>>>>>LL"),
+    ("oauth2_provider/refreshtoken/<id>/change/",        "-......LL", "-......LL"),
+    ("oauth2_provider/refreshtoken/<id>/delete/",        ".......LL", ".......LL"),
+    ("oauth2_provider/refreshtoken/<id>/history/",       "-------LL", "-------LL"),
+    ("oauth2_provider/refreshtoken/add/",                ".......LL", ".......LL"),
+    ("password_change/",                                 "+++++++LL", "+++++++LL"),
+    ("password_change/done/",                            "+++++++LL", "xxxxxxxLL"),
+    ("r/<path:content_type_id>/<id>/",                   "???????LL", "???????LL"),
+    ("school/apiclient/",                                "+......LL", "+......LL"),
+    ("school/apiclient/<id>/",                           ">>>>>>>LL", ">>>>>>>LL"),
+    ("school/apiclient/<id>/admit/",                     "xxxxxxxLL", ">..??..LL"),
+    ("school/apiclient/<id>/change/",                    "+......LL", "+......LL"),
+    ("school/apiclient/<id>/delete/",                    "+......LL", ".......LL"),
+    ("school/apiclient/<id>/history/",                   "+..--..LL", "+..--..LL"),
+    ("school/apiclient/<id>/revoke/",                    "+..??..LL", ">..??..LL"),
+    ("school/apiclient/add/",                            ".......LL", ".......LL"),
+    ("school/personaldataaccess/",                       "+....+.LL", "+....+.LL"),
+    ("school/personaldataaccess/<id>/",                  ">>>>>>>LL", ">>>>>>>LL"),
+    ("school/personaldataaccess/<id>/change/",           "+....+.LL", ".......LL"),
+    ("school/personaldataaccess/<id>/delete/",           ".......LL", ".......LL"),
+    ("school/personaldataaccess/<id>/history/",          "+..--+.LL", "+..--+.LL"),
+    ("school/personaldataaccess/add/",                   ".......LL", ".......LL"),
+    ("search/",                                          "+++++++LL", "+++++++LL"),
+    ("students/enrollmentevent/",                        "++++++.LL", "++++++.LL"),
+    ("students/enrollmentevent/<id>/",                   ">>>>>>>LL", ">>>>>>>LL"),
+    ("students/enrollmentevent/<id>/change/",            "++++-+.LL", ".......LL"),
+    ("students/enrollmentevent/<id>/delete/",            ".......LL", ".......LL"),
+    ("students/enrollmentevent/<id>/history/",           "++++-+.LL", "++++-+.LL"),
+    ("students/enrollmentevent/add/",                    ".......LL", ".......LL"),
+    ("students/student/",                                "+++....LL", "+++....LL"),
+    ("students/student/<id>/",                           ">>>>>>>LL", ">>>>>>>LL"),
+    ("students/student/<id>/change/",                    "+++....LL", "++.....LL"),
+    ("students/student/<id>/delete/",                    "++.....LL", "++.....LL"),
+    ("students/student/<id>/history/",                   "+++....LL", "+++....LL"),
+    ("students/student/<id>/history/<version>/",         "+++....LL", "+++....LL"),
+    ("students/student/<id>/personal-data/",             "++.....LL", "++.....LL"),
+    ("students/student/<id>/personal-data/erase/",       "+...?..LL", "+...?..LL"),
+    ("students/student/<id>/personal-data/export/",      "++..?..LL", "++..?..LL"),
+    ("students/student/add/",                            "++.....LL", "++.....LL"),
+    ("students/studentcourse/",                          "+++++..LL", "+++++..LL"),
+    ("students/studentcourse/<id>/",                     ">>>>>>>LL", ">>>>>>>LL"),
+    ("students/studentcourse/<id>/change/",              "++++-..LL", ".......LL"),
+    ("students/studentcourse/<id>/delete/",              ".......LL", ".......LL"),
+    ("students/studentcourse/<id>/history/",             "++++-..LL", "++++-..LL"),
+    ("students/studentcourse/add/",                      "++.....LL", "++.....LL"),
+]
+# fmt: on
+
+PARTS = re.compile(r"<path:object_id>|<id:pk>|<id>|\^\(\[\^/\]\+\)")
+VERSION = "([^/]+)/$"
+# What somebody who is kept to own courses must not be told of: another course, and who is in it. Terms are no secret.
+FOREIGN = re.compile("FOREIGN-[CS]|FOREIGN Ada|FOREIGN course")
+
+
+def routes(patterns=None, prefix=""):
+    """Yield each route below ``/admin/``."""
+    if patterns is None:
+        [site] = [each for each in get_resolver().url_patterns if str(each.pattern) == "admin/"]
+        assert isinstance(site, URLResolver)
+        patterns = site.url_patterns
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from routes(pattern.url_patterns, route)
+        else:
+            named = PARTS.sub("<id>", route).replace(VERSION, "<version>/").replace("(?P<url>.*)$", "<nowhere>")
+            yield re.sub(r"\^\(\?P<app_label>.*", "<app>/", named)
+
+
+def test_the_table_has_every_route_and_no_other():
+    assert sorted(route for route, _get, _post in TABLE) == sorted(set(routes()))
+
+
+class World:
+    """A course of a term with a student in it, an import, and who may do what with them."""
+
+    def __init__(self, name, sender, origin):
+        self.name = name
+        term = make_term(code=f"{name}-T")
+        course = make_course(code=f"{name}-C", name=f"{name} course", term=term)
+        student = make_student(student_number=f"{name}-S", given_name=f"{name} Ada", email="")
+        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enrollment = StudentCourse.objects.get(student=student)
+        order = Order("enrollments", Door.API, "", file_name=f"{name}.csv", dataset=name, actor=sender)
+        job = receive(BytesIO(f"student_number,course_code,term\n{name}-S,{name}-C,{name}-T\n".encode()), order)
+        teacher = User.objects.create_user(f"{name} teacher", is_staff=True)
+        teacher.groups.add(Group.objects.get(name="Course staff"))
+        client = ApiClient.objects.get(client_id=create_api_client(f"{name} program", "students:read").client_id)
+        token = get_access_token_model().objects.create(application=client, expires=timezone.now(), token=name)
+        record(Action.EXPORTED, Subject.STUDENT, AccessDoor.COMMAND, student_id=student.pk)
+        attempt = AccessAttempt.objects.create(username=name, failures_since_start=5)
+        self.teacher = teacher
+        self.ids = {
+            "courses/term": term.pk,
+            "courses/course": course.pk,
+            "courses/coursestaff": CourseStaff.objects.create(course=course, user=teacher).pk,
+            "students/student": student.pk,
+            "students/studentcourse": enrollment.pk,
+            "students/enrollmentevent": enrollment.events.get().pk,
+            "bulk/import": job.pk,
+            "school/apiclient": client.pk,
+            "school/personaldataaccess": PersonalDataAccess.objects.latest("pk").pk,
+            "oauth2_provider/accesstoken": token.pk,
+            "axes/accessattempt": attempt.pk,
+            "auth/user": teacher.pk,
+            "auth/group": Group.objects.get(name="Viewer").pk,
+        }
+        self.versions = {
+            "courses/term": term.history.latest().pk,
+            "courses/course": course.history.latest().pk,
+            "students/student": student.history.latest().pk,
+        }
+
+    def address(self, route):
+        kind = "/".join(route.split("/")[:2])
+        filled = route.replace("<id>", str(self.ids.get(kind, 1))).replace("<version>", str(self.versions.get(kind)))
+        filled = filled.replace("r/<path:content_type_id>/1/", "r/1/1/").replace("<path:content_type_id>", "1")
+        filled = filled.replace("<app>", "students").replace("<nowhere>", "nowhere/")
+        return f"/admin/{filled}"
+
+
+@pytest.fixture
+def worlds(origin, registrar):
+    return World("OWN", registrar, origin), World("FOREIGN", registrar, origin)
+
+
+@pytest.fixture
+def callers(worlds, registrar, viewer):
+    own, _foreign = worlds
+    auditor = User.objects.create_user("auditor", is_staff=True)
+    auditor.groups.add(Group.objects.get(name="Auditor"))
+    people = {
+        "administrator": User.objects.create_superuser("root"),
+        "registrar": registrar,
+        "viewer": viewer,
+        "teacher, own": own.teacher,
+        "teacher, foreign": own.teacher,
+        "auditor": auditor,
+        "no group": User.objects.create_user("newcomer", is_staff=True),
+        "no staff": User.objects.create_user("student"),
+        "nobody": None,
+    }
+    callers = {}
+    for role, user in people.items():
+        callers[role] = Client(raise_request_exception=False)
+        if user:
+            callers[role].force_login(user)
+    return callers
+
+
+def sign_of(answer):
+    if answer.status_code == 302:
+        path = urlsplit(answer["Location"]).path
+        return {"/admin/login/": "L", "/admin/": "-"}.get(path, ">")
+    return {200: "+", 403: ".", 404: "?", 405: "x"}.get(answer.status_code, str(answer.status_code))
+
+
+def ask(client, world, route, method):
+    """Ask, and take back whatever it did, so that each role finds the same."""
+    cookies = client.cookies.copy()
+    with transaction.atomic():
+        answer = getattr(client, method.lower())(world.address(route), {"post": "yes"} if method == "POST" else {})
+        text = b"".join(answer) if answer.streaming else answer.content
+        transaction.set_rollback(True)
+    client.cookies = cookies
+    return sign_of(answer), text.decode()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_each_role_is_answered_as_the_table_says(worlds, callers, method):
+    own, foreign = worlds
+    expected = {route: get if method == "GET" else post for route, get, post in TABLE}
+    found, told = {}, []
+
+    for route in sorted(set(routes())):
+        signs = ""
+        for role in ROLES:
+            sign, text = ask(callers[role], foreign if role == "teacher, foreign" else own, route, method)
+            signs += sign
+            if role.startswith("teacher") and FOREIGN.search(text):
+                told.append((role, route))
+        found[route] = signs
+
+    assert told == []
+    assert found == expected
+
+
+# What is done with rows of a list
+
+
+def world_of(role, worlds):
+    return worlds[1] if role == "teacher, foreign" else worlds[0]
+
+
+@pytest.mark.parametrize(
+    ("action", "allowed"),
+    [
+        ("drop", ["administrator", "registrar"]),
+        ("complete", ["administrator", "registrar", "teacher, own"]),
+        ("undo", ["administrator", "registrar"]),
+    ],
+)
+def test_an_action_on_enrollments_is_done_for_who_may_and_for_nobody_else(worlds, callers, action, allowed):
+    done = []
+    for role, client in callers.items():
+        pk = world_of(role, worlds).ids["students/studentcourse"]
+        with transaction.atomic():
+            client.post("/admin/students/studentcourse/", {"action": action, "_selected_action": [pk], "grade": ""})
+            done += [] if StudentCourse.objects.get(pk=pk).is_open else [role]
+            transaction.set_rollback(True)
+
+    assert done == allowed
+
+
+def test_a_teacher_finds_nothing_of_a_foreign_course_in_lists_and_by_searching(worlds, callers):
+    teacher = callers["teacher, own"]
+    pages = ["courses/course/", "students/studentcourse/", "students/enrollmentevent/", "courses/term/"]
+    found = {page: [row.pk for row in teacher.get(f"/admin/{page}").context["cl"].result_list] for page in pages}
+    words = ("OWN-C", "FOREIGN-C", "FOREIGN-S")
+    told = [teacher.get("/admin/search/", {"s": word}).content.decode() for word in words]
+
+    assert found == {page: [worlds[0].ids[page.rstrip("/")]] for page in pages}
+    assert ["-C" in text for text in told] == [True, False, False]
+
+
+def test_a_session_of_a_teacher_is_limited_over_the_api_as_well(worlds, callers):
+    teacher = callers["teacher, own"]
+    own, foreign = ({kind.split("/")[1]: pk for kind, pk in world.ids.items()} for world in worlds)
+
+    def status(path):
+        return teacher.get(f"/api/v1/{path}").status_code
+
+    listed = [each["id"] for each in teacher.get("/api/v1/enrollments").json()["results"]]
+    assert listed == [own["studentcourse"]]
+    assert [status(f"courses/{each['course']}/students") for each in (own, foreign)] == [200, 404]
+    assert [status(f"enrollments/{each['studentcourse']}/events") for each in (own, foreign)] == [200, 404]
+    assert (status("students"), status(f"students/{own['student']}")) == (403, 403)
+
+
+def test_who_is_in_two_groups_is_kept_to_own_courses_all_the_same(worlds, callers):
+    own, _foreign = worlds
+    own.teacher.groups.add(Group.objects.get(name="Registrar"))
+    client = callers["teacher, own"]
+
+    seen = [client.get(f"/admin/students/student/{each.ids['students/student']}/change/") for each in worlds]
+
+    assert [sign_of(answer) for answer in seen] == ["+", "-"]
+    assert "FOREIGN-C" not in seen[0].content.decode()
+
+
+def test_a_student_shows_a_teacher_the_places_in_own_courses_only(worlds, callers, origin):
+    own, foreign = worlds
+    own.teacher.groups.add(Group.objects.get(name="Viewer"))
+    student = own.ids["students/student"]
+    enroll(student_id=student, course_id=foreign.ids["courses/course"], origin=origin)
+    client = callers["teacher, own"]
+
+    page = client.get(f"/admin/students/student/{student}/change/").content.decode()
+
+    assert ("OWN-C" in page, FOREIGN.search(page)) == (True, None)
+
+
+# Who says whose course it is
+
+
+def test_a_registrar_names_the_staff_of_a_course(worlds, callers):
+    own, foreign = worlds
+    desk, course = callers["registrar"], foreign.ids["courses/course"]
+    page = desk.get(f"/admin/courses/course/{course}/staff/", follow=True)
+    form = desk.get("/admin/courses/coursestaff/add/", {"course": course}).context["adminform"].form
+
+    desk.post("/admin/courses/coursestaff/add/", {"course": course, "user": own.teacher.pk})
+    again = desk.post("/admin/courses/coursestaff/add/", {"course": course, "user": own.teacher.pk})
+
+    assert [row.user for row in page.context["cl"].result_list] == [foreign.teacher]
+    assert list(form.fields["user"].queryset) == [foreign.teacher, own.teacher]
+    assert again.context["errors"] == [["This user is staff of this course already."]]
+    assert ask(callers["teacher, own"], foreign, "courses/course/<id>/change/", "GET")[0] == "+"
+
+
+def test_an_administrator_sees_the_courses_of_a_user_on_the_users_page(worlds, callers):
+    own, _foreign = worlds
+
+    page = callers["administrator"].get(f"/admin/auth/user/{own.teacher.pk}/change/").content.decode()
+
+    assert "OWN-C" in page
+
+
+@pytest.mark.parametrize("size", [1, 30])
+def test_being_kept_to_own_courses_costs_the_same_whatever_the_number(size, worlds, callers, django_assert_num_queries):
+    own, _foreign = worlds
+    for _number in range(size):
+        CourseStaff.objects.create(course=make_course(), user=own.teacher)
+
+    with django_assert_num_queries(9):
+        callers["teacher, own"].get("/admin/courses/course/")
