@@ -73,7 +73,7 @@ def batch(wish: Wish) -> str:
 
 
 def admin(wish: Wish) -> str:
-    """Fill in the form that enrolls, or tick the newest enrollment in the list and choose what is done to it."""
+    """Fill in the form that enrolls, or tick the newest enrollment in the list, choose an action, and confirm it."""
     browser = Client()
     browser.force_login(User.objects.create_superuser("door"))
     enrollments = "/admin/students/studentcourse/"
@@ -86,7 +86,16 @@ def admin(wish: Wish) -> str:
     else:
         path = enrollments
         form = {"action": wish.action.value, "index": 0, "_selected_action": ticked, "grade": ""}
-    return strip_tags(browser.post(path, {**form, "reason": wish.reason}, follow=True).content.decode())
+    answer = browser.post(path, {**form, "reason": wish.reason}, follow=True)
+    if "told" in answer.context and answer.context["told"].changed:
+        form = {
+            "action": wish.action.value,
+            "chosen": ticked,
+            "step": "confirm",
+            "shown": answer.context["fingerprint"],
+        }
+        answer = browser.post(f"{enrollments}act/", {**form, "reason": wish.reason}, follow=True)
+    return strip_tags(answer.content.decode())
 
 
 def command(wish: Wish) -> str:

@@ -6,11 +6,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
-from unfold.admin import ModelAdmin
+from django.utils.translation import gettext_lazy
 from unfold.forms import ActionForm
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -19,14 +18,13 @@ from unfold.widgets import (
 )
 
 from school.refusals import Refused
-from school.validators import parse_ids, plain_text
+from school.validators import parse_ids
 from students.acts import Act, OnFull, Origin
+from students.admin.acting import MOST, WAYS, ActPages
 from students.admin.origin import origin_of
-from students.enrollment import complete_many, drop_many, judge, perform, undo_many
+from students.enrollment import judge, perform
 from students.models import Action, Status, StudentCourse, StudentCourseQuerySet
 from students.rules import ALL_RULES
-
-SHOWN_REFUSALS = 10
 
 
 class IdSelect(AutocompleteSelect):
@@ -94,17 +92,19 @@ class EnrollForm(forms.ModelForm):
 
 
 class EndingForm(ActionForm):
-    grade = forms.CharField(label=gettext_lazy("Grade"), max_length=32, required=False, validators=[plain_text])
-    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=1000, required=False)
+    """What may be said along with an action. The page that it leads to looks at it, and asks for it again."""
+
+    grade = forms.CharField(label=gettext_lazy("Grade"), required=False)
+    reason = forms.CharField(label=gettext_lazy("Reason"), required=False)
 
 
 @admin.register(StudentCourse)
-class EnrollmentAdmin(ModelAdmin):
+class EnrollmentAdmin(ActPages):
     """Enrollments are made and ended here by the verbs, and never edited or deleted."""
 
     form = EnrollForm
     action_form = EndingForm
-    actions = ["drop", "complete", "undo"]
+    actions = ["drop", "complete", "undo", "promote"]
     autocomplete_fields = ["student", "course"]
     list_display = ["id", "student", "course_key", "status", "place", "enrolled_on", "ended_on", "grade"]
     list_filter = ["status", "course__level", "course__term"]
@@ -164,10 +164,13 @@ class EnrollmentAdmin(ModelAdmin):
         return False
 
     def has_end_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("students.change_studentcourse")
+        return self.may_act(request, WAYS["drop"])
+
+    def has_move_up_permission(self, request: HttpRequest) -> bool:
+        return self.may_act(request, WAYS["promote"])
 
     def has_complete_permission(self, request: HttpRequest) -> bool:
-        return self.has_end_permission(request) or request.user.has_perm("students.complete_enrollments")
+        return self.may_act(request, WAYS["complete"])
 
     @admin.display(description=gettext_lazy("place in line"))
     def place(self, enrollment: StudentCourse) -> int | None:
@@ -184,23 +187,15 @@ class EnrollmentAdmin(ModelAdmin):
             messages.error(request, str(refused))
             return HttpResponseRedirect(request.get_full_path())
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any, **kwargs: Any) -> Any:
-        """Say what is wrong with a grade or a reason, where Django would say that no action was chosen."""
-        ending = self._ending(request)
-        wrong = [(name, error) for name in ("grade", "reason") for error in ending.errors.get(name, ())]
-        for name, error in wrong:
-            messages.error(request, f"{ending[name].label}: {error}")
-        if wrong:
-            return HttpResponseRedirect(request.get_full_path())
-        return super().response_action(request, queryset, *args, **kwargs)
-
-    def _ending(self, request: HttpRequest) -> EndingForm:
-        return EndingForm({"action": "drop", **{name: request.POST.get(name, "") for name in ("grade", "reason")}})
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        may = {"can_end": self.has_end_permission(request), "can_complete": self.has_complete_permission(request)}
+        waits = StudentCourse.objects.waiting().filter(pk__in=parse_ids(object_id)).exists()
+        may = {
+            "can_end": self.has_end_permission(request),
+            "can_complete": self.has_complete_permission(request),
+            "can_move_up": waits and self.has_move_up_permission(request),
+        }
         context = {**may, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
@@ -208,50 +203,23 @@ class EnrollmentAdmin(ModelAdmin):
     def journal(self, enrollment: StudentCourse) -> str:
         return render_to_string("students/journal.html", {"events": enrollment.events.select_related("actor")})
 
-    @admin.action(description=gettext_lazy("Drop"), permissions=["end"])
-    def drop(self, request: HttpRequest, queryset: StudentCourseQuerySet) -> None:
-        _grade, reason = self._grade_and_reason(request)
-        pairs = self._pairs(request, queryset)
-        self._tell(request, drop_many(pairs, origin=origin_of(request), reason=reason))
+    @admin.action(description=WAYS["drop"].title, permissions=["end"])
+    def drop(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self._to_consequences(request, "drop", queryset)
 
     @admin.action(description=gettext_lazy("Complete, with the grade"), permissions=["complete"])
-    def complete(self, request: HttpRequest, queryset: StudentCourseQuerySet) -> None:
-        grade, reason = self._grade_and_reason(request)
-        pairs = self._pairs(request, queryset)
-        self._tell(request, complete_many(pairs, origin=origin_of(request), grade=grade or None, reason=reason))
+    def complete(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self._to_consequences(request, "complete", queryset)
 
-    @admin.action(description=gettext_lazy("Undo the newest act"), permissions=["end"])
-    def undo(self, request: HttpRequest, queryset: StudentCourseQuerySet) -> None:
-        _grade, reason = self._grade_and_reason(request)
-        pairs = self._pairs(request, queryset)
-        self._tell(request, undo_many(pairs, origin=origin_of(request), reason=reason))
+    @admin.action(description=WAYS["undo"].title, permissions=["end"])
+    def undo(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self._to_consequences(request, "undo", queryset)
 
-    def _grade_and_reason(self, request: HttpRequest) -> tuple[str, str]:
-        ending = self._ending(request)
-        ending.is_valid()
-        return ending.cleaned_data["grade"], ending.cleaned_data["reason"]
+    @admin.action(description=WAYS["promote"].title, permissions=["move_up"])
+    def promote(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return self._to_consequences(request, "promote", queryset)
 
-    def _pairs(self, request: HttpRequest, chosen: StudentCourseQuerySet) -> list[tuple[int, int]]:
-        """Return whom to act on. A row that is history is left alone: the verbs act on the newest of a pair."""
-        pairs = list(chosen.newest().order_by("pk").values_list("student_id", "course_id"))
-        history = chosen.count() - len(pairs)
-        if history:
-            message = _("%(n)s left alone: the student has come back since, in a newer enrollment.")
-            messages.warning(request, message % {"n": history})
-        return pairs
-
-    def _tell(self, request: HttpRequest, outcomes: list[Any]) -> None:
-        """Say how many changed, how many were so already, and why the rest was refused."""
-        changed = sum(outcome.changed for outcome in outcomes)
-        refused = [outcome for outcome in outcomes if outcome.refusals]
-        unchanged = len(outcomes) - changed - len(refused)
-        if changed:
-            message = ngettext("%(n)s enrollment changed.", "%(n)s enrollments changed.", changed) % {"n": changed}
-            messages.success(request, message)
-        if unchanged:
-            messages.info(request, _("%(n)s were so already.") % {"n": unchanged})
-        for outcome in refused[:SHOWN_REFUSALS]:
-            why = " ".join(refusal.message for refusal in outcome.refusals)
-            messages.error(request, f"{outcome.enrollment}: {why}")
-        if len(refused) > SHOWN_REFUSALS:
-            messages.error(request, _("%(n)s more were refused.") % {"n": len(refused) - SHOWN_REFUSALS})
+    def _to_consequences(self, request: HttpRequest, name: str, queryset: QuerySet[Any]) -> HttpResponse:
+        """Lead to the page that says what would happen. One more than may be is enough to see that it is too many."""
+        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MOST + 1])
+        return self.consequences(request, WAYS[name], ids, request.get_full_path())

@@ -6,6 +6,7 @@ one transaction. One act is a batch of one, and ``judge`` asks what would happen
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from school import metrics
 from school.refusals import Refused
 from school.retry import retried
 from students.acts import Act, OnFull, Origin, Outcome
+from students.enrollment.forecast import Forecast, forecast_of
 from students.enrollment.glance import at_a_glance, remember
 from students.enrollment.ledger import Ledger
 from students.facts import lock_and_read
@@ -195,6 +197,31 @@ def judge(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     metrics.count(*ledger.tally(done=False))
     ledger.log_refusals()
     return ledger.outcomes
+
+
+@retried
+@transaction.atomic
+def foresee(acts: Sequence[Act], origin: Origin) -> Forecast:
+    """Return what ``perform`` would lead to now, with who is promoted thereby, and change nothing."""
+    return forecast_of(_decide(acts, origin))
+
+
+@retried
+@transaction.atomic
+def perform_as_foreseen(acts: Sequence[Act], origin: Origin, fingerprint: str) -> Forecast:
+    """
+    Do the acts as ``perform`` does, where what becomes of them is what was foreseen, and else nothing.
+
+    ``fingerprint`` is of the forecast that somebody has agreed to. Where another one comes out, it is returned.
+    """
+    ledger = _decide(acts, origin)
+    forecast = forecast_of(ledger)
+    if forecast.fingerprint != fingerprint:
+        return forecast
+    ledger.write()
+    transaction.on_commit(partial(metrics.count, *ledger.tally(done=True)))
+    transaction.on_commit(ledger.log)
+    return replace(forecast, done=True)
 
 
 def _one(act: Act, origin: Origin) -> Outcome:

@@ -78,6 +78,12 @@ class EnrollmentEvent(models.Model):
         default_permissions = ("view",)
         indexes = [
             models.Index(fields=["file_import", "id"], name="event_by_import", condition=Q(file_import__isnull=False)),
+            # The desk shows again what came of a click, with what followed by itself.
+            models.Index(
+                fields=["request_id"],
+                name="event_by_click",
+                condition=Q(channel__in=[Channel.ADMIN, Channel.SYSTEM]),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -189,9 +189,23 @@ def in_forms() -> list[Case]:
     ]
     endings = [
         Case(
-            "students/studentcourse/", (ELSEWHERE,), {"action": "drop", "_selected_action": "{enrollment}", name: text}
+            "students/studentcourse/",
+            (AGAIN, ELSEWHERE),
+            {"action": "drop", "_selected_action": "{enrollment}", name: text},
         )
         for name, text in product(["grade", "reason"], ["\0", "a" * 5_000])
+    ]
+    endings += [
+        Case(
+            "students/studentcourse/act/",
+            (AGAIN, ELSEWHERE),
+            {"action": action, "chosen": "{enrollment}", "step": "confirm", "shown": "x", name: text},
+        )
+        for action, name, text in product(
+            ["drop", "complete", "undo", "promote", "x", "\0"],
+            ["grade", "reason", "waive", "chosen", "next", "shown", "step"],
+            ["\0", "x", "a" * 5_000, *HUGE.values()],
+        )
     ]
     return [*by_text, *by_number, *by_day, *instants, *popups, *actions, *endings]
 

@@ -1,0 +1,86 @@
+"""Many enrollments at once in the system's Chromium: consequences before the click, results after it."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from students.acts import OnFull, Origin
+from students.enrollment import complete, enroll
+from students.models import Channel, StudentCourse
+from tests.browser import NARROW, WIDE, log_in, page, pytestmark, shot
+from tests.factories import make_course, make_student, make_term
+
+__all__ = ["page", "pytestmark"]
+
+NAMES = ("Ada Byron", "Mary Somerville", "Grace Hopper", "Emmy Noether", "Sofja Kowalewskaja", "Hedy Lamarr")
+SYSTEM = Origin(Channel.SYSTEM)
+
+
+@pytest.fixture
+def course(db):
+    """Four seats, all taken, one of them completed; two wait."""
+    course = make_course(
+        code="MATH-101", name="Calculus I", capacity=4, waitlist_capacity=9, term=make_term(code="2026F")
+    )
+    for number, name in enumerate(NAMES):
+        given, family = name.split()
+        student = make_student(student_number=f"S-{1001 + number}", given_name=given, family_name=family)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=SYSTEM)
+    return course
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a picture, wide and narrow, in light and dark, and see that nothing sticks out. The page stays as it was."""
+    for width, size in {"wide": WIDE, "narrow": NARROW}.items():
+        page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict
+        for colours in ("light", "dark"):
+            # By its class and not by loading anew: what is written in the form would be lost.
+            page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", colours == "dark")
+            shot(page, f"{name}-{width}-{colours}", whole=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    page.evaluate("document.documentElement.classList.remove('dark')")
+
+
+def cells(page: Page, card: str) -> list[str]:
+    return [" ".join(text.split()) for text in page.locator(f"#{card} tbody tr").all_inner_texts()]
+
+
+def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_undone(page, course):
+    ada = StudentCourse.objects.earliest("pk")
+    complete(student_id=ada.student_id, course_id=course.pk, grade="A", origin=SYSTEM)  # Emmy's seat stays, one is free
+    log_in(page)
+    page.goto(f"/admin/students/studentcourse/?course__id__exact={course.pk}")
+    for name in NAMES[:3]:
+        page.get_by_role("row", name=name).locator("input.action-select").check()
+    page.get_by_label("Select action to run").select_option(label="Drop")
+    page.get_by_role("textbox", name="Reason").fill("Left the university")
+    page.get_by_role("button", name="Run", exact=True).click()
+
+    expect(page.get_by_role("button", name="Drop 2 enrollments")).to_be_visible()
+    assert [each.split("MATH")[0].strip() for each in cells(page, "changed")] == [
+        "S-1002 Mary Somerville",
+        "S-1003 Grace Hopper",
+    ]
+    assert [each.split("MATH")[0].strip() for each in cells(page, "promoted")] == ["S-1006 Hedy Lamarr"]
+    assert "An enrollment that is completed cannot become dropped" in cells(page, "refused")[0]
+    picture(page, "consequences")
+    assert StudentCourse.objects.seated().count() == 4
+
+    page.get_by_role("checkbox", name="S-1003 Grace Hopper").uncheck()
+    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Drop 1 enrollment").click()
+
+    expect(page.get_by_role("heading", name="Who got a seat by that")).to_be_visible()
+    picture(page, "result")
+    assert StudentCourse.objects.get(student__family_name="Lamarr").status == "enrolled"
+
+    page.get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("MATH-101 has no free seat.")).to_be_visible()
+    page.get_by_label("Course is full").check()
+    page.get_by_role("textbox", name="Reason").fill("It was somebody else")
+    page.get_by_role("button", name="Look again").click()
+    expect(page.get_by_role("button", name="Undo for 1 enrollment")).to_be_visible()
+    picture(page, "undo")
+    page.get_by_role("button", name="Undo for 1 enrollment").click()
+    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    assert StudentCourse.objects.get(student__family_name="Somerville").status == "enrolled"
