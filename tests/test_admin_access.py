@@ -175,6 +175,8 @@ TABLE = [
     ("students/studentcourse/<id>/change/",              "++++-..LL", ".......LL"),
     ("students/studentcourse/<id>/delete/",              ".......LL", ".......LL"),
     ("students/studentcourse/<id>/history/",             "++++-..LL", "++++-..LL"),
+    ("students/studentcourse/act/",                      ">>>>>..LL", ">>>>>..LL"),
+    ("students/studentcourse/acts/<slug:request_id>/",   "?????..LL", "?????..LL"),
     ("students/studentcourse/add/",                      "++.....LL", "++.....LL"),
 ]
 # fmt: on
@@ -249,6 +251,7 @@ class World:
         filled = route.replace("<id>", str(self.ids.get(kind, 1))).replace("<version>", str(self.versions.get(kind)))
         filled = filled.replace("r/<path:content_type_id>/1/", "r/1/1/").replace("<path:content_type_id>", "1")
         filled = filled.replace("<app>", "students").replace("<nowhere>", "nowhere/")
+        filled = filled.replace("<slug:request_id>", "unknown")
         return f"/admin/{filled}"
 
 
@@ -338,7 +341,10 @@ def test_an_action_on_enrollments_is_done_for_who_may_and_for_nobody_else(worlds
     for role, client in callers.items():
         pk = world_of(role, worlds).ids["students/studentcourse"]
         with transaction.atomic():
-            client.post("/admin/students/studentcourse/", {"action": action, "_selected_action": [pk], "grade": ""})
+            page = client.post("/admin/students/studentcourse/act/", {"action": action, "chosen": [pk]})
+            shown = page.context["fingerprint"] if page.status_code == 200 else "x"
+            form = {"action": action, "chosen": [pk], "step": "confirm", "shown": shown}
+            client.post("/admin/students/studentcourse/act/", form)
             done += [] if StudentCourse.objects.get(pk=pk).is_open else [role]
             transaction.set_rollback(True)
 

@@ -148,6 +148,8 @@ class ActPages(ResultPages, ModelAdmin):
 
     def act(self, request: HttpRequest) -> HttpResponse:
         """Answer a form that has an ``action`` and ``chosen`` enrollments, and goes back to ``next``."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         way = WAYS.get(request.POST.get("action", ""))
         if way is None:
             messages.info(request, _("Choose enrollments, and what to do with them."))

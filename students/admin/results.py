@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.db.models import Max
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
@@ -33,11 +34,13 @@ class ResultPages(ModelAdmin):
 
     def acted(self, request: HttpRequest, request_id: str) -> HttpResponse:
         """An outcome a line, what followed, and the way to undo it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         seen = self.get_queryset(request).values("pk")
         events = EnrollmentEvent.objects.filter(
             request_id=request_id, channel__in=[Channel.ADMIN, Channel.SYSTEM], enrollment__in=seen
         ).select_related("actor", "enrollment__student", "enrollment__course__term")
-        lines = list(events.order_by("pk")) if self.has_view_permission(request) else []
+        lines = list(events.order_by("pk"))
         own = [event for event in lines if event.action not in BY_ITSELF]
         if not any(event.channel == Channel.ADMIN for event in lines):
             raise Http404

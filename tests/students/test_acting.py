@@ -329,7 +329,7 @@ def test_a_result_is_there_for_who_may_see_it_and_only_of_the_admin(registrars_d
         {"changed": [(enrollment.student_id, "enrolled", "dropped", "")]},
         [],
     )
-    assert [client.get(path).status_code, client.get(f"{LIST}acts/unknown/").status_code] == [404, 404]
+    assert [client.get(path).status_code, client.get(f"{LIST}acts/unknown/").status_code] == [403, 403]
 
 
 @pytest.mark.parametrize("action", ["drop", "complete", "undo", "promote"])
