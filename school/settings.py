@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import IsolationLevel
 
 from school.addresses import trusted_proxies
-from school.api.settings import REST_FRAMEWORK, SPECTACULAR_SETTINGS  # noqa: F401  # read by their libraries
+from school.api.settings import OAUTH2_PROVIDER, REST_FRAMEWORK, SCOPES, SPECTACULAR_SETTINGS  # noqa: F401  # read by libraries
 from school.desk import UNFOLD  # noqa: F401  # read by the theme of the admin
 from school.logs import logging_config
 
@@ -88,6 +88,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "school.sessions.SessionsEndMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
@@ -191,6 +192,8 @@ WHITENOISE_USE_FINDERS = True
 
 # Who may
 
+# What is hashed otherwise is hashed anew when its owner logs in.
+PASSWORD_HASHERS = [f"django.contrib.auth.hashers.{name}PasswordHasher" for name in ("Argon2", "PBKDF2")]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -217,49 +220,17 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False  # school.admin shows what is locked
 AXES_VERBOSE = False
 
+# A session ends with the browser, when nothing was done for so long, and in any case so long after the login.
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_AGE = 60 * env.int("SESSION_IDLE_MINUTES", default=120)
+SESSION_HOURS = env.int("SESSION_HOURS", default=12)
+if SESSION_COOKIE_AGE < 60 or SESSION_HOURS < 1:
+    raise ImproperlyConfigured("SESSION_IDLE_MINUTES and SESSION_HOURS must be 1 or more.")
+
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "school.ApiClient"
-SCOPES = {
-    "students:read": "Read students",
-    "students:write": "Add, change and delete students",
-    "courses:read": "Read courses and terms",
-    "courses:write": "Add, change and delete courses and terms",
-    "enrollments:read": "Read enrollments and rosters",
-    "enrollments:write": "Enroll, drop and complete",
-    "enrollments:waive": "Waive rules when enrolling, giving a reason",
-    "changes:read": "Read every change of every enrollment",
-    "imports:read": "Read imports, their reports and their failed rows",
-    "imports:write": "Import files, approve, cancel and undo imports, whatever kind they are of",
-}
-OAUTH2_PROVIDER = {
-    "SCOPES": SCOPES,
-    "OAUTH2_VALIDATOR_CLASS": "school.api.clients.ClientValidator",
-    "SCOPES_BACKEND_CLASS": "school.api.clients.ClientScopes",
-    "APPLICATION_ADMIN_CLASS": "school.admin.clients.ClientAdmin",
-    "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
-    "PKCE_REQUIRED": True,
-    "ROTATE_REFRESH_TOKEN": True,
-    "REFRESH_TOKEN_REUSE_PROTECTION": True,
-    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
-    # RFC 9700 (best current practice for OAuth 2.0 security); TOKEN_STORAGE keeps tokens hashed.
-    **{
-        f"COMPLIANT_BCP_RFC9700_{name}": True
-        for name in (
-            "IMPLICIT_GRANT",
-            "PASSWORD_GRANT",
-            "PKCE_METHOD",
-            "PKCE_REQUIRED",
-            "ACCESS_TOKEN_TRANSPORT",
-            "AUTHZ_RESPONSE_ISS",
-            "TOKEN_STORAGE",
-            "REFRESH_TOKEN",
-            "REDIRECT_URI_SCHEME",
-            "REDIRECT_URI_MATCHING",
-        )
-    },
-}
 
 # API
 

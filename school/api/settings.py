@@ -1,4 +1,4 @@
-"""How DRF and drf-spectacular are set: nothing here depends on where School runs."""
+"""How DRF, drf-spectacular and OAuth are set: nothing here depends on where School runs."""
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -44,4 +44,44 @@ SPECTACULAR_SETTINGS = {
         "school.api.schema.drop_nullable",
         "school.api.schema.allow_parts",
     ],
+}
+
+SCOPES = {
+    "students:read": "Read students",
+    "students:write": "Add, change and delete students",
+    "courses:read": "Read courses and terms",
+    "courses:write": "Add, change and delete courses and terms",
+    "enrollments:read": "Read enrollments and rosters",
+    "enrollments:write": "Enroll, drop and complete",
+    "enrollments:waive": "Waive rules when enrolling, giving a reason",
+    "changes:read": "Read every change of every enrollment",
+    "imports:read": "Read imports, their reports and their failed rows",
+    "imports:write": "Import files, approve, cancel and undo imports, whatever kind they are of",
+}
+OAUTH2_PROVIDER = {
+    "SCOPES": SCOPES,
+    "OAUTH2_VALIDATOR_CLASS": "school.api.clients.ClientValidator",
+    "SCOPES_BACKEND_CLASS": "school.api.clients.ClientScopes",
+    "APPLICATION_ADMIN_CLASS": "school.admin.clients.ClientAdmin",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
+    "PKCE_REQUIRED": True,
+    "ROTATE_REFRESH_TOKEN": True,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
+    # RFC 9700 (best current practice for OAuth 2.0 security); TOKEN_STORAGE keeps tokens hashed.
+    **{
+        f"COMPLIANT_BCP_RFC9700_{name}": True
+        for name in (
+            "IMPLICIT_GRANT",
+            "PASSWORD_GRANT",
+            "PKCE_METHOD",
+            "PKCE_REQUIRED",
+            "ACCESS_TOKEN_TRANSPORT",
+            "AUTHZ_RESPONSE_ISS",
+            "TOKEN_STORAGE",
+            "REFRESH_TOKEN",
+            "REDIRECT_URI_SCHEME",
+            "REDIRECT_URI_MATCHING",
+        )
+    },
 }
