@@ -1,6 +1,6 @@
 """Reading ahead: while the database works on a chunk of rows, the next one is read."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -10,7 +10,7 @@ from django.utils.translation import get_language, override
 T = TypeVar("T")
 
 
-def read_ahead(rows: Iterator[T], size: int) -> Iterator[list[T]]:
+def read_ahead(rows: Iterator[T], size: int) -> Generator[list[T], None, None]:
     """Yield rows in chunks. ``rows`` are read in a thread, in the caller's language, and must not ask the database."""
 
     language = get_language()

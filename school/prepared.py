@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 import psycopg
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 from django.db.models import QuerySet
 from psycopg.sql import Literal
 
@@ -78,9 +78,10 @@ def _run(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with connection.cursor() as asked:
             asked.execute(sql, values)
             return list(asked.fetchall())
-    connection.ensure_connection()
-    raw: psycopg.Connection[Any] = connection.connection
-    with connection.wrap_database_errors:
+    database: Any = connections[DEFAULT_DB_ALIAS]  # found once: the proxy looks for it at each attribute
+    database.ensure_connection()
+    raw: psycopg.Connection[Any] = database.connection
+    with database.wrap_database_errors:
         if raw.prepare_threshold is None:
             raw.execute("SET plan_cache_mode = force_generic_plan")
             raw.prepare_threshold = 0
@@ -89,9 +90,9 @@ def _run(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
             try:
                 return cursor.execute(sql, values).fetchall()
             finally:
-                if connection.queries_logged:
+                if database.queries_logged:
                     told = psycopg.ClientCursor(raw).mogrify(sql, values)
-                    connection.queries_log.append({"sql": told, "time": f"{monotonic() - started:.3f}"})
+                    database.queries_log.append({"sql": told, "time": f"{monotonic() - started:.3f}"})
 
 
 def compiler_of(rows: QuerySet[Any, Any]) -> Any:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, DateTimeField, Max, Q, QuerySet, Value
 from django.utils import timezone
 
 from courses.models import Course
@@ -27,9 +27,13 @@ LOCKED: Prepared[Course] = Prepared(
         .order_by("pk")
     )
 )
-SEATED: Prepared[Any] = Prepared(lambda ids: _by_course(StudentCourse.objects.seated(), ids))
-IN_LINE: Prepared[Any] = Prepared(
-    lambda ids: _by_course(StudentCourse.objects.waiting(), ids).annotate(Max("waitlisted_at"))
+# How many are seated in the first courses and wait for the second ones; who waits has a time of arrival.
+COUNTED: Prepared[Any] = Prepared(
+    lambda limited, ids: (
+        _by_course(StudentCourse.objects.seated(), limited)
+        .annotate(newest=Value(None, DateTimeField()))
+        .union(_by_course(StudentCourse.objects.waiting(), ids).annotate(newest=Max("waitlisted_at")), all=True)
+    )
 )
 AT_ONCE = Prepared(lambda ids: with_seats(Course.objects.filter(pk__among=ids).select_related("term")))
 # The newest row of a pair is read last: an open row is always newer than the ended ones.
@@ -37,6 +41,8 @@ STANDINGS: Prepared[StudentCourse] = Prepared(lambda *pairs: _standings(*pairs))
 BRIEF = ("id", "student_id", "course_id", "status", "grade")
 IN_BRIEF: Prepared[Any] = Prepared(lambda *pairs: _standings(*pairs).values_list(*BRIEF))
 ACTIVITY: Prepared[Any] = Prepared(lambda ids: Student.objects.filter(pk__among=ids).values_list("pk", "is_active"))
+
+NO_COURSE = 0  # an id that none has
 
 # The acts that can free a seat.
 FREEING = (Action.DROP, Action.COMPLETE, Action.UNDO)
@@ -90,10 +96,12 @@ def _read_waits_elsewhere(acts: Iterable[Act], register: Register) -> None:
 
 def _count_seats(locked: dict[int, Course], register: Register) -> None:
     limited = [pk for pk, course in locked.items() if course.capacity is not None]
-    register.taken.update(dict(SEATED(limited)))
-    for course_id, count, newest in IN_LINE(list(locked)):
-        register.waiting[course_id] = count
-        register.last_arrival[course_id] = newest
+    for course_id, count, newest in COUNTED(limited or [NO_COURSE], list(locked)):
+        if newest is None:
+            register.taken[course_id] = count
+        else:
+            register.waiting[course_id] = count
+            register.last_arrival[course_id] = newest
 
 
 def _read_lines(acts: Iterable[Act], register: Register, course_ids: Iterable[int]) -> None:

@@ -125,9 +125,9 @@ def test_what_was_answered_is_there_after_a_freeze_amid_the_work(school):
     there = school.students()
 
     with ThreadPoolExecutor(1) as pool:
+        answers: list[Answer] = school.crowd()
         freezing = pool.submit(freeze_after, school.database, 0.3)
-        answers: list[Answer] = []
-        while not freezing.done() or len(answers) < CROWD * 3:
+        while not freezing.done() or len(answers) < CROWD * 4:
             answers += school.crowd()
     school.database.thaw()
 

@@ -7,7 +7,7 @@ way, and a test holds both ways to the same answer.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, NamedTuple
@@ -17,13 +17,15 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from school.api.conditional import is_known, tag_of
+from school.api.conditional import is_known, tag_of_text
 from school.api.grants import bind_caller, grant_shown, shows_token
 from school.api.pagination import PAGE_SIZE, Key, link_to, read_cursor, read_size, salt_of
 from school.api.printing import row_in_json
 from school.api.throttling import TooManyRequests, count_account
 from school.prepared import SLOTS, Statement, compiled, compiler_of
 from school.validators import parse_ids
+
+_in_json = json.JSONEncoder(separators=(",", ":")).encode
 
 View = Callable[..., HttpResponseBase]
 ORDER = "id"
@@ -63,10 +65,9 @@ def limit_above(size: int) -> int:
     return next(limit for limit in LIMITS if size < limit)
 
 
-def answer_with(frame: Mapping[str, Any], rows: Iterable[str]) -> HttpResponse:
-    """Return an answer that has rows, each in JSON already, as its ``results``."""
-    head = json.dumps(frame, separators=(",", ":"))[:-1]
-    return HttpResponse(f'{head},"results":[{",".join(rows)}]}}', content_type="application/json")
+def answer_with(frame: Mapping[str, Any], results: str) -> HttpResponse:
+    """Return an answer that has rows in JSON, parted by commas, as its ``results``."""
+    return HttpResponse(f'{_in_json(frame)[:-1]},"results":[{results}]}}', content_type="application/json")
 
 
 class ShortWay:
@@ -164,13 +165,13 @@ class Express(ShortWay):
             rows.reverse()
         has_next = page.backwards or more
         has_previous = more if page.backwards else page.beside is not None
-        texts = [text for _pk, text in rows]
-        tag = f"W/{tag_of([has_next, has_previous, *texts])}"
+        results = ",".join([text for _pk, text in rows])
+        tag = f"W/{tag_of_text(f'{has_next} {has_previous} {results}')}"
         if is_known(request, tag):
             return HttpResponse(status=304, headers={"ETag": tag})
         following = self._link(request, rows[-1][0], backwards=False) if rows and has_next else None
         previous = self._link(request, rows[0][0], backwards=True) if rows and has_previous else None
-        response = answer_with({"next": following, "previous": previous}, texts)
+        response = answer_with({"next": following, "previous": previous}, results)
         response["ETag"] = tag
         return response
 

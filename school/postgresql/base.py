@@ -1,5 +1,6 @@
 """Django's PostgreSQL, with an end to waiting: a server that is frozen says nothing, and TCP sees nothing wrong."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from school.postgresql import Unanswered
 
 CONNECT = 2  # seconds to wait for a connection, the least that psycopg takes
 CHECK = 1.0  # seconds to wait for word that a connection works
+HEARD = 0.25  # seconds for which a connection that has answered is not asked again whether it works
 PAUSE = 0.2  # seconds between two questions to a server that does not answer
 SHORT = 0.1  # seconds; a wait below it is work, and is not counted
 
@@ -82,6 +84,7 @@ class Connection(psycopg.Connection[Any]):
     """A connection that is closed when patience ends: a late answer would be taken for that to another question."""
 
     patience = Patience(None)
+    heard = -math.inf  # when the server has answered last
 
     def wait(self, *args: Any, **options: Any) -> Any:
         left = self.patience.left
@@ -89,7 +92,9 @@ class Connection(psycopg.Connection[Any]):
             return super().wait(*args, **options)
         began = time.monotonic()
         try:
-            return super().wait(*args, **{**options, "timeout": max(left, 0)})
+            answer = super().wait(*args, **{**options, "timeout": max(left, 0)})
+            self.heard = time.monotonic()
+            return answer
         except _WaitTimeout:
             self.pgconn.finish()
             if left >= CHECK:
@@ -142,6 +147,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
         if absence.is_noticed:
             return False
+        if not self.errors_occurred and time.monotonic() - self.connection.heard < HEARD:
+            return True
         with self.patience.limited(CHECK):
             usable: bool = super().is_usable()
         return usable

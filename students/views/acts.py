@@ -1,6 +1,8 @@
 """A student's courses over the API: the list, and the verbs on each."""
 
-from typing import Any, TypeVar
+from copy import copy
+from functools import cache
+from typing import Any, TypeVar, cast
 
 from django.db.models import QuerySet
 from django.urls import reverse
@@ -27,6 +29,14 @@ from students.views.reads import EnrollmentReads, courses_for, students_for
 SHOWN = EnrollmentSerializer()  # one for all answers: its fields are long in the making
 
 S = TypeVar("S", bound=BaseSerializer[Any])
+
+
+@cache
+def _blank(serializer_class: Any) -> Any:
+    """Return a serializer that has its fields already."""
+    serializer = serializer_class()
+    assert serializer.fields  # made when they are asked for
+    return serializer
 
 
 class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
@@ -99,7 +109,10 @@ class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
         return student, find_course(self.kwargs["course_id"], courses_for(self.request))
 
     def _read(self, serializer_class: type[S]) -> S:
-        serializer = serializer_class(data=self.request.data)
+        # Fields are long in the making, and keep nothing of what they read: a copy shares them.
+        blank: S = _blank(cast(Any, serializer_class))
+        serializer = copy(blank)
+        serializer.initial_data = self.request.data
         serializer.is_valid(raise_exception=True)
         return serializer
 

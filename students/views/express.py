@@ -50,7 +50,7 @@ class Feed(ShortWay):
         rows = [row for row in behind if row[0] <= until]
         more, rows = len(rows) > limit, rows[:limit]
         cursor = cursor_at(rows[-1][0] if rows else position)
-        return answer_with({"cursor": cursor, "has_more": more}, [text for _pk, text in rows])
+        return answer_with({"cursor": cursor, "has_more": more}, ",".join([text for _pk, text in rows]))
 
 
 @cache
