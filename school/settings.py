@@ -172,10 +172,13 @@ TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 
 # How long what is personal is kept, where `manage.py apply_retention` is run; 0 of uploads and students: for good.
 RETENTION_ANSWERS_DAYS = env.int("RETENTION_ANSWERS_DAYS", default=1)
+RETENTION_REFUSALS_DAYS = env.int("RETENTION_REFUSALS_DAYS", default=30)
 RETENTION_UPLOADS_DAYS = env.int("RETENTION_UPLOADS_DAYS", default=365)
 RETENTION_STUDENTS_YEARS = env.int("RETENTION_STUDENTS_YEARS", default=0)
-if RETENTION_ANSWERS_DAYS < 1 or min(RETENTION_UPLOADS_DAYS, RETENTION_STUDENTS_YEARS) < 0:
-    raise ImproperlyConfigured("RETENTION_ANSWERS_DAYS must be 1 or more, the other RETENTION_… must be 0 or more.")
+if min(RETENTION_ANSWERS_DAYS, RETENTION_REFUSALS_DAYS, RETENTION_UPLOADS_DAYS + 1, RETENTION_STUDENTS_YEARS + 1) < 1:
+    raise ImproperlyConfigured(
+        "RETENTION_ANSWERS_DAYS and RETENTION_REFUSALS_DAYS must be 1 or more, the other RETENTION_… must be 0 or more."
+    )
 
 # Languages and time
 
@@ -254,6 +257,11 @@ if not 0 <= TOKEN_CACHE_SECONDS <= 60:
 
 # How many readers of the change feed may wait at a time for something to happen, in each process of the server.
 CHANGES_WAITERS = env.int("CHANGES_WAITERS", default=4)
+
+# Seconds until a process writes down whom it has refused, all of them at once; 0: nobody is kept.
+REFUSALS_SECONDS = env.float("REFUSALS_SECONDS", default=1)
+if REFUSALS_SECONDS < 0:
+    raise ImproperlyConfigured("REFUSALS_SECONDS must be 0 or more.")
 
 # Logs
 

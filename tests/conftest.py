@@ -118,6 +118,7 @@ def _staff(name: str, group: str) -> User:
         import_module("students.migrations.0007_groups_import").allow(apps, None)
         import_module("students.migrations.0012_registrars_export_personal_data").allow(apps, None)
         import_module("students.migrations.0014_course_staff_and_auditors").make_groups(apps, None)
+        import_module("students.migrations.0017_staff_see_refusals").allow(apps, None)
     user = User.objects.create_user(name, password="open sesame", is_staff=True)
     user.groups.add(Group.objects.get(name=group))
     return user

@@ -13,6 +13,7 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright's loop runs in the t
 # Tests ask more than anybody may in a minute, and change what tokens stand for; what is about either sets it itself.
 os.environ.update(dict.fromkeys(("API_RATE_CLIENT", "API_RATE_ANONYMOUS", "API_RATE_FAILED"), "100000000"))
 os.environ["TOKEN_CACHE_SECONDS"] = "0"
+os.environ["REFUSALS_SECONDS"] = "0"  # a thread of its own would write beside the transaction that a test lives in
 os.environ.setdefault("DATABASE_URL", "sqlite:///:memory:")
 # All workers of a run write their logs here, and the run ends with a look through all of them.
 os.environ.setdefault("TEST_LOGS", tempfile.mkdtemp(prefix="school-test-logs-"))

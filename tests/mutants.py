@@ -102,6 +102,7 @@ def constraints_in(models: Path) -> Iterator[tuple[str, str, ast.Call]]:
 
 # The test of every constraint. Those with a check of their own in the field are told apart on PostgreSQL only.
 CONSTRAINTS = {
+    "refused_act_is_one_a_day": (SQLITE, "tests/students/test_refused.py::test_the_database_keeps_one_a_day"),
     "term_ends_after_it_starts": (
         SQLITE,
         "tests/courses/test_constraints.py::test_the_database_refuses_a_term_that_ends_before_it_starts",

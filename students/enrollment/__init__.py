@@ -16,6 +16,7 @@ from school import metrics
 from school.refusals import Refused
 from school.retry import retried
 from students.acts import Act, OnFull, Origin, Outcome
+from students.enrollment import refused
 from students.enrollment.forecast import Forecast, forecast_of
 from students.enrollment.glance import at_a_glance, remember
 from students.enrollment.ledger import Ledger
@@ -158,6 +159,7 @@ def perform(acts: Sequence[Act], origin: Origin, register: Register | None = Non
     locked are locked still, so what it knows of their seats is true and need not be counted again.
     """
     ledger = _decide(acts, origin, register)
+    refused.remember(ledger.outcomes, origin)
     ledger.write()
     transaction.on_commit(partial(metrics.count, *ledger.tally(done=True)))
     # A bulk door logs one line for all it did, and must not keep every act in memory until it commits.
@@ -180,6 +182,7 @@ def perform_all(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
         transaction.on_commit(partial(metrics.count, *ledger.tally(done=True)))
         transaction.on_commit(ledger.log)
     else:
+        refused.remember(ledger.outcomes, origin)
         metrics.count(*ledger.tally(done=False))
         ledger.log_refusals()
     return ledger.outcomes
@@ -218,6 +221,7 @@ def perform_as_foreseen(acts: Sequence[Act], origin: Origin, fingerprint: str) -
     forecast = forecast_of(ledger)
     if forecast.fingerprint != fingerprint:
         return forecast
+    refused.remember(ledger.outcomes, origin)
     ledger.write()
     transaction.on_commit(partial(metrics.count, *ledger.tally(done=True)))
     transaction.on_commit(ledger.log)
@@ -225,10 +229,11 @@ def perform_as_foreseen(acts: Sequence[Act], origin: Origin, fingerprint: str) -
 
 
 def _one(act: Act, origin: Origin) -> Outcome:
-    if (refused := at_a_glance(act, origin)) is not None:
-        refused.log_refusals()
-        metrics.count(*refused.tally(done=False))
-        raise Refused(refused.outcomes[0].refusals)
+    if (found := at_a_glance(act, origin)) is not None:
+        refused.remember(found.outcomes, origin)
+        found.log_refusals()
+        metrics.count(*found.tally(done=False))
+        raise Refused(found.outcomes[0].refusals)
     [outcome] = perform([act], origin)
     remember(outcome)
     if not outcome.accepted:

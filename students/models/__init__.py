@@ -11,6 +11,7 @@ from students.models.enrollments import (
 )
 from students.models.journal import Action, Channel, EnrollmentEvent
 from students.models.parties import Student
+from students.models.refusals import RefusedAct
 
 __all__ = [
     "ENDED",
@@ -19,6 +20,7 @@ __all__ = [
     "Action",
     "Channel",
     "EnrollmentEvent",
+    "RefusedAct",
     "Status",
     "Student",
     "StudentCourse",

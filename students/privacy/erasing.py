@@ -17,7 +17,7 @@ from bulk.traces import Search, search
 from school.disclosures import Action, Door, Subject, record
 from school.models import KeptAnswer
 from school.refusals import Refusal, Refused
-from students.models import EnrollmentEvent, Student, StudentCourse
+from students.models import EnrollmentEvent, RefusedAct, Student, StudentCourse
 from students.privacy.held import kept_answers, log_entries
 from students.privacy.person import VERSIONS, Person, person_of
 
@@ -81,6 +81,7 @@ def erase(person: Person, *, reason: str, door: Door, actor: Any = None, searche
         for job in Import.objects.select_for_update().filter(pk__in=named).order_by("pk"):
             erased.imports[job.pk] = black_out(job, person.words)
         KeptAnswer.objects.filter(pk__in=[answer.pk for answer in kept_answers(person)]).delete()
+        RefusedAct.objects.filter(student=person.pk).delete()
         log_entries(person).update(object_repr=person.pseudonym)
         if person.student is not None:
             _empty(person.student, person.pseudonym, actor)

@@ -16,13 +16,14 @@ from django.utils import timezone
 from bulk.models import Import
 from bulk.traces import rows_naming, search
 from school.models import KeptAnswer, PersonalDataAccess
-from students.models import Student, StudentCourse
+from students.models import RefusedAct, Student, StudentCourse
 from students.privacy.person import VERSIONS, Person
 
 FIELDS = ("student_number", "given_name", "family_name", "email", "is_active")
 OF_ENROLLMENTS = ("status", "enrolled_on", "ended_on", "waitlisted_at", "grade", "version", "created_at", "updated_at")
 OF_EVENTS = ("at", "action", "channel", "actor_id", "from_status", "to_status", "changes", "reason", "waived")
 MORE_OF_EVENTS = ("refusals", "request_id", "file_import_id")
+OF_REFUSALS = ("at", "course_id", "action", "channel", "codes")
 OF_ACCESS = ("at", "action", "subject", "door", "actor_id", "course_id", "file_import_id", "scope", "reason")
 
 
@@ -38,6 +39,7 @@ def everything_on(person: Person) -> dict[str, Any]:
         "student": _student(person),
         "earlier_versions": [_version(each) for each in VERSIONS.objects.filter(id=person.pk).order_by("history_id")],
         "enrollments": list(_enrollments(person)),
+        "refusals": list(RefusedAct.objects.filter(student=person.pk).order_by("pk").values(*OF_REFUSALS)),
         "imports": [_import(job, person) for job in Import.objects.filter(pk__in=found.named).order_by("pk")],
         "imports_not_searched": found.unread,
         "access": list(access_to(person).order_by("pk").values(*OF_ACCESS)),

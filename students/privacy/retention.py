@@ -26,7 +26,7 @@ from school.counting import clear_ended
 from school.disclosures import Door
 from school.models import KeptAnswer
 from school.refusals import Refused
-from students.models import Student, StudentCourse
+from students.models import RefusedAct, Student, StudentCourse
 from students.privacy.erasing import erase
 from students.privacy.person import VERSIONS, Person, person_of
 
@@ -47,6 +47,9 @@ def apply_retention(*, dry_run: bool = False) -> Iterator[LetGo]:
     now = timezone.now()
     answers = KeptAnswer.objects.filter(at__lt=now - timedelta(days=settings.RETENTION_ANSWERS_DAYS))
     yield LetGo(_("answers kept for retries"), answers.count() if dry_run else answers.delete()[0])
+    old = timezone.localdate(now) - timedelta(days=settings.RETENTION_REFUSALS_DAYS)
+    refusals = RefusedAct.objects.filter(day__lt=old)
+    yield LetGo(_("refusals"), refusals.count() if dry_run else refusals.delete()[0])
     sessions = Session.objects.filter(expire_date__lt=now)
     yield LetGo(_("sessions that have ended"), sessions.count() if dry_run else sessions.delete()[0])
     if not dry_run:

@@ -22,7 +22,7 @@ from school.disclosures import Door
 from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refused
 from students.enrollment import complete, drop, enroll
-from students.models import EnrollmentEvent, Student
+from students.models import EnrollmentEvent, RefusedAct, Student
 from students.privacy import erase, everything_on, find_person
 from students.privacy.retention import apply_retention
 from tests.bulk.work import imported, worked_on
@@ -374,6 +374,8 @@ def old(world, settings, registrar):
     Import.objects.filter(pk=nth_import(1).pk).update(created_at=days_ago(31))
     KeptAnswer.objects.create(user=registrar, key="old", fingerprint="", status=200, at=days_ago(2))
     Session.objects.create(session_key="old", session_data="", expire_date=days_ago(1))
+    for age in (30, 31):
+        RefusedAct.objects.create(day=days_ago(age).date(), student=world, course=make_course(), codes="course_full")
     gone = make_student(student_number="S-3")
     for student in (gone, world):
         Student.history.filter(id=student.pk).update(history_date=days_ago(800))
@@ -390,6 +392,7 @@ def test_what_is_older_than_the_settings_say_is_let_go_of(old, world):
 
     assert dry == [
         "1 answers kept for retries.",
+        "1 refusals.",
         "1 sessions that have ended.",
         "1 files of imports and their outcomes.",
         "1 students, erased.",
@@ -398,7 +401,7 @@ def test_what_is_older_than_the_settings_say_is_let_go_of(old, world):
     assert list(Import.objects.exclude(discarded_at=None).values_list("pk", flat=True)) == [nth_import(1).pk]
     assert list(Student.objects.exclude(erased_at=None)) == [old]
     assert Student.objects.get(pk=world.pk).given_name == "Grace"  # whose enrollment has changed since
-    assert told(dry_run=True) == ["0 answers kept for retries.", "0 sessions that have ended.",
+    assert told(dry_run=True) == ["0 answers kept for retries.", "0 refusals.", "0 sessions that have ended.",
         "0 files of imports and their outcomes.", "0 students, erased."]  # fmt: skip
     assert PersonalDataAccess.objects.get().reason == "Kept for as long as the settings say."
 
@@ -414,6 +417,7 @@ def test_nothing_is_erased_or_discarded_where_the_settings_do_not_say_so(old, se
 
     assert [each.what for each in apply_retention(dry_run=True)] == [
         "answers kept for retries",
+        "refusals",
         "sessions that have ended",
     ]
 
@@ -452,3 +456,16 @@ def test_the_record_of_access_can_only_be_added_to(world):
         with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
             change()
     assert PersonalDataAccess.objects.count() == 1
+
+
+def test_what_a_person_was_refused_is_held_and_goes_with_the_names(world):
+    course = make_course()
+    RefusedAct.objects.create(
+        day=timezone.localdate(), student=world, course=course, action="enroll", channel="api", codes="course_full"
+    )
+
+    [held] = everything_on(find_person("S-1"))["refusals"]
+    erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
+
+    assert (held["course_id"], held["action"], held["codes"]) == (course.pk, "enroll", "course_full")
+    assert RefusedAct.objects.count() == 0

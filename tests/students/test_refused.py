@@ -1,0 +1,184 @@
+"""Who is refused is remembered for a moment, written down at once, and shown to who looks after it."""
+
+from datetime import date
+
+import pytest
+from django.db import DatabaseError
+
+from school.refusals import Refused
+from students.acts import Act, Origin
+from students.enrollment import enroll, judge, perform, perform_all, refused
+from students.models import Action, Channel, RefusedAct
+from tests.factories import make_course, make_student
+
+pytestmark = pytest.mark.django_db
+
+API = Origin(Channel.API)
+REFUSALS = "/admin/students/refusedact/"
+
+
+@pytest.fixture(autouse=True)
+def kept(settings):
+    """Refusals are remembered for an hour: the test itself writes them down."""
+    settings.REFUSALS_SECONDS = 3600
+    yield
+    refused.forget()
+
+
+def lines():
+    refused.write()
+    return list(RefusedAct.objects.order_by("pk").values_list("student_id", "course_id", "action", "channel", "codes"))
+
+
+def ask(student, course, origin=API):
+    with pytest.raises(Refused):
+        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+
+
+def test_a_refusal_is_written_down_with_all_its_reasons():
+    student, course = make_student(is_active=False), make_course(capacity=0)
+
+    ask(student, course)
+
+    assert RefusedAct.objects.count() == 0
+    assert lines() == [(student.pk, course.pk, "enroll", "api", "student_inactive course_full")]
+
+
+def test_who_is_refused_at_a_glance_is_written_down_too():
+    course = make_course(capacity=0)
+    first, second = make_student(), make_student()
+
+    ask(first, course)
+    ask(second, course)  # the course was found full a moment ago
+
+    assert [student for student, *_ in lines()] == [first.pk, second.pk]
+
+
+def test_the_last_answer_of_a_day_stands(time_machine):
+    student, course = make_student(), make_course(capacity=0, is_active=False)
+    time_machine.move_to("2026-09-10T10:00Z")
+    ask(student, course)
+    refused.write()
+    course.is_active = True
+    course.save()
+    ask(student, course)
+    refused.write()
+    time_machine.move_to("2026-09-11T10:00Z")
+    ask(student, course)
+    refused.write()
+
+    assert list(RefusedAct.objects.order_by("day").values_list("day", "codes")) == [
+        (date(2026, 9, 10), "course_full"),
+        (date(2026, 9, 11), "course_full"),
+    ]
+
+
+@pytest.mark.parametrize("do", [perform, perform_all])
+def test_batches_are_written_down(do):
+    student, course = make_student(), make_course(capacity=0)
+
+    do([Act(Action.ENROLL, student.pk, course.pk), Act(Action.DROP, make_student().pk, course.pk)], API)
+
+    assert [(action, codes) for _s, _c, action, _ch, codes in lines()] == [
+        ("enroll", "course_full"),
+        ("drop", "not_enrolled"),
+    ]
+
+
+@pytest.mark.parametrize("channel", [Channel.IMPORT, Channel.COMMAND, Channel.SYSTEM])
+def test_doors_that_tell_of_it_themselves_are_left_out(channel):
+    perform([Act(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], Origin(channel))
+
+    assert lines() == []
+
+
+def test_to_ask_is_not_to_be_refused():
+    judge([Act(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], API)
+
+    assert lines() == []
+
+
+def test_a_mistake_in_a_request_is_nobody_who_was_refused():
+    perform([Act(Action.ENROLL, 10**9, make_course(capacity=0).pk)], API)
+
+    assert lines() == []
+
+
+def test_who_is_accepted_is_not_written_down():
+    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=API)
+
+    assert lines() == []
+
+
+def test_nobody_is_kept_where_the_setting_is_0(settings):
+    settings.REFUSALS_SECONDS = 0
+
+    ask(make_student(), make_course(capacity=0))
+
+    assert lines() == []
+
+
+def test_while_the_database_is_away_they_are_remembered(monkeypatch):
+    def away(*_args, **_options):
+        raise DatabaseError
+
+    student, course = make_student(), make_course(capacity=0)
+    ask(student, course)
+    with monkeypatch.context() as patch:
+        patch.setattr(RefusedAct.objects.__class__, "bulk_create", away)
+        refused.write()
+    assert RefusedAct.objects.count() == 0
+
+    assert [line[0] for line in lines()] == [student.pk]
+
+
+def test_a_process_remembers_only_so_many(monkeypatch):
+    monkeypatch.setattr(refused, "MOST", 1)
+    course = make_course(capacity=0)
+
+    for _ in range(3):
+        ask(make_student(), course)
+
+    assert len(lines()) == 1
+
+
+def test_the_database_keeps_one_a_day():
+    from django.db import IntegrityError
+
+    row = {
+        "day": "2026-09-10",
+        "student": make_student(),
+        "course": make_course(),
+        "action": "enroll",
+        "channel": "api",
+        "codes": "x",
+    }
+    RefusedAct.objects.create(**row)
+
+    with pytest.raises(IntegrityError):
+        RefusedAct.objects.create(**row)
+
+
+def test_a_student_who_goes_takes_the_refusals_along():
+    student, course = make_student(), make_course(capacity=0)
+    ask(student, course)
+    refused.write()
+
+    student.delete()
+
+    assert RefusedAct.objects.count() == 0
+
+
+def test_staff_see_them_by_reason_and_change_nothing(registrars_desk):
+    student = make_student()
+    for codes in ("course_full", "waitlist_full", "student_inactive course_full"):
+        RefusedAct.objects.create(
+            day="2026-09-10", student=student, course=make_course(), action="enroll", channel="api", codes=codes
+        )
+
+    page = registrars_desk.get(REFUSALS, {"reason": "course_full"})
+
+    desk, rows = page.context["cl"].model_admin, page.context["cl"].result_list
+    assert sorted(desk.why(row) for row in rows) == ["Course is full", "Student is not active, Course is full"]
+    assert registrars_desk.get(f"{REFUSALS}add/").status_code == 403
+    assert registrars_desk.post(f"{REFUSALS}{rows[0].pk}/delete/", {"post": "yes"}).status_code == 403
