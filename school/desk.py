@@ -43,6 +43,7 @@ NAVIGATION = [
         "items": [
             page(_("Imports"), "upload_file", "bulk.Import"),
             page(_("Journal"), "history_edu", "students.EnrollmentEvent"),
+            page(_("Refusals"), "block", "students.RefusedAct"),
         ],
     },
     {
@@ -74,6 +75,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": asset("school/icon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
+    "DASHBOARD_CALLBACK": "students.admin.home.shown",
     "COLORS": lambda request: {},  # else the theme writes a style into every page
     "STYLES": [asset("school/desk.css")],
     "COMMAND": {"search_models": False, "search_callback": "students.admin.search.found"},

@@ -92,6 +92,7 @@ SEEN: Mapping[str, Condition] = {
     "students.Student": _with_a_place,
     "students.StudentCourse": _in_courses("course"),
     "students.EnrollmentEvent": _in_courses("enrollment__course"),
+    "students.RefusedAct": _in_courses("course"),
     "bulk.Import": _sent_by_itself,
 }
 # Where less may be changed than is seen.

@@ -26,7 +26,7 @@ from school.disclosures import Action, Subject, record
 from school.disclosures import Door as AccessDoor
 from school.models import ApiClient, PersonalDataAccess
 from students.enrollment import enroll
-from students.models import StudentCourse
+from students.models import RefusedAct, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
@@ -160,6 +160,12 @@ TABLE = [
     ("students/enrollmentevent/<id>/delete/",            ".......LL", ".......LL"),
     ("students/enrollmentevent/<id>/history/",           "++++-+.LL", "++++-+.LL"),
     ("students/enrollmentevent/add/",                    ".......LL", ".......LL"),
+    ("students/refusedact/",                             "+++....LL", "+++....LL"),
+    ("students/refusedact/<id>/",                        ">>>>>>>LL", ">>>>>>>LL"),
+    ("students/refusedact/<id>/change/",                 "+++....LL", ".......LL"),
+    ("students/refusedact/<id>/delete/",                 ".......LL", ".......LL"),
+    ("students/refusedact/<id>/history/",                "+++.-..LL", "+++.-..LL"),
+    ("students/refusedact/add/",                         ".......LL", ".......LL"),
     ("students/student/",                                "+++....LL", "+++....LL"),
     ("students/student/<id>/",                           ">>>>>>>LL", ">>>>>>>LL"),
     ("students/student/<id>/change/",                    "+++....LL", "++.....LL"),
@@ -224,6 +230,7 @@ class World:
         token = get_access_token_model().objects.create(application=client, expires=timezone.now(), token=name)
         record(Action.EXPORTED, Subject.STUDENT, AccessDoor.COMMAND, student_id=student.pk)
         attempt = AccessAttempt.objects.create(username=name, failures_since_start=5)
+        refused = RefusedAct.objects.create(day="2026-01-01", student=student, course=course, codes="course_full")
         self.teacher = teacher
         self.ids = {
             "courses/term": term.pk,
@@ -232,6 +239,7 @@ class World:
             "students/student": student.pk,
             "students/studentcourse": enrollment.pk,
             "students/enrollmentevent": enrollment.events.get().pk,
+            "students/refusedact": refused.pk,
             "bulk/import": job.pk,
             "school/apiclient": client.pk,
             "school/personaldataaccess": PersonalDataAccess.objects.latest("pk").pk,

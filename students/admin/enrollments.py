@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.widgets import AutocompleteSelect
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -17,13 +17,15 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from courses.models import Course
 from school.refusals import Refused
 from school.validators import parse_ids
 from students.acts import Act, OnFull, Origin
 from students.admin.acting import MOST, WAYS, ActPages
 from students.admin.origin import origin_of
+from students.admin.search import PERSON, containing, few
 from students.enrollment import judge, perform
-from students.models import Action, Status, StudentCourse, StudentCourseQuerySet
+from students.models import Action, Status, Student, StudentCourse, StudentCourseQuerySet
 from students.rules import ALL_RULES
 
 
@@ -107,9 +109,9 @@ class EnrollmentAdmin(ActPages):
     actions = ["drop", "complete", "undo", "promote"]
     autocomplete_fields = ["student", "course"]
     list_display = ["id", "student", "course_key", "status", "place", "enrolled_on", "ended_on", "grade"]
-    list_filter = ["status", "course__level", "course__term"]
+    list_filter = ["status", "course__level", "course__term", "course__is_active"]
     list_select_related = ["student", "course__term"]
-    search_fields = ["student__student_number", "student__family_name", "student__given_name", "course__code"]
+    search_fields = ["student", "course"]  # that there is a search; what it does is below
     show_full_result_count = False
     shown = [
         "student",
@@ -135,6 +137,17 @@ class EnrollmentAdmin(ActPages):
 
     def get_queryset(self, request: HttpRequest) -> StudentCourseQuerySet:
         return StudentCourse.objects.with_parties()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Find students and courses of each word first: over the columns of both at once every row would be read."""
+        for number, word in enumerate(search_term.split()):
+            students = Student.objects.filter(containing([word], *PERSON))
+            courses = Course.objects.filter(containing([word], "code", "name"))
+            chosen = Q(student__in=few(students, number)) | Q(course__in=few(courses, number))
+            queryset = queryset.filter(chosen)
+        return queryset, False
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -63,6 +63,9 @@ class StudentAdmin(PersonalDataPages, EnrollmentsPanel):
         tell_promoted(request, promote(waited_for, origin=origin_of(request)))
 
 
+SOME_FREE = Q(capacity__isnull=True) | Q(seats_taken__lt=F("capacity"))
+
+
 class SeatsFilter(admin.SimpleListFilter):
     title = gettext_lazy("seats")
     parameter_name = "seats"
@@ -73,6 +76,7 @@ class SeatsFilter(admin.SimpleListFilter):
             ("full", gettext_lazy("none free")),
             ("free", gettext_lazy("some free")),
             ("line", gettext_lazy("somebody waits")),
+            ("held_up", gettext_lazy("somebody waits, some free")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -82,9 +86,11 @@ class SeatsFilter(admin.SimpleListFilter):
             case "full":
                 return queryset.filter(seats_taken__gte=F("capacity"))
             case "free":
-                return queryset.exclude(seats_taken__gte=F("capacity"))
+                return queryset.filter(SOME_FREE)
             case "line":
                 return queryset.filter(line_length__gt=0)
+            case "held_up":
+                return queryset.filter(SOME_FREE, line_length__gt=0)
         return queryset
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -14,8 +14,10 @@ from courses.models import Course
 from school.search import bounded
 from students.models import Student, StudentCourse
 
+PERSON = ("student_number", "given_name", "family_name", "email")
 MOST = 8  # of each kind
 MOST_STUDENTS, MOST_COURSES = 50, 200  # whose enrollments are looked for
+FEW, WORDS_LOOKED_UP = 1_000, 3
 
 
 def found(request: HttpRequest, words: str) -> list[SearchResult]:
@@ -46,7 +48,7 @@ def _seen(request: HttpRequest, model: type[Model]) -> Any:
     return desk.get_queryset(request)
 
 
-def _with(parts: list[str], *columns: str) -> Q:
+def containing(parts: list[str], *columns: str) -> Q:
     """Every word in one of the columns: what ``icontains`` asks, the trigrams of PostgreSQL answer."""
     wanted = Q()
     for part in parts:
@@ -57,19 +59,31 @@ def _with(parts: list[str], *columns: str) -> Q:
     return wanted
 
 
+def few(rows: QuerySet[Any], number: int = 0) -> Any:
+    """
+    Return what to look for in a relation: ids where they are few, which an index finds, else a query of them.
+
+    ``number`` is that of a word, counted from 0: of a long search only the first words are looked up beforehand.
+    """
+    wanted = rows.order_by().values("pk")
+    if number >= WORDS_LOOKED_UP:
+        return wanted
+    ids = list(rows.order_by().values_list("pk", flat=True)[: FEW + 1])
+    return ids if len(ids) <= FEW else wanted
+
+
 def _students(request: HttpRequest, parts: list[str], most: int = MOST) -> list[Student]:
     rows = _seen(request, Student)
     exact = list(rows.filter(student_number=" ".join(parts))) if len(parts) == 1 else []
-    columns = ("student_number", "given_name", "family_name", "email")
     # Not in order: the first that are found are enough, and putting all of them in order would read all of them.
-    others = list(rows.filter(_with(parts, *columns)).order_by()[:most])
+    others = list(rows.filter(containing(parts, *PERSON)).order_by()[:most])
     return _first(exact, others, key=lambda student: (student.family_name, student.given_name, student.pk))
 
 
 def _courses(request: HttpRequest, parts: list[str], most: int = MOST) -> list[Course]:
     rows = _seen(request, Course).select_related("term").order_by("-term__starts_on", "code")
     exact = list(rows.filter(code__iexact=" ".join(parts))[:most]) if len(parts) == 1 else []
-    return _first(exact, list(rows.filter(_with(parts, "code", "name"))[:most]))
+    return _first(exact, list(rows.filter(containing(parts, "code", "name"))[:most]))
 
 
 def _first(exact: list[Any], others: list[Any], key: Any = None) -> list[Any]:

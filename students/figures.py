@@ -1,0 +1,194 @@
+"""
+The figures of a registrar's morning: seats, who waits, what came in, what went wrong.
+
+They are counted when they are asked for, within the limits of who asks, in a number of queries that does not depend on
+how much there is.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+
+from django.db.models import Count, Q
+
+from bulk.models import Import, State
+from courses.models import Course, Level, Term
+from school.limits import Limits, within
+from students.models import LEFT, RefusedAct, Status, StudentCourse
+from students.seats import Seats
+
+WENT_WRONG = (State.FAILED, State.DONE_WITH_ERRORS, State.PARTLY_UNDONE)
+EARLIEST = timedelta(days=120)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An active course and how its seats are taken."""
+
+    id: int
+    key: str
+    name: str
+    level: str
+    term_id: int | None
+    seats: Seats
+
+    @property
+    def is_over(self) -> bool:
+        return self.seats.over > 0
+
+    @property
+    def is_held_up(self) -> bool:
+        """Tell whether somebody waits although a seat is free: the window is closed, or who is next is refused."""
+        return self.seats.waiting > 0 and self.seats.free != 0
+
+    @property
+    def fill(self) -> float:
+        """How full it is: 1 where every seat is taken, more where more are enrolled. No limit is never full."""
+        return self.seats.taken / self.seats.capacity if self.seats.capacity else 0.0
+
+
+@dataclass(slots=True)
+class Sum:
+    """The seats of several courses. ``capacity`` and ``free`` are of those with a limit, the rest is ``unlimited``."""
+
+    courses: int = 0
+    capacity: int = 0
+    taken: int = 0
+    taken_of_limited: int = 0
+    free: int = 0
+    waiting: int = 0
+    unlimited: int = 0
+
+    def add(self, seats: Seats) -> None:
+        self.courses += 1
+        self.taken += seats.taken
+        self.waiting += seats.waiting
+        if seats.capacity is None:
+            self.unlimited += 1
+        else:
+            self.capacity += seats.capacity
+            self.taken_of_limited += seats.taken
+            self.free += seats.free or 0
+
+
+@dataclass
+class TermSeats:
+    """The seats of a term, or of the courses without one: all together, and by level."""
+
+    term: Term | None
+    all: Sum = field(default_factory=Sum)
+    by_level: dict[str, Sum] = field(default_factory=dict)
+
+    def add(self, offer: Offer) -> None:
+        self.all.add(offer.seats)
+        self.by_level.setdefault(offer.level, Sum()).add(offer.seats)
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    day: date
+    enrolled: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Who was refused on a day: how many people, and how many refusals gave each reason, the most frequent first."""
+
+    people: int
+    by_code: list[tuple[str, int]]
+
+
+def terms_to_look_at(today: date, limits: Limits | None = None) -> list[Term]:
+    """Return the terms that are not over yet, the running ones first; the newest of all where every one is over."""
+    terms = within(Term.objects.all(), limits)
+    coming = list(terms.filter(ends_on__gte=today).order_by("starts_on", "code"))
+    return coming or list(terms.order_by("-starts_on")[:1])
+
+
+def running(terms: Iterable[Term], today: date) -> Term | None:
+    """Return the term that runs: of several the one that began last; where none does, the next, else the last."""
+    terms = list(terms)
+    begun = [term for term in terms if term.starts_on <= today <= term.ends_on]
+    return begun[-1] if begun else (terms[0] if terms else None)
+
+
+def offers(limits: Limits | None = None) -> list[Offer]:
+    """Return every active course with its seats, by code: two queries, whatever there is."""
+    counted: dict[tuple[int, str], int] = {}
+    for course_id, status, number in (
+        within(StudentCourse.objects.open(), limits).order_by().values_list("course", "status").annotate(Count("pk"))
+    ):
+        counted[course_id, status] = number
+    rows = within(Course.objects.filter(is_active=True), limits).order_by("code", "pk")
+    return [
+        Offer(
+            course_id,
+            f"{code}@{term}" if term else code,
+            name,
+            level,
+            term_id,
+            Seats(
+                capacity, counted.get((course_id, Status.ENROLLED), 0), counted.get((course_id, Status.WAITLISTED), 0)
+            ),
+        )
+        for course_id, code, name, level, capacity, term_id, term in rows.values_list(
+            "pk", "code", "name", "level", "capacity", "term", "term__code"
+        )
+    ]
+
+
+def seats_by_term(terms: Iterable[Term], offered: Iterable[Offer]) -> list[TermSeats]:
+    """Return the seats of these terms, and of courses without one where there are any, each by level."""
+    found: dict[int | None, TermSeats] = {term.pk: TermSeats(term) for term in terms}
+    found[None] = TermSeats(None)
+    for offer in offered:
+        if offer.term_id in found:
+            found[offer.term_id].add(offer)
+    for each in found.values():
+        each.by_level = {level: each.by_level[level] for level in Level.values if level in each.by_level}
+    return [each for each in found.values() if each.all.courses]
+
+
+def fullest(offered: Iterable[Offer], most: int) -> list[Offer]:
+    """Return the courses with a limit that are fullest; of those that are equally full, the longest line first."""
+    limited = [offer for offer in offered if offer.seats.capacity]
+    return sorted(limited, key=lambda offer: (-offer.fill, -offer.seats.waiting, offer.key))[:most]
+
+
+def by_day(term: Term, today: date, limits: Limits | None = None) -> list[Day]:
+    """
+    Return who came and who left on each day of a term so far, from the first enrollment on.
+
+    Who enrolled and has left since is among both. What lies months before the term is left out.
+    """
+    courses = within(Course.objects.filter(term=term), limits).values("pk")
+    of_term = StudentCourse.objects.filter(course__in=courses).order_by()
+    came = dict(of_term.filter(enrolled_on__isnull=False).values_list("enrolled_on").annotate(Count("pk")))
+    left = dict(of_term.filter(status__in=LEFT).values_list("ended_on").annotate(Count("pk")))
+    days: list[Any] = [*came, *left]
+    if not days:
+        return []
+    first = max(min(days), term.starts_on - EARLIEST)
+    last = min(max(*days, min(today, term.ends_on)), term.ends_on + EARLIEST)
+    span = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    return [Day(day, came.get(day, 0), left.get(day, 0)) for day in span]
+
+
+def imports_by_state(since: date, limits: Limits | None = None) -> Counter[str]:
+    """Return how many imports wait for approval, whenever they came, and how many went wrong since a day."""
+    wanted = Q(state=State.NEEDS_REVIEW) | Q(state__in=WENT_WRONG, created_at__date__gte=since)
+    imports = within(Import.objects.filter(wanted), limits)
+    return Counter(dict(imports.order_by().values_list("state").annotate(Count("pk"))))
+
+
+def refused_on(day: date, limits: Limits | None = None) -> Refused:
+    refusals = within(RefusedAct.objects.filter(day=day), limits).order_by()
+    people = refusals.aggregate(people=Count("student", distinct=True))["people"]
+    by_code: Counter[str] = Counter()
+    for codes, number in refusals.values_list("codes").annotate(Count("pk")):
+        for code in codes.split():
+            by_code[code] += number
+    return Refused(people, by_code.most_common())

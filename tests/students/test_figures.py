@@ -1,0 +1,187 @@
+"""The figures of home: what they count, and that counting costs the same however much there is."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import time_machine
+
+from bulk.models import Import, State
+from students import figures
+from students.acts import Origin
+from students.enrollment import drop, enroll
+from students.models import Channel, RefusedAct, StudentCourse
+from tests.factories import make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+TODAY = date(2026, 9, 10)
+
+
+def at(day):
+    return Origin(Channel.SYSTEM, at=datetime(2026, 9, day, 12, tzinfo=UTC), may_waive=True)
+
+
+@pytest.fixture
+def fall():
+    return make_term(code="2026F", name="Fall", starts_on=date(2026, 9, 1), ends_on=date(2027, 1, 31))
+
+
+def fill(course, seated, *, waiting=0, day=1):
+    """Seat so many, over the capacity too, and let so many wait."""
+    for number in range(seated + waiting):
+        wish = {"on_full": "waitlist"} if number >= seated else {"waive": ["course_full"], "reason": "test"}
+        enroll(student_id=make_student().pk, course_id=course.pk, origin=at(day), **wish)
+
+
+def test_the_terms_that_are_not_over_are_looked_at_and_the_one_that_runs_is_chosen(fall):
+    past = make_term(code="2026S", starts_on=date(2026, 2, 1), ends_on=date(2026, 7, 31))
+    spring = make_term(code="2027S", starts_on=date(2027, 2, 1), ends_on=date(2027, 7, 31))
+
+    def chosen(today):
+        terms = figures.terms_to_look_at(today)
+        return terms, figures.running(terms, today)
+
+    assert chosen(TODAY) == ([fall, spring], fall)
+    assert chosen(date(2026, 8, 15)) == ([fall, spring], fall)
+    assert chosen(date(2026, 7, 31)) == ([past, fall, spring], past)
+    assert chosen(date(2028, 1, 1)) == ([spring], spring)
+
+
+def test_without_terms_there_is_none_to_look_at():
+    assert (figures.terms_to_look_at(TODAY), figures.running([], TODAY)) == ([], None)
+
+
+def test_seats_are_summed_by_term_and_level(fall):
+    fill(make_course(term=fall, level="graduate", capacity=5), 3)
+    fill(make_course(term=fall, level="introductory", capacity=2, waitlist_capacity=9), 2, waiting=2)
+    fill(make_course(term=fall, level="introductory", capacity=None), 4)
+    fill(make_course(term=fall, level="introductory", capacity=1, is_active=True), 2)
+    make_course(term=fall, level="advanced", capacity=9, is_active=False)
+    make_course(term=None, level="advanced", capacity=7)
+
+    of_fall, without = figures.seats_by_term([fall], figures.offers())
+
+    assert of_fall.all == figures.Sum(
+        courses=4, capacity=8, taken=11, taken_of_limited=7, free=2, waiting=2, unlimited=1
+    )
+    assert [(level, each.taken, each.free, each.waiting) for level, each in of_fall.by_level.items()] == [
+        ("introductory", 8, 0, 2),
+        ("graduate", 3, 2, 0),
+    ]
+    assert (without.term, without.all.free) == (None, 7)
+
+
+def test_the_fullest_come_first_and_of_them_the_longest_line():
+    for code, capacity, seated, waiting in [
+        ("HALF", 4, 2, 0),
+        ("LINE", 2, 2, 1),
+        ("FULL", 2, 2, 0),
+        ("OVER", 1, 2, 0),
+        ("FREE", None, 9, 0),
+        ("SHUT", 0, 0, 0),
+    ]:
+        fill(make_course(code=code, capacity=capacity, waitlist_capacity=None), seated, waiting=waiting)
+
+    assert [offer.key for offer in figures.fullest(figures.offers(), 3)] == ["OVER", "LINE", "FULL"]
+
+
+def test_what_needs_somebody_is_told_of_each_course():
+    over, held_up, fine = (make_course(code=code, capacity=1, waitlist_capacity=5) for code in ("OVER", "HELD", "FINE"))
+    fill(over, 2)
+    fill(held_up, 1, waiting=1)
+    fill(fine, 1, waiting=1)
+    held_up.capacity = 3
+    held_up.save()  # as an import of courses would not: nobody is promoted
+
+    told = {offer.key: (offer.is_over, offer.is_held_up) for offer in figures.offers()}
+
+    assert told == {"OVER": (True, False), "HELD": (False, True), "FINE": (False, False)}
+
+
+def test_days_tell_who_came_and_who_left(fall):
+    course = make_course(term=fall)
+    fill(course, 2, day=2)
+    fill(course, 1, day=5)
+    fill(make_course(term=None), 4, day=3)
+    leaving = StudentCourse.objects.order_by("pk")[0]
+    drop(student_id=leaving.student_id, course_id=course.pk, origin=at(4))
+
+    days = figures.by_day(fall, date(2026, 9, 6))
+
+    assert [(day.day.day, day.enrolled, day.left) for day in days] == [
+        (2, 2, 0),
+        (3, 0, 0),
+        (4, 0, 1),
+        (5, 1, 0),
+        (6, 0, 0),
+    ]
+
+
+def test_a_term_that_nobody_enrolled_in_has_no_days(fall):
+    assert figures.by_day(fall, TODAY) == []
+
+
+def test_a_day_long_before_the_term_is_left_out(fall):
+    course = make_course(term=fall)
+    enroll(
+        student_id=make_student().pk,
+        course_id=course.pk,
+        origin=Origin(Channel.SYSTEM, at=datetime(1999, 1, 1, tzinfo=UTC)),
+    )
+
+    days = figures.by_day(fall, date(2026, 9, 6))
+
+    assert (days[0].day, sum(day.enrolled for day in days)) == (fall.starts_on - figures.EARLIEST, 0)
+
+
+@time_machine.travel("2026-09-10T12:00Z")
+def test_imports_that_wait_are_counted_whenever_they_came_and_errors_since_a_day():
+    for number, (state, age) in enumerate(
+        [
+            (State.NEEDS_REVIEW, 300),
+            (State.FAILED, 1),
+            (State.FAILED, 30),
+            (State.DONE_WITH_ERRORS, 2),
+            (State.DONE, 0),
+            (State.CANCELLED, 0),
+        ]
+    ):
+        day = datetime(2026, 9, 10, tzinfo=UTC) - timedelta(days=age)
+        Import.objects.create(kind="students", dataset=str(number), door="admin", state=state, created_at=day)
+
+    assert figures.imports_by_state(TODAY - timedelta(days=7)) == {
+        "needs_review": 1,
+        "failed": 1,
+        "done_with_errors": 1,
+    }
+
+
+def refuse(student, codes, day=TODAY, course=None):
+    course = course or make_course()
+    RefusedAct.objects.create(day=day, student=student, course=course, action="enroll", channel="api", codes=codes)
+
+
+def test_people_are_counted_once_and_reasons_each_time():
+    ada, mary = make_student(), make_student()
+    refuse(ada, "course_full")
+    refuse(ada, "course_full enrollment_closed")
+    refuse(mary, "course_full")
+    refuse(mary, "course_full", day=TODAY - timedelta(days=1))
+
+    assert figures.refused_on(TODAY) == figures.Refused(2, [("course_full", 3), ("enrollment_closed", 1)])
+
+
+@pytest.mark.parametrize("size", [1, 12])
+def test_figures_cost_the_same_however_much_there_is(fall, size, django_assert_num_queries):
+    for _ in range(size):
+        fill(make_course(term=fall, capacity=2, waitlist_capacity=9), 2, waiting=1)
+        refuse(make_student(), "course_full")
+
+    with django_assert_num_queries(8):
+        terms = figures.terms_to_look_at(TODAY)
+        offered = figures.offers()
+        figures.seats_by_term(terms, offered)
+        figures.fullest(offered, 10)
+        figures.by_day(fall, TODAY)
+        figures.imports_by_state(TODAY)
+        figures.refused_on(TODAY)
