@@ -57,7 +57,7 @@ def test_a_student_is_found_from_anywhere_by_the_keyboard(page, crowd):
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", name="S-0 Ada Byron")).to_be_visible()
-    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+    expect(page.get_by_role("heading", name="Enroll in a course")).to_be_visible()
 
 
 @pytest.mark.parametrize("view", ["wide", "narrow"])

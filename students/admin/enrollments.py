@@ -20,7 +20,7 @@ from unfold.widgets import (
 from courses.models import Course
 from school.refusals import Refused
 from school.validators import parse_ids
-from students.acts import Act, OnFull, Origin
+from students.acts import Act, OnFull, Origin, Outcome
 from students.admin.acting import MOST, WAYS, ActPages
 from students.admin.origin import origin_of
 from students.admin.search import PERSON, containing, few
@@ -61,6 +61,7 @@ class EnrollForm(forms.ModelForm):
         help_text=gettext_lazy("Kept in the journal."),
     )
     origin: Origin
+    outcome: Outcome | None = None  # what the rules say, once they were asked
 
     class Meta:
         model = StudentCourse
@@ -70,7 +71,7 @@ class EnrollForm(forms.ModelForm):
         cleaned = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
-        [outcome] = judge([self.act], self.origin)
+        [self.outcome] = [outcome] = judge([self.act], self.origin)
         for refusal in outcome.refusals:
             field = refusal.field if refusal.field in self.fields else None
             self.add_error(field, forms.ValidationError(refusal.message, code=refusal.code))

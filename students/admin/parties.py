@@ -9,46 +9,22 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from simple_history.admin import SimpleHistoryAdmin
-from unfold.admin import ModelAdmin
 
 import courses.admin
 from courses.models import Course
-from school.limits import limits_of_staff, within
+from students.admin.course_page import CoursePage
 from students.admin.origin import origin_of
 from students.admin.privacy import PersonalDataPages
+from students.admin.student_page import StudentPage
 from students.enrollment import courses_waited_for, promote
-from students.models import EnrollmentEvent, Student, StudentCourse
+from students.models import Student, StudentCourse
 from students.seats import seats_of, with_seats
 
-PANEL_ROWS = 100
-SHOWN_WITH_EVENTS = ("actor", "enrollment__student", "enrollment__course__term")
-
-
-class EnrollmentsPanel(SimpleHistoryAdmin, ModelAdmin):
-    """Show enrollments and their journal below the form, the newest of each, with links to the rest and to enroll."""
-
-    change_form_template = "students/change_form_with_enrollments.html"
-    side: str  # which side of an enrollment this is: "student" or "course"
-
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        owner = context["original"]
-        limits = limits_of_staff(request.user)
-        enrollments = within(StudentCourse.objects.with_parties(), limits).filter(**{self.side: owner or None})
-        events = within(EnrollmentEvent.objects.all(), limits).filter(**{f"enrollment__{self.side}": owner or None})
-        panel = {
-            "enrollments": enrollments[:PANEL_ROWS],
-            "events": events.order_by("-pk").select_related(*SHOWN_WITH_EVENTS)[:PANEL_ROWS],
-            "side": self.side,
-            "owner": owner,
-            "most": PANEL_ROWS,
-        }
-        return super().render_change_form(request, {**context, **panel}, *args, **kwargs)
+SHOWN_PROMOTED = 100
 
 
 @admin.register(Student)
-class StudentAdmin(PersonalDataPages, EnrollmentsPanel):
-    side = "student"
+class StudentAdmin(PersonalDataPages, StudentPage):
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]
     list_filter = ["is_active"]
@@ -95,8 +71,7 @@ class SeatsFilter(admin.SimpleListFilter):
 
 
 @admin.register(Course)
-class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
-    side = "course"
+class CourseAdmin(CoursePage, courses.admin.CourseAdmin):
     list_display = ["code", "name", "term", "capacity", "taken", "free", "waiting", "is_active"]
     list_filter = [SeatsFilter, *courses.admin.CourseAdmin.list_filter]
     readonly_fields = ["taken", "free", "waiting"]
@@ -133,5 +108,5 @@ class CourseAdmin(EnrollmentsPanel, courses.admin.CourseAdmin):
 
 def tell_promoted(request: HttpRequest, promoted: list[StudentCourse]) -> None:
     """Say who got a seat by what was saved."""
-    for enrollment in promoted[:PANEL_ROWS]:
+    for enrollment in promoted[:SHOWN_PROMOTED]:
         messages.info(request, _("%(who)s had waited and has a seat now.") % {"who": enrollment})

@@ -107,7 +107,7 @@ def test_a_student_shows_their_courses_and_a_course_its_roster(registrars_desk, 
     of_course = text(registrars_desk.get(f"/admin/courses/course/{course.pk}/change/"))
 
     assert "MATH-101 Calculus I enrolled" in of_student
-    assert "S-7 Ada Byron enrolled" in of_course
+    assert "S-7 Byron, Ada" in of_course
 
 
 def test_a_viewer_sees_and_changes_nothing(viewer, client, origin):

@@ -1,0 +1,101 @@
+"""A course's roster taken out of the desk: as a file, on paper, as addresses. The record of access says who did."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
+from django.shortcuts import render
+from django.urls import path
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from courses.models import Course
+from school.disclosures import Subject, record_export
+from school.validators import parse_ids
+from students.admin.roster_rows import STATUSES, roster_rows, with_places
+from students.admin.tabs import TabbedPage, can_see
+from students.models import Status, Student, StudentCourseQuerySet
+from students.rosters import roster_lines
+
+MOST_CHOSEN = 1_000
+
+
+class RosterOut(TabbedPage):
+    """Pages below a course's own, for who may see the course and enrollments. Each takes ``status`` and ``q``."""
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        own = [
+            path("<id:pk>/roster.csv", view(self.roster_csv), name="courses_course_roster_csv"),
+            path("<id:pk>/roster/", view(self.roster_on_paper), name="courses_course_roster"),
+            path("<id:pk>/addresses/", view(self.addresses), name="courses_course_addresses"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def can_take_addresses(self, request: HttpRequest) -> bool:
+        """An address is the student's, and not the enrollment's."""
+        return can_see(request, Student)
+
+    def roster_csv(self, request: HttpRequest, pk: int) -> Any:
+        """The roster as the file that the API has too."""
+        course, rows = self._asked_for(request, pk)
+        record_export(request, Subject.ROSTER, course_id=course.pk)
+        name = f'attachment; filename="roster-{course.pk}.csv"'
+        return StreamingHttpResponse(
+            roster_lines(with_places(course, rows.iterator(chunk_size=2_000))),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": name},
+        )
+
+    def roster_on_paper(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """The roster as a page that is nothing but what is to be printed."""
+        course, rows = self._asked_for(request, pk)
+        record_export(request, Subject.ROSTER, course_id=course.pk)
+        status = request.GET.get("status", "open")
+        context = {
+            "course": course,
+            "rows": list(_on_paper(rows)),
+            "more": {"open": _("Standing"), "left": _("Standing"), "completed": _("Grade")}.get(status),
+            "status": status,
+            "now": timezone.now(),
+        }
+        return render(request, "students/desk/paper.html", context)
+
+    def addresses(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """
+        The email addresses of the chosen, or of all with the status where nobody is chosen: one on a line.
+
+        Who has none, has no line.
+        """
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        course, rows = self._asked_for(request, pk)
+        if not self.can_take_addresses(request):
+            raise PermissionDenied
+        if chosen := request.POST.getlist("chosen")[:MOST_CHOSEN]:
+            rows = rows.filter(pk__in=[pk for each in chosen for pk in parse_ids(each)])
+        with transaction.atomic():
+            record_export(request, Subject.ROSTER, course_id=course.pk)
+            found = list(rows.exclude(student__email="").values_list("student__email", flat=True))
+        lines = "".join(f"{address}\n" for address in dict.fromkeys(found))
+        return HttpResponse(lines, content_type="text/plain; charset=utf-8")
+
+    def _asked_for(self, request: HttpRequest, pk: int) -> tuple[Course, StudentCourseQuerySet]:
+        course = self.get_object(request, str(pk))
+        if course is None:
+            raise Http404
+        if not (self.has_view_permission(request, course) and self.desk.has_view_permission(request)):
+            raise PermissionDenied
+        status = request.GET.get("status", "open")
+        if status not in STATUSES:
+            raise Http404
+        return course, roster_rows(course, status, request.GET.get("q", ""))
+
+
+def _on_paper(rows: StudentCourseQuerySet) -> Iterator[tuple[str, str, str]]:
+    """Yield number, name, and grade or status: plain texts, for thousands of objects take a second."""
+    columns = ("student__student_number", "student__family_name", "student__given_name", "status", "grade")
+    for number, family_name, given_name, status, grade in rows.values_list(*columns):
+        yield number, ", ".join(filter(None, (family_name, given_name))), grade or str(Status(status).label)

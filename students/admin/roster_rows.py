@@ -1,0 +1,43 @@
+"""Which enrollments a roster lists, and in which order: the same on the page, in files, on paper, for addresses."""
+
+from collections.abc import Iterable, Iterator
+
+from django.db.models import Q
+
+from courses.models import Course
+from school.search import bounded
+from students.models import LEFT, OPEN, Status, StudentCourse, StudentCourseQuerySet
+
+STATUSES: dict[str, tuple[str, ...]] = {
+    "open": OPEN,
+    "enrolled": (Status.ENROLLED,),
+    "waitlisted": (Status.WAITLISTED,),
+    "completed": (Status.COMPLETED,),
+    "left": LEFT,
+}
+COLUMNS = ("student__student_number", "student__family_name", "student__given_name")
+
+
+def roster_rows(course: Course, status: str, words: str = "") -> StudentCourseQuerySet:
+    """Return those with a status of ``STATUSES`` whose student fits every word: by name, or in line where they wait."""
+    rows = StudentCourse.objects.filter(course=course, status__in=STATUSES[status])
+    for word in bounded(words).split():
+        fits = Q()
+        for column in COLUMNS:
+            fits |= Q(**{f"{column}__icontains": word})
+        rows = rows.filter(fits)
+    rows = rows.select_related("student", "course__term")
+    if status == Status.WAITLISTED:
+        return rows.order_by("waitlisted_at", "pk")
+    return rows.order_by("student__family_name", "student__given_name", "student__student_number", "pk")
+
+
+def with_places(course: Course, rows: Iterable[StudentCourse]) -> Iterator[StudentCourse]:
+    """Yield the enrollments, each that waits with its place: the line is read once, and not once for each of them."""
+    line = StudentCourse.objects.filter(course=course).in_line().values_list("pk", flat=True)
+    places: dict[int, int] = {}
+    for row in rows:
+        if row.status == Status.WAITLISTED:
+            places = places or {pk: place for place, pk in enumerate(line, start=1)}
+            row.position = places.get(row.pk)
+        yield row

@@ -1,0 +1,86 @@
+"""A student's page: the courses of this term and how the student stands in them, earlier ones, and what happened."""
+
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from django.db.models import Count, Q
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from courses.models import Course, Term
+from students.admin.enroll_box import EnrollBox
+from students.admin.tabs import Tab, can_see
+from students.models import ENDED, LEFT, Status, Student, StudentCourse
+
+SCHEDULE = "schedule"
+PAST = 100  # enrollments that have ended, at most
+
+
+@dataclass(slots=True)
+class Schedule:
+    """The open enrollments of one term, or of none."""
+
+    term: Term | None
+    enrollments: list[StudentCourse] = field(default_factory=list)
+    is_running: bool = False
+    is_next: bool = False
+
+
+class StudentPage(EnrollBox):
+    side = "student"
+    form_title = gettext_lazy("Details")
+
+    def tabs(self, request: HttpRequest, owner: Student) -> list[Tab]:
+        return [Tab(SCHEDULE, _("Courses"))]
+
+    def page_of(self, request: HttpRequest, owner: Student) -> dict[str, Any]:
+        standing = (
+            self.enrollments_of(request, owner)
+            .order_by()
+            .aggregate(
+                enrolled=Count("pk", filter=Q(status=Status.ENROLLED)),
+                waiting=Count("pk", filter=Q(status=Status.WAITLISTED)),
+                completed=Count("pk", filter=Q(status=Status.COMPLETED)),
+                left=Count("pk", filter=Q(status__in=LEFT)),
+            )
+        )
+        page = super().page_of(request, owner)
+        return {**page, "header": "students/desk/student_header.html", "standing": standing}
+
+    def content_of(self, request: HttpRequest, owner: Student, tab: str) -> dict[str, Any]:
+        enrollments = self.enrollments_of(request, owner)
+        past = list(enrollments.filter(status__in=ENDED).order_by("-ended_on", "-pk")[: PAST + 1])
+        return {
+            "schedules": schedules(list(enrollments.open())),
+            "past": past[:PAST],
+            "has_more": len(past) > PAST,
+            "can_see_courses": can_see(request, Course),
+            **(self.box(request, owner) if owner.erased_at is None else {}),
+        }
+
+
+def schedules(enrollments: list[StudentCourse]) -> list[Schedule]:
+    """
+    Return open enrollments term by term, the others by their beginning after the one that runs, be that empty.
+
+    Of several that run, that is the one that began last; where none does, it is the next.
+    """
+    today = timezone.localdate()
+    running = Term.objects.filter(starts_on__lte=today, ends_on__gte=today).order_by("-starts_on", "code").first()
+    first = running or Term.objects.filter(starts_on__gt=today).order_by("starts_on", "code").first()
+    found = [Schedule(first, is_running=first == running, is_next=first != running)] if first else []
+    for term, of_term in groupby(sorted(enrollments, key=_by_term), key=lambda enrollment: enrollment.course.term):
+        if first and term == first:
+            found[0].enrollments = list(of_term)
+        else:
+            found.append(Schedule(term, list(of_term)))
+    return found
+
+
+def _by_term(enrollment: StudentCourse) -> tuple[Any, ...]:
+    term = enrollment.course.term
+    begins = (term.starts_on.toordinal(), term.pk) if term else (0, 0)
+    return (term is None, *begins, enrollment.course.code, enrollment.pk)

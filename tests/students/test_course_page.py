@@ -1,0 +1,283 @@
+"""The page of a course: its tabs, its seats, and the roster taken out of it."""
+
+import csv
+import io
+import re
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from school.models import PersonalDataAccess
+from students.acts import Act, OnFull, Origin
+from students.admin.seat_bar import seat_bar
+from students.enrollment import complete, drop, perform
+from students.models import Action, Channel, Student, StudentCourse
+from students.seats import Seats
+from tests.factories import make_course, make_student, make_term
+from tests.queries import cost_of
+
+pytestmark = pytest.mark.django_db
+
+ADA, MARY, GRACE = ("S-1", "Ada", "Byron"), ("S-2", "Mary", "Adams"), ("S-3", "Grace", "Hopper")
+
+
+def page_of(course, query=""):
+    return f"/admin/courses/course/{course.pk}/change/{query}"
+
+
+def shown(answer):
+    """Return number and place of who is listed."""
+    return [(row.student.student_number, row.waitlist_position) for row in answer.context["rows"]]
+
+
+def titles(answer):
+    return [(tab.title, tab.count) for tab in answer.context["tabs"]]
+
+
+def take(course, *people, email=True):
+    """Enroll people, or let them wait, in this order."""
+    students = [
+        make_student(
+            student_number=number, given_name=given, family_name=family, email=f"{number}@x.example" if email else ""
+        )
+        for number, given, family in people
+    ]
+    acts = [Act(Action.ENROLL, student.pk, course.pk, on_full=OnFull.WAITLIST) for student in students]
+    perform(acts, Origin(Channel.SYSTEM))
+    return students
+
+
+@pytest.fixture
+def course(db):
+    """Two seats and no end of a line, four people: Mary Adams and Ada Byron are in, Grace and Rosa wait."""
+    course = make_course(
+        code="MATH-101", name="Calculus I", capacity=2, waitlist_capacity=None, term=make_term(code="2026F")
+    )
+    take(course, ADA, MARY, GRACE, ("S-4", "Rosa", "Parks"))
+    return course
+
+
+def test_a_course_opens_with_its_roster_by_name(registrars_desk, course):
+    answer = registrars_desk.get(page_of(course))
+
+    assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
+    assert shown(answer) == [("S-2", None), ("S-1", None)]
+
+
+def test_the_waitlist_is_in_line_with_the_place_also_of_who_was_searched_for(registrars_desk, course):
+    assert shown(registrars_desk.get(page_of(course, "?tab=waitlist"))) == [("S-3", 1), ("S-4", 2)]
+    assert shown(registrars_desk.get(page_of(course, "?tab=waitlist&q=park+ros"))) == [("S-4", 2)]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"), [("q=ada", ["S-2", "S-1"]), ("q=s-1", ["S-1"]), ("q=ada+byron", ["S-1"]), ("q=rosa", [])]
+)
+def test_a_roster_is_searched_by_number_and_name(registrars_desk, course, query, expected):
+    assert [number for number, _place in shown(registrars_desk.get(page_of(course, f"?{query}")))] == expected
+
+
+def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, course, origin):
+    ada, mary = Student.objects.get(student_number="S-1"), Student.objects.get(student_number="S-2")
+    drop(student_id=ada.pk, course_id=course.pk, origin=origin)
+    complete(student_id=mary.pk, course_id=course.pk, grade="A", origin=origin)
+
+    answer = registrars_desk.get(page_of(course))
+    assert [(name, count) for name, _title, count in answer.context["narrowed"]] == [
+        ("enrolled", 2),
+        ("completed", 1),
+        ("left", 1),
+    ]
+    assert shown(answer) == [("S-3", None), ("S-4", None)]
+    assert shown(registrars_desk.get(page_of(course, "?status=left"))) == [("S-1", None)]
+    assert shown(registrars_desk.get(page_of(course, "?status=completed"))) == [("S-2", None)]
+
+
+def test_a_course_that_is_over_opens_with_who_has_completed_it(registrars_desk, course, origin):
+    for enrollment in StudentCourse.objects.filter(student__student_number__in=["S-3", "S-4"]):
+        drop(student_id=enrollment.student_id, course_id=course.pk, origin=origin)
+    for enrollment in StudentCourse.objects.seated():
+        complete(student_id=enrollment.student_id, course_id=course.pk, origin=origin)
+
+    assert shown(registrars_desk.get(page_of(course))) == [("S-2", None), ("S-1", None)]
+
+
+@pytest.mark.parametrize(
+    "query", ["tab=x", "tab=", "status=x", "page=x", "page=-1", "page=99999999999999999999", "tab=timeline&before=x"]
+)
+def test_what_no_link_leads_to_is_answered_all_the_same(registrars_desk, course, query):
+    assert registrars_desk.get(page_of(course, f"?{query}")).status_code == 200
+
+
+def test_the_timeline_goes_back_page_by_page(registrars_desk, course, monkeypatch):
+    monkeypatch.setattr("students.admin.tabs.EVENTS", 3)
+
+    newest = registrars_desk.get(page_of(course, "?tab=timeline"))
+    older = registrars_desk.get(page_of(course, f"?tab=timeline&before={newest.context['older']}"))
+
+    numbers = [
+        [event.enrollment.student.student_number for event in answer.context["events"]] for answer in (newest, older)
+    ]
+    assert numbers == [["S-4", "S-3", "S-2"], ["S-1"]]
+    assert older.context["older"] is None
+
+
+def test_the_form_has_a_tab_and_is_come_back_to(registrars_desk, course):
+    form = {"code": "MATH-101", "name": "Calculus", "term": course.term_id, "level": "introductory", "is_active": "on"}
+    where = {"enrollment_opens_at_0": "", "enrollment_opens_at_1": "", "capacity": "2", "waitlist_capacity": ""}
+
+    assert "adminform" in registrars_desk.get(page_of(course, "?tab=form")).context
+    saved = registrars_desk.post(page_of(course), {**form, **where, "_continue": "1"})
+    wrong = registrars_desk.post(page_of(course), {**form, **where, "code": ""})
+
+    assert (saved.status_code, saved["Location"]) == (302, page_of(course, "?tab=form"))
+    assert wrong.context["tab"] == "form"
+    assert wrong.context["adminform"].form.errors == {"code": ["This field is required."]}
+
+
+def buttons(answer):
+    return re.findall(r'name="action" value="(\w+)"', answer.content.decode())
+
+
+def test_a_viewer_is_offered_nothing_that_changes_something(viewer, client, course):
+    client.force_login(viewer)
+
+    for tab in ("roster", "waitlist"):
+        answer = client.get(page_of(course, f"?tab={tab}"))
+        assert (buttons(answer), "box" in answer.context, len(shown(answer))) == ([], False, 2)
+    assert client.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": "1"}).status_code == 403
+
+
+def test_who_may_not_see_enrollments_sees_the_form_alone(django_user_model, client, course):
+    user = django_user_model.objects.create_user("catalog", is_staff=True)
+    user.user_permissions.add(_permission("view_course"))
+    client.force_login(user)
+
+    assert "tabs" not in client.get(page_of(course)).context
+    for address in ("roster.csv", "roster/", "addresses/"):
+        assert client.post(f"/admin/courses/course/{course.pk}/{address}").status_code == 403
+
+
+def test_addresses_are_for_who_may_see_students(django_user_model, client, course):
+    user = django_user_model.objects.create_user("lists", is_staff=True)
+    user.user_permissions.add(_permission("view_course"), _permission("view_studentcourse"))
+    client.force_login(user)
+
+    assert "Copy addresses" not in client.get(page_of(course)).content.decode()
+    assert client.post(f"/admin/courses/course/{course.pk}/addresses/").status_code == 403
+    assert PersonalDataAccess.objects.count() == 0
+
+
+def _permission(name):
+    return Permission.objects.get(codename=name)
+
+
+def recorded():
+    names = ("action", "subject", "door", "actor__username", "course_id")
+    return list(PersonalDataAccess.objects.values_list(*names))
+
+
+def test_the_roster_comes_as_a_file_and_that_is_recorded(viewer, client, course):
+    client.force_login(viewer)
+
+    answer = client.get(f"/admin/courses/course/{course.pk}/roster.csv")
+
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+    assert [(row["student_number"], row["status"], row["waitlist_position"]) for row in rows] == [
+        ("S-2", "enrolled", ""),
+        ("S-1", "enrolled", ""),
+        ("S-3", "waitlisted", "1"),
+        ("S-4", "waitlisted", "2"),
+    ]
+    assert answer["Content-Disposition"] == f'attachment; filename="roster-{course.pk}.csv"'
+    assert recorded() == [("exported", "roster", "admin", "viewer", course.pk)]
+
+
+def test_the_roster_comes_as_a_page_to_print_and_that_is_recorded(registrars_desk, course):
+    answer = registrars_desk.get(f"/admin/courses/course/{course.pk}/roster/?status=enrolled")
+
+    assert answer.context["rows"] == [("S-2", "Adams, Mary", "enrolled"), ("S-1", "Byron, Ada", "enrolled")]
+    assert recorded() == [("exported", "roster", "admin", "registrar", course.pk)]
+
+
+@pytest.mark.parametrize("address", ["roster.csv", "roster/"])
+def test_a_roster_that_there_is_not_is_not_recorded(registrars_desk, course, address):
+    of_course = f"/admin/courses/course/{course.pk}/{address}"
+
+    assert registrars_desk.get(f"{of_course}?status=x").status_code == 404
+    assert registrars_desk.get(f"/admin/courses/course/{course.pk + 1}/{address}").status_code == 404
+    assert recorded() == []
+
+
+def test_addresses_are_those_of_the_chosen_or_of_all_and_that_is_recorded(registrars_desk, course):
+    Student.objects.filter(student_number="S-2").update(email="")
+    address = f"/admin/courses/course/{course.pk}/addresses/?status=enrolled"
+    elsewhere = make_course()
+    [rosa] = take(elsewhere, ("S-9", "Rosa", "Luxemburg"))
+    chosen = StudentCourse.objects.filter(student__student_number__in=["S-1", "S-2", "S-9"])
+
+    some = registrars_desk.post(address, {"chosen": [row.pk for row in chosen]})
+    everybody = registrars_desk.post(f"/admin/courses/course/{course.pk}/addresses/")
+    searched = registrars_desk.post(f"/admin/courses/course/{course.pk}/addresses/?q=grace")
+
+    assert some.content.decode() == "S-1@x.example\n"
+    assert everybody.content.decode() == "S-1@x.example\nS-3@x.example\nS-4@x.example\n"
+    assert searched.content.decode() == "S-3@x.example\n"
+    assert recorded() == [("exported", "roster", "admin", "registrar", course.pk)] * 3
+    assert rosa.email not in some.content.decode()
+
+
+def test_addresses_are_not_given_to_who_follows_a_link_or_chooses_nonsense(registrars_desk, course):
+    address = f"/admin/courses/course/{course.pk}/addresses/"
+
+    assert registrars_desk.get(address).status_code == 405
+    assert registrars_desk.post(address, {"chosen": ["x", "-1", "9" * 30]}).content == b""
+
+
+@pytest.mark.parametrize(
+    ("seats", "parts"),
+    [
+        (Seats(4, 2, 0), [("taken", "0.00%", "50.00%"), ("free", "50.00%", "50.00%")]),
+        (Seats(4, 4, 4), [("taken", "0.00%", "50.00%"), ("waiting", "50.00%", "50.00%")]),
+        (Seats(3, 4, 0), [("taken", "0.00%", "75.00%"), ("over", "75.00%", "25.00%")]),
+        (Seats(None, 5, 0), [("taken", "0.00%", "100.00%")]),
+        (Seats(0, 0, 0), []),
+    ],
+)
+def test_the_bar_shows_taken_over_free_and_waiting(seats, parts):
+    assert [(part.kind, part.start, part.length) for part in seat_bar(seats).parts] == parts
+
+
+@pytest.mark.parametrize("query", ["", "?tab=waitlist", "?tab=timeline", "?q=a"])
+def test_a_large_course_costs_what_a_small_one_does(registrars_desk, course, query):
+    registrars_desk.get(page_of(course, query))
+    with CaptureQueriesContext(connection) as small:
+        registrars_desk.get(page_of(course, query))
+    course.capacity = 100
+    course.save()
+    Student.objects.bulk_create(
+        Student(student_number=f"L-{n}", given_name="A", family_name=f"{n:04}") for n in range(150)
+    )
+    wishes = [
+        Act(Action.ENROLL, student.pk, course.pk, on_full=OnFull.WAITLIST)
+        for student in Student.objects.filter(student_number__startswith="L-")
+    ]
+    perform(wishes, Origin(Channel.SYSTEM))
+
+    with CaptureQueriesContext(connection) as large:
+        answer = registrars_desk.get(page_of(course, query))
+
+    assert answer.status_code == 200
+    assert cost_of(large) == cost_of(small)
+    assert cost_of(large) < 15
+
+
+def test_a_long_roster_has_pages(registrars_desk, course, monkeypatch):
+    monkeypatch.setattr("students.admin.course_page.ROWS", 1)
+
+    first, last = registrars_desk.get(page_of(course)), registrars_desk.get(page_of(course, "?page=2"))
+
+    assert (shown(first), shown(last)) == ([("S-2", None)], [("S-1", None)])
+    assert 'rel="next"' in first.content.decode()
+    assert 'rel="next"' not in last.content.decode()
