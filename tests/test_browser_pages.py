@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
+from courses.models import Course
 from school.models import PersonalDataAccess
 from students.acts import Act, OnFull, Origin
 from students.enrollment import drop, perform
@@ -118,6 +119,34 @@ def test_addresses_of_the_chosen_are_copied_and_of_all_where_nobody_is_chosen(pa
     assert list(PersonalDataAccess.objects.values_list("subject", "course_id")) == [("roster", course.pk)] * 2
     page.get_by_label("Choose all on this page").check()
     expect(page.locator(".page-chosen")).to_have_text("5 chosen")
+
+
+def test_the_chosen_are_completed_and_moved_up_with_the_consequences_shown_first(page, course):
+    log_in(page)
+    page.goto(f"/admin/courses/course/{course.pk}/change/")
+    expect(page.get_by_role("button", name="Complete")).to_be_disabled()
+    page.get_by_label("Choose S-100").check()
+    page.get_by_label("Choose S-101").check()
+    page.get_by_role("textbox", name="Grade").fill("A")
+    shot(page, "roster-chosen")
+    page.get_by_role("button", name="Complete").click()
+    page.get_by_role("button", name="Complete 2 enrollments").click()
+    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    completed = StudentCourse.objects.filter(status="completed").order_by("student__student_number")
+    assert list(completed.values_list("student__student_number", "grade")) == [("S-100", "A"), ("S-101", "A")]
+
+    Course.objects.filter(pk=course.pk).update(capacity=5, waitlist_capacity=None)
+    late = [make_student(student_number=f"S-20{number}", email="") for number in range(3)]
+    perform([Act(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in late], SYSTEM)
+    page.goto(f"/admin/courses/course/{course.pk}/change/?tab=waitlist")
+    page.get_by_label("Choose S-202").check()
+    page.locator(".page-acts").get_by_role("textbox", name="Reason").fill("Needs it to graduate")
+    shot(page, "waitlist-chosen")
+    page.get_by_role("button", name="Move up by waiver").click()
+    page.get_by_role("button", name="Move up 1 student").click()
+    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    [event] = late[2].enrollments.get().events.filter(to_status="enrolled")
+    assert (event.waived, event.reason) == (["course_full"], "Needs it to graduate")
 
 
 def test_the_tabs_of_a_course_are_walked_by_the_keyboard(page, course):
