@@ -6,16 +6,18 @@
   const boxes = [...form.querySelectorAll("input[name=chosen]")];
   const all = form.querySelector("[data-all]");
   const count = form.querySelector(".page-chosen");
+  const asked = form.querySelector("[data-asked]");
   const copy = form.querySelector("[data-copy]");
 
   const chosen = () => boxes.filter((box) => box.checked).length;
-  const filled = (text, number) => text.replace("%", number.toLocaleString(document.documentElement.lang));
+  const filled = (text, number) => text.replace("{n}", number.toLocaleString(document.documentElement.lang));
 
   const show = () => {
     const number = chosen();
     count.textContent = number ? filled(count.dataset.some, number) : count.dataset.none;
     all.checked = number === boxes.length;
     all.indeterminate = number > 0 && number < boxes.length;
+    if (asked) asked.hidden = number === 0; // the list has the room
     for (const button of form.querySelectorAll("[data-needs-chosen]")) button.disabled = number === 0;
     if (copy) {
       const text = number ? copy.dataset.ofChosen : copy.dataset.ofAll;
