@@ -164,7 +164,7 @@ def test_addresses_are_for_who_may_see_students(django_user_model, client, cours
     user.user_permissions.add(_permission("view_course"), _permission("view_studentcourse"))
     client.force_login(user)
 
-    assert "Copy addresses" not in client.get(page_of(course)).content.decode()
+    assert "data-copy" not in client.get(page_of(course)).content.decode()
     assert client.post(f"/admin/courses/course/{course.pk}/addresses/").status_code == 403
     assert PersonalDataAccess.objects.count() == 0
 
