@@ -45,7 +45,7 @@ from school.disclosures import Subject, record_export
 from school.logs import current_request_id
 from school.refusals import Refusal, Refused
 
-PART = [OpenApiParameter("part", str, description="Of a zip: students, courses or enrollments.")]
+PART = [OpenApiParameter("part", str, enum=["students", "courses", "enrollments"], description="Of a zip: one file.")]
 REPORT = {
     (200, "application/json"): ReportRowSerializer(many=True),
     (200, "text/csv"): OpenApiTypes.STR,
@@ -183,7 +183,7 @@ class ImportReportViewSet(Imports):
         wanted = self.request.query_params.get("part")
         try:
             parts = parts_of(job)
-            chosen = [part for part in parts if wanted in (None, part.name)]
+            chosen = [part for part in parts if wanted is None or (wanted and wanted == part.name)]
             for part in chosen:
                 part.importer.source()
         except UnreadableFile as error:

@@ -1,5 +1,6 @@
 """
-Look for what nobody thought of: random acts and random requests, many more than `make test` tries, on both databases.
+Look for what nobody thought of: random acts, random requests, and walks of requests that follow from each other, many
+more than `make test` tries, on both databases.
 
 `make fuzz ARGS="--examples 5000"`, or `python -m tests.fuzz --help`. A run draws new examples each time, unless it is
 told not to. What it finds is printed with the line that plays it again.
@@ -21,6 +22,7 @@ TESTS = (
     "tests/test_machine.py",
     "tests/students/test_journal.py::RandomActs",
     "tests/school/test_openapi.py::test_the_api_keeps_to_its_document",
+    "tests/school/test_openapi_links.py::test_walks_along_the_links_keep_to_the_document",
 )
 
 

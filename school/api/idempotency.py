@@ -32,7 +32,7 @@ KEPT_HEADERS = ("Location", "ETag")
 LOCKS = 0x5C42
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s)"
 
-_PLAIN = re.compile(r"[!-~]{1,255}")
+KEY_PATTERN = "^[!-~]{1,255}$"
 
 
 class InvalidKey(APIException):
@@ -158,6 +158,6 @@ def _key_in(request: Request) -> str | None:
     given = given.strip()
     if len(given) >= 2 and given[0] == given[-1] == '"':
         given = given[1:-1]
-    if not _PLAIN.fullmatch(given):
+    if not re.fullmatch(KEY_PATTERN, given):
         raise InvalidKey
     return given

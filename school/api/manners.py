@@ -3,6 +3,7 @@
 from typing import Any
 
 from school.api.conditional import ConditionalReads
+from school.api.idempotency import KEY_PATTERN
 
 PROBLEM = "application/problem+json"
 REQUEST_ID = "8a1f6c1e-6a0b-4f0e-9a53-0c7f3a2b9d11"
@@ -75,7 +76,9 @@ def add_manners(operation: dict[str, Any], view: Any, method: str) -> None:
         _add_conditions(parameters, responses, method)
     handler = getattr(view, getattr(view, "action", None) or method.lower(), None)
     if getattr(handler, "takes_idempotency_key", False):
-        parameters.append(_header("Idempotency-Key", "The same answer again to who sends the same key, for 24 hours."))
+        key = _header("Idempotency-Key", "The same answer again to who sends the same key, for 24 hours.")
+        key["schema"]["pattern"] = KEY_PATTERN
+        parameters.append(key)
         _add_problem(responses, "422")
         _describe(
             responses["201" if "201" in responses else "200"], "Idempotency-Replayed", "`true` on an answer again."

@@ -6,6 +6,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
+from school.api.fields import KnownFieldsSerializer
 from school.api.manners import PROBLEMS, add_manners
 from school.api.problems import CONTENT_TYPE
 from school.api.shape import Shaped
@@ -48,6 +49,21 @@ class Schema(AutoSchema):
             args = (answer, str(status), [CONTENT_TYPE], direction)
             bodies[str(status)] = self._get_response_for_code(*args)  # type: ignore[no-untyped-call]
         return bodies
+
+    def resolve_serializer(self, serializer: Any, direction: Any, *args: Any, **kwargs: Any) -> Any:
+        # By PATCH a resource is sent in part. An act is asked for in full.
+        if isinstance(serializer, KnownFieldsSerializer) and not isinstance(serializer, serializers.ModelSerializer):
+            serializer.partial = False
+        return super().resolve_serializer(serializer, direction, *args, **kwargs)
+
+    def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
+        schema = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
+        # Those that are only read may come back with a resource, and are passed over.
+        may_be_more = any(field.read_only for field in serializer.fields.values())
+        is_known = isinstance(serializer, KnownFieldsSerializer) and serializer.fields
+        if direction == "request" and is_known and not may_be_more:
+            schema["additionalProperties"] = False
+        return schema
 
     def get_override_parameters(self) -> list[Any]:
         parameters = list(super().get_override_parameters())

@@ -43,6 +43,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "school.api.schema.drop_nullable",
         "school.api.schema.allow_parts",
+        "school.api.links.add_links",
     ],
 }
 

@@ -74,5 +74,5 @@ def _chosen(request: Request, parameter: str, known: list[str]) -> frozenset[str
 
 
 def _parameter(name: str, names: list[str], description: str) -> OpenApiParameter:
-    schema = {"type": "array", "items": {"type": "string", "enum": names}}
+    schema = {"type": "array", "items": {"type": "string", "enum": names}, "minItems": 1}
     return OpenApiParameter(name, schema, style="form", explode=False, description=description)

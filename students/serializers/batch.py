@@ -92,7 +92,7 @@ class ItemsField(serializers.ListField):
 class BatchSerializer(KnownFieldsSerializer):
     """Up to 1,000 acts, done in their order."""
 
-    items = ItemsField(allow_empty=False, help_text=gettext_lazy("At most 1,000."))
+    items = ItemsField(allow_empty=False, min_length=1, help_text=gettext_lazy("At most 1,000."))
     atomic = StrictBooleanField(
         default=False, help_text=gettext_lazy("All or nothing: one item that cannot be done, and none is.")
     )

@@ -240,3 +240,14 @@ def test_who_watches_an_import_is_told_when_it_has_gone_on(api):
     assert (waiting.status_code, api.get(address, headers={"If-None-Match": tag}).status_code) == (304, 200)
     listed = api.get(IMPORTS)
     assert api.get(IMPORTS, headers={"If-None-Match": listed["ETag"]}).status_code == 304
+
+
+def test_a_file_that_is_no_zip_has_no_parts_to_name(api):
+    send(api, ENROLLMENTS + "S-1,M-1,,,,\n")
+    work()
+    address = f"{IMPORTS}/{Import.objects.get().pk}"
+
+    for name in ("report", "failed-rows"):
+        for part in ("", "enrollments"):
+            answer = api.get(f"{address}/{name}?part={part}")
+            assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "invalid_choice")

@@ -80,6 +80,7 @@ def test_its_report_is_had_part_by_part(api, registrars_desk):
     assert (whole.status_code, whole.json()["errors"][0]["field"]) == (400, "part")
     assert b"".join(part).decode().splitlines()[1].startswith("M-1,2026F,Maths,introductory,2,created")
     assert api.get(f"{address}/report?part=teachers").status_code == 400
+    assert api.get(f"{address}/report?part=").status_code == 400
     assert "?part=enrollments" in page
 
 

@@ -1,36 +1,24 @@
 """The OpenAPI document against the standard, and the API against the document."""
 
 import re
+from collections import defaultdict
 
 import jsonschema
 import pytest
-import schemathesis
-from django.core.signals import request_finished, request_started
-from django.db import close_old_connections
-from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, settings
 from openapi_spec_validator import validate
 from schemathesis import checks
-from schemathesis.transport.serialization import serialize_binary
 
-from school.wsgi import application
+from school.api.idempotency import KEY_PATTERN
 from students.acts import Origin
 from students.enrollment import enroll
 from students.models import Channel
 from students.problems import meanings
+from tests.contract import DOCUMENT, connection_kept, load, operations
 from tests.factories import make_course, make_student, make_term
 from tests.fuzz import count, examples
 
-
-@schemathesis.serializer("application/zip")
-def as_bytes(context, value):
-    """Send as it is what the fuzzer makes up for a zip."""
-    return serialize_binary(value)
-
-
-DOCUMENT = SchemaGenerator().get_schema(request=None, public=True)
-schema = schemathesis.openapi.from_dict(DOCUMENT)
-schema.app = application
+schema = load(DOCUMENT)
 
 CHECKS = [
     checks.not_a_server_error,
@@ -49,18 +37,11 @@ def test_the_document_is_openapi_3_1():
 
 
 def test_every_operation_names_its_scope_and_its_problems():
-    for path, operations in DOCUMENT["paths"].items():
-        for method, operation in operations.items():
-            assert [list(each) for each in operation["security"]] == [["oauth2"], ["cookieAuth"]], path
-            [[scope]] = [each["oauth2"] for each in operation["security"] if "oauth2" in each]
-            assert scope.endswith(":read" if method == "get" else ":write")
-            assert {"401", "403"} <= set(operation["responses"])
-
-
-def operations():
-    for path, methods in DOCUMENT["paths"].items():
-        for method, operation in methods.items():
-            yield f"{method} {path}", operation
+    for name, operation in operations():
+        assert [list(each) for each in operation["security"]] == [["oauth2"], ["cookieAuth"]], name
+        [[scope]] = [each["oauth2"] for each in operation["security"] if "oauth2" in each]
+        assert scope.endswith(":read" if name.startswith("get ") else ":write")
+        assert {"401", "403"} <= set(operation["responses"])
 
 
 def test_every_parameter_has_an_example_that_is_one():
@@ -107,6 +88,28 @@ def test_conditions_and_keys_are_told_where_they_are_taken():
     assert taken == {"If-Match": writes, "If-None-Match": reads, "Idempotency-Key": posts}
 
 
+def test_what_is_asked_for_is_told_in_full_and_no_more():
+    """Fields that are only read may come back with a resource, so its schema is open. That of an act is not."""
+    schemas = DOCUMENT["components"]["schemas"]
+
+    closed = {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}
+    acts = {"Enroll", "Complete", "Batch", "EnrollItem", "DropItem", "CompleteItem", "Order", "Undo"}
+    assert closed == {f"{act}Request" for act in acts}
+    assert schemas["CompleteRequest"]["required"] == ["status"]
+    assert schemas["BatchRequest"]["properties"]["items"]["minItems"] == 1
+
+
+def test_parameters_are_told_as_they_are_read():
+    schemas = defaultdict(list)
+    for _name, operation in operations():
+        for parameter in operation["parameters"]:
+            schemas[parameter["name"]].append(parameter["schema"])
+
+    assert {schema["pattern"] for schema in schemas["Idempotency-Key"]} == {KEY_PATTERN}
+    assert {schema["minItems"] for name in ("fields", "expand") for schema in schemas[name]} == {1}
+    assert [schema["enum"] for schema in schemas["part"]] == 2 * [["courses", "enrollments", "students"]]
+
+
 @pytest.mark.django_db
 def test_every_code_has_a_page(client):
     for code in meanings():
@@ -120,13 +123,8 @@ def token(api):
     for _ in range(3):
         student = make_student()
         enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, origin=Origin(Channel.SYSTEM))
-    # The end of an in-process request would close the connection that the test's transaction is on.
-    # Django's own client, which took the token, connects these signals again: so only now.
-    for signal in (request_started, request_finished):
-        signal.disconnect(close_old_connections)
-    yield api._credentials["HTTP_AUTHORIZATION"]
-    for signal in (request_started, request_finished):
-        signal.connect(close_old_connections)
+    with connection_kept():
+        yield api._credentials["HTTP_AUTHORIZATION"]
 
 
 @schema.parametrize()

@@ -1,0 +1,66 @@
+"""Requests that follow from each other: the links of the OpenAPI document, and walks along them."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.contract import DOCUMENT, connection_kept, operations
+from tests.fuzz import examples
+from tests.walks import Walk
+
+STEPS = 12
+PARTS = 5  # for several processes; each begins its walks in another order
+
+
+def test_every_link_leads_from_what_is_there_to_an_operation_with_those_parameters():
+    found = {operation["operationId"]: operation for _name, operation in operations()}
+    schemas = DOCUMENT["components"]["schemas"]
+    for name, link in DOCUMENT["components"]["links"].items():
+        answered = name.partition("_")[0]
+        target = {each["name"]: each for each in found[link["operationId"]]["parameters"]}
+        assert set(link["parameters"]) <= set(target), name
+        assert {each for each, told in target.items() if told["in"] == "path"} <= set(link["parameters"]), name
+        for expression in link["parameters"].values():
+            if expression == "$response.header.ETag":
+                continue
+            place = schemas[answered]
+            for step in expression.removeprefix("$response.body#/").split("/"):
+                place = schemas.get(place.get("$ref", "").rpartition("/")[2], place)["properties"][step]
+
+
+def test_what_is_made_leads_to_all_that_can_be_done_with_it():
+    made = {}
+    for _name, operation in operations():
+        for status, response in operation["responses"].items():
+            if status in ("201", "202") and "links" in response:
+                made[operation["operationId"]] = set(response["links"])
+
+    things = {each: {f"{each}_{what}" for what in ("retrieve", "update", "partial_update", "destroy")} for each in
+              ("students", "courses", "terms")}  # fmt: skip
+    after_import = {f"imports_{what}" for what in ("approve_create", "cancel_create", "undo_create")}
+    after_import |= {"imports_retrieve", "imports_report_list", "imports_failed_rows_list"}
+    assert made == {
+        "students_create": things["students"] | {"students_courses_list", "students_courses_create"},
+        "courses_create": things["courses"] | {"courses_students_list"},
+        "terms_create": things["terms"],
+        "students_courses_create": {"enrollments_retrieve", "enrollments_events_list"}
+        | {f"students_courses_{what}" for what in ("retrieve", "partial_update", "destroy")},
+        **{f"imports_{what}": after_import for what in ("create", "approve_create", "cancel_create", "undo_create")},
+    }
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_walks_along_the_links_keep_to_the_document(api, part):
+    token: str = api._credentials["HTTP_AUTHORIZATION"]
+    done: set[str] = set()
+    walk = type("Walk", (Walk,), {"token": token, "done": done, "rule_order_seed": part})
+    tried = settings(
+        max_examples=examples(5),
+        stateful_step_count=STEPS,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    with connection_kept():
+        run_state_machine_as_test(walk, settings=tried)
+
+    assert len(done) >= 10  # it has gone somewhere

@@ -1,0 +1,162 @@
+"""Walks over the API: requests that follow from each other, by the links of its OpenAPI document."""
+
+import json
+import re
+from copy import deepcopy
+from typing import Any
+
+from django.db import transaction
+from schemathesis import checks
+
+from bulk.models import Import
+from students.acts import Origin
+from students.enrollment import enroll
+from students.models import Channel
+from tests.bulk.work import ENROLLMENTS, imported, worked_on
+from tests.contract import DOCUMENT, load
+from tests.factories import make_course, make_student
+from tests.fuzz import count
+
+# What is said of a request that is as the document has it: what no schema can say, or none that generators of clients
+# take.
+BEYOND_A_SCHEMA = {
+    "bad_request",  # NUL in an address
+    "blank",  # nothing but spaces
+    "control_characters",
+    "course_not_found",  # among the prerequisites
+    "dates_reversed",
+    "does_not_exist",
+    "invalid_cursor",
+    "invalid_identifier",
+    "not_waivable",
+    "null_characters_not_allowed",
+    "term_of_code",
+    "which_course",
+    "which_student",
+    "window_reversed",
+    "year_out_of_range",
+}
+FILE = f"{ENROLLMENTS}S-1042,MATH-101,,,,\n"
+# A cursor, a tag and a key that are not good any more.
+BEYOND_STATUSES = ["410", "412", "422"]
+# A malformed item of a batch is an outcome; of the fuzzer's forms tests/school/test_openapi.py tells.
+LENIENT = ("enrollments_batch", "imports_create")
+
+
+def _closed(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document without room for fields that do not exist: they are refused, and end a walk at once."""
+    closed = deepcopy(document)
+    for name, schema in closed["components"]["schemas"].items():
+        if name.endswith("Request") and "properties" in schema:
+            schema["additionalProperties"] = False
+    return closed
+
+
+linked = load(_closed(DOCUMENT))
+linked.config.checks.positive_data_acceptance.expected_statuses += BEYOND_STATUSES
+# A tag is looked at before the body is, as RFC 9110 (13.2.1) has it.
+linked.config.checks.negative_data_rejection.expected_statuses += ["412"]
+
+
+class Walk(linked.as_state_machine()):  # type: ignore[misc]
+    """
+    Steps from what was made to what can be done with it, by the document's links and those that Schemathesis infers.
+
+    A link fills in what one answer knows. An enrollment takes two things, so a walk remembers the newest of each kind,
+    and mends what a schema cannot say: most of what is drawn would be refused else, and lead nowhere. What is drawn to
+    be wrong is sent as it is.
+    """
+
+    token = ""  # of a program that may do everything
+    done: set[str]  # what was not only asked for
+
+    def setup(self) -> None:
+        self.run = transaction.atomic()
+        self.run.__enter__()
+        student, course = make_student(student_number="S-1042"), make_course(code="MATH-101", capacity=2)
+        enroll(student_id=make_student().pk, course_id=course.pk, origin=Origin(Channel.SYSTEM))
+        self.newest = {"student_id": student.pk, "course_id": course.pk}
+
+    def teardown(self) -> None:
+        transaction.set_rollback(True)
+        self.run.__exit__(None, None, None)
+
+    def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+        return {"headers": {"Authorization": self.token, "Host": "localhost"}}
+
+    def before_call(self, case: Any) -> None:
+        if case.meta.generation.mode.is_negative:
+            return
+        for name, value in case.path_parameters.items():
+            if isinstance(value, str):  # what a link has filled in is a number still
+                case.path_parameters[name] = self._newest(_kind(case, name)) or value
+        for name in ("cursor", "part", "wait"):  # made by School alone; of a zip; for what nobody else would bring
+            (case.query or {}).pop(name, None)
+        if name_of(case) == "imports_create":
+            case.media_type, case.body = "text/csv", FILE.encode()
+            case.query = {"kind": "enrollments"}
+        elif isinstance(case.body, dict):
+            case.body = json.loads(json.dumps(case.body), parse_float=_whole)
+            for body in case.body.get("items", [case.body]):
+                self._mend(name_of(case), body)
+
+    def _newest(self, kind: str) -> int | None:
+        if kind == "import_id" and kind not in self.newest:
+            self.newest[kind] = imported(FILE).pk
+        return self.newest.get(kind)
+
+    def _mend(self, name: str, body: dict[str, Any]) -> None:
+        if name in ("students_courses_create", "enrollments_batch"):
+            for other in ("course_code", "term", "student_number"):
+                body.pop(other, None)
+            body["course_id"] = self.newest["course_id"]
+            if "action" in body:
+                body["student_id"] = self.newest["student_id"]
+            if body.get("waive"):
+                body |= {"waive": ["course_full"], "reason": "because"}
+        for key in ("code", "student_number"):
+            if key in body:
+                body[key] = re.sub(r"[^\w.-]", "", body[key]) or "X"
+        if name.startswith("courses_"):
+            body |= {key: None for key in ("term", "enrollment_opens_at", "enrollment_closes_at") if key in body}
+            body |= {"prerequisites": []} if "prerequisites" in body else {}
+        days = [key for key in ("starts_on", "ends_on", "drop_deadline") if body.get(key)]
+        body |= {key: f"2028{body[key][4:]}" for key in days}
+        if "starts_on" in days and "ends_on" in days:
+            body["starts_on"], body["ends_on"] = sorted([body["starts_on"], body["ends_on"]])
+
+    def after_call(self, response: Any, case: Any) -> None:
+        super().after_call(response, case)
+        count()
+        if response.status_code < 300:
+            self.done.add(name_of(case))
+        if response.status_code == 201 and name_of(case).endswith("s_create"):
+            made = name_of(case).removesuffix("s_create")
+            self.newest[f"{made}_id"] = response.json()["id"]
+        if response.status_code == 202:
+            self.newest["import_id"] = worked_on(Import.objects.get(pk=response.json()["id"])).pk
+
+    def validate_response(self, response: Any, case: Any, additional_checks: Any = None, **kwargs: Any) -> None:
+        excluded = [checks.ignored_auth]  # it knows no OAuth 2.0; tests/test_access.py asks at every address
+        if name_of(case) in LENIENT:
+            excluded.append(checks.negative_data_rejection)
+        if response.status_code == 400 and {each["code"] for each in response.json()["errors"]} <= BEYOND_A_SCHEMA:
+            excluded.append(checks.positive_data_acceptance)
+        if case.operation.path.endswith("/courses/{course_id}") and "students" in case.operation.path:
+            excluded.append(checks.use_after_free)  # a drop ends an enrollment, which is there still as history
+        case.validate_response(response, excluded_checks=excluded, recorder=self.recorder, transport_kwargs=kwargs)
+
+
+def name_of(case: Any) -> str:
+    """Return the operationId."""
+    return str(case.operation.definition.raw["operationId"])
+
+
+def _kind(case: Any, parameter: str) -> str:
+    return "import_id" if parameter == "id" and name_of(case).startswith("imports_") else parameter
+
+
+def _whole(text: str) -> float:
+    """Return 1.0 as 1: to JSON Schema it is an integer, to School a number that may have lost digits."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
