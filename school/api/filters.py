@@ -1,5 +1,6 @@
 """Filters, search and ordering that answer 400 to what they do not know, instead of ignoring it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -7,6 +8,7 @@ from django.forms import SelectMultiple
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django_filters import rest_framework as filters
+from django_filters.fields import IsoDateTimeField
 from django_filters.utils import translate_validation
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ErrorDetail, ValidationError
@@ -62,8 +64,18 @@ class TrueOrFalse(filters.TypedChoiceFilter):
         super().__init__(choices=[("true", "true"), ("false", "false")], coerce="true".__eq__)
 
 
+class InstantField(IsoDateTimeField):
+    """An instant, in UTC whatever it was given in: PostgreSQL takes no offset of 16 hours and more."""
+
+    def clean(self, value: Any) -> datetime | None:
+        instant: datetime | None = super().clean(value)
+        return instant and instant.astimezone(UTC)
+
+
 class UpdatedSince(filters.IsoDateTimeFilter):
     """Rows that were changed at this instant or later."""
+
+    field_class = InstantField
 
     def __init__(self, field_name: str) -> None:
         help_text = _lazy("Changed at this instant or later.")

@@ -3,6 +3,8 @@
 import csv
 import io
 from datetime import timedelta
+from datetime import timezone as zone
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -129,6 +131,17 @@ def test_an_instant_that_is_none_is_400(api, path, value):
     answer = api.get(f"/api/v1/{path}?updated_since={value}")
 
     assert (answer.status_code, [field for _code, field in errors(answer)]) == (400, ["updated_since"])
+
+
+@pytest.mark.parametrize("offset", [timedelta(hours=23, minutes=59), -timedelta(hours=23, minutes=59)])
+@pytest.mark.parametrize("path", ["students", "courses", "terms", "enrollments"])
+def test_an_instant_can_be_told_in_any_offset_that_there_is(api, place, path, offset):
+    """PostgreSQL takes none of 16 hours and more."""
+    make_term()
+    for minutes, is_found in ((-1, True), (1, False)):
+        instant = (timezone.now() + timedelta(minutes=minutes)).astimezone(zone(offset)).isoformat()
+        found = rows(api, f"{path}?updated_since={quote(instant)}")
+        assert bool(found) == is_found, instant
 
 
 def test_courses_are_filtered_by_their_seats(api, origin):
