@@ -12,6 +12,7 @@ from statistics import median
 from django.db import connection
 from django.db.models import Max, Min
 
+from bench import extremes
 from bench.database import postmaster
 from bench.peers import Peers, peers_serving
 from bench.processes import MANAGE, Failed, manage
@@ -29,6 +30,7 @@ SCOPES = "students:read courses:read enrollments:read enrollments:write changes:
 UNHINDERED = {"API_RATE_CLIENT": "1000000000"}
 
 COURSES, ENROLL = "GET students/{id}/courses", "POST students/{id}/courses"
+REFUSED = f"{ENROLL}, full"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def measure(load_: Load) -> None:
     require_wrk()
     with ExitStack() as stack:
         students = _numbered(Student.objects.aggregate(first=Min("pk"), last=Max("pk")), Student.objects.count())
-        courses = _free_courses()
+        courses, full = _free_courses(), extremes.full_course(students)
         serve = [*MANAGE, "serve", "--host", HOST]
         command: Callable[[int], list[str]] = lambda port: [*serve, "--port", str(port)]  # noqa: E731
         school = stack.enter_context(serving(command, probe="/health", environment=UNHINDERED))
@@ -61,9 +63,19 @@ def measure(load_: Load) -> None:
         _show(f"Requests through `manage.py serve`, {load_.connections} connections", rounds, load_)
         crowded = {title: run.rounds(title, walk, 64) for title, walk in walks[:1]}
         _show("The same with 64 connections", crowded, load_)
-    everything = [each for of in (rounds, crowded) for who in of.values() for taken in who.values() for each in taken]
+        extremes.verify(school, token, full, students)
+        refused = {REFUSED: run.rounds(REFUSED, extremes.refusals(full, students), load_.connections)}
+        _show(f"Refusals of a full course, {load_.connections} connections", refused, load_)
+        print("The peers count no seats: theirs refuse who is in a course already, which takes the same looking up.")
+        pages = {
+            title: run.turns(_ends(school, each), load_.connections) for title, each in extremes.ends(full).items()
+        }
+        extremes.show(pages, extremes.lengths(full))
+        extremes.verify(school, token, full, students)
+    tables = (rounds, crowded, refused, pages)
+    everything = [each for of in tables for who in of.values() for taken in who.values() for each in taken]
     if any(each.errors or each.timeouts for each in everything):
-        raise Failed("Some requests failed: answers other than 2xx, broken connections or timeouts.")
+        raise Failed("Some requests failed: answers that were not asked for, broken connections or timeouts.")
 
 
 def _walks(students: tuple[int, int], courses: tuple[int, int]) -> Iterator[tuple[str, Walk]]:
@@ -91,10 +103,15 @@ class _Runner:
             get = Walk("GET", 1, self.peers.students, "/students/", "/courses")
             # In the peers' data the upper half of the students has no course of the upper half.
             half = self.peers.students // 2
-            post = Walk("POST", half + 1, half, "/students/", "/courses", ("course", FREE_COURSES + 1, FREE_COURSES))
+            body = ("course", self.peers.crowded, 1) if walk.refused else ("course", FREE_COURSES + 1, FREE_COURSES)
+            post = Walk("POST", half + 1, half, "/students/", "/courses", body, refused=walk.refused)
             who |= {
                 name: (server, get if walk.method == "GET" else post) for name, server in self.peers.servers.items()
             }
+        return self.turns(who, connections)
+
+    def turns(self, who: dict[str, tuple[Server, Walk]], connections: int) -> dict[str, list[Round]]:
+        """Load each in turn, round by round, behind one to warm up."""
         taken: dict[str, list[Round]] = {name: [] for name in who}
         for number in range(self.load.rounds + 1):
             for name, (server, each) in who.items():
@@ -112,6 +129,11 @@ class _Runner:
                 if number:
                     taken[name].append(found)
         return taken
+
+
+def _ends(school: Server, walks: extremes.Ends) -> dict[str, tuple[Server, Walk]]:
+    first, last = walks
+    return {"first": (school, first), "last": (school, last)}
 
 
 def _show(title: str, rounds: dict[str, dict[str, list[Round]]], load_: Load) -> None:

@@ -24,14 +24,19 @@ from tests.postgres import find_binaries
 REQUIREMENTS = Path(__file__).with_name("peers.txt")
 DATABASE = "school_bench_peers"
 
+# No peer counts seats. What each of them refuses is who is in a course already: here is one that all are in.
+CROWDED = "INSERT INTO courses (id, code, name, level) VALUES (%s, 'CROWDED', 'Crowded', 'B')"
+CROWD = "INSERT INTO student_courses (student_id, course_id) SELECT id, %s FROM students"
+
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """The servers by their names, over the same data: students and courses are numbered from 1."""
+    """The servers by their names, over the same data: students and courses count from 1, the crowded is the last."""
 
     servers: dict[str, Server]
     students: int
     courses: int
+    crowded: int
 
 
 @contextmanager
@@ -58,7 +63,8 @@ def peers_serving(folder: Path, url: str, *, students: int, courses: int, per: i
             "FastAPI": serving(uvicorn, probe=probe, environment={"SA_DSN": asyncpg}, folder=folder),
             "limit": serving(granian, probe=probe, environment={"PG_DSN": dsn}, folder=folder),
         }
-        yield Peers({name: stack.enter_context(each) for name, each in found.items()}, students, courses)
+        servers = {name: stack.enter_context(each) for name, each in found.items()}
+        yield Peers(servers, students, courses, courses + 1)
 
 
 @contextmanager
@@ -88,6 +94,9 @@ def _database(folder: Path, url: str, students: int, courses: int, per: int) -> 
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:
                     raise Failed(f"{name}: {done.stderr[-1000:]}")
+            with psycopg.connect(dsn) as data:
+                data.execute(CROWDED, [courses + 1])
+                data.execute(CROWD, [courses + 1])
             yield dsn
         finally:
             maintenance.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(DATABASE)))

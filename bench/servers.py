@@ -28,13 +28,21 @@ class Server:
     def origin(self) -> str:
         return f"http://{HOST}:{self.port}"
 
-    def ask(self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None) -> Any:
-        """Return the JSON of an answer with status 200; raise ``Failed`` for another status."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        status: int = 200,
+    ) -> Any:
+        """Return the JSON of an answer with this status; raise ``Failed`` for another one."""
         with closing(HTTPConnection(HOST, self.port, timeout=10)) as connection:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
             text = answer.read()
-        if answer.status != 200:
+        if answer.status != status:
             raise Failed(f"{method} {path} answers {answer.status}.")
         return json.loads(text)
 

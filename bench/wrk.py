@@ -21,6 +21,7 @@ class Walk:
     before: str
     behind: str
     body: tuple[str, int, int] | None = None  # a field, the first of its values and how many there are
+    refused: bool = False  # that is the right answer to each
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,13 @@ def load(
     seen = json.loads(lines[-1])
     if not seen["requests"]:
         raise Failed("The server answered no request.")
+    wrong = seen["requests"] - seen["not_2xx"] if walk.refused else seen["not_2xx"]
     each = [spent * 1e6 / seen["requests"] for spent in cpu]
     return Round(
         rate=seen["requests"] * 1e6 / seen["microseconds"],
         p50=seen["p50"] / 1000,
         p99=seen["p99"] / 1000,
-        errors=seen["not_2xx"] + seen["broken"],
+        errors=wrong + seen["broken"],
         timeouts=seen["timeouts"],
         server_cpu=each[0],
         database_cpu=each[1] if database is not None else float("nan"),
