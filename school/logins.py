@@ -50,7 +50,7 @@ class LoginHandler(AxesDatabaseHandler):
 
 def name_in(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
     """Return the name that somebody wants to come in by, as far as it can be kept."""
-    given = (credentials or {}).get("username") or request.POST.get("username") or ""
+    given = (credentials or {}).get("username") or request.POST.get("username") or request.POST.get("login") or ""
     return str(given)[:LONGEST]
 
 
@@ -63,7 +63,10 @@ def locked_out(
         response = too_many_attempts()
     else:
         minutes = math.ceil(seconds / 60)
-        response = render(request, "school/locked.html", {"minutes": minutes, "title": _("Locked")}, status=429)
+        context = {"minutes": minutes, "title": _("Locked")}
+        if request.path.startswith("/accounts/"):
+            context["layout"] = "allauth/layouts/base.html"
+        response = render(request, "school/locked.html", context, status=429)
     response["Retry-After"] = str(seconds)
     return response
 

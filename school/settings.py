@@ -11,9 +11,10 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from psycopg import IsolationLevel
 
+from school.accounts import settings as accounts
 from school.addresses import trusted_proxies
 from school.api.settings import OAUTH2_PROVIDER, REST_FRAMEWORK, SCOPES, SPECTACULAR_SETTINGS  # noqa: F401  # read by libraries
-from school.desk import UNFOLD  # noqa: F401  # read by the theme of the admin
+from school.desk import UNFOLD  # read by the theme of the admin
 from school.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -232,6 +233,24 @@ if SESSION_COOKIE_AGE < 60 or SESSION_HOURS < 1:
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+# Off, offered to staff, or required of them: docs/admin.md.
+SECOND_FACTOR = env.str("SECOND_FACTOR", default=accounts.OFF)
+SSO = accounts.SingleSignOn(
+    issuer=env.str("OIDC_ISSUER", default=""),
+    client_id=env.str("OIDC_CLIENT_ID", default=""),
+    client_secret=env.str("OIDC_CLIENT_SECRET", default=""),
+    claim=env.str("OIDC_CLAIM", default="preferred_username"),
+    name=env.str("OIDC_NAME", default="Single sign-on"),
+)
+accounts.check(SECOND_FACTOR, SSO)
+if SECOND_FACTOR != accounts.OFF or SSO.issuer:
+    INSTALLED_APPS += accounts.apps_of(SECOND_FACTOR, SSO)
+    MIDDLEWARE.insert(-1, "allauth.account.middleware.AccountMiddleware")
+    globals().update(accounts.allauth_settings(SECOND_FACTOR, SSO, https=HTTPS))
+if SECOND_FACTOR != accounts.OFF:
+    UNFOLD["ACCOUNT"] = accounts.ACCOUNT
+if SECOND_FACTOR == accounts.REQUIRED:
+    MIDDLEWARE.insert(-1, "school.accounts.required.SecondFactorMiddleware")
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "school.ApiClient"
 

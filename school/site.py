@@ -4,6 +4,7 @@ import re
 import time
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
 from django.db.models import JSONField
@@ -46,6 +47,14 @@ class DeskSite(UnfoldAdminSite):
         from school.admin.access import access_page  # which needs the site
 
         return [path("access/", self.admin_view(access_page), name="access"), *super().get_urls()]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Lead to the login that knows second factors and single sign-on, where there is one."""
+        if not apps.is_installed("allauth.account"):
+            return super().login(request, extra_context)
+        from allauth.account.decorators import secure_admin_login
+
+        return secure_admin_login(super().login)(request, extra_context)
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """

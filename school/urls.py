@@ -1,5 +1,6 @@
 """All addresses of School."""
 
+from django.apps import apps
 from django.contrib import admin
 from django.urls import include, path, register_converter
 from django.views.generic import RedirectView
@@ -29,6 +30,9 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("problems/<slug:code>", problem_page, name="problem"),
 ]
+
+if apps.is_installed("allauth.account"):
+    urlpatterns.append(path("accounts/", include("school.accounts.urls")))
 
 handler400 = "school.api.problems.bad_request"
 handler404 = "school.api.problems.not_found"

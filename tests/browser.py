@@ -58,13 +58,13 @@ def page(live_server: Any, registrar: User, complaints: list[str]) -> Iterator[P
     assert complaints == []
 
 
-def watch(page: Page, home: str, complaints: list[str]) -> None:
+def watch(page: Page, home: str | tuple[str, ...], complaints: list[str]) -> None:
     def console(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             complaints.append(f"{message.type}: {message.text}")
 
     def asked(request: Request) -> None:
-        if not request.url.startswith((home, "data:", "blob:")):
+        if not request.url.startswith((*([home] if isinstance(home, str) else home), "data:", "blob:")):
             complaints.append(f"another host: {request.url}")
 
     def failed(request: Request) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
@@ -28,7 +29,8 @@ def access_page(request: HttpRequest) -> HttpResponse:
     if not may_see(request):
         raise PermissionDenied
     parts = {"clients": _clients, "staff": _staff, "record": _record}
-    seen = {name: list(part()) for name, part in parts.items() if request.user.has_perm(RIGHTS[name])}
+    seen: dict[str, Any] = {name: list(part()) for name, part in parts.items() if request.user.has_perm(RIGHTS[name])}
+    _tell_second_factors(seen.get("staff", []))
     context = {
         **admin.site.each_context(request),
         **seen,
@@ -49,6 +51,18 @@ def _clients() -> QuerySet[Any]:
 def _staff() -> QuerySet[Any]:
     staff = get_user_model().objects.filter(is_staff=True).prefetch_related("groups")
     return staff.order_by("-is_active", "username")[:MOST]
+
+
+def _tell_second_factors(staff: list[Any]) -> None:
+    """Let users know the kinds of second factors that they have, where there are such."""
+    if not apps.is_installed("allauth.mfa"):
+        return
+    factors: dict[int, list[str]] = {}
+    get_model: Any = apps.get_model  # which types are checked without that app for
+    for factor in get_model("mfa", "Authenticator").objects.filter(user__in=staff).order_by("type"):
+        factors.setdefault(factor.user_id, []).append(factor.get_type_display())
+    for user in staff:
+        user.second_factors = ", ".join(dict.fromkeys(factors.get(user.pk, [])))
 
 
 def _record() -> QuerySet[PersonalDataAccess]:

@@ -6,6 +6,7 @@ The three classes are asked in this order, and whoever is found is counted at on
 
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from drf_spectacular.contrib.django_oauth_toolkit import DjangoOAuthToolkitScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -13,6 +14,7 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from school.accounts.settings import REQUIRED
 from school.api.grants import Grant, account_of, bind_caller, grant_shown, shows_token
 from school.api.throttling import count_account, count_failure, count_stranger
 
@@ -50,7 +52,15 @@ class StaffAuthentication(SessionAuthentication):
         found: tuple[Any, None] | None = super().authenticate(request)
         if found is not None:
             count_account(request, found[0].pk)
+            self._ask_for_second_factor(request)
         return found
+
+    def _ask_for_second_factor(self, request: Request) -> None:
+        if settings.SECOND_FACTOR == REQUIRED:
+            from school.accounts.required import is_missing  # allauth is there only where it is switched on
+
+            if is_missing(request._request):
+                raise AuthenticationFailed(_("Set up a second factor first."))
 
 
 class Nobody(BaseAuthentication):

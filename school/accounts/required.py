@@ -1,0 +1,30 @@
+"""A second factor for all staff: who has none is led to set one up before anything else."""
+
+from typing import Any
+
+from allauth.account.authentication import get_authentication_records
+from allauth.mfa.adapter import get_adapter
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+
+def is_missing(request: HttpRequest) -> bool:
+    """Tell whether somebody who is logged in has no second factor. Of whom single sign-on let in, it is its matter."""
+    records = get_authentication_records(request, request.user)
+    by_provider = any(each.get("method") == "socialaccount" for each in records)
+    return not by_provider and not get_adapter().is_mfa_enabled(request.user)
+
+
+class SecondFactorMiddleware:
+    """Lead who has none from the admin to where one is set up. The API refuses them: ``StaffAuthentication``."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if request.path_info.startswith("/admin/") and request.user.is_authenticated and is_missing(request):
+            messages.warning(request, _("Set up a second factor first: an authenticator app or a passkey."))
+            return HttpResponseRedirect(reverse("mfa_index"))
+        return self.get_response(request)

@@ -1,0 +1,66 @@
+"""A second factor and single sign-on: what cannot be set, and what is not there while they are off."""
+
+import os
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from school.accounts.settings import SingleSignOn, apps_of, check
+from tests.serving import manage
+
+NONE = SingleSignOn("", "", "", "preferred_username", "")
+SSO = SingleSignOn("https://login.example", "id", "secret", "preferred_username", "")
+
+
+@pytest.mark.parametrize(
+    ("second_factor", "sso", "why"),
+    [
+        ("maybe", NONE, "SECOND_FACTOR must be off, offered or required."),
+        ("off", SingleSignOn("https://login.example", "", "", "", ""), "OIDC_ISSUER needs OIDC_CLIENT_ID"),
+    ],
+)
+def test_what_cannot_be_stops_the_start(second_factor, sso, why):
+    with pytest.raises(ImproperlyConfigured, match=why):
+        check(second_factor, sso)
+
+
+@pytest.mark.parametrize(
+    ("second_factor", "sso", "parts"),
+    [
+        ("offered", NONE, {"allauth.mfa"}),
+        ("off", SSO, {"allauth.socialaccount", "allauth.socialaccount.providers.openid_connect"}),
+    ],
+)
+def test_only_what_is_switched_on_is_installed(second_factor, sso, parts):
+    check(second_factor, sso)
+
+    assert {app for app in apps_of(second_factor, sso) if app.startswith("allauth.")} == {"allauth.account", *parts}
+
+
+def test_nothing_of_it_is_there_while_both_are_off(settings, client):
+    assert [name for name in (*settings.INSTALLED_APPS, *settings.MIDDLEWARE) if "account" in name] == []
+    assert client.get("/accounts/login/").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "switched_on",
+    [
+        {"SECOND_FACTOR": "offered"},
+        {"SECOND_FACTOR": "required"},
+        {"OIDC_ISSUER": "https://login.example", "OIDC_CLIENT_ID": "id", "OIDC_CLIENT_SECRET": "secret"},
+    ],
+)
+def test_each_of_them_works_without_the_other(switched_on):
+    login = "/accounts/login/"
+    script = f"""
+from django.apps import apps
+from django.test import Client
+from django.core.management import call_command
+for app in ("socialaccount", "mfa", "account"):
+    if app in apps.app_configs:
+        call_command("migrate", app, verbosity=0)
+print(Client(HTTP_HOST="localhost").get({login!r}).status_code)
+"""
+    environment = {**os.environ, **switched_on, "DATABASE_URL": "sqlite:///:memory:"}
+
+    assert manage(environment, "shell", "-v0", "-c", script).split() == ["200"]

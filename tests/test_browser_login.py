@@ -1,0 +1,192 @@
+"""
+Logging in with a second factor and by single sign-on, in the system's Chromium.
+
+The server runs in a process of its own: what is switched on by settings is there from the start or not at all.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import struct
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.browser import CHROMIUM, REQUIRED, TELL_VIOLATIONS, shot, watch
+from tests.provider import CLIENT_ID, CLIENT_SECRET, provider_at_work
+from tests.serving import manage, serving
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not CHROMIUM and not REQUIRED, reason="there is no Chromium on this machine"),
+]
+
+PASSWORD = "open sesame"
+USERS = f"""
+from django.contrib.auth.models import User
+for name in ("ada", "mary", "grace", "locked"):
+    User.objects.create_superuser(name, email=name + "@school.example", password={PASSWORD!r})
+User.objects.create_user("student", password={PASSWORD!r})
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server that requires a second factor, and the provider that it knows."""
+    with provider_at_work() as provider:
+        environment = {
+            **os.environ,
+            "DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('login')}/school.sqlite3",
+            "SECOND_FACTOR": "required",
+            "OIDC_ISSUER": provider.issuer,
+            "OIDC_CLIENT_ID": CLIENT_ID,
+            "OIDC_CLIENT_SECRET": CLIENT_SECRET,
+            "OIDC_NAME": "University login",
+        }
+        manage(environment, "migrate", "--verbosity", "0")
+        manage(environment, "createcachetable")
+        manage(environment, "shell", "-c", USERS)
+        with serving(environment, "--workers", "1", "--threads", "4") as port:
+            yield SimpleNamespace(home=f"http://localhost:{port}", provider=provider)
+
+
+@pytest.fixture
+def page(world: Any) -> Iterator[Page]:
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(base_url=world.home)
+        page.set_default_timeout(20_000)
+        page.add_init_script(TELL_VIOLATIONS)
+        watch(page, (world.home, world.provider.issuer), complaints)
+        yield page
+        browser.close()
+    expected = ("403", "429", "error: Failed to load resource")
+    assert [each for each in complaints if not each.startswith(expected)] == []
+
+
+def code_for(secret: str, *, later: int = 0) -> str:
+    """The code of an authenticator app (RFC 6238), now or some periods later."""
+    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
+    digest = hmac.digest(key, struct.pack(">Q", int(time.time()) // 30 + later), hashlib.sha1)
+    place = digest[-1] & 15
+    number = struct.unpack(">I", digest[place : place + 4])[0] & 0x7FFFFFFF
+    return f"{number % 1_000_000:06}"
+
+
+def give_password(page: Page, name: str, password: str = PASSWORD) -> None:
+    page.goto("/admin/")
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Log in", exact=True).click()
+
+
+def confirm_password(page: Page) -> None:
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+
+
+def desk(page: Page) -> Any:
+    return page.get_by_role("heading", name="The registrar's desk")
+
+
+def log_out(page: Page) -> None:
+    page.goto("/accounts/2fa/")
+    page.get_by_role("button", name="Log out").click()
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_who_has_no_second_factor_sets_up_an_app_before_anything_else_and_needs_it_from_then_on(page):
+    give_password(page, "ada")
+    expect(page.get_by_text("Set up a second factor first")).to_be_visible()
+    page.goto("/admin/students/student/")
+    expect(page.get_by_text("Set up a second factor first")).to_be_visible()
+    shot(page, "second-factor", whole=True)
+
+    page.get_by_role("link", name="Activate").click()
+    confirm_password(page)
+    secret = page.locator("#authenticator_secret").input_value()
+    shot(page, "authenticator-app", whole=True)
+    page.locator("#id_code").fill(code_for(secret))
+    page.get_by_role("button", name="Activate").click()
+    page.goto("/admin/")
+    expect(desk(page)).to_be_visible()
+
+    log_out(page)
+    give_password(page, "ada")
+    page.locator("#id_code").fill("000000")
+    page.get_by_role("button", name="Sign In").click()
+    expect(page.get_by_text("Incorrect code.")).to_be_visible()
+    page.locator("#id_code").fill(code_for(secret, later=1))
+    page.get_by_role("button", name="Sign In").click()
+    expect(desk(page)).to_be_visible()
+    page.goto("/admin/access/")
+    expect(page.get_by_role("row", name="ada")).to_contain_text("TOTP Authenticator")
+
+
+def test_a_passkey_is_a_second_factor_and_logs_in_without_a_password(page):
+    devices = page.context.new_cdp_session(page)
+    devices.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    devices.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    give_password(page, "mary")
+    page.get_by_role("link", name="Add").click()
+    confirm_password(page)
+    page.get_by_label("Passwordless").check()
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_text("Security key added.")).to_be_visible()
+    page.goto("/admin/")
+    expect(desk(page)).to_be_visible()
+
+    log_out(page)
+    shot(page, "login", whole=True)
+    page.get_by_role("button", name="Log in with a passkey").click()
+    page.wait_for_url("**/admin/")
+    expect(desk(page)).to_be_visible()
+
+
+def by_single_sign_on(page: Page) -> None:
+    page.goto("/admin/")
+    page.get_by_role("link", name="University login").click()
+
+
+def test_single_sign_on_lets_in_the_member_of_staff_whom_the_claim_names(page, world):
+    world.provider.claims = {"sub": "77", "preferred_username": "grace"}
+    by_single_sign_on(page)
+    expect(desk(page)).to_be_visible()
+
+    log_out(page)
+    world.provider.claims = {"sub": "77", "preferred_username": "grace.hopper"}  # renamed since: the sub is known
+    by_single_sign_on(page)
+    expect(desk(page)).to_be_visible()
+
+
+@pytest.mark.parametrize("name", ["nobody", "student", ""])
+def test_single_sign_on_lets_nobody_in_who_is_no_staff(page, world, name):
+    world.provider.claims = {"sub": f"sub of {name}", "preferred_username": name, "email": "grace@school.example"}
+    by_single_sign_on(page)
+    expect(page.get_by_role("heading", name="Not known here")).to_be_visible()
+
+    page.goto("/admin/")
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+
+
+def test_who_guesses_at_a_password_is_locked_out_of_this_login_as_well(page):
+    for _guess in range(5):
+        give_password(page, "locked", "a guess")
+    expect(page.get_by_role("heading", name="Too many failed logins")).to_be_visible()
+
+    give_password(page, "locked")
+    expect(page.get_by_role("heading", name="Too many failed logins")).to_be_visible()
