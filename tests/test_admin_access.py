@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.models import Group, User
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
@@ -438,11 +439,15 @@ def test_an_administrator_sees_the_courses_of_a_user_on_the_users_page(worlds, c
     assert "OWN-C" in page
 
 
-@pytest.mark.parametrize("size", [1, 30])
-def test_being_kept_to_own_courses_costs_the_same_whatever_the_number(size, worlds, callers, django_assert_num_queries):
+def test_being_kept_to_own_courses_costs_the_same_whatever_the_number(worlds, callers):
     own, _foreign = worlds
-    for _number in range(size):
-        CourseStaff.objects.create(course=make_course(), user=own.teacher)
+    callers["teacher, own"].get("/admin/")  # which notes in the session that somebody is at work
+    costs = []
+    for number in (0, 30):
+        for _course in range(number):
+            CourseStaff.objects.create(course=make_course(), user=own.teacher)
+        with CaptureQueriesContext(connection) as queries:
+            callers["teacher, own"].get("/admin/courses/course/")
+        costs.append(len(queries))
 
-    with django_assert_num_queries(9):
-        callers["teacher, own"].get("/admin/courses/course/")
+    assert costs[0] == costs[1] < 25
