@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 from courses.models import Course, Term
 from students.admin.enroll_box import EnrollBox
 from students.admin.tabs import Tab, can_see
+from students.figures import running, terms_to_look_at
 from students.models import ENDED, LEFT, Status, Student, StudentCourse
 
 SCHEDULE = "schedule"
@@ -66,14 +67,15 @@ def schedules(enrollments: list[StudentCourse]) -> list[Schedule]:
     """
     Return open enrollments term by term, the others by their beginning after the one that runs, be that empty.
 
-    Of several that run, that is the one that began last; where none does, it is the next.
+    Which one runs is said as on the first page: where none does, it is the next.
     """
     today = timezone.localdate()
-    running = Term.objects.filter(starts_on__lte=today, ends_on__gte=today).order_by("-starts_on", "code").first()
-    first = running or Term.objects.filter(starts_on__gt=today).order_by("starts_on", "code").first()
-    found = [Schedule(first, is_running=first == running, is_next=first != running)] if first else []
+    first = running(terms_to_look_at(today), today)
+    found = []
+    if first and first.ends_on >= today:
+        found.append(Schedule(first, is_running=first.starts_on <= today, is_next=first.starts_on > today))
     for term, of_term in groupby(sorted(enrollments, key=_by_term), key=lambda enrollment: enrollment.course.term):
-        if first and term == first:
+        if found and term == found[0].term:
             found[0].enrollments = list(of_term)
         else:
             found.append(Schedule(term, list(of_term)))

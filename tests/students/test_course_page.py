@@ -5,10 +5,11 @@ import io
 import re
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from courses.models import CourseStaff
 from school.models import PersonalDataAccess
 from students.acts import Act, OnFull, Origin
 from students.admin.seat_bar import seat_bar
@@ -147,6 +148,29 @@ def test_a_viewer_is_offered_nothing_that_changes_something(viewer, client, cour
         answer = client.get(page_of(course, f"?tab={tab}"))
         assert (buttons(answer), "box" in answer.context, len(shown(answer))) == ([], False, 2)
     assert client.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": "1"}).status_code == 403
+
+
+def test_staff_of_the_course_are_offered_to_complete_and_nothing_else(django_user_model, client, course):
+    teacher = django_user_model.objects.create_user("teacher", is_staff=True)
+    teacher.groups.add(Group.objects.get(name="Course staff"))
+    CourseStaff.objects.create(course=course, user=teacher)
+    client.force_login(teacher)
+
+    answer = client.get(page_of(course))
+
+    assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
+    assert (buttons(answer), shown(answer)) == (["complete"], [("S-2", None), ("S-1", None)])
+    assert buttons(client.get(page_of(course, "?tab=waitlist"))) == []
+
+
+def test_who_may_not_read_the_journal_has_no_timeline(django_user_model, client, course):
+    user = django_user_model.objects.create_user("lists", is_staff=True)
+    user.user_permissions.add(_permission("view_course"), _permission("view_studentcourse"))
+    client.force_login(user)
+
+    answer = client.get(page_of(course, "?tab=timeline"))
+
+    assert (titles(answer), answer.context["tab"]) == ([("Roster", 2), ("Waitlist", 2), ("Settings", None)], "roster")
 
 
 def test_who_may_not_see_enrollments_sees_the_form_alone(django_user_model, client, course):
