@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 
-.PHONY: help run serve test openapi check fuzz stress mutants bench fmt lock clean
+.PHONY: help run serve test openapi messages check fuzz stress mutants bench fmt lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
@@ -22,6 +22,9 @@ test: writable $(BIN)/.dev ## All tests, on SQLite and on PostgreSQL (ARGS= for 
 
 openapi: writable $(BIN)/.dev ## Write docs/openapi.yaml from the code
 	@env SECRET_KEY=none ENV_FILE=/dev/null DATABASE_URL=sqlite:///:memory: $(BIN)/python -m tests.openapi --write
+
+messages: writable $(BIN)/.dev ## Bring the words in locale/ up to date with the code, and compile them
+	@env SECRET_KEY=none ENV_FILE=/dev/null DATABASE_URL=sqlite:///:memory: $(BIN)/python -m tests.messages --write
 
 check: writable $(BIN)/.dev ## Everything that can be checked without running it
 	@$(BIN)/python -m tests.check

@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
 from django.urls import path, reverse
@@ -17,28 +18,51 @@ from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 
 from bulk.forms import UploadForm
-from bulk.kinds import parts_of, rights_of
-from bulk.models import AT_WORK, UNDO, Door, Import, State
+from bulk.kinds import kinds, parts_of, rights_of
+from bulk.models import AT_WORK, UNDO, ZIP, Door, Import, State
 from bulk.outcomes import Told, told_of
 from bulk.pipeline import Order, SameAgain, approve, cancel, receive, start_undo
 from bulk.reading import UnreadableFile
 from bulk.reports import Report
 from bulk.tasks import hand_over
+from bulk.words import word
 from school.disclosures import Subject, record_export
 from school.logs import current_request_id
 from school.refusals import Refused
+from school.spoken import figure, spoken
 
 PROBLEMS_A_PAGE = 100
 FIRST_ROWS = 5
 VERBS = ("approve", "cancel", "undo")
 
 
+class KindFilter(admin.SimpleListFilter):
+    title = gettext_lazy("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, word(name)) for name in (*kinds(), ZIP, UNDO)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
 @admin.register(Import)
 class ImportAdmin(ModelAdmin):
     """Imports are made by sending a file and changed by acting on them, and never edited or deleted."""
 
-    list_display = ["id", "kind", "file_name", "dataset", "state", "rows", "error_rows", "actor", "created_at"]
-    list_filter = ["state", "kind", "door"]
+    list_display = [
+        "id",
+        "kind_word",
+        "file_name",
+        "dataset",
+        "state",
+        "row_count",
+        "error_rows",
+        "actor",
+        "created_at",
+    ]
+    list_filter = ["state", KindFilter, "door"]
     list_select_related = ["actor"]
     search_fields = ["file_name", "dataset"]
     show_full_result_count = False
@@ -59,9 +83,17 @@ class ImportAdmin(ModelAdmin):
         ]
         return [*own, *super().get_urls()]
 
+    @admin.display(description=gettext_lazy("kind"), ordering="kind")
+    def kind_word(self, job: Import) -> str:
+        return word(job.kind)
+
+    @admin.display(description=gettext_lazy("rows"), ordering="rows")
+    def row_count(self, job: Import) -> str:
+        return "–" if job.rows is None else figure(job.rows)
+
     @admin.display(description=gettext_lazy("errors"))
-    def error_rows(self, job: Import) -> int:
-        return job.errors
+    def error_rows(self, job: Import) -> str:
+        return figure(job.errors)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
         if not self.has_add_permission(request):
@@ -128,7 +160,8 @@ class ImportAdmin(ModelAdmin):
             "job": job,
             "rows_done": done,
             "is_at_work": job.state in AT_WORK,
-            "counts": sorted(job.counts.items()),
+            "problems_of_file": [spoken(problem["message"]) for problem in job.problems],
+            "counts": [(word(outcome), count) for outcome, count in sorted(job.counts.items())],
             "may_approve": job.state == State.NEEDS_REVIEW,
             "may_cancel": job.is_active,
             "may_undo": job.kind != UNDO and job.checkpoint > 0 and job.may_become(State.UNDONE),
@@ -198,7 +231,13 @@ class _Problems(Sequence[Told]):
 
     def __getitem__(self, wanted: Any) -> Any:
         found = (told for told in told_of(self.job) if told.errors)
-        return list(islice(found, wanted.start, wanted.stop))
+        return [_spoken(told) for told in islice(found, wanted.start, wanted.stop)]
+
+
+def _spoken(told: Told) -> Told:
+    """Say what is kept of a row in the language of who reads it."""
+    errors = [(code, field, spoken(message)) for code, field, message in told.errors]
+    return told._replace(errors=errors, note=spoken(told.note))
 
 
 def _names_of_parts(job: Import) -> list[str]:
@@ -217,9 +256,11 @@ def _first_rows(job: Import) -> list[dict[str, Any]]:
     shown = []
     for report in reports:
         for outcome in sorted(job.counts):
-            rows = list(islice(report.near_the_top(outcome), FIRST_ROWS))
+            rows = [
+                {"told": _spoken(row.told), "raw": row.raw} for row in islice(report.near_the_top(outcome), FIRST_ROWS)
+            ]
             if rows:
                 shown.append(
-                    {"outcome": outcome, "part": report.part.name, "header": report.source.header, "rows": rows}
+                    {"outcome": word(outcome), "part": report.part.name, "header": report.source.header, "rows": rows}
                 )
     return shown

@@ -8,6 +8,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from bulk.kinds import kinds, options_of
 from bulk.models import DEFAULT_DATASET, ZIP, Mode, OnError
+from bulk.words import title, word
 from school.validators import plain_text
 
 
@@ -47,14 +48,17 @@ class UploadForm(forms.Form):
         super().__init__(*args, **kwargs)
         names = list(kinds())
         self.fields["kind"] = forms.ChoiceField(
-            label=_("What the rows are"), choices=[(name, name) for name in [*names, ZIP]], initial=names[-1]
+            label=_("What the rows are"), choices=[(name, word(name)) for name in [*names, ZIP]], initial=names[-1]
         )
         for kind, importer in kinds().items():
             for option in importer.options:
-                label, text = option.name.replace("_", " ").capitalize(), f"{kind}: {option.help}"
+                label, text = title(option.name), f"{word(kind)}: {option.help}"
                 self.fields[option.name] = (
                     forms.ChoiceField(
-                        label=label, help_text=text, required=False, choices=[(each, each) for each in option.choices]
+                        label=label,
+                        help_text=text,
+                        required=False,
+                        choices=[(each, word(each)) for each in option.choices],
                     )
                     if option.choices
                     else forms.CharField(

@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from bulk.models import AT_WORK, Door, Import, Progress, State
 
@@ -106,7 +107,9 @@ def claim(import_id: int) -> Lease | None:
     job.attempts += 1
     if job.attempts > MOST_ATTEMPTS:
         job.state, job.finished_at = State.FAILED, timezone.now()
-        job.problems = [{"code": "interrupted", "message": _("It was interrupted again and again, and is given up.")}]
+        with override("en"):  # what is kept is for programs too
+            message = _("It was interrupted again and again, and is given up.")
+        job.problems = [{"code": "interrupted", "message": message}]
         job.save()
         return None
     lease = Lease(job.pk, f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(8)}")

@@ -8,6 +8,7 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from bulk.garbage import seldom_searched
 from bulk.importing import DROPPED, ERROR
@@ -41,7 +42,12 @@ def work_on(import_id: int, watch: Watch = unwatched) -> bool:
     if lease is None:
         return False
     job = Import.objects.get(pk=import_id)
-    with structlog.contextvars.bound_contextvars(request_id=job.request_id), suppress(Lost), seldom_searched():
+    with (
+        structlog.contextvars.bound_contextvars(request_id=job.request_id),
+        suppress(Lost),
+        seldom_searched(),
+        override("en"),  # what is kept of it is for programs too
+    ):
         try:
             with at_hand(job) as file:
                 _work(job, file, lease, watch)

@@ -1,10 +1,11 @@
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
+from django.utils.translation import gettext_lazy as _
 
 
 class SchoolConfig(AppConfig):
     name = "school"
-    verbose_name = "School"
+    verbose_name = _("School")
     default_auto_field = "django.db.models.BigAutoField"
 
 

@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "unfold.contrib.simple_history",
     "school.apps.DeskConfig",
     "django.contrib.auth",
+    "django.contrib.humanize",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
@@ -85,6 +86,7 @@ MIDDLEWARE = [
     "school.api.throttling.RateLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "school.pages.StaticFiles",
+    "school.languages.LanguageMiddleware",
     "school.pages.Sessions",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -183,7 +185,18 @@ if min(RETENTION_ANSWERS_DAYS, RETENTION_REFUSALS_DAYS, RETENTION_UPLOADS_DAYS +
 
 # Languages and time
 
-LANGUAGE_CODE = "en"
+# Those that the folder locale/ has words for.
+LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("es", "Español")]
+LANGUAGE_CODE = env.str(
+    "LANGUAGE_CODE", default="en"
+)  # of commands, and of pages where a browser asks for none of them
+if LANGUAGE_CODE not in dict(LANGUAGES):
+    raise ImproperlyConfigured(f"LANGUAGE_CODE must be one of {', '.join(dict(LANGUAGES))}, not {LANGUAGE_CODE!r}.")
+LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_AGE = 31_536_000
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = HTTPS
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # the zone of term dates and deadlines

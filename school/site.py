@@ -22,6 +22,16 @@ from school.narrowing import Narrowed
 STYLE = re.compile(r' style="[^"]*"')
 
 
+# Models and columns of a library, as it has them.
+UNMARKED = {
+    "AccessToken": (_("access token"), _("access tokens")),
+    "Grant": (_("grant"), _("grants")),
+    "IDToken": (_("ID token"), _("ID tokens")),
+    "RefreshToken": (_("refresh token"), _("refresh tokens")),
+}
+COLUMNS = {"masked_token": _("token"), "masked_code": _("code")}
+
+
 def without_styles(html: str) -> SafeString:
     """Take out the colours that the theme writes into JSON, since the policy of our pages has no styles within them."""
     return mark_safe(STYLE.sub("", html))  # noqa: S308  # what is left is as escaped as it was
@@ -36,12 +46,22 @@ class DeskSite(UnfoldAdminSite):
         look = () if issubclass(theirs, ModelAdmin) else (ModelAdmin,)
         admin_class = type(theirs.__name__, (Narrowed, theirs, *look), {"__module__": theirs.__module__})
         super().register(model_or_iterable, admin_class, **options)
+        self._name(model_or_iterable)
         models: Any = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         for model in models:
             desk = self._registry.get(model)
             if desk is not None:  # else the model is swapped for another
                 plain = {each.name: without_styles for each in model._meta.fields if isinstance(each, JSONField)}
                 desk.readonly_preprocess_fields = {**plain, **desk.readonly_preprocess_fields}
+
+    def _name(self, model: Any) -> None:
+        """Give what a library has not marked for translation names that can be translated."""
+        names = UNMARKED.get(getattr(model, "__name__", ""))
+        if names:
+            model._meta.verbose_name, model._meta.verbose_name_plural = names
+        for name, told in COLUMNS.items():
+            if model in self._registry and callable(column := getattr(type(self._registry[model]), name, None)):
+                column.short_description = told
 
     def get_urls(self) -> list[Any]:
         from school.admin.access import access_page  # which needs the site

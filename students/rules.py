@@ -8,7 +8,6 @@ time it goes by is the register's. Every rule of an action answers, so that a re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -16,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from courses.lookup import course_not_found
 from courses.models import Course
 from school.refusals import Refusal, changed_meanwhile
+from school.spoken import told_instant
 from students.acts import Act
 from students.lookup import student_not_found
 from students.models import Action, Status
@@ -89,7 +89,7 @@ def enrollment_has_opened(act: Act, register: Register) -> str | None:
     """Enrollment in a course begins at the instant that the course names."""
     course = register.courses[act.course_id]
     if not course.has_opened(register.now):
-        opens_at = timezone.localtime(course.enrollment_opens_at).isoformat(" ", "minutes")
+        opens_at = told_instant(course.enrollment_opens_at)
         return _("Enrollment in %(course)s opens at %(instant)s.") % {"course": course.code, "instant": opens_at}
     return None
 
@@ -99,7 +99,7 @@ def enrollment_has_not_closed(act: Act, register: Register) -> str | None:
     """Enrollment in a course ends at the instant that the course names."""
     course = register.courses[act.course_id]
     if course.has_closed(register.now):
-        closed_at = timezone.localtime(course.enrollment_closes_at).isoformat(" ", "minutes")
+        closed_at = told_instant(course.enrollment_closes_at)
         return _("Enrollment in %(course)s closed at %(instant)s.") % {"course": course.code, "instant": closed_at}
     return None
 

@@ -21,6 +21,7 @@ CHECKS: dict[str, list[str | Path]] = {
     "migrations": [*MANAGE, "makemigrations", "--check", "--dry-run"],
     "deployment": [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"],
     "OpenAPI": [sys.executable, "-m", "tests.openapi"],
+    "messages": [sys.executable, "-m", "tests.messages"],
 }
 
 

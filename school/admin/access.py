@@ -11,11 +11,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from school.models import ApiClient, PersonalDataAccess
 
 MOST = 100  # of each
 LINES = 50
+# The groups that come with School: their names stand in the database, and are shown in the language of who looks.
+ROLES = (
+    gettext_noop("Registrar"),
+    gettext_noop("Viewer"),
+    gettext_noop("Course staff"),
+    gettext_noop("Auditor"),
+)
 RIGHTS = {"clients": "school.view_apiclient", "staff": "auth.view_user", "record": "school.view_personaldataaccess"}
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 
 from courses.models import Course
+from school.spoken import spoken
 from students.enrollment.forecast import Forecast, Step
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 from students.register import BY_ITSELF, Pair
@@ -101,7 +102,7 @@ def line_of(event: EnrollmentEvent, key: Any = None) -> Line:
         event.from_status,
         event.to_status,
         _detail(event),
-        (event.reason,) if event.action == Action.PASS_OVER else (),
+        (spoken(event.reason),) if event.action == Action.PASS_OVER else (),
         key,
     )
 

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any
 
 import structlog
+from django.utils.translation import override
 
 from school.copying import insert_many
 from school.pressing import press
@@ -114,6 +115,10 @@ class Ledger:
 
     def promote(self, course_id: int) -> None:
         """Give a course's free seats to who waits for them, and tell the journal, once, why somebody is passed over."""
+        with override("en"):  # the journal is for programs too
+            self._promote(course_id)
+
+    def _promote(self, course_id: int) -> None:
         for waiter, found in next_in_line(course_id, self.register):
             if not found.refusals:
                 self._change(waiter, Status.ENROLLED, {"enrolled_on": self.register.today}, Action.PROMOTE, found)

@@ -1,0 +1,145 @@
+"""Pages speak the language of who reads them, and programs are answered in English."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.http import HttpResponse
+from django.utils.translation import get_language, override
+
+from school.languages import LanguageMiddleware
+from school.spoken import figure, spoken, told_instant
+from students.acts import Origin
+from students.enrollment import drop, enroll
+from students.models import Action, Channel, EnrollmentEvent
+from tests.bulk.work import ENROLLMENTS, imported
+from tests.factories import make_course, make_student
+
+GERMAN = {"Accept-Language": "de"}
+
+
+@pytest.mark.parametrize(("asked", "spoken"), [("de-AT,de;q=0.9", "de"), ("es", "es"), ("fr", "en"), ("", "en")])
+def test_a_page_speaks_what_the_browser_asks_for(client, db, asked, spoken):
+    answer = client.get("/admin/login/", headers={"Accept-Language": asked})
+
+    assert f'<html lang="{spoken}"' in answer.text
+    assert answer.headers["Content-Language"] == spoken
+    assert "Accept-Language" in answer.headers["Vary"]
+
+
+def test_the_language_that_was_chosen_wins(client, db):
+    client.post("/language", {"language": "de", "next": "/admin/login/"})
+    answer = client.get("/admin/login/", headers={"Accept-Language": "es"})
+
+    assert answer.headers["Content-Language"] == "de"
+
+
+def test_the_menu_offers_every_language(registrars_desk):
+    answer = registrars_desk.get("/admin/")
+
+    assert [f'name="language" type="hidden" value="{code}"' in answer.text for code in ("en", "de", "es")] == [True] * 3
+
+
+@pytest.mark.parametrize("path", ["/api/v1/students/0", "/oauth/token", "/problems/course_full"])
+@pytest.mark.parametrize("usual", ["en", "de"])
+def test_programs_are_answered_in_english(client, db, settings, path, usual):
+    settings.LANGUAGE_CODE = usual
+    with override(usual):
+        answer = client.get(path, headers={"Accept-Language": "de"})
+
+    assert "Content-Language" not in answer.headers
+    assert "Studierende" not in answer.text
+    assert "Kurs" not in answer.text
+
+
+def test_a_page_leaves_its_language_behind_nowhere(rf):
+    heard = []
+    speak = LanguageMiddleware(lambda request: heard.append(get_language()) or HttpResponse())
+    speak(rf.get("/admin/", headers={"Accept-Language": "de"}))
+    speak(rf.get("/api/v1/students", headers={"Accept-Language": "de"}))
+
+    assert heard == ["de", "en"]
+
+
+def test_a_rule_refuses_in_the_language_of_who_asks(registrars_desk, api):
+    student, full = make_student(), make_course(code="MATH-101", capacity=0)
+
+    page = registrars_desk.post(
+        "/admin/students/studentcourse/add/",
+        {"student": student.pk, "course": full.pk, "on_full": "reject", "reason": ""},
+        headers=GERMAN,
+    )
+    problem = api.post(
+        f"/api/v1/students/{student.pk}/courses", {"course_id": full.pk}, format="json", headers=GERMAN
+    ).json()
+
+    assert "MATH-101 hat keinen freien Platz." in page.text
+    assert problem["detail"] == "MATH-101 has no free seat."
+
+
+@pytest.mark.django_db
+def test_why_somebody_is_passed_over_is_kept_in_english():
+    course, origin = make_course(code="MATH-101", capacity=1, waitlist_capacity=5), Origin(Channel.SYSTEM)
+    first, second = make_student(), make_student()
+    enroll(student_id=first.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=second.pk, course_id=course.pk, origin=origin, on_full="waitlist")
+    second.is_active = False
+    second.save()
+
+    with override("de"):
+        drop(student_id=first.pk, course_id=course.pk, origin=origin)
+        kept = EnrollmentEvent.objects.get(action=Action.PASS_OVER).reason
+        told = spoken(kept)
+
+    assert kept == "This student is not active."
+    assert told == "Diese Person ist nicht aktiv."
+
+
+def test_an_import_is_told_of_in_the_language_of_who_looks(registrars_desk):
+    with override("de"):
+        job = imported(ENROLLMENTS + "S-9,M-9,,,,\n")
+    german = registrars_desk.get(f"/admin/bulk/import/{job.pk}/change/", headers=GERMAN).text
+    english = registrars_desk.get(f"/admin/bulk/import/{job.pk}/change/").text
+
+    assert "Es gibt keinen Kurs M-9." in german
+    assert "There is no course M-9." in english
+
+
+@pytest.mark.parametrize(
+    ("sentence", "german"),
+    [
+        ("MATH-101 has no free seat.", "MATH-101 hat keinen freien Platz."),
+        ("MATH-101 has no free seat and no waitlist.", "MATH-101 hat keinen freien Platz und keine Warteliste."),
+        (
+            "An enrollment that is dropped cannot become completed: it has ended.",
+            "Eine Einschreibung mit dem Status „abgemeldet“ kann nicht „abgeschlossen“ werden: sie ist beendet.",
+        ),
+        (
+            "Enrollment in M opens at 2026-08-01 08:00+00:00.",
+            "Die Einschreibung in M beginnt am 01.08.2026 08:00 UTC.",
+        ),
+        (
+            "This student is not active. MATH-101 is not active.",
+            "Diese Person ist nicht aktiv. MATH-101 ist nicht aktiv.",
+        ),
+        ("What somebody has typed.", "What somebody has typed."),
+        ("", ""),
+    ],
+)
+def test_a_kept_sentence_is_spoken(sentence, german):
+    assert spoken(sentence) == sentence
+    with override("de"):
+        assert spoken(sentence) == german
+
+
+@pytest.mark.parametrize(
+    ("language", "instant", "count"),
+    [
+        ("en", "2026-08-01 08:00+00:00", "1,234,567"),
+        ("de", "01.08.2026 08:00 UTC", "1.234.567"),
+        ("es", "01/08/2026 08:00 UTC", "1.234.567"),
+    ],
+)
+def test_instants_and_figures_are_as_the_language_has_them(language, instant, count):
+    with override(language):
+        assert told_instant(datetime(2026, 8, 1, 8, tzinfo=UTC)) == instant
+        assert figure(1234567).replace("\xa0", ".") == count
