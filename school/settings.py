@@ -63,7 +63,6 @@ INSTALLED_APPS = [
     "unfold.contrib.simple_history",
     "school.apps.DeskConfig",
     "django.contrib.auth",
-    "django.contrib.humanize",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",

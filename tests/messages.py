@@ -42,7 +42,7 @@ KEYWORDS: dict[str, Any] = {
 }
 STRING = r"""u?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""  # Django's prefix, too
 CALL = re.compile(rf"\b(_|gettext|ngettext|pgettext|npgettext)\(({STRING}(?:,\s*{STRING})*)(?:,\s*count)?\)", re.DOTALL)
-PLACEHOLDER = re.compile(r"%\((\w+)\)|%([sd])")
+PLACEHOLDER = re.compile(r"%\((\w+)\)|%([sd])|\{(\w*)\}")
 
 Key = tuple[str | None, Any]  # the context, and what is said: one text, or one for one and one for many
 
@@ -214,7 +214,7 @@ def wrong_with(message: Message) -> list[str]:
 
 
 def placeholders(text: str) -> set[str]:
-    return {"".join(found) for found in PLACEHOLDER.findall(text.replace("%%", ""))}
+    return {repr(found) for found in PLACEHOLDER.findall(text.replace("%%", ""))}
 
 
 def main(arguments: list[str]) -> int:

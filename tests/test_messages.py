@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from babel.messages.catalog import Message
@@ -14,7 +15,7 @@ from django.utils.functional import Promise
 from tests.messages import APPS, LANGUAGES, ROOT, complaints, wanted, wrong_with
 
 TEMPLATES = sorted(path for app in APPS for path in (ROOT / app).rglob("*.html") if "templates" in path.parts)
-ICONS = {"search"}  # names of pictures
+ICONS = {"check", "search"}  # names of pictures
 WORD = re.compile(r"[^\W\d_]{2}")
 SAID = re.compile(r'\b(?:title|placeholder|aria-label|alt|data-label)="([^"]*)"')
 HOLE = "\0"
@@ -102,13 +103,13 @@ def test_a_model_has_names_that_are_translated(model):
     assert [name for name, text in said.items() if not isinstance(text, Promise)] == []
 
 
-def theirs(form: type[forms.BaseForm]) -> set[str]:
+def theirs(form: Any) -> set[str]:
     """Return the fields that a form has from a library."""
     libraries = [base for base in form.__mro__ if base.__module__.split(".")[0] not in APPS]
     return {name for base in libraries for name in getattr(base, "declared_fields", {})}
 
 
-def our_forms(form: type[forms.BaseForm] = forms.BaseForm) -> list[type[forms.BaseForm]]:
+def our_forms(form: Any = forms.BaseForm) -> list[Any]:
     below = [each for child in form.__subclasses__() for each in (child, *our_forms(child))]
     return [each for each in below if each.__module__.split(".")[0] in APPS and "declared_fields" in vars(each)]
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 
 from courses.models import Course
-from school.spoken import spoken
 from students.enrollment.forecast import Forecast, Step
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 from students.register import BY_ITSELF, Pair
@@ -102,7 +101,7 @@ def line_of(event: EnrollmentEvent, key: Any = None) -> Line:
         event.from_status,
         event.to_status,
         _detail(event),
-        (spoken(event.reason),) if event.action == Action.PASS_OVER else (),
+        (event.reason_told,) if event.action == Action.PASS_OVER else (),
         key,
     )
 

@@ -15,7 +15,7 @@ from students.models import EnrollmentEvent, StudentCourse
 class JournalAdmin(ModelAdmin):
     """Every act on every enrollment, the newest first. Nobody adds to it here, and nobody changes it anywhere."""
 
-    list_display = ["id", "at", "enrollment", "action", "from_status", "to_status", "actor", "channel", "reason"]
+    list_display = ["id", "at", "enrollment", "action", "from_status", "to_status", "actor", "channel", "told"]
     list_display_links = ["id", "at"]
     list_filter = ["action", "channel", "at"]
     list_select_related = ["actor", "enrollment__student", "enrollment__course__term"]
@@ -32,6 +32,10 @@ class JournalAdmin(ModelAdmin):
         of_student = StudentCourse.objects.filter(student__student_number=word)
         of_course = StudentCourse.objects.filter(course__code=word)
         return queryset.filter(enrollment__in=[*_ids(of_student), *_ids(of_course)]), False
+
+    @admin.display(description=gettext_lazy("reason"))
+    def told(self, event: EnrollmentEvent) -> str:
+        return event.reason_told
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

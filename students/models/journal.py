@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from bulk.models import Import
+from school.spoken import spoken
 from students.models.enrollments import Status, StudentCourse
 
 
@@ -85,6 +86,12 @@ class EnrollmentEvent(models.Model):
                 condition=Q(channel__in=[Channel.ADMIN, Channel.SYSTEM]),
             ),
         ]
+
+    @property
+    def reason_told(self) -> str:
+        """The reason for people: what the journal says by itself is kept in English, and told in their language."""
+        is_own = self.action == Action.PASS_OVER or self.channel == Channel.IMPORT
+        return spoken(self.reason) if is_own else self.reason
 
     def __str__(self) -> str:
         return f"{self.enrollment_id}: {self.from_status or '–'} → {self.to_status}"

@@ -8,7 +8,7 @@ from django.utils.translation import get_language, override
 
 from school.languages import LanguageMiddleware
 from school.spoken import figure, spoken, told_instant
-from students.acts import Origin
+from students.acts import OnFull, Origin
 from students.enrollment import drop, enroll
 from students.models import Action, Channel, EnrollmentEvent
 from tests.bulk.work import ENROLLMENTS, imported
@@ -53,7 +53,12 @@ def test_programs_are_answered_in_english(client, db, settings, path, usual):
 
 def test_a_page_leaves_its_language_behind_nowhere(rf):
     heard = []
-    speak = LanguageMiddleware(lambda request: heard.append(get_language()) or HttpResponse())
+
+    def view(request):
+        heard.append(get_language())
+        return HttpResponse()
+
+    speak = LanguageMiddleware(view)
     speak(rf.get("/admin/", headers={"Accept-Language": "de"}))
     speak(rf.get("/api/v1/students", headers={"Accept-Language": "de"}))
 
@@ -81,7 +86,7 @@ def test_why_somebody_is_passed_over_is_kept_in_english():
     course, origin = make_course(code="MATH-101", capacity=1, waitlist_capacity=5), Origin(Channel.SYSTEM)
     first, second = make_student(), make_student()
     enroll(student_id=first.pk, course_id=course.pk, origin=origin)
-    enroll(student_id=second.pk, course_id=course.pk, origin=origin, on_full="waitlist")
+    enroll(student_id=second.pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
     second.is_active = False
     second.save()
 
