@@ -24,11 +24,21 @@ ROOT = Path(__file__).resolve().parent.parent
 APPS = ("school", "bulk", "courses", "students")
 LANGUAGES = ("de", "es")
 # Libraries whose words are shown and who do not bring all of these languages along: ours stand in for what they lack.
-BORROWED = ("unfold", "axes", "simple_history", "oauth2_provider", "django_tasks_db", "django_tasks")
+BORROWED = ("unfold", "allauth", "axes", "simple_history", "oauth2_provider", "django_tasks_db", "django_tasks")
 TRANSLATED = ("django/conf", *(f"django/contrib/{name}" for name in ("admin", "auth", "contenttypes", "sessions")))
 # Of libraries, what we do not show: other sites, and pages for people who give a program leave to act for them.
 PASSED_OVER = (
-    *("crispy", "import_export", "guardian", "location_field", "constance", "contrib/forms", "mixins/"),
+    *(
+        "crispy",
+        "import_export",
+        "guardian",
+        "location_field",
+        "constance",
+        "contrib/forms",
+        "mixins/",
+        "allauth/idp",
+        "phone",
+    ),
     *("oauth2_provider/templates", "oauth2_provider/forms", "oauth2_validators", "views", "management"),
 )
 

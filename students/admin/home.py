@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
@@ -115,7 +115,11 @@ def _figures(term: Term | None, seats: Sum, offered: list[Offer]) -> list[Figure
     enrollments = {f"course__{name}": value for name, value in courses.items()}
     full = sum(offer.seats.free == 0 for offer in offered)
     return [
-        Figure(seats.taken, _("enrolled"), _list_of(StudentCourse, status__exact=Status.ENROLLED, **enrollments)),
+        Figure(
+            seats.taken,
+            pgettext("how many are", "enrolled"),
+            _list_of(StudentCourse, status__exact=Status.ENROLLED, **enrollments),
+        ),
         Figure(seats.free, _("free seats"), _list_of(Course, seats="free", **courses)),
         Figure(seats.waiting, _("waiting"), _list_of(StudentCourse, status__exact=Status.WAITLISTED, **enrollments)),
         Figure(full, _("full courses"), _list_of(Course, seats="full", **courses)),
