@@ -33,6 +33,12 @@ NAVIGATION = [
         "title": _("Registration"),
         "items": [
             page(_("Enrollments"), "how_to_reg", "students.StudentCourse"),
+            {
+                "title": _("Enroll many"),
+                "icon": "group_add",
+                "link": reverse_lazy("admin:students_studentcourse_enroll_many"),
+                "permission": lambda request: request.user.has_perm("students.add_studentcourse"),
+            },
             page(_("Students"), "groups", "students.Student"),
             page(_("Courses"), "menu_book", "courses.Course"),
             page(_("Terms"), "calendar_month", "courses.Term"),

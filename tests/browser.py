@@ -93,7 +93,7 @@ def log_in(page: Page, name: str = "registrar") -> None:
 def choose(page: Page, field: str, term: str, shown: str) -> None:
     """Pick from an autocomplete by typing."""
     page.locator(f".field-{field} .select2-selection").click()
-    page.locator(".select2-search__field").fill(term)
+    page.locator(".select2-dropdown .select2-search__field").fill(term)
     page.locator(".select2-results__option", has_text=shown).click()
 
 

@@ -189,6 +189,7 @@ TABLE = [
     ("students/studentcourse/<id>/history/",             "++++-..LL", "++++-..LL"),
     ("students/studentcourse/act/",                      ">>>>>..LL", ">>>>>..LL"),
     ("students/studentcourse/acts/<slug:request_id>/",   "?????..LL", "?????..LL"),
+    ("students/studentcourse/enroll-many/",              "++.....LL", "++.....LL"),
     ("students/studentcourse/add/",                      "++.....LL", "++.....LL"),
 ]
 # fmt: on

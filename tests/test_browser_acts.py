@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 from students.acts import OnFull, Origin
 from students.enrollment import complete, enroll
 from students.models import Channel, StudentCourse
-from tests.browser import NARROW, WIDE, log_in, page, pytestmark, shot
+from tests.browser import NARROW, WIDE, choose, log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student, make_term
 
 __all__ = ["page", "pytestmark"]
@@ -84,3 +84,43 @@ def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_und
     page.get_by_role("button", name="Undo for 1 enrollment").click()
     expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
     assert StudentCourse.objects.get(student__family_name="Somerville").status == "enrolled"
+
+
+def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
+    for number, name in ((2001, "Lise Meitner"), (2002, "Rosalind Franklin"), (2003, "Katherine Johnson")):
+        given, family = name.split()
+        make_student(student_number=f"S-{number}", given_name=given, family_name=family, is_active=number != 2003)
+    physics = make_course(code="PHYS-100", name="Mechanics", capacity=2, waitlist_capacity=9, term=course.term)
+    ada = StudentCourse.objects.earliest("pk").student
+    enroll(student_id=ada.pk, course_id=physics.pk, origin=SYSTEM)
+    before = StudentCourse.objects.count()
+    log_in(page)
+    page.get_by_role("link", name="Enroll many").click()
+    expect(page.get_by_role("button", name="Show what would happen")).to_be_visible()
+    picture(page, "enroll-many")
+    choose(page, "one", "PHYS", "PHYS-100@2026F Mechanics")
+    page.get_by_role("textbox", name="Students, by their numbers").fill(
+        "S-2001\tLise Meitner\nS-20O2\tRosalind Franklin\nS-2003\tKatherine Johnson\nS-1001\tAda Byron\n"
+    )
+    page.get_by_label("Where no seat is free").select_option(label="let them wait")
+    page.get_by_role("button", name="Show what would happen").click()
+
+    expect(page.get_by_text("There is no student S-20O2.")).to_be_visible()
+    assert cells(page, "refused") == ["S-2003 Katherine Johnson This student is not active."]
+    assert cells(page, "same") == ["S-1001 Ada Byron enrolled In already."]
+    picture(page, "enroll-many-lines")
+
+    page.get_by_role("textbox", name="Instead of S-20O2").fill("S-2002")
+    page.get_by_role("button", name="Look again").click()
+    expect(page.locator("#problems")).to_have_count(0)
+    assert cells(page, "changed") == [
+        "S-2001 Lise Meitner enrolled",
+        "S-2002 Rosalind Franklin waitlisted place 1",
+    ]
+    picture(page, "enroll-many-fixed")
+    assert StudentCourse.objects.count() == before
+    page.get_by_role("button", name="Enroll 2").click()
+
+    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    picture(page, "enroll-many-result")
+    assert StudentCourse.objects.count() == before + 2

@@ -180,10 +180,10 @@ class ActPages(ResultPages, ModelAdmin):
             told.add(forecast, {row.pair: (row.student, row.course) for row in to_act}, keys.__getitem__)
             self._keep_to_seen(request, told)
             told.same += [self._untouched(way, row) for row in chosen if row not in to_act]
-            if forecast.done:
+            if forecast.done and told.changed:
                 keep_what_stays(request, origin.request_id, told)
                 return self.to_result(origin.request_id, back)
-            fingerprint, differs = forecast.fingerprint, bool(shown)
+            fingerprint, differs = forecast.fingerprint, bool(shown) and not forecast.done
         context = {
             **self.admin_site.each_context(request),
             "title": way.title,

@@ -61,7 +61,8 @@ class Consequences:
     @property
     def tiles(self) -> list[Tile]:
         after = Counter(line.after for line in self.changed)
-        tiles = [Tile(after[status], str(Status(status).label), status) for status in Status.values if after[status]]
+        statuses = [Status.ENROLLED, *(each for each in Status if each != Status.ENROLLED)]
+        tiles = [Tile(after[status], str(status.label), status) for status in statuses if after[status]]
         others = [
             (self.promoted, str(Action.PROMOTE.label), "enrolled"),
             (self.passed, str(Action.PASS_OVER.label), ""),
@@ -70,10 +71,10 @@ class Consequences:
         ]
         return [*tiles, *(Tile(len(lines), label, kind) for lines, label, kind in others if lines)]
 
-    def add_events(self, events: Iterable[EnrollmentEvent], key: Callable[[StudentCourse], Any] | None = None) -> None:
+    def add_events(self, events: Iterable[tuple[EnrollmentEvent, StudentCourse]]) -> None:
         """Add what was, or would be, entered into the journal."""
-        for event in events:
-            line = line_of(event, key(event.enrollment) if key else None)
+        for event, enrollment in events:
+            line = line_of(event, enrollment)
             if event.action not in BY_ITSELF:
                 self.changed.append(line)
             else:
@@ -83,8 +84,8 @@ class Consequences:
         """Add what a forecast says of the parties."""
         for step in forecast.steps:
             pair = step.outcome.act.pair
-            if step.event is not None:
-                self.changed.append(line_of(step.event, key(pair)))
+            if step.event is not None and step.outcome.enrollment is not None:
+                self.changed.append(line_of(step.event, step.outcome.enrollment, key(pair)))
             elif step.outcome.refusals:
                 self.refused.append(_line_of_step(step, parties[pair], key(pair)))
             else:
@@ -92,15 +93,14 @@ class Consequences:
         self.add_events(forecast.followed)
 
 
-def line_of(event: EnrollmentEvent, key: Any = None) -> Line:
-    enrollment = event.enrollment
+def line_of(event: EnrollmentEvent, enrollment: StudentCourse, key: Any = None) -> Line:
     return Line(
         enrollment.student,
         enrollment.course,
         enrollment.pk,
         event.from_status,
         event.to_status,
-        _detail(event),
+        _detail(event, enrollment),
         (event.reason_told,) if event.action == Action.PASS_OVER else (),
         key,
     )
@@ -109,13 +109,14 @@ def line_of(event: EnrollmentEvent, key: Any = None) -> Line:
 def _line_of_step(step: Step, parties: Parties, key: Any) -> Line:
     enrollment = step.outcome.enrollment
     status = enrollment.status if enrollment else ""
-    why = tuple(refusal.message for refusal in step.outcome.refusals) or (_("It is so already."),)
+    already = _("In already.") if step.outcome.act.action == Action.ENROLL else _("It is so already.")
+    why = tuple(refusal.message for refusal in step.outcome.refusals) or (already,)
     return Line(*parties, enrollment.pk if enrollment else None, status, status, "", why, key)
 
 
-def _detail(event: EnrollmentEvent) -> str:
+def _detail(event: EnrollmentEvent, enrollment: StudentCourse) -> str:
     """Say beside the status what changes: a grade, or which place in line it is, where that is known already."""
-    place = event.enrollment.__dict__.get("position") if event.to_status == Status.WAITLISTED else None
+    place = enrollment.__dict__.get("position") if event.to_status == Status.WAITLISTED else None
     grade = event.changes.get("grade")
     told = [_("place %(place)s") % {"place": place}] if place else []
     told += [_("grade %(grade)s") % {"grade": grade[1]} if grade[1] else _("no grade")] if grade else []

@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
@@ -22,18 +21,13 @@ from school.refusals import Refused
 from school.validators import parse_ids
 from students.acts import Act, OnFull, Origin, Outcome
 from students.admin.acting import MOST, WAYS, ActPages
+from students.admin.enrolling import EnrollManyPages
 from students.admin.origin import origin_of
+from students.admin.picking import IdSelect
 from students.admin.search import PERSON, containing, few
 from students.enrollment import judge, perform
 from students.models import Action, Status, Student, StudentCourse, StudentCourseQuerySet
 from students.rules import ALL_RULES
-
-
-class IdSelect(AutocompleteSelect):
-    """Show a form again whatever was sent: Django looks up the sent values as they are."""
-
-    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
-        return super().optgroups(name, [each for each in value if parse_ids(str(each))], attr)
 
 
 class EnrollForm(forms.ModelForm):
@@ -102,7 +96,7 @@ class EndingForm(ActionForm):
 
 
 @admin.register(StudentCourse)
-class EnrollmentAdmin(ActPages):
+class EnrollmentAdmin(EnrollManyPages, ActPages):
     """Enrollments are made and ended here by the verbs, and never edited or deleted."""
 
     form = EnrollForm

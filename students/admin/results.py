@@ -45,7 +45,7 @@ class ResultPages(ModelAdmin):
         if not any(event.channel == Channel.ADMIN for event in lines):
             raise Http404
         told = Consequences()
-        told.add_events(lines)
+        told.add_events((event, event.enrollment) for event in lines)
         told.refused, told.same, left_out = _what_stayed(request, request_id)
         context = {
             **self.admin_site.each_context(request),

@@ -40,7 +40,7 @@ def _result(found: Model, told: str, icon: str) -> SearchResult:
     return SearchResult(title=str(found), description=told, link=reverse(address, args=[found.pk]), icon=icon)
 
 
-def _seen(request: HttpRequest, model: type[Model]) -> Any:
+def seen(request: HttpRequest, model: type[Model]) -> Any:
     """Return the queryset of the rows that the one who asks finds in the list of the model."""
     desk = admin.site.get_model_admin(model)
     if not desk.has_view_or_change_permission(request):
@@ -73,7 +73,7 @@ def few(rows: QuerySet[Any], number: int = 0) -> Any:
 
 
 def _students(request: HttpRequest, parts: list[str], most: int = MOST) -> list[Student]:
-    rows = _seen(request, Student)
+    rows = seen(request, Student)
     exact = list(rows.filter(student_number=" ".join(parts))) if len(parts) == 1 else []
     # Not in order: the first that are found are enough, and putting all of them in order would read all of them.
     others = list(rows.filter(containing(parts, *PERSON)).order_by()[:most])
@@ -81,7 +81,7 @@ def _students(request: HttpRequest, parts: list[str], most: int = MOST) -> list[
 
 
 def _courses(request: HttpRequest, parts: list[str], most: int = MOST) -> list[Course]:
-    rows = _seen(request, Course).select_related("term").order_by("-term__starts_on", "code")
+    rows = seen(request, Course).select_related("term").order_by("-term__starts_on", "code")
     exact = list(rows.filter(code__iexact=" ".join(parts))[:most]) if len(parts) == 1 else []
     return _first(exact, list(rows.filter(containing(parts, "code", "name"))[:most]))
 
@@ -93,7 +93,7 @@ def _first(exact: list[Any], others: list[Any], key: Any = None) -> list[Any]:
 
 def _enrollments(request: HttpRequest, parts: list[str]) -> list[StudentCourse]:
     """Return enrollments of students that fit some words in courses that fit the others; of one word, the student's."""
-    rows = _seen(request, StudentCourse).select_related("student", "course__term").order_by("-pk")
+    rows = seen(request, StudentCourse).select_related("student", "course__term").order_by("-pk")
     whole = _students(request, parts)
     if len(whole) == 1:
         return list(rows.open().filter(student=whole[0])[:MOST])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from students.acts import Outcome
 from students.enrollment.ledger import Ledger
-from students.models import EnrollmentEvent
+from students.models import EnrollmentEvent, StudentCourse
 from students.register import BY_ITSELF
 
 
@@ -17,6 +17,13 @@ class Step(NamedTuple):
 
     outcome: Outcome
     event: EnrollmentEvent | None
+
+
+class Consequence(NamedTuple):
+    """A line of the journal about what follows by itself, and its enrollment: a line that is written forgets it."""
+
+    event: EnrollmentEvent
+    enrollment: StudentCourse
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,7 @@ class Forecast:
     """
 
     steps: tuple[Step, ...]
-    followed: tuple[EnrollmentEvent, ...]
+    followed: tuple[Consequence, ...]
     done: bool = False
 
     @property
@@ -38,14 +45,14 @@ class Forecast:
 
         Instants are left out of it: they pass between asking and doing.
         """
-        told = [*map(_told, self.steps), *map(_of_event, self.followed)]
+        told = [*map(_told, self.steps), *(_of_event(*each) for each in self.followed)]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def forecast_of(ledger: Ledger) -> Forecast:
     """Return what was decided, as not done yet."""
     own = (event for event in ledger.events if event.action not in BY_ITSELF)
-    followed = tuple(event for event in ledger.events if event.action in BY_ITSELF)
+    followed = tuple(Consequence(event, event.enrollment) for event in ledger.events if event.action in BY_ITSELF)
     return Forecast(tuple(_steps(ledger.outcomes, own)), followed)
 
 
@@ -58,13 +65,12 @@ def _steps(outcomes: Iterable[Outcome], own: Iterator[EnrollmentEvent]) -> Itera
 def _told(step: Step) -> list[Any]:
     outcome, event = step
     refusals = [[refusal.code, refusal.message] for refusal in outcome.refusals]
-    if event is not None:
-        return [_of_event(event), event.enrollment.__dict__.get("position")]
     enrollment = outcome.enrollment
+    if event is not None and enrollment is not None:
+        return [_of_event(event, enrollment), enrollment.__dict__.get("position")]
     return [outcome.act.pair, enrollment and enrollment.pk, enrollment and enrollment.status, refusals]
 
 
-def _of_event(event: EnrollmentEvent) -> list[Any]:
+def _of_event(event: EnrollmentEvent, row: StudentCourse) -> list[Any]:
     changes = {name: values for name, values in event.changes.items() if name != "waitlisted_at"}
-    row = event.enrollment
     return [row.pk if event.from_status else None, row.pair, event.action, event.from_status, event.to_status, changes]
