@@ -17,10 +17,12 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from courses.models import Course, CourseStaff, Term
 from courses.prerequisites import check_prerequisites
+from school.deleting import KeptByHistory
 
 
 @admin.register(Term)
-class TermAdmin(SimpleHistoryAdmin, ModelAdmin):
+class TermAdmin(KeptByHistory, SimpleHistoryAdmin, ModelAdmin):
+    kept_by = "courses"
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline"]
     search_fields = ["code", "name"]
 

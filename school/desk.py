@@ -26,17 +26,24 @@ def page(title: Any, icon: str, model: str) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": reverse_lazy(address), "permission": may_see}
 
 
+def is_at_enrollments(request: HttpRequest) -> bool:
+    """Tell whether a page is one about enrollments, and not the one below them that has a link of its own."""
+    return request.path.startswith(str(ENROLLMENTS)) and request.path != str(ENROLL_MANY)
+
+
+ENROLLMENTS = reverse_lazy("admin:students_studentcourse_changelist")
+ENROLL_MANY = reverse_lazy("admin:students_studentcourse_enroll_many")
 HOME = {"title": _("Home"), "icon": "home", "link": reverse_lazy("admin:index")}
 NAVIGATION = [
     {"items": [HOME]},
     {
         "title": _("Registration"),
         "items": [
-            page(_("Enrollments"), "how_to_reg", "students.StudentCourse"),
+            {**page(_("Enrollments"), "how_to_reg", "students.StudentCourse"), "active": is_at_enrollments},
             {
                 "title": _("Enroll many"),
                 "icon": "group_add",
-                "link": reverse_lazy("admin:students_studentcourse_enroll_many"),
+                "link": ENROLL_MANY,
                 "permission": lambda request: request.user.has_perm("students.add_studentcourse"),
             },
             page(_("Students"), "groups", "students.Student"),

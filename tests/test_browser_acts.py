@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
+from courses.models import Course
 from students.acts import OnFull, Origin
 from students.enrollment import complete, enroll
 from students.models import Channel, StudentCourse
@@ -124,3 +125,25 @@ def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
     expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
     picture(page, "enroll-many-result")
     assert StudentCourse.objects.count() == before + 2
+
+
+def test_a_course_becomes_active_with_who_gets_a_seat_shown_first(page, course):
+    Course.objects.update(is_active=False, capacity=5)
+    log_in(page)
+    page.goto("/admin/courses/course/")
+    page.get_by_role("row", name="MATH-101").locator("input.action-select").check()
+    page.get_by_label("Select action to run").select_option(label="Make active")
+    page.get_by_role("button", name="Run", exact=True).click()
+
+    expect(page.get_by_role("heading", name="Who gets a seat by that")).to_be_visible()
+    picture(page, "activate")
+    page.get_by_role("button", name="Make active: 1").click()
+    expect(page.locator(".messagelist .success")).to_have_text("1 is active now.")
+    assert [each.split("MATH")[0].strip() for each in cells(page, "promoted")] == ["S-1005 Sofja Kowalewskaja"]
+
+    page.goto("/admin/students/student/")
+    page.get_by_role("row", name="S-1001").locator("input.action-select").check()
+    page.get_by_label("Select action to run").select_option(label="Delete selected students")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_text("S-1001 Ada Byron is kept, because of its enrollments: 1.")).to_be_visible()
+    picture(page, "delete")

@@ -19,7 +19,7 @@ from school.validators import parse_ids, plain_text
 from students.acts import Act
 from students.admin.consequences import Consequences, Line
 from students.admin.origin import origin_of
-from students.admin.results import ResultPages, keep_what_stays, way_back
+from students.admin.results import ResultPages, keep_what_stays, to_result, way_back
 from students.enrollment import foresee, perform_as_foreseen
 from students.models import Action, Status, StudentCourse
 from students.rules import ALL_RULES
@@ -182,7 +182,7 @@ class ActPages(ResultPages, ModelAdmin):
             told.same += [self._untouched(way, row) for row in chosen if row not in to_act]
             if forecast.done and told.changed:
                 keep_what_stays(request, origin.request_id, told)
-                return self.to_result(origin.request_id, back)
+                return to_result(origin.request_id, back)
             fingerprint, differs = forecast.fingerprint, bool(shown) and not forecast.done
         context = {
             **self.admin_site.each_context(request),

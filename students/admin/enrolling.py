@@ -30,7 +30,7 @@ from students.admin.consequences import Consequences, Parties
 from students.admin.origin import origin_of
 from students.admin.pasted import Pasted, read, written
 from students.admin.picking import IdSelect, IdSelectMultiple, PickedField
-from students.admin.results import ResultPages, keep_what_stays, way_back
+from students.admin.results import keep_what_stays, to_result, way_back
 from students.admin.search import seen
 from students.enrollment import foresee, perform_as_foreseen
 from students.lookup import student_not_found
@@ -163,7 +163,7 @@ class EnrollManyForm(forms.Form):
         return Act(Action.ENROLL, parties[0].pk, parties[1].pk, None, wish["reason"], on_full, waive)
 
 
-class EnrollManyPages(ResultPages, ModelAdmin):
+class EnrollManyPages(ModelAdmin):
     """The page that enrolls many at once."""
 
     def get_urls(self) -> list[Any]:
@@ -201,7 +201,7 @@ class EnrollManyPages(ResultPages, ModelAdmin):
         told.add(forecast, {act.pair: each for act, each in zip(acts, parties, strict=True)}, keys.__getitem__)
         if forecast.done and told.changed:
             keep_what_stays(request, origin.request_id, told, left_out=len(lines.problems))
-            return self.to_result(origin.request_id, way_back(request))
+            return to_result(origin.request_id, way_back(request))
         again = {**form.cleaned_data, "text": written(pasted), "picked": [], "one": form.cleaned_data["one"].pk}
         asked = EnrollManyForm(request, side, initial=again, may_waive=origin.may_waive)
         return self._enroll_page(

@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy
 
 import courses.admin
 from courses.models import Course
+from school.deleting import KeptByHistory
+from students.admin.activity import ActivityPages
 from students.admin.course_page import CoursePage
 from students.admin.origin import origin_of
 from students.admin.privacy import PersonalDataPages
@@ -24,7 +26,8 @@ SHOWN_PROMOTED = 100
 
 
 @admin.register(Student)
-class StudentAdmin(PersonalDataPages, StudentPage):
+class StudentAdmin(ActivityPages, KeptByHistory, PersonalDataPages, StudentPage):
+    kept_by = "enrollments"
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]
     list_filter = ["is_active"]
@@ -71,7 +74,8 @@ class SeatsFilter(admin.SimpleListFilter):
 
 
 @admin.register(Course)
-class CourseAdmin(CoursePage, courses.admin.CourseAdmin):
+class CourseAdmin(ActivityPages, KeptByHistory, CoursePage, courses.admin.CourseAdmin):
+    kept_by = "enrollments"
     list_display = ["code", "name", "term", "capacity", "taken", "free", "waiting", "is_active"]
     list_filter = [SeatsFilter, *courses.admin.CourseAdmin.list_filter]
     readonly_fields = ["taken", "free", "waiting"]

@@ -26,12 +26,6 @@ class ResultPages(ModelAdmin):
         view = self.admin_site.admin_view(self.acted)
         return [path("acts/<slug:request_id>/", view, name="students_studentcourse_acted"), *super().get_urls()]
 
-    def to_result(self, request_id: str, back: str) -> HttpResponseRedirect:
-        address = reverse("admin:students_studentcourse_acted", args=[request_id])
-        query = QueryDict(mutable=True)
-        query["next"] = back
-        return HttpResponseRedirect(f"{address}?{query.urlencode(safe='/')}")
-
     def acted(self, request: HttpRequest, request_id: str) -> HttpResponse:
         """An outcome a line, what followed, and the way to undo it."""
         if not self.has_view_permission(request):
@@ -42,7 +36,7 @@ class ResultPages(ModelAdmin):
         ).select_related("actor", "enrollment__student", "enrollment__course__term")
         lines = list(events.order_by("pk"))
         own = [event for event in lines if event.action not in BY_ITSELF]
-        if not any(event.channel == Channel.ADMIN for event in lines):
+        if not lines:
             raise Http404
         told = Consequences()
         told.add_events((event, event.enrollment) for event in lines)
@@ -61,6 +55,14 @@ class ResultPages(ModelAdmin):
             "back": way_back(request),
         }
         return render(request, "students/acted.html", context)
+
+
+def to_result(request_id: str, back: str) -> HttpResponseRedirect:
+    """Lead on to the page about what a click has changed."""
+    address = reverse("admin:students_studentcourse_acted", args=[request_id])
+    query = QueryDict(mutable=True)
+    query["next"] = back
+    return HttpResponseRedirect(f"{address}?{query.urlencode(safe='/')}")
 
 
 def way_back(request: HttpRequest) -> str:
