@@ -13,6 +13,8 @@ class KeptByHistory(ModelAdmin):
     """Rows that others belong to, by the relation ``kept_by``. Django would name each of them, reading all of it."""
 
     kept_by: str
+    delete_confirmation_template = "school/delete_confirmation.html"
+    delete_selected_confirmation_template = "school/delete_selected_confirmation.html"
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         chosen: Collection[Any] = list(objs)
@@ -21,6 +23,6 @@ class KeptByHistory(ModelAdmin):
         free = [each for each in chosen if each.pk not in counts]
         to_delete, numbers, lacking, protected = super().get_deleted_objects(free, request)
         kind = self.model._meta.get_field(self.kept_by).related_model._meta.verbose_name_plural
-        message = _("%(what)s is kept, because of its %(kind)s: %(n)s.")
+        message = _("%(what)s (%(kind)s: %(n)s)")
         kept = [message % {"what": each, "kind": kind, "n": counts[each.pk]} for each in chosen if each.pk in counts]
         return to_delete, numbers, lacking, [*kept, *protected]

@@ -150,6 +150,50 @@ GUARDS = [
         instead("students/facts.py", '    .select_for_update(of=("self",), no_key=True)\n', ""),
     ),
     Mutant(
+        "nothing is done but what was shown",
+        SQLITE,
+        "tests/students/test_acting.py::test_nothing_is_done_where_something_else_would_come_of_it",
+        instead(
+            "students/enrollment/__init__.py",
+            "    if forecast.fingerprint != fingerprint:\n",
+            "    if not fingerprint:\n",
+        ),
+    ),
+    Mutant(
+        "who follows by itself is part of what was shown",
+        SQLITE,
+        "tests/students/test_acting.py::test_nothing_is_done_where_something_else_would_come_of_it",
+        instead("students/enrollment/forecast.py", ", *(_of_event(*each) for each in self.followed)]", "]"),
+    ),
+    Mutant(
+        "who waits leaves before a seat comes free for them",
+        SQLITE,
+        "tests/students/test_acting.py::test_who_waits_leaves_before_a_seat_comes_free_for_them",
+        instead("students/admin/acting.py", "row.status != Status.WAITLISTED, row.pk", "row.pk"),
+    ),
+    Mutant(
+        "who is moved up waits still",
+        SQLITE,
+        "tests/students/test_acting.py::test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read",
+        instead("students/admin/acting.py", "(row.pk, row.version) if way is MOVE_UP else None", "None"),
+    ),
+    Mutant(
+        "pages go back to local paths only",
+        SQLITE,
+        "tests/students/test_acting.py::test_nobody_is_led_to_another_host",
+        instead(
+            "students/admin/results.py",
+            'wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)',
+            "wanted",
+        ),
+    ),
+    Mutant(
+        "what was asked about making active is taken back",
+        SQLITE,
+        "tests/students/test_activity.py::test_nothing_is_done_where_somebody_was_quicker",
+        instead("students/admin/activity.py", "                transaction.set_rollback(True)\n", ""),
+    ),
+    Mutant(
         "the lock of promotion",
         POSTGRESQL,
         "tests/test_race_waitlist.py::test_who_is_promoted_by_many_at_once_is_promoted_once",

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import Permission, User
 
 from students.acts import OnFull
-from students.enrollment import complete, drop, enroll
+from students.enrollment import complete, drop, enroll, foresee
 from students.models import EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -242,7 +242,7 @@ def test_who_waits_is_moved_up_by_a_waiver_with_a_reason_and_no_other_way(regist
     )
 
 
-def test_who_has_left_the_line_meanwhile_is_not_enrolled_anew(registrars_desk, place, origin, monkeypatch):
+def test_who_has_left_the_line_meanwhile_is_not_enrolled_anew(registrars_desk, place, origin):
     course = make_course(capacity=1, waitlist_capacity=9)
     place(course)
     waiting = place(course)
@@ -253,6 +253,22 @@ def test_who_has_left_the_line_meanwhile_is_not_enrolled_anew(registrars_desk, p
 
     assert (again.context["differs"], statuses()) == (True, ["enrolled", "dropped"])
     assert told(again)["same"] == [(waiting.student_id, "dropped", "dropped", "", "Waits for no seat.")]
+
+
+def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_desk, place, origin, monkeypatch):
+    course = make_course(capacity=0, waitlist_capacity=9)
+    waiting = place(course)
+
+    def leave_then_ask(acts, origin):
+        drop(student_id=waiting.student_id, course_id=course.pk, origin=origin)
+        return foresee(acts, origin)
+
+    monkeypatch.setattr("students.admin.acting.foresee", leave_then_ask)
+
+    page = look(registrars_desk, "promote", waiting, reason="x")
+
+    why = "This is not what you have read: somebody changed it meanwhile. Read it again."
+    assert told(page) == {"refused": [(waiting.student_id, "dropped", "dropped", "", why)]}
 
 
 @pytest.mark.parametrize("action", ["drop", "complete", "undo", "promote"])

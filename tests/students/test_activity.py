@@ -116,8 +116,10 @@ def test_the_page_that_deletes_says_what_is_kept_and_why(registrars_desk, origin
     with django_assert_max_num_queries(24):
         of_term = look(registrars_desk, "/admin/courses/term/", "delete_selected", [term])
 
-    assert page.context["protected"] == [f"S-1 Ada Byron is kept, because of its enrollments: {size}."]
-    assert of_term.context["protected"] == [f"{term} is kept, because of its courses: {size}."]
+    assert page.context["protected"] == [f"S-1 Ada Byron (enrollments: {size})"]
+    assert of_term.context["protected"] == [f"{term} (courses: {size})"]
+    assert "What has a history is kept" in page.content.decode()
+    assert registrars_desk.get(f"{STUDENTS}{kept.pk}/delete/").context["protected"] == page.context["protected"]
     look(registrars_desk, STUDENTS, "delete_selected", [kept, free], post="yes")
     assert Student.objects.count() == 2
     look(registrars_desk, STUDENTS, "delete_selected", [free], post="yes")
