@@ -50,7 +50,7 @@ def test_who_may_see_nothing_is_led_home_only(client):
 
 @pytest.mark.django_db
 def test_every_entry_leads_to_a_page(admin_client):
-    assert [admin_client.get(str(item["link"])).status_code for item in entries(admin_client)] == [200] * 16
+    assert [admin_client.get(str(item["link"])).status_code for item in entries(admin_client)] == [200] * 17
 
 
 def test_everything_that_is_registered_has_the_look():
