@@ -103,6 +103,7 @@ class Lines:
 
 class EnrollManyForm(forms.Form):
     text = forms.CharField(
+        label=gettext_lazy("Numbers or codes"),  # by the side that they are of, below
         max_length=100_000,
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"}),
