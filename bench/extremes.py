@@ -18,24 +18,33 @@ from students.models import Channel, EnrollmentEvent, StudentCourse
 from students.views import EnrollmentViewSet, RosterViewSet
 
 PAGE = 50  # rows of a page
+SEATS = 300  # of the course that is rushed at
 ASKED = (0.8, 1.2)  # the last page's share of the first one's requests a second
 
 Ends = tuple[Walk, Walk]
 
 
+def big_course(students: tuple[int, int]) -> Course:
+    """Make a course that the lower half of the students, by first id and number, is in."""
+    return _filled("BIG", students, students[1] // 2)
+
+
 def full_course(students: tuple[int, int]) -> Course:
-    """Make a course that the lower half of the students, by first id and number, fills to its last seat."""
-    first, count = students
-    course = Course.objects.create(code="FULL", name="Full", level=Level.INTRODUCTORY, capacity=count // 2)
-    enroll_many(((first + place, course.pk) for place in range(count // 2)), origin=Origin(Channel.COMMAND))
+    """Make a course that the first of the students fill to its last seat."""
+    return _filled("FULL", students, SEATS)
+
+
+def _filled(code: str, students: tuple[int, int], seats: int) -> Course:
+    course = Course.objects.create(code=code, name=code, level=Level.INTRODUCTORY, capacity=seats)
+    enroll_many(((students[0] + place, course.pk) for place in range(seats)), origin=Origin(Channel.COMMAND))
     return course
 
 
-def refusals(course: Course, students: tuple[int, int]) -> Walk:
-    """Return the walk of the others, who find no seat and do not wait."""
+def refusals(full: Course, students: tuple[int, int]) -> Walk:
+    """Return the walk of those who find no seat in a full course and do not wait."""
     first, count = students
-    others = first + count // 2, count - count // 2
-    return Walk("POST", *others, "/api/v1/students/", "/courses", ("course_id", course.pk, 1), refused=True)
+    others = first + SEATS, count - SEATS
+    return Walk("POST", *others, "/api/v1/students/", "/courses", ("course_id", full.pk, 1), refused=True)
 
 
 def ends(course: Course) -> dict[str, Ends]:
@@ -52,17 +61,17 @@ def ends(course: Course) -> dict[str, Ends]:
     return {f"GET {name}": (_walk(first), _walk(last[first])) for name, first in zip(names, last, strict=True)}
 
 
-def verify(school: Server, token: str, course: Course, students: tuple[int, int]) -> None:
+def verify(school: Server, token: str, big: Course, full: Course, students: tuple[int, int]) -> None:
     """Raise ``Failed`` where a page is not as full as it should be, or a refusal is another one."""
     headers = {"Authorization": f"Bearer {token}"}
-    for name, pages in ends(course).items():
+    for name, pages in ends(big).items():
         for place, walk in enumerate(pages):
             answer = school.ask("GET", f"{walk.before}{walk.first}{walk.behind}", headers=headers)
             rows, more = answer["results"], answer.get("has_more", answer.get("next"))
             if len(rows) != PAGE or bool(more) != (place == 0):
                 raise Failed(f"{name}: the page has {len(rows)} rows, and more: {more}.")
-    walk = refusals(course, students)
-    path, body = f"{walk.before}{walk.first}{walk.behind}", f'{{"course_id": {course.pk}}}'
+    walk = refusals(full, students)
+    path, body = f"{walk.before}{walk.first}{walk.behind}", f'{{"course_id": {full.pk}}}'
     refused = school.ask("POST", path, body, {**headers, "Content-Type": "application/json"}, status=409)
     if refused["code"] != "course_full":
         raise Failed(f"POST {path} is refused for {refused['code']}.")

@@ -46,7 +46,8 @@ def measure(load_: Load) -> None:
     require_wrk()
     with ExitStack() as stack:
         students = _numbered(Student.objects.aggregate(first=Min("pk"), last=Max("pk")), Student.objects.count())
-        courses, full = _free_courses(), extremes.full_course(students)
+        courses = _free_courses()
+        big, full = extremes.big_course(students), extremes.full_course(students)
         serve = [*MANAGE, "serve", "--host", HOST]
         command: Callable[[int], list[str]] = lambda port: [*serve, "--port", str(port)]  # noqa: E731
         school = stack.enter_context(serving(command, probe="/health", environment=UNHINDERED))
@@ -63,15 +64,13 @@ def measure(load_: Load) -> None:
         _show(f"Requests through `manage.py serve`, {load_.connections} connections", rounds, load_)
         crowded = {title: run.rounds(title, walk, 64) for title, walk in walks[:1]}
         _show("The same with 64 connections", crowded, load_)
-        extremes.verify(school, token, full, students)
+        extremes.verify(school, token, big, full, students)
         refused = {REFUSED: run.rounds(REFUSED, extremes.refusals(full, students), load_.connections)}
-        _show(f"Refusals of a full course, {load_.connections} connections", refused, load_)
+        _show(f"Refusals of a full course of {extremes.SEATS} seats, {load_.connections} connections", refused, load_)
         print("The peers count no seats: theirs refuse who is in a course already, which takes the same looking up.")
-        pages = {
-            title: run.turns(_ends(school, each), load_.connections) for title, each in extremes.ends(full).items()
-        }
-        extremes.show(pages, extremes.lengths(full))
-        extremes.verify(school, token, full, students)
+        pages = {title: run.turns(_ends(school, each), load_.connections) for title, each in extremes.ends(big).items()}
+        extremes.show(pages, extremes.lengths(big))
+        extremes.verify(school, token, big, full, students)
     tables = (rounds, crowded, refused, pages)
     everything = [each for of in tables for who in of.values() for taken in who.values() for each in taken]
     if any(each.errors or each.timeouts for each in everything):
