@@ -84,6 +84,7 @@ OPEN = {
     "health/ready": 503,  # no worker is at work
     "metrics": 404,
     "problems/<code>": 200,
+    "language": 302,
 }
 
 PARAMETERS = {
