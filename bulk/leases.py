@@ -18,9 +18,9 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import override
 
 from bulk.models import AT_WORK, Door, Import, Progress, State
+from school.spoken import in_english
 
 LEASE = timedelta(seconds=15)
 MOST_ATTEMPTS = 50  # without a chunk that was kept
@@ -107,7 +107,7 @@ def claim(import_id: int) -> Lease | None:
     job.attempts += 1
     if job.attempts > MOST_ATTEMPTS:
         job.state, job.finished_at = State.FAILED, timezone.now()
-        with override("en"):  # what is kept is for programs too
+        with in_english():
             message = _("It was interrupted again and again, and is given up.")
         job.problems = [{"code": "interrupted", "message": message}]
         job.save()

@@ -6,6 +6,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from bulk.words import word
+
 UNDO = "undo"  # the kind of an import that takes another one back
 ZIP = "zip"  # the kind of an import of several files in one
 DEFAULT_DATASET = "default"
@@ -163,7 +165,7 @@ class Import(models.Model):
         indexes = [models.Index(fields=["dataset", "-id"], name="import_by_dataset")]
 
     def __str__(self) -> str:
-        return f"{self.pk} {self.kind} {self.file_name}".strip()
+        return f"{self.pk} {word(self.kind)} {self.file_name}".strip()
 
     @property
     def is_active(self) -> bool:

@@ -6,7 +6,6 @@ from typing import Any, BinaryIO
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import override
 
 from bulk import storage
 from bulk.kinds import importers_of, modes_of, options_of
@@ -27,6 +26,7 @@ from bulk.models import (
 )
 from school.limits import limits_of_account, outside_limits
 from school.refusals import Refusal, Refused
+from school.spoken import in_english
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _let_go_of_orphan(job: Import) -> None:
     for left in active.filter(door=Door.COMMAND).exclude(lease_owner=""):
         if is_free(left):
             left.state, left.finished_at = State.FAILED, timezone.now()
-            with override("en"):  # what is kept is for programs too
+            with in_english():
                 left.problems = [{"code": "interrupted", "message": _("It was interrupted. Nothing was applied.")}]
             left.save()
 

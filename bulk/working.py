@@ -8,7 +8,6 @@ import structlog
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import override
 
 from bulk.garbage import seldom_searched
 from bulk.importing import DROPPED, ERROR
@@ -20,6 +19,7 @@ from bulk.reading import UnreadableFile
 from bulk.running import Run, Watch
 from bulk.storage import at_hand
 from school.refusals import Refusal, Refused
+from school.spoken import in_english
 
 logger = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ def work_on(import_id: int, watch: Watch = unwatched) -> bool:
         structlog.contextvars.bound_contextvars(request_id=job.request_id),
         suppress(Lost),
         seldom_searched(),
-        override("en"),  # what is kept of it is for programs too
+        in_english(),
     ):
         try:
             with at_hand(job) as file:

@@ -11,6 +11,7 @@ from django.db.models import JSONField
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
@@ -29,7 +30,11 @@ UNMARKED = {
     "IDToken": (_("ID token"), _("ID tokens")),
     "RefreshToken": (_("refresh token"), _("refresh tokens")),
 }
-COLUMNS = {"masked_token": _("token"), "masked_code": _("code")}
+COLUMNS = {
+    "masked_token": _("token"),
+    "masked_code": _("code"),
+    "revoke_tokens": _("Revoke selected tokens"),
+}
 
 
 def without_styles(html: str) -> SafeString:
@@ -60,7 +65,8 @@ class DeskSite(UnfoldAdminSite):
         if names:
             model._meta.verbose_name, model._meta.verbose_name_plural = names
         for name, told in COLUMNS.items():
-            if model in self._registry and callable(column := getattr(type(self._registry[model]), name, None)):
+            column = getattr(type(self._registry.get(model)), name, None)
+            if column is not None and not isinstance(getattr(column, "short_description", None), Promise):
                 column.short_description = told
 
     def get_urls(self) -> list[Any]:

@@ -1,18 +1,24 @@
 """Instants, figures and kept sentences: for programs the same everywhere, for people as their language has them."""
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from django.utils import formats, timezone
-from django.utils.translation import get_language, gettext
+from django.utils.translation import get_language, gettext, override
 from django.utils.translation.trans_real import translation
 
 # Parts of sentences that are words of ours: the label of a status, not the code of a course.
 WORDS = frozenset({"status", "action", "possible", "state", "wanted"})
 END = re.compile(r"(?<=[.?]) (?=[A-Z])")
 PART = re.compile(r"%\((\w+)\)[sd]")
+
+
+def in_english() -> AbstractContextManager[None]:
+    """Speak English within: what is kept is for programs too. It costs nothing where English is spoken anyway."""
+    return nullcontext() if get_language() == "en" else override("en")
 
 
 def told_instant(at: datetime | None) -> str:

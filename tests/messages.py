@@ -24,7 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 APPS = ("school", "bulk", "courses", "students")
 LANGUAGES = ("de", "es")
 # Libraries whose words are shown and who do not bring all of these languages along: ours stand in for what they lack.
-BORROWED = ("unfold", "allauth", "axes", "simple_history", "oauth2_provider", "django_tasks_db", "django_tasks")
+BORROWED = (
+    *("unfold", "allauth", "axes", "simple_history", "oauth2_provider", "django_tasks_db", "django_tasks"),
+    *("django.contrib.admin", "django.contrib.auth"),
+)
 TRANSLATED = ("django/conf", *(f"django/contrib/{name}" for name in ("admin", "auth", "contenttypes", "sessions")))
 # Of libraries, what we do not show: other sites, and pages for people who give a program leave to act for them.
 PASSED_OVER = (
@@ -35,12 +38,21 @@ PASSED_OVER = (
         "location_field",
         "constance",
         "contrib/forms",
-        "mixins/",
+        "mixins/dataset",
+        "mixins/nested",
         "allauth/idp",
         "phone",
     ),
-    *("oauth2_provider/templates", "oauth2_provider/forms", "oauth2_validators", "views", "management"),
+    *(
+        "oauth2_provider/templates",
+        "oauth2_provider/forms",
+        "oauth2_validators",
+        "views",
+        "management",
+        "contrib/admindocs",
+    ),
 )
+PUT_TOGETHER = ("addedname", "changedname", "deletedname")  # of a message that Django finds by parts
 
 SINGLE, PLURAL = ("gettext", "gettext_lazy", "gettext_noop"), ("ngettext", "ngettext_lazy")
 KEYWORDS: dict[str, Any] = {
@@ -128,7 +140,7 @@ def borrowed() -> dict[Key, str]:
 
 
 def is_shown(path: Path, key: Key) -> bool:
-    if any(part in str(path) for part in PASSED_OVER):
+    if any(part in str(path) for part in PASSED_OVER) or said_by(key)[1] in PUT_TOGETHER:
         return False
     return "oauth2_provider" not in str(path) or said_by(key)[1][:1].islower()  # of its forms, the names of fields
 

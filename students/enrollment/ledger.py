@@ -7,10 +7,10 @@ from operator import attrgetter
 from typing import Any
 
 import structlog
-from django.utils.translation import override
 
 from school.copying import insert_many
 from school.pressing import press
+from school.spoken import in_english
 from students import journal
 from students.acts import Act, Origin, Outcome
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
@@ -115,7 +115,7 @@ class Ledger:
 
     def promote(self, course_id: int) -> None:
         """Give a course's free seats to who waits for them, and tell the journal, once, why somebody is passed over."""
-        with override("en"):  # the journal is for programs too
+        with in_english():
             self._promote(course_id)
 
     def _promote(self, course_id: int) -> None:

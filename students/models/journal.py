@@ -94,4 +94,4 @@ class EnrollmentEvent(models.Model):
         return spoken(self.reason) if is_own else self.reason
 
     def __str__(self) -> str:
-        return f"{self.enrollment_id}: {self.from_status or '–'} → {self.to_status}"
+        return f"{self.enrollment_id}: {self.get_from_status_display() or '–'} → {self.get_to_status_display()}"

@@ -1,0 +1,103 @@
+"""Pages in German and Spanish say nothing in English: what stands on them and on the English ones alike is no text."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from django.contrib.auth.models import User
+
+from students.acts import OnFull, Origin
+from students.enrollment import drop, enroll
+from students.models import Channel, EnrollmentEvent, StudentCourse
+from tests.bulk.work import ENROLLMENTS, imported
+from tests.factories import make_course, make_student, make_term
+
+# Names of people and things, of columns of files and of pictures, and words that are the same in another language.
+SAME = {
+    *("School", "Ctrl + K", "esc", "English", "Deutsch", "español", "en", "de", "es", "registrar", "Registrar"),
+    *("student_number", "course_code", "term", "status", "grade", "reason", "default", "Calculus I", "A term"),
+    *("student_not_found", "course_not_found", "API", "CSV", "ID", "null", '"enrolled_on"', '"ended_on"'),
+    *("Auditor", "Course staff", "Viewer"),  # names of groups, which stand in the database
+}
+SAME_IN = {
+    "de": {"Code", "Import", "Journal", "Name", "Status", "System", "Scopes", "Client", "Filter", "Import 1 | School"},
+    "es": {"No", "error", "Roles", "token", "Personal"},
+}
+KEY = re.compile(r"(MATH-101|S-\d|Byron|Ada|program 1)\b.*")
+SAID = {"title", "placeholder", "aria-label", "alt", "data-label"}
+
+
+class Texts(HTMLParser):
+    """The texts of a page that people see or hear: between its tags, and in attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: set[str] = set()
+        self.within = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        is_picture = "material-symbols" in (dict(attrs).get("class") or "")
+        self.within = "picture" if is_picture else tag
+        self.texts |= {text for name, text in attrs if name in SAID and text}
+
+    def handle_endtag(self, tag: str) -> None:
+        self.within = ""
+
+    def handle_data(self, data: str) -> None:
+        if self.within not in ("script", "style", "picture"):
+            self.texts.add(" ".join(data.split()))
+
+
+def texts_of(page: str) -> set[str]:
+    reader = Texts()
+    reader.feed(page)
+    return {text for text in reader.texts if re.search(r"[^\W\d_]{2}", text) and not KEY.fullmatch(text)}
+
+
+def test_texts_are_found_between_tags_and_in_attributes():
+    page = '<a title="Go there"><span class="material-symbols-outlined">home</span> Home</a> <script>let x;</script>'
+
+    assert texts_of(page) == {"Go there", "Home"}
+
+
+@pytest.fixture
+def pages(db):
+    course = make_course(
+        code="MATH-101", name="Calculus I", term=make_term(code="2026F"), capacity=2, waitlist_capacity=5
+    )
+    origin = Origin(Channel.SYSTEM)
+    for number in range(4):
+        student = make_student(student_number=f"S-{number}", given_name="Ada", family_name="Byron", email="")
+        enroll(student_id=student.pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
+    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    job = imported(ENROLLMENTS + "S-9,M-9,,,,\n")
+    lists = ("students/studentcourse", "students/student", "courses/course", "courses/term")
+    return [
+        "/admin/",
+        "/admin/search/?s=ada",
+        *(f"/admin/{each}/{rest}" for each in lists for rest in ("", "add/")),
+        *("/admin/bulk/import/", "/admin/bulk/import/add/", f"/admin/bulk/import/{job.pk}/change/"),
+        "/admin/students/studentcourse/enroll-many/",
+        "/admin/students/enrollmentevent/",
+        f"/admin/students/enrollmentevent/{EnrollmentEvent.objects.latest('pk').pk}/change/",
+        f"/admin/students/studentcourse/{StudentCourse.objects.latest('pk').pk}/change/",
+        *(f"/admin/courses/course/{course.pk}/change/?tab={tab}" for tab in ("roster", "waitlist", "timeline")),
+        f"/admin/courses/course/{course.pk}/change/?tab=settings",
+        f"/admin/courses/course/{course.pk}/roster/",
+        *(f"/admin/students/student/{student.pk}/change/?tab={tab}" for tab in ("courses", "timeline", "details")),
+        f"/admin/students/student/{student.pk}/personal-data/",
+        *("/admin/courses/coursestaff/", "/admin/courses/coursestaff/add/"),
+    ]
+
+
+@pytest.mark.parametrize("language", ["de", "es"])
+def test_no_english_is_left_on_a_page(registrars_desk, pages, language):
+    User.objects.filter(username="registrar").update(is_superuser=True)
+    left = set()
+    for path in [*pages, "/admin/access/", "/admin/auth/user/", "/admin/auth/user/add/", "/admin/password_change/"]:
+        english = registrars_desk.get(path)
+        other = registrars_desk.get(path, headers={"Accept-Language": language})
+        assert (path, english.status_code, other.headers["Content-Language"]) == (path, 200, language)
+        left |= {(path, text) for text in texts_of(english.text) & texts_of(other.text)}
+
+    assert sorted((path, text) for path, text in left if text not in SAME | SAME_IN[language]) == []
