@@ -62,6 +62,7 @@ def _options() -> Namespace:
     parser.add_argument("--linear", action="store_true", help="Import smaller files too, each a tenth of the next.")
     parser.add_argument("--imports", action="store_true", help="Only the imports, and into a database without others.")
     parser.add_argument("--requests", action="store_true", help="Only the requests.")
+    parser.add_argument("--pages", action="store_true", help="Only the pages of the admin.")
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="The peers to load in turn with School.")
     parser.add_argument("--sqlite", action="store_true", help="Seed and import, on an SQLite file.")
     parser.add_argument("--connections", type=int, default=16)
@@ -73,7 +74,7 @@ def _options() -> Namespace:
 def _measure(options: Namespace) -> int:
     """Print every figure that can be had; return 1 where one is missing."""
     # They need models, and so Django set up on the database that there is only now.
-    from bench import http, imports, queries
+    from bench import http, imports, pages, queries
 
     manage("migrate", "--verbosity", "0")
     _print_machine()
@@ -82,7 +83,10 @@ def _measure(options: Namespace) -> int:
     figures: list[Callable[[], None]] = [lambda: imports.measure(sizes)]
     if not (options.sqlite or options.imports):
         load = http.Load(options.connections, options.seconds, options.rounds, options.peers)
-        figures = [lambda: http.measure(load), *([] if options.requests else [*figures, queries.measure])]
+        rest = [*figures, queries.measure, pages.measure]
+        figures = [lambda: http.measure(load), *([] if options.requests else rest)]
+    if options.pages:
+        figures = [pages.measure]
     failed = False
     for figure in figures:
         try:

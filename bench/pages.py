@@ -1,0 +1,147 @@
+"""How long the server works at each page of the admin, and how many queries it takes: with every row there is."""
+
+import io
+import statistics
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.db import connection, transaction
+from django.db.models import Count
+from django.test import Client, RequestFactory
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from bench.processes import Failed
+from bench.table import print_table
+from bulk.models import Door
+from bulk.pipeline import Order, receive
+from bulk.working import work_on
+from courses.models import Course
+from students.models import Status, Student, StudentCourse
+
+HOST = "localhost"  # one that Django answers to
+TIMES = 5
+QUERIES, SECONDS = 25, 1.0  # what a page may take, docs/admin.md
+MANY = 1_000  # enrollments at a time
+
+# A page: what it is, its address, and what is posted to it.
+Page = tuple[str, str, dict[str, Any] | None]
+
+
+def measure() -> None:
+    """Print the table, and leave the database as it was; raise ``Failed`` where a page is wrong or takes too much."""
+    with transaction.atomic():
+        user = get_user_model().objects.create(username="bench", is_superuser=True, is_staff=True)
+        client = Client(SERVER_NAME=HOST)
+        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+        lines, slow = [], []
+        for title, address, form in [*_lists_and_forms(user), *_others()]:
+            ask = partial(client.get, address) if form is None else partial(client.post, address, form)
+            milliseconds, queries, size = _measure_one(address, ask)
+            lines.append([title, f"{milliseconds:.0f}", str(queries), f"{size / 1024:.0f}"])
+            if milliseconds >= SECONDS * 1000 or queries >= QUERIES:
+                slow.append(title)
+        transaction.set_rollback(True)
+    print_table(
+        "Each page of the admin, as a superuser sees it", ["page", f"median ms of {TIMES}", "queries", "kB"], lines
+    )
+    print("In this process, through all middleware, after a first time that is not counted.")
+    if slow:
+        raise Failed(f"These pages take {QUERIES} queries or more, or {SECONDS:.0f} s or more: {', '.join(slow)}.")
+
+
+def _measure_one(address: str, ask: Any) -> tuple[float, int, int]:
+    """Return the median time in milliseconds, the number of queries and the bytes of a page."""
+    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+        answer = ask()
+        content = b"".join(answer) if answer.streaming else answer.content
+    if answer.status_code != 200:
+        raise Failed(f"{address} answers {answer.status_code}.")
+    times = []
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        answer = ask()
+        _ = b"".join(answer) if answer.streaming else answer.content
+        times.append(time.perf_counter() - started)
+    return statistics.median(times) * 1000, len(queries.captured_queries), len(content)
+
+
+def _lists_and_forms(user: Any) -> Iterator[Page]:
+    """Yield the list, the form and the empty form of each model that the desk has."""
+    request = RequestFactory().get("/", SERVER_NAME=HOST)
+    request.user = user
+    for model, desk in sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label_lower):
+        label = model._meta.label
+        name = f"admin:{model._meta.label_lower.replace('.', '_')}"
+        yield f"{label}: list", reverse(f"{name}_changelist"), None
+        newest = model._default_manager.order_by("pk").last()
+        if newest is not None:
+            yield f"{label}: newest", reverse(f"{name}_change", args=[newest.pk]), None
+            yield f"{label}: history", reverse(f"{name}_history", args=[newest.pk]), None
+        if desk.has_add_permission(request):
+            yield f"{label}: add", reverse(f"{name}_add"), None
+
+
+def _most(status: str, of: str) -> int:
+    """Return the id of the course or the student with the most enrollments of a status; raise where there is none."""
+    counted = StudentCourse.objects.filter(status=status).order_by().values(of).annotate(count=Count("pk"))
+    most = counted.order_by("-count").first()
+    if most is None:
+        raise Failed(f"There is no enrollment that is {status}.")
+    return int(most[of])
+
+
+def _enrolled() -> list[StudentCourse]:
+    rows = StudentCourse.objects.filter(status=Status.ENROLLED).order_by("-pk")
+    return list(rows.select_related("student", "course__term")[:MANY])
+
+
+def _others() -> Iterator[Page]:
+    """Yield the pages of our own, each where there is most to show."""
+    biggest, busiest = _most(Status.ENROLLED, "course"), _most(Status.COMPLETED, "student")
+    waited = _most(Status.WAITLISTED, "course")
+    student, course = Student.objects.get(pk=busiest), Course.objects.get(pk=waited)
+    page_of_course, page_of_student = f"/admin/courses/course/{waited}", f"/admin/students/student/{busiest}"
+    rows, people = "/admin/students/studentcourse/", "/admin/students/student/"
+    yield "home", "/admin/", None
+    yield "access", "/admin/access/", None
+    for title, words in {
+        "a number": student.student_number,
+        "a family name": student.family_name,
+        "a name and a course": f"{student.family_name} {course.code}",
+        "nothing": "qqqq",
+    }.items():
+        yield f"palette: {title}", f"/admin/search/?s={words}", None
+    yield "students: search for a name", f"{people}?q={student.family_name}", None
+    yield "students: search for nothing", f"{people}?q=qqqq", None
+    yield "students: the last page", f"{people}?p={Student.objects.count() // 100}", None
+    yield "enrollments: of a course", f"{rows}?course__id__exact={biggest}", None
+    yield "enrollments: who waits", f"{rows}?status__exact=waitlisted", None
+    yield "enrollments: search for a name", f"{rows}?q={student.family_name}", None
+    for tab in ("roster", "waitlist", "timeline", "form"):
+        yield f"course: {tab}", f"/admin/courses/course/{biggest}/change/?tab={tab}", None
+    yield "course: the longest waitlist", f"{page_of_course}/change/?tab=waitlist", None
+    yield "course: roster to print", f"/admin/courses/course/{biggest}/roster/", None
+    yield "course: roster as CSV", f"/admin/courses/course/{biggest}/roster.csv", None
+    for tab in ("courses", "timeline", "form"):
+        yield f"student: {tab}", f"{page_of_student}/change/?tab={tab}", None
+    yield "student: personal data", f"{page_of_student}/personal-data/", None
+    box = {"course": waited, "ask": "1", "fragment": "1", "on_full": "reject"}
+    yield "student: answer of the enroll box", f"{page_of_student}/enroll/", box
+    chosen = [row.pk for row in _enrolled()]
+    act = {"action": "drop", "chosen": chosen, "reason": "Left"}
+    yield f"consequences of {len(chosen):,} drops", f"{rows}act/", act
+    yield "import: preview of 1,000 rows", f"/admin/bulk/import/{_import()}/change/", None
+
+
+def _import() -> int:
+    """Receive a file of drops that waits for approval; return its id."""
+    lines = [f"{row.student.student_number},{row.course.code},{row.course.term or ''},dropped" for row in _enrolled()]
+    text = "\n".join(["student_number,course_code,term,status", *lines])
+    job = receive(io.BytesIO(text.encode()), Order(kind="enrollments", door=Door.API, request_id="", review="needed"))
+    work_on(job.pk)
+    return job.pk
