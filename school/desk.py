@@ -92,6 +92,7 @@ UNFOLD: dict[str, Any] = {
     "DASHBOARD_CALLBACK": "students.admin.home.shown",
     "COLORS": lambda request: {},  # else the theme writes a style into every page
     "STYLES": [asset("school/desk.css")],
+    "SCRIPTS": [asset("school/names.js")],
     "COMMAND": {"search_models": False, "search_callback": "students.admin.search.found"},
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": NAVIGATION},
 }

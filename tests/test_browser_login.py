@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from tests.accessible import hindrances
 from tests.browser import CHROMIUM, REQUIRED, TELL_VIOLATIONS, shot, watch
 from tests.provider import CLIENT_ID, CLIENT_SECRET, provider_at_work
 from tests.serving import manage, serving
@@ -107,11 +108,13 @@ def test_who_has_no_second_factor_sets_up_an_app_before_anything_else_and_needs_
     page.goto("/admin/students/student/")
     expect(page.get_by_text("Set up a second factor first")).to_be_visible()
     shot(page, "second-factor", whole=True)
+    assert hindrances(page) == []
 
     page.get_by_role("link", name="Activate").click()
     confirm_password(page)
     secret = page.locator("#authenticator_secret").input_value()
     shot(page, "authenticator-app", whole=True)
+    assert hindrances(page) == []
     page.locator("#id_code").fill(code_for(secret))
     page.get_by_role("button", name="Activate").click()
     page.goto("/admin/")
@@ -152,6 +155,7 @@ def test_a_passkey_is_a_second_factor_and_logs_in_without_a_password(page):
 
     log_out(page)
     shot(page, "login", whole=True)
+    assert hindrances(page) == []
     page.get_by_role("button", name="Log in with a passkey").click()
     page.wait_for_url("**/admin/")
     expect(desk(page)).to_be_visible()

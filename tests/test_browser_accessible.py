@@ -1,0 +1,173 @@
+"""
+Nothing on any page hinders people, as far as axe-core can tell, in light and in dark.
+
+Every address that shows a page to an administrator is looked at: which ones there are is held whole by
+tests/test_admin_access.py. Pages that answer a form, and what opens on a page, are reached as people reach them.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import get_resolver
+from playwright.sync_api import Page, expect
+
+from courses.models import Course
+from students.acts import OnFull
+from students.enrollment import enroll
+from students.models import StudentCourse
+from tests.accessible import hindrances
+from tests.browser import choose, log_in, page, pytestmark
+from tests.bulk.work import ENROLLMENTS, imported
+from tests.factories import make_course, make_student
+from tests.test_admin_access import TABLE, World
+
+__all__ = ["page", "pytestmark"]
+
+# Outside the admin: pages that are ours, and what is none: for programs, or Swagger's.
+PLACES = {
+    "": "leads to the admin",
+    "admin/": "the admin",
+    "language": "leads back",
+    "problems/<slug:code>": "a page",
+    **dict.fromkeys(("api/v1/", "api/schema", "oauth/token", "metrics"), "for programs"),
+    **dict.fromkeys(("health", "health/live", "health/ready"), "for programs"),
+    "api/docs": "Swagger's",
+}
+# Addresses of the admin that answer with no page: files, parts of pages, and what there is not.
+NO_PAGES = {
+    "<nowhere>",
+    "bulk/import/<id>/failed-rows/",
+    "bulk/import/<id>/live/",
+    "bulk/import/<id>/report/",
+    "courses/course/<id>/roster.csv",
+    "jsi18n/",
+    "search/",
+    "students/student/<id>/personal-data/export/",
+}
+PAGES = [route for route, get, _post in TABLE if get[0] == "+" and route not in NO_PAGES]
+
+
+def test_every_address_outside_the_admin_is_known_to_be_a_page_or_none():
+    assert {str(each.pattern) for each in get_resolver().url_patterns} == set(PLACES)
+
+
+class Busy(World):
+    """And a course that is full, where two wait."""
+
+    full: Course
+
+
+@pytest.fixture
+def world(registrar, origin):
+    User.objects.filter(pk=registrar.pk).update(is_superuser=True)
+    world = Busy("OWN", registrar, origin)
+    full = make_course(code="ART-1", name="Painting", capacity=1, waitlist_capacity=9)
+    for number in range(3):
+        student = make_student(student_number=f"S-{number}", given_name="Mary", family_name="Byron", email="")
+        enroll(student_id=student.pk, course_id=full.pk, on_full=OnFull.WAITLIST, origin=origin)
+    world.full = full
+    return world
+
+
+def states(page: Page, world: Busy) -> Iterator[str]:
+    """Lead the browser to each page, and say where it is."""
+    yield from logins(page)
+    log_in(page)
+    for route in PAGES:
+        page.goto(world.address(route))
+        yield route
+    page.goto("/problems/course_full")
+    yield "a problem"
+    yield from what_opens(page, world)
+    yield from answers(page, world)
+    yield from imports(page)
+
+
+def logins(page: Page) -> Iterator[str]:
+    page.goto("/admin/login/")
+    yield "login"
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_label("Username").fill("registrar")
+    page.get_by_label("Password").fill("a guess")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_text("Please enter the correct username")).to_be_visible()
+    yield "login refused"
+
+
+def what_opens(page: Page, world: Busy) -> Iterator[str]:
+    page.goto("/admin/")
+    page.get_by_text("As a table").click()
+    yield "home with the table of days"
+    page.keyboard.press("Control+k")
+    expect(page.locator("#search-input-command")).to_be_focused()
+    page.keyboard.type("byron")
+    expect(page.locator("#command-results-list li").first).to_be_visible()
+    yield "palette"
+    course, student = world.full.pk, world.ids["students/student"]
+    for tab in ("roster&status=dropped", "waitlist", "timeline", "form"):
+        page.goto(f"/admin/courses/course/{course}/change/?tab={tab}")
+        yield f"tab of a course: {tab}"
+    for tab in ("timeline", "form"):
+        page.goto(f"/admin/students/student/{student}/change/?tab={tab}")
+        yield f"tab of a student: {tab}"
+    page.goto(f"/admin/students/student/{student}/change/")
+    choose(page, "course", "ART-1", "ART-1")
+    expect(page.locator("#enroll-answer")).to_contain_text("Could wait at place 3.")
+    yield "enroll box, refused"
+    page.goto("/admin/courses/course/?q=ART")
+    page.locator("input.action-select").first.check()
+    yield "a list with a row marked"
+    page.goto("/admin/students/studentcourse/")
+    page.locator("input.action-select").first.check()
+    page.get_by_label("Select action to run").select_option("complete")
+    yield "enrollments with a row marked"
+
+
+def answers(page: Page, world: Busy) -> Iterator[str]:
+    page.goto("/admin/courses/course/add/")
+    page.get_by_role("button", name="Save", exact=True).click()
+    yield "a form with errors"
+    page.goto("/admin/students/studentcourse/add/")
+    choose(page, "student", "S-0", "S-0")
+    choose(page, "course", "ART", "ART-1")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".errorlist").first).to_be_visible()
+    yield "an enrollment refused"
+    seated = StudentCourse.objects.get(course=world.full, status="enrolled")
+    page.goto(f"/admin/students/studentcourse/{seated.pk}/change/")
+    page.get_by_role("button", name="Drop").click()
+    expect(page.get_by_role("button", name="Drop 1 enrollment")).to_be_visible()
+    yield "consequences"
+    page.get_by_role("button", name="Drop 1 enrollment").click()
+    expect(page.get_by_role("heading", name="Who got a seat by that")).to_be_visible()
+    yield "result"
+    page.goto("/admin/students/studentcourse/enroll-many/")
+    choose(page, "one", "ART", "ART-1")
+    text = "S-0\nS-1\nS-9\nOWN-S\n"  # one has been dropped, one is in already, one is not there, one is new
+    page.get_by_role("textbox", name="Students, by their numbers").fill(text)
+    page.get_by_role("button", name="Show what would happen").click()
+    expect(page.get_by_text("There is no student S-9.")).to_be_visible()
+    yield "many enrolled: what would happen"
+    for name, action in {"course": "Make inactive", "student": "Delete selected students"}.items():
+        page.goto(f"/admin/{'courses' if name == 'course' else 'students'}/{name}/")
+        page.locator("input.action-select").first.check()
+        page.get_by_label("Select action to run").select_option(label=action)
+        page.get_by_role("button", name="Run", exact=True).click()
+        yield f"before it is done: {action}"
+
+
+def imports(page: Page) -> Iterator[str]:
+    for name, row in {"preview": "S-0,ART-1,,dropped,,", "with errors": "S-9,ART-9,,,,", "empty": ""}.items():
+        job = imported(f"{ENROLLMENTS}{row}\n", dataset=name)
+        page.goto(f"/admin/bulk/import/{job.pk}/change/")
+        yield f"import: {name}"
+    page.goto("/admin/bulk/import/add/")
+    page.get_by_role("button", name="Send and preview").click()
+    yield "import without a file"
+
+
+def test_nothing_serious_hinders_anybody_on_any_page(page, world):
+    found = {where: told for where in states(page, world) if (told := hindrances(page))}
+
+    assert found == {}
