@@ -136,6 +136,9 @@ def _others() -> Iterator[Page]:
     chosen = [row.pk for row in _enrolled()]
     act = {"action": "drop", "chosen": chosen, "reason": "Left"}
     yield f"consequences of {len(chosen):,} drops", f"{rows}act/", act
+    numbers = Student.objects.filter(is_active=True).order_by("pk").values_list("student_number", flat=True)[:MANY]
+    many = {"side": "course", "one": waited, "text": "\n".join(numbers), "on_full": "waitlist", "step": "look"}
+    yield f"enroll many: lines of {len(numbers):,}", f"{rows}enroll-many/", many
     yield "import: preview of 1,000 rows", f"/admin/bulk/import/{_import()}/change/", None
 
 
