@@ -21,7 +21,10 @@ from pathlib import Path
 from tests.postgres import find_binaries, throwaway_server
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("bench", "bulk", "courses", "docs", "school", "stress", "students", "tests", "manage.py", "pyproject.toml")
+PARTS = (
+    *("bench", "bulk", "courses", "docs", "locale", "school", "stress", "students", "tests"),
+    *("manage.py", "pyproject.toml"),
+)
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 LIMIT = 300  # seconds that a test may take
 SHOWN = 100  # letters of how it fails
@@ -406,6 +409,24 @@ GUARDS = [
         SQLITE,
         "tests/hostile/test_wire.py",
         instead("school/wsgi.py", "    request_class = Request\n", "    pass\n"),
+    ),
+    Mutant(
+        "English for programs",
+        SQLITE,
+        "tests/school/test_languages.py::test_programs_are_answered_in_english",
+        instead("school/languages.py", "if request.path_info.startswith(ENGLISH):", "if False:"),
+    ),
+    Mutant(
+        "English for the journal",
+        SQLITE,
+        "tests/school/test_languages.py::test_why_somebody_is_passed_over_is_kept_in_english",
+        instead("students/enrollment/ledger.py", "with in_english():", "if True:"),
+    ),
+    Mutant(
+        "one language for each request",
+        SQLITE,
+        "tests/school/test_languages.py::test_a_page_leaves_its_language_behind_nowhere",
+        instead("school/languages.py", "with override(language):", "if override(language).__enter__() is None:"),
     ),
 ]
 

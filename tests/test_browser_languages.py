@@ -58,8 +58,8 @@ def test_the_desk_in_another_language(page, course, language, name, home, studen
     shot(page, f"form-{language}", whole=True)
 
 
-@pytest.mark.parametrize("language", ["de", "es"])
-def test_every_page_is_shown_in_other_languages(page, course, language):
+def test_pages_have_room_for_long_words(page, course):
+    language = "de"
     log_in(page)
     page.context.add_cookies([{"name": "django_language", "value": language, "url": page.url}])
     student, job = Student.objects.get(student_number="S-2"), Import.objects.get()
