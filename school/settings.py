@@ -186,9 +186,7 @@ if min(RETENTION_ANSWERS_DAYS, RETENTION_REFUSALS_DAYS, RETENTION_UPLOADS_DAYS +
 
 # Those that the folder locale/ has words for.
 LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("es", "Español")]
-LANGUAGE_CODE = env.str(
-    "LANGUAGE_CODE", default="en"
-)  # of commands, and of pages where a browser asks for none of them
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")  # where a browser asks for none of them
 if LANGUAGE_CODE not in dict(LANGUAGES):
     raise ImproperlyConfigured(f"LANGUAGE_CODE must be one of {', '.join(dict(LANGUAGES))}, not {LANGUAGE_CODE!r}.")
 LOCALE_PATHS = [BASE_DIR / "locale"]
