@@ -274,8 +274,8 @@ def test_the_pages_of_a_student_a_course_and_an_enrollment_show_what_happened(re
     enrollment = StudentCourse.objects.get(student=students[0])
 
     pages = [
-        f"/admin/students/student/{students[0].pk}/change/",
-        f"/admin/courses/course/{course.pk}/change/",
+        f"/admin/students/student/{students[0].pk}/change/?tab=timeline",
+        f"/admin/courses/course/{course.pk}/change/?tab=timeline",
         f"/admin/students/studentcourse/{enrollment.pk}/change/",
     ]
 
