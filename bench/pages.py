@@ -41,9 +41,10 @@ def measure() -> None:
         lines, slow = [], []
         for title, address, form in [*_lists_and_forms(user), *_others()]:
             ask = partial(client.get, address) if form is None else partial(client.post, address, form)
-            milliseconds, queries, size = _measure_one(address, ask)
-            lines.append([title, f"{milliseconds:.0f}", str(queries), f"{size / 1024:.0f}"])
-            if milliseconds >= SECONDS * 1000 or queries >= QUERIES:
+            times, queries, size = _measure_one(address, ask)
+            lines.append([title, f"{statistics.median(times):.0f}", str(queries), f"{size / 1024:.0f}"])
+            # The fastest: what else is at work on the machine is not the page's fault.
+            if min(times) >= SECONDS * 1000 or queries >= QUERIES:
                 slow.append(title)
         transaction.set_rollback(True)
     print_table(
@@ -54,8 +55,8 @@ def measure() -> None:
         raise Failed(f"These pages take {QUERIES} queries or more, or {SECONDS:.0f} s or more: {', '.join(slow)}.")
 
 
-def _measure_one(address: str, ask: Any) -> tuple[float, int, int]:
-    """Return the median time in milliseconds, the number of queries and the bytes of a page."""
+def _measure_one(address: str, ask: Any) -> tuple[list[float], int, int]:
+    """Return how many milliseconds a page took each time, the number of its queries and its bytes."""
     with transaction.atomic(), CaptureQueriesContext(connection) as queries:
         answer = ask()
         content = b"".join(answer) if answer.streaming else answer.content
@@ -67,8 +68,8 @@ def _measure_one(address: str, ask: Any) -> tuple[float, int, int]:
         started = time.perf_counter()
         answer = ask()
         _ = b"".join(answer) if answer.streaming else answer.content
-        times.append(time.perf_counter() - started)
-    return statistics.median(times) * 1000, count, len(content)
+        times.append((time.perf_counter() - started) * 1000)
+    return times, count, len(content)
 
 
 def _lists_and_forms(user: Any) -> Iterator[Page]:
