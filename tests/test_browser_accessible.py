@@ -70,15 +70,20 @@ def world(registrar, origin):
     return world
 
 
-def states(page: Page, world: Busy) -> Iterator[str]:
+def addresses(page: Page, world: Busy) -> Iterator[str]:
     """Lead the browser to each page, and say where it is."""
-    yield from logins(page)
     log_in(page)
     for route in PAGES:
         page.goto(world.address(route))
         yield route
     page.goto("/problems/course_full")
     yield "a problem"
+
+
+def states(page: Page, world: Busy) -> Iterator[str]:
+    """Do what people do on pages, and say what it was."""
+    yield from logins(page)
+    log_in(page)
     yield from what_opens(page, world)
     yield from answers(page, world)
     yield from imports(page)
@@ -167,7 +172,16 @@ def imports(page: Page) -> Iterator[str]:
     yield "import without a file"
 
 
-def test_nothing_serious_hinders_anybody_on_any_page(page, world):
-    found = {where: told for where in states(page, world) if (told := hindrances(page))}
+def test_what_hinders_people_is_found_in_the_light_and_in_the_dark(page):
+    page.goto("/admin/login/")
+    page.evaluate("document.body.innerHTML = '<main><input><p>Nearly black</p></main>'")
+    page.evaluate("document.querySelector('p').style.color = '#151515'")
+
+    assert [told.split(" <")[0] for told in hindrances(page)] == ["label:", "in the dark, color-contrast:"]
+
+
+@pytest.mark.parametrize("led", [addresses, states])
+def test_nothing_serious_hinders_anybody(page, world, led):
+    found = {where: told for where in led(page, world) if (told := hindrances(page))}
 
     assert found == {}
