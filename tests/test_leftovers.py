@@ -82,9 +82,9 @@ def pages(db):
         f"/admin/students/enrollmentevent/{EnrollmentEvent.objects.latest('pk').pk}/change/",
         f"/admin/students/studentcourse/{StudentCourse.objects.latest('pk').pk}/change/",
         *(f"/admin/courses/course/{course.pk}/change/?tab={tab}" for tab in ("roster", "waitlist", "timeline")),
-        f"/admin/courses/course/{course.pk}/change/?tab=settings",
+        f"/admin/courses/course/{course.pk}/change/?tab=form",
         f"/admin/courses/course/{course.pk}/roster/",
-        *(f"/admin/students/student/{student.pk}/change/?tab={tab}" for tab in ("courses", "timeline", "details")),
+        *(f"/admin/students/student/{student.pk}/change/?tab={tab}" for tab in ("courses", "timeline", "form")),
         f"/admin/students/student/{student.pk}/personal-data/",
         *("/admin/courses/coursestaff/", "/admin/courses/coursestaff/add/"),
     ]
@@ -100,4 +100,5 @@ def test_no_english_is_left_on_a_page(registrars_desk, pages, language):
         assert (path, english.status_code, other.headers["Content-Language"]) == (path, 200, language)
         left |= {(path, text) for text in texts_of(english.text) & texts_of(other.text)}
 
-    assert sorted((path, text) for path, text in left if text not in SAME | SAME_IN[language]) == []
+    same = SAME | SAME_IN[language]
+    assert sorted((path, text) for path, text in left if re.sub(r"\d+", "1", text) not in same) == []
