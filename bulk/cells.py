@@ -17,7 +17,7 @@ _GUARDED = re.compile(r"'+[=+\-@\t\r]")
 
 def clean(cell: str) -> str:
     """Return what a person meant by a cell."""
-    if cell.isalnum():  # most are, and mean what they say
+    if cell[:1].isalnum() and cell[-1:].isalnum():  # as most are: nothing to trim, and no apostrophe before it
         return cell
     cell = cell.strip(INVISIBLE)
     return cell[1:] if _GUARDED.match(cell) else cell
