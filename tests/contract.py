@@ -1,5 +1,6 @@
 """The API as its OpenAPI document tells it, for Schemathesis: in the same process, on the transaction of the test."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -12,6 +13,10 @@ from drf_spectacular.generators import SchemaGenerator
 from schemathesis.transport.serialization import serialize_binary
 
 from school.wsgi import application
+
+# The patience of requests, which the server's entry sets, is not for the commands that tests start.
+for name in ("LOCK_TIMEOUT", "DATABASE_TIMEOUT"):
+    os.environ.pop(name, None)
 
 
 @schemathesis.serializer("application/zip")

@@ -38,7 +38,9 @@ def command_line(*arguments):
 
 
 def manage(environment, *arguments):
-    return subprocess.run(command_line(*arguments), env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command_line(*arguments), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2_000:]
+    return done
 
 
 def test_an_import_killed_in_the_middle_leaves_nothing_and_can_be_run_again(environment, tmp_path):
