@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
+from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import MethodNotAllowed
@@ -15,6 +16,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from courses.lookup import find_course
+from courses.models import Course
 from school.api.conditional import ConditionalReads, State
 from school.api.pagination import order_columns, refuse_parts
 from school.api.permissions import limits_of
@@ -64,8 +66,12 @@ class RosterViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
     ordering_fields = {"id": "id", "updated_at": "updated_at", "family_name": "student__family_name"}
     ordering = "id"
 
+    @cached_property
+    def course(self) -> Course:
+        return find_course(self.kwargs["course_id"], courses_for(self.request))
+
     def get_queryset(self) -> QuerySet[StudentCourse]:
-        return super().get_queryset().filter(course=find_course(self.kwargs["course_id"], courses_for(self.request)))
+        return super().get_queryset().filter(course=self.course)
 
     @extend_schema(
         responses={
@@ -78,8 +84,7 @@ class RosterViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
         if request.accepted_renderer.media_type != CsvRenderer.media_type:
             return super().list(request, *args, **kwargs)
         refuse_parts(request)
-        course = find_course(self.kwargs["course_id"], courses_for(request))
-        record_export(request, Subject.ROSTER, course_id=course.pk)
+        record_export(request, Subject.ROSTER, course_id=self.course.pk)
         rows = self.filter_queryset(self.get_queryset()).order_by(*order_columns(request, self))
         headers = {"Content-Disposition": 'attachment; filename="roster.csv"'}
         lines = roster_lines(rows.iterator(chunk_size=2_000))
