@@ -10,7 +10,7 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models
 
-from school.prepared import run
+from school.prepared import Asked, run_together
 
 AT_ONCE = 1_000  # rows sent at a time
 FEW = 100  # up to here one INSERT costs less than drawing ids and a COPY
@@ -19,16 +19,17 @@ FEW = 100  # up to here one INSERT costs less than drawing ids and a COPY
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\b": r"\b", "\f": r"\f", "\v": r"\v"})
 
 
-def insert_many(objects: Sequence[models.Model]) -> None:
+def insert_many(objects: Sequence[models.Model], *, behind: Sequence[Asked] = ()) -> None:
     """
-    Insert new rows of one model, and give them their ids in their order.
+    Insert new rows of one model, and give them their ids in their order; ``behind`` other statements of PostgreSQL.
 
     What ``bulk_create`` does, at the speed of COPY where there are many and the database has it. Foreign keys must be
     set by id.
     """
     if connection.vendor == "postgresql" and len(objects) == 1:
-        _insert_one(objects[0])
+        _insert_one(objects[0], behind)
         return
+    run_together(behind)
     if connection.vendor != "postgresql" or len(objects) <= FEW:
         if objects:
             type(objects[0])._base_manager.bulk_create(objects)
@@ -60,11 +61,11 @@ def insert_many(objects: Sequence[models.Model]) -> None:
                 copy.write(piece + "\n")
 
 
-def _insert_one(instance: models.Model) -> None:
+def _insert_one(instance: models.Model, behind: Sequence[Asked]) -> None:
     """Insert a new row by a prepared statement."""
     statement, fields = _insert_into(type(instance))
-    [row] = run(statement, [field.get_db_prep_save(field.pre_save(instance, True), connection) for field in fields])
-    instance.pk = row[0]
+    values = [field.get_db_prep_save(field.pre_save(instance, True), connection) for field in fields]
+    *_others, [(instance.pk,)] = run_together([*behind, (statement, values)])
     instance._state.adding, instance._state.db = False, connection.alias
 
 

@@ -1,9 +1,10 @@
 """
 Queries that Django compiles once and PostgreSQL prepares once a connection, and that are then only run.
 
-Prepared statements are psycopg's own; Django's cursors do not use them. All that are prepared here are simple enough
-for one plan to fit every value, so PostgreSQL is told not to plan anew. A pooler between School and PostgreSQL must
-know prepared statements (PgBouncer does since 1.21, ``max_prepared_statements``), or ``PREPARED_STATEMENTS`` be off.
+How they are sent is in ``school.postgresql.wire``; Django's cursors use none. All that are prepared here are simple
+enough for one plan to fit every value, so PostgreSQL is told not to plan anew. A pooler between School and PostgreSQL
+must know prepared statements (PgBouncer does since 1.21, ``max_prepared_statements``), or ``PREPARED_STATEMENTS`` be
+off.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +20,8 @@ from django.db.models import QuerySet
 from psycopg.sql import Literal
 
 T = TypeVar("T")
+Row = tuple[Any, ...]
+Asked = tuple[str, Sequence[Any]]  # SQL with %s for its values, and these
 
 # Values that stand in a query for those that it is run with: no id is so large, and no setting.
 SLOTS = range(2**50, 2**50 + 8)
@@ -33,7 +36,7 @@ class Statement:
     sql: str
     takes: tuple[tuple[int, bool], ...]
 
-    def run(self, *values: Any) -> list[tuple[Any, ...]]:
+    def run(self, *values: Any) -> list[Row]:
         return run(self.sql, self.filled(values))
 
     def filled(self, values: Sequence[Any]) -> list[Any]:
@@ -58,41 +61,51 @@ def compiled(compiler: Any) -> Statement:
     return Statement("".join(written), tuple(takes))
 
 
-def run(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """
-    Run a statement, prepared from its first time on in each connection; return its rows.
+def run(sql: str, values: Sequence[Any]) -> list[Row]:
+    """Run a statement; return its rows. What is said of ``run_together`` holds."""
+    [rows] = run_together([(sql, values)])
+    return rows
 
-    Outside of a transaction a connection that is found broken is made anew, once.
+
+def run_together(asked: Sequence[Asked]) -> list[list[Row]]:
     """
+    Run statements, prepared from their first time on in each connection, one after the other; return the rows of each.
+
+    Each sees what is there when its turn comes, but they are sent at once, and what one of them answers comes too late
+    for the next. Outside of a transaction they are one, and a connection that is found broken is made anew, once.
+    """
+    if not asked:
+        return []
     try:
-        return _run(sql, values)
+        return _run(asked)
     except OperationalError:
         if connection.in_atomic_block or not connection.connection or not connection.connection.broken:
             raise
         connection.close()
-        return _run(sql, values)
+        return _run(asked)
 
 
-def _run(sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+def _run(asked: Sequence[Asked]) -> list[list[Row]]:
     if not settings.PREPARED_STATEMENTS:
-        with connection.cursor() as asked:
-            asked.execute(sql, values)
-            return list(asked.fetchall())
+        return [_run_unprepared(*each) for each in asked]
     database: Any = connections[DEFAULT_DB_ALIAS]  # found once: the proxy looks for it at each attribute
     database.ensure_connection()
-    raw: psycopg.Connection[Any] = database.connection
     with database.wrap_database_errors:
-        if raw.prepare_threshold is None:
-            raw.execute("SET plan_cache_mode = force_generic_plan")
-            raw.prepare_threshold = 0
-        with psycopg.Cursor(raw) as cursor:
-            started = monotonic()
-            try:
-                return cursor.execute(sql, values).fetchall()
-            finally:
-                if database.queries_logged:
-                    told = psycopg.ClientCursor(raw).mogrify(sql, values)
-                    database.queries_log.append({"sql": told, "time": f"{monotonic() - started:.3f}"})
+        if not database.queries_logged:
+            return list(database.connection.wire.ask(asked))
+        started = monotonic()
+        try:
+            return list(database.connection.wire.ask(asked))
+        finally:
+            for sql, values in asked:
+                told = psycopg.ClientCursor(database.connection).mogrify(sql, values)
+                database.queries_log.append({"sql": told, "time": f"{monotonic() - started:.3f}"})
+
+
+def _run_unprepared(sql: str, values: Sequence[Any]) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return list(cursor.fetchall()) if cursor.description else []
 
 
 def compiler_of(rows: QuerySet[Any, Any]) -> Any:
@@ -112,22 +125,37 @@ class Prepared(Generic[T]):
         self.compiler: Any = None
 
     def __call__(self, *values: Any) -> list[T]:
-        if any(not value for value in values):
-            return []
-        if connection.vendor != "postgresql":
-            return list(self.build(*values))
+        [found] = together((self, values))
+        return found
+
+    def statement_for(self, values: Sequence[Any]) -> Statement:
+        """Return the compiled query. Values of other types, and ids where there were texts, are for another one."""
         if self.compiler is None:
-            self._compile([_stand_in(value, place) for place, value in enumerate(values)])
-        answered = _Answered(self.compiler, self.statement.run(*values))
+            self.rows: Any = self.build(*(_stand_in(value, place) for place, value in enumerate(values)))
+            compiler = compiler_of(self.rows)
+            self.statement = compiled(compiler)
+            self.compiler = compiler
+        return self.statement
+
+    def read(self, found: list[Row]) -> list[T]:
+        """Return what the queryset makes of rows."""
+        answered = _Answered(self.compiler, found)
         query = SimpleNamespace(get_compiler=lambda using: answered)
         rows = SimpleNamespace(query=query, db=self.rows.db, model=self.rows.model, _known_related_objects={})
         return list(self.rows._iterable_class(rows))
 
-    def _compile(self, slots: Sequence[Any]) -> None:
-        self.rows: Any = self.build(*slots)
-        compiler = compiler_of(self.rows)
-        self.statement = compiled(compiler)
-        self.compiler = compiler
+
+def together(*questions: tuple[Prepared[Any], Sequence[Any]]) -> list[list[Any]]:
+    """
+    Ask for prepared queries with their values, in this order and at once; return the rows of each.
+
+    Who asks for nothing, by an empty list, gets nothing.
+    """
+    if connection.vendor != "postgresql":
+        return [list(query.build(*values)) if all(values) else [] for query, values in questions]
+    asked = [(query, query.statement_for(values), values) for query, values in questions if all(values)]
+    answers = iter(run_together([(statement.sql, statement.filled(values)) for _query, statement, values in asked]))
+    return [query.read(next(answers)) if all(values) else [] for query, values in questions]
 
 
 class _Answered:

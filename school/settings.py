@@ -154,8 +154,9 @@ else:
     # The server gives up half a second before who waits for it: only one that is not there is waited for in vain.
     _limits = {"lock_timeout": LOCK_TIMEOUT * 1000, "statement_timeout": max(DATABASE_TIMEOUT * 1000 - 500, 0)}
     _set = [f"-c {name}={milliseconds}" for name, milliseconds in _limits.items() if milliseconds]
-    if _set:
-        _options["options"] = " ".join([_options.get("options", ""), *_set]).strip()
+    # One plan fits all values of what is prepared. A page of few rows is quicker read than a memory for it is made.
+    _set += ["-c plan_cache_mode=force_generic_plan", "-c enable_memoize=off"]
+    _options["options"] = " ".join([_options.get("options", ""), *_set]).strip()
     if DATABASE_TIMEOUT:
         _options["patience"] = DATABASE_TIMEOUT
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,5 +1,7 @@
 """All addresses of School."""
 
+from importlib import import_module
+
 from django.apps import apps
 from django.contrib import admin
 from django.urls import include, path, register_converter
@@ -16,7 +18,8 @@ from students.problems import problem_page
 
 register_converter(IdConverter, "id")
 
-api = [path("", include("courses.urls")), path("", include("students.urls")), path("", include("bulk.urls"))]
+# In one list, and not one within the other: that is looked through faster.
+api = [each for app in ("students", "courses", "bulk") for each in import_module(f"{app}.urls").urlpatterns]
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

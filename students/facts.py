@@ -1,7 +1,7 @@
 """Reading the facts that decisions need: courses are locked first, and only then is anything looked at."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence, Set
 from typing import Any
 
 from django.db.models import Count, DateTimeField, Max, Q, QuerySet, Value
@@ -9,12 +9,12 @@ from django.utils import timezone
 
 from courses.models import Course
 from school.lookups import is_pair
-from school.prepared import Prepared
+from school.prepared import Prepared, together
 from school.pressing import pressed
 from students.acts import Act, Origin
 from students.lookup import STUDENTS_BY_ID
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
-from students.register import BY_ITSELF, Register
+from students.register import BY_ITSELF, Pair, Register
 from students.seats import seats_of, with_seats
 from students.transitions import is_settled
 
@@ -27,12 +27,17 @@ LOCKED: Prepared[Course] = Prepared(
         .order_by("pk")
     )
 )
-# How many are seated in the first courses and wait for the second ones; who waits has a time of arrival.
+# How many are seated where seats are limited, and how many wait; who waits has a time of arrival.
 COUNTED: Prepared[Any] = Prepared(
-    lambda limited, ids: (
-        _by_course(StudentCourse.objects.seated(), limited)
+    lambda ids: (
+        _by_course(StudentCourse.objects.seated().filter(course__in=_limited(ids)))
         .annotate(newest=Value(None, DateTimeField()))
-        .union(_by_course(StudentCourse.objects.waiting(), ids).annotate(newest=Max("waitlisted_at")), all=True)
+        .union(
+            _by_course(StudentCourse.objects.waiting().filter(course__pk__among=ids)).annotate(
+                newest=Max("waitlisted_at")
+            ),
+            all=True,
+        )
     )
 )
 AT_ONCE = Prepared(lambda ids: with_seats(Course.objects.filter(pk__among=ids).select_related("term")))
@@ -41,8 +46,6 @@ STANDINGS: Prepared[StudentCourse] = Prepared(lambda *pairs: _standings(*pairs))
 BRIEF = ("id", "student_id", "course_id", "status", "grade")
 IN_BRIEF: Prepared[Any] = Prepared(lambda *pairs: _standings(*pairs).values_list(*BRIEF))
 ACTIVITY: Prepared[Any] = Prepared(lambda ids: Student.objects.filter(pk__among=ids).values_list("pk", "is_active"))
-
-NO_COURSE = 0  # an id that none has
 
 # The acts that can free a seat.
 FREEING = (Action.DROP, Action.COMPLETE, Action.UNDO)
@@ -57,29 +60,30 @@ def lock_and_read(acts: Collection[Act], register: Register, origin: Origin, *, 
     _read_waits_elsewhere(acts, register)
     wanted = {act.course_id for act in acts} | set(course_ids)
     wanted.update(course_id for others in register.waits_elsewhere.values() for course_id in others)
-    locked = {course.pk: course for course in LOCKED(list(wanted - register.courses.keys()))}
+    unlocked = list(wanted - register.courses.keys())
+    # Sent at once: each is looked for when the one before it is had.
+    locked, counted, *people = together((LOCKED, [unlocked]), (COUNTED, [unlocked]), *_about_people(acts, register))
     register.now = origin.at or timezone.now()  # who got the lock later came later
     register.__dict__.pop("today", None)
     register.may_waive = origin.may_waive
-    register.courses.update(locked)
-    _count_seats(locked, register)
+    register.courses.update((course.pk, course) for course in locked)
+    _note_counts(counted, register)
     _read_lines(acts, register, wanted & register.courses.keys())
-    to_decide = _read_standings(acts, register)
-    _read_students(to_decide if register.in_brief else acts, register)
+    _note_people(acts, register, *people)
     _read_completed(register, wanted)
     _read_last_acts(acts, register)
 
 
 def look(act: Act, register: Register, origin: Origin) -> None:
     """Read the facts of one act without a lock: the course with its seats as of one instant, then all else."""
-    for course in AT_ONCE([act.course_id]):
+    courses, *people = together((AT_ONCE, [[act.course_id]]), *_about_people([act], register))
+    for course in courses:
         seats = seats_of(course)
         register.courses[course.pk] = course
         register.taken[course.pk], register.waiting[course.pk] = seats.taken, seats.waiting
     register.now = origin.at or timezone.now()
     register.may_waive = origin.may_waive
-    _read_standings([act], register)
-    _read_students([act], register)
+    _note_people([act], register, *people)
     _read_completed(register, {act.course_id})
 
 
@@ -94,9 +98,8 @@ def _read_waits_elsewhere(acts: Iterable[Act], register: Register) -> None:
         register.waits_elsewhere.setdefault(student_id, []).append(course_id)
 
 
-def _count_seats(locked: dict[int, Course], register: Register) -> None:
-    limited = [pk for pk, course in locked.items() if course.capacity is not None]
-    for course_id, count, newest in COUNTED(limited or [NO_COURSE], list(locked)):
+def _note_counts(counted: Iterable[tuple[int, int, Any]], register: Register) -> None:
+    for course_id, count, newest in counted:
         if newest is None:
             register.taken[course_id] = count
         else:
@@ -129,44 +132,56 @@ def _read_lines(acts: Iterable[Act], register: Register, course_ids: Iterable[in
             register.waived_for[pair] = frozenset(event.waived)
 
 
-def _by_course(enrollments: QuerySet[StudentCourse], course_ids: Collection[int]) -> QuerySet[Any, Any]:
-    chosen = enrollments.filter(course__pk__among=course_ids)
-    return chosen.order_by().values_list("course").annotate(Count("pk"))
+def _limited(ids: Collection[int]) -> QuerySet[Course]:
+    return Course.objects.filter(pk__among=ids, capacity__isnull=False)
+
+
+def _by_course(enrollments: QuerySet[StudentCourse]) -> QuerySet[Any, Any]:
+    return enrollments.order_by().values_list("course").annotate(Count("pk"))
 
 
 def _standings(students: Collection[int], courses: Collection[int]) -> QuerySet[StudentCourse]:
     return StudentCourse.objects.filter(is_pair("student_id", "course_id", students, courses)).order_by("pk")
 
 
-def _read_standings(acts: Collection[Act], register: Register) -> list[Act]:
-    """Read how the students of the acts stand in the courses; return the acts that ask for something else."""
+def _about_people(acts: Collection[Act], register: Register) -> Iterator[tuple[Prepared[Any], Sequence[Any]]]:
+    """Yield what is asked about the students of the acts: how they stand in the courses, and who they are."""
     pairs = {act.pair for act in acts}
     sides = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    found = pressed(StudentCourse, BRIEF, IN_BRIEF(*sides)) if register.in_brief else iter(STANDINGS(*sides))
+    if register.in_brief:
+        yield IN_BRIEF, sides
+    else:
+        yield STANDINGS, sides
+        yield STUDENTS_BY_ID, [list({act.student_id for act in acts})]
+
+
+def _note_people(
+    acts: Collection[Act], register: Register, standings: list[Any], students: Collection[Student] = ()
+) -> None:
+    """Note what was answered, and let the enrollments know whom and what they are about."""
+    pairs = {act.pair for act in acts}
+    found = pressed(StudentCourse, BRIEF, standings) if register.in_brief else iter(standings)
     register.latest = {pair: row for row in found if (pair := row.pair) in pairs}
     in_line = {waiter.pair: waiter for line in register.lines.values() for waiter in line}
     register.latest |= {pair: waiter for pair, waiter in in_line.items() if pair in pairs}
-    to_decide = [act for act in acts if not is_settled(act, register)]
+    waiting = [waiter.student for waiter in in_line.values()]
     if register.in_brief:
-        changing = {act.pair for act in to_decide} & register.latest.keys() - in_line.keys()
-        rows = StudentCourse.objects.filter(pk__among=[register.latest[pair].pk for pair in changing])
-        register.latest |= {row.pair: row for row in rows}
-    return to_decide
-
-
-def _read_students(acts: Collection[Act], register: Register) -> None:
-    """Read the students of the acts, and let the enrollments know whom and what they are about."""
-    wanted = list({act.student_id for act in acts})
-    waiting = [waiter.student for line in register.lines.values() for waiter in line]
-    if register.in_brief:
-        register.active = dict(ACTIVITY(wanted))
+        _read_what_changes(acts, register, in_line.keys())
     else:
-        register.students = {student.pk: student for student in STUDENTS_BY_ID(wanted)}
-        register.students |= {student.pk: student for student in waiting}
+        register.students = {student.pk: student for student in [*students, *waiting]}
         register.active = {pk: student.is_active for pk, student in register.students.items()}
         for row in register.latest.values():
             register.introduce(row)
     register.active |= {student.pk: student.is_active for student in waiting}
+
+
+def _read_what_changes(acts: Iterable[Act], register: Register, known: Set[Pair]) -> None:
+    """Read what an act that asks for something else is about, of what is not ``known`` in full."""
+    to_decide = [act for act in acts if not is_settled(act, register)]
+    changing = {act.pair for act in to_decide} & register.latest.keys() - known
+    rows = StudentCourse.objects.filter(pk__among=[register.latest[pair].pk for pair in changing])
+    register.latest |= {row.pair: row for row in rows}
+    register.active = dict(ACTIVITY(list({act.student_id for act in to_decide})))
 
 
 def _read_completed(register: Register, wanted: set[int]) -> None:

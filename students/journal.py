@@ -35,11 +35,11 @@ FIRST_ANNOUNCED = (
 
 def append(events: Sequence[EnrollmentEvent]) -> None:
     """Add to the journal, within the transaction of the acts."""
-    if events and connection.vendor == "postgresql":
-        run(ANNOUNCE, [ANNOUNCEMENT << 48])  # let go by the end of the transaction, once its rows can be seen
     for event in events:
         event.enrollment_id = event.enrollment.pk  # which a new one has only since it was written
-    insert_many(events)
+    announces = events and connection.vendor == "postgresql"
+    # Let go by the end of the transaction, once its rows can be seen.
+    insert_many(events, behind=[(ANNOUNCE, [ANNOUNCEMENT << 48])] if announces else [])
 
 
 def horizon() -> int | None:

@@ -20,7 +20,7 @@ def student_ids_by_number(numbers: Iterable[str]) -> dict[str, int]:
 BY_NUMBER: Prepared[Any] = Prepared(
     lambda numbers: Student.objects.filter(student_number__among=numbers).values_list("student_number", "pk")
 )
-STUDENTS_BY_ID: Prepared[Student] = Prepared(lambda ids: Student.objects.filter(pk__among=ids))
+STUDENTS_BY_ID: Prepared[Student] = Prepared(lambda ids: Student.objects.filter(pk__among=ids).order_by())
 
 
 def find_student(identifier: str, students: QuerySet[Student] | None = None) -> Student:

@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from school.api.conditional import is_known, tag_of_text
 from school.api.grants import bind_caller, grant_shown, shows_token
-from school.api.pagination import PAGE_SIZE, Key, link_to, read_cursor, read_size, salt_of
+from school.api.pagination import PAGE_SIZE, Key, cursor_beside, read_cursor, read_size, salt_of
 from school.api.printing import row_in_json
 from school.api.throttling import TooManyRequests, count_account
 from school.prepared import SLOTS, Statement, compiled, compiler_of
@@ -37,9 +37,10 @@ LIMITS = (11, 26, 51, 101, 201, 501)
 
 
 class Page(NamedTuple):
-    """Which page of a list: how many rows, and on which side of which row."""
+    """Which page of a list: how many rows, whether that was said, and on which side of which row."""
 
     size: int
+    is_sized: bool = False
     backwards: bool = False
     beside: Key | None = None
 
@@ -130,14 +131,15 @@ class Express(ShortWay):
             return Page(PAGE_SIZE)
         asked = parse_qsl(query, keep_blank_values=True)
         values = dict(asked)
+        is_sized = "page_size" in values
         size = read_size(values.pop("page_size", None))
         cursor = values.pop("cursor", None)
-        if size is None or values or len(asked) != (cursor is not None) + ("page_size" in dict(asked)):
+        if size is None or values or len(asked) != (cursor is not None) + is_sized:
             return None
         if cursor is None:
-            return Page(size)
+            return Page(size, is_sized)
         position = read_cursor(cursor, salt_of(self.view), ORDER)
-        return None if position is None else Page(size, *position)
+        return None if position is None else Page(size, is_sized, *position)
 
     def _read(self, page: Page, parent: int) -> list[tuple[int, str]]:
         """Return ids and rows, at least one more than the page has if there are more."""
@@ -169,11 +171,14 @@ class Express(ShortWay):
         tag = f"W/{tag_of_text(f'{has_next} {has_previous} {results}')}"
         if is_known(request, tag):
             return HttpResponse(status=304, headers={"ETag": tag})
-        following = self._link(request, rows[-1][0], backwards=False) if rows and has_next else None
-        previous = self._link(request, rows[0][0], backwards=True) if rows and has_previous else None
+        following = self._link(request, page, rows[-1][0], backwards=False) if rows and has_next else None
+        previous = self._link(request, page, rows[0][0], backwards=True) if rows and has_previous else None
         response = answer_with({"next": following, "previous": previous}, results)
         response["ETag"] = tag
         return response
 
-    def _link(self, request: HttpRequest, pk: int, *, backwards: bool) -> str:
-        return link_to(request.build_absolute_uri(), salt_of(self.view), ORDER, backwards, (str(pk), pk))
+    def _link(self, request: HttpRequest, page: Page, pk: int, *, backwards: bool) -> str:
+        """Return what ``link_to`` would, of an address that has no more in its query than these two."""
+        cursor = cursor_beside(salt_of(self.view), ORDER, backwards, (str(pk), pk))
+        size = f"&page_size={page.size}" if page.is_sized else ""
+        return f"{request.scheme}://{request.get_host()}{request.path}?cursor={cursor}{size}"

@@ -47,9 +47,14 @@ def read_cursor(text: str, salt: str, order: str) -> tuple[bool, Key] | None:
     return (backwards, (value, pk)) if of_order == order else None
 
 
+def cursor_beside(salt: str, order: str, backwards: bool, key: Key) -> str:
+    """Return the cursor of the page on one side of a row."""
+    return signing.dumps([order, backwards, *key], salt=salt)
+
+
 def link_to(url: str, salt: str, order: str, backwards: bool, key: Key) -> str:
     """Return the address of the page beside a row."""
-    cursor = signing.dumps([order, backwards, *key], salt=salt)
+    cursor = cursor_beside(salt, order, backwards, key)
     return str(replace_query_param(remove_query_param(url, "cursor"), "cursor", cursor))
 
 

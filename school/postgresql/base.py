@@ -11,9 +11,11 @@ from typing import Any
 import psycopg
 from django.db import OperationalError
 from django.db.backends.postgresql import base
+from django.utils.functional import cached_property
 from psycopg.errors import ConnectionTimeout, _WaitTimeout
 
 from school.postgresql import Unanswered
+from school.postgresql.wire import Wire
 
 CONNECT = 2  # seconds to wait for a connection, the least that psycopg takes
 CHECK = 1.0  # seconds to wait for word that a connection works
@@ -85,6 +87,10 @@ class Connection(psycopg.Connection[Any]):
 
     patience = Patience(None)
     heard = -math.inf  # when the server has answered last
+
+    @cached_property
+    def wire(self) -> Wire:
+        return Wire(self)
 
     def wait(self, *args: Any, **options: Any) -> Any:
         left = self.patience.left
