@@ -2,13 +2,18 @@
 Nothing on any page hinders people, as far as axe-core can tell, in light and in dark.
 
 Every address that shows a page to an administrator is looked at: which ones there are is held whole by
-tests/test_admin_access.py. Pages that answer a form, and what opens on a page, are reached as people reach them.
+tests/test_admin_access.py. Pages that answer a form, and what opens on a page, are reached as people reach them. Other
+roles see other pages at the same addresses: those where they work are looked at as each of them, and so is what tells
+people that they are in the wrong place.
 """
 
 from collections.abc import Iterator
 
 import pytest
-from django.contrib.auth.models import User
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.template.loader import render_to_string
+from django.test import Client
 from django.urls import get_resolver
 from playwright.sync_api import Page, expect
 
@@ -20,7 +25,7 @@ from tests.accessible import hindrances
 from tests.browser import choose, log_in, page, pytestmark
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student
-from tests.test_admin_access import TABLE, World
+from tests.test_admin_access import ROLES, TABLE, World
 
 __all__ = ["page", "pytestmark"]
 
@@ -46,6 +51,16 @@ NO_PAGES = {
     "students/student/<id>/personal-data/export/",
 }
 PAGES = [route for route, get, _post in TABLE if get[0] == "+" and route not in NO_PAGES]
+
+# Where people work, as far as they may.
+DESK = {
+    *("", "courses/course/", "courses/course/<id>/change/", "courses/course/<id>/roster/", "courses/term/"),
+    *("students/student/", "students/student/<id>/change/"),
+    *("students/studentcourse/", "students/studentcourse/<id>/change/", "students/studentcourse/add/"),
+    *("students/enrollmentevent/", "students/refusedact/", "bulk/import/", "access/", "school/personaldataaccess/"),
+}
+HTML = "text/html; charset=utf-8"
+GROUPS = {"registrar": "Registrar", "viewer": "Viewer", "teacher, own": "Course staff", "auditor": "Auditor"}
 
 
 def test_every_address_outside_the_admin_is_known_to_be_a_page_or_none():
@@ -172,6 +187,64 @@ def imports(page: Page) -> Iterator[str]:
     yield "import without a file"
 
 
+def roles(page: Page, world: Busy) -> Iterator[str]:
+    for role, group in GROUPS.items():
+        user = world.teacher
+        if role != "teacher, own":
+            user = User.objects.create_user(group, is_staff=True)
+            user.groups.add(Group.objects.get(name=group))
+        come_in(page, user)
+        for route in (route for route, get, _post in TABLE if route in DESK and get[ROLES.index(role)] == "+"):
+            page.goto(world.address(route))
+            yield f"{role}: {route}"
+
+
+def come_in(page: Page, user: User) -> None:
+    client = Client()
+    client.force_login(user)
+    page.goto("/admin/login/")
+    page.context.clear_cookies()
+    session = client.cookies[settings.SESSION_COOKIE_NAME].value
+    home = page.url.removesuffix("admin/login/")
+    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": home}])
+
+
+def refusals(page: Page, world: Busy) -> Iterator[str]:
+    """Be in the wrong place, or too often, and say which it was."""
+    page.goto("/admin/login/")
+    page.context.clear_cookies()
+    page.get_by_label("Username").fill("registrar")
+    page.get_by_label("Password").fill("open sesame")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Not sent")).to_be_visible()
+    yield "a form without its cookie"
+    come_in(page, world.teacher)
+    for path, title in {
+        "/admin/auth/user/": "Not allowed",
+        "/admin/nowhere/": "Not found",
+        "/nowhere": "Not found",
+        "/admin/students/student/?q=%00": "Malformed request",
+    }.items():
+        page.goto(path)
+        expect(page.get_by_role("heading", name=title)).to_be_visible()
+        yield f"{title}: {path}"
+    page.route(
+        "**/broken", lambda route: route.fulfill(status=500, body=render_to_string("500.html"), content_type=HTML)
+    )
+    page.goto("/broken")
+    expect(page.get_by_role("heading", name="Something went wrong")).to_be_visible()
+    yield "something went wrong"
+    for _time in range(settings.AXES_FAILURE_LIMIT):
+        Client().post("/admin/login/", {"username": "registrar", "password": "a guess"})
+    page.context.clear_cookies()
+    page.goto("/admin/login/")
+    page.get_by_label("Username").fill("registrar")
+    page.get_by_label("Password").fill("open sesame")
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Too many failed logins")).to_be_visible()
+    yield "locked"
+
+
 def test_what_hinders_people_is_found_in_the_light_and_in_the_dark(page):
     page.goto("/admin/login/")
     page.evaluate("document.body.innerHTML = '<main><input><p>Nearly black</p></main>'")
@@ -180,8 +253,17 @@ def test_what_hinders_people_is_found_in_the_light_and_in_the_dark(page):
     assert [told.split(" <")[0] for told in hindrances(page)] == ["label:", "in the dark, color-contrast:"]
 
 
-@pytest.mark.parametrize("led", [addresses, states])
+@pytest.mark.parametrize("led", [addresses, states, roles])
 def test_nothing_serious_hinders_anybody(page, world, led):
     found = {where: told for where in led(page, world) if (told := hindrances(page))}
 
     assert found == {}
+
+
+def test_nothing_serious_hinders_who_is_refused(page, world, complaints):
+    found = {where: hindrances(page) for where in refusals(page, world)}
+    complained = sorted(each.split(":")[0] for each in complaints if "Failed to load" not in each)
+    complaints.clear()
+
+    assert {where: told for where, told in found.items() if told} == {}
+    assert complained == ["400", "403", "403", "404", "404", "429", "500"]

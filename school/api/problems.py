@@ -17,6 +17,8 @@ from django.core.exceptions import ValidationError as ModelError
 from django.db import IntegrityError, InterfaceError, OperationalError
 from django.db.models import ProtectedError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.utils.translation import get_language_from_request, override
 from django.utils.translation import gettext as _
 from django.views import defaults
 from rest_framework import exceptions, serializers
@@ -144,7 +146,8 @@ def _plain(status: int, code: str, message: str, title: str = "") -> HttpRespons
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler400: a request that is broken below the level of fields."""
     if not request.path.startswith("/api/"):
-        return defaults.bad_request(request, exception or SuspiciousOperation())
+        with override(get_language_from_request(request)):  # turned away at the door, where no language is chosen yet
+            return defaults.bad_request(request, exception or SuspiciousOperation())
     return _plain(400, "bad_request", _("The request is malformed."))
 
 
@@ -185,7 +188,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     """Django's handler404: a problem under ``/api/``, a page elsewhere."""
     if request.path.startswith("/api/"):
         return _plain(404, "not_found", _("There is nothing at this address."))
-    return defaults.page_not_found(request, exception or Http404())
+    with override(get_language_from_request(request)):
+        return defaults.page_not_found(request, exception or Http404())
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -198,4 +202,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return busy(request, error)
     if request.path.startswith("/api/"):
         return _plain(500, "server_error", _("Something went wrong here. The log has it under this request id."))
-    return defaults.server_error(request)
+    page = render_to_string("500.html", {"request_id": current_request_id()})  # without the request: it may be why
+    return HttpResponse(page, status=500)
