@@ -2,10 +2,10 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from itertools import islice
+from itertools import groupby, islice
 
 from django.utils import timezone
 from mimesis import Locale, Person
@@ -19,6 +19,8 @@ from students.register import Register
 
 CHUNK = 5_000
 TERMS = 4
+# From the first day of a term on: registration opens, and is over; the drop deadline; when who withdraws leaves.
+OPENING, BEGINNING, DEADLINE, LATE = (timedelta(days=days) for days in (-20, 10, 45, 90))
 GRADES = ("A", "A-", "B+", "B", "B-", "C+", "C", "D")
 SUBJECTS = {
     "ART": "Art History",
@@ -67,7 +69,8 @@ def make_demo(size: Size, *, now: datetime, tell: Callable[[str], None]) -> None
     Fill an empty database: terms up to the one of ``now``, courses in each, students, and what they took.
 
     Past terms are finished: completed with grades, dropped or withdrawn. Some courses of each term are full, and of the
-    last one some have a waitlist. The same size gives the same data. Raise ``ValueError`` for a size that does not fit.
+    last one some have a waitlist. The same size on the same day gives the same data. Raise ``ValueError`` for a size
+    that does not fit.
     """
     dice = random.Random(size.students)
     terms = _make_terms(timezone.localdate(now))
@@ -104,7 +107,7 @@ def _make_terms(today: date) -> list[Term]:
                 name=f"{'Fall' if is_fall else 'Spring'} {year}",
                 starts_on=starts_on,
                 ends_on=date(year, 12, 31) if is_fall else date(year, 6, 30),
-                drop_deadline=starts_on + timedelta(days=45),
+                drop_deadline=starts_on + DEADLINE,
             )
         )
     return terms
@@ -176,27 +179,59 @@ def _make_courses(
 def _enroll_and_end(
     term: Term, pairs: list[tuple[int, int]], *, now: datetime, dice: random.Random, last: bool
 ) -> None:
-    """Enroll before the term begins; then let some drop, some withdraw, and, in a past term, the rest complete."""
+    """
+    Enroll before the term begins; then let some drop, some withdraw, and, in a past term, the rest complete.
 
-    def act_all(acts: Iterator[Act], day: date) -> None:
+    Who is in the last term came day by day, and goes so: the days before cost time, and nobody looks at them.
+    """
+    register = Register()
+
+    def act_all(acts: Iterable[Act], day: date) -> None:
         origin = Origin(Channel.COMMAND, at=min(_morning(day), now))
-        register = Register()
+        acts = iter(acts)
         while chunk := list(islice(acts, CHUNK)):
             refused = [outcome for outcome in perform(chunk, origin, register) if outcome.refusals]
             if refused:
                 raise ValueError(f"The demo is refused: {refused[0].refusals}")
 
+    def act_by_day(acts: Iterable[Act], days: list[date], weights: list[float] | None = None) -> None:
+        """Let a student do everything on one day, unless it is still to come."""
+        on: dict[date, list[Act]] = {day: [] for day in days}
+        for _student, at_once in groupby(acts, key=lambda act: act.student_id):
+            [day] = dice.choices(days, weights)
+            on[day] += at_once
+        for day in days:
+            if day <= today:
+                act_all(on[day], day)
+
+    today = timezone.localdate(now)
+    opening, beginning, deadline, late = (term.starts_on + each for each in (OPENING, BEGINNING, DEADLINE, LATE))
     coming = (Act(Action.ENROLL, *pair, on_full=OnFull.WAITLIST) for pair in pairs)
-    act_all(coming, term.starts_on - timedelta(days=20))
     fates = dice.choices(["drop", "withdraw", "stay"], weights=[6, 3, 91], k=len(pairs))
     dropping = (Act(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "drop")
-    act_all(dropping, term.starts_on + timedelta(days=10))
-    if last:
-        return
     leaving = (Act(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "withdraw")
-    act_all(leaving, term.starts_on + timedelta(days=90))
+    if last:
+        days = _days(opening, min(beginning, today))
+        act_by_day(coming, days, [_rush(day, term) for day in days])
+        act_by_day(dropping, _days(beginning, deadline))
+        act_by_day(leaving, _days(deadline, term.ends_on)[3::7])
+        return
+    act_all(coming, opening)
+    act_all(dropping, beginning)
+    act_all(leaving, late)
     staying = (pair for pair, fate in zip(pairs, fates, strict=True) if fate == "stay")
     act_all((Act(Action.COMPLETE, *pair, grade=dice.choice(GRADES)) for pair in staying), term.ends_on)
+
+
+def _days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _rush(day: date, term: Term) -> float:
+    """Return how many come on a day: most when registration opens, many as the term begins, few on a weekend."""
+    days = day - term.starts_on
+    many = 1 + 8 * 0.7 ** (days - OPENING).days + (2 if abs(days.days) <= 3 else 0)
+    return many * (0.2 if day.weekday() >= 5 else 1)
 
 
 def _morning(day: date) -> datetime:

@@ -1,0 +1,77 @@
+"""Demo data: of the size asked for, told by its journal, and plausible day by day."""
+
+from collections import Counter
+from datetime import UTC, date, datetime
+
+import pytest
+
+from courses.models import Course, Term
+from students.demo import BEGINNING, DEADLINE, OPENING, Size, make_demo
+from students.figures import by_day
+from students.journal import replay, row_of
+from students.models import EnrollmentEvent, Student, StudentCourse
+
+pytestmark = pytest.mark.django_db
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+SMALL = Size(60, 24, 400)
+
+
+def make(now, size):
+    make_demo(size, now=now, tell=lambda line: None)
+    return Term.objects.latest("starts_on")
+
+
+@pytest.mark.parametrize("now", [NOW, datetime(2026, 7, 1, 0, 30, tzinfo=UTC), datetime(2026, 7, 9, tzinfo=UTC)])
+def test_it_has_the_size_asked_for_and_its_journal_tells_every_row_in_order_and_nothing_to_come(now):
+    make(now, SMALL)
+
+    rows = StudentCourse.objects.all()
+    assert (Student.objects.count(), Course.objects.count(), rows.count()) == (60, 24, 400)
+    assert [row.pk for row in rows if replay(row.events.order_by("pk")) != row_of(row)] == []
+    for row in rows:
+        at = [event.at for event in row.events.order_by("pk")]
+        assert at == sorted(at)
+    assert EnrollmentEvent.objects.filter(at__gt=now).count() == 0
+
+
+def test_past_terms_are_finished_and_the_last_one_runs():
+    term = make(NOW, SMALL)
+
+    past = StudentCourse.objects.exclude(course__term=term)
+    running = StudentCourse.objects.filter(course__term=term)
+    assert set(past.values_list("status", flat=True)) == {"completed", "dropped", "withdrawn"}
+    assert set(running.values_list("status", flat=True)) == {"enrolled", "waitlisted", "dropped", "withdrawn"}
+
+
+def test_most_come_when_registration_opens_few_on_a_weekend_and_who_leaves_does_so_over_weeks():
+    term = make(NOW, Size(1_000, 40, 3_200))
+    days = by_day(term, date(2026, 11, 26))
+
+    first = days[0].day
+    came = Counter({day.day: day.enrolled for day in days})
+    left_by_deadline = [day for day in days if day.left and day.day <= term.starts_on + DEADLINE]
+    workdays = [day for day in came if day.weekday() < 5 and day <= term.starts_on + BEGINNING]
+    weekend = [came[day] for day in came if day.weekday() >= 5 and day <= term.starts_on]
+    assert first == term.starts_on + OPENING
+    assert came.most_common(1)[0][0] == first
+    assert max(weekend) < came[term.starts_on] < came[first]
+    assert len(left_by_deadline) > 20
+    assert any(day.left for day in days if day.day > term.starts_on + DEADLINE)
+    assert [day for day in workdays if not came[day]] == []
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        (Size(1, 3, 1), "at least 4 courses"),
+        (Size(0, 4, 0), "at least 4 courses and a student"),
+        (Size(1, 4, 5), "not so many pairs"),
+        (Size(2, 5, 10), "too few courses for so many"),
+    ],
+)
+def test_a_size_that_does_not_fit_is_refused(size, reason):
+    with pytest.raises(ValueError, match=reason):
+        make(NOW, size)
