@@ -57,7 +57,8 @@ class EnrollBox(TabbedPage):
         if request.method != "POST":
             return HttpResponseRedirect(page)
         form = self._form(request, owner, request.POST)
-        if "ask" not in request.POST:
+        form.in_earnest = "ask" not in request.POST
+        if form.in_earnest:
             try:
                 if self._done(request, form):
                     return HttpResponseRedirect(page)

@@ -55,6 +55,7 @@ class EnrollForm(forms.ModelForm):
         help_text=gettext_lazy("Kept in the journal."),
     )
     origin: Origin
+    in_earnest = True  # sent to be saved, not to hear what would happen
     outcome: Outcome | None = None  # what the rules say, once they were asked
 
     class Meta:
@@ -65,7 +66,7 @@ class EnrollForm(forms.ModelForm):
         cleaned = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
-        [self.outcome] = [outcome] = judge([self.act], self.origin)
+        [self.outcome] = [outcome] = judge([self.act], self.origin, in_earnest=self.in_earnest)
         for refusal in outcome.refusals:
             field = refusal.field if refusal.field in self.fields else None
             self.add_error(field, forms.ValidationError(refusal.message, code=refusal.code))

@@ -190,13 +190,16 @@ def perform_all(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
 
 @retried
 @transaction.atomic
-def judge(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
+def judge(acts: Sequence[Act], origin: Origin, *, in_earnest: bool = False) -> list[Outcome]:
     """
     Return what ``perform`` would answer now, and change nothing.
 
     Within a transaction of the caller's the courses stay locked, so that a ``perform`` in the same one answers alike.
+    Who asks ``in_earnest`` does so because it is to be done: whom the rules refuse is among the refused then.
     """
     ledger = _decide(acts, origin)
+    if in_earnest:
+        refused.remember(ledger.outcomes, origin)
     metrics.count(*ledger.tally(done=False))
     ledger.log_refusals()
     return ledger.outcomes

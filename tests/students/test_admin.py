@@ -163,8 +163,8 @@ def test_an_edit_is_kept_with_who_made_it(registrars_desk, registrar):
 def test_a_student_who_is_deactivated_while_the_form_is_saved_is_refused(registrars_desk, monkeypatch):
     student, course = make_student(), make_course()
 
-    def ask_then_change(acts, origin):
-        outcomes = judge(acts, origin)
+    def ask_then_change(acts, origin, **how):
+        outcomes = judge(acts, origin, **how)
         Student.objects.update(is_active=False)
         return outcomes
 

@@ -98,6 +98,24 @@ def test_to_ask_is_not_to_be_refused():
     assert lines() == []
 
 
+def test_who_sends_the_form_of_the_admin_to_enroll_is_refused_and_not_only_told(registrars_desk):
+    course, students = make_course(capacity=0), [make_student() for _ in range(2)]
+
+    registrars_desk.post("/admin/students/studentcourse/add/", {"student": students[0].pk, "course": course.pk})
+    registrars_desk.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": students[1].pk})
+
+    assert lines() == [(student.pk, course.pk, "enroll", "admin", "course_full") for student in students]
+
+
+def test_the_box_that_says_what_would_happen_refuses_nobody(registrars_desk):
+    course, student = make_course(capacity=0), make_student()
+
+    page = registrars_desk.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": student.pk, "ask": ""})
+
+    assert page.context["answer"]["kind"] == "refused"
+    assert lines() == []
+
+
 def test_a_mistake_in_a_request_is_nobody_who_was_refused():
     perform([Act(Action.ENROLL, 10**9, make_course(capacity=0).pk)], API)
 

@@ -259,8 +259,8 @@ def test_a_link_to_the_box_leads_to_the_page_and_of_nobody_nowhere(registrars_de
 
 
 def test_who_is_deactivated_while_the_box_is_sent_is_refused(registrars_desk, ada, monkeypatch):
-    def ask_then_change(acts, origin):
-        outcomes = judge(acts, origin)
+    def ask_then_change(acts, origin, **how):
+        outcomes = judge(acts, origin, **how)
         Student.objects.update(is_active=False)
         return outcomes
 
