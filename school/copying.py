@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 
 from school.prepared import Asked, run_together
 
@@ -64,9 +64,10 @@ def insert_many(objects: Sequence[models.Model], *, behind: Sequence[Asked] = ()
 def _insert_one(instance: models.Model, behind: Sequence[Asked]) -> None:
     """Insert a new row by a prepared statement."""
     statement, fields = _insert_into(type(instance))
-    values = [field.get_db_prep_save(field.pre_save(instance, True), connection) for field in fields]
+    database = connections[DEFAULT_DB_ALIAS]  # found once: the proxy looks for it at each attribute
+    values = [field.get_db_prep_save(field.pre_save(instance, True), database) for field in fields]
     *_others, [(instance.pk,)] = run_together([*behind, (statement, values)])
-    instance._state.adding, instance._state.db = False, connection.alias
+    instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
 
 
 @cache

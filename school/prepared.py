@@ -134,12 +134,13 @@ class Prepared(Generic[T]):
             self.rows: Any = self.build(*(_stand_in(value, place) for place, value in enumerate(values)))
             compiler = compiler_of(self.rows)
             self.statement = compiled(compiler)
+            self.converters = compiler.get_converters([each[0] for each in compiler.select[: compiler.col_count]])
             self.compiler = compiler
         return self.statement
 
     def read(self, found: list[Row]) -> list[T]:
         """Return what the queryset makes of rows."""
-        answered = _Answered(self.compiler, found)
+        answered = _Answered(self.compiler, self.converters, found)
         query = SimpleNamespace(get_compiler=lambda using: answered)
         rows = SimpleNamespace(query=query, db=self.rows.db, model=self.rows.model, _known_related_objects={})
         return list(self.rows._iterable_class(rows))
@@ -159,10 +160,10 @@ def together(*questions: tuple[Prepared[Any], Sequence[Any]]) -> list[list[Any]]
 
 
 class _Answered:
-    """A compiler whose query has been run."""
+    """A compiler whose query has been run, and that knows by now what its columns are converted by."""
 
-    def __init__(self, compiler: Any, found: list[tuple[Any, ...]]) -> None:
-        self.compiler, self.found = compiler, found
+    def __init__(self, compiler: Any, converters: Any, found: list[Row]) -> None:
+        self.compiler, self.converters, self.found = compiler, converters, found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.compiler, name)
@@ -171,7 +172,9 @@ class _Answered:
         return [self.found]
 
     def results_iter(self, results: Any = None, **options: Any) -> Any:
-        return self.compiler.results_iter([self.found], **options)
+        if not self.converters:
+            return self.found
+        return map(tuple, self.compiler.apply_converters(self.found, self.converters))
 
 
 def _stand_in(value: Any, place: int) -> Any:

@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from school.api.conditional import is_known, tag_of_text
 from school.api.grants import bind_caller, grant_shown, shows_token
+from school.api.negotiation import PLAIN
 from school.api.pagination import PAGE_SIZE, Key, cursor_beside, read_cursor, read_size, salt_of
 from school.api.printing import row_in_json
 from school.api.throttling import TooManyRequests, count_account
@@ -29,8 +30,6 @@ _in_json = json.JSONEncoder(separators=(",", ":")).encode
 
 View = Callable[..., HttpResponseBase]
 ORDER = "id"
-# What programs say that take JSON before all else.
-ACCEPTED = frozenset(["", "*/*", "application/json", "application/json, text/plain, */*"])
 PARENT, BESIDE = SLOTS[0], SLOTS[1]
 # For how many rows statements are made: the plan for some is not the one for many.
 LIMITS = (11, 26, 51, 101, 201, 501)
@@ -47,7 +46,7 @@ class Page(NamedTuple):
 
 def admit(request: HttpRequest, scope: str) -> bool:
     """Tell whether a request may be answered here, and count it as taken."""
-    is_plain = request.method == "GET" and request.META.get("HTTP_ACCEPT", "") in ACCEPTED
+    is_plain = request.method == "GET" and request.META.get("HTTP_ACCEPT", "") in PLAIN
     if not is_plain or connection.vendor != "postgresql" or not shows_token(request):
         return False
     grant = grant_shown(request)

@@ -13,6 +13,7 @@ REST_FRAMEWORK = {
         "school.api.filters.OrderingBackend",
     ],
     "DEFAULT_PAGINATION_CLASS": "school.api.pagination.KeysetPagination",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "school.api.negotiation.Negotiation",
     "DEFAULT_PARSER_CLASSES": ["school.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",

@@ -15,6 +15,7 @@ from rest_framework.viewsets import GenericViewSet
 from courses.lookup import find_course
 from courses.models import Course
 from school.api.conditional import check_if_match, is_conditional, matches_anything
+from school.api.printing import printer
 from school.refusals import Refused
 from students.acts import OnFull, Outcome
 from students.enrollment import complete, drop, enroll
@@ -26,7 +27,7 @@ from students.serializers import CompleteSerializer, EnrollmentSerializer, Enrol
 from students.views.origin import origin_of
 from students.views.reads import EnrollmentReads, courses_for, students_for
 
-SHOWN = EnrollmentSerializer()  # one for all answers: its fields are long in the making
+shown = printer(EnrollmentSerializer())
 
 S = TypeVar("S", bound=BaseSerializer[Any])
 
@@ -131,4 +132,4 @@ class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
         headers = {"ETag": self.tag_of(enrollment)}
         if status == 201:
             headers["Location"] = self.request.build_absolute_uri(address)
-        return Response(SHOWN.to_representation(enrollment), status, headers=headers)
+        return Response(shown(enrollment), status, headers=headers)
