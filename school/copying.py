@@ -8,9 +8,9 @@ from operator import attrgetter
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db import DEFAULT_DB_ALIAS, connection, models
 
-from school.prepared import Asked, run_together
+from school.prepared import ON_POSTGRESQL, Asked, run_together
 
 AT_ONCE = 1_000  # rows sent at a time
 FEW = 100  # up to here one INSERT costs less than drawing ids and a COPY
@@ -26,11 +26,11 @@ def insert_many(objects: Sequence[models.Model], *, behind: Sequence[Asked] = ()
     What ``bulk_create`` does, at the speed of COPY where there are many and the database has it. Foreign keys must be
     set by id.
     """
-    if connection.vendor == "postgresql" and len(objects) == 1:
+    if ON_POSTGRESQL and len(objects) == 1:
         _insert_one(objects[0], behind)
         return
     run_together(behind)
-    if connection.vendor != "postgresql" or len(objects) <= FEW:
+    if not ON_POSTGRESQL or len(objects) <= FEW:
         if objects:
             type(objects[0])._base_manager.bulk_create(objects)
         return
@@ -63,19 +63,23 @@ def insert_many(objects: Sequence[models.Model], *, behind: Sequence[Asked] = ()
 
 def _insert_one(instance: models.Model, behind: Sequence[Asked]) -> None:
     """Insert a new row by a prepared statement."""
-    statement, fields = _insert_into(type(instance))
-    database = connections[DEFAULT_DB_ALIAS]  # found once: the proxy looks for it at each attribute
-    values = [field.get_db_prep_save(field.pre_save(instance, True), database) for field in fields]
+    statement, values_in, prepared = _insert_into(type(instance))
+    values = list(values_in(instance))
+    for place, field in prepared:
+        values[place] = field.get_db_prep_save(values[place], connection)
     *_others, [(instance.pk,)] = run_together([*behind, (statement, values)])
     instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
 
 
 @cache
-def _insert_into(model: type[models.Model]) -> tuple[str, list[Any]]:
+def _insert_into(model: type[models.Model]) -> tuple[str, Callable[[Any], tuple[Any, ...]], list[tuple[int, Any]]]:
+    """Return the statement, what takes a row's values, and which of them the driver does not know how to write."""
     options = model._meta
     fields = [field for field in options.concrete_fields if field is not options.pk]
     columns, slots = ", ".join(f'"{field.column}"' for field in fields), ", ".join(["%s"] * len(fields))
-    return f'INSERT INTO "{options.db_table}" ({columns}) VALUES ({slots}) RETURNING "{options.pk.column}"', fields  # noqa: S608  # names of columns
+    statement = f'INSERT INTO "{options.db_table}" ({columns}) VALUES ({slots}) RETURNING "{options.pk.column}"'  # noqa: S608  # names of columns
+    documents = [(place, field) for place, field in enumerate(fields) if isinstance(field, models.JSONField)]
+    return statement, attrgetter(*(field.attname for field in fields)), documents
 
 
 def _writer(field: Any) -> Callable[[Sequence[Any]], Iterable[str]]:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection
 
-from school.prepared import run
+from school.prepared import ON_POSTGRESQL, run
 
 WINDOW = 60  # seconds
 IN_MEMORY = ":memory:"
@@ -35,7 +35,7 @@ class Count(NamedTuple):
 
 def count(who: str, most: int) -> Count:
     """Count one more of somebody's, if ``most`` in a window allow it."""
-    if connection.vendor != "postgresql":
+    if not ON_POSTGRESQL:
         return _beside.count(who, most)
     share = min(most // QUOTA_PER_DRAWN, MOST_DRAWN)
     if share > 1:
@@ -82,7 +82,7 @@ class Drawn:
 
 def clear_ended() -> int:
     """Delete the counts of windows that have ended; return how many."""
-    if connection.vendor == "postgresql":
+    if ON_POSTGRESQL:
         with connection.cursor() as cursor:
             cursor.execute(
                 "DELETE FROM school_counted WHERE began < clock_timestamp() - make_interval(secs => %s)", [WINDOW]

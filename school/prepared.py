@@ -23,6 +23,8 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 Asked = tuple[str, Sequence[Any]]  # SQL with %s for its values, and these
 
+ON_POSTGRESQL = connection.vendor == "postgresql"  # found once: a connection is looked for at each attribute
+
 # Values that stand in a query for those that it is run with: no id is so large, and no setting.
 SLOTS = range(2**50, 2**50 + 8)
 # The same for lists of texts.
@@ -152,7 +154,7 @@ def together(*questions: tuple[Prepared[Any], Sequence[Any]]) -> list[list[Any]]
 
     Who asks for nothing, by an empty list, gets nothing.
     """
-    if connection.vendor != "postgresql":
+    if not ON_POSTGRESQL:
         return [list(query.build(*values)) if all(values) else [] for query, values in questions]
     asked = [(query, query.statement_for(values), values) for query, values in questions if all(values)]
     answers = iter(run_together([(statement.sql, statement.filled(values)) for _query, statement, values in asked]))
@@ -173,7 +175,7 @@ class _Answered:
 
     def results_iter(self, results: Any = None, **options: Any) -> Any:
         if not self.converters:
-            return self.found
+            return iter(self.found)
         return map(tuple, self.compiler.apply_converters(self.found, self.converters))
 
 

@@ -10,10 +10,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
-from django.db import connection
-
 from school.copying import insert_many
-from school.prepared import run
+from school.prepared import ON_POSTGRESQL, run
 from students.models import Action, EnrollmentEvent, StudentCourse
 
 # Everything that an act may change in a row that exists. Also the row's full text in the journal, beside the status.
@@ -37,7 +35,7 @@ def append(events: Sequence[EnrollmentEvent]) -> None:
     """Add to the journal, within the transaction of the acts."""
     for event in events:
         event.enrollment_id = event.enrollment.pk  # which a new one has only since it was written
-    announces = events and connection.vendor == "postgresql"
+    announces = events and ON_POSTGRESQL
     # Let go by the end of the transaction, once its rows can be seen.
     insert_many(events, behind=[(ANNOUNCE, [ANNOUNCEMENT << 48])] if announces else [])
 
@@ -50,7 +48,7 @@ def horizon() -> int | None:
     that is either still seen by the second query or done, and visible to the reader's next one. Own entries do not
     hold their writer back. SQLite has one writer at a time, and gives ids in the order of commits.
     """
-    if connection.vendor != "postgresql":
+    if not ON_POSTGRESQL:
         return None
     [(given,)] = run(LAST_ID, [])
     [(begun,)] = run(FIRST_ANNOUNCED, [ANNOUNCEMENT])

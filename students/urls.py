@@ -4,6 +4,7 @@ from django.urls import path
 
 from students import views
 from students.views import express
+from students.views.enrolling import enrolling
 
 collection: dict[str, Any] = {"get": "list", "post": "create"}
 resource: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
@@ -14,7 +15,9 @@ urlpatterns = [
     path("students/<str:student_id>", views.StudentViewSet.as_view(resource), name="student"),
     path(
         "students/<str:student_id>/courses",
-        express.student_courses.before(views.StudentCoursesViewSet.as_view({"get": "list", "post": "enroll"})),
+        enrolling.before(
+            express.student_courses.before(views.StudentCoursesViewSet.as_view({"get": "list", "post": "enroll"}))
+        ),
         name="student-courses",
     ),
     path(

@@ -200,12 +200,7 @@ GUARDS = [
         "the lock of promotion",
         POSTGRESQL,
         "tests/test_race_waitlist.py::test_who_is_promoted_by_many_at_once_is_promoted_once",
-        instead(
-            "students/facts.py",
-            "in LOCKED(list(wanted - register.courses.keys()))",
-            'in (LOCKED if acts else lambda ids: Course.objects.select_related("term").in_bulk(ids).values())('
-            "list(wanted - register.courses.keys()))",
-        ),
+        instead("students/facts.py", "(LOCKED, [unlocked])", "(LOCKED if acts else AT_ONCE, [unlocked])"),
     ),
     Mutant(
         "the lock on a row that is edited",
@@ -255,7 +250,7 @@ GUARDS = [
         "a writer's announcement in the journal",
         POSTGRESQL,
         LATE_COMMIT,
-        instead("students/journal.py", 'if events and connection.vendor == "postgresql":', "if False:"),
+        instead("students/journal.py", "announces = events and ON_POSTGRESQL", "announces = False"),
     ),
     Mutant(
         "the horizon up to which changes are read",

@@ -1,9 +1,9 @@
 """
-The lists that programs ask for all day, on the shortest way.
+What programs ask for all day, on the shortest way.
 
-A program with a good token and no limits that asks for a plain page of a list is answered by one prepared statement,
-in which PostgreSQL writes the rows in JSON, past DRF. Whatever is asked for otherwise, by whomever, goes the general
-way, and a test holds both ways to the same answer.
+A program with a good token and no limits that asks for what is plain is answered past DRF; a page of a list by one
+prepared statement, in which PostgreSQL writes the rows in JSON. Whatever is asked for otherwise, by whomever, goes the
+general way, and a test holds both ways to the same answer.
 """
 
 import json
@@ -13,17 +13,16 @@ from functools import wraps
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from school.api.conditional import is_known, tag_of_text
-from school.api.grants import bind_caller, grant_shown, shows_token
+from school.api.grants import Grant, bind_caller, grant_shown, shows_token
 from school.api.negotiation import PLAIN
 from school.api.pagination import PAGE_SIZE, Key, cursor_beside, read_cursor, read_size, salt_of
 from school.api.printing import row_in_json
 from school.api.throttling import TooManyRequests, count_account
-from school.prepared import SLOTS, Statement, compiled, compiler_of
+from school.prepared import ON_POSTGRESQL, SLOTS, Statement, compiled, compiler_of
 from school.validators import parse_ids
 
 _in_json = json.JSONEncoder(separators=(",", ":")).encode
@@ -44,20 +43,24 @@ class Page(NamedTuple):
     beside: Key | None = None
 
 
-def admit(request: HttpRequest, scope: str) -> bool:
-    """Tell whether a request may be answered here, and count it as taken."""
-    is_plain = request.method == "GET" and request.META.get("HTTP_ACCEPT", "") in PLAIN
-    if not is_plain or connection.vendor != "postgresql" or not shows_token(request):
-        return False
+def admit(request: HttpRequest, scope: str) -> Grant | None:
+    """Return what the caller may, and count the request as taken; None where it may not be answered here."""
+    if request.META.get("HTTP_ACCEPT", "") not in PLAIN or not shows_token(request):
+        return None
     grant = grant_shown(request)
-    if grant is None or grant.limits is not None or f"{scope}:read" not in grant.scopes:
-        return False
+    if grant is None or grant.limits is not None or scope not in grant.scopes:
+        return None
     try:
         count_account(request, grant.account.pk)
     except TooManyRequests:
-        return False  # the general way will say so
+        return None  # the general way will say so
     bind_caller(grant)
-    return True
+    return grant
+
+
+def admit_reader(request: HttpRequest, scope: str) -> bool:
+    """Tell whether a request may be answered by rows that PostgreSQL writes, and count it as taken."""
+    return ON_POSTGRESQL and admit(request, f"{scope}:read") is not None
 
 
 def limit_above(size: int) -> int:
@@ -71,14 +74,17 @@ def answer_with(frame: Mapping[str, Any], results: str) -> HttpResponse:
 
 
 class ShortWay:
-    """Something that answers some requests before a general view, which answers the others."""
+    """Something that answers some requests of one method before a general view, which answers the others."""
+
+    method = "GET"
 
     def before(self, general: View) -> View:
         """Return a view that answers what it can, and hands everything else to the general one."""
 
         @wraps(general)
         def answer(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
-            return self.answer(request, arguments) or general(request, **arguments)
+            found = self.answer(request, arguments) if request.method == self.method else None
+            return found or general(request, **arguments)
 
         return answer
 
@@ -106,7 +112,7 @@ class Express(ShortWay):
         """Return a page; None for what goes the general way."""
         parent = parse_ids(arguments[self.parent[1]]) if self.parent else [0]
         page = self._page(request) if parent else None
-        if page is None or not admit(request, self.view.scope):
+        if page is None or not admit_reader(request, self.view.scope):
             return None
         rows = self._read(page, *parent)
         if not rows and not self._is_there(*parent):

@@ -139,6 +139,12 @@ def reasons_in(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
         yield Refusal(getattr(detail, "code", "invalid"), str(detail), field=".".join(path) or None)
 
 
+def refusal(refused: Refused) -> HttpResponse:
+    """Answer a refusal outside of DRF."""
+    status = status_of(refused.refusals)
+    return JsonResponse(problem(status, refused.refusals), status=status, content_type=CONTENT_TYPE)
+
+
 def _plain(status: int, code: str, message: str, title: str = "") -> HttpResponse:
     return JsonResponse(problem(status, [Refusal(code, message, title)]), status=status, content_type=CONTENT_TYPE)
 

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import generators
 from psycopg.abc import PQGen
+from psycopg.abc import Transformer as Reader
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
@@ -41,7 +42,7 @@ class Wire:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
         self.names: dict[str, bytes] = {}
-        self.readers: dict[str, Transformer] = {}
+        self.readers: dict[str, Reader] = {}
         self.numbers = count()
 
     def ask(self, asked: Sequence[Asked]) -> list[list[Row]]:

@@ -17,7 +17,7 @@ from courses.models import Course
 from school.api.conditional import check_if_match, is_conditional, matches_anything
 from school.api.printing import printer
 from school.refusals import Refused
-from students.acts import OnFull, Outcome
+from students.acts import OnFull, Origin, Outcome
 from students.enrollment import complete, drop, enroll
 from students.filters import StudentCoursesFilter
 from students.lookup import find_student, student_id_of
@@ -31,6 +31,8 @@ shown = printer(EnrollmentSerializer())
 
 S = TypeVar("S", bound=BaseSerializer[Any])
 
+_reads = EnrollmentReads()
+
 
 @cache
 def _blank(serializer_class: Any) -> Any:
@@ -38,6 +40,39 @@ def _blank(serializer_class: Any) -> Any:
     serializer = serializer_class()
     assert serializer.fields  # made when they are asked for
     return serializer
+
+
+def reading(serializer_class: type[S], data: Any) -> S:
+    """Return a serializer that has read what was sent; raise ``ValidationError``."""
+    # Fields are long in the making, and keep nothing of what they read: a copy shares them.
+    blank: S = _blank(cast(Any, serializer_class))
+    serializer = copy(blank)
+    serializer.initial_data = data
+    serializer.is_valid(raise_exception=True)
+    return serializer
+
+
+def enroll_as_asked(
+    student_id: str, body: EnrollSerializer, origin: Origin, courses: QuerySet[Course] | None = None
+) -> Outcome:
+    """Enroll the student of an address in the course of a body, among ``courses`` or all; raise ``Refused``."""
+    return enroll(
+        student_id=student_id_of(student_id),  # of the whole school: who is new to its courses has to be named
+        course_id=body.chosen_course_id(courses),
+        reason=body.validated_data["reason"],
+        on_full=OnFull(body.validated_data["on_full"]),
+        waive=body.validated_data["waive"],
+        origin=origin,
+    )
+
+
+def headers_of(enrollment: StudentCourse, status: int, request: Any) -> dict[str, str]:
+    """Return the headers of an answer that shows an enrollment."""
+    headers = {"ETag": _reads.tag_of(enrollment)}
+    if status == 201:
+        address = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
+        headers["Location"] = request.build_absolute_uri(address)
+    return headers
 
 
 class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
@@ -73,22 +108,15 @@ class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
 
         A retry is safe: who is enrolled or waits already gets the same enrollment with 200.
         """
-        body = self._read(EnrollSerializer)
-        outcome = enroll(
-            student_id=student_id_of(student_id),  # of the whole school: who is new to its courses has to be named
-            course_id=body.chosen_course_id(courses_for(request)),
-            reason=body.validated_data["reason"],
-            on_full=OnFull(body.validated_data["on_full"]),
-            waive=body.validated_data["waive"],
-            origin=origin_of(request),
-        )
+        body = reading(EnrollSerializer, request.data)
+        outcome = enroll_as_asked(student_id, body, origin_of(request), courses_for(request))
         return self._answer(outcome, status=201 if outcome.changed else 200)
 
     @extend_schema(request=CompleteSerializer, responses=EnrollmentSerializer)
     def complete(self, request: Request, student_id: str, course_id: str) -> Response:
         """Complete the course, with a grade or without; or correct the grade of a completed one."""
         student, course = self._parties()
-        wish = self._read(CompleteSerializer).validated_data
+        wish = reading(CompleteSerializer, request.data).validated_data
         outcome = complete(
             student_id=student.pk,
             course_id=course.pk,
@@ -109,14 +137,6 @@ class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
         student = find_student(self.kwargs["student_id"], students_for(self.request))
         return student, find_course(self.kwargs["course_id"], courses_for(self.request))
 
-    def _read(self, serializer_class: type[S]) -> S:
-        # Fields are long in the making, and keep nothing of what they read: a copy shares them.
-        blank: S = _blank(cast(Any, serializer_class))
-        serializer = copy(blank)
-        serializer.initial_data = self.request.data
-        serializer.is_valid(raise_exception=True)
-        return serializer
-
     def _expected(self) -> tuple[int, int] | None:
         """Return the id and the version of the enrollment that If-Match names; raise ``Refused`` where it is not so."""
         if not is_conditional(self.request):
@@ -128,8 +148,4 @@ class StudentCoursesViewSet(EnrollmentReads, GenericViewSet[StudentCourse]):
     def _answer(self, outcome: Outcome, *, status: int) -> Response:
         enrollment = outcome.enrollment
         assert enrollment is not None  # an accepted act has one
-        address = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
-        headers = {"ETag": self.tag_of(enrollment)}
-        if status == 201:
-            headers["Location"] = self.request.build_absolute_uri(address)
-        return Response(shown(enrollment), status, headers=headers)
+        return Response(shown(enrollment), status, headers=headers_of(enrollment, status, self.request))

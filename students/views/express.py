@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 
-from school.api.express import Express, ShortWay, admit, answer_with, limit_above
+from school.api.express import Express, ShortWay, admit_reader, answer_with, limit_above
 from school.api.pagination import read_size
 from school.api.printing import row_in_json
 from school.prepared import SLOTS, Statement, compiled, compiler_of
@@ -39,7 +39,7 @@ class Feed(ShortWay):
         after, limit = values.pop("after", ""), read_size(values.pop("limit", str(CHANGES)))
         if limit is None or values or len(dict(asked)) < len(asked) or after == LATEST:
             return None
-        if not admit(request, ChangesView.scope):
+        if not admit_reader(request, ChangesView.scope):
             return None
         try:
             position = position_after(after)

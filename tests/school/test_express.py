@@ -1,5 +1,6 @@
 """Plain pages on the shortest way are what the general way answers."""
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from students.acts import OnFull, Origin
 from students.enrollment import complete, enroll, enroll_many
 from students.models import Channel, Student, StudentCourse
 from students.views import express
+from students.views.enrolling import enrolling
 from tests.factories import make_course, make_student, make_term
 
 GENERALLY = "application/json;q=0.9"  # JSON all the same, and asked for in a way that only DRF looks at
@@ -21,7 +23,7 @@ on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="On
 def answered(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note by which way each answer comes."""
     ways: list[str] = []
-    for each in (express.student_courses, express.roster, express.enrollments, express.changes):
+    for each in (express.student_courses, express.roster, express.enrollments, express.changes, enrolling):
         answer = each.answer
 
         def noting(request: Any, arguments: Any, answer: Any = answer) -> Any:
@@ -202,3 +204,66 @@ def test_a_pooler_that_knows_no_prepared_statements_can_be_had(api, settings, fu
     told, expected = api.get(address).json(), api.get(address, HTTP_ACCEPT=GENERALLY).json()
 
     assert (told, answered) == (expected, ["express", "general"])
+
+
+def wishes() -> list[tuple[str, Any, str, list[str]]]:
+    """What is sent to enroll, by what it is about; the way it goes, which is the short one unless it is not plain."""
+    shortly, generally = ["express", "express"], ["general", "general"]
+    return [
+        ("a seat", lambda course: {"course_id": course.pk}, "student", shortly),
+        ("a seat by code", lambda course: {"course_code": course.code, "reason": "Zoë \u2028"}, "student", shortly),
+        ("a student by number", lambda course: {"course_id": course.pk}, "number", shortly),
+        ("no such course", lambda course: {"course_id": 987654}, "student", shortly),
+        ("no such student", lambda course: {"course_id": course.pk}, "nobody", shortly),
+        ("a wish to wait", lambda course: {"course_id": course.pk, "on_full": "waitlist"}, "student", shortly),
+        (
+            "a waiver without the scope",
+            lambda c: {"course_id": c.pk, "waive": ["course_full"], "reason": "x"},
+            "student",
+            shortly,
+        ),
+        ("no course", lambda course: {}, "student", generally),
+        ("an unknown field", lambda course: {"course_id": course.pk, "seat": 1}, "student", generally),
+        ("a list", lambda course: [course.pk], "student", generally),
+    ]
+
+
+@pytest.mark.parametrize(("sent", "whose", "way"), [pytest.param(*rest, id=name) for name, *rest in wishes()])
+@pytest.mark.parametrize("capacity", [5, 0])
+def test_both_ways_enroll_and_refuse_alike(api, answered, capacity, sent, whose, way):
+    answers = []
+    for accept in ("*/*", GENERALLY):
+        student, course = make_student(), make_course(capacity=capacity, waitlist_capacity=3)
+        name = {"student": student.pk, "number": f"number:{student.student_number}", "nobody": 987654}[whose]
+        of_pair = {str(student.pk): "S", student.student_number: "SN", str(course.pk): "C", course.code: "CC"}
+        for _retry in range(2):
+            answer = api.post(f"/api/v1/students/{name}/courses", sent(course), HTTP_ACCEPT=accept)
+            headers = {each: each in answer.headers for each in ("ETag", "Location", "RateLimit", "X-Request-ID")}
+            answers.append(
+                (answer.status_code, answer.headers["Content-Type"], headers, _alike(answer.json(), of_pair))
+            )
+
+    assert answers[:2] == answers[2:]
+    assert answered == [*way, "general", "general"]
+
+
+def _alike(told: Any, names: dict[str, str]) -> Any:
+    """Return an answer without what is another in each: ids, names, instants."""
+    if isinstance(told, dict):
+        changing = {
+            "id",
+            "student_number",
+            "given_name",
+            "family_name",
+            "created_at",
+            "updated_at",
+            "request_id",
+            "enrolled_on",
+        }
+        return {key: _alike(value, names) for key, value in told.items() if key not in changing}
+    if isinstance(told, list):
+        return [_alike(each, names) for each in told]
+    text = str(told)
+    for word, name in sorted(names.items(), key=lambda pair: -len(pair[0])):
+        text = re.sub(rf"\b{re.escape(word)}\b", name, text)
+    return text

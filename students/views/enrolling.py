@@ -1,0 +1,51 @@
+"""Enrolling on the shortest way: what the morning of registration is made of."""
+
+from collections.abc import Mapping
+from io import BytesIO
+
+from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import APIException
+from rest_framework.renderers import JSONRenderer
+
+from school.api.express import ShortWay, admit
+from school.api.negotiation import JSON
+from school.api.parsers import StrictJSONParser
+from school.api.problems import refusal
+from school.logs import current_request_id
+from school.refusals import Refused
+from students.acts import Origin
+from students.models import Channel
+from students.serializers import EnrollSerializer
+from students.views.acts import StudentCoursesViewSet, enroll_as_asked, headers_of, reading, shown
+
+_parse, _render = StrictJSONParser().parse, JSONRenderer().render
+
+
+class Enrolling(ShortWay):
+    """One student into one course, asked for by a program without limits."""
+
+    method = "POST"
+
+    def answer(self, request: HttpRequest, arguments: Mapping[str, str]) -> HttpResponse | None:
+        """Return what became of it; None, and nothing done, for what goes the general way."""
+        is_plain = request.content_type == JSON
+        grant = admit(request, f"{StudentCoursesViewSet.scope}:write") if is_plain else None
+        if grant is None:
+            return None
+        try:
+            body = reading(EnrollSerializer, _parse(BytesIO(request.body)))
+        except APIException:
+            return None  # the general way will say so
+        may_waive = "enrollments:waive" in grant.scopes
+        origin = Origin(Channel.API, grant.account.pk, current_request_id(), may_waive=may_waive)
+        try:
+            outcome = enroll_as_asked(arguments["student_id"], body, origin)
+        except Refused as refused:
+            return refusal(refused)
+        assert outcome.enrollment is not None  # an accepted act has one
+        status = 201 if outcome.changed else 200
+        headers = headers_of(outcome.enrollment, status, request)
+        return HttpResponse(_render(shown(outcome.enrollment)), status=status, headers=headers, content_type=JSON)
+
+
+enrolling = Enrolling()
