@@ -99,15 +99,24 @@ def position_after(text: str) -> int:
         return 0
     if text == LATEST:
         return _complete().aggregate(last=Max("pk"))["last"] or 0
+    position = position_in(text)
+    with connection.cursor() as cursor:
+        cursor.execute(ENDS)
+        refuse_expired(position, *cursor.fetchone())
+    return position
+
+
+def position_in(cursor: str) -> int:
+    """Return the id that a cursor holds; raise ``ValidationError`` for what is none of this feed."""
     try:
-        position = int(_signer.unsign(text))
+        return int(_signer.unsign(cursor))
     except (signing.BadSignature, ValueError):
         message = _("This is no cursor of the change feed. Begin without one.")
         raise ValidationError({"after": ValidationError(message, code="invalid_cursor")}) from None
-    with connection.cursor() as cursor:
-        cursor.execute(ENDS)
-        first, last = cursor.fetchone()
+
+
+def refuse_expired(position: int, first: int | None, last: int | None) -> None:
+    """Raise ``Refused`` for a position outside of what is kept, from the first entry to the last."""
     if position and not (first or 0) <= position <= (last or 0):
         message = _("What came behind this cursor is not kept any more. Read everything, then begin anew.")
         raise Refused([Refusal("cursor_expired", message, _("Cursor has expired"))])
-    return position

@@ -9,9 +9,12 @@ first id, by which id it began; ``horizon`` is the highest id below which no wri
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.db import connection
 
 from school.copying import insert_many
-from school.prepared import ON_POSTGRESQL, run
+from school.prepared import ON_POSTGRESQL, Asked, run_together
 from students.models import Action, EnrollmentEvent, StudentCourse
 
 # Everything that an act may change in a row that exists. Also the row's full text in the journal, beside the status.
@@ -29,6 +32,10 @@ FIRST_ANNOUNCED = (
     " WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 16 = %s AND pid <> pg_backend_pid()"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
+
+HORIZON: list[Asked] = [(LAST_ID, []), (FIRST_ANNOUNCED, [ANNOUNCEMENT])]
+
+_complete: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # up to which entry, by connection
 
 
 def append(events: Sequence[EnrollmentEvent]) -> None:
@@ -50,9 +57,24 @@ def horizon() -> int | None:
     """
     if not ON_POSTGRESQL:
         return None
-    [(given,)] = run(LAST_ID, [])
-    [(begun,)] = run(FIRST_ANNOUNCED, [ANNOUNCEMENT])
-    return given if begun is None else min(given, begun)
+    return horizon_in(run_together(HORIZON))
+
+
+def horizon_in(answers: Sequence[list[Any]]) -> int:
+    """Return the horizon that the answers to ``HORIZON`` tell of."""
+    [(given,)], [(begun,)] = answers
+    until: int = given if begun is None else min(given, begun)
+    _complete[connection.connection] = max(until, known_horizon())
+    return until
+
+
+def known_horizon() -> int:
+    """
+    Return a horizon that was told before: what was complete stays so. 0 where there was none.
+
+    A server that was set back, or is another one, has new connections.
+    """
+    return _complete.get(connection.connection, 0) if connection.connection else 0
 
 
 def state_of(enrollment: StudentCourse) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from school.api.express import Express, ShortWay, admit_reader, answer_with, limit_above
 from school.api.pagination import read_size
 from school.api.printing import row_in_json
-from school.prepared import SLOTS, Statement, compiled, compiler_of
+from school.prepared import SLOTS, Statement, compiled, compiler_of, run_together
 from school.refusals import Refused
-from students.changes import LATEST, cursor_at, position_after
-from students.journal import horizon
+from students.changes import ENDS, LATEST, cursor_at, position_in, refuse_expired
+from students.journal import HORIZON, horizon_in, known_horizon
 from students.models import EnrollmentEvent, StudentCourse
 from students.serializers import ChangeSerializer
 from students.views.acts import StudentCoursesViewSet
@@ -42,15 +42,27 @@ class Feed(ShortWay):
         if not admit_reader(request, ChangesView.scope):
             return None
         try:
-            position = position_after(after)
+            position = position_in(after) if after else 0
+            rows = _read(position, limit)
         except (ValidationError, Refused):
             return None  # the general way will say so
-        until = horizon() or position
-        behind: Any = _changes(limit_above(limit)).run(position)
-        rows = [row for row in behind if row[0] <= until]
         more, rows = len(rows) > limit, rows[:limit]
         cursor = cursor_at(rows[-1][0] if rows else position)
         return answer_with({"cursor": cursor, "has_more": more}, ",".join([text for _pk, text in rows]))
+
+
+def _read(position: int, limit: int) -> list[tuple[int, str]]:
+    """Return entries behind one, with one more than ``limit`` if there is; raise ``Refused`` where it has expired."""
+    changes = _changes(limit_above(limit))
+    behind = changes.sql, changes.filled([position])
+    until = known_horizon()
+    if position + limit < until:
+        [ends], rows = run_together([(ENDS, []), behind])
+    if position + limit >= until or (rows and rows[-1][0] > until):
+        [ends], *horizon, rows = run_together([(ENDS, []), *HORIZON, behind])
+        until = horizon_in(horizon)
+    refuse_expired(position, *ends)
+    return [(pk, text) for pk, text in rows if pk <= until]
 
 
 @cache
