@@ -13,6 +13,8 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from school.lines import Formatter, Lines, as_it_is, json_renderer
+
 
 def without_texts_of_errors(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
     """Replace an exception by its type and its stack: its text may quote rows and what was sent."""
@@ -48,23 +50,20 @@ def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # where a call was made from
     structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *PROCESSORS,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        processors=[*PROCESSORS, as_it_is],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=Lines,
         cache_logger_on_first_use=True,
     )
-    renderer: Processor = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
-    silent = {"handlers": ["nowhere"], "propagate": False}
+    renderer: Processor = json_renderer() if as_json else structlog.dev.ConsoleRenderer()
+    silent = {"handlers": ["nowhere"], "propagate": False, "level": "CRITICAL"}  # which none of their lines is
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
             "structlog": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+                "()": Formatter,
+                "renderer": renderer,
                 "foreign_pre_chain": PROCESSORS,
             },
         },

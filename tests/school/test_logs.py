@@ -158,7 +158,7 @@ def test_the_look_through_the_logs_finds_personal_data(text):
 
 
 def test_development_logs_are_for_reading():
-    renderer = logging_config(as_json=False, level="INFO")["formatters"]["structlog"]["processors"][-1]
+    renderer = logging_config(as_json=False, level="INFO")["formatters"]["structlog"]["renderer"]
 
     assert isinstance(renderer, structlog.dev.ConsoleRenderer)
 
