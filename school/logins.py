@@ -14,6 +14,7 @@ import structlog
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -63,7 +64,7 @@ def locked_out(
         response = too_many_attempts()
     else:
         minutes = math.ceil(seconds / 60)
-        context = {"minutes": minutes, "title": _("Locked")}
+        context = {**admin.site.each_context(request), "minutes": minutes, "title": _("Locked")}
         if request.path.startswith("/accounts/"):
             context["layout"] = "allauth/layouts/base.html"
         response = render(request, "school/locked.html", context, status=429)

@@ -6,6 +6,7 @@ pictures.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,20 @@ def shot(page: Page, name: str, *, whole: bool = False) -> None:
     if folder:
         page.wait_for_load_state("networkidle")
         page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=whole)
+
+
+def shots(page: Page, name: str) -> None:
+    """Keep four pictures of the page as it stands: wide and narrow, in light and dark."""
+    if os.environ.get("SCREENSHOTS"):
+        for width, size in {"wide": WIDE, "narrow": NARROW}.items():
+            page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict
+            for colours in ("light", "dark"):
+                page.emulate_media(color_scheme=colours)
+                page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", colours == "dark")
+                shot(page, f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{width}-{colours}", whole=True)
+        page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme="light")
+        page.evaluate("document.documentElement.classList.remove('dark')")
 
 
 def in_the_dark(page: Page) -> None:

@@ -22,7 +22,7 @@ from students.acts import OnFull
 from students.enrollment import enroll
 from students.models import StudentCourse
 from tests.accessible import hindrances
-from tests.browser import choose, log_in, page, pytestmark
+from tests.browser import choose, log_in, page, pytestmark, shots
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student
 from tests.test_admin_access import ROLES, TABLE, World
@@ -255,13 +255,19 @@ def test_what_hinders_people_is_found_in_the_light_and_in_the_dark(page):
 
 @pytest.mark.parametrize("led", [addresses, states, roles])
 def test_nothing_serious_hinders_anybody(page, world, led):
-    found = {where: told for where in led(page, world) if (told := hindrances(page))}
+    found = {}
+    for where in led(page, world):
+        found[where] = hindrances(page)
+        shots(page, f"{led.__name__} {where}")
 
-    assert found == {}
+    assert {where: told for where, told in found.items() if told} == {}
 
 
 def test_nothing_serious_hinders_who_is_refused(page, world, complaints):
-    found = {where: hindrances(page) for where in refusals(page, world)}
+    found = {}
+    for where in refusals(page, world):
+        found[where] = hindrances(page)
+        shots(page, f"refusals {where}")
     complained = sorted(each.split(":")[0] for each in complaints if "Failed to load" not in each)
     complaints.clear()
 

@@ -1,5 +1,7 @@
 """The look of the desk in the system's Chromium: every page under the policy, the palette, light and dark, narrow."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import expect
@@ -79,3 +81,23 @@ def test_lists_and_forms_in_light_and_dark(page, crowd, view):
         in_the_dark(page)
         shot(page, f"{name}-{view}-dark", whole=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+
+
+def test_nothing_sticks_out_of_what_it_is_in(page, crowd):
+    User.objects.filter(username="registrar").update(is_superuser=True)
+    log_in(page)
+    page.goto("/admin/auth/group/add/")
+    card, chosen = page.locator("fieldset").first.bounding_box(), page.locator(".selector-chosen").bounding_box()
+    assert card["x"] < chosen["x"] < chosen["x"] + chosen["width"] <= card["x"] + card["width"]
+
+    page.set_viewport_size(NARROW)
+    page.goto("/admin/students/studentcourse/")
+    page.locator("input.action-select").first.check()
+    page.get_by_label("Select action to run").select_option("complete")
+    bar = page.locator("#changelist-actions")
+    for each in (bar.get_by_label("Grade"), bar.get_by_label("Reason"), bar.get_by_role("button", name="Run")):
+        box = each.bounding_box()
+        assert 0 <= box["x"] < box["x"] + box["width"] <= NARROW["width"]
+    page.goto(f"/admin/courses/course/{crowd.pk}/change/")
+    expect(page.locator("h1").first).to_have_text(re.compile("MATH-101"))
+    expect(page.locator(".desk-above").first).to_be_hidden()

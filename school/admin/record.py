@@ -24,6 +24,7 @@ class AccessRecordAdmin(ModelAdmin):
     sortable_by: list[str] = []
     search_fields = ["actor__username"]
     show_full_result_count = False
+    counts_entries = True  # its plural is no number of things
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

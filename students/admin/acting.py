@@ -179,7 +179,8 @@ class ActPages(ResultPages, ModelAdmin):
             keys = {row.pair: row.pk for row in to_act}
             told.add(forecast, {row.pair: (row.student, row.course) for row in to_act}, keys.__getitem__)
             self._keep_to_seen(request, told)
-            told.same += [self._untouched(way, row) for row in chosen if row not in to_act]
+            acted_on = set(keys.values())
+            told.same += [self._untouched(way, row) for row in chosen if row.pk not in acted_on]
             if forecast.done and told.changed:
                 keep_what_stays(request, origin.request_id, told)
                 return to_result(origin.request_id, back)

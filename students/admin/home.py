@@ -11,20 +11,26 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
+from school.desk import page
 from school.limits import Limits, limits_of_staff
 from school.validators import parse_ids
 from students import figures
-from students.admin.refusals import TITLES
 from students.figures import Day, Offer, Sum, TermSeats
 from students.models import LEFT, RefusedAct, Status, StudentCourse
+from students.templatetags.codes import titles
 
 FULLEST = 10
 REASONS = 6
 LATELY = timedelta(days=7)
+# For who looks after what was done, and has no figures.
+RECORDS = [
+    page(gettext_lazy("Journal"), "", "students.EnrollmentEvent"),
+    page(gettext_lazy("Record of access"), "", "school.PersonalDataAccess"),
+]
 HEIGHT = 100  # of the chart, in its own units; a day is one wide
 
 
@@ -72,6 +78,7 @@ def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         home["needs"] = [*_imports(request, today), *home["needs"]]
     if may("students.view_refusedact"):
         home |= _refused(request, today, home)
+    home["records"] = [each for each in RECORDS if each["permission"](request)]
     return {**context, "home": home}
 
 
@@ -181,7 +188,7 @@ def _refused(request: HttpRequest, today: date, home: dict[str, Any]) -> dict[st
         bool(refused.people),
     )
     reasons = [
-        Figure(number, str(TITLES.get(code, code)), _list_of(RefusedAct, reason=code, **day))
+        Figure(number, titles([code]), _list_of(RefusedAct, reason=code, **day))
         for code, number in refused.by_code[:REASONS]
     ]
     return {"needs": [*home["needs"], figure], "reasons": reasons, "most_refusals": reasons[0].number if reasons else 0}

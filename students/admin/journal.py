@@ -24,6 +24,7 @@ class JournalAdmin(ModelAdmin):
     search_fields = ["enrollment"]  # that there is a search; what it does is below
     search_help_text = gettext_lazy("A student number or the code of a course, whole.")
     show_full_result_count = False
+    counts_entries = True  # its plural is no number of things
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """Look by the enrollments of one student or one code: over all columns at once it would read every line."""
@@ -35,7 +36,7 @@ class JournalAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("reason"))
     def told(self, event: EnrollmentEvent) -> str:
-        return event.reason_told
+        return event.reason_told or "-"
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

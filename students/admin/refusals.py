@@ -8,9 +8,7 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
 from students.models import RefusedAct
-from students.rules import ALL_RULES
-
-TITLES = {rule.code: rule.title for rule in ALL_RULES}
+from students.templatetags.codes import TITLES, titles
 
 
 class ReasonFilter(admin.SimpleListFilter):
@@ -48,4 +46,4 @@ class RefusalAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("why"))
     def why(self, refused: RefusedAct) -> str:
-        return ", ".join(str(TITLES.get(code, code)) for code in refused.codes.split())
+        return titles(refused.codes.split())

@@ -1,6 +1,7 @@
 "use strict";
 
-// Select2 and Django's filter of long lists leave their fields without a name that a screen reader could tell.
+// Select2 and Django's filter of long lists leave their fields without a name that a screen reader could tell, and the
+// theme has names of columns as they stand within a sentence.
 {
   const labelOf = (id) => document.querySelector(`label[for="${CSS.escape(id)}"]`);
 
@@ -22,6 +23,12 @@
       if (!label) continue;
       list.setAttribute("aria-labelledby", label.id);
       list.closest(".select2-dropdown").querySelector("[role=searchbox]")?.setAttribute("aria-labelledby", label.id);
+    }
+    // Names of columns beside the values of a row, where a list is narrow.
+    for (const cell of document.querySelectorAll("[data-label]")) {
+      const label = cell.dataset.label.trim();
+      const capital = label.charAt(0).toLocaleUpperCase() + label.slice(1);
+      if (capital !== cell.dataset.label) cell.dataset.label = capital;
     }
     for (const tip of document.querySelectorAll(".help-tooltip[aria-label]:not([role])")) tip.setAttribute("role", "img");
   };
