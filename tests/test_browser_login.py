@@ -8,9 +8,11 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import struct
 import time
 from collections.abc import Iterator
+from html import unescape
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +32,7 @@ pytestmark = [
 PASSWORD = "open sesame"
 USERS = f"""
 from django.contrib.auth.models import User
-for name in ("ada", "mary", "grace", "locked"):
+for name in ("ada", "mary", "grace", "rosa", "locked"):
     User.objects.create_superuser(name, email=name + "@school.example", password={PASSWORD!r})
 User.objects.create_user("student", password={PASSWORD!r})
 """
@@ -194,3 +196,45 @@ def test_who_guesses_at_a_password_is_locked_out_of_this_login_as_well(page):
 
     give_password(page, "locked")
     expect(page.get_by_role("heading", name="Too many failed logins")).to_be_visible()
+
+
+# What is the same in English: names, and words that are German too.
+SAME = {"de": {"School", "University login", "Code", "Code:", "Name:"}, "es": {"School", "University login"}}
+
+
+def in_english(page: Page, *paths: str) -> dict[str, set[str]]:
+    """Return what these pages say in English to who asks for German or Spanish, where it is anything."""
+    left: dict[str, set[str]] = {}
+    for path in paths:
+        english = said(page, path, "en")
+        for language, proper in SAME.items():
+            same = english & said(page, path, language) - proper
+            left |= {f"{path} {language}": same} if same else {}
+    return left
+
+
+def said(page: Page, path: str, language: str) -> set[str]:
+    answer = page.request.get(f"/accounts/{path}", headers={"Accept-Language": language})
+    assert (answer.status, f'<html lang="{language}">' in answer.text()) == (200, True)
+    html = re.sub(r"<(script|style)\b.*?</\1>", "", answer.text(), flags=re.DOTALL)
+    texts = [*re.findall(r'(?:placeholder|aria-label|title|alt)="([^"]*)"', html), *re.split(r"<[^>]*>", html)]
+    return {unescape(text).strip() for text in texts if re.search("[a-z]{2}", text)}
+
+
+def test_pages_of_the_second_factor_are_in_the_language_that_a_browser_asks_for(page):
+    assert in_english(page, "login/") == {}
+    give_password(page, "rosa")
+    page.get_by_role("link", name="Activate").click()
+    confirm_password(page)
+    factors = ("2fa/", "2fa/webauthn/add/", "2fa/webauthn/", "reauthenticate/", "logout/")
+    assert in_english(page, *factors, "2fa/totp/activate/") == {}
+    page.reload()  # each look at it makes another secret
+    secret = page.locator("#authenticator_secret").input_value()
+    page.locator("#id_code").fill(code_for(secret))
+    page.get_by_role("button", name="Activate").click()
+    expect(page.get_by_text("Authenticator app activated.")).to_be_visible()
+
+    assert in_english(page, "2fa/", "2fa/recovery-codes/", "2fa/recovery-codes/generate/", "2fa/totp/deactivate/") == {}
+    log_out(page)
+    give_password(page, "rosa")
+    assert in_english(page, "2fa/authenticate/") == {}

@@ -58,6 +58,7 @@ def allauth_settings(second_factor: str, sso: SingleSignOn, *, https: bool) -> d
         "ACCOUNT_SESSION_REMEMBER": False,
         "ACCOUNT_LOGOUT_REDIRECT_URL": "account_login",
         "MFA_ADAPTER": "school.accounts.factors.SecondFactorAdapter",
+        "MFA_FORMS": {"add_webauthn": "school.accounts.passkeys.PasskeyForm"},
         "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
         "MFA_PASSKEY_LOGIN_ENABLED": second_factor != OFF,
         "MFA_TOTP_ISSUER": "School",
