@@ -35,6 +35,8 @@ COLUMNS = {
     "masked_code": _("code"),
     "revoke_tokens": _("Revoke selected tokens"),
 }
+# Without a number, and what is left to show of a token that is not kept.
+LISTS = {"AccessToken": ["application", "expires"]}
 
 
 def without_styles(html: str) -> SafeString:
@@ -58,6 +60,7 @@ class DeskSite(UnfoldAdminSite):
             if desk is not None:  # else the model is swapped for another
                 plain = {each.name: without_styles for each in model._meta.fields if isinstance(each, JSONField)}
                 desk.readonly_preprocess_fields = {**plain, **desk.readonly_preprocess_fields}
+                desk.list_display = LISTS.get(model.__name__, desk.list_display)
 
     def _name(self, model: Any) -> None:
         """Give what a library has not marked for translation names that can be translated."""

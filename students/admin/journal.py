@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
 from students.models import EnrollmentEvent, StudentCourse
+from students.templatetags.codes import titles
 
 
 @admin.register(EnrollmentEvent)
@@ -17,6 +18,11 @@ class JournalAdmin(ModelAdmin):
 
     list_display = ["id", "at", "enrollment", "action", "from_status", "to_status", "actor", "channel", "told"]
     list_display_links = ["id", "at"]
+    fields = [
+        *("enrollment", "action", "at", "actor", "channel", "from_status", "to_status"),
+        *("what_changed", "told", "waived_rules", "against_who_waits", "request_id", "file_import"),
+    ]
+    readonly_fields = ["what_changed", "told", "waived_rules", "against_who_waits"]
     list_filter = ["action", "channel", "at"]
     list_select_related = ["actor", "enrollment__student", "enrollment__course__term"]
     ordering = ["-id"]
@@ -38,6 +44,22 @@ class JournalAdmin(ModelAdmin):
     def told(self, event: EnrollmentEvent) -> str:
         return event.reason_told or "-"
 
+    @admin.display(description=gettext_lazy("changes"))
+    def what_changed(self, event: EnrollmentEvent) -> str:
+        names = {each.name: str(each.verbose_name) for each in StudentCourse._meta.fields}
+        return "; ".join(
+            f"{names.get(name, name)}: {_plain(before)} → {_plain(after)}"
+            for name, (before, after) in event.changes.items()
+        )
+
+    @admin.display(description=gettext_lazy("waived rules"))
+    def waived_rules(self, event: EnrollmentEvent) -> str:
+        return titles(event.waived)
+
+    @admin.display(description=gettext_lazy("refusals"))
+    def against_who_waits(self, event: EnrollmentEvent) -> str:
+        return titles(event.refusals)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -46,6 +68,10 @@ class JournalAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def _plain(value: str | None) -> str:
+    return value or "–"
 
 
 def _ids(enrollments: QuerySet[StudentCourse]) -> list[int]:

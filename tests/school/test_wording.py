@@ -101,6 +101,24 @@ def test_a_waiver_is_told_by_the_title_of_its_rule(registrars_desk, waived):
     assert [b"course_full" in page.content for page in (timeline, enrollment)] == [False, False]
 
 
+def test_an_entry_of_the_journal_is_told_in_words(registrars_desk, waived):
+    event = waived.events.get()
+
+    page = registrars_desk.get(f"/admin/students/enrollmentevent/{event.pk}/change/")
+    told = text_of(page.content.decode())
+
+    assert (
+        f"Changes enrolled on: – → {waived.enrolled_on} Reason Needs it Waived rules Course is full Refusals -" in told
+    )
+    assert "course_full" not in page.content.decode()
+
+
+def test_tokens_are_listed_by_whose_they_are(admin_client):
+    page = admin_client.get("/admin/oauth2_provider/accesstoken/")
+
+    assert page.context["cl"].list_display == ["action_checkbox", "application", "expires"]
+
+
 def test_an_auditor_is_led_to_the_records_from_home_and_who_has_no_role_is_told_so(client, registrar):
     auditor = User.objects.create_user("auditor", is_staff=True)
     auditor.groups.add(Group.objects.get(name="Auditor"))
