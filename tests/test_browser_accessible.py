@@ -52,12 +52,12 @@ NO_PAGES = {
 }
 PAGES = [route for route, get, _post in TABLE if get[0] == "+" and route not in NO_PAGES]
 
-# Where people work, as far as they may.
+# Where people work, as far as they may: home, the lists, and the pages of a course, a student and an enrollment.
 DESK = {
-    *("", "courses/course/", "courses/course/<id>/change/", "courses/course/<id>/roster/", "courses/term/"),
+    *("", "access/", "courses/course/", "courses/course/<id>/change/"),
     *("students/student/", "students/student/<id>/change/"),
-    *("students/studentcourse/", "students/studentcourse/<id>/change/", "students/studentcourse/add/"),
-    *("students/enrollmentevent/", "students/refusedact/", "bulk/import/", "access/", "school/personaldataaccess/"),
+    *("students/studentcourse/", "students/studentcourse/<id>/change/"),
+    *("students/enrollmentevent/", "students/refusedact/", "school/personaldataaccess/"),
 }
 HTML = "text/html; charset=utf-8"
 GROUPS = {"registrar": "Registrar", "viewer": "Viewer", "teacher, own": "Course staff", "auditor": "Auditor"}
