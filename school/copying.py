@@ -14,6 +14,7 @@ from school.prepared import ON_POSTGRESQL, Asked, run_together
 
 AT_ONCE = 1_000  # rows sent at a time
 FEW = 100  # up to here one INSERT costs less than drawing ids and a COPY
+VERY_FEW = 8  # up to here prepared INSERTs of a row each, sent together, cost less than one that has to be written
 
 # What COPY's text format writes otherwise (PostgreSQL, COPY, "Text Format").
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\b": r"\b", "\f": r"\f", "\v": r"\v"})
@@ -26,8 +27,8 @@ def insert_many(objects: Sequence[models.Model], *, behind: Sequence[Asked] = ()
     What ``bulk_create`` does, at the speed of COPY where there are many and the database has it. Foreign keys must be
     set by id.
     """
-    if ON_POSTGRESQL and len(objects) == 1:
-        _insert_one(objects[0], behind)
+    if ON_POSTGRESQL and 1 <= len(objects) <= VERY_FEW:
+        _insert_each(objects, behind)
         return
     run_together(behind)
     if not ON_POSTGRESQL or len(objects) <= FEW:
@@ -61,14 +62,19 @@ def insert_many(objects: Sequence[models.Model], *, behind: Sequence[Asked] = ()
                 copy.write(piece + "\n")
 
 
-def _insert_one(instance: models.Model, behind: Sequence[Asked]) -> None:
-    """Insert a new row by a prepared statement."""
-    statement, values_in, prepared = _insert_into(type(instance))
-    values = list(values_in(instance))
-    for place, field in prepared:
-        values[place] = field.get_db_prep_save(values[place], connection)
-    *_others, [(instance.pk,)] = run_together([*behind, (statement, values)])
-    instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
+def _insert_each(objects: Sequence[models.Model], behind: Sequence[Asked]) -> None:
+    """Insert new rows by a prepared statement for each."""
+    statement, values_in, documents = _insert_into(type(objects[0]))
+    asked = []
+    for instance in objects:
+        values = list(values_in(instance))
+        for place, field in documents:
+            values[place] = field.get_db_prep_save(values[place], connection)
+        asked.append((statement, values))
+    ids = run_together([*behind, *asked])[len(behind) :]
+    for instance, [(pk,)] in zip(objects, ids, strict=True):
+        instance.pk = pk
+        instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
 
 
 @cache

@@ -27,6 +27,15 @@ LOCKED: Prepared[Course] = Prepared(
         .order_by("pk")
     )
 )
+# The same, without those that somebody else has locked.
+UNLOCKED: Prepared[Course] = Prepared(
+    lambda ids: (
+        Course.objects.filter(pk__among=ids)
+        .select_related("term")
+        .select_for_update(of=("self",), no_key=True, skip_locked=True)
+        .order_by("pk")
+    )
+)
 # How many are seated where seats are limited, and how many wait; who waits has a time of arrival.
 COUNTED: Prepared[Any] = Prepared(
     lambda ids: (
@@ -51,18 +60,27 @@ ACTIVITY: Prepared[Any] = Prepared(lambda ids: Student.objects.filter(pk__among=
 FREEING = (Action.DROP, Action.COMPLETE, Action.UNDO)
 
 
-def lock_and_read(acts: Collection[Act], register: Register, origin: Origin, *, course_ids: Iterable[int] = ()) -> None:
+def lock_and_read(
+    acts: Collection[Act],
+    register: Register,
+    origin: Origin,
+    *,
+    course_ids: Iterable[int] = (),
+    waiting: bool = True,
+) -> None:
     """
     Lock the courses of the acts and ``course_ids``, in the order of their ids, and only then read facts and clock.
 
     NO KEY UPDATE is the weakest lock that excludes itself: it lets the foreign key checks of other inserts pass.
+    Without ``waiting`` for those that somebody else has locked, they are left out.
     """
     _read_waits_elsewhere(acts, register)
     wanted = {act.course_id for act in acts} | set(course_ids)
     wanted.update(course_id for others in register.waits_elsewhere.values() for course_id in others)
     unlocked = list(wanted - register.courses.keys())
     # Sent at once: each is looked for when the one before it is had.
-    locked, counted, *people = together((LOCKED, [unlocked]), (COUNTED, [unlocked]), *_about_people(acts, register))
+    by = LOCKED if waiting else UNLOCKED
+    locked, counted, *people = together((by, [unlocked]), (COUNTED, [unlocked]), *_about_people(acts, register))
     register.now = origin.at or timezone.now()  # who got the lock later came later
     register.__dict__.pop("today", None)
     register.may_waive = origin.may_waive
@@ -161,7 +179,7 @@ def _note_people(
     """Note what was answered, and let the enrollments know whom and what they are about."""
     pairs = {act.pair for act in acts}
     found = pressed(StudentCourse, BRIEF, standings) if register.in_brief else iter(standings)
-    register.latest = {pair: row for row in found if (pair := row.pair) in pairs}
+    register.latest = {pair: row for row in found if (pair := row.pair) in pairs and pair[1] in register.courses}
     in_line = {waiter.pair: waiter for line in register.lines.values() for waiter in line}
     register.latest |= {pair: waiter for pair, waiter in in_line.items() if pair in pairs}
     waiting = [waiter.student for waiter in in_line.values()]

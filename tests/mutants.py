@@ -200,7 +200,19 @@ GUARDS = [
         "the lock of promotion",
         POSTGRESQL,
         "tests/test_race_waitlist.py::test_who_is_promoted_by_many_at_once_is_promoted_once",
-        instead("students/facts.py", "(LOCKED, [unlocked])", "(LOCKED if acts else AT_ONCE, [unlocked])"),
+        instead("students/facts.py", "by = LOCKED if waiting", "by = AT_ONCE if not acts else LOCKED if waiting"),
+    ),
+    Mutant(
+        "the lock in company",
+        POSTGRESQL,
+        "tests/test_race.py::test_the_last_seat_is_never_sold_twice",
+        instead("students/facts.py", "waiting else UNLOCKED", "waiting else AT_ONCE"),
+    ),
+    Mutant(
+        "what is not simple is not done in company",
+        POSTGRESQL,
+        "tests/test_race_grouped.py::test_in_company_each_is_told_what_they_would_be_told_alone",
+        instead("students/enrollment/grouped.py", "if ledger.is_simple(ticket.act):", "if True:"),
     ),
     Mutant(
         "the lock on a row that is edited",

@@ -174,12 +174,19 @@ def test_a_malformed_setting_stops_the_start_with_a_sentence(variables, message)
     assert (check.returncode, check.stderr.strip().splitlines()[-1].endswith(message)) == (1, True)
 
 
+PLANNING = "-c plan_cache_mode=force_generic_plan -c enable_memoize=off"
+
+
 @pytest.mark.parametrize(
     ("url", "timeout", "expected"),
     [
-        ("postgres://a@b/c?sslmode=require", None, {"sslmode": "require"}),
-        ("postgres://a@b/c?sslmode=require", "5", {"sslmode": "require", "options": "-c lock_timeout=5000"}),
-        ("postgres://a@b/c", "0", {}),
+        ("postgres://a@b/c?sslmode=require", None, {"sslmode": "require", "options": PLANNING}),
+        (
+            "postgres://a@b/c?sslmode=require",
+            "5",
+            {"sslmode": "require", "options": f"-c lock_timeout=5000 {PLANNING}"},
+        ),
+        ("postgres://a@b/c?options=-c%20work_mem%3D8MB", "0", {"options": f"-c work_mem=8MB {PLANNING}"}),
     ],
 )
 def test_the_lock_timeout_joins_what_the_address_of_the_database_brings(url, timeout, expected):

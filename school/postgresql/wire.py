@@ -78,12 +78,15 @@ class Wire:
         server.pipeline_sync()
         yield from generators.send(server)
         results: list[PGresult] = []
-        while not results or results[-1].status != ExecStatus.PIPELINE_SYNC:
-            results += yield from generators.fetch_many(server)
-        server.exit_pipeline_mode()
-        answers = _good(results[:-1])[-len(asked) :]
-        self.names = names
-        return answers
+        while found := (yield from generators.fetch_many(server)):
+            results += found
+            if found[-1].status == ExecStatus.PIPELINE_SYNC:
+                server.exit_pipeline_mode()
+                answers = _good(results[:-1])[-len(asked) :]
+                self.names = names
+                return answers
+        _good(results)
+        raise psycopg.OperationalError("The connection was lost.")
 
     def _dumped(self, values: Sequence[Any]) -> Sequence[Any]:
         return Transformer(self.connection).dump_sequence(values, [PyFormat.TEXT] * len(values)) if values else ()

@@ -19,7 +19,8 @@ from students.acts import Act, OnFull, Origin, Outcome
 from students.enrollment import refused
 from students.enrollment.forecast import Forecast, forecast_of
 from students.enrollment.glance import at_a_glance, remember
-from students.enrollment.ledger import Ledger
+from students.enrollment.grouped import in_company, may_be_grouped
+from students.enrollment.ledger import Ledger, log_outcome
 from students.facts import lock_and_read
 from students.models import Action, Channel, StudentCourse
 from students.register import Register
@@ -237,7 +238,12 @@ def _one(act: Act, origin: Origin) -> Outcome:
         found.log_refusals()
         metrics.count(*found.tally(done=False))
         raise Refused(found.outcomes[0].refusals)
-    [outcome] = perform([act], origin)
+    outcome = in_company(act, origin) if may_be_grouped(act, origin) else None
+    if outcome is None:
+        [outcome] = perform([act], origin)
+    else:
+        refused.remember([outcome], origin)
+        log_outcome(outcome, origin)
     remember(outcome)
     if not outcome.accepted:
         raise Refused(outcome.refusals)

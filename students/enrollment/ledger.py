@@ -44,7 +44,7 @@ class Ledger:
     updated: dict[int, StudentCourse] = field(default_factory=dict)
     events: list[EnrollmentEvent] = field(default_factory=list)
     verdicts: dict[Hashable, Verdict] = field(default_factory=dict)
-    plates: dict[str, tuple[StudentCourse, EnrollmentEvent]] = field(default_factory=dict)
+    plates: dict[Hashable, tuple[StudentCourse, EnrollmentEvent]] = field(default_factory=dict)
 
     def decide(self, act: Act, *, promoting: bool = True) -> None:
         """Do an act if the rules allow it, and give the seat that it frees to who waits, unless that is for later."""
@@ -64,6 +64,10 @@ class Ledger:
                 for course_id in self.register.waits_elsewhere.get(act.student_id, ()):
                     self.promote(course_id)
         self.outcomes.append(Outcome(act, self.register.latest.get(act.pair), changed, found.refusals))
+
+    def is_simple(self, act: Act) -> bool:
+        """Tell whether nothing but the act itself can follow from deciding it: nobody waits, and nothing is waived."""
+        return act.course_id in self.register.courses and (is_settled(act, self.register) or self._is_plain(act))
 
     def _is_plain(self, act: Act) -> bool:
         """
@@ -96,8 +100,9 @@ class Ledger:
         if found.refusals:
             self.outcomes.append(Outcome(act, None, False, found.refusals))
             return
-        if has_seat and act.reason in self.plates:
-            enrollment, event = self.plates[act.reason]
+        plate = act.reason, self.origin
+        if has_seat and plate in self.plates:
+            enrollment, event = self.plates[plate]
             enrollment = press(enrollment, student_id=act.student_id, course_id=course_id)
             register.introduce(enrollment)
             event = press(event)
@@ -110,7 +115,7 @@ class Ledger:
             self._enter(act, found)
             enrollment = register.latest[act.pair]
             if enrollment.status == Status.ENROLLED:
-                self.plates[act.reason] = press(enrollment), press(self.events[-1])
+                self.plates[plate] = press(enrollment), press(self.events[-1])
         self.outcomes.append(Outcome(act, enrollment, True))
 
     def promote(self, course_id: int) -> None:
@@ -144,38 +149,21 @@ class Ledger:
     def log(self) -> None:
         """Log each act and what followed from it, with ids only."""
         for outcome in self.outcomes:
-            self.log_outcome(outcome)
+            log_outcome(outcome, self.origin)
         for event in self.events:
             if event.action in BY_ITSELF:
-                parties = event.enrollment.student_id, event.enrollment.course_id
-                self._logger(*parties, event.enrollment).info(LOG_NAMES[event.action], codes=event.refusals)
+                log = _logger(event.enrollment.pair, event.enrollment, self.origin)
+                log.info(LOG_NAMES[event.action], codes=event.refusals)
 
     def log_refusals(self) -> None:
         for outcome in self.outcomes:
             if outcome.refusals:
-                self.log_outcome(outcome)
+                log_outcome(outcome, self.origin)
 
     def tally(self, *, done: bool) -> tuple[Counter[tuple[str, str]], Counter[str]]:
         """Return how many acts were done, by action and channel, if they were, and how many refused, by code."""
         acts = Counter((str(event.action), str(event.channel)) for event in self.events if done)
         return acts, Counter(refusal.code for outcome in self.outcomes for refusal in outcome.refusals)
-
-    def log_outcome(self, outcome: Outcome) -> None:
-        log = self._logger(*outcome.act.pair, outcome.enrollment)
-        if outcome.refusals:
-            codes = [refusal.code for refusal in outcome.refusals]
-            log.info("enrollment_refused", action=str(outcome.act.action), codes=codes)
-        elif outcome.changed:
-            log.info(LOG_NAMES[outcome.act.action])
-
-    def _logger(self, student_id: int, course_id: int, enrollment: StudentCourse | None) -> Any:
-        return logger.bind(
-            student_id=student_id,
-            course_id=course_id,
-            enrollment_id=enrollment and enrollment.pk,
-            actor_id=self.origin.actor_id,
-            channel=str(self.origin.channel),
-        )
 
     def _enter(self, act: Act, found: Verdict) -> None:
         """Change the enrollment that the act is about, or begin one."""
@@ -257,3 +245,24 @@ class Ledger:
         )
         self.events.append(event)
         self.register.note(event)
+
+
+def log_outcome(outcome: Outcome, origin: Origin) -> None:
+    """Log what became of an act, with ids only."""
+    log = _logger(outcome.act.pair, outcome.enrollment, origin)
+    if outcome.refusals:
+        codes = [refusal.code for refusal in outcome.refusals]
+        log.info("enrollment_refused", action=str(outcome.act.action), codes=codes)
+    elif outcome.changed:
+        log.info(LOG_NAMES[outcome.act.action])
+
+
+def _logger(pair: tuple[int, int], enrollment: StudentCourse | None, origin: Origin) -> Any:
+    student_id, course_id = pair
+    return logger.bind(
+        student_id=student_id,
+        course_id=course_id,
+        enrollment_id=enrollment and enrollment.pk,
+        actor_id=origin.actor_id,
+        channel=str(origin.channel),
+    )
