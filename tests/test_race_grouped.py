@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from contextlib import contextmanager
 from time import monotonic, sleep
+from typing import Any
 
 import psycopg
 import pytest
@@ -36,7 +37,7 @@ class Comers:
     """Threads that each enroll a student, and what each was told."""
 
     def __init__(self, wishes):
-        self.told = [None] * len(wishes)
+        self.told: list[Any] = [None] * len(wishes)
         self.threads = [threading.Thread(target=self._come, args=each) for each in enumerate(wishes)]
 
     def come(self):
@@ -172,9 +173,9 @@ def _until(is_so, patience=20):
 
 def _waiting_for_a_lock():
     with psycopg.connect(**_address(), autocommit=True) as other:
-        [waiting] = other.execute(
+        [[waiting]] = other.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-        ).fetchone()
+        ).fetchall()
     return waiting
 
 
@@ -186,6 +187,6 @@ def _end_who_waits():
         )
 
 
-def _address():
+def _address() -> Any:
     params = connection.get_connection_params()
     return {name: params[name] for name in ("host", "port", "user", "dbname", "password") if params.get(name)}
