@@ -7,17 +7,20 @@ must know prepared statements (PgBouncer does since 1.21, ``max_prepared_stateme
 off.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
-from types import SimpleNamespace
 from typing import Any, Generic, TypeVar
 
 import psycopg
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections
 from django.db.models import QuerySet
+from django.db.models.query import ModelIterable, get_related_populators
 from psycopg.sql import Literal
+
+from school.pressing import pressed
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -137,15 +140,14 @@ class Prepared(Generic[T]):
             compiler = compiler_of(self.rows)
             self.statement = compiled(compiler)
             self.converters = compiler.get_converters([each[0] for each in compiler.select[: compiler.col_count]])
+            # What Django's iterables find out for each query, found out once.
+            self.makes = _models(compiler) if self.rows._iterable_class is ModelIterable else partial(map, tuple)
             self.compiler = compiler
         return self.statement
 
     def read(self, found: list[Row]) -> list[T]:
-        """Return what the queryset makes of rows."""
-        answered = _Answered(self.compiler, self.converters, found)
-        query = SimpleNamespace(get_compiler=lambda using: answered)
-        rows = SimpleNamespace(query=query, db=self.rows.db, model=self.rows.model, _known_related_objects={})
-        return list(self.rows._iterable_class(rows))
+        """Return what the queryset makes of rows: model instances, or tuples."""
+        return list(self.makes(self.compiler.apply_converters(found, self.converters) if self.converters else found))
 
 
 def together(*questions: tuple[Prepared[Any], Sequence[Any]]) -> list[list[Any]]:
@@ -161,22 +163,24 @@ def together(*questions: tuple[Prepared[Any], Sequence[Any]]) -> list[list[Any]]
     return [query.read(next(answers)) if all(values) else [] for query, values in questions]
 
 
-class _Answered:
-    """A compiler whose query has been run, and that knows by now what its columns are converted by."""
+def _models(compiler: Any) -> Callable[[Any], Any]:
+    """Return what makes model instances of rows, with what is read along and annotated."""
+    info, select = compiler.klass_info, compiler.select
+    first, end = info["select_fields"][0], info["select_fields"][-1] + 1
+    names = [column.target.attname for column, *_rest in select[first:end]]
+    read_along = get_related_populators(info, select, compiler.using)  # type: ignore[call-arg]  # as of Django 6.1
+    annotated = list((compiler.annotation_col_map or {}).items())
 
-    def __init__(self, compiler: Any, converters: Any, found: list[Row]) -> None:
-        self.compiler, self.converters, self.found = compiler, converters, found
+    def made(rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
+        rows = list(rows)
+        for row, instance in zip(rows, pressed(info["model"], names, [row[first:end] for row in rows]), strict=True):
+            for each in read_along:
+                each.populate(row, instance)
+            for name, place in annotated:
+                setattr(instance, name, row[place])
+            yield instance
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.compiler, name)
-
-    def execute_sql(self, *args: Any, **options: Any) -> list[Any]:
-        return [self.found]
-
-    def results_iter(self, results: Any = None, **options: Any) -> Any:
-        if not self.converters:
-            return iter(self.found)
-        return map(tuple, self.compiler.apply_converters(self.found, self.converters))
+    return made
 
 
 def _stand_in(value: Any, place: int) -> Any:

@@ -1,11 +1,11 @@
 """Enrolling on the shortest way: what the morning of registration is made of."""
 
+import json
 from collections.abc import Mapping
 from io import BytesIO
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import APIException
-from rest_framework.renderers import JSONRenderer
 
 from school.api.express import ShortWay, admit
 from school.api.negotiation import JSON
@@ -18,7 +18,8 @@ from students.models import Channel
 from students.serializers import EnrollSerializer
 from students.views.acts import StudentCoursesViewSet, enroll_as_asked, headers_of, reading, shown
 
-_parse, _render = StrictJSONParser().parse, JSONRenderer().render
+_parse = StrictJSONParser().parse
+_in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class Enrolling(ShortWay):
@@ -45,7 +46,7 @@ class Enrolling(ShortWay):
         assert outcome.enrollment is not None  # an accepted act has one
         status = 201 if outcome.changed else 200
         headers = headers_of(outcome.enrollment, status, request)
-        return HttpResponse(_render(shown(outcome.enrollment)), status=status, headers=headers, content_type=JSON)
+        return HttpResponse(_in_json(shown(outcome.enrollment)), status=status, headers=headers, content_type=JSON)
 
 
 enrolling = Enrolling()
