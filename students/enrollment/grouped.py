@@ -15,7 +15,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 
-from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from school import metrics
 from school.prepared import ON_POSTGRESQL
@@ -115,7 +115,8 @@ def _do(group: Sequence[Ticket]) -> list[Ticket]:
     except (DatabaseError, InterfaceError) as error:
         if used is None or connection.connection is not used:
             others = _take_waiting()
-            _fail([*group, *others], error)
+            _fail(group, error)
+            _fail(others, OperationalError(*error.args))  # of them it is known that nothing was done
     except Exception as error:  # noqa: BLE001  # each thread raises it
         _fail(group, error)
     else:
