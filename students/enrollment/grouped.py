@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
@@ -26,6 +27,8 @@ from students.models import Action, Channel
 from students.register import Register
 
 MOST = 50  # acts in one transaction
+REMEMBERED = 5.0  # seconds that a course is let alone, after an act in it was not simple
+MOST_REMEMBERED = 10_000
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +43,7 @@ class Ticket:
     error: Exception | None = None
 
 
+_apart: dict[int, float] = {}  # until when, by course
 _lock = allocate_lock()
 _waiting: list[Ticket] = []
 _is_at_work = False
@@ -48,7 +52,9 @@ _is_at_work = False
 def may_be_grouped(act: Act, origin: Origin) -> bool:
     """Tell whether an act may be tried in company: by a program, outside of any transaction."""
     is_simple = act.action == Action.ENROLL and not act.waive and act.expected is None
-    return ON_POSTGRESQL and is_simple and origin.channel == Channel.API and not connection.in_atomic_block
+    if not ON_POSTGRESQL or not is_simple or origin.channel != Channel.API or connection.in_atomic_block:
+        return False
+    return _apart.get(act.course_id, 0) < monotonic()
 
 
 def in_company(act: Act, origin: Origin) -> Outcome | None:
@@ -135,9 +141,18 @@ def _perform(group: Sequence[Ticket]) -> list[tuple[Ticket, Outcome]]:
         if ledger.is_simple(ticket.act):
             ledger.decide(ticket.act)
             simple.append(ticket)
+        elif ticket.act.course_id in ledger.register.courses:
+            _let_alone(ticket.act.course_id)
     ledger.write()
     transaction.on_commit(partial(metrics.count, *ledger.tally(done=True)))
     return list(zip(simple, ledger.outcomes, strict=True))
+
+
+def _let_alone(course_id: int) -> None:
+    """Note that who asks for a course had better do so alone for a while: it would come to that anyway."""
+    if len(_apart) >= MOST_REMEMBERED:
+        _apart.clear()
+    _apart[course_id] = monotonic() + REMEMBERED
 
 
 def _take_waiting() -> list[Ticket]:
