@@ -211,7 +211,7 @@ GUARDS = [
     Mutant(
         "what is not simple is not done in company",
         POSTGRESQL,
-        "tests/test_race_grouped.py::test_in_company_each_is_told_what_they_would_be_told_alone",
+        "tests/test_race_grouped.py::test_nobody_in_company_waits_for_a_course_that_somebody_else_is_at_work_on",
         instead("students/enrollment/grouped.py", "if ledger.is_simple(ticket.act):", "if True:"),
     ),
     Mutant(
