@@ -10,7 +10,8 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import DEFAULT_DB_ALIAS, connection, models
 
-from school.prepared import ON_POSTGRESQL, Asked, run_together
+from school.postgresql.wire import Asked
+from school.prepared import ON_POSTGRESQL, run_together
 
 AT_ONCE = 1_000  # rows sent at a time
 FEW = 100  # up to here one INSERT costs less than drawing ids and a COPY

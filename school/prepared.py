@@ -20,11 +20,10 @@ from django.db.models import QuerySet
 from django.db.models.query import ModelIterable, get_related_populators
 from psycopg.sql import Literal
 
+from school.postgresql.wire import Asked, Row
 from school.pressing import pressed
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
-Asked = tuple[str, Sequence[Any]]  # SQL with %s for its values, and these
 
 ON_POSTGRESQL = connection.vendor == "postgresql"  # found once: a connection is looked for at each attribute
 

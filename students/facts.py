@@ -19,23 +19,9 @@ from students.seats import seats_of, with_seats
 from students.transitions import is_settled
 
 # Named by lists of ids, so that one act is asked for as a thousand are.
-LOCKED: Prepared[Course] = Prepared(
-    lambda ids: (
-        Course.objects.filter(pk__among=ids)
-        .select_related("term")
-        .select_for_update(of=("self",), no_key=True)
-        .order_by("pk")
-    )
-)
+LOCKED: Prepared[Course] = Prepared(lambda ids: _locked(ids))
 # The same, without those that somebody else has locked.
-UNLOCKED: Prepared[Course] = Prepared(
-    lambda ids: (
-        Course.objects.filter(pk__among=ids)
-        .select_related("term")
-        .select_for_update(of=("self",), no_key=True, skip_locked=True)
-        .order_by("pk")
-    )
-)
+UNLOCKED: Prepared[Course] = Prepared(lambda ids: _locked(ids, skip_locked=True))
 # How many are seated where seats are limited, and how many wait; who waits has a time of arrival.
 COUNTED: Prepared[Any] = Prepared(
     lambda ids: (
@@ -148,6 +134,11 @@ def _read_lines(acts: Iterable[Act], register: Register, course_ids: Iterable[in
             register.passed_over_for[pair] = event.refusals
         else:
             register.waived_for[pair] = frozenset(event.waived)
+
+
+def _locked(ids: Collection[int], *, skip_locked: bool = False) -> QuerySet[Course]:
+    courses = Course.objects.filter(pk__among=ids).select_related("term").order_by("pk")
+    return courses.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
 
 
 def _limited(ids: Collection[int]) -> QuerySet[Course]:

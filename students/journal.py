@@ -14,7 +14,8 @@ from weakref import WeakKeyDictionary
 from django.db import connection
 
 from school.copying import insert_many
-from school.prepared import ON_POSTGRESQL, Asked, run_together
+from school.postgresql.wire import Asked
+from school.prepared import ON_POSTGRESQL, run_together
 from students.models import Action, EnrollmentEvent, StudentCourse
 
 # Everything that an act may change in a row that exists. Also the row's full text in the journal, beside the status.

@@ -150,7 +150,7 @@ GUARDS = [
         "the lock on the rows of courses",
         POSTGRESQL,
         NO_SEAT_TWICE,
-        instead("students/facts.py", '    .select_for_update(of=("self",), no_key=True)\n', ""),
+        instead("students/facts.py", '.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)', ""),
     ),
     Mutant(
         "nothing is done but what was shown",

@@ -141,12 +141,15 @@ def reasons_in(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
 
 def refusal(refused: Refused) -> HttpResponse:
     """Answer a refusal outside of DRF."""
-    status = status_of(refused.refusals)
-    return JsonResponse(problem(status, refused.refusals), status=status, content_type=CONTENT_TYPE)
+    return _told(status_of(refused.refusals), refused.refusals)
 
 
 def _plain(status: int, code: str, message: str, title: str = "") -> HttpResponse:
-    return JsonResponse(problem(status, [Refusal(code, message, title)]), status=status, content_type=CONTENT_TYPE)
+    return _told(status, [Refusal(code, message, title)])
+
+
+def _told(status: int, reasons: Sequence[Refusal]) -> HttpResponse:
+    return JsonResponse(problem(status, reasons), status=status, content_type=CONTENT_TYPE)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -14,21 +14,19 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
-from time import monotonic
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from school import metrics
 from school.prepared import ON_POSTGRESQL
 from students.acts import Act, Origin, Outcome
+from students.enrollment.lately import Lately
 from students.enrollment.ledger import Ledger
 from students.facts import lock_and_read
 from students.models import Action, Channel
 from students.register import Register
 
 MOST = 50  # acts in one transaction
-REMEMBERED = 5.0  # seconds that a course is let alone, after an act in it was not simple
-MOST_REMEMBERED = 10_000
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +41,7 @@ class Ticket:
     error: Exception | None = None
 
 
-_apart: dict[int, float] = {}  # until when, by course
+_apart = Lately()  # where an act was not simple: who asks for the course had better do so alone
 _lock = allocate_lock()
 _waiting: list[Ticket] = []
 _is_at_work = False
@@ -54,7 +52,7 @@ def may_be_grouped(act: Act, origin: Origin) -> bool:
     is_simple = act.action == Action.ENROLL and not act.waive and act.expected is None
     if not ON_POSTGRESQL or not is_simple or origin.channel != Channel.API or connection.in_atomic_block:
         return False
-    return _apart.get(act.course_id, 0) < monotonic()
+    return not _apart.has(act.course_id)
 
 
 def in_company(act: Act, origin: Origin) -> Outcome | None:
@@ -142,17 +140,10 @@ def _perform(group: Sequence[Ticket]) -> list[tuple[Ticket, Outcome]]:
             ledger.decide(ticket.act)
             simple.append(ticket)
         elif ticket.act.course_id in ledger.register.courses:
-            _let_alone(ticket.act.course_id)
+            _apart.note(ticket.act.course_id)
     ledger.write()
     transaction.on_commit(partial(metrics.count, *ledger.tally(done=True)))
     return list(zip(simple, ledger.outcomes, strict=True))
-
-
-def _let_alone(course_id: int) -> None:
-    """Note that who asks for a course had better do so alone for a while: it would come to that anyway."""
-    if len(_apart) >= MOST_REMEMBERED:
-        _apart.clear()
-    _apart[course_id] = monotonic() + REMEMBERED
 
 
 def _take_waiting() -> list[Ticket]:
