@@ -34,7 +34,7 @@ PAGING = {"cursor", "page_size", "search", "ordering", "fields", "expand"}
 # What differs from run to run, by the name it has in a body: its shape, and what is compared in its place.
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"), "<instant>"
 DAY = re.compile(r"\d{4}-\d\d-\d\d"), "<day>"
-CURSOR = re.compile(r"(?<=[?&]cursor=)[\w:%-]+"), "<cursor>"
+CURSOR = re.compile(r"(?<=[?&]cursor=)[\w.-]+"), "<cursor>"
 VOLATILE = {
     "at": INSTANT,
     "created_at": INSTANT,

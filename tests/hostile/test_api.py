@@ -10,6 +10,7 @@ import pytest
 from django.core import signing
 
 from bulk.models import Import
+from school.api.pagination import signer_of
 from students.acts import Origin
 from students.enrollment import enroll
 from students.models import Channel
@@ -32,14 +33,15 @@ def there(origin) -> dict[str, Any]:
     enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM)).enrollment
     assert enrollment is not None
     job: Import = imported(ENROLLMENTS)
+    forger = signing.Signer(key="not the server's", salt="cursor:StudentViewSet", sep=".")
     return {
         "student": student.pk,
         "course": course.pk,
         "term": term.pk,
         "enrollment": enrollment.pk,
         "job": job.pk,
-        "foreign": signing.dumps(["id", False, "1", 1], salt="cursor:AnotherViewSet"),
-        "forged": signing.dumps(["id", False, "1", 1], key="not the server's", salt="cursor:StudentViewSet"),
+        "foreign": signer_of("cursor:AnotherViewSet").sign_object(["id", False, "1", 1]),
+        "forged": forger.sign_object(["id", False, "1", 1]),
     }
 
 
