@@ -68,7 +68,7 @@ def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
             },
         },
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "structlog"},
+            "stderr": {"class": "school.lines.StandardError", "formatter": "structlog"},
             "nowhere": {"class": "logging.NullHandler"},
         },
         "root": {"handlers": ["stderr"], "level": level},

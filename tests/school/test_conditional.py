@@ -1,5 +1,6 @@
 """Conditional requests: tags that change with what is shown, 304 for less, and writers that overwrite nobody."""
 
+import hashlib
 from itertools import count
 
 import pytest
@@ -8,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.serializers import Serializer
 from rest_framework.test import APIClient
 
+from school.api.conditional import UNBROKEN, tag_of_text
 from school.refusals import Refused
 from students.acts import OnFull
 from students.enrollment import drop, enroll
@@ -272,3 +274,10 @@ def test_of_writers_with_the_same_tag_one_wins(api, origin, kind):
     race(act, len(addresses))
 
     assert (next(won), set(statuses), len(statuses)) == (10, {200, 412}, 10 * RUNNERS)
+
+
+@pytest.mark.parametrize("length", [0, 1, UNBROKEN - 1, UNBROKEN, UNBROKEN + 1, 5 * UNBROKEN + 7])
+def test_the_tag_of_a_text_of_any_length_is_its_digest(length):
+    text = "é" + "x" * length
+
+    assert tag_of_text(text) == f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,17 @@ import structlog
 from django.core.management import call_command
 from django.db import IntegrityError
 
+from school import lines as lines_of_logs
+from school.lines import StandardError
 from school.logs import logging_config, without_texts_of_errors
 from students.models import Student
 from tests.factories import CANARY, make_course, make_student
 from tests.logs import leaks_in
+
+
+def record_of(text: str) -> logging.LogRecord:
+    return logging.LogRecord("x", logging.INFO, "", 0, text, (), None)
+
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -180,3 +189,31 @@ def test_a_run_whose_logs_hold_personal_data_fails(tmp_path, leak):
     )
 
     assert (run.returncode, "Personal data in the logs of the run" in run.stdout) == (int(leak), leak)
+
+
+def test_lines_of_many_threads_stay_whole_without_a_lock(capfd):
+    handler = StandardError()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: handler.handle(record_of(f"{number:04}" * 200)), range(800)))
+
+    assert handler.lock is None
+    assert sorted(capfd.readouterr().err.splitlines()) == [f"{number:04}" * 200 for number in range(800)]
+
+
+def test_a_line_says_what_no_encoding_can_write(capfd):
+    StandardError().handle(record_of("Zoë \ud800"))
+
+    assert capfd.readouterr().err == "Zoë \\ud800\n"
+
+
+def test_a_line_that_nobody_reads_stops_nobody(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(lines_of_logs, "STDERR", writer)
+
+    with pytest.raises(BrokenPipeError):
+        os.write(writer, b"x")
+    StandardError().handle(record_of("x"))
+
+    os.close(writer)
