@@ -1,5 +1,7 @@
 """What happens to every request before a view sees it."""
 
+import logging
+import random
 import uuid
 from typing import Any
 
@@ -7,11 +9,14 @@ import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django_structlog.middlewares import RequestMiddleware
+from django_structlog.middlewares.request import logger
 
-from school.api.problems import AWAY, bad_request, busy
+from school.api.problems import foreseen
 from school.door import turned_away
 from school.logs import current_request_id
 from school.search import bounded, is_bounded
+
+LEVELS = {4: logging.WARNING, 5: logging.ERROR}  # of the line of an answer, by its hundred
 
 
 class RequestLogMiddleware(RequestMiddleware):
@@ -34,18 +39,30 @@ class RequestLogMiddleware(RequestMiddleware):
         return response
 
     def prepare(self, request: HttpRequest) -> None:
-        """Give the request its id, and log nothing: the line that knows how it ended is the one that is wanted."""
-        structlog.contextvars.bind_contextvars(request_id=str(uuid.uuid4()))
+        """
+        Give the request its id, and log nothing: the line that knows how it ended is the one that is wanted.
+
+        The id is no secret. To ask the system for chance lets another thread run, and to come back takes a while.
+        """
+        request_id = uuid.UUID(int=random.getrandbits(128), version=4)
+        structlog.contextvars.bind_contextvars(request_id=str(request_id))
 
     @staticmethod
     def bind_user_id(request: HttpRequest) -> None:
         """Name who has shown a session. A program is named where its token is read."""
-        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+        if "HTTP_COOKIE" in request.META and settings.SESSION_COOKIE_NAME in request.COOKIES:
             RequestMiddleware.bind_user_id(request)
 
     def handle_response(self, request: HttpRequest, response: Any) -> None:
         response["X-Request-ID"] = current_request_id()
-        super().handle_response(request, response)
+        if response.streaming or hasattr(request, "_raised_exception"):
+            super().handle_response(request, response)
+            return
+        # The same as the library's, which collects what is bound for the lines of a stream, and tells of the line.
+        self.bind_user_id(request)
+        level = LEVELS.get(response.status_code // 100, logging.INFO)
+        logger.log(level, "request_finished", code=response.status_code, request=self.format_request(request))
+        structlog.contextvars.clear_contextvars()
 
 
 class BoundsMiddleware:
@@ -70,9 +87,7 @@ class BoundsMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, OverflowError) or is_no_id(exception):
-            return bad_request(request, exception)
-        return busy(request, exception) if isinstance(exception, AWAY) else None
+        return foreseen(request, exception)
 
 
 def bound_searches(request: HttpRequest) -> None:
@@ -82,8 +97,3 @@ def bound_searches(request: HttpRequest) -> None:
             query: Any = request.GET.copy()
             query[name] = bounded(query[name])
             request.GET = query
-
-
-def is_no_id(exception: Exception) -> bool:
-    """Tell whether Django's admin was given something as an id that cannot be one."""
-    return isinstance(exception, ValueError) and "expected a number but got" in str(exception)

@@ -86,13 +86,14 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "school.pages.StaticFiles",
     "school.languages.LanguageMiddleware",
-    "school.pages.Sessions",
     "django.middleware.common.CommonMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "school.api.shortcuts.ShortcutMiddleware",  # behind everything that programs need too
+    "school.pages.Sessions",
     "django.middleware.csrf.CsrfViewMiddleware",
     "school.pages.Authentication",
     "school.sessions.SessionsEndMiddleware",
     "school.pages.Messages",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",  # last, so that it can answer for a login that is locked
 ]

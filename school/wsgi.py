@@ -6,7 +6,12 @@ from importlib import import_module
 
 import django
 from django.conf import settings
+from django.core.cache import close_caches
+from django.core.handlers.base import reset_urlconf
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, reset_queries
+from django.utils.functional import cached_property
 from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "school.settings")
@@ -22,6 +27,14 @@ class Request(WSGIRequest):
     Django reads the query by the charset of the body, before any middleware: "rot13" would be a 500, "zip" unpack.
     """
 
+    @cached_property
+    def host(self) -> str:
+        return super().get_host()
+
+    def get_host(self) -> str:
+        """Return the host that is asked, looked at once."""
+        return self.host
+
     def _set_content_type_params(self, meta: dict[str, str]) -> None:
         self.content_type, self.content_params = parse_header_parameters(meta.get("CONTENT_TYPE", ""))
 
@@ -32,6 +45,13 @@ class Handler(WSGIHandler):
 
 django.setup(set_prefix=False)
 application = Handler()
+
+# Between two requests Django looks at all connections three times, for caches to close, and for other addresses. Once
+# will do, when a request has ended; the cache holds nothing open, and there are no other addresses.
+request_started.disconnect(reset_queries)
+request_started.disconnect(close_old_connections)
+request_finished.disconnect(close_caches)
+request_finished.disconnect(reset_urlconf)
 
 # What is loaded by now stays, and the collector need not look through it. A request leaves little behind that only the
 # collector can clear away.

@@ -2,6 +2,7 @@ from typing import Any
 
 from django.urls import path
 
+from school.api.shortcuts import with_shortcuts
 from students import views
 from students.views import express
 from students.views.enrolling import enrolling
@@ -15,8 +16,10 @@ urlpatterns = [
     path("students/<str:student_id>", views.StudentViewSet.as_view(resource), name="student"),
     path(
         "students/<str:student_id>/courses",
-        enrolling.before(
-            express.student_courses.before(views.StudentCoursesViewSet.as_view({"get": "list", "post": "enroll"}))
+        with_shortcuts(
+            views.StudentCoursesViewSet.as_view({"get": "list", "post": "enroll"}),
+            GET=express.student_courses,
+            POST=enrolling,
         ),
         name="student-courses",
     ),
@@ -29,14 +32,14 @@ urlpatterns = [
     path("courses/<str:course_id>", views.CourseWithSeatsViewSet.as_view(resource), name="course"),
     path(
         "courses/<str:course_id>/students",
-        express.roster.before(views.RosterViewSet.as_view({"get": "list"})),
+        with_shortcuts(views.RosterViewSet.as_view({"get": "list"}), GET=express.roster),
         name="roster",
     ),
-    path("changes", express.changes.before(views.ChangesView.as_view()), name="changes"),
+    path("changes", with_shortcuts(views.ChangesView.as_view(), GET=express.changes), name="changes"),
     path("enrollments/batch", views.BatchView.as_view(), name="enrollments-batch"),
     path(
         "enrollments",
-        express.enrollments.before(views.EnrollmentViewSet.as_view({"get": "list"})),
+        with_shortcuts(views.EnrollmentViewSet.as_view({"get": "list"}), GET=express.enrollments),
         name="enrollments",
     ),
     path(

@@ -298,6 +298,18 @@ GUARDS = [
         instead("school/limits.py", "    if limits is None:\n        return rows\n", "    return rows\n"),
     ),
     Mutant(
+        "the limits of a client on a shortcut",
+        SQLITE,
+        WHO_MAY,
+        instead("school/api/shortcuts.py", " or grant.limits is not None or ", " or "),
+    ),
+    Mutant(
+        "the scope on a shortcut",
+        SQLITE,
+        WHO_MAY,
+        instead("school/api/shortcuts.py", " or scope not in grant.scopes:", ":"),
+    ),
+    Mutant(
         "the limits of a client on enrollments",
         SQLITE,
         WHO_MAY,

@@ -1,33 +1,27 @@
 """
-What programs ask for all day, on the shortest way.
+The shortcut of a list.
 
-A program with a good token and no limits that asks for what is plain is answered past DRF; a page of a list by one
-prepared statement, in which PostgreSQL writes the rows in JSON. Whatever is asked for otherwise, by whomever, goes the
-general way, and a test holds both ways to the same answer.
+A page is one prepared statement, in which PostgreSQL writes the rows in JSON.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import wraps
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 
 from school.api.conditional import is_known, tag_of_text
-from school.api.grants import Grant, bind_caller, grant_shown, shows_token
-from school.api.negotiation import PLAIN
 from school.api.pagination import PAGE_SIZE, Key, cursor_beside, read_cursor, read_size, salt_of
 from school.api.printing import row_in_json
-from school.api.throttling import TooManyRequests, count_account
+from school.api.shortcuts import admit
 from school.prepared import ON_POSTGRESQL, SLOTS, Statement, compiled, compiler_of
 from school.validators import parse_ids
 
 _in_json = json.JSONEncoder(separators=(",", ":")).encode
 
-View = Callable[..., HttpResponseBase]
 ORDER = "id"
 PARENT, BESIDE = SLOTS[0], SLOTS[1]
 # For how many rows statements are made: the plan for some is not the one for many.
@@ -43,21 +37,6 @@ class Page(NamedTuple):
     beside: Key | None = None
 
 
-def admit(request: HttpRequest, scope: str) -> Grant | None:
-    """Return what the caller may, and count the request as taken; None where it may not be answered here."""
-    if request.META.get("HTTP_ACCEPT", "") not in PLAIN or not shows_token(request):
-        return None
-    grant = grant_shown(request)
-    if grant is None or grant.limits is not None or scope not in grant.scopes:
-        return None
-    try:
-        count_account(request, grant.account.pk)
-    except TooManyRequests:
-        return None  # the general way will say so
-    bind_caller(grant)
-    return grant
-
-
 def admit_reader(request: HttpRequest, scope: str) -> bool:
     """Tell whether a request may be answered by rows that PostgreSQL writes, and count it as taken."""
     return ON_POSTGRESQL and admit(request, f"{scope}:read") is not None
@@ -68,33 +47,14 @@ def limit_above(size: int) -> int:
     return next(limit for limit in LIMITS if size < limit)
 
 
-def answer_with(frame: Mapping[str, Any], results: str) -> HttpResponse:
+def answer_with(frame: Mapping[str, Any], results: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
     """Return an answer that has rows in JSON, parted by commas, as its ``results``."""
-    return HttpResponse(f'{_in_json(frame)[:-1]},"results":[{results}]}}', content_type="application/json")
-
-
-class ShortWay:
-    """Something that answers some requests of one method before a general view, which answers the others."""
-
-    method = "GET"
-
-    def before(self, general: View) -> View:
-        """Return a view that answers what it can, and hands everything else to the general one."""
-
-        @wraps(general)
-        def answer(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
-            found = self.answer(request, arguments) if request.method == self.method else None
-            return found or general(request, **arguments)
-
-        return answer
-
-    def answer(self, request: HttpRequest, arguments: Mapping[str, str]) -> HttpResponse | None:
-        """Return an answer; None for what goes the general way."""
-        raise NotImplementedError
+    body = f'{_in_json(frame)[:-1]},"results":[{results}]}}'
+    return HttpResponse(body, content_type="application/json", headers=dict(headers or {}))
 
 
 @dataclass
-class Express(ShortWay):
+class Express:
     """
     A list in its plain form: all ``rows``, or those whose ``parent`` has the id that is called so in the address.
 
@@ -173,14 +133,14 @@ class Express(ShortWay):
         has_next = page.backwards or more
         has_previous = more if page.backwards else page.beside is not None
         results = ",".join([text for _pk, text in rows])
-        tag = f"W/{tag_of_text(f'{has_next} {has_previous} {results}')}"
-        if is_known(request, tag):
-            return HttpResponse(status=304, headers={"ETag": tag})
+        headers = {"ETag": f"W/{tag_of_text(f'{has_next} {has_previous} {results}')}"}
+        if len(self.view.renderer_classes) > 1:
+            headers["Vary"] = "Accept"
+        if is_known(request, headers["ETag"]):
+            return HttpResponse(status=304, headers=headers)
         following = self._link(request, page, rows[-1][0], backwards=False) if rows and has_next else None
         previous = self._link(request, page, rows[0][0], backwards=True) if rows and has_previous else None
-        response = answer_with({"next": following, "previous": previous}, results)
-        response["ETag"] = tag
-        return response
+        return answer_with({"next": following, "previous": previous}, results, headers)
 
     def _link(self, request: HttpRequest, page: Page, pk: int, *, backwards: bool) -> str:
         """Return what ``link_to`` would, of an address that has no more in its query than these two."""

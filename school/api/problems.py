@@ -188,6 +188,14 @@ def busy(request: HttpRequest, exception: Exception | None = None) -> HttpRespon
     return response
 
 
+def foreseen(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    """Return the answer to what can happen to any request: a database that is busy, or an id that it cannot take."""
+    is_no_id = isinstance(exception, ValueError) and "expected a number but got" in str(exception)  # in Django's admin
+    if is_no_id or isinstance(exception, OverflowError):
+        return bad_request(request, exception)
+    return busy(request, exception) if isinstance(exception, AWAY) else None
+
+
 def too_many_attempts() -> HttpResponse:
     """A secret was guessed at: its client is locked for this address."""
     return _plain(429, "too_many_attempts", _("Too many failed attempts. Come back after Retry-After."))

@@ -7,10 +7,10 @@ from io import BytesIO
 from django.http import HttpRequest, HttpResponse
 from rest_framework.exceptions import APIException
 
-from school.api.express import ShortWay, admit
 from school.api.negotiation import JSON
 from school.api.parsers import StrictJSONParser
 from school.api.problems import refusal
+from school.api.shortcuts import admit
 from school.logs import current_request_id
 from school.refusals import Refused
 from students.acts import Origin
@@ -22,10 +22,8 @@ _parse = StrictJSONParser().parse
 _in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class Enrolling(ShortWay):
+class Enrolling:
     """One student into one course, asked for by a program without limits."""
-
-    method = "POST"
 
     def answer(self, request: HttpRequest, arguments: Mapping[str, str]) -> HttpResponse | None:
         """Return what became of it; None, and nothing done, for what goes the general way."""

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 
-from school.api.express import Express, ShortWay, admit_reader, answer_with, limit_above
+from school.api.express import Express, admit_reader, answer_with, limit_above
 from school.api.pagination import read_size
 from school.api.printing import row_in_json
 from school.prepared import SLOTS, Statement, compiled, compiler_of, run_together
@@ -29,7 +29,7 @@ enrollments = Express(EnrollmentViewSet, OPEN, annotations=PLACE)
 CHANGES = 100  # as the general way has it
 
 
-class Feed(ShortWay):
+class Feed:
     """The change feed, for who does not wait."""
 
     def answer(self, request: HttpRequest, arguments: Any) -> HttpResponse | None:
