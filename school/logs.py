@@ -15,6 +15,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from school.lines import Formatter, Lines, as_it_is, json_renderer
 
+STACK = 3_000  # letters: a line of 4 KB and more could be mixed with others in a pipe
+
 
 def without_texts_of_errors(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
     """Replace an exception by its type and its stack: its text may quote rows and what was sent."""
@@ -31,8 +33,18 @@ def without_texts_of_errors(logger: WrappedLogger, name: str, event: EventDict) 
         chain.append(type(error).__name__)
         error = error.__cause__ or error.__context__
     event["exception_type"] = " < ".join(chain)
-    event["stack"] = "".join(traceback.format_tb(exc_info[2]))
+    event["stack"] = _innermost(traceback.format_tb(exc_info[2]))
     return event
+
+
+def _innermost(frames: list[str]) -> str:
+    """Return the frames next to the error, as many as a line has room for, at least one of them."""
+    kept = frames[-1:]
+    for frame in reversed(frames[:-1]):
+        if sum(map(len, kept)) + len(frame) > STACK:
+            break
+        kept.insert(0, frame)
+    return "".join(kept)[-STACK:]
 
 
 PROCESSORS: list[Processor] = [

@@ -15,7 +15,7 @@ from django.db import IntegrityError
 
 from school import lines as lines_of_logs
 from school.lines import StandardError
-from school.logs import logging_config, without_texts_of_errors
+from school.logs import STACK, logging_config, without_texts_of_errors
 from students.models import Student
 from tests.factories import CANARY, make_course, make_student
 from tests.logs import leaks_in
@@ -191,14 +191,35 @@ def test_a_run_whose_logs_hold_personal_data_fails(tmp_path, leak):
     assert (run.returncode, "Personal data in the logs of the run" in run.stdout) == (int(leak), leak)
 
 
-def test_lines_of_many_threads_stay_whole_without_a_lock(capfd):
-    handler = StandardError()
+def test_lines_of_many_threads_and_a_slow_reader_stay_whole(monkeypatch):
+    reader, writer = os.pipe()
+    monkeypatch.setattr(lines_of_logs, "STDERR", writer)
+    longest = [f"{number:04}" * 1_000 for number in range(200)]
 
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda number: handler.handle(record_of(f"{number:04}" * 200)), range(800)))
+    with ThreadPoolExecutor(9) as threads, os.fdopen(reader) as read:
+        written = [threads.submit(StandardError().handle, record_of(text)) for text in longest]
+        told = [read.readline().rstrip("\n") for _ in longest]
 
-    assert handler.lock is None
-    assert sorted(capfd.readouterr().err.splitlines()) == [f"{number:04}" * 200 for number in range(800)]
+    assert sorted(told) == longest
+    assert [each.result() for each in written] == [True] * 200
+    os.close(writer)
+
+
+def test_a_stack_is_told_from_the_error_on_and_leaves_its_line_room():
+    def ping(left):
+        return pong(left - 1)
+
+    def pong(left):
+        return ping(left) if left else 1 / 0
+
+    with pytest.raises(ZeroDivisionError) as raised:
+        ping(40)
+    event = without_texts_of_errors(None, "error", {"event": "x", "exc_info": raised.value})
+    stack = event["stack"].splitlines()
+
+    assert stack[0].endswith(("in ping", "in pong"))
+    assert "return ping(left) if left else 1 / 0" in stack[-2]
+    assert STACK - 400 < len(event["stack"]) <= STACK
 
 
 def test_a_line_says_what_no_encoding_can_write(capfd):
