@@ -5,6 +5,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import F, Func, TextField, Value
 from rest_framework import serializers
 
@@ -79,32 +80,32 @@ def _object(serializer: Any, annotations: Mapping[str, str], prefix: str) -> lis
 
 def _value(field: Any, model: Any, annotations: Mapping[str, str], prefix: str) -> list[Any]:
     source = prefix + field.source.replace(".", "__")
+    is_there = source not in annotations and not _may_be_null(model, field.source)
     match field:
-        case serializers.BaseSerializer():
+        case serializers.BaseSerializer() if is_there:
             return _object(field, annotations, f"{source}__")
         case serializers.SlugRelatedField():
-            return [_in_json(F(f"{source}__{field.slug_field}"))]
-        case serializers.DateTimeField() if not _column(field, model).null:
+            return [_Json(F(f"{source}__{field.slug_field}"))]
+        case serializers.DateTimeField() if is_there:
             return ['"', _Instant(F(source)), '"']
-        case _ if not isinstance(field, PLAIN):
-            raise TypeError(f"PostgreSQL does not know how to show {field!r}.")
-        case _ if source in annotations:
-            return [_in_json(F(annotations[source]))]
-    # What PostgreSQL need not look through for quotes costs a third.
-    column = _column(field, model)
-    if column.null:
-        return [_in_json(F(source))]
-    if isinstance(field, serializers.IntegerField):
-        return [F(source)]
-    return ['"', F(source), '"'] if column.choices else [_in_json(F(source))]
+        case serializers.IntegerField() if is_there:  # as it is: to look for quotes everywhere costs a third
+            return [F(source)]
+        case _ if isinstance(field, PLAIN):
+            return [_Json(F(annotations.get(source, source)))]
+    raise TypeError(f"PostgreSQL does not know how to show {field!r}.")
 
 
-def _column(field: Any, model: Any) -> Any:
-    return model._meta.get_field(field.source)
-
-
-def _in_json(expression: Any) -> Func:
-    return _Json(expression)
+def _may_be_null(model: Any, source: str) -> bool:
+    """Tell whether there may be nothing on the way to a column; raise ``TypeError`` where there is none."""
+    for name in source.split("."):
+        try:
+            column = model._meta.get_field(name)
+        except FieldDoesNotExist:
+            raise TypeError(f"{model.__name__} has no column {name}.") from None
+        if column.null:
+            return True
+        model = column.related_model
+    return False
 
 
 class _Json(Func):
