@@ -139,9 +139,10 @@ def reasons_in(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
         yield Refusal(getattr(detail, "code", "invalid"), str(detail), field=".".join(path) or None)
 
 
-def refusal(refused: Refused) -> HttpResponse:
-    """Answer a refusal outside of DRF."""
-    return _told(status_of(refused.refusals), refused.refusals)
+def answer_to(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    """Answer what was raised outside of DRF's views as if it had been within; None for what nobody foresaw."""
+    answer = _response_to(exception)
+    return foreseen(request, exception) if answer is None else _written(answer)
 
 
 def _plain(status: int, code: str, message: str, title: str = "") -> HttpResponse:
@@ -149,7 +150,11 @@ def _plain(status: int, code: str, message: str, title: str = "") -> HttpRespons
 
 
 def _told(status: int, reasons: Sequence[Refusal]) -> HttpResponse:
-    return JsonResponse(problem(status, reasons), status=status, content_type=CONTENT_TYPE)
+    return _written(problem(status, reasons))
+
+
+def _written(answer: dict[str, Any]) -> HttpResponse:
+    return JsonResponse(answer, status=answer["status"], content_type=CONTENT_TYPE)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

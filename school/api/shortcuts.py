@@ -16,7 +16,7 @@ from django.urls.resolvers import RoutePattern
 
 from school.api.grants import Grant, bind_caller, grant_shown, shows_token
 from school.api.negotiation import PLAIN
-from school.api.problems import foreseen
+from school.api.problems import answer_to
 from school.api.throttling import TooManyRequests, count_account
 
 View = Callable[..., HttpResponseBase]
@@ -26,7 +26,7 @@ class Shortcut(Protocol):
     """Something that answers some of the requests of one method."""
 
     def answer(self, request: HttpRequest, arguments: Mapping[str, str]) -> HttpResponse | None:
-        """Return an answer; None, and nothing done, for what goes on to the view."""
+        """Return an answer, or raise what a view would; None, and nothing changed, for what goes on to the view."""
 
 
 class Found(NamedTuple):
@@ -71,11 +71,12 @@ class ShortcutMiddleware:
             shortcut = shortcuts.get(request.method or "")
             if shortcut and (match := pattern.match(request.path_info[1:])):
                 arguments: Any = match[2]
-                request.resolver_match = Found(str(pattern), arguments)  # type: ignore[assignment]
+                request.resolver_match = Found(str(pattern), arguments)  # type: ignore[assignment]  # all that is asked
                 try:
                     return shortcut.answer(request, arguments)
                 except Exception as error:
-                    if (answer := foreseen(request, error)) is None:
+                    answer = answer_to(request, error)
+                    if answer is None:
                         raise
                     return answer
         return None

@@ -9,10 +9,8 @@ from rest_framework.exceptions import APIException
 
 from school.api.negotiation import JSON
 from school.api.parsers import StrictJSONParser
-from school.api.problems import refusal
 from school.api.shortcuts import admit
 from school.logs import current_request_id
-from school.refusals import Refused
 from students.acts import Origin
 from students.models import Channel
 from students.serializers import EnrollSerializer
@@ -26,7 +24,7 @@ class Enrolling:
     """One student into one course, asked for by a program without limits."""
 
     def answer(self, request: HttpRequest, arguments: Mapping[str, str]) -> HttpResponse | None:
-        """Return what became of it; None, and nothing done, for what goes the general way."""
+        """Return what became of it, or raise ``Refused``; None, and nothing done, for what goes the general way."""
         is_plain = request.content_type == JSON
         grant = admit(request, f"{StudentCoursesViewSet.scope}:write") if is_plain else None
         if grant is None:
@@ -37,10 +35,7 @@ class Enrolling:
             return None  # the general way will say so
         may_waive = "enrollments:waive" in grant.scopes
         origin = Origin(Channel.API, grant.account.pk, current_request_id(), may_waive=may_waive)
-        try:
-            outcome = enroll_as_asked(arguments["student_id"], body, origin)
-        except Refused as refused:
-            return refusal(refused)
+        outcome = enroll_as_asked(arguments["student_id"], body, origin)
         assert outcome.enrollment is not None  # an accepted act has one
         status = 201 if outcome.changed else 200
         headers = headers_of(outcome.enrollment, status, request)
