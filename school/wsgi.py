@@ -10,7 +10,7 @@ from django.core.cache import close_caches
 from django.core.handlers.base import reset_urlconf
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, reset_queries
+from django.db import reset_queries
 from django.utils.functional import cached_property
 from django.utils.http import parse_header_parameters
 
@@ -46,10 +46,9 @@ class Handler(WSGIHandler):
 django.setup(set_prefix=False)
 application = Handler()
 
-# Between two requests Django looks at all connections three times, for caches to close, and for other addresses. Once
-# will do, when a request has ended; the cache holds nothing open, and there are no other addresses.
+# Between two requests Django forgets queries that nobody has kept, looks for caches that hold something open, and goes
+# back to the list of addresses that there is. None of that has an effect here.
 request_started.disconnect(reset_queries)
-request_started.disconnect(close_old_connections)
 request_finished.disconnect(close_caches)
 request_finished.disconnect(reset_urlconf)
 
