@@ -2,7 +2,7 @@
 What a team would write instead, and the bare limit, beside School on the same server of PostgreSQL.
 
 They live in a folder outside of the project (``--peers``): ``fastapi_app.py``, ``limit_app.py``, and ``sql/`` with
-their schema and data. They check no token, know no rule and keep no journal.
+their schema and data; plain DRF is in ``bench/drf``. They check no token, know no rule and keep no journal.
 """
 
 import subprocess
@@ -22,6 +22,7 @@ from bench.servers import HOST, Server, serving
 from tests.postgres import find_binaries
 
 REQUIREMENTS = Path(__file__).with_name("peers.txt")
+DRF = Path(__file__).with_name("drf")
 DATABASE = "school_bench_peers"
 
 # No peer counts seats. What each of them refuses is who is in a course already: here is one that all are in.
@@ -58,9 +59,14 @@ def peers_serving(folder: Path, url: str, *, students: int, courses: int, per: i
             line = [python, "-m", "granian", "--interface=wsgi", "--workers=2", "--blocking-threads=4"]
             return [*line, f"--host={HOST}", f"--port={port}", "--no-access-log", "--log-level=error", "limit_app:wsgi"]
 
+        def gunicorn(port: int) -> list[str]:
+            line = [python, "-m", "gunicorn", "--workers=2", "--threads=4", f"--bind={HOST}:{port}"]
+            return [*line, "--log-level=error", "app:application"]
+
         probe = "/students/1/courses"
         found = {
             "FastAPI": serving(uvicorn, probe=probe, environment={"SA_DSN": asyncpg}, folder=folder),
+            "DRF": serving(gunicorn, probe=probe, environment={"PG_DSN": dsn}, folder=DRF),
             "limit": serving(granian, probe=probe, environment={"PG_DSN": dsn}, folder=folder),
         }
         servers = {name: stack.enter_context(each) for name, each in found.items()}
