@@ -239,7 +239,7 @@ class ImportActionsViewSet(Imports):
         return self.answer(job, 202)
 
     def _read(self, serializer_class: Any) -> dict[str, Any]:
-        serializer = serializer_class(data=self.request.data or {})
+        serializer = serializer_class(data=self.request.data)
         serializer.is_valid(raise_exception=True)
         found: dict[str, Any] = serializer.validated_data
         return found

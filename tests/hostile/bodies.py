@@ -240,9 +240,10 @@ def of_imports() -> list[Case]:
             ("kind=enrollments&mode=full&scope=x", "invalid_scope"),
         ]
     ]
+    wrong = [b'"a"', b'""', b"[1]", b"[]", b"null", b"0", b"false", b'{"x": 1}', b'{"dry_run": "yes"}']
     acts = [
         Case(f"{verb} with {body!r}", "POST", f"/api/v1/imports/{{job}}/{verb}", 400, "invalid", body)
-        for verb, body in product(["approve", "cancel", "undo"], [b'"a"', b"[1]", b'{"x": 1}', b'{"dry_run": "yes"}'])
+        for verb, body in product(["approve", "cancel", "undo"], wrong)
     ]
     return [
         *(
