@@ -1,6 +1,8 @@
 """A pytest plugin that is loaded before Django's settings: tests read no .env and need no variables set by hand."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 os.environ["ENV_FILE"] = os.devnull
@@ -16,4 +18,6 @@ os.environ["TOKEN_CACHE_SECONDS"] = "0"
 os.environ["REFUSALS_SECONDS"] = "0"  # a thread of its own would write beside the transaction that a test lives in
 os.environ.setdefault("DATABASE_URL", "sqlite:///:memory:")
 # All workers of a run write their logs here, and the run ends with a look through all of them.
-os.environ.setdefault("TEST_LOGS", tempfile.mkdtemp(prefix="school-test-logs-"))
+if "TEST_LOGS" not in os.environ:
+    os.environ["TEST_LOGS"] = tempfile.mkdtemp(prefix="school-test-logs-")
+    atexit.register(shutil.rmtree, os.environ["TEST_LOGS"], ignore_errors=True)
