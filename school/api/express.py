@@ -47,10 +47,10 @@ def limit_above(size: int) -> int:
     return next(limit for limit in LIMITS if size < limit)
 
 
-def answer_with(frame: Mapping[str, Any], results: str, headers: Mapping[str, str] | None = None) -> HttpResponse:
+def answer_with(frame: Mapping[str, Any], results: str, headers: dict[str, str] | None = None) -> HttpResponse:
     """Return an answer that has rows in JSON, parted by commas, as its ``results``."""
     body = f'{_in_json(frame)[:-1]},"results":[{results}]}}'
-    return HttpResponse(body, content_type="application/json", headers=dict(headers or {}))
+    return HttpResponse(body, content_type="application/json", headers=headers)
 
 
 @dataclass

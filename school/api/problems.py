@@ -62,13 +62,18 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if answer is None:
         return None
     set_rollback()
-    response = Response(answer, status=answer["status"], content_type=CONTENT_TYPE)
+    return Response(answer, status=answer["status"], headers=_headers_of(exc), content_type=CONTENT_TYPE)
+
+
+def _headers_of(exc: Exception) -> dict[str, str]:
+    """Return what is said of an exception beside its problem."""
+    headers = {}
     if isinstance(exc, exceptions.APIException):
         if header := getattr(exc, "auth_header", None):
-            response["WWW-Authenticate"] = header
+            headers["WWW-Authenticate"] = header
         if wait := getattr(exc, "wait", None):
-            response["Retry-After"] = f"{wait:.0f}"
-    return response
+            headers["Retry-After"] = f"{wait:.0f}"
+    return headers
 
 
 def _response_to(exc: Exception) -> dict[str, Any] | None:
@@ -142,19 +147,15 @@ def reasons_in(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
 def answer_to(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     """Answer what was raised outside of DRF's views as if it had been within; None for what nobody foresaw."""
     answer = _response_to(exception)
-    return foreseen(request, exception) if answer is None else _written(answer)
+    return foreseen(request, exception) if answer is None else _written(answer, _headers_of(exception))
 
 
 def _plain(status: int, code: str, message: str, title: str = "") -> HttpResponse:
-    return _told(status, [Refusal(code, message, title)])
+    return _written(problem(status, [Refusal(code, message, title)]))
 
 
-def _told(status: int, reasons: Sequence[Refusal]) -> HttpResponse:
-    return _written(problem(status, reasons))
-
-
-def _written(answer: dict[str, Any]) -> HttpResponse:
-    return JsonResponse(answer, status=answer["status"], content_type=CONTENT_TYPE)
+def _written(answer: dict[str, Any], headers: dict[str, str] | None = None) -> HttpResponse:
+    return JsonResponse(answer, status=answer["status"], headers=headers, content_type=CONTENT_TYPE)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

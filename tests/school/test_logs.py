@@ -20,11 +20,6 @@ from students.models import Student
 from tests.factories import CANARY, make_course, make_student
 from tests.logs import leaks_in
 
-
-def record_of(text: str) -> logging.LogRecord:
-    return logging.LogRecord("x", logging.INFO, "", 0, text, (), None)
-
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -189,6 +184,10 @@ def test_a_run_whose_logs_hold_personal_data_fails(tmp_path, leak):
     )
 
     assert (run.returncode, "Personal data in the logs of the run" in run.stdout) == (int(leak), leak)
+
+
+def record_of(text: str) -> logging.LogRecord:
+    return logging.LogRecord("x", logging.INFO, "", 0, text, (), None)
 
 
 def test_lines_of_many_threads_and_a_slow_reader_stay_whole(monkeypatch):
