@@ -4,27 +4,32 @@ PORT ?= 8000
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
+# For what reads the code and no data: neither .env nor a database counts.
+NO_SETTINGS := ENV_FILE=/dev/null DATABASE_URL=sqlite:///:memory: SECRET_KEY=nothing-is-signed-with-this-key-that-everybody-can-read
 
-.PHONY: help run serve test openapi messages check fuzz stress mutants bench fmt lock clean
+.PHONY: help run serve test test-all openapi messages check fuzz stress mutants bench fmt lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 10
 
 # A database named in .env is not the demo's. Its path is relative: a folder's name may hold what a URL must not.
 run: writable $(BIN)/.runtime .env ## Demo: SQLite, demo data, API and admin at http://127.0.0.1:8000 (PORT= for another)
-	@env DATABASE_URL=sqlite:///school.sqlite3 HTTPS=false $(BIN)/python manage.py run_demo --port $(PORT)
+	@env DATABASE_URL=sqlite:///school.sqlite3 HTTPS=false $(BIN)/python manage.py run_demo --port='$(PORT)'
 
 serve: writable $(BIN)/.runtime ## Just the server, on the database of DATABASE_URL
-	@$(BIN)/python manage.py serve --port $(PORT)
+	@$(BIN)/python manage.py serve --port='$(PORT)'
 
-test: writable $(BIN)/.dev ## All tests, on SQLite and on PostgreSQL (ARGS= for pytest)
+test: writable $(BIN)/.dev ## All tests on SQLite; on PostgreSQL those that depend on the database (ARGS= for pytest)
 	@$(BIN)/python -m tests.run $(ARGS)
 
+test-all: writable $(BIN)/.dev ## All tests on both databases
+	@$(BIN)/python -m tests.run --everything $(ARGS)
+
 openapi: writable $(BIN)/.dev ## Write docs/openapi.yaml from the code
-	@env SECRET_KEY=none ENV_FILE=/dev/null DATABASE_URL=sqlite:///:memory: $(BIN)/python -m tests.openapi --write
+	@env $(NO_SETTINGS) $(BIN)/python -m tests.openapi --write
 
 messages: writable $(BIN)/.dev ## Bring the words in locale/ up to date with the code, and compile them
-	@env SECRET_KEY=none ENV_FILE=/dev/null DATABASE_URL=sqlite:///:memory: $(BIN)/python -m tests.messages --write
+	@env $(NO_SETTINGS) $(BIN)/python -m tests.messages --write
 
 check: writable $(BIN)/.dev ## Everything that can be checked without running it
 	@$(BIN)/python -m tests.check
@@ -32,11 +37,11 @@ check: writable $(BIN)/.dev ## Everything that can be checked without running it
 fuzz: writable $(BIN)/.dev ## Random acts and random requests, many, on both databases (ARGS="--examples 5000")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-stress: writable $(BIN)/.dev ## A rush at the server, killed servers, writers on SQLite, slow senders (ARGS=--short)
+stress: writable $(BIN)/.dev ## A rush at the server, killed servers, writers on SQLite, slow senders, memory (ARGS=--short)
 	@$(BIN)/python -m stress.run $(ARGS)
 
-mutants: writable $(BIN)/.dev ## Take each guard away and see a test fail for want of it
-	@$(BIN)/python -m tests.mutants
+mutants: writable $(BIN)/.dev ## Take each guard away and see a test fail for want of it (ARGS=word for some)
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 bench: writable $(BIN)/.dev ## Figures: requests a second, imports, queries (ARGS=--help for sizes)
 	@$(BIN)/python -m bench.run $(ARGS)
@@ -45,8 +50,8 @@ fmt: writable $(BIN)/.dev ## Format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format --quiet .
 
 lock: writable $(BIN)/.dev ## Write requirements*.txt from requirements*.in
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header requirements-dev.in -o requirements-dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes requirements-dev.in -o requirements-dev.txt
 
 clean: ## Remove what make made, the demo's data too
 	@rm -rf .venv .env .demo.json school.sqlite3* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -54,7 +59,8 @@ clean: ## Remove what make made, the demo's data too
 .PHONY: writable
 writable:
 	@test -w . || { echo "This folder is read-only: $(CURDIR). Copy School to where you may write." >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "School needs Python 3.11 or newer." >&2; exit 1; }
+	@command -v $(firstword $(PYTHON)) >/dev/null || { echo "There is no Python at $(PYTHON): set PYTHON= to a Python 3.11 or newer." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "School needs Python 3.11 or newer." >&2; exit 1; }
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory venv-package

@@ -1,36 +1,35 @@
-"""Requests through the production server, loaded by wrk: School, and its peers in turn with it."""
+"""Every form of every request through the production server, loaded by wrk, in turn with the peers."""
 
-import json
-import random
-from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from django.db import connection
-from django.db.models import Max, Min
 
-from bench import extremes
+from bench.callers import make_callers
 from bench.database import postmaster
+from bench.forms import Form, Target, forms
 from bench.peers import Peers, peers_serving
-from bench.processes import MANAGE, Failed, manage
+from bench.processes import MANAGE, Failed
+from bench.rows import Ids, make_rows
 from bench.servers import HOST, Server, serving
 from bench.table import print_table
-from bench.wrk import Round, Walk, load, require_wrk
-from courses.models import Course, Level
-from students.models import Student, StudentCourse
+from bench.wrk import Round, load, require_wrk
+from students.models import StudentCourse
 
-WARM_UP = 3  # seconds
+COURSES = 997  # of each kind
+WARM_UP = 1  # seconds of a form, before all rounds
+BESIDE = 8  # forms that are loaded between two loads of the peers
+CROWD = 64  # connections
+LEFT = 3_000  # who can be dropped and completed in each second
 SAMPLE = 20
-FREE_COURSES = 1_000  # which nobody has, for what is enrolled
-SCOPES = "students:read courses:read enrollments:read enrollments:write changes:read"
+FASTAPI = "FastAPI"
 # Counted as always, and never too many; and every request is logged.
 UNHINDERED = {"API_RATE_CLIENT": "1000000000", "LOG_LEVEL": "INFO"}
 
-COURSES, ENROLL = "GET students/{id}/courses", "POST students/{id}/courses"
-REFUSED = f"{ENROLL}, full"
+Rounds = dict[str, list[Round]]  # by the title of a form
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,156 +41,183 @@ class Load:
 
 
 def measure(load_: Load) -> None:
-    """Print the tables; raise ``Failed`` for any answer that is not right."""
+    """Print the tables; raise ``Failed`` for wrong answers, and for a form that costs too much of its plain form."""
     require_wrk()
     with ExitStack() as stack:
-        students = _numbered(Student.objects.aggregate(first=Min("pk"), last=Max("pk")), Student.objects.count())
-        courses = _free_courses()
-        big, full = extremes.big_course(students), extremes.full_course(students)
+        leavers = LEFT * load_.seconds
+        rows = make_rows(courses=COURSES, leavers=leavers, rounds=load_.rounds + 1)
+        callers = make_callers(rows.term)
         serve = [*MANAGE, "serve", "--host", HOST]
         command: Callable[[int], list[str]] = lambda port: [*serve, "--port", str(port)]  # noqa: E731
         school = stack.enter_context(serving(command, probe="/health", environment=UNHINDERED))
-        token = _token(school)
         peers: Peers | None = None
         if load_.peers:
-            size = {"students": students[1], "courses": 2 * FREE_COURSES, "per": 10}
+            size = {"students": rows.students.count, "courses": 2 * COURSES, "per": 10}
             peers = stack.enter_context(peers_serving(load_.peers, _url(), **size))
-        run = _Runner(load_, school, token, peers, postmaster())
-        _verify(school, token, students)
-        walks = list(_walks(students, courses))
-        rounds = {title: run.rounds(title, walk, load_.connections) for title, walk in walks}
-        _verify(school, token, students)
-        _show(f"Requests through `manage.py serve`, {load_.connections} connections", rounds, load_)
-        crowded = {title: run.rounds(title, walk, 64) for title, walk in walks[:1]}
-        _show("The same with 64 connections", crowded, load_)
-        extremes.verify(school, token, big, full, students)
-        refused = {REFUSED: run.rounds(REFUSED, extremes.refusals(full, students), load_.connections)}
-        _show(f"Refusals of a full course of {extremes.SEATS} seats, {load_.connections} connections", refused, load_)
-        print("The peers count no seats: theirs refuse who is in a course already, which takes the same looking up.")
-        pages = {title: run.turns(_ends(school, each), load_.connections) for title, each in extremes.ends(big).items()}
-        extremes.show(pages, extremes.lengths(big))
-        extremes.verify(school, token, big, full, students)
-    tables = (rounds, crowded, refused, pages)
-    everything = [each for of in tables for who in of.values() for taken in who.values() for each in taken]
-    if any(each.errors or each.timeouts for each in everything):
-        raise Failed("Some requests failed: answers that were not asked for, broken connections or timeouts.")
-
-
-def _walks(students: tuple[int, int], courses: tuple[int, int]) -> Iterator[tuple[str, Walk]]:
-    first, count = students
-    yield COURSES, Walk("GET", first, count, "/api/v1/students/", "/courses")
-    yield ENROLL, Walk("POST", first, count, "/api/v1/students/", "/courses", ("course_id", *courses))
-    held = Course.objects.filter(enrollments__in=StudentCourse.objects.open(), pk__lt=courses[0])
-    running = held.aggregate(first=Min("pk"), last=Max("pk"))  # the courses of one term, one after the other
-    rosters = running["first"], running["last"] - running["first"] + 1
-    yield "GET courses/{id}/students, 10 rows", Walk("GET", *rosters, "/api/v1/courses/", "/students?page_size=10")
-    yield "GET enrollments, 10 rows", Walk("GET", 10, 1, "/api/v1/enrollments?page_size=", "")
-    yield "GET changes, 10 rows", Walk("GET", 10, 1, "/api/v1/changes?limit=", "")
+        _verify(school, callers["client"], rows.students)
+        run = _Runner(load_, school, callers, peers, postmaster())
+        every = list(forms(rows))
+        run.all(every)
+        _show(run, every)
+        plain = [next(form for form in every if form.target and form.target.of == of) for of in ("GET", "POST")]
+        _show_crowd(run, plain)
+        _verify(school, callers["client"], rows.students)
+    errors = [title for title, taken in run.own.items() if any(each.errors for each in taken)]
+    slow = [form.title for form in every if form.most and form.plain and run.of_plain(form) > form.most]
+    if errors:
+        raise Failed(f"Some requests were answered otherwise than they should be: {', '.join(errors)}.")
+    if slow:
+        raise Failed(f"These forms cost more than they may of their plain form: {', '.join(slow)}.")
 
 
 class _Runner:
-    """Rounds of School and of its peers, in turn."""
+    """Rounds of School's forms, with the peers' two requests in between."""
 
-    def __init__(self, load_: Load, school: Server, token: str, peers: Peers | None, database: int | None) -> None:
-        self.load, self.school, self.token, self.peers, self.database = load_, school, token, peers, database
-        self.seed = 0
+    def __init__(
+        self,
+        load_: Load,
+        school: Server,
+        callers: Mapping[str, Mapping[str, str]],
+        peers: Peers | None,
+        database: int | None,
+    ) -> None:
+        self.load, self.school, self.callers, self.peers, self.database = load_, school, callers, peers, database
+        self.seeds = dict.fromkeys(("School", "peers"), 0)
+        self.own: Rounds = {}
+        self.beside: dict[str, dict[str, list[Round]]] = {}  # of each peer, by method
+        self.nearest: dict[str, list[dict[str, Round]]] = {}  # of FastAPI, beside each round of a form
 
-    def rounds(self, title: str, walk: Walk, connections: int) -> dict[str, list[Round]]:
-        who = {"School": (self.school, walk)}
-        if self.peers:
-            # Their lists of other kinds than a student's courses are not there: what is alike in size is measured.
-            get = Walk("GET", 1, self.peers.students, "/students/", "/courses")
-            # In the peers' data the upper half of the students has no course of the upper half.
-            half = self.peers.students // 2
-            body = ("course", self.peers.crowded, 1) if walk.refused else ("course", FREE_COURSES + 1, FREE_COURSES)
-            post = Walk("POST", half + 1, half, "/students/", "/courses", body, refused=walk.refused)
-            who |= {
-                name: (server, get if walk.method == "GET" else post) for name, server in self.peers.servers.items()
-            }
-        return self.turns(who, connections)
-
-    def turns(self, who: dict[str, tuple[Server, Walk]], connections: int) -> dict[str, list[Round]]:
-        """Load each in turn, round by round, behind one to warm up."""
-        taken: dict[str, list[Round]] = {name: [] for name in who}
+    def all(self, every: Sequence[Form]) -> None:
+        """Load each form once to warm up, then in rounds."""
         for number in range(self.load.rounds + 1):
-            for name, (server, each) in who.items():
-                self.seed += 1
-                found = load(
-                    server.origin,
-                    each,
-                    self.token,
-                    connections=connections,
-                    seconds=self.load.seconds if number else WARM_UP,
-                    seed=self.seed,
-                    server=server.pid,
-                    database=self.database,
-                )
+            latest: dict[str, Round] = {}
+            for place, form in enumerate(every):
+                seconds = self.load.seconds if number else WARM_UP
+                if self.peers and place % BESIDE == 0:
+                    latest = self._peers(
+                        seconds, list(self.peers.servers) if place == 0 else [FASTAPI], keep=bool(number)
+                    )
+                found = self.one(form, seconds, self.load.connections, seed=number)
                 if number:
-                    taken[name].append(found)
-        return taken
+                    self.own.setdefault(form.title, []).append(found)
+                    self.nearest.setdefault(form.title, []).append(latest)
+
+    def one(self, form: Form, seconds: int, connections: int, seed: int | None = None) -> Round:
+        """Load School by a form."""
+        self.seeds["School"] += 1
+        return load(
+            self.school,
+            form,
+            self.callers[form.caller],
+            prefix="/api/v1/",
+            connections=connections,
+            seconds=seconds,
+            seed=seed if seed is not None and form.by_round else self.seeds["School"],
+            database=self.database,
+        )
+
+    def peer(self, name: str, form: Form, seconds: int, connections: int) -> Round:
+        """Load a peer by one of its two requests."""
+        assert self.peers is not None
+        self.seeds["peers"] += 1
+        server, seed = self.peers.servers[name], self.seeds["peers"]
+        return load(
+            server, form, {}, prefix="/", connections=connections, seconds=seconds, seed=seed, database=self.database
+        )
+
+    def requests_of_peers(self) -> dict[str, Form]:
+        """Return what the peers know. The upper half of their students has no course of the upper half."""
+        assert self.peers is not None
+        half, path = self.peers.students // 2, "students/{row}/courses"
+        courses = Ids(self.peers.courses // 2 + 1, self.peers.courses // 2)
+        post = Form("POST", path, method="POST", body='{"course":{other}}', rows=Ids(half + 1, half), others=courses)
+        return {"GET": Form("GET", path, rows=Ids(1, self.peers.students)), "POST": post}
+
+    def _peers(self, seconds: int, names: Sequence[str], *, keep: bool) -> dict[str, Round]:
+        """Load these peers, FastAPI among them, and return what that one did, by method."""
+        latest = {}
+        for method, form in self.requests_of_peers().items():
+            for name in names:
+                found = self.peer(name, form, seconds, self.load.connections)
+                if keep:
+                    self.beside.setdefault(name, {}).setdefault(method, []).append(found)
+                if name == FASTAPI:
+                    latest[method] = found
+        return latest
+
+    def of_plain(self, form: Form) -> float:
+        """Return how much of the plain form's processor time a form takes."""
+        pairs = zip(self.own[form.title], self.own[form.plain], strict=True)
+        return median(own.server_cpu / plain.server_cpu for own, plain in pairs)
+
+    def of_fastapi(self, form: Form, target: Target) -> tuple[float, float] | None:
+        """Return the share of FastAPI's rate and of its processor time."""
+        if self.peers is None:
+            return None
+        pairs = [
+            (own, near[target.of]) for own, near in zip(self.own[form.title], self.nearest[form.title], strict=True)
+        ]
+        rate = median(own.rate / other.rate for own, other in pairs)
+        return rate, median(own.server_cpu / other.server_cpu for own, other in pairs)
 
 
-def _ends(school: Server, walks: extremes.Ends) -> dict[str, tuple[Server, Walk]]:
-    first, last = walks
-    return {"first": (school, first), "last": (school, last)}
-
-
-def _show(title: str, rounds: dict[str, dict[str, list[Round]]], load_: Load) -> None:
+def _show(run: _Runner, every: Sequence[Form]) -> None:
+    head = ["request", "requests/s", "of FastAPI", "asked", "CPU", "of FastAPI", "asked", "reached", "of plain"]
+    lines = [_line(run, form) for form in every]
+    of_peers = [_peer_line(name, *each) for name, of in run.beside.items() for each in of.items()]
+    load_ = run.load
     print_table(
-        f"{title}; the median of {load_.rounds} rounds of {load_.seconds} s in turn",
-        [
-            "request",
-            "who",
-            "requests/s",
-            "of FastAPI",
-            "p50 ms",
-            "p99 ms",
-            "errors",
-            "CPU",
-            "of FastAPI",
-            "CPU PostgreSQL",
-        ],
-        [_line(request, who, taken, of) for request, of in rounds.items() for who, taken in of.items()],
+        f"Requests through `manage.py serve`, {load_.connections} connections; "
+        f"the median of {load_.rounds} rounds of {load_.seconds} s in turn",
+        [*head, "p50 ms", "p99 ms", "errors", "CPU PostgreSQL"],
+        [*lines, *of_peers],
     )
-    print("CPU: microseconds a request, of all processes of the server. Ratios: the median of those of the rounds.")
-
-
-def _line(request: str, who: str, taken: list[Round], others: dict[str, list[Round]]) -> list[str]:
-    peer = others.get("FastAPI")
-    ratios = ["-", "-"]
-    if peer:
-        pairs = list(zip(taken, peer, strict=True))
-        ratios = [f"{median(ours.rate / theirs.rate for ours, theirs in pairs):.2f}"]
-        ratios.append(f"{median(ours.server_cpu / theirs.server_cpu for ours, theirs in pairs):.2f}")
-    middle = {name: median(getattr(each, name) for each in taken) for name in Round.__slots__}
-    return [
-        request,
-        who,
-        f"{middle['rate']:,.0f}",
-        ratios[0],
-        f"{middle['p50']:.1f}",
-        f"{middle['p99']:.1f}",
-        str(sum(each.errors + each.timeouts for each in taken)),
-        f"{middle['server_cpu']:,.0f}",
-        ratios[1],
-        f"{middle['database_cpu']:,.0f}",
-    ]
-
-
-def _numbered(ends: dict[str, int], count: int) -> tuple[int, int]:
-    if ends["last"] != ends["first"] + count - 1:
-        raise Failed("The ids of the students have gaps.")
-    return ends["first"], count
-
-
-def _free_courses() -> tuple[int, int]:
-    """Make courses with a seat for everybody; return the first id and their number."""
-    seats = Student.objects.count()
-    made = Course.objects.bulk_create(
-        Course(code=f"FREE-{number}", name="Free", level=Level.INTRODUCTORY, capacity=seats)
-        for number in range(FREE_COURSES)
+    print(
+        "CPU: microseconds a request, of all processes of the server. FastAPI: its list or its POST, in turn with it."
     )
-    return made[0].pk, FREE_COURSES
+    short = [line[0] for line in lines if line[7] == "falls short"]
+    asked = sum(line[7] != "" for line in lines)
+    print(f"{asked - len(short)} of {asked} targets are reached." + ("" if asked else " Peers were not measured."))
+
+
+def _line(run: _Runner, form: Form) -> list[str]:
+    taken, target = run.own[form.title], form.target
+    shares = target and run.of_fastapi(form, target)
+    cells = ["", "", "", "", ""]
+    if shares and target:
+        reached = shares[0] >= target.rate and shares[1] <= target.cpu
+        cells = [f"{shares[0]:.2f}", f"{target.rate:.1f}", f"{shares[1]:.2f}", f"{target.cpu:.2f}"]
+        cells.append("reached" if reached else "falls short")
+    of_plain = f"{run.of_plain(form):.2f}" if form.plain else "-"
+    rate, cpu = _figures(taken)
+    return [form.title, rate, *cells[:2], cpu, *cells[2:], of_plain, *_more(taken)]
+
+
+def _peer_line(name: str, method: str, taken: Sequence[Round]) -> list[str]:
+    rate, cpu = _figures(taken)
+    return [f"{name}: {method}", rate, "", "", cpu, "", "", "", "", *_more(taken)]
+
+
+def _figures(taken: Sequence[Round]) -> tuple[str, str]:
+    return f"{median(each.rate for each in taken):,.0f}", f"{median(each.server_cpu for each in taken):,.0f}"
+
+
+def _more(taken: Sequence[Round]) -> list[str]:
+    middle = [f"{median(getattr(each, name) for each in taken):.1f}" for name in ("p50", "p99")]
+    return [*middle, str(sum(each.errors for each in taken)), f"{median(each.database_cpu for each in taken):,.0f}"]
+
+
+def _show_crowd(run: _Runner, plain: Sequence[Form]) -> None:
+    """Print how long answers take where many ask at once."""
+    lines = []
+    for form in plain:
+        who = {"School": [run.one(form, run.load.seconds, CROWD) for _round in range(run.load.rounds)]}
+        if run.peers:
+            of_peer = run.requests_of_peers()[form.method]
+            who[FASTAPI] = [run.peer(FASTAPI, of_peer, run.load.seconds, CROWD) for _round in range(run.load.rounds)]
+        lines += [[f"{form.title}: {name}", *_figures(taken), *_more(taken)] for name, taken in who.items()]
+    head = ["request", "requests/s", "CPU", "p50 ms", "p99 ms", "errors", "CPU PostgreSQL"]
+    print_table(f"With {CROWD} connections", head, lines)
 
 
 def _url() -> str:
@@ -200,21 +226,11 @@ def _url() -> str:
     return f"postgres://{info['user']}{password}@{info['host']}:{info['port']}/{info['dbname']}"
 
 
-def _token(school: Server) -> str:
-    """Make a client by `create_api_client` and let it ask for a token."""
-    keys = json.loads(manage("create_api_client", "bench", "--scope", SCOPES, "--json").output)
-    basic = b64encode(f"{keys['client_id']}:{keys['client_secret']}".encode()).decode()
-    headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
-    return str(school.ask("POST", "/oauth/token", "grant_type=client_credentials", headers)["access_token"])
-
-
-def _verify(school: Server, token: str, students: tuple[int, int]) -> None:
+def _verify(school: Server, headers: Mapping[str, str], students: Ids) -> None:
     """Compare a sample of answers with the database."""
-    first, count = students
-    dice = random.Random(count)
-    for student in [first, first + count - 1, *(first + dice.randrange(count) for _ in range(SAMPLE))]:
+    for student in range(students.first, students.first + students.count, max(students.count // SAMPLE, 1)):
         path = f"/api/v1/students/{student}/courses"
-        results = school.ask("GET", path, headers={"Authorization": f"Bearer {token}"})["results"]
+        results = school.ask("GET", path, headers=headers)["results"]
         expected = StudentCourse.objects.filter(student=student).open().order_by("pk").values_list("pk", flat=True)
         if [each["id"] for each in results] != list(expected[:50]):
             raise Failed(f"{path} does not answer what the database has.")

@@ -37,7 +37,7 @@ def measure() -> None:
     with transaction.atomic():
         user = get_user_model().objects.create(username="bench", is_superuser=True, is_staff=True)
         client = Client(SERVER_NAME=HOST)
-        client.force_login(user, "django.contrib.auth.backends.ModelBackend")
+        client.force_login(user, "school.accounts.backends.StaffBackend")
         lines, slow = [], []
         for title, address, form in [*_lists_and_forms(user), *_others()]:
             ask = partial(client.get, address) if form is None else partial(client.post, address, form)

@@ -25,19 +25,14 @@ REQUIREMENTS = Path(__file__).with_name("peers.txt")
 DRF = Path(__file__).with_name("drf")
 DATABASE = "school_bench_peers"
 
-# No peer counts seats. What each of them refuses is who is in a course already: here is one that all are in.
-CROWDED = "INSERT INTO courses (id, code, name, level) VALUES (%s, 'CROWDED', 'Crowded', 'B')"
-CROWD = "INSERT INTO student_courses (student_id, course_id) SELECT id, %s FROM students"
-
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """The servers by their names, over the same data: students and courses count from 1, the crowded is the last."""
+    """The servers by their names, over the same data: students and courses count from 1."""
 
     servers: dict[str, Server]
     students: int
     courses: int
-    crowded: int
 
 
 @contextmanager
@@ -70,7 +65,7 @@ def peers_serving(folder: Path, url: str, *, students: int, courses: int, per: i
             "limit": serving(granian, probe=probe, environment={"PG_DSN": dsn}, folder=folder),
         }
         servers = {name: stack.enter_context(each) for name, each in found.items()}
-        yield Peers(servers, students, courses, courses + 1)
+        yield Peers(servers, students, courses)
 
 
 @contextmanager
@@ -100,9 +95,6 @@ def _database(folder: Path, url: str, students: int, courses: int, per: int) -> 
                 done = subprocess.run(command, capture_output=True, text=True, check=False)
                 if done.returncode:
                     raise Failed(f"{name}: {done.stderr[-1000:]}")
-            with psycopg.connect(dsn) as data:
-                data.execute(CROWDED, [courses + 1])
-                data.execute(CROWD, [courses + 1])
             yield dsn
         finally:
             maintenance.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(DATABASE)))

@@ -1,29 +1,41 @@
--- Requests over rows drawn one after the other in a fixed walk, the same in every run of a seed.
--- Arguments: GET or POST, the first row's id, how many there are, what stands before and behind the id in the address,
--- the seed; for POST the name of the body's only field, the first value's id and how many there are.
+-- Requests of one form, in a fixed walk over ids, the same in every run of a seed.
+-- Arguments: the method, path and body, where {row} and {other} stand for ids; how often the body comes as an item of a
+-- batch; the first row and how many there are; the first of the others, how many, and how far each request goes on.
 
-local method, first, count, before, behind, field, from, span
-local place, seed
+local method, path, body, times, first, count, from, span, step, seed
+local place = 0
 
 function init(arguments)
-  method, first, count, before, behind = arguments[1], tonumber(arguments[2]), tonumber(arguments[3]), arguments[4], arguments[5]
-  seed = tonumber(arguments[6])
-  field, from, span = arguments[7], tonumber(arguments[8]), tonumber(arguments[9])
-  place = seed * 104729
-  if method == "POST" then
-    place = 0
+  method, path, body, times = arguments[1], arguments[2], arguments[3], tonumber(arguments[4])
+  first, count = tonumber(arguments[5]), tonumber(arguments[6])
+  from, span, step = tonumber(arguments[7]), tonumber(arguments[8]), tonumber(arguments[9])
+  seed = tonumber(arguments[10])
+  if body ~= "" then
     wrk.headers["Content-Type"] = "application/json"
   end
 end
 
+-- A read draws rows here and there. A write takes each once, with a value that the seed chooses: no pair comes twice.
+local function with_ids(text, at)
+  local row = method == "GET" and (at + seed * 104729) * 7919 or at
+  local other = from + (at * step + seed) % span
+  return (text:gsub("{row}", string.format("%d", first + row % count)):gsub("{other}", string.format("%d", other)))
+end
+
 function request()
-  place = place + 1
-  if method == "GET" then
-    return wrk.format("GET", before .. (first + (place * 7919) % count) .. behind)
+  local at = place
+  place = place + times
+  if body == "" then
+    return wrk.format(method, with_ids(path, at))
   end
-  -- Each row once, with a value that the seed chooses: no pair comes twice.
-  local body = '{"' .. field .. '":' .. (from + (place * 7 + seed) % span) .. '}'
-  return wrk.format("POST", before .. (first + place % count) .. behind, nil, body)
+  if times == 1 then
+    return wrk.format(method, with_ids(path, at), nil, with_ids(body, at))
+  end
+  local items = {}
+  for item = 1, times do
+    items[item] = with_ids(body, at + item - 1)
+  end
+  return wrk.format(method, path, nil, '{"items":[' .. table.concat(items, ",") .. "]}")
 end
 
 function done(summary, latency)

@@ -11,21 +11,23 @@ import shutil
 import signal
 import subprocess
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 import django
 from django.db import connections
 
+from bench import quick
 from bench.database import NoDatabase, analyze, describe, scratch_database
 from bench.processes import Failed, manage
 from bench.table import print_table
 
+QUICK = (1_000, 100, 10_000)  # students, courses, enrollments
 ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "school.settings",
     "ENV_FILE": os.devnull,
-    "SECRET_KEY": "only-for-the-benchmark",
+    "SECRET_KEY": "only-for-the-benchmark-on-databases-that-are-removed-at-the-end",
     "HTTPS": "false",
     "LOG_LEVEL": "WARNING",
     "TIME_ZONE": "UTC",
@@ -38,8 +40,11 @@ def main() -> int:
     # So that whatever was started is also stopped where the benchmark is told to end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        if options.quick and not options.forms:
+            return quick.compare()
         with scratch_database(sqlite=options.sqlite) as url:
-            os.environ.update(ENVIRONMENT, DATABASE_URL=url)
+            level = "INFO" if options.forms else ENVIRONMENT["LOG_LEVEL"]  # what is measured is logged
+            os.environ.update(ENVIRONMENT, DATABASE_URL=url, LOG_LEVEL=level)
             django.setup()
             try:
                 return _measure(options)
@@ -62,13 +67,18 @@ def _options() -> Namespace:
     parser.add_argument("--linear", action="store_true", help="Import smaller files too, each a tenth of the next.")
     parser.add_argument("--imports", action="store_true", help="Only the imports, and into a database without others.")
     parser.add_argument("--requests", action="store_true", help="Only the requests.")
+    parser.add_argument("--quick", action="store_true", help="Only the forms of requests, on little data.")
+    parser.add_argument("--forms", type=Path, help=SUPPRESS)  # where a process of --quick writes what it measured
     parser.add_argument("--pages", action="store_true", help="Only the pages of the admin.")
     parser.add_argument("--peers", type=Path, metavar="FOLDER", help="The peers to load in turn with School.")
     parser.add_argument("--sqlite", action="store_true", help="Seed and import, on an SQLite file.")
     parser.add_argument("--connections", type=int, default=16)
     parser.add_argument("--seconds", type=int, default=10, help="How long a round of requests is.")
     parser.add_argument("--rounds", type=int, default=3)
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.quick:
+        options.students, options.courses, options.enrollments = QUICK
+    return options
 
 
 def _measure(options: Namespace) -> int:
@@ -85,6 +95,8 @@ def _measure(options: Namespace) -> int:
         load = http.Load(options.connections, options.seconds, options.rounds, options.peers)
         rest = [*figures, queries.measure, pages.measure]
         figures = [lambda: http.measure(load), *([] if options.requests else rest)]
+    if options.forms:
+        figures = [lambda: quick.measure(options.forms)]
     if options.pages:
         figures = [pages.measure]
     failed = False

@@ -1,4 +1,4 @@
-"""Imports for registrars: sent, previewed, confirmed, watched, undone. Nothing here waits for a file to be read."""
+"""Admin pages to send, preview, approve, watch and undo imports. No page waits for a whole file to be read."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
@@ -22,17 +21,19 @@ from bulk.kinds import kinds, parts_of, rights_of
 from bulk.models import AT_WORK, UNDO, ZIP, Door, Import, State
 from bulk.outcomes import Told, told_of
 from bulk.pipeline import Order, SameAgain, approve, cancel, receive, start_undo
-from bulk.reading import UnreadableFile
+from bulk.reading import MAX_COLUMNS, UnreadableFile
 from bulk.reports import Report
 from bulk.tasks import hand_over
 from bulk.words import word
+from school.csv_response import csv_response
 from school.disclosures import Subject, record_export
 from school.logs import current_request_id
-from school.refusals import Refused
-from school.spoken import figure, spoken
+from school.refusals import Refused, shortened
+from school.spoken import figure, spoken, unpacked
 
 PROBLEMS_A_PAGE = 100
 FIRST_ROWS = 5
+MAX_SHOWN = 100  # characters of a cell
 VERBS = ("approve", "cancel", "undo")
 
 
@@ -49,7 +50,7 @@ class KindFilter(admin.SimpleListFilter):
 
 @admin.register(Import)
 class ImportAdmin(ModelAdmin):
-    """Imports are made by sending a file and changed by acting on them, and never edited or deleted."""
+    """Imports are created by an upload and changed by actions; they are never edited or deleted."""
 
     list_display = [
         "id",
@@ -101,9 +102,7 @@ class ImportAdmin(ModelAdmin):
         form = UploadForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
             try:
-                with transaction.atomic():
-                    job = receive(form.cleaned_data["file"], self._order(request, form))
-                    hand_over(job)
+                job = receive(form.cleaned_data["file"], self._order(request, form), then=hand_over)
                 return HttpResponseRedirect(reverse("admin:bulk_import_change", args=[job.pk]))
             except SameAgain as same:
                 form.add_error("again", f"{same} {_('Tick this to apply it all the same.')}")
@@ -154,21 +153,21 @@ class ImportAdmin(ModelAdmin):
         return job
 
     def _context(self, job: Import) -> dict[str, Any]:
-        """Return what the part of the page shows that follows the work."""
-        done = job.progress.rows if job.state in AT_WORK else sum(job.counts.values())
+        """Return the template context for the part of the page that is updated during the work."""
         return {
             "job": job,
-            "rows_done": done,
+            "rows_done": job.progress.rows,
             "is_at_work": job.state in AT_WORK,
-            "problems_of_file": [spoken(problem["message"]) for problem in job.problems],
+            "problems_of_file": [_message_of(problem) for problem in job.problems],
+            "warnings_of_file": [_message_of(warning) for warning in job.warnings],
             "counts": [(word(outcome), count) for outcome, count in sorted(job.counts.items())],
             "may_approve": job.state == State.NEEDS_REVIEW,
             "may_cancel": job.is_active,
-            "may_undo": job.kind != UNDO and job.checkpoint > 0 and job.may_become(State.UNDONE),
+            "may_undo": job.can_be_undone,
         }
 
     def live(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """How far the import is, to be put into its page."""
+        """Return the part of the page that shows the progress of the import."""
         return render(request, "bulk/live.html", self._context(self._found(request, pk)))
 
     def act(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
@@ -177,8 +176,7 @@ class ImportAdmin(ModelAdmin):
         if not self.has_change_permission(request, job):
             raise PermissionDenied
         try:
-            with transaction.atomic():
-                job = self._done(request, job, verb)
+            job = self._done(request, job, verb)
         except Refused as refused:
             messages.error(request, str(refused))
         return HttpResponseRedirect(reverse("admin:bulk_import_change", args=[job.pk]))
@@ -186,21 +184,20 @@ class ImportAdmin(ModelAdmin):
     def _done(self, request: HttpRequest, job: Import, verb: str) -> Import:
         match verb:
             case "approve":
-                job = approve(job.pk, actor=request.user)
-                hand_over(job)
+                return approve(job.pk, actor=request.user, then=hand_over)
             case "cancel":
-                job = cancel(job.pk)
+                return cancel(job.pk)
             case _:
-                job = start_undo(job.pk, door=Door.ADMIN, request_id=current_request_id(), actor=request.user)
-                hand_over(job)
-        return job
+                return start_undo(
+                    job.pk, door=Door.ADMIN, request_id=current_request_id(), actor=request.user, then=hand_over
+                )
 
     def report(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
-        """Every row with its outcome, as CSV."""
+        """Return every row with its result, as CSV."""
         return self._download(request, self._found(request, pk), Report.as_csv, "report")
 
     def failed_rows(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
-        """The rows with errors as they came, as CSV."""
+        """Return the rows with errors, with their original cells, as CSV."""
         return self._download(request, self._found(request, pk), Report.failed_as_csv, "failed-rows")
 
     def _download(
@@ -215,13 +212,11 @@ class ImportAdmin(ModelAdmin):
             raise Http404
         record_export(request, Subject.IMPORT, file_import_id=job.pk)
         content = (line for report in reports for line in lines(report))
-        answer = StreamingHttpResponse(content, content_type="text/csv; charset=utf-8")
-        answer["Content-Disposition"] = f'attachment; filename="import-{job.pk}-{name}.csv"'
-        return answer
+        return csv_response(content, f"import-{job.pk}-{name}.csv", has_mark=True)
 
 
 class _Problems(Sequence[Told]):
-    """Every row that has something against it, in pages: without its cells, which stand in the file."""
+    """All results with errors, for the paginator; without the cells of the rows, which are in the file."""
 
     def __init__(self, job: Import) -> None:
         self.job = job
@@ -235,9 +230,13 @@ class _Problems(Sequence[Told]):
 
 
 def _spoken(told: Told) -> Told:
-    """Say what is kept of a row in the language of who reads it."""
+    """Return a stored result with its messages in the current language."""
     errors = [(code, field, spoken(message)) for code, field, message in told.errors]
     return told._replace(errors=errors, note=spoken(told.note))
+
+
+def _message_of(problem: dict[str, Any]) -> str:
+    return spoken(unpacked(problem["message"], problem.get("parts")))
 
 
 def _names_of_parts(job: Import) -> list[str]:
@@ -248,7 +247,7 @@ def _names_of_parts(job: Import) -> list[str]:
 
 
 def _first_rows(job: Import) -> list[dict[str, Any]]:
-    """Return the first rows of each outcome, with their cells where they stand near the top of the file."""
+    """Return the first rows with each outcome near the top of the file, with their cells."""
     try:
         reports = [Report(job, part) for part in parts_of(job)]
     except UnreadableFile:
@@ -257,10 +256,21 @@ def _first_rows(job: Import) -> list[dict[str, Any]]:
     for report in reports:
         for outcome in sorted(job.counts):
             rows = [
-                {"told": _spoken(row.told), "raw": row.raw} for row in islice(report.near_the_top(outcome), FIRST_ROWS)
+                {"told": _spoken(row.told), "raw": _shown(row.raw)}
+                for row in islice(report.near_the_top(outcome), FIRST_ROWS)
             ]
             if rows:
                 shown.append(
-                    {"outcome": word(outcome), "part": report.part.name, "header": report.source.header, "rows": rows}
+                    {
+                        "outcome": word(outcome),
+                        "part": report.part.name,
+                        "header": _shown(report.source.header),
+                        "rows": rows,
+                    }
                 )
     return shown
+
+
+def _shown(cells: list[str]) -> list[str]:
+    """Return the cells of a row, cut for the page: a row may have half a million cells, or one of 100 kB."""
+    return [shortened(cell, MAX_SHOWN) for cell in cells[:MAX_COLUMNS]]

@@ -1,8 +1,9 @@
 """
-Blacking out the rows of a kept import that are about somebody, where they stand.
+Redacts the rows about a person in the stored file of an import.
 
-Every character of such a row becomes an "x" and its separators stay, so that the other rows keep their place and their
-number. What was said of the row keeps its outcome and its codes, and loses its words.
+Every character of such a row becomes an "x" and its separators stay, so that the other rows keep their position and
+their number. The result of the row keeps its outcome and its codes, and loses its messages. The files in a zip that no
+import reads are deleted.
 """
 
 import json
@@ -10,13 +11,13 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from bulk.models import ZIP, FileChunk, Import, OutcomePage
-from bulk.storage import CHUNK_BYTES, COMPRESSION, open_kept, put_back
-from bulk.traces import Words, contents_of, files_of, makes_rows, traces_in
-from bulk.zips import is_table
+from bulk.storage import CHUNK_BYTES, COMPRESSION, put_back
+from bulk.traces import KeptFile, Words, contents_of, files_of, text_of, traces_in
 
 SPELLED = re.compile(rb'[^,;\t"\r\n]')
 
@@ -24,19 +25,39 @@ Span = tuple[int, int]
 
 
 def black_out(job: Import, words: Words) -> int:
-    """Black out what an import has about somebody, within the caller's transaction; return how many rows."""
+    """Redact the rows of an import that are about a person, in the caller's transaction; return their number."""
     numbers: dict[str, set[int]] = {}
-    spans: list[list[Span]] = []  # of each file
-    for part, file in files_of(job):
-        traces = list(traces_in(file, words))
-        numbers.setdefault(part, set()).update(trace.number for trace in traces)
-        spans.append([(trace.start, trace.end) for trace in traces])
-    found = sum(map(len, spans))
-    if found and job.kind == ZIP:
-        _rewrite_zip(job, spans)
+    spans: list[tuple[KeptFile, list[Span]]] = []
+    for file in files_of(job):
+        if file.columns is not None:
+            traces = list(traces_in(file.content, words, file.columns))
+            numbers.setdefault(file.part, set()).update(trace.number for trace in traces)
+            spans.append((file, [(trace.start, trace.end) for trace in traces]))
+    found = sum(len(own) for _file, own in spans)
+    if job.kind == ZIP and not job.discarded_at:
+        _rewrite_zip(job, words, spans)
     elif found:
-        _rewrite_chunks(job, spans[0])
+        _rewrite_chunks(job, spans[0][1])
+    black_out_notes(job, words)
     return found + _rewrite_pages(job, words, numbers)
+
+
+def black_out_notes(job: Import, words: Words) -> None:
+    """Redact the texts of the import itself that name a person: file name, dataset, options, problems, warnings."""
+    job.file_name, job.dataset = _redacted(job.file_name, words), _redacted(job.dataset, words)
+    job.options = {name: _redacted(value, words) for name, value in job.options.items()}
+    job.problems, job.warnings = ([_note(note, words) for note in notes] for notes in (job.problems, job.warnings))
+    job.save(update_fields=["file_name", "dataset", "options", "problems", "warnings"])
+
+
+def _redacted(text: Any, words: Words) -> Any:
+    return "x" * len(text) if isinstance(text, str) and words.mention_in(text) else text
+
+
+def _note(note: dict[str, Any], words: Words) -> dict[str, Any]:
+    if not words.may_be_in(text_of(note)):
+        return note
+    return {"code": note["code"], "field": note.get("field"), "message": ""}
 
 
 def _rewrite_chunks(job: Import, spans: Collection[Span]) -> None:
@@ -47,17 +68,26 @@ def _rewrite_chunks(job: Import, spans: Collection[Span]) -> None:
         chunk.save(update_fields=["content"])
 
 
-def _rewrite_zip(job: Import, spans: Iterable[Collection[Span]]) -> None:
-    of_tables = iter(spans)
+def _rewrite_zip(job: Import, words: Words, files: Collection[tuple[KeptFile, list[Span]]]) -> None:
+    """Write a new zip with only the files that an import reads."""
     with tempfile.TemporaryFile() as made:
-        with zipfile.ZipFile(open_kept(job)) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
-            for info in old.infolist():
-                own = next(of_tables) if is_table(info.filename) else ()
-                with old.open(info) as source, new.open(info.filename, "w") as target:
-                    for piece in _pieces(source, own):
+        with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+            for place, (file, spans) in enumerate(files, 1):
+                file.content.seek(0)
+                with new.open(_plain_name(file.name, place, words), "w") as target:
+                    for piece in _pieces(file.content, spans):
                         target.write(piece)
         made.seek(0)
         put_back(made, job)
+
+
+def _plain_name(name: str, place: int, words: Words) -> str:
+    """
+    Return a name in a zip; if it names the person, its folders are replaced by ``place``.
+
+    The last part of the name of a file that is read is fixed, and so never names a person.
+    """
+    return f"{place}/{PurePosixPath(name).name}" if words.mention_in(name) else name
 
 
 def _pieces(source: Any, spans: Collection[Span]) -> Iterator[bytes]:
@@ -68,7 +98,7 @@ def _pieces(source: Any, spans: Collection[Span]) -> Iterator[bytes]:
 
 
 def _blackened(content: bytes, offset: int, spans: Collection[Span]) -> bytes:
-    """Return a piece of a file that begins at ``offset``, with the spans blacked out as far as they lie in it."""
+    """Return a piece of a file that begins at the byte ``offset``, with the bytes of the spans in it redacted."""
     blackened = bytearray(content)
     for start, end in spans:
         first, last = max(start - offset, 0), min(end - offset, len(content))
@@ -78,15 +108,17 @@ def _blackened(content: bytes, offset: int, spans: Collection[Span]) -> bytes:
 
 
 def _rewrite_pages(job: Import, words: Words, numbers: dict[str, set[int]]) -> int:
-    """Take the words out of what was said of these rows and of rows in no file; return how many of the latter."""
+    """
+    Delete the messages about these rows and every message that names the person.
+
+    Return the number of rows about the person that are in no file.
+    """
     made = 0
-    if not (any(numbers.values()) or makes_rows(job)):
-        return made
     for page in OutcomePage.objects.filter(file_import=job).order_by("position").iterator(chunk_size=10):
         content, is_touched = contents_of(page.content), False
         for place, (number, outcome, object_id, *said) in enumerate(content["rows"]):
             is_made = bool(said and said[2] and words.name(said[2]))
-            if said and (is_made or number in numbers.get(page.part, ())):
+            if said and (is_made or number in numbers.get(page.part, ()) or words.may_be_in(text_of(said))):
                 content["rows"][place] = [number, outcome, object_id, *_without_words(*said)]
                 is_touched = True
                 made += is_made
@@ -96,5 +128,5 @@ def _rewrite_pages(job: Import, words: Words, numbers: dict[str, set[int]]) -> i
     return made
 
 
-def _without_words(errors: list[list[str]], note: str, raw: list[str] | None) -> list[Any]:
-    return [[[code, field, ""] for code, field, _message in errors], "", raw and ["x" * len(cell) for cell in raw]]
+def _without_words(errors: list[list[Any]], note: str, raw: list[str] | None, parts: Any = None) -> list[Any]:
+    return [[[code, field, ""] for code, field, *_message in errors], "", raw and ["x" * len(cell) for cell in raw]]

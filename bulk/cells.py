@@ -1,34 +1,62 @@
 """
-Single cells: trimmed of what cannot be seen, and safe to open in a spreadsheet.
+Cleans the cells of files that are read, and makes the cells of files that are written safe to open in a spreadsheet.
 
-A spreadsheet runs a cell that begins with =, +, -, @, a tab or a carriage return as a formula (OWASP, "CSV Injection").
-On the way out such a cell gets an apostrophe in front, on the way in one apostrophe is taken off again, so that what
-was written is read back.
+A spreadsheet runs a cell that begins with =, +, -, @, a tab or a carriage return as a formula (OWASP, "CSV Injection");
+in East Asian languages also the full-width forms of these characters. It may split a file at another separator than the
+one the file was written with, so that a cell may begin after each comma, semicolon, tab or line break. In a file that
+is written, an apostrophe is added before each such formula. In a file that is read, one apostrophe is removed before
+each, so that a guarded cell is read back unchanged. People write an apostrophe or ``="..."`` around a number to keep
+its leading zeros: both are removed from a file that is read.
 """
 
 import re
+import sys
+import unicodedata
 
-from school.validators import INVISIBLE
+from school.validators import normalized
 
-_RISKY = re.compile(r"'*[=+\-@\t\r]")
-_RUNS = re.compile(r"[=+\-@\t\r]")
-_GUARDED = re.compile(r"'+[=+\-@\t\r]")
+_SIGNS = "".join(
+    re.escape(character)
+    for character in map(chr, range(sys.maxunicode + 1))
+    if unicodedata.normalize("NFKC", character) in ("=", "+", "-", "@")
+)
+_SPACES = r"[^\S\t\r\n]*"
+_RUNS = re.compile(rf"[\t\r]|{_SPACES}[{_SIGNS}]")
+_GUARDED = re.compile(rf"'+(?:[\t\r\d]|{_SPACES}[{_SIGNS}])")
+_NEEDS_GUARD = re.compile(rf"'*(?:[\t\r]|{_SPACES}[{_SIGNS}])|'+\d")
+_TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
+# A formula after a character that may separate cells, with or without quotes.
+_INNER = re.compile(rf"""([,;\t\r\n](?:[^\S\t\r\n]|")*)(?='*[{_SIGNS}])""")
+_GUARDED_INNER = re.compile(rf"""([,;\t\r\n](?:[^\S\t\r\n]|")*)'(?='*[{_SIGNS}])""")
 
 
 def clean(cell: str) -> str:
-    """Return what a person meant by a cell."""
-    if cell[:1].isalnum() and cell[-1:].isalnum():  # as most are: nothing to trim, and no apostrophe before it
+    """Return the value of a cell that is read: trimmed and normalized, without a guard or ``="..."``."""
+    # Fast path for most cells: nothing to trim, to normalize or to unguard.
+    if cell.isascii() and cell[:1].isalnum() and cell[-1:].isalnum() and "'" not in cell:
         return cell
-    cell = cell.strip(INVISIBLE)
-    return cell[1:] if _GUARDED.match(cell) else cell
+    cell = normalized(cell)
+    if _GUARDED.match(cell):
+        return normalized(_GUARDED_INNER.sub(r"\1", cell[1:]))
+    if formula := _TEXT_FORMULA.fullmatch(cell):
+        cell = formula[1].replace('""', '"')
+    return normalized(_GUARDED_INNER.sub(r"\1", cell))
 
 
 def guard(cell: object) -> str:
-    """Return a cell that no spreadsheet runs as a formula. ``clean`` reads it back."""
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if _RISKY.match(text) else text
+    """Return a cell to write that no spreadsheet runs as a formula. ``clean`` returns the original value."""
+    text = _INNER.sub(r"\1'", "" if cell is None else str(cell))
+    return f"'{text}" if _NEEDS_GUARD.match(text) else text
 
 
 def guard_as_it_came(cell: str) -> str:
-    """Guard a cell of an input that goes out again. One that is guarded already stays so, and reads as it did."""
-    return f"'{cell}" if _RUNS.match(cell) else cell
+    """
+    Guard a cell of a file that is written to another file: ``clean`` reads the result as it reads the cell.
+
+    A cell that no spreadsheet runs is returned unchanged; so is ``="text"``, a formula without effect.
+    """
+    if not _INNER.search(cell) and (not _RUNS.match(cell) or _TEXT_FORMULA.fullmatch(cell)):
+        return cell
+    text = _INNER.sub(r"\1'", cell)
+    guarded = f"'{text}" if _RUNS.match(text) else text
+    return guarded if clean(guarded) == clean(cell) else guard(clean(cell))

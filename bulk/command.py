@@ -1,29 +1,38 @@
-"""What the import commands share: options, files, progress, and exit codes."""
+"""The base class of the import commands, with their options, files, progress and exit codes."""
 
 import io
+import signal
+import threading
 import uuid
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, TextIO
+from typing import Any, ClassVar, TextIO
 
+import structlog
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import OperationalError
 
+from bulk.importing import TRUE
 from bulk.kinds import modes_of, options_of, parts_of, rights_of
+from bulk.leases import reserve
 from bulk.models import DEFAULT_DATASET, ZIP, Door, Import, Mode, OnError, Review
-from bulk.pipeline import Order, SameAgain, cancel, receive
+from bulk.pipeline import Order, SameAgain, receive
 from bulk.reading import UnreadableFile, open_source
 from bulk.reports import Report
-from bulk.terminal import conclude, watching
-from bulk.working import work_on
+from bulk.terminal import conclude, kept, watching
+from bulk.working import end_own, work_on
+from school.console import SafeCommand
+from school.private_files import private_opener
 from school.refusals import Refused
 
+logger = structlog.get_logger(__name__)
 
-class ImportCommand(BaseCommand):
-    """Take in a file of one kind, work on it here and now, and say what became of it, by the exit code too."""
+
+class ImportCommand(SafeCommand):
+    """Imports a file of one kind in this process; shows the result in the output and by the exit code."""
 
     kind: ClassVar[str]
 
@@ -38,7 +47,7 @@ class ImportCommand(BaseCommand):
             default=OnError.ABORT.value,
             help="abort (default): one bad row, and nothing is applied. skip: the good rows are.",
         )
-        if not is_zip:  # whose files have columns of their own: ``import_report`` writes one at a time
+        if not is_zip:  # the files of a zip differ in columns: ``import_report`` writes one at a time
             parser.add_argument("--report", metavar="OUT.csv", help="Write every row with its outcome.")
             parser.add_argument("--failed", metavar="OUT.csv", help="Write the rows with errors, as they came.")
         parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the journal.")
@@ -55,8 +64,11 @@ class ImportCommand(BaseCommand):
             )
             parser.add_argument("--scope", default="", metavar="SCOPE", help="Of a full file: term:CODE, course:CODE.")
         for option in options_of(self.kind).values():
-            choices = {"choices": option.choices, "default": option.choices[0]} if option.choices else {"default": ""}
             flag = f"--{option.name.replace('_', '-')}"
+            if option.is_flag:
+                parser.add_argument(flag, action="store_const", const=TRUE, help=str(option.help))
+                continue
+            choices = {"choices": option.choices, "default": option.choices[0]} if option.choices else {"default": ""}
             parser.add_argument(flag, help=str(option.help), **choices)
 
     def handle(self, *, file: str, report: str | None = None, failed: str | None = None, **options: Any) -> None:
@@ -68,9 +80,12 @@ class ImportCommand(BaseCommand):
             with ExitStack() as stack:
                 source = stack.enter_context(open_source(file))
                 outputs = [stack.enter_context(opened(path, not_over=file)) for path in (report, failed)]
-                job = self._receive(source, file, actor, options)
-                self._work(job)
-                job.refresh_from_db()
+                own = stack.enter_context(own_import())
+                job = receive(source, self._order(file, actor, options), then=own.take)
+                show_id(job, self.stderr)
+                work_here(job, self.stderr)
+                for warning in job.warnings:
+                    self.stderr.write(warning["message"])
                 write_reports(job, *outputs)
         except SameAgain as same:
             self.stdout.write(f"{same} Nothing to do: --again applies it all the same.")
@@ -84,9 +99,9 @@ class ImportCommand(BaseCommand):
         assert job is not None  # it was received, or an error was raised
         conclude(job, self.stdout, self.stderr)
 
-    def _receive(self, source: BinaryIO, file: str, actor: Any, options: dict[str, Any]) -> Import:
+    def _order(self, file: str, actor: Any, options: dict[str, Any]) -> Order:
         own = {name: options.get(name) or "" for name in options_of(self.kind)}
-        order = Order(
+        return Order(
             kind=self.kind,
             door=Door.COMMAND,
             request_id=str(uuid.uuid4()),
@@ -97,7 +112,7 @@ class ImportCommand(BaseCommand):
             on_error=options["on_error"],
             review=Review.DRY_RUN if options["dry_run"] else Review.NEEDED,
             options={name: value for name, value in own.items() if value},
-            # Who runs commands on the database's own machine may do anything; who is named has their own rights.
+            # Without --actor all rights apply, because commands run on the server; a named user has their own rights.
             rights=tuple(
                 right
                 for right, (_, permission) in rights_of(self.kind).items()
@@ -106,40 +121,92 @@ class ImportCommand(BaseCommand):
             actor=actor,
             again=options.get("again", False) or options["dry_run"],
         )
-        return receive(source, order)
 
-    def _work(self, job: Import) -> None:
-        """Do the work, and show it."""
-        unknown = [name for part in parts_of(job) for name in part.importer.source().unknown_columns]
-        if unknown:
-            self.stderr.write(f"Unknown columns, left aside: {', '.join(unknown)}")
-        work_here(job, self.stderr)
+
+class OwnImport:
+    """The import that a command works on. Call ``take`` in the transaction that makes the import pending."""
+
+    def __init__(self) -> None:
+        self.job: Import | None = None
+
+    def take(self, job: Import) -> None:
+        reserve(job)
+        self.job = job
+
+    def end(self, error: Exception | None = None) -> str:
+        """End the import if it is still at work; return a sentence that says how much of it is applied."""
+        if self.job is None or not Import.objects.filter(pk=self.job.pk).exists():
+            return "Nothing was applied."
+        end_own(self.job.pk, error)
+        return kept(self.job)
+
+
+@contextmanager
+def own_import() -> Iterator[OwnImport]:
+    """
+    Yield the import of a command; a signal or an unexpected error in the block ends it, so that it is no longer active.
+    """
+    own = OwnImport()
+    with _interruptible():
+        try:
+            yield own
+        except KeyboardInterrupt:
+            raise CommandError(f"Interrupted. {own.end()}") from None
+        except OperationalError as error:
+            if own.job is None:
+                raise
+            why = str(error).partition("\n")[0]
+            raise CommandError(f"The database gave up ({why}). {own.end(error)} Run it again.") from None
+        except (CommandError, UnreadableFile, Refused, SameAgain, CannotWrite):
+            raise
+        except Exception as error:
+            if own.job is None:
+                raise
+            logger.error("import_interrupted", import_id=own.job.pk, exc_info=error)
+            raise CommandError(f"An unexpected error ({type(error).__name__}). {own.end(error)}") from None
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let the signals that end a process raise ``KeyboardInterrupt`` in the block, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in STOPPING}
+    for each, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as set by nohup
+            signal.signal(each, _interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _interrupt(*_: object) -> None:
+    """Raise ``KeyboardInterrupt``, and ignore further signals, so that the interruption can be recorded."""
+    for each in STOPPING:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def show_id(job: Import, stderr: Any) -> None:
+    """Write the id of the import before the work begins, so that another terminal can list or cancel it."""
+    stderr.write(f"import {job.pk}")
 
 
 def work_here(job: Import, stderr: Any) -> None:
     """Work on an import in this process, and show its progress."""
-    try:
-        with watching(job, stderr) as watch:
-            work_on(job.pk, watch)
-    except OperationalError as error:
-        why = str(error).partition("\n")[0]
-        raise CommandError(f"The database gave up ({why}). {kept(job)} Run it again.") from None
-    except KeyboardInterrupt:
-        with suppress(Refused):
-            cancel(job.pk)
-        raise CommandError(f"Interrupted. {kept(job)}") from None
-
-
-def kept(job: Import) -> str:
-    """Say what of an import that has come to a sudden end is applied."""
+    with watching(job, stderr) as watch:
+        work_on(job.pk, watch, is_last_attempt=True)
     job.refresh_from_db()
-    if job.checkpoint:
-        return f"{job.checkpoint} rows are applied; manage.py undo_import {job.pk} takes them back."
-    return "Nothing was applied."
 
 
 def user_named(username: str | None) -> Any:
-    """Return the user of a name, None where no name is given."""
+    """Return the user with this name, None without a name; raise ``CommandError`` for an unknown name."""
     if username is None:
         return None
     user = get_user_model().objects.filter(username=username).first()
@@ -149,7 +216,7 @@ def user_named(username: str | None) -> Any:
 
 
 def write_reports(job: Import, report: TextIO | None, failed: TextIO | None) -> None:
-    """Write the report and the failed rows of an import, where asked for."""
+    """Write the report and the failed rows of an import to those outputs that are not None."""
     for output, lines in ((report, Report.as_csv), (failed, Report.failed_as_csv)):
         if output is not None:
             output.seek(0)
@@ -161,7 +228,11 @@ def write_reports(job: Import, report: TextIO | None, failed: TextIO | None) -> 
 
 @contextmanager
 def opened(name: str | None, *, not_over: str) -> Iterator[TextIO | None]:
-    """Open a file to write, and see that something can be written to it before anything is done."""
+    """
+    Open an output, and check that it can be written before the import begins. Yield None without a name.
+
+    Raise ``CommandError`` if the output is the input ``not_over``, ``CannotWrite`` if it cannot be written.
+    """
     if name is None:
         yield None
         return
@@ -169,7 +240,7 @@ def opened(name: str | None, *, not_over: str) -> Iterator[TextIO | None]:
     if path.exists() and Path(not_over).exists() and path.samefile(not_over):
         raise CommandError(f"{path} is the file that is read: write elsewhere.")
     with naming(path):
-        raw = _Output(path, "w")
+        raw = _Output(path, "w", opener=private_opener)
     with io.TextIOWrapper(io.BufferedWriter(raw), newline="", encoding="utf-8") as stream:
         stream.write("row")
         stream.flush()
@@ -177,12 +248,12 @@ def opened(name: str | None, *, not_over: str) -> Iterator[TextIO | None]:
 
 
 class CannotWrite(Exception):
-    """An output is in the way."""
+    """An output cannot be written."""
 
 
 @contextmanager
 def naming(path: object) -> Iterator[None]:
-    """Say which file an error is about."""
+    """Raise ``CannotWrite`` with the path of the file for an ``OSError`` in the block."""
     try:
         yield
     except OSError as error:
@@ -190,7 +261,7 @@ def naming(path: object) -> Iterator[None]:
 
 
 class _Output(io.FileIO):
-    """A file that says which one it is when it cannot be written: an OSError from a full disk does not."""
+    """A file whose errors name it when it cannot be written; the ``OSError`` of a full disk does not."""
 
     def write(self, data: Any, /) -> int:
         with naming(self.name):

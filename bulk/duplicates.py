@@ -1,59 +1,38 @@
-"""Two rows about one thing: a file that says how things are can say it once."""
+"""Detects rows of a file that contradict an earlier row with the same key."""
 
-import sqlite3
-from collections.abc import Collection, Hashable, Sequence
-
-from django.utils.translation import gettext as _
+from collections.abc import Hashable, Sequence
 
 from bulk.reading import Row
+from bulk.temporary_table import temporary_table
 from school.refusals import Refusal
-
-CACHE = 32_000  # kilobytes of it that are held in memory
+from school.spoken import sentence as _
 
 
 class FirstRows:
-    """
-    The rows seen so far, by what they are about.
-
-    Kept in SQLite's temporary database, which goes to the disk by itself: memory does not grow with the file.
-    """
+    """The rows seen so far, by key. Memory does not grow with the file."""
 
     def __init__(self) -> None:
-        self.seen = sqlite3.connect("")
-        self.seen.execute(f"PRAGMA cache_size = -{CACHE}")
-        self.seen.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, number INTEGER, cells TEXT) WITHOUT ROWID")
+        self.seen = temporary_table("seen (key TEXT PRIMARY KEY, number INTEGER, cells TEXT)")
 
     def close(self) -> None:
         self.seen.close()
 
-    def has(self, key: Hashable) -> bool:
-        """Tell whether a row was about this key."""
-        return self.seen.execute("SELECT 1 FROM seen WHERE key = ?", (repr(key),)).fetchone() is not None
-
-    def objections(
-        self, rows: Sequence[Row], keys: Sequence[Hashable], key_columns: Collection[str]
-    ) -> dict[int, Refusal]:
+    def objections(self, rows: Sequence[Row], keys: Sequence[Hashable], said: Sequence[str]) -> dict[int, Refusal]:
         """
-        Refuse rows that contradict an earlier one about the same key, by their numbers.
+        Return the refusals of rows that contradict an earlier row with the same key, by row number.
 
-        Saying the same again is no harm.
+        ``said`` has the content of each row apart from its key. A row that repeats the content is accepted.
         """
-        told = [(repr(key), row.number, _rest(row, key_columns)) for row, key in zip(rows, keys, strict=True)]
+        told = [(repr(key), row.number, rest) for row, key, rest in zip(rows, keys, said, strict=True)]
         before = self.seen.total_changes
-        # In the order of the keys, as they lie; of two rows about one thing the first comes first.
+        # In the order of the keys, as in the table; of two rows with one key, the earlier row comes first.
         self.seen.executemany("INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING", sorted(told))
         if self.seen.total_changes - before == len(told):
             return {}
         refusals = {}
-        for key, number, cells in told:
-            first, said = self.seen.execute("SELECT number, cells FROM seen WHERE key = ?", (key,)).fetchone()
-            if first != number and said != cells:
+        for key, number, rest in told:
+            first, said_first = self.seen.execute("SELECT number, cells FROM seen WHERE key = ?", (key,)).fetchone()
+            if first != number and said_first != rest:
                 message = _("Row %(first)s is about the same and says otherwise.") % {"first": first}
                 refusals[number] = Refusal("duplicate_row", message)
         return refusals
-
-
-def _rest(row: Row, key_columns: Collection[str]) -> str:
-    """Return what a row says beside what it is about."""
-    said = [(name, cell) for name, cell in row.cells.items() if cell and name not in key_columns]
-    return repr(sorted(said)) if said else ""

@@ -1,4 +1,4 @@
-"""The form that sends a file."""
+"""The admin form that uploads a file."""
 
 from typing import Any
 
@@ -6,14 +6,17 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
+from bulk.importing import TRUE, Option
 from bulk.kinds import kinds, options_of
 from bulk.models import DEFAULT_DATASET, ZIP, Mode, OnError
-from bulk.words import title, word
+from bulk.words import ONE_FILE, title, word
 from school.validators import plain_text
 
 
 class UploadForm(forms.Form):
-    """A file and what shall be made of it. The options of all kinds are there; each is for its own kind."""
+    """
+    The file and the parameters of an import. It has the options of all kinds; each option is for its own kind only.
+    """
 
     kind = forms.ChoiceField(label=_("What the rows are"))
     file = forms.FileField(
@@ -53,22 +56,24 @@ class UploadForm(forms.Form):
         for kind, importer in kinds().items():
             for option in importer.options:
                 label, text = title(option.name), f"{word(kind)}: {option.help}"
-                self.fields[option.name] = (
-                    forms.ChoiceField(
-                        label=label,
-                        help_text=text,
-                        required=False,
-                        choices=[(each, word(each)) for each in option.choices],
-                    )
-                    if option.choices
-                    else forms.CharField(
-                        label=label, help_text=text, required=False, max_length=64, validators=[plain_text]
-                    )
-                )
+                self.fields[option.name] = _field(option, label=label, help_text=text, required=False)
+
+    def clean_file(self) -> Any:
+        if len(self.files.getlist("file")) > 1:
+            raise forms.ValidationError(ONE_FILE, code="one_file")
+        return self.cleaned_data["file"]
 
     @property
     def options(self) -> dict[str, str]:
-        """The options of the kind that was chosen, as far as they differ from what is usual."""
+        """The options of the chosen kind that have a value."""
         own = options_of(self.cleaned_data["kind"])
         chosen = {name: self.cleaned_data.get(name, "") for name in own}
-        return {name: value for name, value in chosen.items() if value}
+        return {name: TRUE if value is True else value for name, value in chosen.items() if value}
+
+
+def _field(option: Option, **about: Any) -> forms.Field:
+    if option.is_flag:
+        return forms.BooleanField(**about)
+    if option.choices:
+        return forms.ChoiceField(choices=[(each, word(each)) for each in option.choices], **about)
+    return forms.CharField(max_length=64, validators=[plain_text], **about)

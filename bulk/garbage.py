@@ -1,15 +1,19 @@
-"""Python's search for garbage in cycles, which costs more than a third of a big import and finds none."""
+"""
+Limits Python's cyclic garbage collection, which takes more than a third of the time of a big import and finds nothing.
+"""
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SELDOM = 200_000  # new objects, those let go of deducted: about a chunk of rows
+SELDOM = 200_000  # new objects minus deleted ones between collections: about a chunk of rows
 
 
 @contextmanager
 def seldom_searched() -> Iterator[None]:
-    """Search seldom, and only among what is made within the block: a chunk of rows is not searched again and again."""
+    """
+    Collect garbage seldom, and only objects created in the block, so that a chunk of rows is not searched repeatedly.
+    """
     usual = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(SELDOM)

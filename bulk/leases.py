@@ -1,8 +1,9 @@
 """
-Who works on an import. A task that is killed is never run again by its queue: the import itself knows who has it.
+Leases on imports: which process works on an import.
 
-Within a transaction the lock of the import's row is the proof that its owner lives, and the database takes it back
-from one who does not. Between two transactions it is a lease of some seconds, which every chunk renews.
+The task queue never runs a killed task again, so the import itself records its owner. Within a transaction, the lock on
+the import's row proves that the owner is alive; the database releases the lock when the owner dies. Between two
+transactions, the proof is a lease of some seconds, which every chunk renews.
 """
 
 import os
@@ -10,109 +11,142 @@ import secrets
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
-from bulk.models import AT_WORK, Door, Import, Progress, State
+from bulk.models import AT_WORK, Import, Progress, State
+from school.refusals import Refusal
 from school.spoken import in_english
+from school.spoken import sentence as _
+from school.sqlite.private_copy import is_on_private_copy
 
 LEASE = timedelta(seconds=15)
-MOST_ATTEMPTS = 50  # without a chunk that was kept
-BEAT = 1.0  # seconds between two notes of how far a long transaction is
+MOST_ATTEMPTS = 3  # consecutive attempts without a committed chunk
+RESERVED = "reserved"  # instead of a lease's token, until the process begins to work
+BEAT = 1.0  # seconds between two heartbeats of a long transaction
 
 
 class Lost(Exception):
-    """Somebody else works on the import by now: whoever meets this has nothing left to do."""
+    """The lease is lost: the import has ended or another process works on it. The holder has nothing left to do."""
 
 
 class Cancelled(Exception):
-    """Somebody wants the import to stop."""
+    """A user has requested that the import stop."""
 
 
 @dataclass
 class Lease:
-    """The right to work on an import, and its pulse."""
+    """The right to work on an import, and the state of its heartbeat."""
 
     import_id: int
     owner: str
     rows: int = 0
     wants_cancel: bool = False
+    is_lost: bool = False
     ended: threading.Event = field(default_factory=threading.Event)
 
     def locked(self) -> Import:
-        """Lock the import for the rest of the transaction and return it as it is; raise ``Lost``."""
+        """Lock the import for the rest of the transaction and return its current row; raise ``Lost``."""
         job = Import.objects.select_for_update().get(pk=self.import_id)
         if job.lease_owner != self.owner or job.state not in AT_WORK:
             raise Lost
         return job
 
-    def extend(self, job: Import) -> None:
-        """Renew the lease, with whatever else is saved of the import."""
+    def renew(self, job: Import) -> None:
+        """Renew the lease on ``job``; the caller saves it."""
         job.leased_until = timezone.now() + LEASE
-        job.attempts = 0
+
+    def extend(self, job: Import) -> None:
+        """Renew the lease after progress, and count this attempt as the first again; the caller saves ``job``."""
+        self.renew(job)
+        job.attempts = 1
 
     def note(self, rows: int) -> None:
-        """Note how far a long transaction is, for the next beat."""
+        """Set the number of rows that a long transaction has processed, for the next heartbeat."""
         self.rows = rows
 
     def record(self, rows: int) -> None:
-        """Save how far the import is, with the current transaction."""
+        """Save the number of processed rows, within the current transaction."""
         self.rows = rows
         Progress.objects.filter(pk=self.import_id).update(rows=rows, at=timezone.now())
 
     def stop_if_asked(self) -> None:
-        """Raise ``Cancelled`` where somebody wants the import to stop."""
+        """
+        Raise ``Cancelled`` if a user has requested a stop, ``Lost`` if a heartbeat has found that the lease is lost.
+        """
+        if self.is_lost:
+            raise Lost
         if self.wants_cancel or Progress.objects.filter(pk=self.import_id, wants_cancel=True).exists():
             raise Cancelled
 
     @contextmanager
-    def beating(self) -> Iterator["Lease"]:
+    def beating(self) -> Iterator[None]:
         """
-        Tell others, over a connection of its own, how far the one long transaction of this block is.
+        Save the progress of the block's one long transaction, in a thread with its own database connection.
 
-        Not on SQLite, where nobody else can write meanwhile.
+        On SQLite no other connection can write during that transaction, so nothing is saved unless the block works on a
+        private copy. On a private copy the block holds no lock on the import's row and does not see the writes of other
+        processes: there the heartbeat also renews the lease, and records whether the lease is lost or a user has
+        requested a stop.
         """
-        if connection.vendor == "sqlite":
-            yield self
+        if connection.vendor == "sqlite" and not is_on_private_copy():
+            yield
             return
-        beat = threading.Thread(target=self._beat, daemon=True)
+        beat = threading.Thread(target=self._beat, args=[is_on_private_copy()], daemon=True)
         beat.start()
         try:
-            yield self
+            yield
         finally:
             self.ended.set()
             beat.join()
             self.ended.clear()
 
-    def _beat(self) -> None:
+    def _beat(self, is_on_copy: bool) -> None:
+        progress = Progress.objects.filter(pk=self.import_id)
+        own = Import.objects.filter(pk=self.import_id, lease_owner=self.owner, state__in=AT_WORK)
         try:
             while not self.ended.wait(BEAT):
-                Progress.objects.filter(pk=self.import_id).update(rows=self.rows, at=timezone.now())
+                with suppress(OperationalError):  # the database is busy: the next heartbeat follows soon
+                    progress.update(rows=self.rows, at=timezone.now())
+                    if is_on_copy:
+                        self.is_lost = not own.update(leased_until=timezone.now() + LEASE)
+                        self.wants_cancel = progress.filter(wants_cancel=True).exists()
         finally:
             connection.close()
 
 
+def reserve(job: Import) -> None:
+    """Reserve a pending import for this process, so that no worker takes it."""
+    job.lease_owner = f"{_process()}:{RESERVED}"
+    job.leased_until = timezone.now() + LEASE
+    job.save(update_fields=["lease_owner", "leased_until"])
+
+
 @transaction.atomic
 def claim(import_id: int) -> Lease | None:
-    """Take an import that waits for work and that nobody works on; None where there is nothing to take."""
+    """
+    Take a pending import that no process works on, and return the lease; None if it cannot be taken.
+
+    An import that has used up ``MOST_ATTEMPTS`` attempts fails instead.
+    """
     job = Import.objects.select_for_update(skip_locked=True).filter(pk=import_id, state__in=AT_WORK).first()
-    if job is None or not is_free(job):
+    if job is None or not (is_free(job) or job.lease_owner == f"{_process()}:{RESERVED}"):
         return None
     job.attempts += 1
     if job.attempts > MOST_ATTEMPTS:
         job.state, job.finished_at = State.FAILED, timezone.now()
         with in_english():
             message = _("It was interrupted again and again, and is given up.")
-        job.problems = [{"code": "interrupted", "message": message}]
+        job.problems = [Refusal("interrupted", message).as_stored()]
         job.save()
         return None
-    lease = Lease(job.pk, f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(8)}")
+    lease = Lease(job.pk, f"{_process()}:{secrets.token_hex(8)}")
     job.lease_owner = lease.owner
     job.started_at = job.started_at or timezone.now()
     job.leased_until = timezone.now() + LEASE
@@ -120,26 +154,66 @@ def claim(import_id: int) -> Lease | None:
     return lease
 
 
+def interruption(job: Import, error: Exception | None = None) -> dict[str, Any]:
+    """Return the problem of an import that was interrupted, by ``error`` or because its process has died."""
+    parts = {"rows": job.applied_rows, "type": _name_of(error) if error else ""}
+    with in_english():
+        if error and parts["rows"]:
+            message = _("It was interrupted by an error (%(type)s). %(rows)s rows were applied: undo takes them back.")
+        elif error:
+            message = _("It was interrupted by an error (%(type)s). Nothing was applied.")
+        elif parts["rows"]:
+            message = _("It was interrupted. %(rows)s rows were applied: undo takes them back.")
+        else:
+            message = _("It was interrupted. Nothing was applied.")
+    return Refusal("interrupted", message % parts).as_stored()
+
+
+def _name_of(error: Exception) -> str:
+    """
+    Return the type of an error without its text, which may quote rows; for an ``OSError`` add the system's message.
+    """
+    name = type(error).__name__
+    return f"{name}: {error.strerror}" if isinstance(error, OSError) and error.strerror else name
+
+
 def is_free(job: Import) -> bool:
-    """Tell whether nobody works on an import: nobody has begun, or who did has not been heard of since."""
+    """Return True if no process works on an import: there is no lease, the lease has expired, or its owner has died."""
     return job.leased_until is None or job.leased_until < timezone.now() or _is_dead(job.lease_owner)
 
 
 def orphans() -> list[int]:
-    """Return the imports that somebody began to work on and left behind, or that no task ever came for."""
-    forgotten = Q(lease_owner="", created_at__lt=timezone.now() - LEASE) & ~Q(door=Door.COMMAND)
+    """
+    Return the ids of pending imports that no process works on: abandoned by their owner, or never taken by a task.
+    """
+    forgotten = Q(lease_owner="", created_at__lt=timezone.now() - LEASE)
     waiting = Import.objects.filter(~Q(lease_owner="") | forgotten, state__in=AT_WORK)
     return [job.pk for job in waiting.order_by("pk") if is_free(job)]
 
 
+def is_own(job: Import) -> bool:
+    """Return True if this process holds the lease of an import, or was the last one to hold it."""
+    return job.lease_owner.rpartition(":")[0] == _process()
+
+
 def is_held(job: Import) -> bool:
-    """Tell whether somebody is known to work on an import: by the lease, or as a process of this machine."""
+    """
+    Return True if a process is known to work on an import: by a valid lease, or as a live process of this machine.
+    """
     host = job.lease_owner.split(":")[0]
     return not is_free(job) or (host == socket.gethostname() and not _is_dead(job.lease_owner))
 
 
+def _process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 def _is_dead(owner: str) -> bool:
-    """Tell whether a process of this machine is known to have ended. Of other machines the lease tells."""
+    """
+    Return True if the owner is a process of this machine that has ended.
+
+    The end of a process on another machine shows only when its lease expires.
+    """
     host, _colon, rest = owner.rpartition(":")[0].rpartition(":")
     if host != socket.gethostname() or not rest.isdecimal():
         return False

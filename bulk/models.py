@@ -1,4 +1,7 @@
-"""Imports: files that staff and programs have sent, what was made of them, and what became of each row."""
+"""Models of imports (the file, its progress and the outcomes of its rows), and of worker processes."""
+
+from datetime import datetime
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import models
@@ -8,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 
 from bulk.words import word
 
-UNDO = "undo"  # the kind of an import that takes another one back
-ZIP = "zip"  # the kind of an import of several files in one
+UNDO = "undo"  # the kind of an import that undoes another one
+ZIP = "zip"  # the kind of an import of several files in one zip
 DEFAULT_DATASET = "default"
 
 
@@ -25,20 +28,21 @@ class State(models.TextChoices):
     PARTLY_UNDONE = "partly_undone", _("partly undone")
 
 
-# What may follow each state. An import that was cancelled half way has applied something, and can be undone too.
+# The states that may follow each state. An import that was cancelled or failed after some of its chunks were applied
+# can be undone too.
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     State.VALIDATING: (State.NEEDS_REVIEW, State.APPLYING, State.FAILED, State.CANCELLED),
     State.NEEDS_REVIEW: (State.APPLYING, State.CANCELLED),
     State.APPLYING: (State.NEEDS_REVIEW, State.DONE, State.DONE_WITH_ERRORS, State.FAILED, State.CANCELLED),
     State.DONE: (State.UNDONE, State.PARTLY_UNDONE),
     State.DONE_WITH_ERRORS: (State.UNDONE, State.PARTLY_UNDONE),
-    State.FAILED: (),
+    State.FAILED: (State.UNDONE, State.PARTLY_UNDONE),
     State.CANCELLED: (State.UNDONE, State.PARTLY_UNDONE),
     State.UNDONE: (),
     State.PARTLY_UNDONE: (State.UNDONE, State.PARTLY_UNDONE),
 }
 ACTIVE = (State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING)
-AT_WORK = (State.VALIDATING, State.APPLYING)  # somebody has to work on it
+AT_WORK = (State.VALIDATING, State.APPLYING)  # a process has to work on it
 FINISHED = (State.DONE, State.DONE_WITH_ERRORS)
 
 
@@ -53,7 +57,12 @@ class OnError(models.TextChoices):
 
 
 class Review(models.TextChoices):
-    """Whether an import waits for a person: always, or where it would end more than it should by itself."""
+    """
+    When an import waits for approval.
+
+    ``ALWAYS``: before anything is applied. ``NEEDED``: only if a full import would end more than 10 % of its scope
+    (``bulk.working.MOST_ENDED``). ``DRY_RUN``: never; nothing is applied.
+    """
 
     ALWAYS = "always", _("always")
     NEEDED = "needed", _("where it is needed")
@@ -66,13 +75,55 @@ class Door(models.TextChoices):
     COMMAND = "command", _("command")
 
 
+def rows_per_second(counts: dict[str, int], started_at: datetime | None, finished_at: datetime | None) -> float | None:
+    """
+    Return the results per second, rounded to one decimal.
+
+    None until the import has ended with at least one result, and if it took no time.
+    """
+    told = sum(counts.values())
+    if started_at is None or finished_at is None or not told:
+        return None
+    seconds = (finished_at - started_at).total_seconds()
+    return round(told / seconds, 1) if seconds else None
+
+
+class DatasetKey(NamedTuple):
+    """
+    Identifies a dataset by its owner and its name: several API clients may each have a dataset of the same name.
+
+    ``client_id`` is the id of the API client's service account. It is None for the commands, the admin and the API
+    sessions of staff, which share their datasets.
+    """
+
+    client_id: int | None
+    name: str
+
+
+class ImportQuerySet(models.QuerySet["Import"]):
+    def of_dataset(self, key: DatasetKey) -> "ImportQuerySet":
+        """Return the imports of a dataset."""
+        return self.filter(client=key.client_id, dataset=key.name)
+
+    def visible_to_client(self, account_id: int) -> "ImportQuerySet":
+        """Return the imports of the API client with this service account; a client never sees other imports."""
+        return self.filter(client=account_id)
+
+
 class Import(models.Model):
     """
-    A file and what is made of it. ``kind`` says what its rows are, ``dataset`` which source it comes from.
+    A file and its import.
 
-    ``options`` are those of its kind. ``counts`` has the rows by outcome, ``checkpoint`` how many of them are applied
-    and kept; ``problems`` say why the file as a whole was not applied. ``fingerprint`` is of the outcomes that were
-    shown for review. Whoever works on it holds the row's lock in every transaction, and a lease in between.
+    ``kind`` says what the rows are. ``dataset`` and ``client`` identify the source of the file: compare datasets by
+    ``dataset_key``. ``options`` are the options of the kind. ``rows`` is the number of rows in the file. ``counts`` has
+    the number of results by outcome, ``checkpoint`` the number of results that are applied and committed. ``unlisted``
+    is the number of these results that are about objects which a full file does not list. They come before the results
+    of the rows; ``unlisted`` is None until they are complete.
+
+    ``problems`` say why the file as a whole was not applied, and what else its sender has to know. ``warnings`` say
+    what in the file was ignored. ``fingerprint`` is a hash of the outcomes that were shown for review.
+
+    The process that works on the import holds a lock on its row in every transaction, and a lease between transactions.
     """
 
     kind = models.CharField(_("kind"), max_length=32)
@@ -80,6 +131,16 @@ class Import(models.Model):
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="undone_by", verbose_name=_("undoes")
     )
     dataset = models.CharField(_("dataset"), max_length=64, default=DEFAULT_DATASET)
+    client = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        db_index=False,  # the index by dataset begins with this column
+        related_name="+",
+        verbose_name=_("API client"),
+    )
     mode = models.CharField(_("mode"), max_length=8, choices=Mode, default=Mode.DELTA)
     scope = models.CharField(_("scope"), max_length=128, blank=True)
     on_error = models.CharField(_("on error"), max_length=8, choices=OnError, default=OnError.ABORT)
@@ -112,12 +173,14 @@ class Import(models.Model):
 
     state = models.CharField(_("state"), max_length=16, choices=State, default=State.VALIDATING)
     problems = models.JSONField(_("problems"), default=list, blank=True)
+    warnings = models.JSONField(_("warnings"), default=list, blank=True)
     rows = models.PositiveIntegerField(_("rows"), null=True, blank=True)
     counts = models.JSONField(_("counts"), default=dict, blank=True)
     ending = models.PositiveIntegerField(_("would end"), default=0)
     in_scope = models.PositiveIntegerField(_("in scope"), default=0)
     fingerprint = models.CharField(max_length=64, blank=True)
     checkpoint = models.PositiveIntegerField(default=0)
+    unlisted = models.PositiveIntegerField(null=True, blank=True)
     attempts = models.PositiveIntegerField(default=0)
 
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
@@ -132,17 +195,27 @@ class Import(models.Model):
     lease_owner = models.CharField(max_length=255, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
 
+    objects = ImportQuerySet.as_manager()
+
     class Meta:
         ordering = ["-id"]
         verbose_name = _("import")
         verbose_name_plural = _("imports")
-        # An import is never deleted, so nobody is given the permission to.
+        # Imports are never deleted, so there is no permission to delete them.
         default_permissions = ("add", "change", "view")
         constraints = [
+            # Two constraints, because a unique constraint treats NULLs as different from each other.
             models.UniqueConstraint(
                 name="import_is_one_at_a_time",
                 fields=["dataset"],
-                condition=Q(state__in=ACTIVE),
+                condition=Q(state__in=ACTIVE, client__isnull=True),
+                violation_error_code="import_in_progress",
+                violation_error_message=_("Another import of this dataset is at work or waits for its review."),
+            ),
+            models.UniqueConstraint(
+                name="import_of_client_is_one_at_a_time",
+                fields=["client", "dataset"],
+                condition=Q(state__in=ACTIVE, client__isnull=False),
                 violation_error_code="import_in_progress",
                 violation_error_message=_("Another import of this dataset is at work or waits for its review."),
             ),
@@ -162,10 +235,14 @@ class Import(models.Model):
                 violation_error_message=_("An undo says which import it undoes."),
             ),
         ]
-        indexes = [models.Index(fields=["dataset", "-id"], name="import_by_dataset")]
+        indexes = [models.Index(fields=["client", "dataset", "-id"], name="import_by_client_and_dataset")]
 
     def __str__(self) -> str:
         return f"{self.pk} {word(self.kind)} {self.file_name}".strip()
+
+    @property
+    def dataset_key(self) -> DatasetKey:
+        return DatasetKey(self.client_id, self.dataset)
 
     @property
     def is_active(self) -> bool:
@@ -177,16 +254,24 @@ class Import(models.Model):
 
     @property
     def seconds(self) -> float | None:
-        """How long it has taken so far, or took."""
+        """The duration of the work in seconds, until now or until the import ended; None if the work has not begun."""
         if self.started_at is None:
             return None
         return ((self.finished_at or timezone.now()) - self.started_at).total_seconds()
 
     @property
     def rows_per_second(self) -> float | None:
-        """How fast it went. None while nothing can be told."""
-        told = sum(self.counts.values()) if self.counts else 0
-        return round(told / self.seconds, 1) if self.finished_at and self.seconds and told else None
+        return rows_per_second(self.counts, self.started_at, self.finished_at)
+
+    @property
+    def applied_rows(self) -> int:
+        """The number of results without an error; 0 if nothing of the import is committed."""
+        is_kept = self.checkpoint > 0 or self.state in FINISHED
+        return sum(self.counts.values()) - self.errors if is_kept else 0
+
+    @property
+    def can_be_undone(self) -> bool:
+        return self.kind != UNDO and self.applied_rows > 0 and self.may_become(State.UNDONE)
 
     def may_become(self, state: str) -> bool:
         return state in TRANSITIONS[self.state]
@@ -194,9 +279,9 @@ class Import(models.Model):
 
 class Progress(models.Model):
     """
-    How far an import is, and whether somebody wants it to stop.
+    The progress of an import, and whether a user has requested that the current work stop.
 
-    Apart from the import, whose row is locked by who works on it.
+    It is a row of its own, because the process that works on the import holds a lock on the import's row.
     """
 
     file_import = models.OneToOneField(Import, on_delete=models.CASCADE, primary_key=True, related_name="progress")
@@ -209,7 +294,7 @@ class Progress(models.Model):
 
 
 class FileChunk(models.Model):
-    """A piece of an import's file, compressed."""
+    """A compressed piece of an import's file."""
 
     file_import = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="chunks", db_index=False)
     position = models.PositiveIntegerField()
@@ -225,9 +310,9 @@ class FileChunk(models.Model):
 
 class OutcomePage(models.Model):
     """
-    What became of some rows that follow each other, packed.
+    The outcomes of consecutive rows, as compressed JSON.
 
-    A row of the database for each row of a file would cost as much as the import itself.
+    One database row for each row of a file would cost as much as the import itself.
     """
 
     file_import = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="pages", db_index=False)
@@ -246,7 +331,7 @@ class OutcomePage(models.Model):
 
 
 class Worker(models.Model):
-    """A process that works in the background, and when it was last heard of."""
+    """A background worker process, and the time of its last heartbeat."""
 
     name = models.CharField(max_length=255, primary_key=True)
     seen_at = models.DateTimeField()

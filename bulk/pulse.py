@@ -1,4 +1,4 @@
-"""The signs of life that workers leave behind."""
+"""Heartbeats of workers."""
 
 import os
 import socket
@@ -11,19 +11,19 @@ from bulk.leases import is_held
 from bulk.models import AT_WORK, Import, Worker
 
 EVERY = timedelta(seconds=5)
-SILENCE = timedelta(seconds=20)  # after which a worker is not counted on any more
+SILENCE = timedelta(seconds=20)  # after which a worker counts as dead
 KEPT = timedelta(days=1)
 
 
 class Pulse:
-    """The pulse of this process, which a worker gives between two looks for work."""
+    """The heartbeat of this process, which a worker sends between two polls for work."""
 
     def __init__(self) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.given_at = timezone.now() - EVERY
 
     def give(self) -> None:
-        """Note that the worker lives, now and then; forget who has been silent for a day."""
+        """Save a heartbeat if the last one is older than ``EVERY``; delete workers without a heartbeat for a day."""
         now = timezone.now()
         if now - self.given_at < EVERY:
             return
@@ -32,12 +32,12 @@ class Pulse:
         self.given_at = now
 
     def stop(self) -> None:
-        """Say that nobody has to count on this worker any more."""
+        """Delete the heartbeat, because this worker ends."""
         Worker.objects.filter(name=self.name).delete()
 
 
 def workers() -> int:
-    """Return how many workers have given a sign of life lately, by their pulse or by the import that they work on."""
+    """Return the number of live workers, by their heartbeats and by the imports that they work on."""
     lately = timezone.now() - SILENCE
     names = set(Worker.objects.filter(seen_at__gt=lately).values_list("name", flat=True))
     at_work = Import.objects.filter(~Q(lease_owner=""), state__in=AT_WORK).select_related("progress")

@@ -1,19 +1,21 @@
-"""Imports in JSON."""
+"""Serializers of the imports API."""
 
+from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from bulk.kinds import kinds
-from bulk.models import DEFAULT_DATASET, Import, Mode, OnError, Review
+from bulk.models import DEFAULT_DATASET, ZIP, Import, Mode, OnError, Review, rows_per_second
 from school.api.examples import example, request_example
 from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictModelSerializer
+from school.api.row_json import Computed
 from school.validators import plain_text
 
-TRUE = "true"
-
+KINDS = [*settings.IMPORT_KINDS, ZIP]
 
 IMPORT = {
     "id": 12,
@@ -30,6 +32,7 @@ IMPORT = {
     "size": 70,
     "state": "needs_review",
     "problems": [],
+    "warnings": [{"code": "unknown_columns", "field": None, "message": "Unknown columns, left aside: note"}],
     "rows": 2,
     "rows_done": 2,
     "counts": {"enrolled": 1, "error": 1},
@@ -53,25 +56,44 @@ REPORT_ROW = {
 
 
 class ImportProblemSerializer(serializers.Serializer[Any]):
-    """Why a file as a whole was not applied, or has to be looked at again."""
+    """A reason why a file as a whole was not or would not be applied, or a notice to its sender."""
 
     code = serializers.CharField()
     field = serializers.CharField(allow_null=True, required=False)
     message = serializers.CharField()
 
 
+class ImportWarningSerializer(ImportProblemSerializer):
+    """A part of a file that was ignored."""
+
+
+def _notes(request: Any, stored: list[dict[str, Any]]) -> Any:
+    return ImportProblemSerializer(stored, many=True).data if stored else stored
+
+
+def _rate(request: Any, counts: dict[str, int], started_at: str | None, finished_at: str | None) -> float | None:
+    began, ended = (datetime.fromisoformat(each) if each else None for each in (started_at, finished_at))
+    return rows_per_second(counts, began, ended)
+
+
 @example(IMPORT)
 class ImportSerializer(StrictModelSerializer):
-    """A file, and what was made of it."""
+    """An import: its file, its parameters, its state and its counts."""
 
-    kind = serializers.CharField(help_text=_("What the rows are, or undo."))
+    kind = serializers.ChoiceField(choices=[*KINDS, "undo"], help_text=_("The kind of the rows, or undo."))
     problems = ImportProblemSerializer(many=True)
+    warnings = ImportWarningSerializer(many=True)
     counts = serializers.DictField(child=serializers.IntegerField(), help_text=_("Rows by outcome."))
     options = serializers.DictField(child=serializers.CharField())
-    rows_done = serializers.SerializerMethodField()
+    rows_done = serializers.IntegerField(source="progress.rows", read_only=True)
     actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
     approved_by: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
     rows_per_second = serializers.FloatField(read_only=True, allow_null=True)
+    computed = {
+        "problems": Computed(("problems",), _notes),
+        "warnings": Computed(("warnings",), _notes),
+        "rows_per_second": Computed(("counts", "started_at", "finished_at"), _rate),
+    }
 
     class Meta:
         model = Import
@@ -90,6 +112,7 @@ class ImportSerializer(StrictModelSerializer):
             "size",
             "state",
             "problems",
+            "warnings",
             "rows",
             "rows_done",
             "counts",
@@ -105,17 +128,27 @@ class ImportSerializer(StrictModelSerializer):
         ]
         read_only_fields = fields
 
-    @extend_schema_field(int)
-    def get_rows_done(self, job: Import) -> int:
-        return job.progress.rows
+
+@extend_schema_field({"type": "string", "enum": KINDS})
+class KindField(StrictCharField):
+    """The kind of a file. An unknown kind is refused by the check that all entry points share."""
 
 
+class BooleanTextField(serializers.BooleanField):
+    """A boolean in a form or in the query: the text ``true`` or ``false``, also capitalized or in upper case."""
+
+    TRUE_VALUES = {"true", "True", "TRUE"}
+    FALSE_VALUES = {"false", "False", "FALSE"}
+    NULL_VALUES = set()
+
+
+@extend_schema_serializer(component_name="Import")
 @request_example({"file": "student_number,course_code", "kind": "enrollments"}, "multipart/form-data")
 class OrderSerializer(KnownFieldsSerializer):
-    """What a file shall be made of. Everything but the file may stand in the form or in the query."""
+    """The parameters of a new import. All except the file may be in the form or in the query."""
 
     file = serializers.FileField(write_only=True)
-    kind = StrictCharField(max_length=32, help_text=_("students, courses, enrollments, or zip of all three."))
+    kind = KindField(max_length=32, help_text=_("The kind of the rows; zip for an archive with several files."))
     dataset = StrictCharField(
         max_length=64,
         default=DEFAULT_DATASET,
@@ -138,9 +171,7 @@ class OrderSerializer(KnownFieldsSerializer):
             "always: waits for approval. needed: only where a full file would end much. dry_run: never applied."
         ),
     )
-    again = serializers.ChoiceField(
-        choices=[TRUE, "false"], default="false", help_text=_("Even if it is the file that was applied last.")
-    )
+    again = BooleanTextField(default=False, help_text=_("Even if it is the file that was applied last."))
 
     def get_fields(self) -> dict[str, Any]:
         """Add the options of all kinds."""
@@ -156,13 +187,13 @@ class OrderSerializer(KnownFieldsSerializer):
 
     @property
     def options(self) -> dict[str, str]:
-        """The options that belong to a kind."""
+        """The options that belong to a single kind."""
         own = {option.name for importer in kinds().values() for option in importer.options}
         return {name: str(value) for name, value in self.validated_data.items() if name in own}
 
 
 class ApprovalSerializer(KnownFieldsSerializer):
-    """Nothing has to be said."""
+    """An empty body: an approval and a cancellation take no fields."""
 
 
 @request_example({"dry_run": True})
@@ -178,7 +209,9 @@ class ReportErrorSerializer(serializers.Serializer[Any]):
 
 @example(REPORT_ROW)
 class ReportRowSerializer(serializers.Serializer[Any]):
-    """A row as it came, and what became of it; the id is named after what it is of, enrollment_id for example."""
+    """
+    A row with its original cells and its result. The kind determines the name of the id field, ``enrollment_id`` e.g.
+    """
 
     part = serializers.CharField(required=False, help_text=_("The file in a zip."))
     row = serializers.IntegerField(allow_null=True, help_text=_("Null for what stands in no file."))

@@ -1,7 +1,7 @@
 """
-The files of imports, kept in the database: they survive with it, and every worker can read them.
+Stores the files of imports in the database: a backup of the database includes them, and every worker can read them.
 
-See docs/decisions/ for why not a folder.
+``docs/decisions/0016-imports-kept.md`` explains why they are not in a folder.
 """
 
 import hashlib
@@ -18,24 +18,26 @@ from django.utils import timezone
 from bulk.models import FileChunk, Import, OutcomePage
 
 CHUNK_BYTES = 1 << 20
-COMPRESSION = 1  # fast; CSV shrinks to a fifth all the same
+COMPRESSION = 1  # fast, and CSV still shrinks to a fifth
 
 
 def keep(source: BinaryIO, file_import: Import) -> None:
-    """Keep a file with its import, and note its size and its hash. Within the transaction of the caller."""
+    """Store the file of an import, and save its size and SHA-256, within the caller's transaction."""
     file_import.sha256, file_import.size = _write(source, file_import)
     file_import.save(update_fields=["sha256", "size"])
 
 
 def put_back(source: BinaryIO, file_import: Import) -> None:
-    """Keep another file in the place of an import's own, under the hash that its own had. Within a transaction."""
+    """
+    Replace the stored file of an import within the caller's transaction. The SHA-256 stays that of the original file.
+    """
     FileChunk.objects.filter(file_import=file_import).delete()
     _sha256, file_import.size = _write(source, file_import)
     file_import.save(update_fields=["size"])
 
 
 def discard(file_import: Import) -> None:
-    """Delete the file of an import and what became of its rows. The import stays, with its counts."""
+    """Delete the file and the outcomes of an import. The import stays, with its counts."""
     FileChunk.objects.filter(file_import=file_import).delete()
     OutcomePage.objects.filter(file_import=file_import).delete()
     file_import.discarded_at = timezone.now()
@@ -43,7 +45,7 @@ def discard(file_import: Import) -> None:
 
 
 def _write(source: BinaryIO, file_import: Import) -> tuple[str, int]:
-    """Write the chunks of a file, and return its hash and its size."""
+    """Write the chunks of a file; return its SHA-256 and its size in bytes."""
     digest, size, position = hashlib.sha256(), 0, 0
     while content := _filled(source):
         digest.update(content)
@@ -55,7 +57,7 @@ def _write(source: BinaryIO, file_import: Import) -> tuple[str, int]:
 
 
 def _filled(source: BinaryIO) -> bytes:
-    """Read a whole chunk, also from what gives less at a time than it is asked for."""
+    """Read a whole chunk, also from a source that returns fewer bytes at a time than requested."""
     pieces, missing = [], CHUNK_BYTES
     while missing and (piece := source.read(missing)):
         pieces.append(piece)
@@ -64,7 +66,7 @@ def _filled(source: BinaryIO) -> bytes:
 
 
 def hash_of(source: BinaryIO) -> str:
-    """Return the SHA-256 of a file, and go back to its beginning."""
+    """Return the SHA-256 of a file, and seek to its beginning."""
     source.seek(0)
     digest = hashlib.sha256()
     while content := source.read(CHUNK_BYTES):
@@ -74,20 +76,20 @@ def hash_of(source: BinaryIO) -> str:
 
 
 def open_kept(file_import: Import) -> BinaryIO:
-    """Return the file of an import, to be read as a stream from wherever it may be."""
+    """Return the stored file of an import as a stream that can be read from any position."""
     return io.BufferedReader(_Chunks(file_import.pk, file_import.size), CHUNK_BYTES)
 
 
 @contextmanager
 def at_hand(file_import: Import) -> Iterator[BinaryIO]:
-    """Copy the file of an import to a temporary one, for threads that have no connection to the database."""
+    """Copy the stored file of an import to a temporary file, for threads without a database connection."""
     with open_kept(file_import) as kept, tempfile.TemporaryFile() as copy:
         shutil.copyfileobj(kept, copy, CHUNK_BYTES)
         yield copy
 
 
 class _Chunks(io.RawIOBase):
-    """A file in its chunks, of which one is held at a time."""
+    """A stream over the chunks of a stored file. One chunk is in memory at a time."""
 
     def __init__(self, import_id: int, size: int) -> None:
         self.import_id = import_id

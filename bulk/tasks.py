@@ -1,8 +1,8 @@
 """
-Imports in the background: a task for each, and the worker that runs them.
+Background imports: the task for each import, and the worker that runs the tasks.
 
-The queue runs a task once and forgets one that was killed. So the worker also looks for imports that were left behind,
-and goes on with them from their checkpoint.
+The queue runs a task once, and never again if the task was killed or has failed. So the worker also looks for abandoned
+imports, and continues them from their checkpoint.
 """
 
 import time
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
-from django.db import DatabaseError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils.crypto import get_random_string
 from django_tasks import task
 from django_tasks_db.management.commands.db_worker import Worker
@@ -22,22 +22,22 @@ from bulk.working import work_on
 
 logger = structlog.get_logger(__name__)
 
-INTERVAL = 1.0  # seconds between two looks for work
+INTERVAL = 1.0  # seconds between two polls for work
 
 
 @task()
 def work_on_import(import_id: int) -> None:
-    """Take an import as far as it goes."""
+    """Work on an import until it ends or waits for approval."""
     _work_on(import_id)
 
 
 def hand_over(job: Import) -> None:
-    """Let a worker take an import on, as soon as the current transaction is committed."""
+    """Enqueue an import for a worker, which takes it after the current transaction is committed."""
     work_on_import.enqueue(job.pk)
 
 
 def run_worker(*, is_wanted: Callable[[], bool], once: bool = False) -> None:
-    """Work on what is handed over and on what was left behind, as long as it ``is_wanted``; ``once``: until all is."""
+    """Work on queued and abandoned imports while ``is_wanted`` returns True; with ``once``, in a single pass."""
     pulse = Pulse()
     while is_wanted():
         try:
@@ -46,14 +46,14 @@ def run_worker(*, is_wanted: Callable[[], bool], once: bool = False) -> None:
             for import_id in orphans():
                 if is_wanted():
                     _work_on(import_id)
-        except OperationalError as error:
-            # Busy, or away for a moment: the next look may find it back.
+        except (OperationalError, InterfaceError) as error:
+            # The database is busy or unavailable: try again at the next poll.
             logger.warning("worker_waits", exception_type=type(error).__name__)
         close_old_connections()
         if once:
             break
         time.sleep(INTERVAL)
-    with suppress(OperationalError):  # then its silence tells
+    with suppress(OperationalError, InterfaceError):  # the heartbeat expires by itself
         pulse.stop()
 
 
@@ -72,8 +72,8 @@ def _run_tasks() -> None:
 
 
 def _work_on(import_id: int) -> None:
-    """Work on an import; what the database gives up over is tried again, by whoever looks next."""
+    """Work on an import. After an error another attempt follows; after the last attempt the import has failed."""
     try:
         work_on(import_id)
-    except DatabaseError as error:
-        logger.warning("import_interrupted", import_id=import_id, exception_type=type(error).__name__)
+    except Exception as error:  # an error of one import must not end the worker
+        logger.error("import_interrupted", import_id=import_id, exc_info=error)

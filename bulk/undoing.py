@@ -1,31 +1,33 @@
-"""Taking back an import whose rows are objects, by their history: made ones are deleted, changed ones are restored."""
+"""Undoes an import of objects by their history: created objects are deleted, changed ones are restored."""
 
 from collections.abc import Collection, Hashable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any, ClassVar
 
-from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import ProtectedError
-from django.utils.translation import gettext as _
 
 from bulk.importing import CHUNK, ERROR, Importer, MadeRows, RowResult
-from bulk.models import Import
+from bulk.models import ZIP, Import
+from bulk.outcomes import told_of
 from bulk.reading import Row
-from bulk.upsert import UpsertImporter, reason_of, reasons
+from bulk.upsert import CHANGED, Entry, UpsertImporter, reason_of
 from school.refusals import Refusal
+from school.spoken import sentence as _
 
 REVERSED, KEPT = "reversed", "kept"
 MADE = "+"
 
 
 class HistoryUndo(Importer):
-    """A row for each object that the import made or changed, the last one first."""
+    """Undoes an import: generates a row for each object that it created or changed, the last one first."""
 
     of: ClassVar[type[UpsertImporter]]
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        assert job.undoes is not None  # a constraint says so
+        assert job.undoes is not None  # a database constraint ensures it
         self.undone = job.undoes
         self.importer = self.of(job)
         self.versions: Any = self.of.model.history.model  # type: ignore[attr-defined]  # simple-history adds it
@@ -42,6 +44,20 @@ class HistoryUndo(Importer):
                 cells = {"id": str(version.id), "version": str(version.history_id)}
                 yield Row(number, self.of.natural_key(version), cells, is_made=True)
             versions = list(own.filter(history_id__lt=versions[-1].history_id)[:CHUNK])
+        for instance in self._without_history():
+            number += 1
+            yield Row(number, self.of.natural_key(instance), {"id": str(instance.pk), "version": ""}, is_made=True)
+
+    def _without_history(self) -> Iterator[Any]:
+        """
+        Yield the objects that the import created or changed, by its stored results, whose versions no longer exist.
+        """
+        part = self.of.kind if self.undone.kind == ZIP else ""
+        told = (told.object_id for told in told_of(self.undone, part=part) if told.outcome in CHANGED)
+        while ids := set(islice(told, CHUNK)):
+            own = self.versions.objects.filter(history_change_reason=reason_of(self.undone), id__in=ids)
+            missing = ids - set(own.values_list("id", flat=True))
+            yield from self.of.model._default_manager.filter(pk__in=missing).order_by("-pk")
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
         return [row.cells["id"] for row in rows]
@@ -52,15 +68,23 @@ class HistoryUndo(Importer):
         results, restored = [], []
         for row in rows:
             instance = objects.get(int(row.cells["id"]))
-            if instance is None or own[instance.pk].history_id != int(row.cells["version"]):
+            newest: Any = own.get(int(row.cells["id"]))
+            if instance is not None and (newest is None or not row.cells["version"]):
+                results.append(_no_history(row, instance))
+            elif instance is None or newest.history_id != int(row.cells["version"]):
                 results.append(_kept(row, instance, "changed_since", _("It has been changed since.")))
-            elif own[instance.pk].history_type == MADE:
+            elif newest.history_type == MADE:
                 results.append(self._delete(row, instance))
+            elif instance.pk not in earlier:
+                results.append(_no_history(row, instance))
             else:
-                results.append(self._restore(row, instance, earlier[instance.pk]))
-                restored += [instance] if results[-1].outcome == REVERSED else []
-        self.importer.saved(restored)
-        return results
+                for name in self.of.fields:
+                    setattr(instance, name, getattr(earlier[instance.pk], name))
+                restored.append(Entry(row, instance, "updated"))
+        saved = self.importer.save(restored, self.of.fields)
+        results += [replace(each, outcome=REVERSED) if each.outcome != ERROR else each for each in saved]
+        self.importer.saved([objects[each.object_id] for each in saved if each.object_id and each.outcome != ERROR])
+        return sorted(results, key=lambda result: result.row.number)
 
     def _versions(self, ids: Collection[int]) -> tuple[dict[int, Any], dict[int, Any]]:
         """Return the newest version of each object, and the one before it."""
@@ -77,6 +101,8 @@ class HistoryUndo(Importer):
         instance._change_reason = self.importer.history["default_change_reason"]
 
     def _delete(self, row: Row, instance: Any) -> RowResult:
+        if reason := self.importer.reason_to_keep(instance):
+            return _kept(row, instance, reason.code, reason.message)
         self._sign(instance)
         pk = instance.pk
         try:
@@ -86,20 +112,9 @@ class HistoryUndo(Importer):
             return _kept(row, instance, "has_history", _("It has history by now, which is kept."))
         return RowResult(row, REVERSED, pk)
 
-    def _restore(self, row: Row, instance: Any, version: Any) -> RowResult:
-        self._sign(instance)
-        for name in self.of.fields:
-            setattr(instance, name, getattr(version, name))
-        try:
-            with transaction.atomic():
-                instance.validate_constraints()
-                instance.save()
-        except ValidationError as error:
-            return RowResult(row, ERROR, instance.pk, errors=tuple(reasons(error)))
-        except IntegrityError:
-            conflict = Refusal("conflict", _("Somebody else saved something in the way of this row."))
-            return RowResult(row, ERROR, instance.pk, errors=(conflict,))
-        return RowResult(row, REVERSED, instance.pk)
+
+def _no_history(row: Row, instance: Any) -> RowResult:
+    return _kept(row, instance, "no_earlier_version", _("The history no longer has the version before the import."))
 
 
 def _kept(row: Row, instance: Any, code: str, message: str) -> RowResult:

@@ -1,3 +1,5 @@
+"""URLs of the imports API."""
+
 from typing import Any
 
 from django.urls import path

@@ -1,12 +1,12 @@
-"""Imports over the API: sent, watched, approved, cancelled, undone."""
+"""API views to send, list, approve, cancel and undo imports, and to read their reports."""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from django.db import transaction
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -36,11 +36,14 @@ from bulk.serializers import (
 )
 from bulk.storage import hash_of
 from bulk.tasks import hand_over
-from bulk.uploads import CsvParser, CsvRenderer, FormParser, ZipParser, file_and_fields
-from school.api.conditional import ConditionalReads, State, values_of
+from bulk.uploads import CsvParser, FormParser, ZipParser, file_and_fields
+from school.api.conditional import ConditionalReads
 from school.api.idempotency import idempotent
-from school.api.permissions import limits_of, may
+from school.api.permissions import client_of, may
+from school.api.query import StrictQuery
+from school.api.renderers import MARK, MARK_PARAMETER, CsvRenderer, wants_mark
 from school.api.views import WithinLimits
+from school.csv_response import csv_response
 from school.disclosures import Subject, record_export
 from school.logs import current_request_id
 from school.refusals import Refusal, Refused
@@ -52,32 +55,66 @@ REPORT = {
 }
 
 
-class Imports(WithinLimits, GenericViewSet[Import]):
+class Imports(WithinLimits, StrictQuery, GenericViewSet[Import]):
     scope = "imports"
     permission_model = Import
     queryset = Import.objects.select_related("actor", "approved_by", "progress")
     serializer_class = ImportSerializer
 
+    def get_queryset(self) -> QuerySet[Import]:
+        """Return the imports that the caller may see: an API client sees only its own."""
+        imports: Any = super().get_queryset()
+        visible: QuerySet[Import] = imports if self.client is None else imports.visible_to_client(self.client)
+        return visible
+
+    @property
+    def client(self) -> Any:
+        """The account id of the calling API client, None for staff. Compiled queries have it as a parameter."""
+        account = client_of(self.request)
+        return None if account is None else account.pk
+
     def answer(self, job: Import, status: int) -> Response:
-        """Return an import as it is now, and where it can be watched."""
+        """Return a response with the current state of an import, and with its URL in the header ``Location``."""
         job = self.get_queryset().get(pk=job.pk)
-        address = self.request.build_absolute_uri(reverse("import", args=[job.pk]))
-        return Response(ImportSerializer(job).data, status, headers={"Location": address})
+        return Response(ImportSerializer(job).data, status, headers={"Location": self.address_of(job.pk)})
+
+    def address_of(self, import_id: int) -> str:
+        return self.request.build_absolute_uri(reverse("import", args=[import_id]))
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Add the URL of the other import that causes a refusal as ``Location``, if the caller may see that import."""
+        response = super().handle_exception(exc)
+        other = exc.refusals[0].members.get("import") if isinstance(exc, Refused) else None
+        if other and self.get_queryset().filter(pk=other).exists():
+            response["Location"] = self.address_of(other)
+        return response
 
 
 class ImportViewSet(ConditionalReads, Imports):
+    """Imports, the newest first: the file that was sent, its state and its counts."""
+
     filterset_class = ImportFilter
     ordering_fields = {"id": "id", "created_at": "created_at"}
     ordering = "-id"
     parser_classes = [FormParser, CsvParser, ZipParser]
-    more_problems = {"POST": {404}}  # a term or a course that the options name
+    more_problems = {"POST": {404}}  # a term or a course in the options is not found
+
+    def query_names(self) -> set[str] | None:
+        """Return None for ``create``: the query may have the options of the file, which ``OrderSerializer`` checks."""
+        return None if self.action == "create" else super().query_names()
+
+    @property
+    def client(self) -> Any:
+        return None if super().client is None else self.parameter("client")
+
+    def kept_shape(self) -> Hashable:
+        return super().client is not None
+
+    def parameter_values(self) -> dict[str, Any]:
+        return {"client": super().client}
 
     def get_object(self) -> Import:
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
-
-    def state_of(self, row: Import) -> State:
-        people = [each and each.get_username() for each in (row.actor, row.approved_by)]
-        return (*values_of(row), *values_of(row.progress), *people)
 
     @extend_schema(
         request={
@@ -92,12 +129,13 @@ class ImportViewSet(ConditionalReads, Imports):
     )
     def create(self, request: Request) -> Response:
         """
-        Send a file, as a field of a form or as the body; its options then stand in the query.
+        Send a file, as a field of a form, or as the body with its options in the query.
 
-        It is worked on in the background: ask for the import until its state says that it waits or is done.
+        A worker processes the file in the background: poll the import until its state says that it waits for review or
+        has ended.
         """
         source, _name, _fields = file_and_fields(request)
-        with source:  # also where the answer was given before, and nobody reads it
+        with source:  # closed also if a repeated request gets its stored answer
             return self._take(request)
 
     create.takes_idempotency_key = True  # type: ignore[attr-defined]  # for the OpenAPI document
@@ -107,7 +145,7 @@ class ImportViewSet(ConditionalReads, Imports):
         return self._receive(*file_and_fields(request))
 
     def fingerprint_of(self, request: Request) -> str:
-        """Return what tells one upload from another: the file and its options, however they are wrapped up."""
+        """Return a hash of an upload: its file, name, options and URL, regardless of how the body encodes them."""
         source, name, fields = file_and_fields(request)
         told = [request.get_full_path(), name, sorted((key, str(value)) for key, value in fields.items())]
         return hashlib.sha256(json.dumps([*told, hash_of(source)]).encode()).hexdigest()
@@ -115,7 +153,7 @@ class ImportViewSet(ConditionalReads, Imports):
     def _receive(self, source: BinaryIO, name: str, fields: dict[str, Any]) -> Response:
         request = self.request
         wanted = OrderSerializer(data=fields)
-        del wanted.fields["file"]  # it is not read as text
+        del wanted.fields["file"]  # the file is not validated as a field
         wanted.is_valid(raise_exception=True)
         wish = wanted.validated_data
         rights = rights_of(wish["kind"]).items()
@@ -126,7 +164,8 @@ class ImportViewSet(ConditionalReads, Imports):
             options=wanted.options,
             rights=tuple(right for right, (scope, permission) in rights if may(request, scope, permission)),
             actor=request.user,
-            again=wish["again"] == "true",
+            client=client_of(request),
+            again=wish["again"],
             **{key: wish[key] for key in ("kind", "dataset", "mode", "scope", "on_error", "review")},
         )
         try:
@@ -134,29 +173,31 @@ class ImportViewSet(ConditionalReads, Imports):
         except SameAgain as same:
             if self.get_queryset().filter(pk=same.earlier.pk).exists():
                 return self.answer(same.earlier, 200)
-        return self._start(source, replace(order, again=True))  # somebody else's, which is not there for this one
+        return self._start(source, replace(order, again=True))  # the earlier import is not visible to this caller
 
     def _start(self, source: BinaryIO, order: Order) -> Response:
-        with transaction.atomic():
-            job = receive(source, order)
-            hand_over(job)
-        return self.answer(job, 202)
+        return self.answer(receive(source, order, then=hand_over), 202)
 
 
 class ImportReportViewSet(Imports):
-    """What became of each row, as a stream: JSON, or CSV where the Accept header asks for it."""
+    """Streams the result of each row: JSON, or CSV if the Accept header asks for it."""
 
     renderer_classes = [JSONRenderer, CsvRenderer]
     pagination_class = None  # a stream of all rows
 
-    @extend_schema(parameters=PART, responses=REPORT)
+    def query_names(self) -> set[str]:
+        return {"part", MARK}
+
+    @extend_schema(parameters=[*PART, MARK_PARAMETER], responses=REPORT)
     def report(self, request: Request, pk: int) -> StreamingHttpResponse:
-        """Every row as it came, and what became of it. While the import is at work: as far as it is."""
+        """
+        Return every row with its original cells and its result. While the import is at work, return the rows so far.
+        """
         return self._stream(Report.as_csv, lambda report: report.as_objects(), "report")
 
-    @extend_schema(parameters=PART, responses=REPORT)
+    @extend_schema(parameters=[*PART, MARK_PARAMETER], responses=REPORT)
     def failed_rows(self, request: Request, pk: int) -> StreamingHttpResponse:
-        """The rows with errors. The CSV has them as they came, to be mended and sent again."""
+        """Return the rows with errors. The CSV has their original cells, to be corrected and sent again."""
         return self._stream(Report.failed_as_csv, lambda report: report.as_objects(outcome=ERROR), "failed-rows")
 
     def _stream(
@@ -167,19 +208,20 @@ class ImportReportViewSet(Imports):
     ) -> StreamingHttpResponse:
         job = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
         reports = [Report(job, part) for part in self._parts(job)]
+        has_mark = wants_mark(self.request)
         is_csv = self.request.accepted_renderer.format == CsvRenderer.format
         if is_csv and len(reports) > 1:
             raise ValidationError({"part": [ErrorDetail(_("A CSV is of one part: name it."), code="required")]})
         record_export(self.request, Subject.IMPORT, file_import_id=job.pk)
         if is_csv:
             lines = (line for report in reports for line in as_csv(report))
-            answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-            answer["Content-Disposition"] = f'attachment; filename="import-{job.pk}-{name}.csv"'
-            return answer
+            return csv_response(lines, f"import-{job.pk}-{name}.csv", has_mark=has_mark)
         return StreamingHttpResponse(_array(reports, as_objects), content_type="application/json")
 
     def _parts(self, job: Import) -> list[Part]:
-        """Return the parts that are asked for; raise ``Refused`` for a file that cannot be read."""
+        """
+        Return the requested parts; raise ``Refused`` for an unreadable file, ``ValidationError`` for an unknown part.
+        """
         wanted = self.request.query_params.get("part")
         try:
             parts = parts_of(job)
@@ -204,38 +246,40 @@ def _array(reports: list[Report], as_objects: Callable[[Report], Iterator[str]])
 
 
 class ImportActionsViewSet(Imports):
-    """What can be done with an import once it is there."""
+    """The actions on an existing import."""
 
+    body_is_optional = True
     method_permissions = {"POST": "change"}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if limits_of(request) is not None:  # the verbs look at all imports
-            get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
+        get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])  # the actions accept any import
 
     @extend_schema(request=ApprovalSerializer, responses={202: ImportSerializer})
     def approve(self, request: Request, pk: int) -> Response:
-        """Apply an import that waits for its review, if what was reviewed is still what comes out."""
+        """Apply an import that waits for review, if its outcomes are still the reviewed ones."""
         self._read(ApprovalSerializer)
-        with transaction.atomic():
-            job = approve(pk, actor=request.user)
-            hand_over(job)
-        return self.answer(job, 202)
+        return self.answer(approve(pk, actor=request.user, then=hand_over), 202)
 
     @extend_schema(request=ApprovalSerializer, responses={200: ImportSerializer, 202: ImportSerializer})
     def cancel(self, request: Request, pk: int) -> Response:
-        """Stop an import: 200 where it has stopped, 202 where it will. What is applied by then stays so."""
+        """Stop an import: 200 if it has stopped, 202 if it will stop. Chunks that are applied by then stay applied."""
         self._read(ApprovalSerializer)
         job = cancel(pk)
         return self.answer(job, 202 if job.state in AT_WORK else 200)
 
     @extend_schema(request=UndoSerializer, responses={202: ImportSerializer})
     def undo(self, request: Request, pk: int) -> Response:
-        """Take an import back, row by row. Answers with the import that does it."""
+        """Undo an import, row by row. Returns the import that performs the undo."""
         dry_run = self._read(UndoSerializer)["dry_run"]
-        with transaction.atomic():
-            job = start_undo(pk, door=Door.API, request_id=current_request_id(), actor=request.user, dry_run=dry_run)
-            hand_over(job)
+        job = start_undo(
+            pk,
+            door=Door.API,
+            request_id=current_request_id(),
+            actor=request.user,
+            dry_run=dry_run,
+            then=hand_over,
+        )
         return self.answer(job, 202)
 
     def _read(self, serializer_class: Any) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """
-Kinds, modes, options and outcomes of files as people call them.
+Translated labels for the identifiers of imports: kinds, modes, options and outcomes.
 
-They are words of programs first, in files, options and reports, and stay English there. Those that are not marked for
-translation anywhere else are marked here; a page looks each of them up in its own language.
+The identifiers themselves stay English in files, options and reports. Those that are not marked for translation
+elsewhere are marked here; a page translates them into its own language.
 """
 
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext, gettext_lazy, gettext_noop
+
+ONE_FILE = gettext_lazy("Send one file at a time: this form has several.")
 
 MODES = (gettext_noop("delta"), gettext_noop("full"))
 KINDS = (gettext_noop("zip"), gettext_noop("undo"))
@@ -14,17 +16,28 @@ OUTCOMES = (
     gettext_noop("updated"),
     gettext_noop("unchanged"),
     gettext_noop("error"),
+    gettext_noop("skipped"),
     gettext_noop("reversed"),
     gettext_noop("kept"),
+    gettext_noop("kept_manual"),
+    gettext_noop("kept_other_source"),
+    gettext_noop("kept_uncertain"),
 )
-OPTIONS = (gettext_noop("On full"), gettext_noop("Term"), gettext_noop("reject"), gettext_noop("waitlist"))
+OPTIONS = (
+    gettext_noop("On full"),
+    gettext_noop("Term"),
+    gettext_noop("Level"),
+    gettext_noop("Take over"),
+    gettext_noop("reject"),
+    gettext_noop("waitlist"),
+)
 
 
 def word(name: str) -> str:
-    """Return a word of programs, ``on_full`` for example, in the language of who reads it now."""
+    """Return the label of an identifier, ``on_full`` for example, in the current language."""
     return gettext(name) if name else ""
 
 
 def title(name: str) -> str:
-    """Return the name of an option as the label of a field."""
+    """Return the label of the form field for an option, in the current language."""
     return word(name.replace("_", " ").capitalize())

@@ -1,42 +1,43 @@
-"""Working on an import: what happens between its being received and its end, in a worker or in the command itself."""
+"""Processes a received import until it ends or waits for approval, in a worker or in the command itself."""
 
 from collections import Counter
 from contextlib import suppress
 from typing import Any, BinaryIO
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import Error, connection, transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from bulk.garbage import seldom_searched
-from bulk.importing import DROPPED, ERROR
-from bulk.kinds import parts_of
-from bulk.leases import Cancelled, Lease, Lost, claim
-from bulk.models import UNDO, Door, Import, Mode, OnError, Review, State
+from bulk.importing import DROPPED, ERROR, LEFT_OPEN
+from bulk.kinds import files_not_applied, parts_of
+from bulk.leases import MOST_ATTEMPTS, Cancelled, Lease, Lost, claim, interruption, is_own
+from bulk.models import AT_WORK, UNDO, Import, Mode, OnError, Review, State
 from bulk.outcomes import Book
 from bulk.reading import UnreadableFile
 from bulk.running import Run, Watch
 from bulk.storage import at_hand
 from school.refusals import Refusal, Refused
 from school.spoken import in_english
+from school.spoken import sentence as _
 
 logger = structlog.get_logger(__name__)
 
-MOST_ENDED = 0.10  # of the scope of a full import, without somebody's approval
+MOST_ENDED = 0.10  # share of the scope that a full import may end without approval
 REVERSED, KEPT = "reversed", "kept"
 
 
 def unwatched(results: Any) -> None:
-    """Watch nothing."""
+    """Ignore the results: the default of ``watch``."""
 
 
-def work_on(import_id: int, watch: Watch = unwatched) -> bool:
+def work_on(import_id: int, watch: Watch = unwatched, *, is_last_attempt: bool = False) -> bool:
     """
-    Take an import as far as it goes: to its end, or to where it waits for somebody.
+    Work on an import until it ends or waits for approval.
 
-    Return False where somebody else has it or there is nothing to do. Whatever is wrong with the file is noted on the
-    import; what the database gives up over is raised, and leaves the import to whoever works on it next.
+    ``watch`` is called with results, chunk by chunk. Return False if another process works on the import or there is
+    nothing to do. Errors in the file are saved on the import. Any other error is raised: the import stays for the next
+    attempt, or has failed after the last one.
     """
     lease = claim(import_id)
     if lease is None:
@@ -52,13 +53,13 @@ def work_on(import_id: int, watch: Watch = unwatched) -> bool:
             with at_hand(job) as file:
                 _work(job, file, lease, watch)
         except UnreadableFile as error:
-            _give_up(lease, Refusal(error.code, str(error)))
+            _give_up(lease, Refusal(error.code, error.message))
         except Refused as refused:
             _give_up(lease, *refused.refusals)
         except Cancelled:
             _end(lease, State.CANCELLED)
-        except DatabaseError:
-            _let_go(lease, for_good=job.door == Door.COMMAND)
+        except Exception as error:
+            _interrupt(lease, error, is_last_attempt=is_last_attempt)
             raise
         _log(Import.objects.get(pk=import_id))
     return True
@@ -66,28 +67,32 @@ def work_on(import_id: int, watch: Watch = unwatched) -> bool:
 
 def _work(job: Import, file: BinaryIO, lease: Lease, watch: Watch) -> None:
     parts = parts_of(job, file)
-    total = sum(part.importer.source().count() for part in parts)
-    Import.objects.filter(pk=job.pk).update(rows=total)
+    sources = [part.importer.source() for part in parts]
+    total = sum(source.count() for source in sources)
+    for part in parts:
+        part.importer.check_looked_up()
+    warnings = [warning for source in sources for warning in source.warnings] + files_not_applied(job, parts, file)
+    Import.objects.filter(pk=job.pk).update(rows=total, warnings=[warning.as_stored() for warning in warnings])
     refusals = [refusal for part in parts for refusal in part.importer.check()]
     if refusals:
         raise Refused(refusals)
     run = Run(lease, parts, watch)
     by_chunks = job.on_error == OnError.SKIP
-    # What nobody has to look at, and what is rolled back as a whole where somebody has, is run once.
+    # An import that needs no approval, or that is rolled back as a whole if it needs one, is run without a preview.
     is_previewed = job.review != Review.NEEDED or (job.mode == Mode.FULL and by_chunks)
     if job.state == State.VALIDATING and is_previewed:
-        run.whole(_conclude_preview)
+        run.whole(_conclude_preview, may_keep=False)
         if Import.objects.values_list("state", flat=True).get(pk=job.pk) != State.APPLYING:
             return
         run = Run(lease, parts_of(job, file), unwatched)
     elif job.state == State.VALIDATING:
         _end(lease, State.APPLYING)
     if not by_chunks:
-        run.whole(_conclude_all_or_nothing)
+        run.whole(_conclude_all_or_nothing, may_keep=True)
         return
     if job.fingerprint and job.checkpoint == 0:
-        # Seen, approved, and now to be applied in chunks: whether it still comes out so is asked before the first.
-        run.whole(_conclude_check)
+        # Approved, and applied in chunks: check before the first chunk that the outcomes are still the approved ones.
+        Run(lease, parts, unwatched).whole(_conclude_check, may_keep=False)
         if Import.objects.values_list("state", flat=True).get(pk=job.pk) != State.APPLYING:
             return
         run = Run(lease, parts_of(job, file), watch)
@@ -95,13 +100,13 @@ def _work(job: Import, file: BinaryIO, lease: Lease, watch: Watch) -> None:
 
 
 def _conclude_preview(job: Import, book: Book) -> bool:
-    """End a preview: nothing is kept, and what comes next depends on what it has seen."""
+    """End a preview: nothing is committed, and the outcomes decide the next state."""
     job.fingerprint = book.digest.hexdigest()
     job.ending = book.counts[DROPPED]
     if job.review == Review.DRY_RUN:
-        _become(job, State.CANCELLED)
-    elif _is_hopeless(job, book.counts) or _hides_rows(job, book):
-        _become(job, State.FAILED, _nothing_applied(book.counts))
+        _become(job, State.CANCELLED, *_obstacles(job, book.counts))
+    elif _is_hopeless(job, book.counts):
+        _become(job, State.FAILED, _nothing_applied(job, book.counts))
     elif job.review == Review.ALWAYS or _ends_too_much(job, book.counts):
         _become(job, State.NEEDS_REVIEW)
     else:
@@ -111,18 +116,20 @@ def _conclude_preview(job: Import, book: Book) -> bool:
 
 
 def _conclude_check(job: Import, book: Book) -> bool:
-    """Look, right before the first chunk, whether what was approved is still what comes out."""
+    """
+    Check, right before the first chunk, whether the outcomes are still the approved ones; else ask for approval again.
+    """
     if book.digest.hexdigest() != job.fingerprint:
         _ask_again(job, book)
     return False
 
 
 def _conclude_all_or_nothing(job: Import, book: Book) -> bool:
-    """Keep a run without errors that comes out as it was approved, or ends little enough without an approval."""
+    """Return True to commit a run without errors whose outcomes are as approved, or which needs no approval."""
     if job.fingerprint and book.digest.hexdigest() != job.fingerprint:
         _ask_again(job, book)
     elif _is_hopeless(job, book.counts):
-        _become(job, State.FAILED, _nothing_applied(book.counts))
+        _become(job, State.FAILED, _nothing_applied(job, book.counts))
     elif job.approved_by_id is None and not job.fingerprint and _ends_too_much(job, book.counts):
         job.fingerprint = book.digest.hexdigest()
         _become(job, State.NEEDS_REVIEW)
@@ -135,18 +142,18 @@ def _conclude_all_or_nothing(job: Import, book: Book) -> bool:
 
 def _conclude_chunks(job: Import) -> None:
     counts = Counter(job.counts)
-    good = counts.total() - counts[ERROR]
     if job.kind == UNDO:
         _conclude_undo(job, counts)
-    if counts[ERROR] and not good:
-        _become(job, State.FAILED, _nothing_applied(counts))
+    if _is_hopeless(job, counts):
+        job.checkpoint = 0  # there is nothing to undo
+        _become(job, State.FAILED, _nothing_applied(job, counts))
     else:
         _become(job, State.DONE_WITH_ERRORS if counts[ERROR] else State.DONE)
 
 
 def _conclude_undo(job: Import, counts: Counter[str]) -> None:
-    """Tell the import that was undone."""
-    assert job.undoes_id is not None  # a constraint says so
+    """Set the state of the import that was undone."""
+    assert job.undoes_id is not None  # a database constraint ensures it
     undone = Import.objects.select_for_update().get(pk=job.undoes_id)
     if counts[REVERSED] or not counts.total():
         undone.state = State.PARTLY_UNDONE if counts[KEPT] or counts[ERROR] else State.UNDONE
@@ -161,29 +168,36 @@ def _ask_again(job: Import, book: Book) -> None:
 
 
 def _is_hopeless(job: Import, counts: Counter[str]) -> bool:
-    """Tell whether nothing can be applied: for one bad row, or because there is no good one."""
-    return bool(counts[ERROR]) and (job.on_error == OnError.ABORT or counts[ERROR] == counts.total())
-
-
-def _hides_rows(job: Import, book: Book) -> bool:
-    """Tell whether a full import has a row that cannot be read: what it lists would be ended."""
-    return job.mode == Mode.FULL and book.codes["ragged_row"] > 0
+    """Return True if nothing can be applied: there are errors, and ``on_error`` is abort or no row is good."""
+    good = counts.total() - counts[ERROR] - sum(counts[outcome] for outcome in LEFT_OPEN)
+    return bool(counts[ERROR]) and (job.on_error == OnError.ABORT or not good)
 
 
 def _ends_too_much(job: Import, counts: Counter[str]) -> bool:
     return job.mode == Mode.FULL and counts[DROPPED] > MOST_ENDED * job.in_scope
 
 
-def _nothing_applied(counts: Counter[str]) -> Refusal:
+def _obstacles(job: Import, counts: Counter[str]) -> list[Refusal]:
+    """Return the reasons why the real run of a dry run would not be applied, or not without approval."""
+    if _is_hopeless(job, counts):
+        message = _("%(errors)s of %(rows)s rows have errors: nothing would be applied.")
+        return [Refusal("rows_with_errors", message % {"errors": counts[ERROR], "rows": job.rows})]
+    if _ends_too_much(job, counts):
+        message = _("%(ending)s of the %(in_scope)s in its scope would end: the import would wait for approval.")
+        return [Refusal("approval_needed", message % {"ending": counts[DROPPED], "in_scope": job.in_scope})]
+    return []
+
+
+def _nothing_applied(job: Import, counts: Counter[str]) -> Refusal:
     message = _("%(errors)s of %(rows)s rows have errors: nothing was applied.")
-    return Refusal("rows_with_errors", message % {"errors": counts[ERROR], "rows": counts.total()})
+    return Refusal("rows_with_errors", message % {"errors": counts[ERROR], "rows": job.rows})
 
 
 def _become(job: Import, state: State, *why: Refusal) -> None:
-    """Change an import that is locked, to be saved by the caller."""
-    assert job.may_become(state), (job.state, state)  # the table of transitions is the contract
+    """Set the state of a locked import, which the caller saves. The reasons are added before its earlier problems."""
+    assert job.may_become(state), (job.state, state)  # ``TRANSITIONS`` has all allowed changes
     job.state = state
-    job.problems = [{"code": refusal.code, "field": refusal.field, "message": refusal.message} for refusal in why]
+    job.problems = [*(refusal.as_stored() for refusal in why), *job.problems]
     if state not in (State.APPLYING, State.NEEDS_REVIEW):
         job.finished_at = timezone.now()
 
@@ -192,7 +206,7 @@ def _become(job: Import, state: State, *why: Refusal) -> None:
 def _end(lease: Lease, state: State, *why: Refusal) -> None:
     job = lease.locked()
     _become(job, state, *why)
-    lease.extend(job)
+    lease.renew(job)
     job.save()
 
 
@@ -200,15 +214,40 @@ def _give_up(lease: Lease, *why: Refusal) -> None:
     _end(lease, State.FAILED, *why)
 
 
-@transaction.atomic
-def _let_go(lease: Lease, *, for_good: bool) -> None:
-    """Leave the import to whoever comes next; one of the command line that has kept nothing is given up."""
-    with suppress(Lost, DatabaseError):
+def _interrupt(lease: Lease, error: Exception, *, is_last_attempt: bool) -> None:
+    """
+    Record that an error has ended an attempt: the import is free for the next attempt, or fails after the last one.
+    """
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()  # the error may be a closed connection
+    # If the database does not answer, nothing is recorded, and the lease expires by itself.
+    with suppress(Lost, Error), transaction.atomic():
         job = lease.locked()
-        if for_good and job.checkpoint == 0:
-            _become(job, State.FAILED, Refusal("interrupted", _("The database gave up. Nothing was applied.")))
+        if is_last_attempt or job.attempts >= MOST_ATTEMPTS:
+            _fail(job, error)
         job.leased_until = timezone.now()
         job.save()
+
+
+def end_own(import_id: int, error: Exception | None = None) -> None:
+    """End an import that this process has stopped working on: failed if there is an ``error``, else cancelled."""
+    if not connection.in_atomic_block:
+        connection.close_if_unusable_or_obsolete()
+    with suppress(Error), transaction.atomic():
+        job = Import.objects.select_for_update().filter(pk=import_id, state__in=AT_WORK).first()
+        if job is None or not is_own(job):
+            return
+        if error:
+            _fail(job, error)
+        else:
+            _become(job, State.CANCELLED)
+        job.leased_until = timezone.now()
+        job.save()
+
+
+def _fail(job: Import, error: Exception) -> None:
+    _become(job, State.FAILED)
+    job.problems = [interruption(job, error)]
 
 
 def _log(job: Import) -> None:

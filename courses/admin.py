@@ -1,10 +1,12 @@
-"""Terms and courses for registrars."""
+"""Admin of terms, courses and their staff."""
 
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -16,8 +18,12 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from courses.models import Course, CourseStaff, Term
-from courses.prerequisites import check_prerequisites
+from courses.prerequisites import check_prerequisites, reasons_to_keep, refuse_to_delete, rename_in_prerequisites
 from school.deleting import KeptByHistory
+from school.limits import limits_of_staff
+from school.narrowing import NarrowedFilter
+from school.refusals import Refused
+from school.validators import normalized
 
 
 @admin.register(Term)
@@ -28,13 +34,13 @@ class TermAdmin(KeptByHistory, SimpleHistoryAdmin, ModelAdmin):
 
 
 class CodesField(forms.CharField):
-    """Codes in one line, parted by commas."""
+    """Codes in one text field, separated by commas."""
 
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list) else value
 
     def to_python(self, value: Any) -> Any:
-        return list(dict.fromkeys(code.strip() for code in (value or "").split(",") if code.strip()))
+        return list(dict.fromkeys(code for part in (value or "").split(",") if (code := normalized(part))))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
         return self.to_python(self.prepare_value(initial)) != self.to_python(data)
@@ -56,11 +62,11 @@ class CourseForm(forms.ModelForm):
 
 
 class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
-    """A course by itself. ``students.admin`` registers it, with the seats and the roster that belong to students."""
+    """The admin of courses without students. ``students.admin`` registers a subclass with seats and roster."""
 
     list_display = ["code", "name", "term", "level", "is_active"]
     list_display_links = ["code", "name"]
-    list_filter: list[Any] = ["is_active", "level", "term"]
+    list_filter: list[Any] = ["is_active", "level", ("term", NarrowedFilter)]
     search_fields = ["code", "name"]
     autocomplete_fields = ["term"]
     form = CourseForm
@@ -86,20 +92,46 @@ class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
         queryset: QuerySet[Any] = super().get_queryset(request)
         return queryset.select_related("term")
 
+    @transaction.atomic  # the prerequisites that the form has checked stay locked until it is saved
+    def history_form_view(self, request: HttpRequest, object_id: str, version_id: str, **kwargs: Any) -> Any:
+        return super().history_form_view(request, object_id, version_id, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            try:
+                rename_in_prerequisites(obj.pk, obj.code, limits_of_staff(request.user))
+            except Refused as refused:
+                raise PermissionDenied from refused
+        super().save_model(request, obj, form, change)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        chosen = list(objs)
+        to_delete, numbers, lacking, protected = super().get_deleted_objects(chosen, request)
+        reasons = reasons_to_keep([each.pk for each in chosen], limits_of_staff(request.user))
+        return to_delete, numbers, lacking, [*protected, *(each.message for each in reasons.values())]
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Course]) -> None:
+        try:
+            refuse_to_delete(list(queryset.values_list("pk", flat=True)))
+        except Refused as refused:  # another course has added one as a prerequisite since the check
+            raise PermissionDenied from refused
+        super().delete_queryset(request, queryset)
+
     def has_see_staff_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return bool(request.user.has_perm("courses.view_coursestaff"))
 
-    @action(  # type: ignore[untyped-decorator]  # the theme's
+    @action(  # type: ignore[untyped-decorator]  # the theme has no types
         description=gettext_lazy("Staff"), url_path="staff", icon="badge", permissions=["see_staff"]
     )
     def staff(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Lead to who looks after the course."""
+        """Redirect to the list of the course's staff."""
         return HttpResponseRedirect(f"{reverse('admin:courses_coursestaff_changelist')}?course__id__exact={object_id}")
 
 
 @admin.register(CourseStaff)
 class CourseStaffAdmin(ModelAdmin):
-    """Who looks after which course: named and taken away again, never changed."""
+    """Assigns staff to courses. An assignment is added or deleted, never changed."""
 
     list_display = ["course", "user"]
     list_filter = [("course", AutocompleteSelectFilter)]
@@ -112,7 +144,7 @@ class CourseStaffAdmin(ModelAdmin):
         return False
 
     def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        """Offer whom the limits are for: everybody else sees every course anyway."""
+        """Offer only users that are limited to own courses: all other users see every course anyway."""
         if db_field.name == "user":
             limited = Q(groups__permissions__codename="own_courses_only")
             staff = get_user_model().objects.filter(limited | Q(user_permissions__codename="own_courses_only"))

@@ -1,29 +1,35 @@
 """The filters of the lists of courses and terms."""
 
+from typing import Any
+
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from courses.models import Course, Level, Term
-from school.api.filters import ChangedSince, TrueOrFalse
-from school.validators import BIGGEST_COUNT
+from school.api.filters import ChangedSince, CountFilter, DayFilter, StrictFilterSet, TextFilter, TrueOrFalse
 
 
-class TermFilter(filters.FilterSet):
-    running_on = filters.DateFilter(method="is_running", help_text="Terms that have begun and not ended on this day.")
+class RunningOn(DayFilter):
+    """Terms that have begun and not ended on a day."""
+
+    def filter(self, qs: Any, value: Any) -> QuerySet[Any]:
+        return qs.filter(starts_on__lte=value, ends_on__gte=value) if value else qs
+
+
+class TermFilter(StrictFilterSet):
+    running_on = RunningOn("starts_on", help_text="Terms that have begun and not ended on this day.")
     updated_since = ChangedSince()
 
     class Meta:
         model = Term
         fields = ["code"]
 
-    def is_running(self, queryset, name, day):  # type: ignore[no-untyped-def]
-        return queryset.filter(starts_on__lte=day, ends_on__gte=day)
 
-
-class CourseFilter(filters.FilterSet):
-    term = filters.CharFilter("term__code", help_text="The code of a term.")
+class CourseFilter(StrictFilterSet):
+    term = TextFilter("term__code", help_text="The code of a term.")
     level = filters.ChoiceFilter(choices=Level.choices)
     is_active = TrueOrFalse()
-    capacity = filters.NumberFilter(min_value=0, max_value=BIGGEST_COUNT, decimal_places=0)
+    capacity = CountFilter()
     updated_since = ChangedSince()
 
     class Meta:

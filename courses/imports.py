@@ -1,20 +1,33 @@
-"""The columns of the course file."""
+"""Imports courses from a file."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import Any
+from contextlib import closing
+from pathlib import PurePosixPath
+from typing import Any, ClassVar, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy
 
-from bulk.reading import Column, Row
-from bulk.upsert import UpsertImporter, parse
-from courses.lookup import CourseKey
-from courses.models import Course, Term
+from bulk.cells import clean
+from bulk.importing import CHUNK, Option, Source
+from bulk.models import Import
+from bulk.reading import Column, Row, Table
+from bulk.references import Name, References
+from bulk.upsert import UpsertImporter, parse, read_activity, reasons
+from courses.lookup import CourseKey, term_not_found
+from courses.models import Course, Level, Term
+from courses.prerequisites import lock_prerequisites, reasons_to_keep
+from courses.references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
+from school.refusals import Refusal
+from school.spoken import sentence as _
+
+Closed = TypeVar("Closed", References, CourseReferences, SessionTerms)
 
 
 class CourseImporter(UpsertImporter):
-    """Courses by themselves. ``students.imports`` adds who waits for their seats."""
+    """Imports courses without students. ``students.imports`` extends it, because a change may free seats."""
 
     kind = "courses"
     file_names = ("courses", "classes")
@@ -30,13 +43,136 @@ class CourseImporter(UpsertImporter):
         "enrollment_closes_at",
         "is_active",
     )
+    row_constraints = ("course_enrollment_closes_after_it_opens",)
     columns = (
-        Column("course_code", required=True, aliases=("code", "course_id", "classcode")),
+        Column(CODE, required=True, aliases=("code", "classcode"), stand_ins=tuple(ID_COLUMNS)),
+        *map(Column, ID_COLUMNS),
+        Column("course_sourced_id"),
         Column("term", aliases=("term_id", "termsourcedids")),
         Column("name", required=True, aliases=("long_name", "title")),
-        Column("level", required=True),
-        *(Column(name) for name in fields[2:]),
+        *(Column(name) for name in fields[1:]),
+        Column("status"),
     )
+    statuses: ClassVar[Mapping[str, bool]] = {
+        **dict.fromkeys(("active", "published"), True),
+        **dict.fromkeys(("inactive", "unpublished", "completed", "concluded", "deleted", "tobedeleted"), False),
+    }
+    options = (Option("level", gettext_lazy("The level of new courses whose row gives none.")),)
+    # OneRoster's courses, which group its classes, and its academic sessions.
+    looked_up_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {
+        "courses": (Column("sourced_id", required=True), Column("title")),
+        "academicsessions": SESSION_COLUMNS,
+    }
+
+    def __init__(self, job: Import) -> None:
+        super().__init__(job)
+        self.opened: list[References | CourseReferences | SessionTerms] = []
+
+    def is_only_looked_up(self) -> bool:
+        """Return True if these are courses of OneRoster: its classes are the offerings, which School calls courses."""
+        table = self.table()
+        is_of_classes = PurePosixPath(self.file_name).stem.lower() == "classes" or table.spelling(CODE) == "classcode"
+        is_of_classes = is_of_classes or "term" in table.names or "course_sourced_id" in table.names
+        return not is_of_classes and "sourcedid" in (table.spelling("sourced_id"), table.spelling(CODE))
+
+    def resolve(self, rows: Sequence[Row], source: Source) -> None:
+        assert isinstance(source, Table)
+        readable = [row for row in rows if not row.errors]
+        self._resolve_terms(readable, source)
+        self._fill_names(readable, source)
+        if {*ID_COLUMNS} & {*source.names}:
+            for row in readable:
+                if not row.unresolved:
+                    row.unresolved = tuple(self.references.objections(row))
+
+    def references_of_file(self) -> CourseReferences:
+        """Return the zip's names of the file's courses; the caller closes the result. Raise ``UnreadableFile``."""
+        table = self.table()
+        references = CourseReferences(self.file_name or self.kind, [name for name in table.names if name])
+        for rows in table.chunks(CHUNK):
+            self._resolve_terms([row for row in rows if not row.errors], table)
+            references.add(rows)
+        return references
+
+    def _resolve_terms(self, rows: Sequence[Row], table: Table) -> None:
+        """Replace the sessions of OneRoster's classes by the codes of their terms; a course is in one term."""
+        if table.spelling("term") != "termsourcedids":
+            return
+        named = [[each for each in map(clean, row.cells["term"].split(",")) if each] for row in rows]
+        ids = {each for several in named for each in several}
+        codes: Mapping[str, str | Refusal] = self.sessions.codes(ids) if self.sessions else {}
+        for row, several in zip(rows, named, strict=True):
+            terms = [*dict.fromkeys(codes.get(each, each) for each in several)]
+            row.unresolved += tuple(term for term in terms if isinstance(term, Refusal))
+            if row.unresolved or not terms:
+                continue
+            if len(terms) > 1:
+                message = _("This class is in several terms (%(terms)s). A course is in one: name it alone.")
+                parts = {"terms": ", ".join(map(str, terms))}
+                row.unresolved += (Refusal("several_terms", message % parts, field="term"),)
+            else:
+                row.cells["term"] = str(terms[0])
+
+    def _fill_names(self, rows: Sequence[Row], table: Table) -> None:
+        """Give classes without a title the title of their OneRoster course."""
+        if self.titles is None or "course_sourced_id" not in table.names:
+            return
+        for row in rows:
+            if not row.cells["name"] and (course := row.cells["course_sourced_id"]):
+                titles = [*self.titles.keys("", course)]
+                if len(titles) == 1:
+                    row.cells["name"] = titles[0]
+                else:
+                    file, _content = self.looked_up["courses"]
+                    message = _("This class has no title, and %(file)s has none, or several, for the course %(id)s.")
+                    parts = {"file": file, "id": course}
+                    row.unresolved += (Refusal("blank", message % parts, field="name"),)
+
+    @cached_property
+    def sessions(self) -> SessionTerms | None:
+        table = self.looked_up_table("academicsessions")
+        return self._closed_with(SessionTerms(table)) if table else None
+
+    @cached_property
+    def titles(self) -> References | None:
+        """The titles of OneRoster's courses by their ids; None if the zip has no file of courses."""
+        table = self.looked_up_table("courses")
+        if table is None:
+            return None
+        titles = self._closed_with(References())
+        rows = (row.cells for row in table if not row.errors)
+        titles.add(Name("", cells["sourced_id"], cells["title"], 0) for cells in rows if cells.get("title"))
+        return titles
+
+    @cached_property
+    def references(self) -> CourseReferences:
+        """The zip's names of the file's courses, read in advance: a row can conflict with a later row."""
+        other = self.reopen()
+        assert isinstance(other, CourseImporter)
+        with closing(other):
+            return self._closed_with(other.references_of_file())
+
+    def _closed_with(self, opened: Closed) -> Closed:
+        self.opened.append(opened)
+        return opened
+
+    def close(self) -> None:
+        for each in self.opened:
+            each.close()
+
+    def check(self) -> list[Refusal]:
+        try:
+            parse(Course._meta.get_field("level"), self.defaults["level"] or Level.INTRODUCTORY)
+        except ValidationError as error:
+            return reasons(error, field="level")
+        return []
+
+    @property
+    def defaults(self) -> Mapping[str, str]:
+        return {"level": self.job.options.get("level", "")}
+
+    def interpret(self, cells: dict[str, str]) -> list[Refusal]:
+        return read_activity(cells, self.statuses)
 
     def key(self, cells: Mapping[str, str]) -> Hashable:
         return CourseKey(cells["course_code"], cells.get("term", ""))
@@ -47,10 +183,15 @@ class CourseImporter(UpsertImporter):
         return {CourseKey(course.code, course.term.code if course.term else ""): course for course in courses}
 
     def lock(self, ids: Collection[int]) -> dict[int, Any]:
-        return {course.pk: course for course in self._locked(Course.objects.filter(pk__in=ids))}
+        lock_prerequisites()  # before the locks of rows, as everywhere
+        # FOR UPDATE, because the courses may be deleted.
+        return {course.pk: course for course in self._locked(Course.objects.filter(pk__in=ids), no_key=False)}
 
-    def _locked(self, courses: QuerySet[Course]) -> QuerySet[Course]:
-        locked = courses.select_related("term").select_for_update(of=("self",), no_key=True)
+    def reason_to_keep(self, instance: Any) -> Refusal | None:
+        return reasons_to_keep([instance.pk], self.limits).get(instance.pk)
+
+    def _locked(self, courses: QuerySet[Course], *, no_key: bool = True) -> QuerySet[Course]:
+        locked = courses.select_related("term").select_for_update(of=("self",), no_key=no_key)
         return locked.order_by("pk")
 
     @classmethod
@@ -59,10 +200,13 @@ class CourseImporter(UpsertImporter):
 
     def make(self, cells: Mapping[str, str]) -> Course:
         errors = {}
+        if not cells.get("level") and not self.defaults["level"]:
+            message = _("Give the level of new courses in a column level, or by the option level: %(levels)s.")
+            errors["level"] = ValidationError(message % {"levels": ", ".join(Level.values)}, code="blank")
         term = cells.get("term", "")
         if term and term not in self.terms:
-            message = _("There is no term %(term)s.") % {"term": term}
-            errors["term"] = ValidationError(message, code="term_not_found")
+            refusal = term_not_found(f"code:{term}", Term.objects.all())
+            errors["term"] = ValidationError(refusal.message, code=refusal.code)
         try:
             parse(Course._meta.get_field("code"), cells["course_code"])
         except ValidationError as error:

@@ -1,19 +1,28 @@
-"""Find courses by the keys that people and programs use."""
+"""Look up courses and terms by their ids and keys."""
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple, TypeVar
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 
 from courses.models import Course, Term
-from school.refusals import Refusal, Refused
-from school.validators import parse_ids
+from school.limits import LimitParameters, Limits, within
+from school.prepared import Parameter, Prepared, Statement, StatementCache, compiled
+from school.refusals import Refusal, Refused, explained, suggestion
+from school.spoken import sentence as _
+from school.validators import fault_in_identifier, normalized, parse_ids, similar_identifiers
+
+Offering = TypeVar("Offering")
+
+MAX_LOOKED_UP = 10_000  # values in one query: SQLite allows about 30,000
+MAX_KEY = 130  # characters of a code, a term and their separator
+_CODE_AND_TERM = re.compile(r"([^@/(]+?)(?:\s*[@/(]|\s)\s*([^\s@/()]+)\)?")
 
 
 class CourseKey(NamedTuple):
-    """A course's code and its term's code. Without a term it is the one course with this code."""
+    """A course's code and its term's code. An empty term means no term, or else the only course with the code."""
 
     code: str
     term: str = ""
@@ -23,67 +32,161 @@ class CourseKey(NamedTuple):
 
 
 def courses_by_key(
-    keys: Iterable[CourseKey], courses: QuerySet[Course] | None = None
+    keys: Iterable[CourseKey], courses: QuerySet[Course] | None = None, max_suggestions: int | None = None
 ) -> dict[CourseKey, Course | Refusal]:
     """
-    Find the courses of many keys in one query, among ``courses`` or all of them.
+    Find the courses of many keys in one query, among ``courses`` or all courses.
 
-    A key that fits none, or several, gets a refusal.
+    A key that matches no course, or several, gets a refusal. For the first ``max_suggestions`` keys that match none
+    (None: all of them), the refusal suggests a similar key among these courses.
     """
-    keys = set(keys)
-    courses = Course.objects.all() if courses is None else courses
+    keys = dict.fromkeys(keys)
+    offerings = _offerings({key.code for key in keys}, courses)
+    found = {key: choose(key, offerings[key.code]) for key in keys}
+    missing = [key for key, each in found.items() if isinstance(each, Refusal) and each.code == "course_not_found"]
+    return {**found, **_not_found(missing[:max_suggestions], courses)} if missing else found
+
+
+BY_CODE: Prepared[Course] = Prepared(lambda codes: Course.objects.filter(code__among=codes).select_related("term"))
+BY_ID: Prepared[Course] = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term"))
+
+
+def _offerings(codes: Collection[str], courses: QuerySet[Course] | None) -> dict[str, dict[str, Course]]:
+    """Return courses by their codes, and for each code by the codes of their terms."""
     offerings: dict[str, dict[str, Course]] = defaultdict(dict)
-    for course in courses.filter(code__in={key.code for key in keys}).select_related("term"):
-        offerings[course.code][course.term.code if course.term else ""] = course
-    return {key: _choose(key, offerings[key.code]) for key in keys}
+    wanted = list(codes)
+    for start in range(0, len(wanted), MAX_LOOKED_UP):
+        some = wanted[start : start + MAX_LOOKED_UP]
+        found = BY_CODE(some) if courses is None else courses.filter(code__in=some).select_related("term")
+        for course in found:
+            offerings[course.code][course.term.code if course.term else ""] = course
+    return offerings
+
+
+def _not_found(keys: Collection[CourseKey], courses: QuerySet[Course] | None) -> dict[CourseKey, Refusal]:
+    """Return a refusal for each key; none of them matches a course."""
+    meant = {key: list(_readings(key)) for key in keys}
+    codes = {each.code for several in meant.values() for reading in several for each in _similar_codes(reading)}
+    offerings = _offerings(codes, courses)
+    return {key: _explained(key, _choose_similar(meant[key], offerings)) for key in keys}
+
+
+def _readings(key: CourseKey) -> Iterator[CourseKey]:
+    """Yield the meanings of a key whose code and term may have come in one value: ``MATH-101 (2026F)``."""
+    yield course_key(str(key))
+    if len(key.code) <= MAX_KEY and (match := _CODE_AND_TERM.fullmatch(key.code)):
+        code, term = map(normalized, match.groups())
+        if key.term in ("", term):
+            yield CourseKey(code, term)
+
+
+def _similar_codes(key: CourseKey) -> list[CourseKey]:
+    return [CourseKey(code, key.term) for code in (key.code, *similar_identifiers(key.code))]
+
+
+def _choose_similar(readings: Iterable[CourseKey], offerings: dict[str, dict[str, Course]]) -> CourseKey | None:
+    """Return the first course that may be meant by the readings of a key. A term that is given must be similar, too."""
+    for reading in readings:
+        terms = [reading.term, *similar_identifiers(reading.term)]
+        for code, _term in _similar_codes(reading):
+            offered = offerings.get(code, {})
+            if term := next((each for each in terms if each in offered), None):
+                return CourseKey(code, term)
+            if offered and not reading.term:
+                return CourseKey(code)
+    return None
+
+
+def _explained(key: CourseKey, similar: CourseKey | None) -> Refusal:
+    """Return the refusal of a key that matches no course, with the key that may have been meant."""
+    if similar and str(similar) == str(key):
+        message = _("There is no course code:%(key)s. Give the code and the term separately: %(code)s and %(term)s.")
+        return Refusal("course_not_found", message % {"key": key, **similar._asdict()}, _("Course not found"))
+    meant = f"code:{similar}" if similar else None
+    refusal = explained(course_not_found(f"code:{key}"), course_key(str(key)).code, meant)
+    if refusal.code == "course_not_found" and fault_in_identifier(term := key.term.replace("@", "")):
+        return explained(course_not_found(f"code:{key}").at("term"), term, meant)
+    return refusal
 
 
 def course_key(identifier: str) -> CourseKey:
     """Return the key in ``code:MATH-101`` or ``code:MATH-101@2026F``."""
     code, _at, term = identifier.removeprefix("code:").partition("@")
-    return CourseKey(code, term)
+    return CourseKey(normalized(code), normalized(term))
 
 
 def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Course:
-    """Return the course of an id, ``code:MATH-101`` or ``code:MATH-101@2026F``; raise ``Refused``."""
-    courses = Course.objects.all() if courses is None else courses
+    """Return the course with an id, or with ``code:MATH-101`` or ``code:MATH-101@2026F``; raise ``Refused``."""
     if identifier.startswith("code:"):
         key = course_key(identifier)
         found = courses_by_key([key], courses)[key]
         if isinstance(found, Refusal):
             raise Refused([found])
         return found
-    course = courses.select_related("term").filter(pk__in=parse_ids(identifier)).first()
+    ids = parse_ids(identifier)
+    found_by_id = BY_ID(ids) if courses is None else courses.select_related("term").filter(pk__in=ids)
+    course = next(iter(found_by_id), None)
     if course is None:
-        raise Refused([course_not_found(identifier)])
+        raise Refused([course_not_found(identifier, suggestion(identifier, "code:"))])
     return course
 
 
+def visible_course_id(course_id: int, limits: Limits) -> int:
+    """Return the id of a course that lies within the limits; raise ``Refused`` for any other course."""
+    statement = _statements.get("visible", _compiled_visible)
+    if not statement.run({"id": course_id, **LimitParameters.values_of(limits)}):
+        raise Refused([course_not_found(course_id, suggestion(str(course_id), "code:"))])
+    return course_id
+
+
+_statements = StatementCache()
+
+
+def _compiled_visible() -> Statement:
+    return compiled(within(Course.objects.filter(pk=Parameter("id")), LimitParameters).values_list("pk"))
+
+
 def find_term(identifier: str, terms: QuerySet[Term] | None = None) -> Term:
-    """Return the term of an id or of ``code:2026F``, among ``terms`` or all of them; raise ``Refused``."""
+    """Return the term with an id or with ``code:2026F``, among ``terms`` or all terms; raise ``Refused``."""
     terms = Term.objects.all() if terms is None else terms
-    if identifier.startswith("code:"):
-        wanted = terms.filter(code=identifier.removeprefix("code:"))
-    else:
-        wanted = terms.filter(pk__in=parse_ids(identifier))
-    term = wanted.first()
+    is_code = identifier.startswith("code:")
+    code = normalized(identifier.removeprefix("code:"))
+    term = (terms.filter(code=code) if is_code else terms.filter(pk__in=parse_ids(identifier))).first()
     if term is None:
-        message = _("There is no term %(key)s.") % {"key": identifier}
-        raise Refused([Refusal("term_not_found", message, _("Term not found"))])
+        raise Refused([term_not_found(identifier, terms)])
     return term
 
 
-def course_not_found(key: object) -> Refusal:
-    message = _("There is no course %(key)s.") % {"key": key}
+def term_not_found(key: str, terms: QuerySet[Term]) -> Refusal:
+    """Return the refusal of an id or ``code:2026F`` that matches no term; it suggests a similar one of ``terms``."""
+    message = _("There is no term %(key)s.") % {"key": key} + suggestion(key, "code:")
+    refusal = Refusal("term_not_found", message, _("Term not found"))
+    if not key.startswith("code:"):
+        return refusal
+    code = key.removeprefix("code:")
+    likely = similar_identifiers(code)
+    known = set(terms.filter(code__in=likely).values_list("code", flat=True))
+    similar = next((each for each in likely if each in known), None)
+    return explained(refusal, code, similar and f"code:{similar}")
+
+
+def course_not_found(key: object, hint: str = "") -> Refusal:
+    """Return the refusal of an id or ``code:MATH-101@2026F``. ``hint`` is appended to the message."""
+    message = _("There is no course %(key)s.") % {"key": key} + hint
     return Refusal("course_not_found", message, _("Course not found"))
 
 
-def _choose(key: CourseKey, offered: dict[str, Course]) -> Course | Refusal:
-    """Pick the offering in the key's term; without a term the one without, else the only one."""
+def choose(key: CourseKey, offered: Mapping[str, Offering]) -> Offering | Refusal:
+    """
+    Return the offering in the key's term; ``offered`` has the offerings by their terms.
+
+    A key without a term matches the offering without a term, else the only offering. If none or several match, return a
+    refusal.
+    """
     if key.term in offered:
         return offered[key.term]
     if key.term or not offered:
-        return course_not_found(key)
+        return course_not_found(f"code:{key}")
     if len(offered) == 1:
         return next(iter(offered.values()))
     message = _("%(code)s is offered in several terms (%(terms)s): name the term.") % {

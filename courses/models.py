@@ -1,22 +1,30 @@
-"""What can be taken: terms, and courses offered in them."""
+"""Terms, the courses offered in them, and the staff of courses."""
 
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
-from school.validators import BIGGEST_COUNT, identifier, in_our_times
+from school.constraints import FieldsOfConstraints
+from school.fields import NormalizedCharField
+from school.validators import BIGGEST_COUNT, identifier, in_our_times, plain_text
 
 
-class Term(models.Model):
-    """A stretch of the school year. Dates are dates, both ends inclusive, in ``TIME_ZONE``."""
+class Term(FieldsOfConstraints):
+    """A term of the school year. Its dates are inclusive, and days in ``TIME_ZONE``."""
 
-    code = models.CharField(_("code"), max_length=32, unique=True, validators=[identifier])
-    name = models.CharField(_("name"), max_length=200)
+    reason_to_keep = _(
+        "Courses are offered in this term. Move them to another term, or delete them, and then the term."
+    )
+
+    code = NormalizedCharField(_("code"), max_length=32, unique=True, validators=[identifier])
+    name = NormalizedCharField(_("name"), max_length=200, validators=[plain_text])
     starts_on = models.DateField(_("starts on"), validators=[in_our_times])
     ends_on = models.DateField(_("ends on"), validators=[in_our_times])
     drop_deadline = models.DateField(
@@ -41,6 +49,12 @@ class Term(models.Model):
                 violation_error_code="dates_reversed",
                 violation_error_message=_("A term cannot end before it starts."),
             ),
+            models.CheckConstraint(
+                name="term_drop_deadline_is_within_its_dates",
+                condition=Q(drop_deadline__gte=F("starts_on"), drop_deadline__lte=F("ends_on")),
+                violation_error_code="drop_deadline_outside_term",
+                violation_error_message=_("The drop deadline must lie between the first and the last day of the term."),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -54,11 +68,26 @@ class Level(models.TextChoices):
     GRADUATE = "graduate", _("graduate")
 
 
-class Course(models.Model):
+class WindowConstraint(models.CheckConstraint):
+    """Enrollment closes after it opens. Validates without a query, because imports check many rows at once."""
+
+    def deconstruct(self) -> Any:
+        _path, args, kwargs = super().deconstruct()
+        return "django.db.models.CheckConstraint", args, kwargs
+
+    def validate(self, model: Any, instance: Any, exclude: Any = None, using: str = DEFAULT_DB_ALIAS) -> None:
+        opens_at, closes_at = instance.enrollment_opens_at, instance.enrollment_closes_at
+        if opens_at and closes_at and closes_at <= opens_at:
+            raise ValidationError(self.get_violation_error_message(), code=self.violation_error_code)
+
+
+class Course(FieldsOfConstraints):
     """One offering of a course, in one term or in none. Instants are aware; null means no limit."""
 
-    code = models.CharField(_("code"), max_length=64, validators=[identifier])
-    name = models.CharField(_("name"), max_length=200)
+    reason_to_keep = _("The course has enrollments, which are kept. Deactivate the course instead.")
+
+    code = NormalizedCharField(_("code"), max_length=64, validators=[identifier])
+    name = NormalizedCharField(_("name"), max_length=200, validators=[plain_text])
     level = models.CharField(_("level"), max_length=16, choices=Level)
     term = models.ForeignKey(
         Term, on_delete=models.PROTECT, null=True, blank=True, related_name="courses", verbose_name=_("term")
@@ -119,7 +148,7 @@ class Course(models.Model):
                 violation_error_code="min_value",
                 violation_error_message=_("A waitlist's capacity cannot be negative."),
             ),
-            models.CheckConstraint(
+            WindowConstraint(
                 name="course_enrollment_closes_after_it_opens",
                 condition=Q(enrollment_closes_at__gt=F("enrollment_opens_at")),
                 violation_error_code="dates_reversed",
@@ -138,7 +167,7 @@ class Course(models.Model):
 
     @property
     def key(self) -> str:
-        """The course's natural key: ``MATH-101@2026F``, or ``MATH-101`` where it has no term."""
+        """The course's natural key: ``MATH-101@2026F``, or ``MATH-101`` if it has no term."""
         return f"{self.code}@{self.term.code}" if self.term else self.code
 
     def has_opened(self, now: datetime) -> bool:
@@ -150,9 +179,9 @@ class Course(models.Model):
 
 class CourseStaff(models.Model):
     """
-    That somebody teaches or looks after a course.
+    A user who teaches or looks after a course.
 
-    Who has the permission ``own_courses_only`` sees nothing of any other course: ``school.limits``.
+    A user with the permission ``own_courses_only`` sees no other courses: ``school.limits``.
     """
 
     course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="staff", verbose_name=_("course"))

@@ -1,16 +1,22 @@
-"""Terms and courses in JSON."""
+"""Serializers of terms and courses."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from courses.lookup import term_not_found
 from courses.models import Course, Term
-from courses.prerequisites import check_prerequisites
+from courses.prerequisites import check_prerequisites, only_visible, visible_codes
 from school.api.examples import example
-from school.api.fields import StrictCharField, StrictModelSerializer
+from school.api.fields import BoundedListField, StrictCharField, StrictModelSerializer
 from school.api.permissions import limits_of
-from school.limits import within
+from school.api.row_json import Computed
+from school.limits import outside_limits, within
+from school.refusals import Refused
+from school.validators import normalized
 
 TERM = {
     "code": "2026F",
@@ -21,39 +27,76 @@ TERM = {
 }
 
 
-@example({"id": 3, **TERM}, request=TERM)
+def codes_for(request: Any) -> frozenset[str] | None:
+    """Return the codes of courses that the caller sees, None for all. They are read once for each request."""
+    if request is None:
+        return None
+    if not hasattr(request, "visible_codes"):
+        request.visible_codes = visible_codes(limits_of(request))
+    visible: frozenset[str] | None = request.visible_codes
+    return visible
+
+
+def _visible_prerequisites(request: Any, codes: list[str]) -> list[str]:
+    return only_visible(codes, codes_for(request)) if codes else codes
+
+
+@example(
+    {"id": 3, **TERM},
+    # A term that the demo data does not have, so that the body can be sent as it is.
+    request={
+        "code": "2030F",
+        "name": "Fall 2030",
+        "starts_on": "2030-09-01",
+        "ends_on": "2031-01-31",
+        "drop_deadline": "2030-10-15",
+    },
+)
 class TermSerializer(StrictModelSerializer):
     class Meta:
         model = Term
         fields = ["id", "code", "name", "starts_on", "ends_on", "drop_deadline"]
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Refuse a new code from a limited caller: a clash would reveal the code of a term that it does not see."""
+        stored: Any = self.instance
+        code = data.get("code") if isinstance(data, Mapping) else None
+        is_limited = limits_of(self.context.get("request")) is not None
+        if stored and is_limited and isinstance(code, str) and normalized(code) != stored.code:
+            raise Refused([outside_limits()])
+        return super().to_internal_value(data)
+
 
 class TermCodeField(serializers.SlugRelatedField[Term]):
-    """A term by its code."""
+    """A term, given by its code."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(slug_field="code", queryset=Term.objects.all(), **kwargs)
 
     def get_queryset(self) -> Any:
-        """The terms that are there for the caller."""
+        """Return the terms that the caller sees."""
         return within(Term.objects.all(), limits_of(self.context.get("request")))
 
     def to_internal_value(self, data: Any) -> Term:
         if not isinstance(data, str):
             self.fail("invalid")
-        if "\0" in data:  # PostgreSQL cannot compare it
-            self.fail("does_not_exist", slug_name="code", value=data)
-        return super().to_internal_value(data)
+        code = normalized(data)
+        terms = Term.objects.none() if "\0" in code else self.get_queryset()  # PostgreSQL rejects NUL
+        term: Term | None = terms.filter(code=code).first()
+        if term is None:
+            raise serializers.ValidationError(term_not_found(f"code:{code}", terms).message, code="does_not_exist")
+        return term
 
 
 class CourseSerializer(StrictModelSerializer):
     term = TermCodeField(allow_null=True, required=False)
-    prerequisites = serializers.ListField(
+    prerequisites = BoundedListField(
         child=StrictCharField(max_length=64),
         required=False,
         max_length=50,
         help_text=_("The codes of what must be completed first, whatever the term."),
     )
+    computed = {"prerequisites": Computed(("prerequisites",), _visible_prerequisites, only_limited=True)}
 
     class Meta:
         model = Course
@@ -74,13 +117,38 @@ class CourseSerializer(StrictModelSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)
         if "prerequisites" in attrs or "code" in attrs:
-            stored = self.instance
+            stored: Any = self.instance
+            visible = codes_for(self.context.get("request"))
             code = attrs.get("code", getattr(stored, "code", ""))
-            prerequisites = attrs.get("prerequisites", getattr(stored, "prerequisites", []))
-            check_prerequisites(code, prerequisites, course_id=getattr(stored, "pk", None))
+            kept = only_visible(stored.prerequisites, visible) if stored else []
+            attrs["prerequisites"] = check_prerequisites(
+                code, attrs.get("prerequisites", kept), course_id=getattr(stored, "pk", None), visible=visible
+            )
         return attrs
 
+    def _clashes(self, attrs: dict[str, Any], exclude: set[str] | None = None) -> dict[str, Any]:
+        if not exclude or "term" not in exclude:
+            self._refuse_key_outside(attrs)
+        return super()._clashes(attrs, exclude)
 
+    def _refuse_key_outside(self, attrs: dict[str, Any]) -> None:
+        """
+        Raise ``Refused`` if a limited caller gives a course a new code or term outside of the caller's terms.
+
+        Otherwise a clash with a course that the caller does not see would reveal the code of that course.
+        """
+        limits = limits_of(self.context.get("request"))
+        stored: Any = self.instance
+        term = attrs.get("term", stored and stored.term)
+        key = attrs.get("code", stored and stored.code), term
+        if limits is None or (stored and key == (stored.code, stored.term)):
+            return
+        terms = {each and each.pk for each in ([term, stored.term] if stored else [term])}
+        if not terms <= limits.terms:
+            raise Refused([outside_limits()])
+
+
+@extend_schema_serializer(component_name="CourseSummary")
 class CourseInBriefSerializer(serializers.ModelSerializer[Course]):
     term: Any = serializers.SlugRelatedField("code", read_only=True, allow_null=True)
 

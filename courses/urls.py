@@ -1,3 +1,5 @@
+"""URL patterns of terms in the API."""
+
 from typing import Any
 
 from django.urls import path

@@ -1,10 +1,19 @@
-"""Terms and courses over the API."""
+"""API views of terms and courses."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Model
+from rest_framework.serializers import BaseSerializer
 
 from courses.filters import CourseFilter, TermFilter
 from courses.lookup import find_course, find_term
 from courses.models import Course, Term
+from courses.prerequisites import lock_for_rename, lock_prerequisites, refuse_to_delete, rename_in_prerequisites
 from courses.serializers import CourseSerializer, TermSerializer
+from school.api.permissions import limits_of
 from school.api.views import ResourceViewSet
+from school.validators import id_in
 
 
 class TermViewSet(ResourceViewSet):
@@ -18,12 +27,15 @@ class TermViewSet(ResourceViewSet):
     ordering_fields = {"id": "id", "code": "code", "starts_on": "starts_on"}
     ordering = "-starts_on"
 
+    def pk_in_address(self) -> int:
+        return id_in(self.kwargs["term_id"]) or self.find().pk
+
     def find(self) -> Term:
         return find_term(self.kwargs["term_id"], self.get_queryset())
 
 
 class CourseViewSet(ResourceViewSet):
-    """Courses by themselves. ``students.views`` serves them, with the seats that belong to students."""
+    """Courses without students. ``students.views`` serves a subclass with their seats."""
 
     scope = "courses"
     permission_model = Course
@@ -35,5 +47,27 @@ class CourseViewSet(ResourceViewSet):
     ordering_fields = {"id": "id", "code": "code", "name": "name"}
     ordering = "id"
 
+    def pk_in_address(self) -> int:
+        identifier = self.kwargs["course_id"]
+        return id_in(identifier) or find_course(identifier, None if self.limits is None else self.get_queryset()).pk
+
     def find(self) -> Course:
         return find_course(self.kwargs["course_id"], self.get_queryset())
+
+    def lock(self, found: Model) -> None:
+        body = self.request.data if self.request.method != "DELETE" and isinstance(self.request.data, Mapping) else {}
+        if body.get("code", found.code) != found.code:  # type: ignore[attr-defined]  # it is a course
+            lock_for_rename(found.pk, str(body["code"]))
+        elif self.request.method == "DELETE" or "code" in body or "prerequisites" in body:
+            lock_prerequisites()
+        super().lock(found)
+
+    def perform_update(self, serializer: BaseSerializer[Any]) -> None:
+        course: Any = serializer.instance
+        code = serializer.validated_data.get("code", course.code)
+        rename_in_prerequisites(course.pk, code, limits_of(self.request))
+        super().perform_update(serializer)
+
+    def perform_destroy(self, instance: Any) -> None:
+        refuse_to_delete([instance.pk], limits_of(self.request))
+        super().perform_destroy(instance)

@@ -1,9 +1,9 @@
 """
-Where a request comes from: the one address that throttles and lockouts go by.
+The client address of a request, by which throttles and lockouts count.
 
-``X-Forwarded-For`` is a text that anybody can send. Each proxy adds on the right whom it was asked by, so only what
-proxies of one's own have added is true: addresses are read from the right, beginning with the peer itself, and the
-first one that is no proxy of one's own is the client's. What stands further left is what the client claims.
+Any client can send ``X-Forwarded-For``. Each proxy appends, on the right, the address of its peer, so only the entries
+appended by trusted proxies can be believed. Addresses are therefore read from the right, beginning with the peer of the
+connection; the first one that is not a trusted proxy is the client's. Entries further left are the client's own claim.
 """
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -13,33 +13,37 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest
 
-# How many proxies each request has come through, or the networks that they are in.
+# The number of trusted proxies that each request passes, or the networks that they are in.
 Proxies = int | tuple[Any, ...]
-UNKNOWN = "0.0.0.0"  # noqa: S104  # stands for who has no address: nothing is bound to it
-HOME_NETWORK = 64  # bits: whoever has one address of IPv6 has all that begin like it
+UNKNOWN = "0.0.0.0"  # noqa: S104  # used for a client without an address; no socket is bound to it
+HOME_NETWORK = 64  # bits: an IPv6 client usually controls all addresses with the same prefix
 
 
 def trusted_proxies(text: str) -> Proxies:
-    """Read the setting: a count, or networks parted by commas. Raise ``ImproperlyConfigured``."""
+    """Parse the setting: a number of proxies, or networks separated by commas. Raise ``ImproperlyConfigured``."""
     text = text.strip()
     if text.isascii() and text.isdecimal():
         return int(text)
     try:
-        return tuple(ip_network(part.strip()) for part in text.split(","))
+        networks = tuple(ip_network(part.strip()) for part in text.split(","))
     except ValueError:
         message = f"TRUSTED_PROXIES must be a number of proxies or networks parted by commas, not {text!r}."
         raise ImproperlyConfigured(message) from None
+    if not all(network.prefixlen for network in networks):
+        # Every address would be a trusted proxy, and a client could claim another address for each login attempt.
+        raise ImproperlyConfigured(f"TRUSTED_PROXIES must not be the whole internet, {text!r}.")
+    return networks
 
 
 def client_address(request: HttpRequest) -> str:
-    """Return the address of the client; of IPv6 the network of 64 bits that it is one of."""
+    """Return the client's address; for IPv6, the address of its network of 64 bits."""
     peer = _parsed(request.META.get("REMOTE_ADDR", ""))
     proxies: Proxies = settings.TRUSTED_PROXIES
     if peer is None or not proxies:
         return _told(peer)
     claimed = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if isinstance(proxies, int):
-        # Fewer than there are proxies: it came past one of them, and nothing in it can be believed.
+        # With fewer entries than proxies, the request bypassed a proxy, and no entry can be believed.
         return _told((_parsed(claimed[-proxies]) if len(claimed) >= proxies else None) or peer)
     found = peer
     for text in reversed(claimed):
@@ -53,7 +57,7 @@ def client_address(request: HttpRequest) -> str:
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
-    """Return the address in a text, with or without a port; None where there is none."""
+    """Return the address in a text that may include a port; None if there is none."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -1,3 +1,5 @@
+"""The Django app ``school`` and the configuration of the admin."""
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
 from django.utils.translation import gettext_lazy as _
@@ -10,7 +12,7 @@ class SchoolConfig(AppConfig):
 
 
 class DeskConfig(admin_apps.AdminConfig):
-    """Django's admin, as the registrar's desk."""
+    """The admin app, with ``DeskSite`` as its default site."""
 
     default = False
     default_site = "school.site.DeskSite"

@@ -1,8 +1,9 @@
-"""Making programs known to the API."""
+"""Create, revoke and reactivate API clients."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import structlog
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
@@ -14,6 +15,8 @@ from courses.lookup import find_course, find_term
 from school.models import ApiClient
 from school.refusals import Refusal, Refused
 
+logger = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -22,14 +25,23 @@ class Credentials:
 
 
 def revoke(client: ApiClient) -> None:
-    """Shut a client out, within a minute: its tokens are deleted, and its account takes no new ones."""
+    """Revoke a client, with effect within a minute: delete its tokens, and deactivate its account for new ones."""
     _set_active(client, is_active=False)
-    get_access_token_model().objects.filter(application=client).delete()
+    revoke_tokens([client])
+    logger.info("client_revoked", client_id=client.client_id)
+
+
+def revoke_tokens(clients: Iterable[ApiClient]) -> None:
+    """Delete the clients' tokens: they are rejected within a minute. A client may request a new one."""
+    for client in clients:
+        number, _by_model = get_access_token_model().objects.filter(application=client).delete()
+        logger.info("tokens_revoked", client_id=client.client_id, tokens=number)
 
 
 def admit(client: ApiClient) -> None:
-    """Let a client in again that was revoked, with the secret that it has."""
+    """Reactivate a revoked client; its secret stays valid."""
     _set_active(client, is_active=True)
+    logger.info("client_admitted", client_id=client.client_id)
 
 
 def _set_active(client: ApiClient, *, is_active: bool) -> None:
@@ -39,11 +51,11 @@ def _set_active(client: ApiClient, *, is_active: bool) -> None:
 @transaction.atomic
 def create_api_client(name: str, scope: str, *, terms: Iterable[str] = (), courses: Iterable[str] = ()) -> Credentials:
     """
-    Make a client with a service account of its own, and return its credentials: the secret is kept hashed only.
+    Create a client with its own service account, and return its credentials: the secret is stored only as a hash.
 
-    ``scope`` is what it may ask for, parted by blanks. With codes of ``terms`` or keys of ``courses``
-    (``MATH-101@2026F``) it is limited to them. Raise ``Refused`` for an unknown scope, term or course, and for a name
-    that is taken.
+    ``scope`` lists the scopes that the client may request, separated by spaces. Codes of ``terms`` or keys of
+    ``courses`` (``MATH-101@2026F``) limit the client to them. Raise ``Refused`` for an unknown scope, term or course,
+    for a name that is blank or too long, and for a name that is taken.
     """
     scopes = scope.split()
     known = settings.SCOPES
@@ -63,7 +75,7 @@ def create_api_client(name: str, scope: str, *, terms: Iterable[str] = (), cours
     only_terms = [find_term(f"code:{code}") for code in terms]
     only_courses = [find_course(f"code:{key}") for key in courses]
     credentials = Credentials(generate_client_id(), generate_client_secret())
-    account = get_user_model().objects.create_user(username=username)  # without a password nobody can log in
+    account = get_user_model().objects.create_user(username=username)  # without a password, so nobody can log in
     client = ApiClient.objects.create(
         name=name,
         is_limited=bool(only_terms or only_courses),

@@ -1,10 +1,10 @@
-"""What may stand in an address."""
+"""URL path converters."""
 
 from school.validators import parse_ids
 
 
 class IdConverter:
-    """A database id. What cannot be one, an integer beyond 64 bits for example, is no address: 404."""
+    """A database id. A value that cannot be one, such as an integer beyond 64 bits, does not match: 404."""
 
     regex = "[0-9]{1,19}"
 

@@ -1,14 +1,14 @@
 """
-Counting requests, exactly, whichever process and machine they come to.
+Exact request counts for rate limits, shared by all processes and machines.
 
-A window begins with the first request and ends ``WINDOW`` seconds later; of all that come within it, so many are taken.
-PostgreSQL counts by a function of its own (``school_count``, in the migrations) on a table that is not logged, in a
-transaction of its own as long as none is open. Of a large quota a process draws some at a time, a thousandth and 32 at
-most, and uses them up before it draws again. So never more are let through than the quota; and what a process has
-drawn and does not use by the end of the window is missing to the others.
+A window begins with the first request and ends ``WINDOW`` seconds later; it accepts requests up to a quota. On
+PostgreSQL a database function (``school_count``, in the migrations) counts in an unlogged table, in its own transaction
+if none is open. From a large quota, a process reserves several requests at a time (a thousandth of the quota, at most
+32) and uses them before it reserves more. So the quota is never exceeded, and requests that a process has reserved but
+not used by the end of the window are not available to other processes.
 
-SQLite has one writer at a time, who may be at work for minutes: there the counts are in a file beside the database, so
-that no reading request waits for an import.
+SQLite allows one writer at a time, which may take minutes. There the counts are in a separate file beside the database,
+so that read requests do not wait for an import.
 """
 
 import sqlite3
@@ -23,18 +23,18 @@ from school.prepared import ON_POSTGRESQL, run
 WINDOW = 60  # seconds
 IN_MEMORY = ":memory:"
 QUOTA_PER_DRAWN, MOST_DRAWN = 1_000, 32
-PATIENCE = 5  # seconds to wait for another process that counts
+PATIENCE = 5  # seconds to wait for another process that writes counts
 
 
 class Count(NamedTuple):
-    """How many came in this window with this one, None where it is one too many; and how long the window lasts."""
+    """The number of requests in the window including this one, None if this one is over the quota; the seconds left."""
 
     taken: int | None
     seconds_left: float
 
 
 def count(who: str, most: int) -> Count:
-    """Count one more of somebody's, if ``most`` in a window allow it."""
+    """Count one more request of ``who``, if the quota ``most`` of the window allows it."""
     if not ON_POSTGRESQL:
         return _beside.count(who, most)
     share = min(most // QUOTA_PER_DRAWN, MOST_DRAWN)
@@ -46,20 +46,20 @@ def count(who: str, most: int) -> Count:
 
 
 def _draw(who: str, most: int, wanted: int) -> Count:
-    """Count so many at once, if the window has room for all of them."""
+    """Count ``wanted`` requests together, if the window has room for all of them."""
     [found] = run("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [who, most, WINDOW, wanted])
     return Count(*found)
 
 
 class Drawn:
-    """What this process has drawn and not used."""
+    """The requests that this process has reserved and not used."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[int, int, float]] = {}  # how many are left, the count with all of them, the end
+        self._kept: dict[str, tuple[int, int, float]] = {}  # left, count with all of them, end
 
     def take(self, who: str) -> Count | None:
-        """Use one, None where there is none."""
+        """Use one reserved request; None if there is none."""
         now = time.monotonic()
         with self._lock:
             left, taken, ends = self._kept.get(who, (0, 0, now))
@@ -69,19 +69,19 @@ class Drawn:
             return Count(taken - left + 1, ends - now)
 
     def keep(self, who: str, counted: Count, wanted: int) -> Count | None:
-        """Keep what was drawn, and use one of it; None where nothing was."""
+        """Store the reserved requests and use one of them; None if none were reserved."""
         if counted.taken is None:
             return None
         with self._lock:
             left, _taken, ends = self._kept.get(who, (0, 0, 0.0))
             now = time.monotonic()
-            others = left if ends > now else 0  # drawn by another thread meanwhile
+            others = left if ends > now else 0  # reserved by another thread in the meantime
             self._kept[who] = others + wanted - 1, counted.taken, now + counted.seconds_left
         return Count(counted.taken - wanted + 1, counted.seconds_left)
 
 
 def clear_ended() -> int:
-    """Delete the counts of windows that have ended; return how many."""
+    """Delete the counts of windows that have ended; return their number."""
     if ON_POSTGRESQL:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -92,7 +92,7 @@ def clear_ended() -> int:
 
 
 class CountsBeside:
-    """The counts in an SQLite file beside the database, or in memory where the database is."""
+    """The counts in an SQLite file beside the database, or in memory if the database is in memory."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -113,8 +113,9 @@ class CountsBeside:
         )
         for taken, began in rows:
             return Count(taken, began + WINDOW - now)
-        [[began]] = self._run("SELECT began FROM counted WHERE who = ?", [who])
-        return Count(None, max(began + WINDOW - now, 0))
+        for [began] in self._run("SELECT began FROM counted WHERE who = ?", [who]):
+            return Count(None, max(began + WINDOW - now, 0))
+        return self.count(who, most)  # the window has ended, and ``clear_ended`` has deleted the row
 
     def clear_ended(self) -> int:
         return len(self._run("DELETE FROM counted WHERE began <= ? RETURNING who", [time.time() - WINDOW]))

@@ -1,4 +1,4 @@
-"""How the admin looks, and where its navigation leads. Colours and sizes are in ``static/school/desk.css``."""
+"""The theme and the navigation of the admin. Colors and sizes are in ``static/school/desk.css``."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +15,11 @@ def asset(path: str) -> Callable[[HttpRequest], str]:
 
 
 def page(title: Any, icon: str, model: str) -> dict[str, Any]:
-    """Lead to the list of a model, for those who may see it: the list itself says who they are."""
+    """Return a navigation entry for the list of a model, shown to users with permission to view that list."""
     address = f"admin:{model.lower().replace('.', '_')}_changelist"
 
     def may_see(request: HttpRequest) -> bool:
-        from django.contrib import admin  # its site is there when apps are; settings are read before
+        from django.contrib import admin  # settings import this module before the apps and the admin site exist
 
         return bool(admin.site.get_model_admin(apps.get_model(model)).has_view_or_change_permission(request))
 
@@ -27,7 +27,7 @@ def page(title: Any, icon: str, model: str) -> dict[str, Any]:
 
 
 def is_at_enrollments(request: HttpRequest) -> bool:
-    """Tell whether a page is one about enrollments, and not the one below them that has a link of its own."""
+    """Return True for a page about enrollments, except "Enroll many", which has its own navigation entry."""
     return request.path.startswith(str(ENROLLMENTS)) and request.path != str(ENROLL_MANY)
 
 
@@ -90,7 +90,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": True,
     "DASHBOARD_CALLBACK": "students.admin.home.shown",
-    "COLORS": lambda request: {},  # else the theme writes a style into every page
+    "COLORS": lambda request: {},  # otherwise the theme writes an inline style into every page
     "STYLES": [asset("school/desk.css")],
     "SCRIPTS": [asset("school/names.js")],
     "COMMAND": {"search_models": False, "search_callback": "students.admin.search.found"},

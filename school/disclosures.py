@@ -1,7 +1,8 @@
 """
-The record of access: who looked at, took out or erased personal data. Whoever hands data out writes it first.
+The record of access: which users and clients viewed, exported or erased personal data.
 
-The API's answers in JSON are not in it: which program may read what is said by its scopes, and each request by the log.
+Code that hands out personal data adds the entry first. JSON responses of the API are not recorded: scopes determine
+what a client may read, and the log has each request.
 """
 
 from typing import Any
@@ -24,9 +25,9 @@ logger = structlog.get_logger(__name__)
 
 def record(action: Action, subject: Subject, door: Door, *, actor_id: int | None = None, **about: Any) -> None:
     """
-    Add a line, in the transaction of the caller.
+    Add an entry, in the transaction of the caller.
 
-    ``about`` is ``student_id``, ``course_id`` or ``file_import_id``, or ``scope``; and ``reason``.
+    ``about`` has one of ``student_id``, ``course_id``, ``file_import_id`` and ``scope``, and optionally ``reason``.
     """
     PersonalDataAccess.objects.create(
         at=timezone.now(),
@@ -40,17 +41,17 @@ def record(action: Action, subject: Subject, door: Door, *, actor_id: int | None
 
 
 def record_export(request: HttpRequest, subject: Subject, **about: Any) -> None:
-    """Add the line of who takes data out by a request, over the API or in the admin."""
+    """Add an entry for an export by the request's user, over the API or in the admin."""
     door = Door.API if request.path.startswith("/api/") else Door.ADMIN
     record(Action.EXPORTED, subject, door, actor_id=request.user.pk, **about)
 
 
 def record_view(request: HttpRequest, student_id: int) -> None:
     """
-    Add the line of who looks at a student's page: one for each user, student and day.
+    Add an entry for a view of a student's page: one for each user, student and day (in ``TIME_ZONE``).
 
-    Where the database cannot be written to, while an import has SQLite for example, the page is shown all the same, and
-    the log has the line.
+    If the database cannot be written to, for example while an import locks SQLite, the page is shown anyway, and a
+    warning is logged instead.
     """
     now = timezone.now()
     about = {"actor_id": request.user.pk, "student_id": student_id, "action": Action.VIEWED, "day": localdate(now)}

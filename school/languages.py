@@ -1,7 +1,7 @@
 """
-In which language School speaks: to people in theirs, to programs in English.
+The language of responses: the user's language for pages, English for programs.
 
-What is kept, the report of an import for example, is written in English too: who reads it may be a program.
+Stored texts, such as the report of an import, are written in English too, because programs may read them.
 """
 
 from typing import Any
@@ -11,15 +11,16 @@ from django.http import HttpRequest
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language_from_request, override
 
-# What is under these is for programs, or for who writes them.
+# Paths with these prefixes are for programs, or for people who write them.
 ENGLISH = ("/api/", "/oauth/", "/problems/", "/health", "/metrics")
 
 
 class LanguageMiddleware:
     """
-    Show pages in the language that was chosen in the admin, else in one that the browser asks for.
+    Serve pages in the language chosen in the admin, else in one that the browser requests.
 
-    Django's own would speak it to programs too, and leaves it behind for the next request of the thread.
+    Django's LocaleMiddleware would translate API responses too, and leaves the language active for the next request of
+    the thread.
     """
 
     def __init__(self, get_response: Any) -> None:
@@ -28,7 +29,7 @@ class LanguageMiddleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         if request.path_info.startswith(ENGLISH):
-            if self.is_english:  # as it is anyway
+            if self.is_english:  # the default language, already active
                 return self.get_response(request)
             with override("en"):
                 return self.get_response(request)

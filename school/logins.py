@@ -1,12 +1,13 @@
 """
-Guessing at passwords of staff and at secrets of clients: slowed by address, locked by name and address (django-axes).
+Protection of staff passwords and client secrets against guessing: rate limits by address, locks by name and address.
 
-After ``LOGIN_FAILURES`` failures a name is locked for the address that they came from, for ``LOGIN_LOCK_MINUTES`` after
-the last of them, and even what is right is refused there. From elsewhere the name is as open as before: nobody locks
-out somebody else.
+Uses django-axes. After ``LOGIN_FAILURES`` failures a name is locked for the address that they came from, until
+``LOGIN_LOCK_MINUTES`` after the last failure; even correct credentials from there are rejected. Other addresses can
+still log in with the name, so nobody can lock out another user.
 """
 
 import math
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -24,15 +26,16 @@ from django.utils.translation import gettext as _
 from school.api.problems import too_many_attempts
 from school.api.throttling import TooManyRequests, count_stranger
 from school.models import ApiClient
+from school.sessions import begin
 
 CLIENT = "client:"
-LONGEST = 255  # characters of a name that are kept: more has no name
+LONGEST = 255  # characters of a name that are stored: no account has a longer name
 
 logger = structlog.get_logger(__name__)
 
 
 class LoginHandler(AxesDatabaseHandler):
-    """Count each attempt against its address too, and tell of failures by ids."""
+    """Counts each attempt against the rate limit of its address too, and logs logins and failures by ids."""
 
     def is_allowed(self, request: Any, credentials: dict[str, Any] | None = None) -> bool:
         try:
@@ -48,9 +51,35 @@ class LoginHandler(AxesDatabaseHandler):
             ids = _ids_of(str(credentials.get("username") or ""))
             logger.warning("login_failed", locked=bool(request.axes_locked_out), **ids)
 
+    def user_logged_in(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+        super().user_logged_in(sender, request, user, **kwargs)
+        begin(request)
+        logger.info("logged_in", user_id=user.pk)
+
+    def user_logged_out(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
+        super().user_logged_out(sender, request, user, **kwargs)
+        if user is not None:  # otherwise nobody was logged in
+            logger.info("logged_out", user_id=user.pk)
+
+
+def change_password(request: HttpRequest, view: Callable[[], Any]) -> Any:
+    """
+    Run the password change ``view``, and count a wrong old password as a failed login; return 429 if locked.
+
+    Otherwise an unattended session would allow unlimited guesses at the password.
+    """
+    credentials = {"username": request.user.get_username()}
+    if not AxesProxyHandler.is_allowed(request, credentials):
+        return locked_out(request, None, credentials)
+    response = view()
+    form = (getattr(response, "context_data", None) or {}).get("form")
+    if request.method == "POST" and form is not None and "old_password" in form.errors:
+        user_login_failed.send(sender=change_password, credentials=credentials, request=request)
+    return response
+
 
 def name_in(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
-    """Return the name that somebody wants to come in by, as far as it can be kept."""
+    """Return the user name of a login attempt, cut to ``LONGEST`` characters."""
     given = (credentials or {}).get("username") or request.POST.get("username") or request.POST.get("login") or ""
     return str(given)[:LONGEST]
 
@@ -58,7 +87,7 @@ def name_in(request: HttpRequest, credentials: dict[str, Any] | None = None) -> 
 def locked_out(
     request: HttpRequest, original: HttpResponse | None = None, credentials: dict[str, Any] | None = None
 ) -> HttpResponse:
-    """Answer 429 and when to come back: with a problem to programs, with a page to people."""
+    """Return 429 with ``Retry-After``: a problem document for programs, a page for people."""
     seconds = getattr(request, "come_back_in", None) or _seconds_locked(request, credentials)
     if request.path.startswith(("/api/", "/oauth/")):
         response = too_many_attempts()
@@ -80,7 +109,7 @@ def _seconds_locked(request: HttpRequest, credentials: dict[str, Any] | None) ->
 
 
 def _ids_of(name: str) -> dict[str, Any]:
-    """Return the id of whom a name is the name of, which the log may have; of nobody's name nothing."""
+    """Return the id of the client or user with this name, for the log; an id of None if there is none."""
     if name.startswith(CLIENT):
         known = ApiClient.objects.filter(client_id=name.removeprefix(CLIENT)).values_list("client_id", flat=True)
         return {"client_id": known.first()}

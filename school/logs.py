@@ -1,25 +1,31 @@
 """
-Logs: JSON lines in production, readable lines in development, ids instead of persons in both.
+Logging: JSON in production, readable text in development, and in both only ids of persons.
 
-Names, emails and student numbers never reach a log. What could carry them is kept out here: the texts of errors, which
-quote rows and input, and Django's own request loggers, which print paths and queries.
+Names, emails and student numbers are never logged. This module removes the sources that could contain them: the texts
+of errors, which quote rows and input, and Django's own request loggers, which print paths and queries.
 """
 
+import json
 import logging
+import os
 import sys
 import traceback
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+from django.http import HttpRequest
+from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from school.lines import Formatter, Lines, as_it_is, json_renderer
+from school.errors import cause_of
 
-STACK = 3_000  # letters: a line of 4 KB and more could be mixed with others in a pipe
+STDERR = "stderr"  # the name of the handler
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+STACK = 3_000  # characters: lines of more than 4 KB could be interleaved with others in a pipe
 
 
 def without_texts_of_errors(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
-    """Replace an exception by its type and its stack: its text may quote rows and what was sent."""
+    """Replace an exception by its type and its stack: its text may quote rows and request data."""
     exc_info = event.pop("exc_info", None)
     if exc_info is True:
         exc_info = sys.exc_info()
@@ -31,6 +37,7 @@ def without_texts_of_errors(logger: WrappedLogger, name: str, event: EventDict) 
     error: BaseException | None = exc_info[1]
     while error is not None:
         chain.append(type(error).__name__)
+        event.update({name: value for name, value in cause_of(error).items() if name not in event})
         error = error.__cause__ or error.__context__
     event["exception_type"] = " < ".join(chain)
     event["stack"] = _innermost(traceback.format_tb(exc_info[2]))
@@ -38,7 +45,7 @@ def without_texts_of_errors(logger: WrappedLogger, name: str, event: EventDict) 
 
 
 def _innermost(frames: list[str]) -> str:
-    """Return the frames next to the error, as many as a line has room for, at least one of them."""
+    """Return the innermost frames, at least one, in at most ``STACK`` characters."""
     kept = frames[-1:]
     for frame in reversed(frames[:-1]):
         if sum(map(len, kept)) + len(frame) > STACK:
@@ -56,46 +63,67 @@ PROCESSORS: list[Processor] = [
 ]
 
 
+def method_of(request: HttpRequest) -> str:
+    """Return the request's method for logs and metrics; "other" for a nonstandard one."""
+    return str(request.method) if request.method in METHODS else "other"
+
+
+def may_colour(stream: TextIO) -> bool:
+    """Return True if output may be colored: on a terminal that is not dumb, and without NO_COLOR."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
-    """Return Django's ``LOGGING`` and set structlog up to match it. Everything goes to standard error."""
-    # What no line shows need not be found out for each: by the advice of Python's own documentation of logging.
+    """Return Django's ``LOGGING`` and configure structlog to match. All logs go to standard error."""
+    # Do not collect what no log entry shows, as Python's documentation of logging advises for speed.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None  # where a call was made from
+    logging._srcfile = None  # the location of the calling code
     structlog.configure(
-        processors=[*PROCESSORS, as_it_is],
+        processors=[*PROCESSORS, ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=Lines,
+        logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    renderer: Processor = json_renderer() if as_json else structlog.dev.ConsoleRenderer()
-    silent = {"handlers": ["nowhere"], "propagate": False, "level": "CRITICAL"}  # which none of their lines is
+    in_json = json.JSONEncoder(default=repr).encode  # created once
+    renderer: Processor = (
+        structlog.processors.JSONRenderer(serializer=lambda event, **options: in_json(event))
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=may_colour(sys.stderr))
+    )
+    silent = {"handlers": ["nowhere"], "propagate": False, "level": "CRITICAL"}  # they log nothing at that level
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
             "structlog": {
-                "()": Formatter,
-                "renderer": renderer,
+                "()": ProcessorFormatter,
+                "processors": [ProcessorFormatter.remove_processors_meta, renderer],
                 "foreign_pre_chain": PROCESSORS,
             },
         },
         "handlers": {
-            "stderr": {"class": "school.lines.StandardError", "formatter": "structlog"},
+            STDERR: {"class": "logging.StreamHandler", "formatter": "structlog"},
             "nowhere": {"class": "logging.NullHandler"},
         },
-        "root": {"handlers": ["stderr"], "level": level},
+        "root": {"handlers": [STDERR], "level": level},
         "loggers": {
-            # Their lines hold paths, and django_structlog has told the same already.
+            # Their entries contain paths, and django_structlog logs the same events.
             "django.request": silent,
             "django.security.csrf": silent,
+            "django.security.DisallowedHost": silent,  # logs a stack for each request of a scanner
             "django.server": silent,
             "oauth2_provider": {"level": "WARNING"},
-            "axes": {"level": "ERROR"},  # its lines hold paths; school.logins tells of failures by ids
-            # A worker that looks for work every second would tell so every second.
+            "axes": {"level": "ERROR"},  # its entries contain paths; school.logins logs failures by ids
+            # A worker polls for tasks every second, and would log each poll.
             "django_tasks": {"level": "WARNING"},
             "django_tasks_db": {"level": "WARNING"},
         },
     }
+
+
+def note_cause(**cause: Any) -> None:
+    """Add the cause of an error response to the log entry of the request: codes and names, never error texts."""
+    structlog.contextvars.bind_contextvars(**cause)
 
 
 _request_id = structlog.contextvars.bind_contextvars(request_id="")["request_id"].var
@@ -103,6 +131,6 @@ structlog.contextvars.unbind_contextvars("request_id")
 
 
 def current_request_id() -> str:
-    """Return the id of the request or command at work, or "" outside of one."""
-    found = _request_id.get("")  # asked for by itself: to collect all that is bound takes a while
+    """Return the id of the current request or command, "" if there is none."""
+    found = _request_id.get("")  # faster than merging all bound context variables
     return "" if found is ... else str(found)

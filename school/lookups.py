@@ -1,45 +1,49 @@
-"""Asking for many rows at once: by an array where a database has arrays, since a long list takes long to write."""
+"""Lookups by many values, for statements that are compiled before the values are known."""
 
-from collections.abc import Collection
 from typing import Any
 
-from django.core.exceptions import EmptyResultSet
-from django.db import connection, models
+from django.db import models
 from django.db.models import F, Func, Q
 from django.db.models.expressions import Combinable
 from django.db.models.lookups import In
 
-from school.prepared import array_of
+from school.prepared import Parameter
 
 
 @models.Field.register_lookup
 class Among(In):
-    """``pk__among=ids``: what ``pk__in`` asks, by one array on PostgreSQL."""
+    """
+    Like ``in``, but the values may also be a ``Parameter`` for a list: one statement serves lists of any length.
+    """
 
     lookup_name = "among"
+    rhs: Any
 
-    def get_prep_lookup(self) -> list[Any]:
-        """Take the values as they are: they must be of the column's own type already."""
-        return list(self.rhs)
+    def get_prep_lookup(self) -> Any:
+        """Return the values unconverted: they must have the column's type already."""
+        return self.rhs if isinstance(self.rhs, Parameter) else list(self.rhs)
 
-    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        if not self.rhs:
-            raise EmptyResultSet
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        if not isinstance(self.rhs, Parameter):
+            return super().as_sql(compiler, connection)
         column, params = self.process_lhs(compiler, connection)
-        if isinstance(self.rhs[0], int):
-            return f"{column} = ANY(%s::bigint[])", [*params, array_of(self.rhs)]
-        return f"{column} = ANY(%s)", [*params, self.rhs]
+        if connection.vendor == "postgresql":
+            return f"{column} = ANY(%s{_cast(self.lhs)})", [*params, self.rhs]
+        return f"{column} IN (SELECT value FROM json_each(%s))", [*params, self.rhs]  # noqa: S608  # only the name of a column
 
 
-def is_pair(first: str, second: str, firsts: Collection[int], seconds: Collection[int]) -> Q | Combinable:
+def _cast(column: Any) -> str:
+    """Return the cast to the type of an array that a column is compared with."""
+    field = column.output_field
+    is_text = isinstance(getattr(field, "target_field", field), models.CharField | models.TextField)
+    return "::text[]" if is_text else "::bigint[]"
+
+
+def is_pair(first: str, second: str, firsts: Any, seconds: Any) -> Q | Combinable:
     """
-    Return the condition that two columns of ids hold one of the pairs that the two collections make, side by side.
-
-    Where a database has no arrays, that each of them holds one that is in a pair: more than was asked for.
+    Return the condition that two id columns hold one of the pairs formed from the two parameters, position by position.
     """
-    if connection.vendor == "postgresql" and firsts:
-        return _IsPair(F(first), F(second), firsts=firsts, seconds=seconds)
-    return Q(**{f"{first}__in": set(firsts), f"{second}__in": set(seconds)})
+    return _IsPair(F(first), F(second), firsts, seconds)
 
 
 class _IsPair(Func):
@@ -47,9 +51,15 @@ class _IsPair(Func):
     conditional = True
 
     def as_sql(self, compiler: Any, connection: Any, *args: Any, **extra: Any) -> tuple[str, tuple[Any, ...]]:
-        first, second = (compiler.compile(each)[0] for each in self.source_expressions)
-        arrays = array_of(self.extra["firsts"]), array_of(self.extra["seconds"])
-        # One after the other as rows that came in bulk lie, course by course: many are found for half the price.
-        pairs = "SELECT DISTINCT first, second FROM unnest(%%s::bigint[], %%s::bigint[]) AS pair(first, second)"
-        template = f"(%s, %s) IN ({pairs} ORDER BY second, first)"
-        return template % (first, second), arrays
+        compiled = [compiler.compile(each) for each in self.source_expressions]
+        first, second = compiled[0][0], compiled[1][0]
+        # Sorted by course, as rows from bulk imports are stored: finding many takes half the time.
+        pairs = (
+            "SELECT DISTINCT first, second FROM unnest(%s::bigint[], %s::bigint[]) AS pair(first, second)"
+            " ORDER BY second, first"
+        )
+        if connection.vendor != "postgresql":
+            pairs = (
+                "SELECT one.value, other.value FROM json_each(%s) one JOIN json_each(%s) other ON one.key = other.key"
+            )
+        return f"({first}, {second}) IN ({pairs})", tuple(compiled[2][1] + compiled[3][1])

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus. No label holds an id, and none holds what a caller could make up."""
+"""Prometheus metrics. Labels contain neither ids nor values that a client can choose freely."""
 
 import time
 from collections import Counter
@@ -8,7 +8,8 @@ from typing import Any
 import prometheus_client
 from django.http import HttpRequest, HttpResponseBase
 
-METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
+from school.logs import method_of
+
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 requests = prometheus_client.Histogram(
@@ -19,7 +20,7 @@ refusals = prometheus_client.Counter("school_refusals", "Reasons why an act was 
 
 
 class RequestMetrics:
-    """Count each request by its route."""
+    """Records the duration of each request by method, route and status."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -28,14 +29,13 @@ class RequestMetrics:
         began = time.perf_counter()
         response: HttpResponseBase = self.get_response(request)
         match = request.resolver_match
-        method = request.method if request.method in METHODS else "other"
-        line = requests.labels(method, match.route if match else "none", str(response.status_code))
+        line = requests.labels(method_of(request), match.route if match else "none", str(response.status_code))
         line.observe(time.perf_counter() - began)
         return response
 
 
 def count(done: Mapping[tuple[str, str], int], refused: Counter[str]) -> None:
-    """Count acts by action and channel, and refusals by code."""
+    """Add to the counters: acts by (action, channel), and refusals by code."""
     for labels, number in done.items():
         acts.labels(*labels).inc(number)
     for code, number in refused.items():

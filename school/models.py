@@ -1,4 +1,4 @@
-"""The programs that use the API, the answers kept for their retries, and the record of access to personal data."""
+"""Models of the API clients, of responses stored for retries, of cached values, and of the record of access."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from oauth2_provider.models import AbstractApplication
 
 class ApiClient(AbstractApplication):
     """
-    A program that takes tokens by the client credentials grant, for the scopes it was made with and no others.
+    A program that gets tokens by the client credentials grant, only for the scopes that it was created with.
 
-    ``user`` is its service account: it acts in the journal, and deactivating it stops the program.
+    ``user`` is its service account: the journal names it as the actor, and deactivating it stops the program.
     """
 
     scope = models.TextField(_("scope"), blank=True, help_text=_("What it may ask for, parted by blanks."))
-    # Not told from the lists: a term that is deleted leaves them, and must not leave its client without limits.
+    # Stored, not derived from the lists: deleting a term removes it from them, and must not make the client unlimited.
     is_limited = models.BooleanField(
         _("limited"),
         default=False,
@@ -41,8 +41,22 @@ class ApiClient(AbstractApplication):
         return self.user is not None and self.user.is_active
 
 
+class CachedValue(models.Model):
+    """A value, as JSON, of the cache that logins use. It is not valid after ``expires_at``."""
+
+    key = models.CharField(max_length=255, primary_key=True)
+    value = models.TextField()
+    expires_at = models.DateTimeField(null=True, db_index=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.key
+
+
 class KeptAnswer(models.Model):
-    """What a request with an Idempotency-Key was answered, for who sends it again."""
+    """The response to a request with an Idempotency-Key, returned again when the client repeats the request."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False, verbose_name=_("account")
@@ -67,10 +81,11 @@ class KeptAnswer(models.Model):
 
 class PersonalDataAccess(models.Model):
     """
-    One line of the record of access: who saw, took out or erased personal data, when and by which door. Append-only.
+    An entry of the record of access: an actor viewed, exported or erased personal data. Append-only.
 
-    It is about a student, the roster of a course or the file of an import; where about none of them, ``scope`` says
-    about what: the code of a term, or empty for everybody. Who is named may be gone: the ids stay.
+    ``door`` is the entry point (API, admin or command). The entry refers to a student, the roster of a course or the
+    file of an import; otherwise ``scope`` has the code of a term, or is empty for all students. A row that it refers
+    to may have been deleted: its id stays.
     """
 
     class Action(models.TextChoices):
@@ -149,7 +164,7 @@ class PersonalDataAccess(models.Model):
 
     @property
     def about(self) -> str:
-        """Whom or what it is about, by ids of what may be gone: a name is not what a record of access should show."""
+        """The subject's id, the course's key or the scope. A record of access must not show names of persons."""
         if self.course_id:
             return self.course.key if self.course else str(self.course_id)
         return str(self.student_id or self.file_import_id or self.scope or "–")

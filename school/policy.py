@@ -1,10 +1,10 @@
-"""What a browser may fetch and run for our pages: what comes from here, and nothing that stands within a page."""
+"""The Content-Security-Policy header: pages load resources only from this server, without inline scripts or styles."""
 
 from typing import Any
 
 from django.http import HttpRequest
 
-# Pages lead nowhere and are framed nowhere; pictures of styles come as data.
+# Forms are sent only to this server and no site may frame the pages; images in stylesheets are ``data:`` URLs.
 SOURCES = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -23,12 +23,12 @@ def written(sources: dict[str, str]) -> str:
 
 
 EVERYWHERE = written(SOURCES)
-# The theme's Alpine makes functions of what stands in attributes. No script comes from within a page here either.
+# Alpine.js, which the theme uses, compiles functions from attributes. Inline scripts are forbidden here too.
 IN_THE_ADMIN = written({**SOURCES, "script-src": "'self' 'unsafe-eval'"})
 
 
 class ContentSecurityPolicyMiddleware:
-    """Say it with every page. What is no page, an answer in JSON for example, goes by."""
+    """Sets the header on HTML responses. Others, such as JSON, do not get it."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""Trying again what the database ended because two transactions were in each other's way."""
+"""Retries of transactions that the database aborted because of a deadlock or a serialization failure."""
 
 import random
 import time
@@ -12,16 +12,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TRIES = 4
-PAUSE = 0.02  # seconds before the second try, at most; twice that before each further one
+PAUSE = 0.02  # seconds: the longest wait before a retry is this times 2, 4, 8
 IN_THE_WAY = {"40001", "40P01"}  # serialization_failure, deadlock_detected (PostgreSQL, appendix A)
 
 
 def retried(transaction: Callable[P, R]) -> Callable[P, R]:
     """
-    Run a function that is one transaction, and run it again where a deadlock or a serialization failure ended it.
+    Decorate a function that is one transaction: repeat it after a deadlock or a serialization failure.
 
-    After the last try, and for any other error, raise what the database said. Within a transaction of the caller's
-    there is one try only: what came before it is lost too.
+    After the last try, and for any other error, raise the database's error. Inside a transaction of the caller there is
+    only one try: the earlier statements of that transaction are lost too, and cannot be repeated here.
     """
 
     @wraps(transaction)

@@ -1,4 +1,4 @@
-"""``/metrics``: what all processes of the server have counted, and what stands in the database."""
+"""The ``/metrics`` endpoint: counters of all processes of the server, and gauges read from the database."""
 
 import os
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ from prometheus_client.registry import Collector
 from bulk.models import Import, State
 from bulk.pulse import workers
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # of prometheus-client, where the processes keep what they count
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's variable for the folder of the processes' counters
 
 
 class Stock(Collector):
-    """What there is now, asked of the database for each scrape."""
+    """Gauges that are queried from the database at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         is_there = GaugeMetricFamily("school_database_up", "Whether the database answers.", value=1)
@@ -44,14 +44,14 @@ class Stock(Collector):
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer who shows METRICS_TOKEN as a bearer token. For everybody else there is nothing here."""
+    """Return the metrics to a client with METRICS_TOKEN as its bearer token; raise ``Http404`` for all others."""
     shown = request.headers.get("Authorization", "")
     if not settings.METRICS_TOKEN or not constant_time_compare(shown, f"Bearer {settings.METRICS_TOKEN}"):
         raise Http404
     registry = prometheus_client.REGISTRY
     if FOLDER in os.environ:
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it comes without types
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types
     text = prometheus_client.generate_latest(registry) + prometheus_client.generate_latest(_stock())
     return HttpResponse(text, content_type=prometheus_client.CONTENT_TYPE_PLAIN_0_0_4)
 

@@ -1,4 +1,4 @@
-"""How much may be searched for: every word is a condition on every column, and a long search would not end."""
+"""Limits on search terms: each word becomes a condition on each column, so a long search would take too long."""
 
 MOST_CHARACTERS = 200
 MOST_WORDS = 10
@@ -9,5 +9,5 @@ def is_bounded(search: str) -> bool:
 
 
 def bounded(search: str) -> str:
-    """Return as much of a search as may be searched for."""
+    """Return the search cut to ``MOST_CHARACTERS`` and ``MOST_WORDS``."""
     return " ".join(search[:MOST_CHARACTERS].split()[:MOST_WORDS])

@@ -1,4 +1,4 @@
-"""Starting the production server, granian, in a process of its own."""
+"""Checks before the start, and command lines, of the production server (granian) and of the background worker."""
 
 import os
 import shutil
@@ -8,31 +8,66 @@ import tempfile
 from pathlib import Path
 
 from django.conf import settings
+from django.db import DatabaseError
 
-# Seconds that requests at work have when the server ends. Only who waits for changes needs more, and comes again.
+from school.migrated import NOT_MIGRATED, is_migrated
+
+# Seconds that running requests have to finish when the server stops. Only requests that wait for changes can take
+# longer, and their clients repeat them.
 PATIENCE = 7
 
 
-class PortTaken(Exception):
-    pass
+class CannotServe(Exception):
+    """The server cannot start, or could not answer any request. The message is one line."""
+
+
+def parse_port(text: str) -> int:
+    """Return the port number in a text; raise ``CannotServe`` if it is not from 1 to 65535."""
+    port = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else 0
+    if not 1 <= port <= 65_535:
+        raise CannotServe(f"PORT must be a number from 1 to 65535, not {text!r}.")
+    return port
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise ``PortTaken`` where another program listens already: granian itself would share or shout."""
+    """Raise ``CannotServe`` if the port is in use: granian would share it or print a traceback."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except (OSError, OverflowError) as error:
-            raise PortTaken(f"Cannot listen on {host}:{port} ({error}). Choose another with PORT=…") from None
+        except OSError as error:
+            raise CannotServe(f"Cannot listen on {host}:{port} ({error}). Choose another with PORT=…") from None
+
+
+def check_https() -> None:
+    """Raise ``CannotServe`` if every request would be redirected to https://, which this server does not support."""
+    if settings.SECURE_SSL_REDIRECT and not settings.SECURE_PROXY_SSL_HEADER:
+        raise CannotServe(
+            "HTTPS is on, and this server speaks plain HTTP: every page would be redirected to itself. "
+            "Set BEHIND_TLS_PROXY=true behind a proxy that speaks HTTPS, or HTTPS=false without one."
+        )
+
+
+def check_database() -> str:
+    """
+    Raise ``CannotServe`` if migrations are not applied.
+
+    Return a warning if the database does not answer (the server responds with 503 until it does), else "".
+    """
+    try:
+        if is_migrated():
+            return ""
+    except DatabaseError:
+        return "The database does not answer: requests are answered with 503 until it does."
+    raise CannotServe(NOT_MIGRATED)
 
 
 def command_line(*, host: str, port: int, workers: int, threads: int) -> list[str]:
     """
-    Return granian's command line, with a thread in each process for each who waits for changes beside the others.
+    Return granian's command line. Each process has ``CHANGES_WAITERS`` more threads for requests that wait for changes.
 
-    Its access log stays off: requests are logged once, and without their paths.
+    Granian's access log stays off: School logs each request, without its path.
     """
     return [
         sys.executable,
@@ -44,16 +79,17 @@ def command_line(*, host: str, port: int, workers: int, threads: int) -> list[st
         f"--workers={workers}",
         f"--blocking-threads={threads + settings.CHANGES_WAITERS}",
         "--no-ws",
-        "--http=1",  # in HTTP/2 a body needs no length, and WSGI would read one without as empty
+        "--http=1",  # an HTTP/2 body needs no length, and WSGI reads a body without a length as empty
         "--no-access-log",
         f"--workers-kill-timeout={PATIENCE}",
-        "--log-level=error",  # below it stands that more threads than processors are allowed, which is meant
+        "--respawn-failed-workers",  # otherwise a killed process stops the server
+        "--log-level=error",  # hides the warning that there are more threads than processors, which is intended
         "school.wsgi:application",
     ]
 
 
 def make_metrics_folder() -> str:
-    """Make the folder where the processes of this server count, and remove those of servers that have ended."""
+    """Create and return the folder for the metrics of this server's processes; delete those of stopped servers."""
     prefix = f"school-metrics-{os.getuid()}-"
     for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         pid = folder.name.removeprefix(prefix).partition("-")[0]
@@ -63,7 +99,7 @@ def make_metrics_folder() -> str:
 
 
 def worker_command_line() -> list[str]:
-    """Return the command line of a worker that does what the server leaves to the background."""
+    """Return the command line of a worker that runs the background tasks."""
     return [sys.executable, str(settings.BASE_DIR / "manage.py"), "work"]
 
 

@@ -1,4 +1,4 @@
-"""Sessions of staff: they go on while somebody is at work, and end some hours after the login all the same."""
+"""Staff sessions: renewed while the user is active, and ended a fixed time after the login in any case."""
 
 import time
 from typing import Any
@@ -8,14 +8,25 @@ from django.contrib.auth import logout
 from django.http import HttpRequest
 
 BEGAN, SEEN = "began", "seen"
-RENEWED_EVERY = 300  # seconds: a session that was written at each request would be a write for each page
+RENEWED_EVERY = 300  # seconds: to renew the session at each request would write to the database for each page
+
+
+def begin(request: HttpRequest) -> None:
+    """Store the current time in the session as the time of its login."""
+    request.session[BEGAN] = int(time.time())
+
+
+def is_over(request: HttpRequest) -> bool:
+    """Return True if the login of the session was ``SESSION_HOURS`` ago or more, or at an unknown time."""
+    return time.time() - request.session.get(BEGAN, 0) >= settings.SESSION_HOURS * 3600
 
 
 class SessionsEndMiddleware:
     """
-    Renew the session of who is at work in the admin, and log out whose time is over.
+    Renews the session of a user who is active in the admin, and logs out a session that is over.
 
-    Django ends a session that was not written for ``SESSION_COOKIE_AGE``. Over the API none is ever renewed.
+    Django ends a session that was not saved for ``SESSION_COOKIE_AGE``. API requests never renew a session;
+    ``StaffAuthentication`` rejects one that is over.
     """
 
     def __init__(self, get_response: Any) -> None:
@@ -28,7 +39,7 @@ class SessionsEndMiddleware:
 
     def _renew_or_end(self, request: HttpRequest) -> None:
         now, session = int(time.time()), request.session
-        if now - session.setdefault(BEGAN, now) >= settings.SESSION_HOURS * 3600:
+        if is_over(request):
             logout(request)
         elif now - session.get(SEEN, 0) >= RENEWED_EVERY:
             session[SEEN] = now

@@ -1,4 +1,4 @@
-"""The site of the admin: the look for every page of it, and one search over everything."""
+"""The admin site: registration with School's mixins, the theme for every page, and the global search."""
 
 import re
 import time
@@ -7,6 +7,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.contrib import admin
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db.models import JSONField
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -18,12 +19,17 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.sites import UnfoldAdminSite
 
+from school.api.problems import bad_request
+from school.deleting import BoundedDeletion, delete_few
 from school.narrowing import Narrowed
+from school.stale_forms import StaleFormCheck
+
+MAX_LOGIN_TEXT = 5_000  # characters of a value in the login's query
 
 STYLE = re.compile(r' style="[^"]*"')
 
 
-# Models and columns of a library, as it has them.
+# Names for models and columns of libraries that are not marked for translation there.
 UNMARKED = {
     "AccessToken": (_("access token"), _("access tokens")),
     "Grant": (_("grant"), _("grants")),
@@ -35,35 +41,41 @@ COLUMNS = {
     "masked_code": _("code"),
     "revoke_tokens": _("Revoke selected tokens"),
 }
-# Without a number, and what is left to show of a token that is not kept.
+# List columns: without the id, and without the token, which is not stored.
 LISTS = {"AccessToken": ["application", "expires"]}
 
 
 def without_styles(html: str) -> SafeString:
-    """Take out the colours that the theme writes into JSON, since the policy of our pages has no styles within them."""
-    return mark_safe(STYLE.sub("", html))  # noqa: S308  # what is left is as escaped as it was
+    """Remove the inline colors of the theme's JSON output, which the Content-Security-Policy of the pages forbids."""
+    return mark_safe(STYLE.sub("", html))  # noqa: S308  # the rest is escaped already
 
 
 class DeskSite(UnfoldAdminSite):
     index_title = _("The registrar's desk")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_action(delete_few, "delete_selected")
+
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        """Register; narrowed for who is limited to own courses, and with the look also for what a library registers."""
+        """Register with the mixins for bounded deletion, own courses and outdated forms, and with the theme."""
         theirs = admin_class or admin.ModelAdmin
+        checks = () if issubclass(theirs, StaleFormCheck) else (StaleFormCheck,)
+        front = (BoundedDeletion, Narrowed, *checks)
         look = () if issubclass(theirs, ModelAdmin) else (ModelAdmin,)
-        admin_class = type(theirs.__name__, (Narrowed, theirs, *look), {"__module__": theirs.__module__})
+        admin_class = type(theirs.__name__, (*front, theirs, *look), {"__module__": theirs.__module__})
         super().register(model_or_iterable, admin_class, **options)
         self._name(model_or_iterable)
         models: Any = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         for model in models:
             desk = self._registry.get(model)
-            if desk is not None:  # else the model is swapped for another
+            if desk is not None:  # otherwise the model is swapped for another
                 plain = {each.name: without_styles for each in model._meta.fields if isinstance(each, JSONField)}
                 desk.readonly_preprocess_fields = {**plain, **desk.readonly_preprocess_fields}
                 desk.list_display = LISTS.get(model.__name__, desk.list_display)
 
     def _name(self, model: Any) -> None:
-        """Give what a library has not marked for translation names that can be translated."""
+        """Set translatable names for models and columns that a library has not marked for translation."""
         names = UNMARKED.get(getattr(model, "__name__", ""))
         if names:
             model._meta.verbose_name, model._meta.verbose_name_plural = names
@@ -73,23 +85,47 @@ class DeskSite(UnfoldAdminSite):
                 column.short_description = told
 
     def get_urls(self) -> list[Any]:
-        from school.admin.access import access_page  # which needs the site
+        from school.admin.access import access_page  # imported here: it needs the site
 
         return [path("access/", self.admin_view(access_page), name="access"), *super().get_urls()]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Lead to the login that knows second factors and single sign-on, where there is one."""
+        """
+        Use allauth's login, with second factors and single sign-on, if it is installed.
+
+        A query with a long text is rejected with 400: the page would display it again to anonymous users.
+        """
+        if any(len(text) > MAX_LOGIN_TEXT for text in request.GET.values()):
+            return bad_request(request)
         if not apps.is_installed("allauth.account"):
             return super().login(request, extra_context)
         from allauth.account.decorators import secure_admin_login
 
         return secure_admin_login(super().login)(request, extra_context)
 
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        from school.logins import change_password  # imported here: it needs the site
+
+        view = super().password_change
+        return change_password(request, lambda: view(request, extra_context))
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Return suggestions for a form field. Reject a reverse relation or an unknown field: Django would fail."""
+        try:
+            model = apps.get_model(request.GET["app_label"], request.GET["model_name"])
+            is_of_form = model._meta.get_field(request.GET["field_name"]).concrete
+        except (KeyError, LookupError, ValueError, FieldDoesNotExist):
+            is_of_form = False
+        if request.method == "GET" and not is_of_form:  # other methods are a 405
+            raise PermissionDenied
+        answer: HttpResponse = super().autocomplete_view(request)
+        return answer
+
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """
-        Answer the command palette: pages by their names, and what ``COMMAND["search_callback"]`` finds.
+        Return results for the command palette: pages by name, and the results of ``COMMAND["search_callback"]``.
 
-        The theme's own keeps what it has found for minutes, names of students among it, and reads every row.
+        The theme's own search caches its results, including names of students, for minutes, and reads every row.
         """
         began = time.monotonic()
         words = request.GET.get("s", "").strip()

@@ -1,4 +1,4 @@
-"""The entry point of a WSGI server."""
+"""The WSGI application."""
 
 import gc
 import os
@@ -15,16 +15,17 @@ from django.utils.functional import cached_property
 from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "school.settings")
-# A request holds a thread while it waits: it gives up early, and is answered 503.
+# A waiting request occupies a thread, so it times out early, with 503.
 os.environ.setdefault("LOCK_TIMEOUT", "5")
 os.environ.setdefault("DATABASE_TIMEOUT", "5")
 
 
 class Request(WSGIRequest):
     """
-    A request in UTF-8. One in anything else is turned away at the door.
+    A request that is always read as UTF-8. ``school.door`` rejects other charsets.
 
-    Django reads the query by the charset of the body, before any middleware: "rot13" would be a 500, "zip" unpack.
+    Django decodes the query by the charset of the Content-Type header, before any middleware: "rot13" would cause a
+    500, and "zip" would decompress data.
     """
 
     @cached_property
@@ -32,7 +33,7 @@ class Request(WSGIRequest):
         return super().get_host()
 
     def get_host(self) -> str:
-        """Return the host that is asked, looked at once."""
+        """Return the requested host, validated once per request."""
         return self.host
 
     def _set_content_type_params(self, meta: dict[str, str]) -> None:
@@ -46,14 +47,14 @@ class Handler(WSGIHandler):
 django.setup(set_prefix=False)
 application = Handler()
 
-# Between two requests Django forgets queries that nobody has kept, looks for caches that hold something open, and goes
-# back to the list of addresses that there is. None of that has an effect here.
+# Between requests Django clears the query log, closes caches and resets the URL configuration. None of that has an
+# effect here.
 request_started.disconnect(reset_queries)
 request_finished.disconnect(close_caches)
 request_finished.disconnect(reset_urlconf)
 
-# What is loaded by now stays, and the collector need not look through it. A request leaves little behind that only the
-# collector can clear away.
+# Objects loaded so far stay for the life of the process, so the garbage collector need not scan them. Requests leave
+# few objects that only the collector can free, so it can run less often.
 import_module(settings.ROOT_URLCONF)
 gc.collect()
 gc.freeze()

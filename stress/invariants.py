@@ -57,14 +57,15 @@ def who_waits() -> Iterator[tuple[StudentCourse, set[str]]]:
     completed = set(StudentCourse.objects.completed().order_by().values_list("student", "course__code"))
     waivers = EnrollmentEvent.objects.filter(action=Action.ENROLL, to_status=Status.WAITLISTED).exclude(waived=[])
     waived = dict(waivers.values_list("enrollment", "waived"))
-    now = timezone.now()
-    for waiter in StudentCourse.objects.in_line().select_related("student", "course"):
+    now, today = timezone.now(), timezone.localdate()
+    for waiter in StudentCourse.objects.in_line().select_related("student", "course__term"):
         course = waiter.course
         is_against = {
             "student_inactive": not waiter.student.is_active,
             "course_inactive": not course.is_active,
             "enrollment_not_open": course.enrollment_opens_at is not None and now < course.enrollment_opens_at,
             "enrollment_closed": course.enrollment_closes_at is not None and now >= course.enrollment_closes_at,
+            "term_ended": course.term is not None and today > course.term.ends_on,
             "prerequisite_missing": not all((waiter.student_id, code) in completed for code in course.prerequisites),
         }
         yield waiter, {code for code, is_so in is_against.items() if is_so} - set(waived.get(waiter.pk, ()))

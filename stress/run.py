@@ -18,15 +18,16 @@ from django.db import connections
 from bench.database import NoDatabase, describe, scratch_database
 from bench.processes import Failed, manage
 
-PARTS = ("rush", "killed", "writers", "slow")
+PARTS = ("rush", "killed", "writers", "slow", "memory")
 SQLITE = ("writers",)
 MOST_SHOWN = 20
 LIMIT = 900  # seconds that a part may take
+SLOWEST = 100  # requests a second, where their number is given
 
 ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "school.settings",
     "ENV_FILE": os.devnull,
-    "SECRET_KEY": "only-for-the-stress",
+    "SECRET_KEY": "only-for-the-stress-on-databases-that-are-removed-at-the-end",
     "HTTPS": "false",
     "LOG_LEVEL": "ERROR",
     "LOG_JSON": "true",
@@ -43,7 +44,7 @@ def main() -> int:
     try:
         if not options.part:
             return int(any([_run_apart(part) for part in PARTS]))  # noqa: C419  # all parts, whatever the first says
-        signal.alarm(LIMIT)
+        signal.alarm(LIMIT + options.requests // SLOWEST)
         with scratch_database(sqlite=options.part in SQLITE) as url:
             os.environ.update(ENVIRONMENT, DATABASE_URL=url)
             django.setup()
@@ -63,6 +64,7 @@ def _options() -> Namespace:
     parser = ArgumentParser(prog="python -m stress.run", description=__doc__)
     parser.add_argument("part", nargs="?", choices=PARTS, help="One part; without it all run, one after the other.")
     parser.add_argument("--short", action="store_true", help="A smaller crowd.")
+    parser.add_argument("--requests", type=int, default=0, help="How many requests of memory, 100,000 without it.")
     return parser.parse_args()
 
 
@@ -82,7 +84,8 @@ def _run(options: Namespace) -> int:
     manage("migrate", "--verbosity", "0")
     print(f"\n{describe()}, {len(os.sched_getaffinity(0))} cores", flush=True)
     # It needs models, and so Django set up on the database that there is only now.
-    found = import_module(f"stress.{options.part}").run(short=options.short)
+    more = {"requests": options.requests} if options.part == "memory" else {}
+    found = import_module(f"stress.{options.part}").run(short=options.short, **more)
     for sentence in found[:MOST_SHOWN]:
         print(f"BROKEN: {sentence}", flush=True)
     if found[MOST_SHOWN:]:

@@ -56,9 +56,9 @@ class Server:
         self.log.seek(0)
         return self.log.read()[-2000:]
 
-    def token(self) -> str:
-        """Make a client that may enroll and read changes, and let it ask for a token."""
-        keys = create_api_client("stress", "enrollments:read enrollments:write changes:read")
+    def token(self, scope: str = "enrollments:read enrollments:write changes:read") -> str:
+        """Make a client that may do this, and let it ask for a token."""
+        keys = create_api_client("stress", scope)
         basic = b64encode(f"{keys.client_id}:{keys.client_secret}".encode()).decode()
         headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
         connection = HTTPConnection(HOST, self.port, timeout=PATIENCE)

@@ -1,16 +1,17 @@
-"""What somebody wants to happen to a student's place in a course, who wants it, and what became of it."""
+"""Acts (requested changes of a student's enrollment in a course), their origins and their outcomes."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from school.limits import Limits
 from school.refusals import Refusal
 from students.models import Action, Channel, StudentCourse
 
 
 class OnFull(StrEnum):
-    """What is wanted where no seat is free."""
+    """What to do with an enrollment if no seat is free."""
 
     REJECT = "reject"
     WAITLIST = "waitlist"
@@ -18,11 +19,11 @@ class OnFull(StrEnum):
 
 class Act(NamedTuple):
     """
-    What somebody wants. ``grade`` None leaves the grade as it is.
+    A requested change. ``grade`` None leaves the grade unchanged.
 
-    ``waive`` has the codes of the rules that shall not stand in the way of this one act; it takes a ``reason``, and an
-    origin that may. ``of_import`` is of who undoes what an import has done, and nothing else: its id. ``expected`` has
-    the id and the version of the enrollment that the act is meant for, where it is meant for no other.
+    ``waive`` has the codes of rules to override for this act; it requires a ``reason``, and an origin that may waive
+    rules. ``of_import`` is the id of an import if the act may undo only what that import did. ``expected`` is the id
+    and the version of the enrollment if the act applies to that version only.
     """
 
     action: Action
@@ -42,7 +43,11 @@ class Act(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who acts, through which door or import, and when: what the journal keeps of every act. ``at`` None is now."""
+    """
+    The actor, channel, import, request and time of an act, which the journal stores. ``at`` None means now.
+
+    ``limits`` are the caller's: messages to a limited client name no course outside its limits.
+    """
 
     channel: Channel
     actor_id: int | None = None
@@ -50,15 +55,22 @@ class Origin:
     at: datetime | None = None
     may_waive: bool = False
     import_id: int | None = None
+    limits: Limits | None = None
 
 
 class Outcome(NamedTuple):
-    """What became of an act: ``changed`` or left as it was, or refused with every reason."""
+    """
+    The result of an act: ``changed``, unchanged, or refused with all reasons in ``refusals``.
+
+    ``created`` is True if the act began a new enrollment. A waitlisted enrollment that gets a seat by a waiver is
+    changed, not created.
+    """
 
     act: Act
     enrollment: StudentCourse | None
     changed: bool
     refusals: tuple[Refusal, ...] = ()
+    created: bool = False
 
     @property
     def accepted(self) -> bool:

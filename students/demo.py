@@ -1,4 +1,4 @@
-"""Plausible demo data of any size, made by the verbs that make real enrollments, term by term."""
+"""Plausible demo data of any size, created by the same service as real enrollments, term by term."""
 
 import random
 from collections import Counter
@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import groupby, islice
 
+from django.db import connection
 from django.utils import timezone
 from mimesis import Locale, Person
 from simple_history.utils import bulk_create_with_history
 
 from courses.models import Course, Level, Term
+from school.prepared import ON_POSTGRESQL
 from students.acts import Act, OnFull, Origin
 from students.enrollment import perform
-from students.models import Action, Channel, Student
+from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from students.register import Register
 
-CHUNK = 5_000
+CHUNK = 10_000
 TERMS = 4
-# From the first day of a term on: registration opens, and is over; the drop deadline; when who withdraws leaves.
+# Relative to the first day of a term: registration opens and ends; the drop deadline; the day of withdrawals.
 OPENING, BEGINNING, DEADLINE, LATE = (timedelta(days=days) for days in (-20, 10, 45, 90))
 GRADES = ("A", "A-", "B+", "B", "B-", "C+", "C", "D")
 SUBJECTS = {
@@ -64,13 +66,16 @@ class Size:
     enrollments: int
 
 
-def make_demo(size: Size, *, now: datetime, tell: Callable[[str], None]) -> None:
+def make_demo(
+    size: Size, *, now: datetime, tell: Callable[[str], None], advance: Callable[[int], object] = lambda rows: None
+) -> None:
     """
-    Fill an empty database: terms up to the one of ``now``, courses in each, students, and what they took.
+    Fill an empty database with terms up to that of ``now``, their courses, students and enrollments.
 
-    Past terms are finished: completed with grades, dropped or withdrawn. Some courses of each term are full, and of the
-    last one some have a waitlist. The same size on the same day gives the same data. Raise ``ValueError`` for a size
-    that does not fit.
+    In past terms all enrollments have ended: completed with grades, dropped or withdrawn. Some courses of each term are
+    full, and some of the last term have a waitlist. The same size on the same day gives the same data. ``tell`` is
+    called with progress messages, ``advance`` with the number of students and enrollments added since its last call.
+    Raise ``ValueError`` for a size that is not possible.
     """
     dice = random.Random(size.students)
     terms = _make_terms(timezone.localdate(now))
@@ -80,13 +85,14 @@ def make_demo(size: Size, *, now: datetime, tell: Callable[[str], None]) -> None
     if size.enrollments > size.students * size.courses:
         raise ValueError("There are not so many pairs of a student and a course.")
     students = _make_students(size.students, dice)
+    advance(size.students)
     tell(f"{size.students} students")
     for position, term in enumerate(terms):
         wanted = _share(size.enrollments, TERMS, position)
         pairs = _choose_pairs(students, per_term[position], wanted, dice)
         last = term is terms[-1]
         courses = _make_courses(term, per_term[position], pairs, dice, last=last)
-        _enroll_and_end(term, [(s, courses[c]) for s, c in pairs], now=now, dice=dice, last=last)
+        _enroll_and_end(term, [(s, courses[c]) for s, c in pairs], now=now, dice=dice, last=last, advance=advance)
         tell(f"{term.code}: {len(courses)} courses, {wanted} enrollments")
 
 
@@ -95,7 +101,7 @@ def _share(total: int, parts: int, position: int) -> int:
 
 
 def _make_terms(today: date) -> list[Term]:
-    """Make the half years up to this one. Saved one by one: they are few, and so have a history."""
+    """Create terms of half a year, up to the current one. They are saved one by one, so that each has a history."""
     half = today.year * 2 + (today.month > 6)
     terms = []
     for number in range(half - TERMS + 1, half + 1):
@@ -135,7 +141,7 @@ def _make_students(count: int, dice: random.Random) -> list[int]:
 
 
 def _choose_pairs(students: list[int], courses: int, wanted: int, dice: random.Random) -> list[tuple[int, int]]:
-    """Choose distinct pairs of a student's id and a course's position, a student's courses side by side."""
+    """Choose distinct pairs of a student's id and a course's position, grouped by student."""
     each, more = divmod(wanted, len(students))
     if each + bool(more) > courses:
         raise ValueError("There are too few courses for so many enrollments.")
@@ -148,7 +154,11 @@ def _choose_pairs(students: list[int], courses: int, wanted: int, dice: random.R
 def _make_courses(
     term: Term, count: int, pairs: list[tuple[int, int]], dice: random.Random, *, last: bool
 ) -> list[int]:
-    """Make a term's courses with seats for those who will come; none more in one of six, and too few in the last."""
+    """
+    Create a term's courses with seats for the students that will enroll; return their ids.
+
+    On average one in six has no spare seat. In the last term, every sixth course has too few seats, and a waitlist.
+    """
     coming = Counter(course for _student, course in pairs)
     prefixes = list(SUBJECTS)
     courses = []
@@ -177,14 +187,21 @@ def _make_courses(
 
 
 def _enroll_and_end(
-    term: Term, pairs: list[tuple[int, int]], *, now: datetime, dice: random.Random, last: bool
+    term: Term,
+    pairs: list[tuple[int, int]],
+    *,
+    now: datetime,
+    dice: random.Random,
+    last: bool,
+    advance: Callable[[int], object],
 ) -> None:
     """
-    Enroll before the term begins; then let some drop, some withdraw, and, in a past term, the rest complete.
+    Enroll students around the start of the term; then some drop, some withdraw and, in past terms, the others complete.
 
-    Who is in the last term came day by day, and goes so: the days before cost time, and nobody looks at them.
+    In the last term students enroll and leave day by day. In past terms all do so on one day, because each day is a
+    batch and takes time.
     """
-    register = Register()
+    register = Register(in_brief=True)
 
     def act_all(acts: Iterable[Act], day: date) -> None:
         origin = Origin(Channel.COMMAND, at=min(_morning(day), now))
@@ -193,9 +210,10 @@ def _enroll_and_end(
             refused = [outcome for outcome in perform(chunk, origin, register) if outcome.refusals]
             if refused:
                 raise ValueError(f"The demo is refused: {refused[0].refusals}")
+            advance(sum(act.action == Action.ENROLL for act in chunk))
 
     def act_by_day(acts: Iterable[Act], days: list[date], weights: list[float] | None = None) -> None:
-        """Let a student do everything on one day, unless it is still to come."""
+        """Perform all acts of each student on one random day, unless that day is in the future."""
         on: dict[date, list[Act]] = {day: [] for day in days}
         for _student, at_once in groupby(acts, key=lambda act: act.student_id):
             [day] = dice.choices(days, weights)
@@ -213,6 +231,7 @@ def _enroll_and_end(
     if last:
         days = _days(opening, min(beginning, today))
         act_by_day(coming, days, [_rush(day, term) for day in days])
+        _analyze()
         act_by_day(dropping, _days(beginning, deadline))
         act_by_day(leaving, _days(deadline, term.ends_on)[3::7])
         return
@@ -223,12 +242,28 @@ def _enroll_and_end(
     act_all((Act(Action.COMPLETE, *pair, grade=dice.choice(GRADES)) for pair in staying), term.ends_on)
 
 
+def _analyze() -> None:
+    """
+    Update PostgreSQL's table statistics, for which autovacuum would be too late.
+
+    Otherwise PostgreSQL scans whole tables to find a few rows.
+    """
+    if ON_POSTGRESQL:
+        with connection.cursor() as cursor:
+            for model in (Student, Course, StudentCourse, EnrollmentEvent):
+                cursor.execute(f'ANALYZE "{model._meta.db_table}"')
+
+
 def _days(first: date, last: date) -> list[date]:
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
 def _rush(day: date, term: Term) -> float:
-    """Return how many come on a day: most when registration opens, many as the term begins, few on a weekend."""
+    """
+    Return the weight of a day for enrollments.
+
+    It is highest when registration opens, high around the first day of the term, and low on weekends.
+    """
     days = day - term.starts_on
     many = 1 + 8 * 0.7 ** (days - OPENING).days + (2 if abs(days.days) <= 3 else 0)
     return many * (0.2 if day.weekday() >= 5 else 1)

@@ -1,19 +1,20 @@
-"""Enrollments as rows of the file that imports them."""
+"""Export of enrollments as rows in the format of the enrollment import."""
 
 from collections.abc import Iterator
 
 from students.imports import EnrollmentImporter
 from students.models import StudentCourseQuerySet
 
-# A waiver is for one act, and says nothing of how things are.
-HEADER = [column.name for column in EnrollmentImporter.columns if column.name != "waive"]
+# A waiver applies to one act and is not part of an enrollment's state.
+NOT_EXPORTED = {"waive", "role", "role_id", "section_id"}  # columns for one import only, or of other systems
+HEADER = [column.name for column in EnrollmentImporter.columns if column.name not in NOT_EXPORTED]
 
 
 def enrollment_rows(enrollments: StudentCourseQuerySet) -> Iterator[list[str]]:
     """
-    Yield how each student stands in each course: the newest enrollment of a pair, by id, as a stream.
+    Yield a row for the newest enrollment of each student in each course, ordered by id, as a stream.
 
-    Importing the rows again changes nothing. Earlier enrollments are history and stay out: a file says what is.
+    Importing the rows again changes nothing. Earlier enrollments of the same pair are left out.
     """
     standing = (
         enrollments.newest()

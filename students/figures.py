@@ -1,8 +1,8 @@
 """
-The figures of a registrar's morning: seats, who waits, what came in, what went wrong.
+Statistics for the registrar's home page: seats, waitlists, enrollments by day, imports and refusals.
 
-They are counted when they are asked for, within the limits of who asks, in a number of queries that does not depend on
-how much there is.
+They are computed on request, within the caller's limits, in a number of queries that does not depend on the number of
+rows.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ EARLIEST = timedelta(days=120)
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An active course and how its seats are taken."""
+    """An active course and its seats."""
 
     id: int
     key: str
@@ -40,18 +40,26 @@ class Offer:
 
     @property
     def is_held_up(self) -> bool:
-        """Tell whether somebody waits although a seat is free: the window is closed, or who is next is refused."""
+        """
+        Return True if a student waits although a seat is free.
+
+        The enrollment window is closed, or the rules refuse the next student.
+        """
         return self.seats.waiting > 0 and self.seats.free != 0
 
     @property
     def fill(self) -> float:
-        """How full it is: 1 where every seat is taken, more where more are enrolled. No limit is never full."""
+        """The ratio of taken seats to capacity, above 1 if it is exceeded; 0 without a limit or seats."""
         return self.seats.taken / self.seats.capacity if self.seats.capacity else 0.0
 
 
 @dataclass(slots=True)
 class Sum:
-    """The seats of several courses. ``capacity`` and ``free`` are of those with a limit, the rest is ``unlimited``."""
+    """
+    The seats of several courses.
+
+    ``capacity``, ``taken_of_limited`` and ``free`` cover courses with a limit; ``unlimited`` counts the other courses.
+    """
 
     courses: int = 0
     capacity: int = 0
@@ -75,7 +83,7 @@ class Sum:
 
 @dataclass
 class TermSeats:
-    """The seats of a term, or of the courses without one: all together, and by level."""
+    """The seats of a term, or of the courses without a term: in total and by level."""
 
     term: Term | None
     all: Sum = field(default_factory=Sum)
@@ -95,28 +103,32 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Who was refused on a day: how many people, and how many refusals gave each reason, the most frequent first."""
+    """The refusals of a day: the number of students, and the number of refusals by code, most frequent first."""
 
     people: int
     by_code: list[tuple[str, int]]
 
 
 def terms_to_look_at(today: date, limits: Limits | None = None) -> list[Term]:
-    """Return the terms that are not over yet, the running ones first; the newest of all where every one is over."""
+    """Return the terms that have not ended, earliest first; the newest term if all have ended."""
     terms = within(Term.objects.all(), limits)
     coming = list(terms.filter(ends_on__gte=today).order_by("starts_on", "code"))
     return coming or list(terms.order_by("-starts_on")[:1])
 
 
 def running(terms: Iterable[Term], today: date) -> Term | None:
-    """Return the term that runs: of several the one that began last; where none does, the next, else the last."""
+    """
+    Return the current term; of several, the one that began last.
+
+    ``terms`` are in the order of ``terms_to_look_at``. If none is current, return the first of them, or None.
+    """
     terms = list(terms)
     begun = [term for term in terms if term.starts_on <= today <= term.ends_on]
     return begun[-1] if begun else (terms[0] if terms else None)
 
 
 def offers(limits: Limits | None = None) -> list[Offer]:
-    """Return every active course with its seats, by code: two queries, whatever there is."""
+    """Return every active course with its seats, ordered by code, in two queries."""
     counted: dict[tuple[int, str], int] = {}
     for course_id, status, number in (
         within(StudentCourse.objects.open(), limits).order_by().values_list("course", "status").annotate(Count("pk"))
@@ -141,7 +153,7 @@ def offers(limits: Limits | None = None) -> list[Offer]:
 
 
 def seats_by_term(terms: Iterable[Term], offered: Iterable[Offer]) -> list[TermSeats]:
-    """Return the seats of these terms, and of courses without one where there are any, each by level."""
+    """Return the seats by term, in total and by level; last those of courses without a term. Omit empty ones."""
     found: dict[int | None, TermSeats] = {term.pk: TermSeats(term) for term in terms}
     found[None] = TermSeats(None)
     for offer in offered:
@@ -153,16 +165,17 @@ def seats_by_term(terms: Iterable[Term], offered: Iterable[Offer]) -> list[TermS
 
 
 def fullest(offered: Iterable[Offer], most: int) -> list[Offer]:
-    """Return the courses with a limit that are fullest; of those that are equally full, the longest line first."""
+    """Return the ``most`` fullest courses with a limit; of equally full ones, those with the longest waitlist first."""
     limited = [offer for offer in offered if offer.seats.capacity]
     return sorted(limited, key=lambda offer: (-offer.fill, -offer.seats.waiting, offer.key))[:most]
 
 
 def by_day(term: Term, today: date, limits: Limits | None = None) -> list[Day]:
     """
-    Return who came and who left on each day of a term so far, from the first enrollment on.
+    Return the numbers of enrollments and departures for each day of a term so far, from the first enrollment.
 
-    Who enrolled and has left since is among both. What lies months before the term is left out.
+    A student that enrolled and left later counts in both. Days more than ``EARLIEST`` before or after the term are left
+    out.
     """
     courses = within(Course.objects.filter(term=term), limits).values("pk")
     of_term = StudentCourse.objects.filter(course__in=courses).order_by()
@@ -178,7 +191,7 @@ def by_day(term: Term, today: date, limits: Limits | None = None) -> list[Day]:
 
 
 def imports_by_state(since: date, limits: Limits | None = None) -> Counter[str]:
-    """Return how many imports wait for approval, whenever they came, and how many went wrong since a day."""
+    """Count imports by state: all that wait for approval, and those since a day that failed or had errors."""
     wanted = Q(state=State.NEEDS_REVIEW) | Q(state__in=WENT_WRONG, created_at__date__gte=since)
     imports = within(Import.objects.filter(wanted), limits)
     return Counter(dict(imports.order_by().values_list("state").annotate(Count("pk"))))

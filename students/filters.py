@@ -1,8 +1,10 @@
-"""The filters of the lists of students and enrollments."""
+"""The API filters of the lists of students, courses with seats, and enrollments."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
-from django.core.validators import RegexValidator
+from django.core.exceptions import ValidationError as FormError
 from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 from django_filters import rest_framework as filters
@@ -12,11 +14,18 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from courses.filters import CourseFilter
 from courses.lookup import course_key, courses_by_key
 from courses.models import Course, Level
-from school.api.filters import ChangedSince, CommaSeparated, TrueOrFalse, UpdatedSince
+from school.api.filters import (
+    ChangedSince,
+    CommaSeparated,
+    StrictFilterSet,
+    TextFilter,
+    TrueOrFalse,
+    UpdatedSince,
+)
 from school.api.permissions import limits_of
 from school.limits import within
-from school.refusals import Refusal
-from school.validators import parse_ids
+from school.refusals import Refusal, suggestion
+from school.validators import normalized, parse_ids
 from students.lookup import student_ids_by_number
 from students.models import Status, Student, StudentCourse
 
@@ -26,7 +35,18 @@ STUDENT_KEY = r"^([1-9][0-9]{0,18}|number:.+)$"
 COURSE_KEY = r"^([1-9][0-9]{0,18}|code:.+)$"
 
 
-class StudentFilter(filters.FilterSet):
+def _is_key(pattern: str, prefix: str) -> Callable[[str], None]:
+    """Return a validator of ids and keys. Its error for a text without the prefix suggests the key with it."""
+
+    def validate(text: str) -> None:
+        if not re.fullmatch(pattern[1:-1], text, re.DOTALL):
+            message = _("Write an id, or %(prefix)s and the key.") % {"prefix": prefix}
+            raise FormError(message + suggestion(text, prefix), code="invalid")
+
+    return validate
+
+
+class StudentFilter(StrictFilterSet):
     is_active = TrueOrFalse()
     updated_since = ChangedSince()
 
@@ -36,7 +56,11 @@ class StudentFilter(filters.FilterSet):
 
 
 class HasSeats(TrueOrFalse):
-    """Courses with a free seat, or without one; no limit is always free. For courses read ``with_seats``."""
+    """
+    Filters courses with or without a free seat. A course without a limit always has one.
+
+    The queryset must be annotated by ``with_seats``.
+    """
 
     def filter(self, qs: Any, value: bool | str) -> QuerySet[Any]:
         if value == "":
@@ -53,41 +77,46 @@ class CourseWithSeatsFilter(CourseFilter):
         pass
 
 
-@extend_schema_field({"type": "string", "pattern": STUDENT_KEY, "example": "number:S-1042"})
-class StudentKeyFilter(filters.CharFilter):
-    """A student, named as in an address. One who is not there has no rows."""
+@extend_schema_field({"type": "string", "pattern": STUDENT_KEY})
+class StudentKeyFilter(TextFilter):
+    """Filters by a student, given as in a URL path. An unknown student matches no rows."""
 
-    def filter(self, qs: Any, value: str) -> QuerySet[Any]:
-        if not value:
-            return qs
+    def id_of(self, value: str, request: Any) -> int:
+        """Return the student's id for a value, 0 if there is none."""
         if value.startswith("number:"):
-            ids = list(student_ids_by_number([value.removeprefix("number:")]).values())
+            ids = list(student_ids_by_number([normalized(value.removeprefix("number:"))]).values())
         else:
             ids = parse_ids(value)
-        return qs.filter(student__in=ids)
+        return ids[0] if ids else 0
+
+    def filter(self, qs: Any, value: Any) -> QuerySet[Any]:
+        return qs if value == "" else qs.filter(student_id=value)
 
 
-@extend_schema_field({"type": "string", "pattern": COURSE_KEY, "example": "code:MATH-101@2026F"})
-class CourseKeyFilter(filters.CharFilter):
-    """A course, named as in an address. One that is not there has no rows, a code that fits several is an error."""
+@extend_schema_field({"type": "string", "pattern": COURSE_KEY})
+class CourseKeyFilter(TextFilter):
+    """Filters by a course, given as in a URL path. An unknown course matches no rows; an ambiguous code is an error."""
 
-    def filter(self, qs: Any, value: str) -> QuerySet[Any]:
-        if not value:
-            return qs
+    def id_of(self, value: str, request: Any) -> int:
+        """Return the course's id for a value, 0 if there is none; raise ``ValidationError`` for an ambiguous code."""
         if not value.startswith("code:"):
-            return qs.filter(course__in=parse_ids(value))
+            return next(iter(parse_ids(value)), 0)
         key = course_key(value)
-        found = courses_by_key([key], within(Course.objects.all(), limits_of(self.parent.request)))[key]
+        limits = limits_of(request)
+        found = courses_by_key([key], None if limits is None else within(Course.objects.all(), limits))[key]
         if not isinstance(found, Refusal):
-            return qs.filter(course=found)
+            return int(found.pk)
         if found.code == "course_ambiguous":
             raise ValidationError({"course": [ErrorDetail(found.message, code=found.code)]})
-        return qs.none()
+        return 0
+
+    def filter(self, qs: Any, value: Any) -> QuerySet[Any]:
+        return qs if value == "" else qs.filter(course_id=value)
 
 
 @extend_schema_field({"type": "string", "enum": [*Status.values, ALL]})
 class StatusFilter(filters.MultipleChoiceFilter):
-    """One status or several, or ``all``; who does not ask sees the open ones."""
+    """Filters by one or several statuses, or ``all``; without a value, only open enrollments match."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -102,19 +131,20 @@ class StatusFilter(filters.MultipleChoiceFilter):
         return qs.filter(status__in=value) if value else qs.open()
 
 
-class EnrollmentFilter(filters.FilterSet):
-    """The filters of every list of enrollments: a student's, a course's, and the flat one."""
+class EnrollmentFilter(StrictFilterSet):
+    """The filters of every list of enrollments: of a student, of a course, and of all."""
 
     status = StatusFilter()
     student: Any = StudentKeyFilter(
-        validators=[RegexValidator(STUDENT_KEY)], help_text=_("An id, or number: and a student number.")
+        validators=[_is_key(STUDENT_KEY, "number:")], help_text=_("An id, or number: and a student number.")
     )
     course: Any = CourseKeyFilter(
-        validators=[RegexValidator(COURSE_KEY)], help_text=_("An id, or code: and a code, with @ and the term's code.")
+        validators=[_is_key(COURSE_KEY, "code:")],
+        help_text=_("An id, or code: and a code, with @ and the term's code."),
     )
-    student_number = filters.CharFilter("student__student_number")
-    course_code = filters.CharFilter("course__code")
-    term = filters.CharFilter("course__term__code", help_text="The code of a term.")
+    student_number: Any = TextFilter("student__student_number")
+    course_code: Any = TextFilter("course__code")
+    term: Any = TextFilter("course__term__code", help_text="The code of a term.")
     level = filters.ChoiceFilter("course__level", choices=Level.choices)
     updated_since = UpdatedSince("updated_at")
 

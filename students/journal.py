@@ -1,12 +1,13 @@
 """
-The journal: one entry for every act on an enrollment, only ever added to, and ordered so that a reader misses nothing.
+The journal: an append-only entry for every act on an enrollment, ordered so that a reader misses none.
 
-Entries are read in the order of their ids. PostgreSQL gives an id when a row is inserted and shows the row when its
-transaction commits, so a higher id may appear before a lower one. A writer therefore announces, before it takes its
-first id, by which id it began; ``horizon`` is the highest id below which no writer is at work any more.
+Entries are read in the order of their ids. PostgreSQL assigns an id when a row is inserted and makes the row visible
+when its transaction commits, so a higher id may become visible before a lower one. Before a writer takes its first id,
+it therefore announces, by an advisory lock, the last id assigned so far. ``horizon`` is the id up to which all entries
+are visible, because no writer can still add one there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,14 +15,13 @@ from weakref import WeakKeyDictionary
 from django.db import connection
 
 from school.copying import insert_many
-from school.postgresql.wire import Asked
-from school.prepared import ON_POSTGRESQL, run_together
+from school.prepared import ON_POSTGRESQL, Asked, run_together
 from students.models import Action, EnrollmentEvent, StudentCourse
 
-# Everything that an act may change in a row that exists. Also the row's full text in the journal, beside the status.
+# Besides the status, all fields that an act may change in an existing row, and all that the journal stores of it.
 STATE = ("enrolled_on", "ended_on", "waitlisted_at", "grade")
 
-# The upper 16 of the 64 bits of an advisory lock's key say that it is an announcement, the others hold the id.
+# The upper 16 of the 64 bits of an advisory lock's key mark an announcement, the others contain the id.
 ANNOUNCEMENT = 0x5C40
 ANNOUNCE = (
     "SELECT pg_advisory_xact_lock_shared(%s + last_value - CASE WHEN is_called THEN 0 ELSE 1 END)"
@@ -36,25 +36,27 @@ FIRST_ANNOUNCED = (
 
 HORIZON: list[Asked] = [(LAST_ID, []), (FIRST_ANNOUNCED, [ANNOUNCEMENT])]
 
-_complete: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # up to which entry, by connection
+_complete: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # the highest known horizon by connection
 
 
 def append(events: Sequence[EnrollmentEvent]) -> None:
-    """Add to the journal, within the transaction of the acts."""
+    """Add entries to the journal, in the transaction of the acts."""
     for event in events:
-        event.enrollment_id = event.enrollment.pk  # which a new one has only since it was written
+        # A new enrollment has its id only after its insert. The id is written to ``__dict__``: the foreign key's
+        # descriptor is implemented in Python, and slow.
+        vars(event)["enrollment_id"] = event.enrollment.id
     announces = events and ON_POSTGRESQL
-    # Let go by the end of the transaction, once its rows can be seen.
+    # The lock is released at the end of the transaction, when its rows are visible.
     insert_many(events, behind=[(ANNOUNCE, [ANNOUNCEMENT << 48])] if announces else [])
 
 
 def horizon() -> int | None:
     """
-    Return the id up to which the journal is complete for whoever reads it from now on; None where that is all of it.
+    Return the id up to which the journal is complete for all later queries; None (on SQLite) if it always is.
 
-    Read in this order: an id that was given before the first query belongs to a writer that had announced itself, and
-    that is either still seen by the second query or done, and visible to the reader's next one. Own entries do not
-    hold their writer back. SQLite has one writer at a time, and gives ids in the order of commits.
+    The order of the two queries matters: an id assigned before the first query belongs to a writer that had announced
+    itself. Its lock is either still seen by the second query, or its entries are visible to the next query. The
+    connection's own announcements are ignored. SQLite has one writer at a time and assigns ids in the order of commits.
     """
     if not ON_POSTGRESQL:
         return None
@@ -62,7 +64,7 @@ def horizon() -> int | None:
 
 
 def horizon_in(answers: Sequence[list[Any]]) -> int:
-    """Return the horizon that the answers to ``HORIZON`` tell of."""
+    """Return the horizon computed from the results of the queries ``HORIZON``, and store it for the connection."""
     [(given,)], [(begun,)] = answers
     until: int = given if begun is None else min(given, begun)
     _complete[connection.connection] = max(until, known_horizon())
@@ -71,40 +73,44 @@ def horizon_in(answers: Sequence[list[Any]]) -> int:
 
 def known_horizon() -> int:
     """
-    Return a horizon that was told before: what was complete stays so. 0 where there was none.
+    Return the highest horizon computed on this connection, 0 if there is none. What was complete stays complete.
 
-    A server that was set back, or is another one, has new connections.
+    It is kept per connection, because a server that was restored or replaced gets new connections.
     """
     return _complete.get(connection.connection, 0) if connection.connection else 0
 
 
 def state_of(enrollment: StudentCourse) -> dict[str, Any]:
-    """Return what acts may change in an enrollment, as the journal writes it."""
+    """Return the fields of an enrollment that acts may change, as the journal stores them in JSON."""
     return {name: _as_json(getattr(enrollment, name)) for name in STATE}
 
 
-def changes_between(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[Any]]:
-    """Return what differs, each as ``[before, after]``."""
-    return {name: [before[name], after[name]] for name in STATE if before[name] != after[name]}
+def changes_by(fields: Mapping[str, Any], enrollment: StudentCourse) -> dict[str, list[Any]]:
+    """Return the changes if an enrollment gets these values: ``[before, after]`` by name of the field."""
+    return {
+        name: [_as_json(before), _as_json(fields[name])]
+        for name in STATE
+        if name in fields and (before := getattr(enrollment, name)) != fields[name]
+    }
 
 
 def from_json(name: str, value: str | None) -> Any:
-    """Return a value of the journal as the field of this name holds it."""
+    """Convert a value in the journal to the type of the field with this name."""
     field: Any = StudentCourse._meta.get_field(name)
     return field.to_python(value)
 
 
 def replay(events: Iterable[EnrollmentEvent]) -> dict[str, Any]:
     """
-    Return what an enrollment's entries, in their order, make of nothing: its state, status, version and instants.
+    Rebuild an enrollment from its entries, in order: its ``STATE``, status, version, and times of creation and update.
 
-    Raise ``ValueError`` for an entry that does not go on where the one before it ended.
+    Raise ``ValueError`` for an entry that does not continue from the state after the previous one.
     """
     row: dict[str, Any] = {**state_of(StudentCourse()), "status": "", "version": 0, "created_at": None}
     for event in events:
         if event.from_status != row["status"]:
             raise ValueError(f"Entry {event.pk} begins with {event.from_status}, not with {row['status']}.")
-        if event.action == Action.PASS_OVER:
+        if event.action in (Action.PASS_OVER, Action.ADOPT):
             continue
         for name, (before, after) in event.changes.items():
             if row[name] != before:
@@ -116,7 +122,7 @@ def replay(events: Iterable[EnrollmentEvent]) -> dict[str, Any]:
 
 
 def row_of(enrollment: StudentCourse) -> dict[str, Any]:
-    """Return an enrollment as ``replay`` returns it."""
+    """Return the stored enrollment in the format of ``replay``."""
     names = ("status", "version", "created_at", "updated_at")
     return {**state_of(enrollment), **{name: getattr(enrollment, name) for name in names}}
 

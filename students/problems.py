@@ -1,4 +1,6 @@
-"""A page about each code that a problem's ``type`` leads to, made from the rules themselves."""
+"""The HTML pages to which the ``type`` of API problems links, generated from the error codes and the rules."""
+
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -8,15 +10,26 @@ from students.rules import ALL_RULES
 
 
 def meanings() -> dict[str, str]:
-    """Return what every code means, those of the API and those of the rules."""
+    """Return the explanation of each code of the API and of the rules."""
     found = {code: str(text) for code, text in CODES.items()}
     for rule in ALL_RULES:
         found[rule.code] = f"{found[rule.code]} {rule.explanation}" if rule.code in found else rule.explanation
     return found
 
 
+def add_codes(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Add the problem codes to the OpenAPI document as an enumeration (a postprocessing hook of drf-spectacular)."""
+    schemas = result["components"]["schemas"]
+    schemas["ProblemCode"] = {"type": "string", "enum": sorted(meanings())}
+    for name in ("Problem", "BatchProblem"):
+        code = schemas[name]["properties"]["code"]
+        schemas[name]["properties"]["code"] = {"$ref": "#/components/schemas/ProblemCode", **code}
+        del schemas[name]["properties"]["code"]["type"]
+    return result
+
+
 def problem_page(request: HttpRequest, code: str) -> HttpResponse:
-    """Explain a code to the person who has to deal with it."""
+    """Return the page that explains a code; raise ``Http404`` for an unknown code."""
     meaning = meanings().get(code)
     if meaning is None:
         raise Http404

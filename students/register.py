@@ -1,4 +1,4 @@
-"""The facts that decisions need, kept true as acts are decided. ``students.facts`` reads them."""
+"""The facts on which decisions depend, updated as acts are decided. ``students.facts`` reads them."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -13,28 +13,37 @@ from students.models import Action, EnrollmentEvent, Status, Student, StudentCou
 
 Pair = tuple[int, int]  # a student's id and a course's
 
-# What the system does by itself, after an act of somebody's.
+# The automatic actions that follow an act of a user or client.
 BY_ITSELF = (Action.PROMOTE, Action.PASS_OVER)
 
 
 @dataclass
 class Register:
     """
-    What is so now, as far as a batch of acts needs to know it.
+    The current facts that a batch of acts needs.
 
-    ``active`` says of each student whether they are. ``latest`` has the newest enrollment of a student in a course and
-    ``last_acts`` the newest act on it, ``taken`` the seats taken of a course and ``waiting`` the length of its line.
-    ``lines`` has who waits, in order, of the courses where a seat may become free. ``completed`` counts how often who
-    has completed which code, of those that the courses ask for, and ``waits_elsewhere`` has the other courses that a
-    student waits for who completes one.
+    - ``active`` maps a student's id to ``Student.is_active``.
+    - ``latest`` maps a pair of student and course to the newest enrollment, ``last_acts`` to the newest act on it.
+    - ``taken`` maps a course to the number of taken seats, ``waiting`` to the length of its waitlist, ``last_arrival``
+      to the latest time of arrival on it.
+    - ``lines`` has the waitlists, in order, of courses where a seat is or may become free. ``waived_for`` maps a pair
+      that waits to the codes of the rules waived for it, ``passed_over_for`` to the codes of the refusals for which it
+      was last passed over.
+    - ``completed`` counts how often a student has completed a course code, for the courses' prerequisites.
+    - ``waits_elsewhere`` maps a student that completes a course to the other courses for which that student waits.
+    - ``visible_codes`` has the course codes that a message to the caller may name, None for all.
 
-    One kept ``in_brief`` is for who asks no more than what became of an act: of students and of rows that stay as they
-    are it has what the rules look at, and the rest is read from the database by whoever looks.
+    Free seats of the courses ``before_waitlist`` go to the acts of the batch before students that wait. The seats left
+    must be given to the waiting students by ``promote`` afterwards.
+
+    With ``in_brief`` the caller needs only the outcomes of the acts: students and rows have only the fields that rules
+    read and acts change; any other field is loaded from the database when it is accessed.
     """
 
     now: datetime = field(default_factory=timezone.now)
     may_waive: bool = False
     in_brief: bool = False
+    before_waitlist: frozenset[int] = frozenset()
     active: dict[int, bool] = field(default_factory=dict)
     students: dict[int, Student] = field(default_factory=dict)
     courses: dict[int, Course] = field(default_factory=dict)
@@ -48,6 +57,7 @@ class Register:
     passed_over_for: dict[Pair, list[str]] = field(default_factory=dict)
     waits_elsewhere: dict[int, list[int]] = field(default_factory=dict)
     completed: Counter[tuple[int, str]] = field(default_factory=Counter)
+    visible_codes: frozenset[str] | None = None
 
     @cached_property
     def today(self) -> date:
@@ -55,33 +65,33 @@ class Register:
         return timezone.localdate(self.now)
 
     def status(self, act: Act) -> str:
-        """Return where the student stands in the course, "" for one who never was in it."""
+        """Return the status of the student's newest enrollment in the course, "" if there is none."""
         enrollment = self.latest.get(act.pair)
         return enrollment.status if enrollment else ""
 
     def has_seat(self, course_id: int) -> bool:
-        """Tell whether a seat is not taken. Whether a newcomer may take it is another question."""
+        """Return True if a seat is free. It may be reserved for waiting students: see ``may_take_seat``."""
         capacity = self.courses[course_id].capacity
         return capacity is None or self.taken[course_id] < capacity
 
     def arrival(self, course_id: int) -> datetime:
-        """Return when who joins a line now has arrived: never before those who are there, whatever the clocks say."""
+        """Return the time of arrival on a waitlist now: never before the last arrival, even if clocks differ."""
         return max(self.now, self.last_arrival.get(course_id, self.now))
 
     def introduce(self, enrollment: StudentCourse) -> None:
-        """Let an enrollment know its course, and its student where that was read: nobody has to ask for them again."""
+        """Set the course of an enrollment, and its student if it was read, so that they are not queried again."""
         known = enrollment._state.fields_cache
         known["course"] = self.courses[enrollment.course_id]
         if enrollment.student_id in self.students:
             known["student"] = self.students[enrollment.student_id]
 
     def enter(self, enrollment: StudentCourse, *, before: str) -> None:
-        """Note an enrollment's new state, so that the next act of the batch sees it."""
-        course_id, after = enrollment.course_id, enrollment.status
-        self.latest[enrollment.student_id, course_id] = enrollment
+        """Record an enrollment's new state, so that the next act of the batch sees it."""
+        (student_id, course_id), after = enrollment.pair, enrollment.status
+        self.latest[student_id, course_id] = enrollment
         self.taken[course_id] += _change(Status.ENROLLED, before, after)
         if ended := _change(Status.COMPLETED, before, after):
-            self.completed[enrollment.student_id, enrollment.course.code] += ended
+            self.completed[student_id, self.courses[course_id].code] += ended
         moved = _change(Status.WAITLISTED, before, after)
         if not moved:
             return
@@ -96,7 +106,7 @@ class Register:
             line.remove(enrollment)
 
     def note(self, event: EnrollmentEvent) -> None:
-        """Note what was done to an enrollment, so that the next act of the batch goes by it."""
+        """Record a new journal entry, so that the next act of the batch considers it."""
         pair = event.enrollment.pair
         if event.action not in BY_ITSELF:
             self.last_acts[pair] = event
@@ -110,6 +120,6 @@ def _change(status: Status, before: str, after: str) -> int:
 
 
 def _place(enrollment: StudentCourse) -> tuple[datetime, float]:
-    """Return the key that lines are sorted by. Who has no id yet comes after those of the same instant who have one."""
+    """Return the sort key of waitlists. Of the same instant, enrollments without an id come last."""
     assert enrollment.waitlisted_at is not None
     return enrollment.waitlisted_at, enrollment.pk or float("inf")

@@ -1,4 +1,4 @@
-"""A course's roster as a file: who takes it, for people with a spreadsheet. The file can be imported again."""
+"""A course's roster as a CSV file for spreadsheets. The file can be imported again."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -22,14 +22,18 @@ CHUNK = 500
 
 
 class _Line:
-    """A file that hands back what is written to it."""
+    """A file object whose ``write`` returns its argument, so that ``csv.writer`` returns each line."""
 
     def write(self, line: str) -> str:
         return line
 
 
 def roster_lines(enrollments: Iterable[StudentCourse]) -> Iterator[str]:
-    """Yield the header, then the enrollments, as text of many lines at a time. No cell runs as a formula."""
+    """
+    Yield the header and the enrollments as CSV, in pieces of ``CHUNK`` lines.
+
+    Cells are escaped, so that no spreadsheet runs them as formulas.
+    """
     writer = csv.writer(_Line())
     lines = [writer.writerow(HEADER)]
     for enrollment in enrollments:

@@ -1,24 +1,25 @@
 """
-May this act happen? The facts a decision needs, and the pure rules over them.
+The enrollment rules: pure functions of an act and the register, and the verdict over all of them.
 
-A rule looks at one act and the register and says why not, or nothing. It queries, writes and logs nothing, and the
-time it goes by is the register's. Every rule of an action answers, so that a refusal names all reasons at once.
+A rule returns the reason why the act is refused, or None. It makes no queries, writes and logs nothing, and uses the
+time of the register. All rules of an action are evaluated, so that a refusal lists all reasons.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from courses.lookup import course_not_found
 from courses.models import Course
+from courses.prerequisites import list_codes
 from school.refusals import Refusal, changed_meanwhile
+from school.spoken import sentence as _
 from school.spoken import told_instant
 from students.acts import Act
 from students.lookup import student_not_found
-from students.models import Action, Status
+from students.models import ENDED, OPEN, Action, Status
 from students.register import Register
 from students.transitions import (
     COURSE_FULL,
@@ -36,9 +37,9 @@ Check = Callable[[Act, Register], str | None]
 @dataclass(frozen=True, slots=True)
 class Rule:
     """
-    A check with the code and the title of its refusal. ``explanation`` says what it means, for people.
+    A check with the code and the title of its refusal. ``explanation`` is its docstring, which is shown to users.
 
-    A rule that is ``waivable`` answers like any other, but who may waive rules can let an act pass all the same.
+    A ``waivable`` rule is evaluated like any other, but an actor with that permission can override it for an act.
     """
 
     code: str
@@ -63,7 +64,7 @@ class Rule:
 
 
 def rule(code: str, title: str | Promise, *, waivable: bool = False) -> Callable[[Check], Rule]:
-    """Make a rule of a function that returns the sentence to refuse with, or None."""
+    """Decorate a function that returns the message of a refusal, or None, to make it a ``Rule``."""
     return lambda check: Rule(code, title, check, waivable)
 
 
@@ -104,16 +105,26 @@ def enrollment_has_not_closed(act: Act, register: Register) -> str | None:
     return None
 
 
+@rule("term_ended", gettext_lazy("Term has ended"), waivable=True)
+def term_has_not_ended(act: Act, register: Register) -> str | None:
+    """A course takes no students after the last day of its term."""
+    course = register.courses[act.course_id]
+    if course.term is None or register.today <= course.term.ends_on:
+        return None
+    parts = {"course": course.code, "date": course.term.ends_on.isoformat()}
+    return _("The term of %(course)s ended on %(date)s.") % parts
+
+
 @rule("prerequisite_missing", gettext_lazy("Prerequisite missing"), waivable=True)
 def prerequisites_are_completed(act: Act, register: Register) -> str | None:
     """A course may ask for others to be completed first, in whatever term."""
     course = register.courses[act.course_id]
     missing = [code for code in course.prerequisites if (act.student_id, code) not in register.completed]
     if missing:
-        return _("%(course)s asks for %(codes)s to be completed first.") % {
-            "course": course.code,
-            "codes": ", ".join(missing),
-        }
+        # The journal records why a waiting student is passed over; its readers are not only the caller.
+        visible = None if act.action == Action.PROMOTE else register.visible_codes
+        parts = {"course": course.code, "codes": list_codes(missing, visible)}
+        return _("%(course)s asks for %(codes)s to be completed first.") % parts
     return None
 
 
@@ -156,7 +167,7 @@ def was_ever_enrolled(act: Act, register: Register) -> str | None:
 
 
 def never_enrolled(course: Course) -> Refusal:
-    """The refusal of whatever asks for an enrollment that never was."""
+    """Return the refusal of a request for an enrollment that does not exist."""
     message = _("This student was never enrolled in %(course)s.") % {"course": course.code}
     return was_ever_enrolled.refusal(message)
 
@@ -176,6 +187,10 @@ def is_possible_from_here(act: Act, register: Register) -> str | None:
 @rule("illegal_transition", gettext_lazy("Not possible from here"))
 def can_be_undone(act: Act, register: Register) -> str | None:
     """The newest act on an enrollment can be undone, once. What was undone is done again by the act itself."""
+    # An erasure cannot be undone: the erased student would have an open enrollment again.
+    student = register.students.get(act.student_id)
+    if student and student.erased_at and register.status(act) in ENDED and status_after(act, register) in OPEN:
+        return _("The data of this student is erased: an ended enrollment is not opened again.")
     last = register.last_acts.get(act.pair)
     is_undone = register.status(act) and (last is None or last.action == Action.UNDO)
     return _("There is nothing left to undo.") if is_undone else None
@@ -190,12 +205,13 @@ def is_untouched(act: Act, register: Register) -> str | None:
     return _("It has been changed since.")
 
 
-# What a place in a course takes, be it taken at once or after waiting.
+# The conditions for a place in a course, both immediately and after waiting.
 ELIGIBILITY = (
     student_is_active,
     course_is_active,
     enrollment_has_opened,
     enrollment_has_not_closed,
+    term_has_not_ended,
     prerequisites_are_completed,
 )
 
@@ -215,14 +231,14 @@ WAIVABLE = frozenset(rule.code for rule in ALL_RULES if rule.waivable)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Every reason why an act may not happen, none for one that may, and the codes of those that were waived."""
+    """All reasons to refuse an act (none if it is accepted), and the codes of the rules that were waived."""
 
     refusals: tuple[Refusal, ...] = ()
     waived: tuple[str, ...] = ()
 
 
 def verdict(act: Act, register: Register) -> Verdict:
-    """Ask all rules of the act's action."""
+    """Evaluate all rules of the act's action. Unknown ids and an unexpected version are refused first."""
     unknown = []
     if act.student_id not in register.active:
         unknown.append(student_not_found(act.student_id))
@@ -232,7 +248,7 @@ def verdict(act: Act, register: Register) -> Verdict:
         return Verdict(tuple(unknown))
     if act.expected and not is_as_expected(act, register):
         return Verdict((changed_meanwhile(),))
-    is_new_wish = act.waive and act.action != Action.PROMOTE  # a seat that comes later was waived for at the start
+    is_new_wish = act.waive and act.action != Action.PROMOTE  # a promotion uses the waiver of the original act
     objections = objections_to_waiver(act.waive, act.reason, register.may_waive) if is_new_wish else []
     if is_done_already(act, register):
         return Verdict(tuple(objections))
@@ -245,13 +261,13 @@ def verdict(act: Act, register: Register) -> Verdict:
 
 
 def is_as_expected(act: Act, register: Register) -> bool:
-    """Tell whether the enrollment is the one, in the version, that the act was meant for."""
+    """Return True if the enrollment's id and version are those in ``Act.expected``."""
     enrollment = register.latest.get(act.pair)
     return enrollment is not None and (enrollment.pk, enrollment.version) == act.expected
 
 
 def objections_to_waiver(waive: frozenset[str], reason: str, may_waive: bool) -> list[Refusal]:
-    """Return what is wrong with a wish to waive rules, whatever it is for."""
+    """Return the refusals of a request to waive rules: unknown codes, a missing reason, a missing permission."""
     refusals = []
     for code in sorted(waive - WAIVABLE):
         message = _("%(code)s cannot be waived, only: %(codes)s.")

@@ -1,20 +1,19 @@
-"""The seats of courses: counted, never stored."""
+"""The seats of courses, which are counted from the enrollments and never stored."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.utils.translation import gettext as _
 
 from courses.models import Course
 from school.refusals import Refusal
+from school.spoken import sentence as _
 from students.models import Status, StudentCourse, counted_by_course
 
 
 @dataclass(frozen=True, slots=True)
 class Seats:
-    """How a course's seats are taken. ``capacity`` None is no limit."""
+    """The capacity of a course (None for no limit), its taken seats and the length of its waitlist."""
 
     capacity: int | None
     taken: int
@@ -26,7 +25,7 @@ class Seats:
 
     @property
     def over(self) -> int:
-        """How many more are enrolled than there are seats: by a waiver, or because seats were taken away."""
+        """The number of enrolled students above the capacity, after a waiver or a reduction of the capacity."""
         return 0 if self.capacity is None else max(self.taken - self.capacity, 0)
 
     @property
@@ -38,21 +37,14 @@ class Seats:
 
 
 def with_seats(courses: QuerySet[Course]) -> QuerySet[Course]:
-    """Count the seats along with the courses: ``seats_of`` asks nothing more."""
+    """Annotate the courses with their counts, so that ``seats_of`` needs no query."""
     inside = StudentCourse.objects.filter(course=OuterRef("pk"))
     taken, waiting = (Coalesce(Subquery(counted_by_course(each)), 0) for each in (inside.seated(), inside.waiting()))
     return courses.annotate(seats_taken=taken, line_length=waiting)
 
 
-def recount(course: Course) -> None:
-    """Count the seats of a course anew, for whoever has changed it or has waited for its lock."""
-    counted: Any = with_seats(Course.objects.filter(pk=course.pk)).get()
-    course.seats_taken = counted.seats_taken  # type: ignore[attr-defined]  # annotated, not declared
-    course.line_length = counted.line_length  # type: ignore[attr-defined]
-
-
 def seats_of(course: Course) -> Seats:
-    """Return how the seats of a course are taken, as of when it was read ``with_seats``, else as of now."""
+    """Return the seats of a course: as of its query if it was annotated by ``with_seats``, else as of now."""
     if hasattr(course, "seats_taken"):
         return Seats(course.capacity, course.seats_taken, getattr(course, "line_length", 0))
     count = StudentCourse.objects.filter(course=course).aggregate(

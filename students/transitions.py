@@ -1,13 +1,13 @@
-"""What an act leads to: from which statuses it starts, which one it ends in, and whether it is done already."""
+"""The status transitions of acts: their starting statuses, their resulting status, and acts without effect."""
 
 from students.acts import Act, OnFull
 from students.models import ENDED, LEFT, OPEN, Action, Status
 from students.register import Register
 
-# The code of the rule whose waiver gives a seat over the capacity and past the line.
+# The code of the rule whose waiver gives a seat above the capacity and ahead of the waitlist.
 COURSE_FULL = "course_full"
 
-# The statuses that an action leads away from. Ended enrollments are not among them: who comes back enrolls anew.
+# The statuses in which an action is possible. A student that returns after an ended enrollment enrolls again.
 STARTING_POINTS: dict[str, tuple[str, ...]] = {
     Action.DROP: OPEN,
     Action.COMPLETE: (Status.ENROLLED, Status.COMPLETED),
@@ -15,7 +15,7 @@ STARTING_POINTS: dict[str, tuple[str, ...]] = {
 
 
 def possible_from(status: str) -> str:
-    """Name what can become of an enrollment, "" for nothing."""
+    """Return the labels of the actions possible in a status, separated by commas; "" if there are none."""
     actions = (
         [] if status in ENDED else [Action(action) for action, starts in STARTING_POINTS.items() if status in starts]
     )
@@ -23,17 +23,18 @@ def possible_from(status: str) -> str:
 
 
 def may_take_seat(act: Act, register: Register) -> bool:
-    """Tell whether a seat is there for who enrolls: free, and nobody waits for it."""
-    return register.has_seat(act.course_id) and not register.waiting[act.course_id]
+    """Return True if the act can take a seat: one is free, and no waiting student has priority."""
+    is_next = not register.waiting[act.course_id] or act.course_id in register.before_waitlist
+    return register.has_seat(act.course_id) and is_next
 
 
 def may_wait(act: Act) -> bool:
-    """Tell whether who enrolls would rather wait than be refused, or be let in over the capacity."""
+    """Return True if the act may join the waitlist. An act that waives the capacity never waits."""
     return act.on_full == OnFull.WAITLIST and COURSE_FULL not in act.waive
 
 
 def is_done_already(act: Act, register: Register) -> bool:
-    """Tell whether the act asks for what is so already: then it changes nothing, and repeating it is safe."""
+    """Return True if the requested state exists already: the act changes nothing, so repeating it is safe."""
     enrollment = register.latest.get(act.pair)
     if enrollment is None:
         return False
@@ -49,16 +50,17 @@ def is_done_already(act: Act, register: Register) -> bool:
 
 
 def is_settled(act: Act, register: Register) -> bool:
-    """Tell whether the act asks for nothing but what is so already: then no rule has anything to say."""
+    """Return True if the act requests only what exists already: no rule can refuse it."""
     return is_done_already(act, register) and not act.waive and act.expected is None
 
 
 def status_after(act: Act, register: Register) -> Status:
     """
-    Return the status that the act leads to.
+    Return the status after the act.
 
-    Who leaves a seat by the term's drop deadline has dropped, who leaves later has withdrawn. Undone, an act leads
-    back to where it came from, and to dropped where there was nothing before: rows are kept.
+    A student who leaves a seat on or before the term's drop deadline is *dropped*; after it, *withdrawn*. A student who
+    leaves the waitlist is always *dropped*. The undo of an act restores the status before it, or *dropped* if there was
+    none: rows are never deleted.
     """
     match act.action:
         case Action.ENROLL:

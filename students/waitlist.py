@@ -1,4 +1,4 @@
-"""Who gets a seat that is free: strictly first come, first served, and only who may still take it."""
+"""The order in which waiting students get free seats: first come, first served, if the rules still allow it."""
 
 from collections.abc import Iterator
 
@@ -10,10 +10,10 @@ from students.rules import Verdict, verdict
 
 def next_in_line(course_id: int, register: Register) -> Iterator[tuple[StudentCourse, Verdict]]:
     """
-    Go along a course's line while it has a seat, and yield who is next with the verdict of the rules on it.
+    Yield the waiting enrollments of a course, in order, with the verdict of the rules, as long as a seat is free.
 
-    Who asks seats whom nothing stands against, and the others are passed over. A waiver that let somebody join the
-    line holds until they have their seat: that is what it was given for.
+    The caller enrolls each student without refusals and passes over the others. A waiver with which a student joined
+    the waitlist stays valid until the student has a seat.
     """
     for waiter in list(register.lines.get(course_id, ())):
         if not register.has_seat(course_id):

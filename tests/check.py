@@ -13,6 +13,14 @@ PRODUCTION = {
 MANAGE: list[str | Path] = [sys.executable, "manage.py"]
 BIN = Path(sys.executable).parent
 
+# A library under one of these licenses may be installed beside School. LGPL: the library is used unchanged.
+# axe-playwright-python states no license in its metadata; its source is under the MIT License.
+ALLOWED_LICENSES = "Apache;BSD;ISC;LGPL;MIT;MPL;Mozilla;PSF"
+LICENSES: list[str | Path] = [
+    *(BIN / "pip-licenses", "--python", sys.executable, "--from=mixed", "--ignore-packages", "axe-playwright-python"),
+    *("--partial-match", "--allow-only", ALLOWED_LICENSES),
+]
+
 CHECKS: dict[str, list[str | Path]] = {
     "format": [BIN / "ruff", "format", "--check", "--quiet", "."],
     "lint": [BIN / "ruff", "check", "--quiet", "."],
@@ -22,6 +30,7 @@ CHECKS: dict[str, list[str | Path]] = {
     "deployment": [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"],
     "OpenAPI": [sys.executable, "-m", "tests.openapi"],
     "messages": [sys.executable, "-m", "tests.messages"],
+    "licenses": LICENSES,
 }
 
 

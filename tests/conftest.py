@@ -35,6 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if settings.DATABASES["default"]["ENGINE"] == "school.sqlite":
         # pytest-django knows Django's own SQLite only, and would make a file of this name for each worker.
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = ":memory:"
+        settings.MIDDLEWARE.insert(0, "tests.one_at_a_time.OneAtATimeMiddleware")
     # What the tests log goes to a file as well, in production's own format.
     stderr = next(h for h in logging.getLogger().handlers if h.formatter)
     to_file = logging.FileHandler(LOGS / f"{os.getpid()}.log", delay=True)
@@ -55,21 +56,28 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def tests_may_empty_the_journal() -> Iterator[None]:
-    """Let the flush after a test with transactions of its own empty journal and record: on SQLite it has to DELETE."""
-    guards = [
-        import_module("students.migrations.0004_append_only_journal"),
-        import_module("school.migrations.0006_append_only_access"),
+    """Let the flush after a test with transactions of its own empty journal and record: it deletes, or truncates."""
+    journal = import_module("students.migrations.0004_append_only_journal")
+    record = import_module("school.migrations.0006_append_only_access")
+    truncates = [
+        import_module("students.migrations.0020_journal_refuses_truncate"),
+        import_module("school.migrations.0007_access_refuses_truncate"),
     ]
+    off = {
+        "sqlite": [*journal.DROP["sqlite"], *record.DROP["sqlite"]],
+        "postgresql": [each.DROP for each in truncates],
+    }[connection.vendor]
+    on = {
+        "sqlite": [*journal.CREATE["sqlite"], *record.CREATE["sqlite"]],
+        "postgresql": [each.CREATE for each in truncates],
+    }[connection.vendor]
     operations: Any = type(connection.ops)
     flush = operations.sql_flush
 
     def sql_flush(self: Any, *args: Any, **options: Any) -> list[str]:
-        taken_away = [statement for guard in guards for statement in guard.DROP["sqlite"]]
-        put_back = [statement for guard in guards for statement in guard.CREATE["sqlite"]]
-        return [*taken_away, *flush(self, *args, **options), *put_back]
+        return [*off, *flush(self, *args, **options), *on]
 
-    if connection.vendor == "sqlite":
-        operations.sql_flush = sql_flush
+    operations.sql_flush = sql_flush
     yield
     operations.sql_flush = flush
 

@@ -28,11 +28,26 @@ def as_bytes(context: Any, value: Any) -> Any:
 DOCUMENT: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
 
 
+# The components that are written out where an operation refers to them. Schemas and links keep their names.
+SHARED = ("parameters", "responses", "headers", "examples")
+
+
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every operation under its method and path."""
+    """Yield every operation, with its shared parts written out, under its method and path."""
     for path, methods in DOCUMENT["paths"].items():
         for method, operation in methods.items():
-            yield f"{method} {path}", operation
+            yield f"{method} {path}", _written_out(operation)
+
+
+def _written_out(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_written_out(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    kind, _, name = str(node.get("$ref", "")).removeprefix("#/components/").partition("/")
+    if kind in SHARED:
+        return _written_out(DOCUMENT["components"][kind][name])
+    return {key: _written_out(value) for key, value in node.items()}
 
 
 def load(document: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 
 os.environ["ENV_FILE"] = os.devnull
-os.environ["SECRET_KEY"] = "only-for-tests"
+os.environ["SECRET_KEY"] = "only-for-tests-on-databases-that-are-removed-at-the-end"
 os.environ["HTTPS"] = "false"
 os.environ["LOG_LEVEL"] = "INFO"
 os.environ["LOG_JSON"] = "true"

@@ -1,6 +1,6 @@
 """
-Look for what nobody thought of: random acts, random requests, and walks of requests that follow from each other, many
-more than `make test` tries, on both databases.
+Look for what nobody thought of: random acts, random files, random requests, and walks of requests that follow from
+each other, many more than `make test` tries, on both databases.
 
 `make fuzz ARGS="--examples 5000"`, or `python -m tests.fuzz --help`. A run draws new examples each time, unless it is
 told not to. What it finds is printed with the line that plays it again.
@@ -20,6 +20,7 @@ EXAMPLES = "FUZZ_EXAMPLES"
 COUNTS = "FUZZ_COUNTS"  # a folder with a file for each database, a byte for each request
 TESTS = (
     "tests/test_machine.py",
+    "tests/bulk/test_written_files.py",
     "tests/students/test_journal.py::RandomActs",
     "tests/school/test_openapi.py::test_the_api_keeps_to_its_document",
     "tests/school/test_openapi_links.py::test_walks_along_the_links_keep_to_the_document",

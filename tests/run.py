@@ -1,6 +1,7 @@
 """
-Run the whole suite twice: on SQLite, then on PostgreSQL. Arguments are handed to pytest.
+Run the suite twice: on SQLite, then on PostgreSQL. Arguments are handed to pytest.
 
+The PostgreSQL half leaves out the tests that do not depend on the database, unless it is told ``--everything``.
 PostgreSQL is the server of DATABASE_URL, else one of the suite's own. With REQUIRE_ALL=1 a part that cannot run, for
 want of PostgreSQL or Chromium, is a failure and not a line of text.
 """
@@ -12,15 +13,46 @@ from contextlib import AbstractContextManager, nullcontext
 
 from tests.postgres import find_binaries, throwaway_server
 
+EVERYTHING = "--everything"
+# Pages, texts, documents and processes: they are the same on both databases.
+ONCE = (
+    "tests/test_browser*.py",
+    "tests/test_admin_access.py",
+    "tests/test_commands.py",
+    "tests/test_docs.py",
+    "tests/test_messages.py",
+    "tests/test_mutants.py",
+    "tests/test_project.py",
+    "tests/test_run.py",
+    "tests/test_sqlite_*.py",
+    "tests/bulk/test_private_copy.py",
+    "tests/school/test_console.py",
+    "tests/school/test_desk.py",
+    "tests/school/test_error_pages.py",
+    "tests/school/test_generated_client.py",
+    "tests/school/test_languages.py",
+    "tests/school/test_openapi*.py",
+    "tests/school/test_passwords.py",
+    "tests/school/test_wording.py",
+    "tests/security/test_budget*.py",
+    "tests/security/test_roles.py",
+    "tests/security/test_settings.py",
+)
+
 
 def main(arguments: list[str]) -> int:
+    is_whole = EVERYTHING in arguments
+    arguments = [each for each in arguments if each != EVERYTHING]
     failed = _run_half("SQLite", "sqlite:///:memory:", arguments)
     server = _postgres()
     if server is None:
         print("The PostgreSQL half did not run: no DATABASE_URL, and no PostgreSQL on this machine.", flush=True)
         return 1 if failed or os.environ.get("REQUIRE_ALL") == "1" else 0
+    # A file that is named runs on both.
+    named = any(each.startswith("tests/") for each in arguments)
+    left_out = [] if is_whole or named else [f"--ignore-glob={each}" for each in ONCE]
     with server as url:
-        failed |= _run_half("PostgreSQL", url, arguments)
+        failed |= _run_half("PostgreSQL", url, [*left_out, *arguments])
     return int(failed)
 
 

@@ -39,6 +39,13 @@ def free_port() -> int:
 @contextmanager
 def serving(environment: Mapping[str, str], *arguments: str) -> Iterator[int]:
     """Serve a database that is there, and yield the port."""
+    with serving_process(environment, *arguments) as (port, _server):
+        yield port
+
+
+@contextmanager
+def serving_process(environment: Mapping[str, str], *arguments: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
+    """Serve a database that is there, and yield the port and the process that has the server's workers as children."""
     port = free_port()
     command = [sys.executable, "manage.py", "serve", "--port", str(port), *arguments]
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
@@ -48,7 +55,7 @@ def serving(environment: Mapping[str, str], *arguments: str) -> Iterator[int]:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.1)
-        yield port
+        yield port, server
     finally:
         server.terminate()
         server.wait()

@@ -21,7 +21,7 @@ from oauth2_provider.models import get_access_token_model
 
 from bulk.models import Door
 from bulk.pipeline import Order, receive
-from courses.models import CourseStaff
+from courses.models import CourseStaff, Term
 from school.clients import create_api_client
 from school.disclosures import Action, Subject, record
 from school.disclosures import Door as AccessDoor
@@ -90,7 +90,7 @@ TABLE = [
     ("courses/course/<id>/delete/",                      "++.....LL", "++.....LL"),
     ("courses/course/<id>/enroll/",                      ">>..?..LL", "++..?..LL"),
     ("courses/course/<id>/history/",                     "++++-..LL", "++++-..LL"),
-    ("courses/course/<id>/history/<version>/",           "++++-..LL", "++++-..LL"),
+    ("courses/course/<id>/history/<version>/",           "++++-..LL", "++..-..LL"),
     ("courses/course/<id>/roster.csv",                   "++++?..LL", "++++?..LL"),
     ("courses/course/<id>/roster/",                      "++++?..LL", "++++?..LL"),
     ("courses/course/<id>/staff/",                       ">>.....LL", ">>.....LL"),
@@ -106,7 +106,7 @@ TABLE = [
     ("courses/term/<id>/change/",                        "++++-..LL", "++.....LL"),
     ("courses/term/<id>/delete/",                        "++.....LL", "++.....LL"),
     ("courses/term/<id>/history/",                       "++++-..LL", "++++-..LL"),
-    ("courses/term/<id>/history/<version>/",             "++++-..LL", "++++-..LL"),
+    ("courses/term/<id>/history/<version>/",             "++++-..LL", "++..-..LL"),
     ("courses/term/add/",                                "++.....LL", "++.....LL"),
     ("django_tasks_database/dbtaskresult/",              "+......LL", "+......LL"),
     ("django_tasks_database/dbtaskresult/<id>/",         ">>>>>>>LL", ">>>>>>>LL"),
@@ -177,7 +177,7 @@ TABLE = [
     ("students/student/<id>/delete/",                    "++.....LL", "++.....LL"),
     ("students/student/<id>/enroll/",                    ">>..?..LL", "++..?..LL"),
     ("students/student/<id>/history/",                   "+++....LL", "+++....LL"),
-    ("students/student/<id>/history/<version>/",         "+++....LL", "+++....LL"),
+    ("students/student/<id>/history/<version>/",         "+++....LL", "++.....LL"),
     ("students/student/<id>/personal-data/",             "++.....LL", "++.....LL"),
     ("students/student/<id>/personal-data/erase/",       "+...?..LL", "+...?..LL"),
     ("students/student/<id>/personal-data/export/",      "++..?..LL", "++..?..LL"),
@@ -334,6 +334,17 @@ def test_each_role_is_answered_as_the_table_says(worlds, callers, method):
 
     assert told == []
     assert found == expected
+
+
+@pytest.mark.parametrize("role", ["viewer", "teacher, own"])
+def test_a_user_who_may_not_change_a_row_cannot_save_an_earlier_version_of_it(worlds, callers, role):
+    own, _foreign = worlds
+    pk, version = own.ids["courses/term"], own.versions["courses/term"]
+    form = {"code": "OWN-T", "name": "Forged", "starts_on": "2026-01-01", "ends_on": "2026-12-31"}
+
+    answer = callers[role].post(f"/admin/courses/term/{pk}/history/{version}/", form)
+
+    assert (answer.status_code, Term.objects.filter(name="Forged").count()) == (403, 0)
 
 
 # What is done with rows of a list

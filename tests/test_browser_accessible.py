@@ -167,7 +167,7 @@ def answers(page: Page, world: Busy) -> Iterator[str]:
     text = "S-0\nS-1\nS-9\nOWN-S\n"  # one has been dropped, one is in already, one is not there, one is new
     page.get_by_role("textbox", name="Students, by their numbers").fill(text)
     page.get_by_role("button", name="Show what would happen").click()
-    expect(page.get_by_text("There is no student S-9.")).to_be_visible()
+    expect(page.get_by_text("There is no student number:S-9.")).to_be_visible()
     yield "many enrolled: what would happen"
     for name, action in {"course": "Make inactive", "student": "Delete selected students"}.items():
         page.goto(f"/admin/{'courses' if name == 'course' else 'students'}/{name}/")

@@ -106,7 +106,7 @@ def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
     page.get_by_label("Where no seat is free").select_option(label="let them wait")
     page.get_by_role("button", name="Show what would happen").click()
 
-    expect(page.get_by_text("There is no student S-20O2.")).to_be_visible()
+    expect(page.get_by_text("There is no student number:S-20O2.")).to_be_visible()
     assert cells(page, "refused") == ["S-2003 Katherine Johnson This student is not active."]
     assert cells(page, "same") == ["S-1001 Ada Byron enrolled In already."]
     picture(page, "enroll-many-lines")

@@ -43,11 +43,11 @@ def test_a_registrar_uploads_corrects_confirms_watches_and_undoes(page):
     expect(page.locator(".import-state")).to_contain_text("failed")
     problems = page.locator(".import-problems tbody tr")
     expect(problems).to_have_count(3)
-    expect(problems.first).to_contain_text("There is no student S-9.")
+    expect(problems.first).to_contain_text("There is no student number:S-9.")
     shot(page, "import-errors")
     with page.expect_download() as download:
         page.get_by_role("link", name="Failed rows").click()
-    failed = download.value.path().read_text()
+    failed = download.value.path().read_text(encoding="utf-8-sig")
     assert failed.splitlines() == [HEADER.strip(), "S-9,MATH-101,,,", "S-2,MATH-999,,asleep,"]
     assert StudentCourse.objects.count() == 0
 

@@ -49,10 +49,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             "OIDC_ISSUER": provider.issuer,
             "OIDC_CLIENT_ID": CLIENT_ID,
             "OIDC_CLIENT_SECRET": CLIENT_SECRET,
+            "OIDC_CLAIM": "preferred_username",
             "OIDC_NAME": "University login",
         }
         manage(environment, "migrate", "--verbosity", "0")
-        manage(environment, "createcachetable")
         manage(environment, "shell", "-c", USERS)
         with serving(environment, "--workers", "1", "--threads", "4") as port:
             yield SimpleNamespace(home=f"http://localhost:{port}", provider=provider)

@@ -74,7 +74,7 @@ def test_the_desk_is_photographed(page, term):
     page.get_by_role("textbox", name="Students, by their numbers").fill(f"{text}\nS-10O7\tGrace Hopper\n")
     page.get_by_label("Where no seat is free").select_option("waitlist")
     page.get_by_role("button", name="Show what would happen").click()
-    expect(page.get_by_text("There is no student S-10O7.")).to_be_visible()
+    expect(page.get_by_text("There is no student number:S-10O7.")).to_be_visible()
     page.evaluate("scrollTo(0, 0)")
     shot(page, "desk-enroll-many")
 

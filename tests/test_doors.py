@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from courses.models import Course
 from students.acts import Act, OnFull
 from students.enrollment import enroll, perform
 from students.models import Action, EnrollmentEvent, StudentCourse
 from students.rules import RULES, is_untouched
 from tests.doors import DOORS, NotOffered, Wish
-from tests.factories import make_course, make_student
+from tests.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -21,15 +22,21 @@ class Case:
     """
     A student and a course whom one rule keeps apart, and its sentence.
 
-    ``before`` has happened between the two, ``others`` to another student in the course after that.
+    ``before`` has happened between the two, ``others`` to another student in the course after that. ``term`` has the
+    fields of the course's term, if it has one.
     """
 
     message: str
     student: dict[str, Any] = field(default_factory=dict)
     course: dict[str, Any] = field(default_factory=dict)
+    term: dict[str, Any] = field(default_factory=dict)
     before: tuple[Action, ...] = ()
     others: tuple[Action, ...] = ()
     on_full: str = "reject"
+
+    def make_course(self) -> Course:
+        term = {"term": make_term(**self.term)} if self.term else {}
+        return make_course(code="MATH-101", **self.course, **term)
 
 
 CASES: dict[tuple[str, str], Case] = {
@@ -42,6 +49,10 @@ CASES: dict[tuple[str, str], Case] = {
     (Action.ENROLL, "enrollment_has_not_closed"): Case(
         "Enrollment in MATH-101 closed at 2020-01-01 00:00+00:00.",
         course={"enrollment_closes_at": datetime(2020, 1, 1, tzinfo=UTC)},
+    ),
+    (Action.ENROLL, "term_has_not_ended"): Case(
+        "The term of MATH-101 ended on 2020-06-30.",
+        term={"starts_on": "2020-01-01", "ends_on": "2020-06-30"},
     ),
     (Action.ENROLL, "prerequisites_are_completed"): Case(
         "MATH-101 asks for MATH-99, MATH-100 to be completed first.",
@@ -107,7 +118,7 @@ def rows_and_journal():
 def test_door_obeys_rule(door, action, rule, origin):
     case = CASES[action, rule.name]  # a new rule needs its case
     student, other = make_student(**case.student), make_student()
-    course = make_course(code="MATH-101", **case.course)
+    course = case.make_course()
     earlier = [Act(each, student.pk, course.pk) for each in case.before]
     earlier += [Act(each, other.pk, course.pk) for each in case.others]
     for act in earlier:
@@ -162,7 +173,7 @@ def test_door_lets_wait_whoever_would_rather_wait_and_tells_the_place(door, orig
 @pytest.mark.parametrize("rule", [rule for rule in RULES[Action.ENROLL] if rule.waivable], ids=lambda rule: rule.name)
 def test_door_waives_a_rule_for_a_reason_and_the_journal_keeps_both(door, rule):
     case = CASES[Action.ENROLL, rule.name]
-    student, course = make_student(**case.student), make_course(code="MATH-101", **case.course)
+    student, course = make_student(**case.student), case.make_course()
 
     door(Wish(Action.ENROLL, student, course, waive=(rule.code,), reason="the dean agreed"))
 

@@ -44,25 +44,31 @@ def file(environment, tmp_path):
     return enrollments, int(re.findall(r'"import_id": (\d+)', told)[-1]) + 1
 
 
-def is_received(environment, import_id):
-    """Whether the import is there: before it is, its sender has to send it again."""
-    asked = subprocess.run(command_line("import_report", import_id), env=environment, capture_output=True, check=False)
-    return asked.returncode == 0
+def rows_done(environment, import_id):
+    """The number of rows in the report; None if there is no such import yet: its sender has to send it again."""
+    asked = subprocess.run(
+        command_line("import_report", import_id), env=environment, capture_output=True, text=True, check=False
+    )
+    return len(asked.stdout.splitlines()) if asked.returncode == 0 else None
 
 
 def test_an_import_killed_at_random_moments_ends_as_if_undisturbed(environment, file):
+    """An import that ends three times without progress has failed, so each kill but the first one waits for some."""
     file, import_id = file
     dice = random.Random(ROWS)
     command = command_line("import_enrollments", file, "--on-error=skip", "--dataset=killed")
-    killed = 0
-    for _kill in range(KILLS):
+    killed, done = 0, None
+    for number in range(KILLS):
         running = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(dice.uniform(0.5, 2))
+        while number and running.poll() is None and rows_done(environment, import_id) == done:
+            pass
         running.send_signal(signal.SIGKILL)
         killed += running.wait() == -signal.SIGKILL
-        if is_received(environment, import_id):
+        done = rows_done(environment, import_id)
+        if done is not None:
             command = command_line("work", "--once")
-    if not is_received(environment, import_id):  # killed before it had begun, each time
+    if done is None:  # killed before it had begun, each time
         subprocess.run(command, env=environment, capture_output=True, check=False)
     for _worker in range(3):
         manage(environment, "work", "--once")

@@ -59,7 +59,7 @@ class Registration(RuleBasedStateMachine):
         self.run = transaction.atomic()
         self.run.__enter__()
         self.students = [make_student() for _ in range(STUDENTS)]
-        over = make_term(drop_deadline="2026-01-02", ends_on="2026-12-31")
+        over = make_term(drop_deadline="2026-01-02", ends_on="2099-12-31")
         self.courses = [
             make_course(code="BASIC", capacity=2, waitlist_capacity=2),
             make_course(code="NEXT", capacity=1, waitlist_capacity=3, prerequisites=["BASIC"], term=over),

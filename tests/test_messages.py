@@ -87,7 +87,8 @@ def our_models():
 @pytest.mark.parametrize("model", our_models(), ids=lambda model: model._meta.label)
 def test_a_model_has_names_that_are_translated(model):
     opts, desk = model._meta, admin.site._registry[model]
-    inner = {"sha256", "fingerprint", "checkpoint", "attempts", "lease_owner", "leased_until"}  # shown nowhere
+    inner = {"sha256", "fingerprint", "checkpoint", "attempts", "lease_owner", "leased_until"}
+    inner |= {"unlisted", "reason_parts"}  # shown nowhere either
     said = {"name": opts.verbose_name, "names": opts.verbose_name_plural}
     for field in opts.get_fields():
         if field.auto_created or field.name in inner or not hasattr(field, "verbose_name") or field.primary_key:

@@ -4,11 +4,21 @@ import ast
 
 import pytest
 
-from tests.mutants import CONSTRAINTS, GUARDS, ROOT, constraints, copy_to, known_constraints
+from tests.mutants import CONSTRAINTS, GUARDS, ROOT, constraints, copy_to, known_constraints, matching
 
 
 def test_every_constraint_has_a_test_that_proves_it():
     assert sorted(CONSTRAINTS) == sorted(name for _file, _model, name in known_constraints())
+
+
+def test_words_choose_guards_by_their_names_and_by_those_of_their_tests():
+    assert len(matching([])) == len([*GUARDS, *constraints()])
+    assert [mutant.guard for mutant in matching(["OUTDATED form"])] == ["the check of outdated forms"]
+    assert [mutant.guard for mutant in matching(["test_stale_forms"])] == [
+        "the check of outdated forms",
+        "the lock on the row that a form of the admin saves",
+    ]
+    assert matching(["no such guard"]) == []
 
 
 @pytest.mark.parametrize("mutant", [*GUARDS, *constraints()], ids=lambda mutant: mutant.guard)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import shlex
 import shutil
@@ -20,6 +21,7 @@ from tests.factories import CANARY
 from tests.logs import leaks_in
 
 ROOT = Path(__file__).resolve().parent.parent
+SHORT_KEY = "SECRET_KEY must have 50 or more characters: whoever guesses it can log in as anybody."
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="the demo is SQLite's, so once is enough")
 
@@ -30,7 +32,7 @@ def folder(tmp_path):
     for name in ("school", "bulk", "courses", "students"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "manage.py", tmp_path)
-    (tmp_path / ".env").write_text("SECRET_KEY=only-for-tests\nHTTPS=false\nLOG_JSON=false\n")
+    (tmp_path / ".env").write_text(f"SECRET_KEY={os.environ['SECRET_KEY']}\nHTTPS=false\nLOG_JSON=false\n")
     return tmp_path
 
 
@@ -48,7 +50,7 @@ def start(folder, port):
         demo = subprocess.Popen(
             [sys.executable, "manage.py", "run_demo", "--port", str(port)],
             cwd=folder,
-            env={**environment, "PYTHONUNBUFFERED": "1"},
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -89,10 +91,33 @@ def test_the_demo_runs_twice_with_the_same_data_and_ends_cleanly(folder, port):
     assert keys[0] is not None
     assert keys[1] is not None
     assert keys[0].groups() == keys[1].groups()
+    assert [text.partition("\n")[0] for text in (said, said_again)] == ["Preparing the database …"] * 2
     assert (first_end, second_end) == ((0, "Stopped. The data is kept."),) * 2
     assert (taken.returncode, taken.stderr.count("\n")) == (1, 1)
     assert taken.stderr.startswith(f"CommandError: Cannot listen on 127.0.0.1:{port}")
     assert oct((folder / ".demo.json").stat().st_mode & 0o777) == "0o600"
+
+
+def test_the_demo_that_is_interrupted_before_it_serves_says_so_and_runs_the_next_time(folder, port):
+    demo = subprocess.Popen(
+        [sys.executable, "manage.py", "run_demo", "--port", str(port)],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout is not None
+    assert demo.stdout.readline() == "Preparing the database …\n"
+    demo.send_signal(signal.SIGINT)
+    interrupted = (demo.communicate(timeout=30)[1], demo.returncode)
+
+    again, said = start(folder, port)
+    ended = stop(again, signal.SIGINT)
+
+    assert interrupted == ("Interrupted.\n", 130)
+    assert "School is at work." in said
+    assert ended == (0, "Stopped. The data is kept.")
 
 
 @pytest.mark.parametrize("as_json", ["true", "false"])
@@ -158,20 +183,143 @@ def test_make_says_in_one_line_that_a_folder_is_read_only(read_only_folder):
     ("variables", "message"),
     [
         ({"SECRET_KEY": None}, "Set the SECRET_KEY environment variable"),
+        ({"SECRET_KEY": ""}, SHORT_KEY),
+        ({"SECRET_KEY": "x" * 49}, SHORT_KEY),
+        ({"MAX_BODY_BYTES": "word"}, "MAX_BODY_BYTES must be a number."),
+        ({"REFUSALS_SECONDS": "word"}, "REFUSALS_SECONDS must be a number."),
+        ({"TIME_ZONE": "Mars"}, "TIME_ZONE names no time zone: 'Mars'. Write Europe/Berlin, for example."),
         ({"HTTPS": "maybe"}, "HTTPS must be true or false, not 'maybe'."),
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL must begin with sqlite:/// or postgres://."),
         ({"DATABASE_URL": "mysql://a/b"}, "DATABASE_URL must begin with sqlite:/// or postgres://."),
     ],
 )
 def test_a_malformed_setting_stops_the_start_with_a_sentence(variables, message):
-    given = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "SECRET_KEY": "x", **variables}
+    given = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "SECRET_KEY": os.environ["SECRET_KEY"], **variables}
     environment = {key: value for key, value in given.items() if value is not None}
 
     check = subprocess.run(
         [sys.executable, "manage.py", "check"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
 
-    assert (check.returncode, check.stderr.strip().splitlines()[-1].endswith(message)) == (1, True)
+    assert (check.returncode, check.stderr) == (1, f"{message}\n")
+
+
+def run(*command, **variables):
+    """Run a command of School with these variables and no others; return its code and what it printed, and where."""
+    given = {
+        "PATH": os.environ["PATH"],
+        "ENV_FILE": os.devnull,
+        "SECRET_KEY": os.environ["SECRET_KEY"],
+        "HTTPS": "false",
+        **variables,
+    }
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command], cwd=ROOT, env=given, capture_output=True, text=True, timeout=300
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "run_demo"])
+@pytest.mark.parametrize("port", ["0", "-1", "70000", "word", "", "٨٠٠٠"])
+def test_a_port_that_is_none_stops_the_start_with_a_sentence(command, port, tmp_path):
+    said = run(command, f"--port={port}", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
+
+    assert said == (1, "", f"CommandError: PORT must be a number from 1 to 65535, not {port!r}.\n")
+
+
+@pytest.mark.parametrize(
+    "command", [["serve"], ["work", "--once"], ["list_imports"], ["import_students", "pyproject.toml"]], ids=" ".join
+)
+def test_a_database_without_all_migrations_stops_the_start_with_a_sentence(command, port, tmp_path):
+    url = f"sqlite:///{tmp_path}/school.sqlite3"
+    arguments = [*command, f"--port={port}"] if command == ["serve"] else command
+
+    empty = run(*arguments, DATABASE_URL=url)
+    run("migrate", "--verbosity=0", "contenttypes", DATABASE_URL=url)
+    behind = run(*arguments, DATABASE_URL=url)
+
+    sentence = "CommandError: The database is not up to date with the code. Run manage.py migrate.\n"
+    assert (empty, behind) == ((1, "", sentence),) * 2
+
+
+@pytest.mark.parametrize("command", [["list_imports"], ["import_students", "pyproject.toml"]], ids=" ".join)
+def test_a_command_whose_database_does_not_answer_says_so_in_a_line(command, tmp_path):
+    said = run(*command, DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/school.sqlite3")
+
+    assert said == (1, "", "CommandError: The database gave up (unable to open database file).\n")
+
+
+def test_https_without_a_proxy_stops_the_start_with_a_sentence(port, tmp_path):
+    code, _stdout, stderr = run("serve", f"--port={port}", HTTPS="true", DATABASE_URL=f"sqlite:///{tmp_path}/s.sqlite3")
+
+    assert (code, stderr) == (
+        1,
+        "CommandError: HTTPS is on, and this server speaks plain HTTP: every page would be redirected to itself. "
+        "Set BEHIND_TLS_PROXY=true behind a proxy that speaks HTTPS, or HTTPS=false without one.\n",
+    )
+
+
+@pytest.mark.parametrize("number", ["0", "-1"])
+@pytest.mark.parametrize("option", ["--workers", "--threads"])
+def test_a_server_without_workers_or_threads_is_refused(option, number):
+    assert run("serve", f"{option}={number}") == (1, "", "CommandError: --workers and --threads must be 1 or more.\n")
+
+
+@pytest.mark.parametrize("content", [b"SECRET_KEY=\xff", None])
+def test_a_file_of_settings_that_cannot_be_read_stops_the_start_with_a_sentence(tmp_path, content):
+    file = tmp_path / "settings"
+    file.mkdir() if content is None else file.write_bytes(content)
+    reason = "Is a directory" if content is None else "it is not UTF-8"
+
+    assert run("check", ENV_FILE=str(file)) == (1, "", f"Cannot read the settings in {file}: {reason}.\n")
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://u:S3CRET@host:12x/db", "postgres://u:S3/CRET@host:5432/db", "other://u:S3CRET@host/db"]
+)
+def test_a_malformed_address_of_the_database_does_not_print_the_password(url):
+    code, stdout, stderr = run("check", DATABASE_URL=url)
+
+    assert (code, stdout, stderr.count("\n")) == (1, "", 1)
+    assert stderr.startswith("DATABASE_URL ")
+    assert ("S3" in stderr, "CRET" in stderr) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_lines_of_the_log_are_coloured_on_a_terminal_only_and_never_with_no_color(variables, is_coloured):
+    print_line = "import django; django.setup(); import structlog; structlog.get_logger().warning('event_of_a_test')"
+    given = {
+        "PATH": os.environ["PATH"],
+        "ENV_FILE": os.devnull,
+        "SECRET_KEY": os.environ["SECRET_KEY"],
+        "LOG_JSON": "false",
+    }
+    environment = {**given, "TERM": "xterm", "DJANGO_SETTINGS_MODULE": "school.settings", **variables}
+    command = [sys.executable, "-c", print_line]
+
+    in_a_pipe = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True).stderr
+    reading, writing = pty.openpty()
+    subprocess.run(command, cwd=ROOT, env=environment, stderr=writing, check=True)
+    os.close(writing)
+    on_a_terminal = os.read(reading, 10_000)
+    os.close(reading)
+
+    assert [b"event_of_a_test" in text for text in (in_a_pipe, on_a_terminal)] == [True, True]
+    assert [b"\x1b[" in text for text in (in_a_pipe, on_a_terminal)] == [False, is_coloured]
+
+
+@pytest.mark.parametrize("python", ["/nowhere/python", "no-such-python"])
+def test_make_says_in_one_line_that_there_is_no_such_python(tmp_path, python):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    bare = {"PATH": os.environ["PATH"]}
+
+    said = subprocess.run(["make", "run", f"PYTHON={python}"], cwd=tmp_path, env=bare, capture_output=True, text=True)
+
+    line, *rest = said.stderr.splitlines()
+    assert line == f"There is no Python at {python}: set PYTHON= to a Python 3.11 or newer."
+    assert [each.startswith("make: ***") for each in rest] == [True]
 
 
 PLANNING = "-c plan_cache_mode=force_generic_plan -c enable_memoize=off"
@@ -190,7 +338,12 @@ PLANNING = "-c plan_cache_mode=force_generic_plan -c enable_memoize=off"
     ],
 )
 def test_the_lock_timeout_joins_what_the_address_of_the_database_brings(url, timeout, expected):
-    given = {"ENV_FILE": os.devnull, "SECRET_KEY": "x", "DATABASE_URL": url, "LOCK_TIMEOUT": timeout}
+    given = {
+        "ENV_FILE": os.devnull,
+        "SECRET_KEY": os.environ["SECRET_KEY"],
+        "DATABASE_URL": url,
+        "LOCK_TIMEOUT": timeout,
+    }
     environment = {key: value for key, value in given.items() if value is not None}
     ask = "import json; from school.settings import DATABASES; print(json.dumps(DATABASES['default']['OPTIONS']))"
 
@@ -199,4 +352,5 @@ def test_the_lock_timeout_joins_what_the_address_of_the_database_brings(url, tim
     ).stdout
 
     noticing = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
-    assert json.loads(said) == {"isolation_level": IsolationLevel.READ_COMMITTED, **noticing, **expected}
+    always = {"isolation_level": IsolationLevel.READ_COMMITTED, "prepare_threshold": 0, **noticing}
+    assert json.loads(said) == {**always, **expected}

@@ -26,6 +26,7 @@ BEYOND_A_SCHEMA = {
     "course_not_found",  # among the prerequisites
     "dates_reversed",
     "does_not_exist",
+    "drop_deadline_outside_term",
     "invalid_cursor",
     "invalid_identifier",
     "not_waivable",
@@ -122,8 +123,8 @@ class Walk(linked.as_state_machine()):  # type: ignore[misc]
             body |= {"prerequisites": []} if "prerequisites" in body else {}
         days = [key for key in ("starts_on", "ends_on", "drop_deadline") if body.get(key)]
         body |= {key: f"2028{body[key][4:]}" for key in days}
-        if "starts_on" in days and "ends_on" in days:
-            body["starts_on"], body["ends_on"] = sorted([body["starts_on"], body["ends_on"]])
+        in_order = [key for key in ("starts_on", "drop_deadline", "ends_on") if key in days]
+        body |= dict(zip(in_order, sorted(body[key] for key in in_order), strict=True))
 
     def after_call(self, response: Any, case: Any) -> None:
         super().after_call(response, case)

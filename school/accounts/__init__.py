@@ -1,1 +1,3 @@
-"""A second factor and single sign-on for staff, by django-allauth: none of it is there where neither is switched on."""
+"""
+Second factor and single sign-on for staff with django-allauth, which is active only if one of them is switched on.
+"""

@@ -1,4 +1,4 @@
-"""How allauth lets staff in. Nobody signs up, and nobody but staff comes in."""
+"""The allauth adapter for staff: sign-up is closed, and only staff can log in."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ class StaffAdapter(DefaultAccountAdapter):
         return False
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Leave guesses at passwords to axes: allauth would lock a name wherever it is used, and so somebody else."""
+        """Do nothing: axes limits password guesses. allauth would lock the name for every address, its owner's too."""
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> Any:
         user = super().authenticate(request, **credentials)

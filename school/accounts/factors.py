@@ -1,18 +1,20 @@
-"""How the secrets of second factors are kept."""
+"""The allauth adapter that encrypts the secrets of second factors."""
 
 import base64
 import secrets
 
 from allauth.mfa.adapter import DefaultMFAAdapter
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
     """
-    Secrets of second factors are encrypted, by a key that is made of ``SECRET_KEY``.
+    Secrets of second factors are encrypted with a key derived from ``SECRET_KEY``.
 
-    What another key has encrypted becomes a secret that nobody has.
+    They are decrypted with it or with one of ``SECRET_KEY_FALLBACKS``. A secret that was encrypted with any other key
+    is replaced by a random one: its owner has to set up a new second factor.
     """
 
     def encrypt(self, text: str) -> str:
@@ -25,6 +27,10 @@ class SecondFactorAdapter(DefaultMFAAdapter):
             return base64.b32encode(secrets.token_bytes(20)).decode()
 
 
-def _box() -> Fernet:
-    key = salted_hmac("school.second_factor", "", algorithm="sha256").digest()
+def _box() -> MultiFernet:
+    return MultiFernet([_fernet(key) for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)])
+
+
+def _fernet(secret: str) -> Fernet:
+    key = salted_hmac("school.second_factor", "", secret=secret, algorithm="sha256").digest()
     return Fernet(base64.urlsafe_b64encode(key))

@@ -1,4 +1,4 @@
-"""Adding a passkey, with labels in every language: allauth leaves one in English, and another untranslated."""
+"""The form that adds a passkey, with translated labels: allauth leaves one in English, and another untranslated."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Single sign-on: whom the provider sends, and a provider that is away, which is no fault of who logs in."""
+"""Single sign-on: the staff user of a provider's account, and the 503 page for a provider that does not answer."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -14,14 +14,17 @@ from django.http import HttpRequest
 from django.shortcuts import render
 from requests import RequestException
 
+from school.logs import note_cause
+
 logger = structlog.get_logger(__name__)
 
 
 class SingleSignOnAdapter(DefaultSocialAccountAdapter):
     """
-    Whom the provider sends comes in as the member of staff that a claim names, and as nobody else.
+    Logs a user of the provider in as the staff user that a claim names, and as nobody else.
 
-    Once found, the account of the provider is remembered by its ``sub``: it stays the same when the claim changes.
+    At the first login, the provider's account is bound by its ``sub`` to the staff user. ``sub`` stays the same when
+    the claim changes, and no other ``sub`` can be bound to the same staff user.
     """
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
@@ -29,6 +32,9 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):
 
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
         user = sociallogin.user if sociallogin.is_existing else self._named(sociallogin)
+        if not sociallogin.is_existing and user is not None and user.socialaccount_set.exists():
+            logger.warning("second_account_refused", user_id=user.pk)
+            user = None
         if user is None or not (user.is_active and user.is_staff):
             logger.warning("login_failed", user_id=user and user.pk, locked=False)
             raise ImmediateHttpResponse(render(request, "school/not_staff.html", status=403))
@@ -48,14 +54,15 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):
 
 
 def or_away(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Answer 503 with a page where the provider does not answer, or not as one does."""
+    """Wrap a view: answer 503 with a page if the provider does not answer, or sends an invalid answer."""
 
     @login_not_required
     @wraps(view)
     def asked(request: HttpRequest, **parts: Any) -> Any:
         try:
             return view(request, **parts)
-        except RequestException:
+        except RequestException as error:
+            note_cause(exception_type=type(error).__name__)
             return render(request, "school/provider_away.html", status=503)
 
     return asked

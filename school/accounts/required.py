@@ -1,4 +1,4 @@
-"""A second factor for all staff: who has none is led to set one up before anything else."""
+"""The required second factor: staff users without one are redirected to the page that sets one up."""
 
 from typing import Any
 
@@ -11,14 +11,18 @@ from django.utils.translation import gettext as _
 
 
 def is_missing(request: HttpRequest) -> bool:
-    """Tell whether somebody who is logged in has no second factor. Of whom single sign-on let in, it is its matter."""
+    """Return True if the logged-in user has no second factor. Users who logged in by single sign-on are exempt."""
     records = get_authentication_records(request, request.user)
     by_provider = any(each.get("method") == "socialaccount" for each in records)
     return not by_provider and not get_adapter().is_mfa_enabled(request.user)
 
 
 class SecondFactorMiddleware:
-    """Lead who has none from the admin to where one is set up. The API refuses them: ``StaffAuthentication``."""
+    """
+    Redirects users without a second factor from the admin to the page that sets one up.
+
+    In the API, ``StaffAuthentication`` refuses these users.
+    """
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""What django-allauth is told. Which of it is switched on, ``school.settings`` reads from the environment."""
+"""Settings of django-allauth. ``school.settings`` reads from the environment which of its features are switched on."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,14 +8,14 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 OFF, OFFERED, REQUIRED = "off", "offered", "required"
-# What stands under the name of who is logged in.
+# The entries of the account menu below the name of the logged-in user.
 ACCOUNT = {"navigation": [{"title": _("Second factor"), "link": reverse_lazy("mfa_index")}]}
-PROVIDER = "sso"  # in the address that the provider sends people back to
+PROVIDER = "sso"  # part of the URL that the provider redirects users to
 
 
 @dataclass(frozen=True)
 class SingleSignOn:
-    """A provider of OpenID Connect, and the claim that says who somebody is. Without an issuer there is none."""
+    """An OpenID Connect provider, and the claim that identifies a user. Without ``issuer``, single sign-on is off."""
 
     issuer: str
     client_id: str
@@ -25,11 +25,15 @@ class SingleSignOn:
 
 
 def check(second_factor: str, sso: SingleSignOn) -> None:
-    """Raise ``ImproperlyConfigured`` for what cannot be."""
+    """Raise ``ImproperlyConfigured`` for an unknown value or an incomplete provider."""
     if second_factor not in (OFF, OFFERED, REQUIRED):
         raise ImproperlyConfigured("SECOND_FACTOR must be off, offered or required.")
     if sso.issuer and not (sso.client_id and sso.client_secret):
         raise ImproperlyConfigured("OIDC_ISSUER needs OIDC_CLIENT_ID and OIDC_CLIENT_SECRET.")
+    if sso.issuer and not sso.claim:
+        # Which claims users cannot edit depends on the provider. With an unsafe default anybody could be a registrar.
+        message = "OIDC_ISSUER needs OIDC_CLAIM: the claim that is the user name here and that users cannot change."
+        raise ImproperlyConfigured(message)
 
 
 def apps_of(second_factor: str, sso: SingleSignOn) -> list[str]:
@@ -39,7 +43,7 @@ def apps_of(second_factor: str, sso: SingleSignOn) -> list[str]:
 
 
 def allauth_settings(second_factor: str, sso: SingleSignOn, *, https: bool) -> dict[str, Any]:
-    """Return the settings of allauth: staff log in by user name, and nobody signs up."""
+    """Return the settings of allauth: staff log in by user name, and sign-up is closed."""
     app = {
         "provider_id": PROVIDER,
         "name": sso.name,
@@ -48,8 +52,8 @@ def allauth_settings(second_factor: str, sso: SingleSignOn, *, https: bool) -> d
         "settings": {"server_url": sso.issuer},
     }
     return {
-        # Codes that were used and guesses are counted here, for all processes together: `createcachetable` makes it.
-        "CACHES": {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "school_cache"}},
+        # allauth stores used codes and counts failed attempts here, for all processes together.
+        "CACHES": {"default": {"BACKEND": "school.accounts.cache.JsonCache"}},
         "LOGIN_URL": "account_login",
         "ACCOUNT_ADAPTER": "school.accounts.adapters.StaffAdapter",
         "ACCOUNT_LOGIN_METHODS": {"username"},
@@ -62,10 +66,10 @@ def allauth_settings(second_factor: str, sso: SingleSignOn, *, https: bool) -> d
         "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
         "MFA_PASSKEY_LOGIN_ENABLED": second_factor != OFF,
         "MFA_TOTP_ISSUER": "School",
-        "MFA_TOTP_TOLERANCE": 1,  # clocks of telephones are half a minute off
+        "MFA_TOTP_TOLERANCE": 1,  # steps of 30 seconds: the clock of a phone may be half a minute off
         "MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN": not https,
         "SOCIALACCOUNT_ADAPTER": "school.accounts.provider.SingleSignOnAdapter",
-        # By a link: a policy that lets forms go nowhere else stops a form that is sent on to the provider.
+        # By a link: the CSP directive ``form-action 'self'`` blocks a form that is redirected to the provider.
         "SOCIALACCOUNT_LOGIN_ON_GET": True,
         "SOCIALACCOUNT_PROVIDERS": {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [app]}},
     }

@@ -1,4 +1,4 @@
-"""The addresses of logging in where a second factor or single sign-on is switched on."""
+"""URL patterns for logging in, used if a second factor or single sign-on is switched on."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ urlpatterns: list[Any] = [
     path("logout/", views.logout, name="account_logout"),
     path("inactive/", views.account_inactive, name="account_inactive"),
     path("reauthenticate/", views.reauthenticate, name="account_reauthenticate"),
-    path("signup/", views.signup, name="account_signup"),  # which is closed
+    path("signup/", views.signup, name="account_signup"),  # closed by ``StaffAdapter``
 ]
 if apps.is_installed("allauth.mfa"):
     urlpatterns.append(path("2fa/", include("allauth.mfa.urls")))

@@ -1,4 +1,4 @@
-"""Who gets in: programs, staff, and names that are locked out of logging in."""
+"""Admin of API clients, failed logins, staff users and the record of access to personal data."""
 
 from school.admin import clients, logins, people, record
 

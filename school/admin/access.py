@@ -1,4 +1,4 @@
-"""Who has access, on one page: programs, staff, and who looked at or took out personal data."""
+"""The page of access: API clients, staff users, and the latest accesses to personal data."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -15,9 +15,9 @@ from django.utils.translation import gettext_noop
 
 from school.models import ApiClient, PersonalDataAccess
 
-MOST = 100  # of each
-LINES = 50
-# The groups that come with School: their names stand in the database, and are shown in the language of who looks.
+MOST = 100  # API clients, and staff users, that the page shows
+LINES = 50  # rows of the record that the page shows
+# The groups that School creates: their names in the database are English, and shown in the user's language.
 ROLES = (
     gettext_noop("Registrar"),
     gettext_noop("Viewer"),
@@ -28,12 +28,12 @@ RIGHTS = {"clients": "school.view_apiclient", "staff": "auth.view_user", "record
 
 
 def may_see(request: HttpRequest) -> bool:
-    """Tell whether somebody may see a part of the page."""
+    """Return True if the user may see at least one part of the page."""
     return any(request.user.has_perm(right) for right in RIGHTS.values())
 
 
 def access_page(request: HttpRequest) -> HttpResponse:
-    """Show the parts that the one who asks may see."""
+    """Show the parts that the user may see; raise ``PermissionDenied`` if there are none."""
     if not may_see(request):
         raise PermissionDenied
     parts = {"clients": _clients, "staff": _staff, "record": _record}
@@ -53,7 +53,9 @@ def access_page(request: HttpRequest) -> HttpResponse:
 def _clients() -> QuerySet[Any]:
     is_live = Q(accesstoken__expires__gt=timezone.now())
     clients = ApiClient.objects.select_related("user").prefetch_related("terms", "courses__term")
-    return clients.annotate(alive=Count("accesstoken", filter=is_live)).order_by("-last_used_at", "name")[:MOST]
+    return clients.annotate(alive=Count("accesstoken", filter=is_live)).order_by(
+        F("last_used_at").desc(nulls_last=True), "name"
+    )[:MOST]
 
 
 def _staff() -> QuerySet[Any]:
@@ -62,11 +64,13 @@ def _staff() -> QuerySet[Any]:
 
 
 def _tell_second_factors(staff: list[Any]) -> None:
-    """Let users know the kinds of second factors that they have, where there are such."""
+    """
+    Set ``second_factors`` of each user to the types of the user's second factors, if ``allauth.mfa`` is installed.
+    """
     if not apps.is_installed("allauth.mfa"):
         return
     factors: dict[int, list[str]] = {}
-    get_model: Any = apps.get_model  # which types are checked without that app for
+    get_model: Any = apps.get_model  # mypy runs without that app
     for factor in get_model("mfa", "Authenticator").objects.filter(user__in=staff).order_by("type"):
         factors.setdefault(factor.user_id, []).append(factor.get_type_display())
     for user in staff:

@@ -1,4 +1,4 @@
-"""Programs: what they may, and their tokens."""
+"""Admin of API clients, their scopes and their tokens."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 from oauth2_provider.models import get_access_token_model
 from unfold.admin import ModelAdmin, TabularInline
 
-from school.clients import admit, revoke
+from school.clients import admit, revoke, revoke_tokens
 
 
 class LiveTokens(TabularInline):
@@ -53,9 +53,9 @@ class ClientForm(forms.ModelForm):
 
 class ClientAdmin(ModelAdmin):
     """
-    What a client may, what it is limited to, when it was last at work, and its tokens.
+    Shows a client's scopes, limits, last use and tokens.
 
-    Clients are made by ``create_api_client``, which shows the secret once.
+    New clients are created by ``create_api_client``, which shows the secret once.
     """
 
     form = ClientForm
@@ -81,7 +81,7 @@ class ClientAdmin(ModelAdmin):
         return [*own, *super().get_urls()]
 
     def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Shut a client out, once it was confirmed."""
+        """Show a page that asks for confirmation; by POST, revoke the client, which takes effect within a minute."""
         client = self._changeable(request, pk)
         if request.method == "POST":
             revoke(client)
@@ -92,7 +92,7 @@ class ClientAdmin(ModelAdmin):
         return render(request, "school/revoke.html", {**context, "client": client})
 
     def admit(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Let a client in again."""
+        """Activate a revoked client again."""
         client = self._changeable(request, pk)
         admit(client)
         messages.success(request, gettext("%(client)s may come in again.") % {"client": client})
@@ -120,4 +120,4 @@ class ClientAdmin(ModelAdmin):
 
     @admin.action(description=_("Revoke all tokens"), permissions=["change"])
     def revoke_tokens(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        get_access_token_model().objects.filter(application__in=queryset).delete()
+        revoke_tokens(queryset)

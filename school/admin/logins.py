@@ -1,4 +1,4 @@
-"""Names that are locked out of logging in."""
+"""Admin of failed logins, and of the user names that they have locked."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from unfold.admin import ModelAdmin
 
 @admin.register(AccessAttempt)
 class FailedLoginAdmin(ModelAdmin):
-    """Failed logins of the last minutes, by name and address. Deleting one unlocks."""
+    """Failed logins of the last minutes, by user name and IP address. Deleting a row unlocks the name."""
 
     list_display = ["username", "ip_address", "failures_since_start", "attempt_time", "is_locked"]
     fields = ["username", "ip_address", "failures_since_start", "attempt_time"]

@@ -1,4 +1,4 @@
-"""Staff, and what they may."""
+"""Admin of staff users, their permissions and their own courses."""
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
@@ -22,7 +22,7 @@ class OwnCourses(TabularInline):
 
 @admin.register(User)
 class StaffAdmin(UserAdmin, ModelAdmin):
-    """Django's own, with the forms of the theme."""
+    """Django's user admin with the forms of the theme."""
 
     form = UserChangeForm
     add_form = UserCreationForm

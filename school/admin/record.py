@@ -1,4 +1,4 @@
-"""The record of access to personal data, to be read."""
+"""Read-only admin of the record of access to personal data."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from school.models import PersonalDataAccess
 
 @admin.register(PersonalDataAccess)
 class AccessRecordAdmin(ModelAdmin):
-    """Who looked at, took out or erased personal data, the newest first. The database lets nobody change a line."""
+    """Lists who viewed, exported or erased personal data, newest first. The database refuses changes to a row."""
 
     list_display = ["at", "actor", "action", "subject", "about", "door", "reason"]
     list_display_links = ["at"]
@@ -24,7 +24,7 @@ class AccessRecordAdmin(ModelAdmin):
     sortable_by: list[str] = []
     search_fields = ["actor__username"]
     show_full_result_count = False
-    counts_entries = True  # its plural is no number of things
+    counts_entries = True  # show "12 entries": the plural name cannot be counted
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

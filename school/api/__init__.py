@@ -1,1 +1,1 @@
-"""The API's manners, shared by every resource: problems, pages, filters, fields, permissions."""
+"""Shared parts of the REST API: problems, pagination, filters, fields, permissions."""

@@ -1,7 +1,8 @@
 """
-Who asks: programs by OAuth2 bearer tokens, each as a service account of its own; staff by their session; or nobody.
+Authentication: OAuth2 bearer tokens for programs, each with its own service account; sessions for staff; or none.
 
-The three classes are asked in this order, and whoever is found is counted at once (``school.api.throttling``).
+The three classes are tried in this order. Each counts a request for the rate limit as soon as it has identified the
+caller (``school.api.throttling``).
 """
 
 from typing import Any
@@ -17,13 +18,15 @@ from rest_framework.request import Request
 from school.accounts.settings import REQUIRED
 from school.api.grants import Grant, account_of, bind_caller, grant_shown, shows_token
 from school.api.throttling import count_account, count_failure, count_stranger
+from school.sessions import is_over
 
 
 class ClientAuthentication(BaseAuthentication):
     """
-    Take a bearer token (RFC 6750, 2.1) of the client credentials grant, which has no user, for the client's account.
+    Authenticates a bearer token (RFC 6750, 2.1) as the service account of its client.
 
-    So the journal and the history have an actor, and an account that is deactivated stops its client.
+    The client credentials grant has no user. With the account, the journal and the history have an actor, and
+    deactivating the account stops its client.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
@@ -38,7 +41,7 @@ class ClientAuthentication(BaseAuthentication):
         return account_of(grant), grant
 
     def authenticate_header(self, request: Request) -> str:
-        """Return the challenge of RFC 6750, 3: it names an error only to who has sent a token."""
+        """Return the challenge of RFC 6750, 3. It names an error only if the request has sent a token."""
         error = (
             ',error="invalid_token",error_description="The access token is invalid."' if shows_token(request) else ""
         )
@@ -46,32 +49,43 @@ class ClientAuthentication(BaseAuthentication):
 
 
 class StaffAuthentication(SessionAuthentication):
-    """Take a session of the admin."""
+    """
+    Authenticates a session of the admin. It ends as in the admin; an account that is no longer staff is refused.
+
+    A request with an ``Authorization`` header is not authenticated by its session: the header has other credentials, or
+    some that are not accepted.
+
+    Raises ``AuthenticationFailed`` for a session that is over, or without a second factor that is required.
+    """
 
     def authenticate(self, request: Request) -> tuple[Any, None] | None:
-        found: tuple[Any, None] | None = super().authenticate(request)
-        if found is not None:
-            count_account(request, found[0].pk)
-            self._ask_for_second_factor(request)
+        user: Any = request._request.user
+        if "HTTP_AUTHORIZATION" in request.META or not user.is_active:
+            return None
+        count_account(request, user.pk)
+        if not user.is_staff or is_over(request._request):
+            raise AuthenticationFailed(_("The session has ended. Log in again."))
+        self._ask_for_second_factor(request)
+        found: tuple[Any, None] | None = super().authenticate(request)  # last: its CSRF check reads a form and files
         return found
 
     def _ask_for_second_factor(self, request: Request) -> None:
         if settings.SECOND_FACTOR == REQUIRED:
-            from school.accounts.required import is_missing  # allauth is there only where it is switched on
+            from school.accounts.required import is_missing  # allauth is installed only if it is switched on
 
             if is_missing(request._request):
                 raise AuthenticationFailed(_("Set up a second factor first."))
 
 
 class Nobody(BaseAuthentication):
-    """Count who has shown nothing. Comes last."""
+    """Counts a request without credentials by its address. This class must be the last one."""
 
     def authenticate(self, request: Request) -> None:
         count_stranger(request)
 
 
-class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  # drf-spectacular registers it so
-    """Tell the OpenAPI document which scope an operation takes."""
+class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  # drf-spectacular registers subclasses
+    """Describes in the OpenAPI document which scope an operation requires."""
 
     target_class = "school.api.authentication.ClientAuthentication"
 
@@ -83,23 +97,10 @@ class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  
 
 
 class StaffScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """A session's cookie, as drf-spectacular describes the one of its own class."""
+    """Describes the session cookie, as drf-spectacular does for DRF's ``SessionAuthentication``."""
 
     target_class = "school.api.authentication.StaffAuthentication"
     name = "cookieAuth"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
-
-
-class NobodyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Nothing for the document: there is nothing to show."""
-
-    target_class = "school.api.authentication.Nobody"
-    name: list[str] = []
-
-    def get_security_definition(self, auto_schema: Any) -> list[Any]:
-        return []
-
-    def get_security_requirement(self, auto_schema: Any) -> list[Any]:
-        return []

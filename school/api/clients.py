@@ -1,4 +1,4 @@
-"""How the token endpoint sees a client: who it is, and what it may ask for."""
+"""How the token endpoint identifies a client, and which scopes it may get."""
 
 from base64 import b64decode
 from typing import Any
@@ -12,7 +12,7 @@ from school.api.grants import note_use
 
 
 def named_client(request: HttpRequest) -> str:
-    """Return the id of the client that a request for a token names, by Basic or in the form (RFC 6749, 2.3.1)."""
+    """Return the client id of a token request, by Basic or in the form (RFC 6749, 2.3.1); empty if there is none."""
     scheme, _blank, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme == "Basic":
         try:
@@ -22,8 +22,20 @@ def named_client(request: HttpRequest) -> str:
     return request.POST.get("client_id", "")
 
 
+def names_several_clients(request: HttpRequest) -> bool:
+    """
+    Return True if credentials come in several places (RFC 6749, 2.3), a field twice (3.2), or in the query (2.3.1).
+
+    In such a request the toolkit and ``named_client`` could each take another client id.
+    """
+    form = request.POST
+    in_form = "client_id" in form or "client_secret" in form
+    is_repeated = any(len(form.getlist(name)) > 1 for name in form)
+    return (in_form and "HTTP_AUTHORIZATION" in request.META) or is_repeated or bool(request.GET)
+
+
 class ClientScopes(SettingsScopes):
-    """The scopes that a client was made with; it gets all of them where it asks for none."""
+    """The scopes that a client was created with. A token request that names no scope gets all of them."""
 
     def get_available_scopes(
         self, application: Any = None, request: Any = None, *args: Any, **kwargs: Any
@@ -39,5 +51,5 @@ class ClientValidator(OAuth2Validator):
         note_use(request.client)
 
     def _load_application(self, client_id: str | None, request: Any) -> Any:
-        # PostgreSQL cannot compare NUL, and the toolkit hands it over: no client has such an id.
+        # PostgreSQL rejects NUL, and the toolkit passes it on. No client id contains one.
         return None if "\0" in (client_id or "") else super()._load_application(client_id, request)

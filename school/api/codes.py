@@ -1,4 +1,4 @@
-"""The codes of problems that no rule about enrollment gives, with what they mean."""
+"""Problem codes that are not about enrollment rules, with their descriptions."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -10,15 +10,25 @@ CODES = {
         "The database is busy, full or away. The message says whether nothing was done. Try again after Retry-After."
     ),
     "conflict": _("Somebody else saved something in the way of this at the same moment. Read again and retry."),
-    "cursor_expired": _("The changes behind this cursor are not kept any more. Read the lists, then begin anew."),
+    "cookies_too_large": _("The Cookie header is longer than 8 kB. Delete the cookies of this server and try again."),
+    "cursor_expired": _(
+        "The changes behind this cursor are not kept any more, or the row that it names is gone."
+        " Read the lists, then begin without a cursor."
+    ),
     "course_ambiguous": _("A course's code without a term fits several courses. Name the term."),
     "course_not_found": _("There is no course with this id or code."),
-    "has_history": _("What has history is kept. Deactivate it instead of deleting it."),
+    "has_history": _("Other rows belong to this one, so it is kept. The message says what can be done instead."),
+    "is_prerequisite": _("Other courses ask for the code of this course, and no other course has it, so it is kept."),
+    "no_earlier_version": _("The history no longer has the version before the import. Stands in reports."),
     "import_in_progress": _("Another import of this dataset is at work or waits for its review: one at a time."),
     "import_not_found": _("There is no import with this id."),
     "import_not_possible": _("What has become of the import does not allow this any more, or not yet."),
     "idempotency_key_reused": _("An Idempotency-Key stands for one request. Take a new one for another."),
     "invalid": _("The body or the query is invalid. `errors` names every field with a code of its own."),
+    "invalid_identifier": _(
+        "A number or a code has a character that cannot be seen or looks like another one, or a spreadsheet has "
+        "rewritten it. The message names the character and its position."
+    ),
     "invalid_idempotency_key": _("An Idempotency-Key has 1 to 255 visible ASCII characters."),
     "length_required": _("A body needs a Content-Length: chunked bodies are not read."),
     "invalid_choice": _("Something is none of the values that it may have. The message names them."),
@@ -33,7 +43,10 @@ CODES = {
     "outside_limits": _("This client is limited to terms or courses, and what it wants to change lies outside."),
     "parse_error": _("The body is not JSON."),
     "permission_denied": _("Your scopes or permissions do not allow this."),
-    "precondition_failed": _("What If-Match names is not there any more: somebody changed it. Read it again."),
+    "precondition_failed": _(
+        "What If-Match names is not there any more: somebody changed it. Read it again. Where the tag is weak, or was"
+        " altered by a proxy, the message says so."
+    ),
     "precondition_required": _("This server takes changes only with If-Match, the ETag of what was read."),
     "server_error": _("Something went wrong here, and the log has it under the request's id."),
     "storage_full": _("There is no room on the server for this file. Nothing is kept of it."),

@@ -1,4 +1,4 @@
-"""Examples of bodies for the OpenAPI document."""
+"""Decorators that add example bodies to the OpenAPI document."""
 
 from typing import Any
 
@@ -7,10 +7,9 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
 def example(value: Any, *, request: Any = None) -> Any:
     """
-    Decorate a serializer with an example of what it answers.
+    Decorate a serializer with an example of a response.
 
-    ``request`` is an example of what may be sent, where that is something else: the answer's own fields that are only
-    read are left out of it otherwise.
+    ``request`` is an example of a request body. Without it, the document gets no example of a request.
     """
     examples = [OpenApiExample("Answer", value, response_only=True, status_codes=["200", "201", "202", "207", "422"])]
     if request is not None:
@@ -19,6 +18,6 @@ def example(value: Any, *, request: Any = None) -> Any:
 
 
 def request_example(value: Any, media_type: str = "application/json") -> Any:
-    """Decorate a serializer with an example of what may be sent."""
+    """Decorate a serializer with an example of a request body."""
     sent = OpenApiExample("Request", value, request_only=True, media_type=media_type)
     return extend_schema_serializer(examples=[sent])

@@ -1,15 +1,44 @@
-"""Fields that take JSON at its word: a number is no text, "yes" is no boolean, an unknown field is an error."""
+"""Serializer fields with strict JSON types: a number is no text, "yes" is no boolean, an unknown field is an error."""
 
-from datetime import UTC, tzinfo
+from contextlib import suppress
+from datetime import UTC, date, datetime, tzinfo
 from typing import Any
 
 from django.core.exceptions import ValidationError as ModelError
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from rest_framework import serializers
+from rest_framework.fields import empty
+from rest_framework.settings import api_settings
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
+
+from school.api.formats import INVALID_DAY, INVALID_INSTANT, read_day, read_instant, read_whole_number
+from school.validators import normalized, normalized_email
 
 
 class StrictCharField(serializers.CharField):
+    """A text, normalized before its length is checked. A value that is stored already is not validated again."""
+
+    normalize = staticmethod(normalized)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # ``StrictJSONParser`` has refused surrogates already. DRF's validator loops over all characters in Python.
+        self.validators = [
+            each for each in self.validators if not isinstance(each, ProhibitSurrogateCharactersValidator)
+        ]
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return super().run_validation(self.normalize(data) if isinstance(data, str) else data)
+
+    def run_validators(self, value: Any) -> None:
+        if self.max_length is not None and len(value) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)  # before other validators read all of it
+        stored = getattr(self.parent, "instance", None)
+        if not isinstance(stored, models.Model) or getattr(stored, self.source or "", None) != value:
+            super().run_validators(value)
+
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
@@ -30,40 +59,86 @@ class StrictBooleanField(serializers.BooleanField):
         return data
 
 
+class StrictDateField(serializers.DateField):
+    """A date as YYYY-MM-DD."""
+
+    default_error_messages = {"invalid": INVALID_DAY}
+
+    def to_internal_value(self, data: Any) -> date:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return read_day(data)
+
+
 class UtcDateTimeField(serializers.DateTimeField):
-    """An instant, in UTC whatever the school's time zone."""
+    """An instant. Input has a UTC offset, output is in UTC, whatever the time zone of the school."""
+
+    default_error_messages = {"invalid": INVALID_INSTANT}
 
     def default_timezone(self) -> tzinfo:
         return UTC
 
+    def to_internal_value(self, data: Any) -> datetime:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return read_instant(data)
 
-class StrictEmailField(serializers.EmailField, StrictCharField):
-    pass
+
+class QueryIntegerField(serializers.IntegerField):
+    """A whole number in a query string, where every value is text."""
+
+    def to_internal_value(self, data: Any) -> int:
+        return read_whole_number(str(data))
+
+
+class StrictEmailField(StrictCharField, serializers.EmailField):
+    normalize = staticmethod(normalized_email)
+
+
+class BoundedListField(serializers.ListField):
+    """A list whose length is checked before its items are validated."""
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        if isinstance(data, list) and self.max_length is not None and len(data) > self.max_length:
+            self.fail("max_length", max_length=self.max_length)
+        return list(super().to_internal_value(data))
+
+
+MOST_UNKNOWN_NAMED = 50
 
 
 class KnownFieldsSerializer(serializers.Serializer[Any]):
-    """Name each field that the body has and the resource does not. Fields that are only read may come back."""
+    """
+    Rejects fields that the resource does not have, each by its name. Read-only fields are accepted and ignored.
+
+    At most ``MOST_UNKNOWN_NAMED`` unknown fields are named; an error of the whole body gives the number of the others.
+    """
 
     default_error_messages = {"unknown_field": _("There is no such field.")}
 
     def to_internal_value(self, data: Any) -> Any:
-        unknown = [name for name in data if name not in self.fields] if isinstance(data, dict) else []
+        known = set(self.fields)
+        unknown = [name for name in data if name not in known] if isinstance(data, dict) else []
         errors: dict[str, Any] = {}
         values = {}
         try:
             values = super().to_internal_value(data)
         except serializers.ValidationError as exc:
             errors.update(serializers.as_serializer_error(exc))
-        for name in unknown:
-            message = str(self.error_messages["unknown_field"])
+        message = str(self.error_messages["unknown_field"])
+        for name in unknown[:MOST_UNKNOWN_NAMED]:
             errors[name] = [serializers.ErrorDetail(message, code="unknown_field")]
+        if more := len(unknown[MOST_UNKNOWN_NAMED:]):
+            message = ngettext("There is %(n)s more unknown field.", "There are %(n)s more unknown fields.", more)
+            others = serializers.ErrorDetail(message % {"n": more}, code="unknown_field")
+            errors.setdefault(api_settings.NON_FIELD_ERRORS_KEY, []).append(others)
         if errors:
             raise serializers.ValidationError(errors)
         return values
 
 
 class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[Any]):
-    """A model's serializer whose input is taken at its word and held against the model's constraints."""
+    """A model's serializer with strict JSON types, whose input is checked against the model's constraints."""
 
     serializer_field_mapping = {
         **serializers.ModelSerializer.serializer_field_mapping,
@@ -72,14 +147,41 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
         models.EmailField: StrictEmailField,
         models.PositiveIntegerField: StrictIntegerField,
         models.BooleanField: StrictBooleanField,
+        models.DateField: StrictDateField,
         models.DateTimeField: UtcDateTimeField,
     }
 
     def get_validators(self) -> list[Any]:
-        """None of DRF's own: ``validate`` asks the model, which knows all of its constraints."""
+        """Return no DRF validators: ``validate`` checks all constraints of the model."""
         return []
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the values; raise ``ValidationError`` with all errors, also those of constraints on valid values."""
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as exc:
+            errors: dict[str, Any] = dict(exc.detail)  # type: ignore[arg-type]  # always a dict by field
+            if isinstance(data, dict):
+                clashes = self._clashes(self._valid(data, errors), exclude=set(errors))
+                errors = {**clashes, **errors}
+            raise serializers.ValidationError(errors) from None
+
+    def _valid(self, data: dict[str, Any], errors: dict[str, Any]) -> dict[str, Any]:
+        """Return the validated values of the fields without errors."""
+        values = {}
+        for field in self.fields.values():
+            if not field.read_only and field.field_name not in errors:
+                with suppress(serializers.SkipField):
+                    values[str(field.source)] = field.run_validation(field.get_value(data))
+        return values
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if clashes := self._clashes(attrs):
+            raise serializers.ValidationError(clashes)
+        return attrs
+
+    def _clashes(self, attrs: dict[str, Any], exclude: set[str] | None = None) -> dict[str, Any]:
+        """Return, by field, the errors of the model's constraints for these values."""
         model: Any = self.Meta.model
         stored = self.instance
         known = {f.attname: getattr(stored, f.attname) for f in model._meta.concrete_fields} if stored else {}
@@ -88,7 +190,13 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
         for name, value in attrs.items():
             setattr(candidate, name, value)
         try:
-            candidate.validate_constraints()
+            candidate.validate_constraints(exclude)
         except ModelError as exc:
-            raise serializers.ValidationError(serializers.as_serializer_error(exc)) from None
-        return attrs
+            return dict(serializers.as_serializer_error(exc))
+        return {}
+
+    def update(self, instance: Any, validated_data: dict[str, Any]) -> Any:
+        """Save the instance if a value differs. A body without changes adds no version to the history."""
+        if all(getattr(instance, name) == value for name, value in validated_data.items()):
+            return instance
+        return super().update(instance, validated_data)

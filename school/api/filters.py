@@ -1,55 +1,154 @@
-"""Filters, search and ordering that answer 400 to what they do not know, instead of ignoring it."""
+"""Filters, search and ordering that answer 400 to unknown parameters and values instead of ignoring them."""
 
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any, NamedTuple, Protocol
 
-from django.db.models import QuerySet
-from django.forms import SelectMultiple
+from django.core.exceptions import ValidationError as FormError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import connection, models
+from django.db.models import Q, QuerySet
+from django.forms import Field, SelectMultiple
+from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django_filters import rest_framework as filters
-from django_filters.fields import IsoDateTimeField
-from django_filters.utils import translate_validation
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
 
-from school.api.shape import PARAMETERS, Shaped
+from school.api.formats import INSTANT_PATTERN, read_day, read_instant, read_whole_number
+from school.api.query import errors_in_query, filters_of, names_in_lists, repeatable_in
 from school.search import MOST_CHARACTERS, MOST_WORDS, is_bounded
-from school.validators import in_our_times
+from school.validators import BIGGEST_COUNT, in_our_times, normalized
+
+
+class ValueOf(Protocol):
+    """Returns the value of a condition by its name, or the ``Parameter`` in its place in a query that is compiled."""
+
+    def __call__(self, name: str, field: Any = None) -> Any: ...
+
+
+class Condition(NamedTuple):
+    """
+    A filter that a request uses: its name, the part of it that changes the SQL, and the value that is a parameter.
+
+    ``is_id`` is True if the value is the id that a key was resolved to. ``is_planned_anew`` is True if the query is
+    planned for each value: it is unknown how many rows match, and one plan does not fit all values.
+    """
+
+    name: str
+    shape: Hashable
+    value: Any
+    is_id: bool = False
+    is_planned_anew: bool = False
+
+
+SEARCH = "search"
+# Filters with few values: each value is a shape of its own, so that its SQL can use partial indexes.
+CHOICES = (filters.ChoiceFilter, filters.TypedChoiceFilter, filters.MultipleChoiceFilter)
+
+
+def conditions_in(request: Request, view: Any) -> list[Condition]:
+    """Return the conditions in the query string of a list; raise ``ValidationError`` with all errors."""
+    query = request.query_params
+    if not query:
+        return []
+    known = filters_of(view)
+    found, errors = [], {}
+    for name, each in known.items():
+        if name not in query:
+            continue
+        try:
+            value = each.field.clean(each.field.widget.value_from_datadict(query, {}, name))
+        except FormError as error:
+            errors[name] = [ErrorDetail(one.message % (one.params or ()), code=one.code) for one in error.error_list]
+        else:
+            found.append((name, each, value))
+    unknown = errors_in_query(query, names_in_lists(view), repeatable_in(view))
+    for name, text in query.items():
+        if name in unknown:
+            errors[name] = unknown[name]
+        elif name in known and not str(text).strip():
+            errors[name] = [ErrorDetail(_("A filter needs a value."), code="blank")]
+    if errors:
+        raise ValidationError(errors)
+    conditions = [_condition(name, each, value, request) for name, each, value in found]
+    terms = SearchBackend().terms(request, view)
+    for place, term in enumerate(terms):
+        conditions.append(Condition(f"{SEARCH} {place}", None, term))
+    return conditions
+
+
+def _condition(name: str, each: Any, value: Any, request: Request) -> Condition:
+    if hasattr(each, "id_of"):
+        return Condition(name, None, each.id_of(value, request), is_id=True)
+    if isinstance(each, CHOICES):
+        return Condition(name, tuple(sorted(set(value))) if isinstance(value, list) else value, None)
+    return Condition(name, None, value, is_planned_anew=isinstance(each, ChangedSince))
+
+
+def apply_conditions(
+    rows: QuerySet[Any], conditions: Sequence[Condition], view: Any, value_of: ValueOf
+) -> QuerySet[Any]:
+    """Return the rows that meet the conditions. A filter without a condition is applied with its default value."""
+    asked = {each.name: each for each in conditions}
+    for name, each in filters_of(view).items():
+        condition = asked.get(name)
+        if condition is None:
+            rows = each.filter(rows, each.field.clean(each.field.widget.value_from_datadict(NOTHING, {}, name)))
+        elif condition.value is None:
+            rows = each.filter(rows, list(condition.shape) if isinstance(condition.shape, tuple) else condition.shape)
+        else:
+            column = None
+            if not condition.is_id:
+                column = each.column(rows.model) if hasattr(each, "column") else column_at(rows.model, each.field_name)
+            rows = each.filter(rows, value_of(name, column))
+    for name in asked:
+        if name.startswith(f"{SEARCH} "):
+            pattern = value_of(name)
+            rows = rows.filter(reduce(or_, (Q(**{f"{field}__matches": pattern}) for field in view.search_fields)))
+    return rows
+
+
+def column_at(model: Any, path: str) -> Any:
+    """Return the model field at a path of names."""
+    for name in path.split("__"):
+        field = model._meta.pk if name == "pk" else model._meta.get_field(name)
+        model = field.related_model
+    return field
+
+
+NOTHING = QueryDict()
 
 
 class StrictFilterBackend(filters.DjangoFilterBackend):
+    """Filters by the query string. ``ConditionalReads`` applies the same conditions in queries compiled once."""
+
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        filterset_class = self.get_filterset_class(view, queryset)
-        filter_names = set(filterset_class.base_filters) if filterset_class else set()
-        known = filter_names | {"cursor", "page_size"}
-        known |= {"search"} if getattr(view, "search_fields", None) else set()
-        known |= set(PARAMETERS) if isinstance(view, Shaped) else set()
-        known |= {"ordering"} if getattr(view, "ordering_fields", None) else set()
-        errors: dict[str, Any] = {}
-        for name, value in request.query_params.items():
-            if name not in known:
-                errors[name] = [ErrorDetail(_("There is no such filter."), code="unknown_filter")]
-            elif name in filter_names and not str(value).strip():
-                errors[name] = [ErrorDetail(_("A filter needs a value."), code="blank")]
-        filterset = self.get_filterset(request, queryset, view)
-        if filterset is not None and not filterset.is_valid():
-            errors = {**translate_validation(filterset.errors).detail, **errors}
-        if errors:
-            raise ValidationError(errors)
-        return queryset if filterset is None else filterset.qs
+        conditions = conditions_in(request, view)
+        values = {each.name: each.value for each in conditions}
+        return apply_conditions(queryset, conditions, view, lambda name, field=None: values[name])
 
 
 class SearchBackend(SearchFilter):
+    """Searches for words. It filters no rows: ``StrictFilterBackend`` applies the words like all other conditions."""
+
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        if not is_bounded(request.query_params.get("search", "")):
+        return queryset
+
+    def terms(self, request: Request, view: Any) -> list[str]:
+        """Return the LIKE patterns of the search words; raise ``ValidationError`` if there are too many."""
+        if SEARCH not in request.query_params or not getattr(view, "search_fields", None):
+            return []
+        if not is_bounded(request.query_params[SEARCH]):
             message = _("Search for at most %(words)s words of %(characters)s characters together.")
             parts = {"words": MOST_WORDS, "characters": MOST_CHARACTERS}
-            raise ValidationError({"search": [ErrorDetail(message % parts, code="max_length")]})
-        found: QuerySet[Any] = super().filter_queryset(request, queryset, view)
-        return found
+            raise ValidationError({SEARCH: [ErrorDetail(message % parts, code="max_length")]})
+        escaped = connection.ops.prep_for_like_query
+        return [f"%{escaped(normalized(term))}%" for term in self.get_search_terms(request)]
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
@@ -58,60 +157,119 @@ class SearchBackend(SearchFilter):
 
 @extend_schema_field(bool)
 class TrueOrFalse(filters.TypedChoiceFilter):
-    """``true`` or ``false``; django-filter's own takes anything else for no filter at all."""
+    """``true`` or ``false``. django-filter's own boolean filter ignores any other value."""
 
     def __init__(self) -> None:
         super().__init__(choices=[("true", "true"), ("false", "false")], coerce="true".__eq__)
 
 
-class InstantField(IsoDateTimeField):
-    """An instant, in UTC whatever it was given in: PostgreSQL takes no offset of 16 hours and more."""
+class _Read(Field):
+    """A form field whose text is parsed by a function of ``school.api.formats``."""
 
-    def clean(self, value: Any) -> datetime | None:
-        instant: datetime | None = super().clean(value)
-        return instant and instant.astimezone(UTC)
+    read: Callable[[str], Any]
+
+    def to_python(self, value: Any) -> Any:
+        return None if value in self.empty_values else type(self).read(value)
 
 
+class DayField(_Read):
+    read = staticmethod(read_day)
+
+
+class InstantField(_Read):
+    """An instant, converted to UTC: PostgreSQL accepts no offset of 16 hours or more."""
+
+    read = staticmethod(read_instant)
+
+
+class WholeNumberField(_Read):
+    read = staticmethod(read_whole_number)
+
+
+class TextFilter(filters.CharFilter):
+    """A text that is compared exactly as it was sent, with blanks at its ends."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, strip=False, **options)
+
+
+class DayFilter(filters.DateFilter):
+    field_class = DayField
+
+
+class CountFilter(filters.NumberFilter):
+    """A whole number, at most the largest that the database stores."""
+
+    field_class = WholeNumberField
+
+    def __init__(self) -> None:
+        super().__init__(validators=[MinValueValidator(0)])
+
+    def get_max_validator(self) -> Any:
+        return MaxValueValidator(BIGGEST_COUNT)
+
+
+class StrictFilterSet(filters.FilterSet):
+    """Base class of all filtersets. A filter generated from a text field keeps blanks at the ends of its value."""
+
+    FILTER_DEFAULTS = {
+        **filters.FilterSet.FILTER_DEFAULTS,
+        models.CharField: {"filter_class": TextFilter},
+    }
+
+
+CHANGED_SINCE = _lazy("Changed at this instant or later.")
+
+
+@extend_schema_field(
+    {"type": "string", "format": "date-time", "pattern": INSTANT_PATTERN, "description": CHANGED_SINCE}
+)
 class UpdatedSince(filters.IsoDateTimeFilter):
-    """Rows that were changed at this instant or later."""
+    """Selects rows that were changed at this instant or later."""
 
     field_class = InstantField
 
     def __init__(self, field_name: str) -> None:
-        help_text = _lazy("Changed at this instant or later.")
-        super().__init__(field_name, "gte", validators=[in_our_times], help_text=help_text)
+        super().__init__(field_name, "gte", validators=[in_our_times], help_text=CHANGED_SINCE)
 
 
 class ChangedSince(UpdatedSince):
-    """The same for rows that do not know when they were changed: their history does."""
+    """The same for models without a time of the last change: their history has it."""
 
     def __init__(self) -> None:
         super().__init__("pk")
+
+    def column(self, model: Any) -> Any:
+        """Return the model field that a value is compared with."""
+        return model.history.model._meta.get_field("history_date")
 
     def filter(self, qs: Any, value: Any) -> QuerySet[Any]:
         return qs.filter(pk__in=qs.model.history.filter(history_date__gte=value).values("id")) if value else qs
 
 
 class OrderingBackend(OrderingFilter):
-    """``ordering`` takes one of the view's ``ordering_fields``, with ``-`` for the reverse."""
+    """Documents ``ordering``, which takes one of the view's ``ordering_fields``, with ``-`` for descending order."""
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         names = [sign + name for name in getattr(view, "ordering_fields", None) or () for sign in ("", "-")]
         if not names:
             return []
-        schema = {"type": "string", "enum": names, "default": view.ordering}
-        return [{"name": "ordering", "in": "query", "required": False, "schema": schema, "description": "The order."}]
+        text = f"The order; `{view.ordering}` unless `updated_since` is given."
+        if "updated_at" not in view.ordering_fields:
+            text = f"The order; `{view.ordering}` by default."
+        schema = {"type": "string", "enum": names}
+        return [{"name": "ordering", "in": "query", "required": False, "schema": schema, "description": text}]
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        """Leave the order to the page, whose cursor depends on it."""
+        """Return the rows unordered: ``Page`` orders them, because its cursor depends on the order."""
         return queryset
 
 
 def chosen_order(request: Request, view: Any) -> str:
-    """Return the order that the request asks for, the view's own by default; raise ``ValidationError``."""
+    """Return the order that the request asks for, or the view's default; raise ``ValidationError``."""
     asked = request.query_params.get("ordering")
     if asked is None:
-        # Who asks for what has changed reads on by it, and so does the index.
+        # A client that reads changes continues by the time of the last change, and an index serves this order.
         by_change = "updated_since" in request.query_params and "updated_at" in view.ordering_fields
         return "updated_at" if by_change else str(view.ordering)
     if asked.removeprefix("-") not in view.ordering_fields:
@@ -126,4 +284,4 @@ class CommaSeparated(SelectMultiple):
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str] | None:
         if name not in data:
             return None
-        return [value.strip() for text in data.getlist(name) for value in text.split(",")]
+        return [value for text in data.getlist(name) for value in text.split(",")]

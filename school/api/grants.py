@@ -1,8 +1,9 @@
 """
-What a token stands for, remembered for some seconds in each process.
+Grants: what a bearer token allows, cached for some seconds in each process.
 
-The database knows a token by its SHA-256 alone, and so does the memory. What changes meanwhile, a token revoked, an
-account deactivated, a client limited, takes effect when a grant is forgotten: after ``TOKEN_CACHE_SECONDS`` at most.
+The database stores only the SHA-256 hash of a token, and so does the cache. A change in the meantime (a token is
+revoked, an account deactivated, a client limited) takes effect when the cached grant expires: after
+``TOKEN_CACHE_SECONDS`` at most.
 """
 
 import hashlib
@@ -33,7 +34,7 @@ USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token allows, to whom, and until when. ``account`` acts: it is in the journal."""
+    """The account, client, scopes, limits and expiry of a token. ``account`` is the actor in the journal."""
 
     account: Any
     client_id: str
@@ -43,7 +44,7 @@ class Grant:
 
 
 class Memory:
-    """Grants by the hash of their token, the oldest forgotten first."""
+    """A cache of grants by the hash of their token. The oldest entries are removed first."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -75,7 +76,7 @@ memory = Memory(MOST_REMEMBERED)
 
 
 def grant_shown(request: Any) -> Grant | None:
-    """Return what the bearer token of a request stands for (RFC 6750, 2.1), read once for each request."""
+    """Return the grant of the bearer token of a request (RFC 6750, 2.1). It is looked up once for each request."""
     if not hasattr(request, "grant"):
         request.grant = grant_of(request.META["HTTP_AUTHORIZATION"][len(SCHEME) :].strip())
     found: Grant | None = request.grant
@@ -87,7 +88,7 @@ def shows_token(request: Any) -> bool:
 
 
 def grant_of(token: str) -> Grant | None:
-    """Return what a token stands for; None where it is unknown, has expired, or its client's account is not active."""
+    """Return the grant of a token; None if it is unknown or expired, or if its client's account is not active."""
     checksum = hashlib.sha256(token.encode()).hexdigest()
     grant = memory.get(checksum)
     if grant is None:
@@ -99,12 +100,12 @@ def grant_of(token: str) -> Grant | None:
 
 
 def bind_caller(grant: Grant) -> None:
-    """Let the log lines of the request name the program and its account, by their ids."""
+    """Add the ids of the client and its account to the log entries of the request."""
     structlog.contextvars.bind_contextvars(client_id=grant.client_id, user_id=grant.account.pk)
 
 
 def account_of(grant: Grant) -> Any:
-    """Return the account as an object of the caller's own: the grant's is shared by all threads."""
+    """Return a copy of the grant's account for this request: all threads share the cached account."""
     return copy(grant.account)
 
 
@@ -115,17 +116,17 @@ def _read(checksum: str) -> Grant | None:
     if token is None or client is None or client.user is None or not client.user.is_active:
         return None
     note_use(client)
-    # No token has more than its client has by now.
+    # A token never has a scope that its client does not have any more.
     scopes = frozenset(token.scope.split()) & frozenset(client.scope.split())
     return Grant(client.user, client.client_id, scopes, token.expires, limits_of_client(client))
 
 
 def note_use(client: ApiClient) -> None:
-    """Note that a client is at work, at most once a minute, whichever process it is seen in."""
+    """Record when a client was last active, at most once a minute over all processes."""
     now = timezone.now()
     before = now - USE_IS_NOTED_EVERY
     if client.last_used_at is not None and client.last_used_at >= before:
         return
     is_due = Q(last_used_at__isnull=True) | Q(last_used_at__lt=before)
-    with suppress(OperationalError), impatient(connection):  # a reading request waits for no writer to note this
+    with suppress(OperationalError), impatient(connection):  # a read must not wait for a writer to record this
         ApiClient.objects.filter(is_due, pk=client.pk).update(last_used_at=now)

@@ -1,11 +1,13 @@
 """
-Retries that are safe: the header ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header).
+Safe retries by the header ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header).
 
-The answer is kept in the transaction that did the work, so that either both are there or neither: what was done is not
-done again, and what was not done leaves no trace to wait for, even when the server dies in between.
+The answer is stored in the transaction that does the work, so that both are committed or neither is. Work that is done
+is not done again, and work that is not done leaves no row that a retry would wait for, even if the server dies in
+between.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,6 +22,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from school.logs import note_cause
 from school.models import KeptAnswer
 from school.retry import retried
 
@@ -28,7 +31,7 @@ REPLAYED = "Idempotency-Replayed"
 KEPT_FOR = timedelta(hours=24)
 KEPT_HEADERS = ("Location", "ETag")
 
-# The upper 16 of the 64 bits of an advisory lock's key, so that no other lock of School's is ever among them.
+# The upper 16 of the 64 bits of an advisory lock's key. No other advisory lock of School has them.
 LOCKS = 0x5C42
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s)"
 
@@ -59,28 +62,32 @@ View = Callable[..., Response]
 
 def idempotent(method: View) -> View:
     """
-    Make a method of a view give the same answer again to who sends the same Idempotency-Key, for 24 hours.
+    Make a view method return the same answer to requests with the same Idempotency-Key, for 24 hours.
 
-    Keys are those of an account. An answer of 500 or above is not kept: it says that nothing was done. Who comes while
-    the first is at work is told so on PostgreSQL; on SQLite, which has one writer at a time, it waits for its turn.
+    A key belongs to an account. An answer of 500 or above is not stored: nothing was done. A request that arrives while
+    the first one is running gets 409 on PostgreSQL; on SQLite, which has one writer at a time, it waits for its turn.
 
-    A view whose bodies are no text tells one request from another by a ``fingerprint_of`` of its own.
+    A view whose bodies are not text defines its own ``fingerprint_of``, which distinguishes its requests.
     """
+
+    def checked(view: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
+        view.check_query(request)
+        return method(view, request, *args, **kwargs)
 
     @wraps(method)
     def wrapped(view: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
         key = _key_in(request)
         if key is None:
-            return method(view, request, *args, **kwargs)
+            return checked(view, request, *args, **kwargs)
         fingerprint = getattr(view, "fingerprint_of", fingerprint_of)(request)
-        return _once(request, key, fingerprint, lambda: _answer(view, method, request, *args, **kwargs))
+        return _once(request, key, fingerprint, lambda: _answer(view, checked, request, *args, **kwargs))
 
     wrapped.takes_idempotency_key = True  # type: ignore[attr-defined]  # for the OpenAPI document
     return wrapped
 
 
 def fingerprint_of(request: Request) -> str:
-    """Return what tells one request from another: its method, its address with the query, its body."""
+    """Return a hash of the method, the URL with its query, the content type and the body of a request."""
     parts = (str(request.method), request.get_full_path(), request.content_type)
     digest = hashlib.sha256("\n".join(parts).encode())
     digest.update(request._request.body)
@@ -108,17 +115,17 @@ def _once(request: Request, key: str, fingerprint: str, do: Callable[[], Respons
 
 
 def _answer(view: Any, method: View, request: Request, *args: Any, **kwargs: Any) -> Response:
-    """Return what the view answers, a problem too: what it raised has undone its work, and nothing else."""
+    """Return the view's answer, or the problem for its exception, which rolls back only the work of the view."""
     try:
         with transaction.atomic():
             return method(view, request, *args, **kwargs)
-    except Exception as error:  # noqa: BLE001  # what no problem stands for is raised again by the handler
+    except Exception as error:  # noqa: BLE001  # the handler raises unexpected errors again
         answer: Response = view.handle_exception(error)
         return answer
 
 
 def _lock(user_id: int, key: str) -> bool:
-    """Take the key until the transaction ends; tell whether it was free."""
+    """Lock the key until the transaction ends; return False if another transaction holds it."""
     if connection.vendor != "postgresql":
         return True
     number = int.from_bytes(hashlib.sha256(f"{user_id} {key}".encode()).digest()[:6], "big")
@@ -129,6 +136,7 @@ def _lock(user_id: int, key: str) -> bool:
 
 
 def _keep(request: Request, key: str, fingerprint: str, response: Response) -> None:
+    """Store the answer for retries. Answers to a body are under 100 kB (tests/security/test_budget.py)."""
     account: Any = request.user
     renderer = request.accepted_renderer
     body: Any = b"" if response.data is None else renderer.render(response.data, renderer.media_type, {})
@@ -145,13 +153,15 @@ def _keep(request: Request, key: str, fingerprint: str, response: Response) -> N
 
 
 def replay(kept: KeptAnswer) -> HttpResponse:
-    """Return an answer that was given before, and say that it was."""
+    """Return a stored answer, with a header that says that it was given before."""
+    if kept.status == 409:
+        note_cause(problem_codes=[each["code"] for each in json.loads(kept.body)["errors"]])
     headers = {**kept.headers, REPLAYED: "true"}
     return HttpResponse(kept.body, status=kept.status, content_type=kept.content_type, headers=headers)
 
 
 def _key_in(request: Request) -> str | None:
-    """Return the key that the request brings, with or without the quotes of a structured field (RFC 8941)."""
+    """Return the key in the request, without the quotes of a structured field (RFC 8941); None without a key."""
     given = request.headers.get(HEADER)
     if given is None:
         return None

@@ -1,14 +1,14 @@
-"""The links of the OpenAPI document: what an answer to a POST, or a page of the change feed, can be followed by."""
+"""The links of the OpenAPI document: from the response to a POST, or a page of the change feed, to next requests."""
 
 from typing import Any
 
 API = "/api/v1"
 PARTIES = {"student_id": "/student/id", "course_id": "/course/id"}
 
-# By what is answered: the resource that it tells of, and what of the answer fills the parameters of its address.
+# By schema of the response: the path of its resource, and the members that fill the parameters of that path.
 FOLLOWED: dict[str, list[tuple[str, dict[str, str]]]] = {
     "Student": [("/students/{student_id}", {"student_id": "/id"})],
-    "CourseWithSeats": [("/courses/{course_id}", {"course_id": "/id"})],
+    "Course": [("/courses/{course_id}", {"course_id": "/id"})],
     "Term": [("/terms/{term_id}", {"term_id": "/id"})],
     "Enrollment": [("/enrollments/{id}", {"id": "/id"}), ("/students/{student_id}/courses/{course_id}", PARTIES)],
     "Import": [("/imports/{id}", {"id": "/id"})],
@@ -18,9 +18,9 @@ FOLLOWED: dict[str, list[tuple[str, dict[str, str]]]] = {
 
 def add_links(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """
-    Link what makes something, or tells how to go on, to every operation on it and on what lies below it.
+    Link each response that creates a resource, or has a cursor, to every operation on that resource and below it.
 
-    A write that takes If-Match is linked with the tag of the answer.
+    A write that accepts If-Match is linked with the ETag of the response.
     """
     links: dict[str, Any] = {}
     for path, operations in result.get("paths", {}).items():

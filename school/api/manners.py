@@ -1,15 +1,16 @@
-"""What every operation of the OpenAPI document has in common: headers, conditions, problems, examples."""
+"""The common parts of all operations of the OpenAPI document: texts, headers, conditions, problems, examples."""
 
+from http import HTTPStatus
 from typing import Any
 
 from school.api.conditional import ConditionalReads
 from school.api.idempotency import KEY_PATTERN
+from school.api.operation_texts import TEXTS
 
 PROBLEM = "application/problem+json"
 REQUEST_ID = "8a1f6c1e-6a0b-4f0e-9a53-0c7f3a2b9d11"
-TAG = '"43d56af5879dc1d05f6c3622228fd2e2"'
 
-# By status: what it is called, and the code and the sentence of an example.
+# By status: its title, and the code and the message of an example.
 PROBLEMS: dict[str, tuple[str, str, str]] = {
     "400": ("Malformed or invalid", "invalid", "There is no such filter."),
     "401": ("No or bad credentials", "not_authenticated", "Authentication credentials were not provided."),
@@ -17,7 +18,7 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
     "404": ("Not found", "not_found", "There is nothing at this address."),
     "406": ("No such format", "not_acceptable", "Could not satisfy the request Accept header."),
     "409": ("Refused, with every reason", "course_full", "MATH-101 has no free seat."),
-    "410": ("The cursor has expired", "cursor_expired", "What came behind this cursor is not kept any more."),
+    "410": ("The cursor has expired", "cursor_expired", "What this cursor stands at is gone. Begin without a cursor."),
     "412": ("Changed meanwhile", "precondition_failed", "This is not what you have read."),
     "413": ("The body is too large", "body_too_large", "The body is too large."),
     "415": ("Not JSON", "unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
@@ -28,49 +29,33 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
     "503": ("Busy", "busy", "The database is busy or away. Nothing was done: try again."),
 }
 
-# By name: an example of each parameter, whatever list it is of.
-EXAMPLES: dict[str, Any] = {
-    "after": "1:-G-UcmKhOWbdtAxHe19yD52ZINreB4jjNtCCbVzUBqI",
-    "capacity": 30,
-    "code": "MATH-101",
-    "course": "code:MATH-101@2026F",
-    "course_code": "MATH-101",
-    "course_id": "code:MATH-101@2026F",
-    "cursor": "WyJpZCIsZmFsc2UsIjEiLDFd:1xVXig:UAR_oc0BWLlECYoFt3eb3SSBl3u1W1gEY7Jqsuh6aI4",
-    "dataset": "default",
-    "has_seats": True,
-    "id": "9001",
-    "is_active": True,
-    "kind": "enrollments",
-    "level": "introductory",
-    "limit": 100,
-    "page_size": 50,
-    "part": "enrollments",
-    "running_on": "2026-10-01",
-    "search": "byron",
-    "state": "needs_review",
-    "status": ["enrolled", "waitlisted"],
-    "student": "number:S-1042",
-    "student_id": "number:S-1042",
-    "student_number": "S-1042",
-    "term": "2026F",
-    "term_id": "code:2026F",
-    "updated_since": "2026-09-01T00:00:00Z",
-    "wait": 20,
-    "If-Match": TAG,
-    "If-None-Match": TAG,
-    "Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324",
-}
+# Problems that any operation may return. The document has them once, as the default response.
+ALWAYS = ("401", "403", "406", "429", "500", "503")
 
+# Path parameters: a description, and an example that exists in the demo data.
 KEYS = {
-    "student_id": "An id, or `number:` and a student number.",
-    "course_id": "An id, or `code:` and a course's code, with `@` and the term's code.",
-    "term_id": "An id, or `code:` and a term's code.",
+    "student_id": ("An id, or `number:` and a student number.", "number:S-1042"),
+    "course_id": ("An id, or `code:` and a course code, with `@` and the code of its term.", "code:MATH-101@2026F"),
+    "term_id": ("An id, or `code:` and the code of a term.", "1"),
+    "id": ("An id.", "1"),
+}
+# Optional parameters have no ``example``: the page for trying out the API would send it with each request.
+SAMPLES = {
+    "code": "`MATH-101`",
+    "course": "`5` or `code:MATH-101@2026F`",
+    "course_code": "`MATH-101`",
+    "dataset": "`default`",
+    "student": "`7` or `number:S-1042`",
+    "student_number": "`S-1042`",
+    "term": "`2026F`",
 }
 
 
 def add_manners(operation: dict[str, Any], view: Any, method: str) -> None:
-    """Add to an operation what it does not say itself."""
+    """Add to an operation its texts, and the parameters, headers, problems and examples that all operations share."""
+    operation["summary"], operation["description"] = TEXTS[operation["operationId"]]
+    if "requestBody" in operation and method != "PATCH" and not getattr(view, "body_is_optional", False):
+        operation["requestBody"]["required"] = True
     parameters, responses = operation.setdefault("parameters", []), operation["responses"]
     if isinstance(view, ConditionalReads):
         _add_conditions(parameters, responses, method)
@@ -83,23 +68,26 @@ def add_manners(operation: dict[str, Any], view: Any, method: str) -> None:
         _describe(
             responses["201" if "201" in responses else "200"], "Idempotency-Replayed", "`true` on an answer again."
         )
-    for status in ("406", "429", "500", "503"):
-        _add_problem(responses, status)
+    responses["default"] = _default()
     for status, response in responses.items():
+        response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
         _describe(response, "X-Request-ID", "The id of the request, the same as in problems and in the log.")
-        if status == "429" or status.startswith("2"):
+        if status == "default" or status.startswith("2"):
             _describe(response, "RateLimit-Policy", "How many requests in how many seconds: the quota q in a window w.")
             _describe(
                 response, "RateLimit", "Where the caller stands: r requests are left, t seconds until there are more."
             )
-        if status in ("429", "503") or (status == "409" and "422" in responses):
+        if status == "default" or (status == "409" and "422" in responses):
             _describe(response, "Retry-After", "Seconds to wait before trying again.")
         if status == "201":
             _describe(response, "Location", "Where it is.")
-        if status == "401":
-            _describe(response, "WWW-Authenticate", "What is wrong with the token (RFC 6750, 3).")
-        if PROBLEM in response.get("content", {}):
-            response["content"][PROBLEM].setdefault("examples", {status: {"value": _problem(status)}})
+        if status == "default":
+            _describe(response, "WWW-Authenticate", "Of 401 and 403: the error of the token, or its missing scope.")
+        if status == "415":
+            _describe(response, "Accept-Encoding", "`identity` where the body came with another Content-Encoding.")
+        problem = response.get("content", {}).get(PROBLEM)
+        if problem and "examples" not in problem:
+            problem["examples"] = {status: {"value": _problem(status)}}
     for parameter in parameters:
         _illustrate(parameter)
 
@@ -131,6 +119,16 @@ def _add_problem(responses: dict[str, Any], status: str) -> None:
     responses.setdefault(status, {"content": content, "description": PROBLEMS[status][0]})
 
 
+def _default() -> dict[str, Any]:
+    """Return the response for the problems that any operation may return."""
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {status: {"value": _problem(status)} for status in ALWAYS},
+    }
+    meanings = ", ".join(f"{status} {PROBLEMS[status][0].lower()}" for status in ALWAYS)
+    return {"content": {PROBLEM: content}, "description": f"A problem of any operation: {meanings}"}
+
+
 def _problem(status: str) -> dict[str, Any]:
     title, code, message = PROBLEMS[status]
     return {
@@ -145,13 +143,9 @@ def _problem(status: str) -> dict[str, Any]:
 
 
 def _illustrate(parameter: dict[str, Any]) -> None:
-    name, schema = parameter["name"], parameter["schema"]
-    if parameter["in"] == "path" and name in KEYS:
-        parameter["description"] = KEYS[name]
-    if name == "fields":
-        parameter.setdefault("example", schema["items"]["enum"][:2])
-    elif name in ("expand", "ordering"):
-        names = schema.get("enum") or schema["items"]["enum"]
-        parameter.setdefault("example", names[0] if name == "ordering" else names[:1])
-    elif name in EXAMPLES:
-        parameter.setdefault("example", EXAMPLES[name])
+    name = parameter["name"]
+    if parameter["in"] == "path":
+        parameter["description"], parameter["example"] = KEYS[name]
+    elif name in SAMPLES:
+        text = parameter.get("description", "Exactly this value.")
+        parameter["description"] = f"{text} For example {SAMPLES[name]}."

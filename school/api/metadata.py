@@ -1,4 +1,4 @@
-"""What OPTIONS answers."""
+"""The answer to OPTIONS."""
 
 from typing import Any
 
@@ -7,7 +7,16 @@ from rest_framework.request import Request
 
 
 class Metadata(SimpleMetadata):
-    """DRF's, without the fields of each method: the OpenAPI document has them, and to find out would lock rows."""
+    """
+    DRF's metadata without the fields per method and without the view's docstring.
+
+    The OpenAPI document has both. Computing the fields locks rows, and the docstring is for readers of the code.
+    """
+
+    def determine_metadata(self, request: Request, view: Any) -> dict[str, Any]:
+        metadata: dict[str, Any] = super().determine_metadata(request, view)
+        del metadata["description"]
+        return metadata
 
     def determine_actions(self, request: Request, view: Any) -> dict[str, Any]:
         return {}

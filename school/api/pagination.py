@@ -1,155 +1,175 @@
 """
-Pages by keyset: the millionth row costs what the first did, and no page shifts under a reader.
+Keyset pagination: the millionth row costs as much as the first, and pages do not shift while a client reads.
 
 DRF's own cursor counts an offset among rows that share the first ordering value, and stops at 1,000 of them; an import
-gives 100,000 rows one and the same ``updated_at``. Here the id always breaks the tie.
+gives 100,000 rows the same ``updated_at``. Here the id always breaks the tie.
 """
 
-import hashlib
-import hmac
+import re
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from functools import cache
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core import signing
-from django.db.models import Q
-from django.utils.encoding import force_bytes
+from django.db.models import DateField, DateTimeField, F, Q, QuerySet
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-from school.api.filters import chosen_order
+from school.api.filters import ValueOf, chosen_order, column_at
+from school.api.row_json import Concatenated, Instant, JsonText, in_json
+from school.prepared import limit_above
 
-PAGE_SIZE = 50
-MAX_PAGE_SIZE = 500
 
-Key = tuple[str, int]  # the value that a row is ordered by, and its id
+class Cursor(NamedTuple):
+    """
+    The position of a page: a row, and the side of that row on which the page lies.
+
+    ``value`` is the row's date or instant in the order of the page. It is None if the page is ordered by anything else:
+    text may be personal data, so the value is read again by the id.
+    """
+
+    pk: int
+    backwards: bool = False
+    value: str | None = None
 
 
 def salt_of(view: type) -> str:
-    """Return what the cursors of a view's list are signed with, so that those of another list are told from them."""
+    """Return the salt for signing the cursors of a view's list, so that cursors of other lists are rejected."""
     return f"cursor:{view.__name__}"
 
 
-class Signer(signing.Signer):
-    """Django's, which derives its key from salt and secret for each signature, and needs to once."""
-
-    def signature(self, value: str | bytes, key: Any = None) -> str:
-        derived = _key_of(self.salt, key or self.key, self.algorithm)
-        return signing.b64_encode(hmac.digest(derived, force_bytes(value), self.algorithm)).decode()
-
-
 @cache
-def _key_of(salt: str, secret: str | bytes, algorithm: str) -> bytes:
-    return hashlib.new(algorithm, f"{salt}signer".encode() + force_bytes(secret)).digest()
+def signer_of(salt: str) -> signing.Signer:
+    """Return the signer for a salt. It adds no timestamp, so that a page has only one link."""
+    return signing.Signer(salt=salt, sep=".")
 
 
-@cache
-def signer_of(salt: str) -> Signer:
-    """Return what signs cursors with a salt: the same each time, and as an address takes it."""
-    return Signer(salt=salt, sep=".")
-
-
-def read_size(text: str | None) -> int | None:
-    """Return the size of page that is asked for, None for one that is not offered."""
-    if text is None:
-        return PAGE_SIZE
-    is_size = text.isascii() and text.isdecimal() and len(text) < 5 and 1 <= int(text) <= MAX_PAGE_SIZE
-    return int(text) if is_size else None
-
-
-def read_cursor(text: str, salt: str, order: str) -> tuple[bool, Key] | None:
-    """Return whether a cursor leads backwards and from which row; None for one that is not of this list and order."""
+def read_cursor(text: str, salt: str, order: str) -> Cursor | None:
+    """Return the cursor in a signed text; None if it does not belong to this list and order."""
     try:
-        of_order, backwards, value, pk = signer_of(salt).unsign_object(text)
+        parts = signer_of(salt).unsign_object(text)
     except signing.BadSignature:
         return None
-    return (backwards, (value, pk)) if of_order == order else None
+    match parts:
+        case [of_order, bool(backwards), int(pk), *value] if of_order == order and len(value) <= 1:
+            return Cursor(pk, backwards, *value)
+    return None  # a cursor of an earlier release, which held the value of the row
 
 
-def cursor_beside(salt: str, order: str, backwards: bool, key: Key) -> str:
-    """Return the cursor of the page on one side of a row."""
-    return signer_of(salt).sign_object([order, backwards, *key])
+def write_cursor(salt: str, order: str, cursor: Cursor) -> str:
+    """Return a cursor as signed text."""
+    value = [] if cursor.value is None else [cursor.value]
+    return signer_of(salt).sign_object([order, cursor.backwards, cursor.pk, *value])
 
 
-def link_to(url: str, salt: str, order: str, backwards: bool, key: Key) -> str:
-    """Return the address of the page beside a row."""
-    cursor = cursor_beside(salt, order, backwards, key)
-    return str(replace_query_param(remove_query_param(url, "cursor"), "cursor", cursor))
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The page of a list that a request asks for, ordered by the column of ``field``."""
+
+    size: int
+    order: str
+    field: str
+    column: Any
+    cursor: Cursor | None = None
+
+    @property
+    def backwards(self) -> bool:
+        return self.cursor is not None and self.cursor.backwards
+
+    @property
+    def is_descending(self) -> bool:
+        return self.order.startswith("-") != self.backwards
+
+    @property
+    def limit(self) -> int:
+        return limit_above(self.size)
+
+    @property
+    def keeps_value(self) -> bool:
+        """True if the cursor holds the value of the row, a date or an instant."""
+        return isinstance(self.column, DateField)
+
+    @property
+    def kept_value(self) -> Any:
+        """The expression for the value that the cursor holds, None if it holds none."""
+        if not self.keeps_value:
+            return None
+        return Instant(F(self.field)) if isinstance(self.column, DateTimeField) else Concatenated(F(self.field))
+
+    @property
+    def shape(self) -> Hashable:
+        return self.order, self.cursor and self.backwards, self.limit
+
+    def rows_of(self, rows: QuerySet[Any], value_of: ValueOf) -> QuerySet[Any]:
+        """Return the rows of the page, read away from the cursor: those of a previous page are in reverse order."""
+        compare = "lt" if self.is_descending else "gt"
+        if self.cursor is not None:
+            beside = Q(**{f"pk__{compare}": value_of("cursor id")})
+            if self.field != "id":
+                value = value_of("cursor value", self.column)
+                # Both conditions together select the rows beside the cursor. An index can serve the first one.
+                beside = Q(**{f"{self.field}__{compare}e": value}) & (Q(**{f"{self.field}__{compare}": value}) | beside)
+            rows = rows.filter(beside)
+        return self.ordered(rows)
+
+    def ordered(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Return rows in the order in which the page is read."""
+        sign = "-" if self.is_descending else ""
+        return rows.order_by(f"{sign}{self.field}", f"{sign}pk")
+
+    def ends(self, *, more: bool) -> tuple[bool, bool]:
+        """Return whether a next and a previous page exist. ``more``: rows follow in the direction of reading."""
+        return self.backwards or more, more if self.backwards else self.cursor is not None
 
 
 class KeysetPagination(BasePagination):
     """
-    Answer ``{"next", "previous", "results"}``.
+    Answers ``{"next", "previous", "results"}``.
 
-    A view names its orders in ``ordering_fields``, from public name to field that is never null, and its default in
-    ``ordering``. The cursor is signed and holds its order, its direction and the key of the row beside the page.
+    A view maps the public name of each order to a field that is never null in ``ordering_fields``, and names its
+    default in ``ordering``. The cursor is signed. It holds the order, the direction and the id of the row beside the
+    page, and if the page is ordered by a date or an instant, that value of the row.
     """
 
-    page_size = PAGE_SIZE
-    max_page_size = MAX_PAGE_SIZE
+    page_size = 50
+    max_page_size = 500
 
-    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        self.url = request.build_absolute_uri()
-        self.salt = salt_of(type(view))
-        self.order = chosen_order(request, view)
-        self.field = view.ordering_fields[self.order.removeprefix("-")]
-        size = self._size(request)
-        backwards, key = self._position(request)
-        descending = self.order.startswith("-") != backwards
-        sign, compare = ("-", "lt") if descending else ("", "gt")
-        if key:
-            queryset = queryset.filter(self._beyond(key, compare))
-        # One row more than the page tells whether there is another page.
-        rows = list(queryset.order_by(f"{sign}{self.field}", f"{sign}pk")[: size + 1])
-        more, self.rows = len(rows) > size, rows[:size]
-        if backwards:
-            self.rows.reverse()
-        self.has_next = backwards or more
-        self.has_previous = more if backwards else key is not None
-        return self.rows
+    def page_in(self, request: Request, view: Any) -> Page:
+        """Return the page that the request asks for; raise ``ValidationError``."""
+        self.url, self.salt = request.build_absolute_uri(), salt_of(type(view))
+        order = chosen_order(request, view)
+        field = view.ordering_fields[order.removeprefix("-")]
+        size, text = self._size(request), request.query_params.get("cursor")
+        column = column_at(view.queryset.model, field)
+        return Page(size, order, field, column, None if text is None else self._cursor(text, order))
 
-    def get_paginated_response(self, data: Any) -> Response:
-        return Response(
-            {
-                "next": self._link(self.rows[-1], backwards=False) if self.rows and self.has_next else None,
-                "previous": self._link(self.rows[0], backwards=True) if self.rows and self.has_previous else None,
-                "results": data,
-            }
-        )
+    def written(self, page: Page, rows: Sequence[Any], results: str, has_next: bool, has_previous: bool) -> JsonText:
+        """Return the JSON of the answer. ``results`` is the JSON of the rows, separated by commas."""
+        following = self._link(page, rows[-1], backwards=False) if rows and has_next else None
+        previous = self._link(page, rows[0], backwards=True) if rows and has_previous else None
+        return JsonText(f'{{"next":{in_json(following)},"previous":{in_json(previous)},"results":[{results}]}}')
 
     def _size(self, request: Request) -> int:
-        size = read_size(request.query_params.get("page_size"))
-        if size is None:
+        text = request.query_params.get("page_size", str(self.page_size))
+        if not re.fullmatch("[1-9][0-9]{0,3}", text) or int(text) > self.max_page_size:
             message = _("A page has 1 to %(most)s rows.") % {"most": self.max_page_size}
             raise ValidationError({"page_size": [ErrorDetail(message, code="invalid")]})
-        return size
+        return int(text)
 
-    def _position(self, request: Request) -> tuple[bool, Key | None]:
-        cursor = request.query_params.get("cursor")
+    def _cursor(self, text: str, order: str) -> Cursor:
+        cursor = read_cursor(text, self.salt, order)
         if cursor is None:
-            return False, None
-        position = read_cursor(cursor, self.salt, self.order)
-        if position is None:
             message = _("This cursor is not one of this list in this order. Begin without a cursor.")
             raise ValidationError({"cursor": [ErrorDetail(message, code="invalid_cursor")]})
-        return position
+        return cursor
 
-    def _beyond(self, key: Key, compare: str) -> Q:
-        value, pk = key
-        if self.field == "id":
-            return Q(**{f"pk__{compare}": pk})
-        # The first condition is implied by the second, and is what an index can serve.
-        return Q(**{f"{self.field}__{compare}e": value}) & (
-            Q(**{f"{self.field}__{compare}": value}) | Q(**{f"pk__{compare}": pk})
-        )
-
-    def _link(self, row: Any, *, backwards: bool) -> str:
-        value = attrgetter(self.field.replace("__", "."))(row)
-        return link_to(self.url, self.salt, self.order, backwards, (str(value), row.pk))
+    def _link(self, page: Page, row: Any, *, backwards: bool) -> str:
+        text = write_cursor(self.salt, page.order, Cursor(row.pk, backwards, row.value))
+        return str(replace_query_param(remove_query_param(self.url, "cursor"), "cursor", text))
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": ["string", "null"], "format": "uri", "example": None}
@@ -168,14 +188,14 @@ class KeysetPagination(BasePagination):
 
 
 def order_columns(request: Request, view: Any) -> tuple[str, str]:
-    """Return the columns of the order that the request asks for, for who answers all rows at once."""
+    """Return the columns of the order that the request asks for, for a view that returns all rows at once."""
     order = chosen_order(request, view)
     sign = "-" if order.startswith("-") else ""
     return f"{sign}{view.ordering_fields[order.removeprefix('-')]}", f"{sign}pk"
 
 
 def refuse_parts(request: Request) -> None:
-    """Raise ``ValidationError`` where a file is asked for by the page, or in another shape than it has."""
+    """Raise ``ValidationError`` if a file is requested by page, or with the parameters ``fields`` or ``expand``."""
     message = _("A file has all rows, in one shape.")
     asked = [name for name in ("cursor", "page_size", "fields", "expand") if name in request.query_params]
     if asked:

@@ -1,7 +1,11 @@
-"""Who may do what: a program by the scopes of its token, staff by Django's model permissions."""
+"""Permissions: API clients need the scopes of their token, staff users need Django's model permissions."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
@@ -12,14 +16,32 @@ PERMISSIONS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "del
 
 
 def may(request: Request, scope: str, permission: str) -> bool:
-    """Tell whether a program has the scope in its token, or a member of staff the permission."""
+    """Return True if the client's token has the scope, or the staff user has the permission."""
     if isinstance(request.auth, Grant):
         return scope in request.auth.scopes
     return bool(request.user.has_perm(permission))
 
 
+def client_of(request: Any) -> Any:
+    """Return the service account of the API client that calls, None for a staff user."""
+    return request.user if isinstance(getattr(request, "auth", None), Grant) else None
+
+
+class Missing(PermissionDenied):
+    """A token lacks a scope, or a staff user lacks permissions. The problem and the challenge name them."""
+
+    def __init__(self, request: Request | HttpRequest, scope: str, permissions: Sequence[str]) -> None:
+        if isinstance(getattr(request, "auth", None), Grant):
+            super().__init__(_("The token lacks the scope %(scope)s.") % {"scope": scope})
+            self.members = {"missing_scope": scope}
+        else:
+            names = " ".join(permissions)
+            super().__init__(_("Your account lacks the permission %(permission)s.") % {"permission": names})
+            self.members = {"missing_permission": names}
+
+
 def limits_of(request: Any) -> Limits | None:
-    """Return what the caller is limited to, None for everything."""
+    """Return the limits of the caller, None if the caller is not limited."""
     grant = getattr(request, "auth", None)
     if isinstance(grant, Grant):
         return grant.limits
@@ -29,10 +51,10 @@ def limits_of(request: Any) -> Limits | None:
 
 class ScopeOrModelPermission(BasePermission):
     """
-    Read a view's ``scope`` ("courses") and ``permission_model``.
+    Checks a view's ``scope`` ("courses") for clients, and the permissions on its ``permission_model`` for staff users.
 
-    ``method_permissions`` renames the permission of a method where a view's DELETE, say, only changes a row; where it
-    names several, all of them are needed.
+    ``method_permissions`` gives another permission for a method, for example for a DELETE that only changes a row. If
+    it gives several, all of them are required. Raises ``Missing`` if the caller lacks the scope or a permission.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -44,4 +66,8 @@ class ScopeOrModelPermission(BasePermission):
         verbs = names.get(str(request.method), "view")
         verbs = [verbs] if isinstance(verbs, str) else verbs
         scope = f"{view.scope}:{access}"
-        return all(may(request, scope, f"{options.app_label}.{verb}_{options.model_name}") for verb in verbs)
+        permissions = [f"{options.app_label}.{verb}_{options.model_name}" for verb in verbs]
+        missing = [permission for permission in permissions if not may(request, scope, permission)]
+        if missing:
+            raise Missing(request, scope, missing)
+        return True

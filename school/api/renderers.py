@@ -1,10 +1,42 @@
-"""Answers that are no JSON."""
+"""Renderers for JSON, most of which the database has rendered already, and for CSV."""
 
+from typing import Any
+
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+
+from school.api.row_json import JsonText
+
+MARK = "bom"
+MARK_PARAMETER = OpenApiParameter(
+    MARK, bool, description="Begin the CSV with a byte order mark, by which Excel recognizes UTF-8."
+)
+
+
+class JsonRenderer(JSONRenderer):
+    """DRF's renderer, except that it returns a ``JsonText`` unchanged."""
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        if isinstance(data, JsonText):
+            return data.encode()
+        rendered: bytes = super().render(data, accepted_media_type, renderer_context)
+        return rendered
 
 
 class CsvRenderer(JSONRenderer):
-    """For views that stream CSV themselves. What is left to render are problems, which are JSON always."""
+    """The renderer of views that stream CSV themselves. It only renders problems, which are always JSON."""
 
     media_type = "text/csv"
     format = "csv"
+
+
+def wants_mark(request: Request) -> bool:
+    """Return True if the request asks for a byte order mark; raise ``ValidationError``."""
+    asked = request.query_params.get(MARK, "false")
+    if asked not in ("true", "false"):
+        message = _("Write true or false.")
+        raise ValidationError({MARK: [ErrorDetail(message, code="invalid_choice")]})
+    return asked == "true"

@@ -1,4 +1,6 @@
-"""How DRF, drf-spectacular and OAuth are set: nothing here depends on where School runs."""
+"""Settings of DRF, drf-spectacular and OAuth. They do not depend on the environment of School."""
+
+from school.api.operation_texts import TAGS
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -13,9 +15,8 @@ REST_FRAMEWORK = {
         "school.api.filters.OrderingBackend",
     ],
     "DEFAULT_PAGINATION_CLASS": "school.api.pagination.KeysetPagination",
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "school.api.negotiation.Negotiation",
     "DEFAULT_PARSER_CLASSES": ["school.api.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["school.api.renderers.JsonRenderer"],
     "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",
     "DEFAULT_SCHEMA_CLASS": "school.api.schema.Schema",
     "EXCEPTION_HANDLER": "school.api.problems.exception_handler",
@@ -28,23 +29,42 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "School",
     "DESCRIPTION": "Enrollment system of record: who takes which course, since when, and how it ended.",
     "VERSION": "1",
+    "LICENSE": {"name": "Apache License 2.0", "identifier": "Apache-2.0"},
+    "CONTACT": {"name": "The maintainers of School"},
+    "SERVERS": [{"url": "/", "description": "This server"}],
+    "TAGS": [{"name": name, "description": text} for name, text in TAGS.items()],
     "OAS_VERSION": "3.1.0",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
-    "SERVE_AUTHENTICATION": ["school.api.authentication.Nobody"],  # counted: the document is long in the making
+    "SERVE_AUTHENTICATION": ["school.api.authentication.Nobody"],  # counts the request: generation is slow
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"StatusEnum": "students.models.Status", "ActionEnum": "students.models.Action"},
+    "ENUM_NAME_OVERRIDES": {
+        "TrueOrFalseEnum": ["true", "false"],
+        "StatusEnum": "students.models.Status",
+        "ActionEnum": "students.models.Action",
+        "ImportStateEnum": "bulk.models.State",
+        "ImportModeEnum": "bulk.models.Mode",
+        "ImportOnErrorEnum": "bulk.models.OnError",
+        "ImportReviewEnum": "bulk.models.Review",
+    },
+    "AUTHENTICATION_WHITELIST": [
+        "school.api.authentication.ClientAuthentication",
+        "school.api.authentication.StaffAuthentication",
+    ],
     "OAUTH2_FLOWS": ["clientCredentials"],
     "OAUTH2_TOKEN_URL": "/oauth/token",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "school.api.schema.drop_nullable",
+        "school.api.schema.describe_schemas",
         "school.api.schema.allow_parts",
         "school.api.links.add_links",
+        "students.problems.add_codes",
+        "school.api.shared_parts.share_parts",
     ],
 }
 

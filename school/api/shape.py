@@ -1,24 +1,26 @@
-"""What of a representation is wanted: ``fields=`` for less of it, ``expand=`` for more."""
+"""The parameters ``fields``, for fewer fields of a response, and ``expand``, for related objects in full."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.exceptions import ErrorDetail, PermissionDenied, ValidationError
+from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from school.api.permissions import may
+from school.api.permissions import Missing, may
 
 PARAMETERS = ("fields", "expand")
 
 
 class Shaped:
     """
-    A viewset whose reads take ``fields`` and ``expand``.
+    A viewset whose reads accept ``fields`` and ``expand``.
 
-    ``expandable`` names what can be shown in full: its serializer, and the scope and the permission that reading it
-    takes by itself.
+    ``expandable`` maps each name that can be shown in full to its serializer, and to the scope and the permission that
+    reading it by itself requires.
     """
 
     expandable: dict[str, tuple[Any, str, str]] = {}
@@ -29,17 +31,16 @@ class Shaped:
         view: Any = super()
         view.initial(request, *args, **kwargs)
         if request.method in SAFE_METHODS:
-            self.wanted = _chosen(request, "fields", self.field_names())
-            self.expanded = _chosen(request, "expand", list(self.expandable))
+            self.wanted = _chosen(request, "fields", self.field_names)
+            self.expanded = _chosen(request, "expand", lambda: list(self.expandable))
         for name in self.expanded:
             _serializer, scope, permission = self.expandable[name]
             if not may(request, scope, permission):
-                message = _("To expand %(name)s takes the scope %(scope)s.")
-                raise PermissionDenied(message % {"name": name, "scope": scope})
+                raise Missing(request, scope, [permission])
 
     def field_names(self) -> list[str]:
         view: Any = self
-        return list(view.get_serializer_class()().fields)
+        return _names_in(view.get_serializer_class())
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         view: Any = super()
@@ -52,7 +53,7 @@ class Shaped:
         return serializer
 
     def shape_parameters(self) -> list[OpenApiParameter]:
-        """Return the two parameters for the OpenAPI document."""
+        """Return the parameters for the OpenAPI document."""
         names = self.field_names()
         found = [_parameter("fields", names, _("Only these fields, parted by commas."))]
         if self.expandable:
@@ -62,11 +63,18 @@ class Shaped:
         return found
 
 
-def _chosen(request: Request, parameter: str, known: list[str]) -> frozenset[str]:
-    """Return the names that a parameter asks for, none where it is not there; raise ``ValidationError``."""
+@cache
+def _names_in(serializer_class: Any) -> list[str]:
+    """Return the names of a serializer's fields. They are cached, because building the fields is slow."""
+    return list(serializer_class().fields)
+
+
+def _chosen(request: Request, parameter: str, names_known: Callable[[], list[str]]) -> frozenset[str]:
+    """Return the names in a parameter, an empty set without the parameter; raise ``ValidationError``."""
     if parameter not in request.query_params:
         return frozenset()
-    names = [name.strip() for text in request.query_params.getlist(parameter) for name in text.split(",")]
+    known = names_known()
+    names = [name for text in request.query_params.getlist(parameter) for name in text.split(",")]
     if set(names) - set(known):
         message = _("Choose from: %(names)s.") % {"names": ", ".join(known) or "–"}
         raise ValidationError({parameter: [ErrorDetail(message, code="invalid_choice")]})

@@ -1,9 +1,10 @@
 """
-How many requests are taken in a minute: from an account, and from an address of which nobody knows whose it is.
+Limits of requests per minute: for an account, and for an address whose caller is not known.
 
-Answers tell where the caller stands by ``RateLimit-Policy`` and ``RateLimit`` (draft-ietf-httpapi-ratelimit-headers-11,
-"RateLimit header fields for HTTP": structured fields with the quota ``q`` and its window ``w``, the rest ``r`` and the
-seconds ``t`` until there is more). One too many is answered 429 with ``Retry-After`` (RFC 6585, 4).
+Responses report the state of the caller's limit by ``RateLimit-Policy`` and ``RateLimit``
+(draft-ietf-httpapi-ratelimit-headers-11, "RateLimit header fields for HTTP": structured fields with the quota ``q`` and
+its window ``w``, the rest ``r`` and the seconds ``t`` until there is more). A request above the limit gets 429 with
+``Retry-After`` (RFC 6585, 4).
 """
 
 import math
@@ -25,7 +26,7 @@ CLIENT = "client"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a caller stands under a policy: what is left of how many, and for how many seconds."""
+    """A caller's limit under a policy: the quota, the requests left, and the seconds until the window ends."""
 
     policy: str
     quota: int
@@ -50,18 +51,18 @@ class TooManyRequests(APIException):
 
 
 def count_account(request: Any, account_id: int) -> None:
-    """Count a request of a client or of a member of staff, if it is not counted; raise ``TooManyRequests``."""
+    """Count a request of a client or a staff user, unless it is counted already; raise ``TooManyRequests``."""
     if not hasattr(_django(request), "is_counted"):
         _count(request, CLIENT, f"account:{account_id}", settings.API_RATE_CLIENT)
 
 
 def count_stranger(request: Any) -> None:
-    """Count a request of an address that has shown nothing, or asks for a token; raise ``TooManyRequests``."""
+    """Count a request without credentials, or for a token, by its address; raise ``TooManyRequests``."""
     _count(request, "address", f"address:{client_address(_django(request))}", settings.API_RATE_ANONYMOUS)
 
 
 def count_failure(request: Any) -> None:
-    """Count a request of an address that has shown what is not good; raise ``TooManyRequests``."""
+    """Count a request with invalid credentials by its address; raise ``TooManyRequests``."""
     _count(request, "failures", f"failures:{client_address(_django(request))}", settings.API_RATE_FAILED)
 
 
@@ -71,7 +72,7 @@ def _count(request: Any, policy: str, who: str, quota: int) -> None:
     try:
         taken, seconds_left = count(who, quota)
     except OperationalError:
-        return  # a full disk has no room to count and can be read; a database that is away says so itself
+        return  # a full disk can still be read; if the database is not reachable, the request fails anyway
     standing = Standing(policy, quota, 0 if taken is None else quota - taken, max(math.ceil(seconds_left), 1))
     _django(request).rate_limit = standing  # type: ignore[attr-defined]  # for the middleware
     if taken is None:
@@ -86,7 +87,7 @@ def _django(request: Any) -> HttpRequest:
 
 
 class RateLimitMiddleware:
-    """Say in the headers of an answer where the caller stands."""
+    """Adds the headers with the state of the caller's limit to a response."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response

@@ -1,27 +1,32 @@
-"""The token endpoint, for the one grant that is offered."""
+"""The token endpoint for the one grant that is offered: client credentials."""
 
 from typing import Any
 
+import structlog
 from axes.handlers.proxy import AxesProxyHandler
 from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from oauth2_provider.views import TokenView
 
-from school.api.clients import named_client
+from school.api.clients import named_client, names_several_clients
 from school.logins import locked_out
+
+logger = structlog.get_logger(__name__)
 
 
 class ClientTokenView(TokenView):
     """
-    Give tokens for client credentials (RFC 6749, 4.4). Errors are in the words of section 5.2.
+    Issues tokens for client credentials (RFC 6749, 4.4), with the errors of section 5.2.
 
-    What the toolkit would hand on to other grants, or to the database with a NUL in it, is refused before. Who guesses
-    at a secret is locked out like who guesses at a password.
+    Requests that the toolkit would pass to other grants, or to the database with a NUL in them, are refused first.
+    After repeated wrong secrets a client is locked for the caller's address, as a user name is. The lock depends on the
+    client that a request names, so a request that names several is refused.
     """
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         form = request.POST
-        if any("\0" in text for name in form for text in (name, *form.getlist(name))) or "resource" in form:
+        has_nul = any("\0" in text for name in form for text in (name, *form.getlist(name)))
+        if has_nul or "resource" in form or names_several_clients(request):
             return JsonResponse({"error": "invalid_request"}, status=400)
         if not request.headers.get("Authorization", "").isascii():
             return JsonResponse({"error": "invalid_client"}, status=401, headers={"WWW-Authenticate": "Basic"})
@@ -35,4 +40,5 @@ class ClientTokenView(TokenView):
             user_login_failed.send(sender=type(self), credentials=credentials, request=request)
         elif answer.status_code == 200:
             AxesProxyHandler.get_implementation().reset_user_attempts(request, credentials)
+            logger.info("token_taken", client_id=named_client(request))
         return answer

@@ -1,14 +1,14 @@
-"""PostgreSQL for requests that may not wait for ever."""
+"""PostgreSQL backend for requests that must not wait without a limit."""
 
 from django.db import OperationalError
 
 
 class Unanswered(OperationalError):
-    """The server went away while it committed: whether the work is done is not known."""
+    """The server went away during a commit: it is not known whether the work is done."""
 
 
 def is_unanswered(error: BaseException | None) -> bool:
-    """Tell whether an error came of a commit without an answer: Django meets others while it cleans up behind it."""
+    """Return True if an unanswered commit caused the error. Django's cleanup after it can raise other errors."""
     while error is not None and not isinstance(error, Unanswered):
         error = error.__cause__ or error.__context__
     return error is not None

@@ -1,4 +1,4 @@
-"""Django's PostgreSQL, with an end to waiting: a server that is frozen says nothing, and TCP sees nothing wrong."""
+"""PostgreSQL backend with a limit on waiting: a frozen server sends nothing, and TCP detects no error."""
 
 import math
 import threading
@@ -11,21 +11,20 @@ from typing import Any
 import psycopg
 from django.db import OperationalError
 from django.db.backends.postgresql import base
-from django.utils.functional import cached_property
 from psycopg.errors import ConnectionTimeout, _WaitTimeout
 
 from school.postgresql import Unanswered
-from school.postgresql.wire import Wire
 
-CONNECT = 2  # seconds to wait for a connection, the least that psycopg takes
-CHECK = 1.0  # seconds to wait for word that a connection works
-HEARD = 0.25  # seconds for which a connection that has answered is not asked again whether it works
-PAUSE = 0.2  # seconds between two questions to a server that does not answer
-SHORT = 0.1  # seconds; a wait below it is work, and is not counted
+CONNECT = 2  # seconds to wait for a connection, the least that psycopg accepts
+CHECK = 1.0  # seconds to wait for the check that a connection works
+HEARD = 0.25  # seconds after an answer in which a connection is not checked again
+PAUSE = 0.2  # seconds between two attempts to connect to a server that does not answer
+PREPARED = 500  # statements that each connection keeps, as many as ``school.prepared`` does
+SHORT = 0.1  # seconds; a shorter wait is normal work, and is not counted
 
 
 class Patience:
-    """How many seconds a request may wait for the database from now on, altogether. None: as long as it takes."""
+    """The seconds that a request may still wait for the database in total. None: without a limit."""
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = self.left = seconds
@@ -39,7 +38,7 @@ class Patience:
 
     @contextmanager
     def limited(self, seconds: float) -> Iterator[None]:
-        """Wait no longer than this in the block."""
+        """Wait at most ``seconds`` in the block."""
         if self.left is None:
             yield
             return
@@ -53,9 +52,9 @@ class Patience:
 
 class Absence:
     """
-    Whether the server has kept somebody of this process waiting in vain.
+    Records that the server did not answer a thread of this process in time.
 
-    Then nobody else waits, until a thread that does nothing but ask is answered.
+    Then no other thread waits for the server, until a background thread has connected to it again.
     """
 
     def __init__(self) -> None:
@@ -83,14 +82,10 @@ absence = Absence()
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection that is closed when patience ends: a late answer would be taken for that to another question."""
+    """A connection that is closed when the patience ends: a late answer would be taken for that of the next query."""
 
     patience = Patience(None)
-    heard = -math.inf  # when the server has answered last
-
-    @cached_property
-    def wire(self) -> Wire:
-        return Wire(self)
+    heard = -math.inf  # ``time.monotonic()`` of the server's last answer
 
     def wait(self, *args: Any, **options: Any) -> Any:
         left = self.patience.left
@@ -111,7 +106,7 @@ class Connection(psycopg.Connection[Any]):
 
 
 class Driver:
-    """What Django asks of psycopg, with connections of our own."""
+    """The module ``psycopg`` as Django uses it, but with ``Connection`` for its connections."""
 
     connect = Connection.connect
 
@@ -121,9 +116,9 @@ class Driver:
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """
-    Waits as long as the option ``patience`` says for all that a request asks, in seconds; without it, for ever.
+    Waits for all queries of a request at most ``patience`` seconds, an option; without the option there is no limit.
 
-    What a stream goes on to ask behind the answer's beginning is of the same request.
+    Queries that a streaming response runs after its beginning belong to the same request.
     """
 
     Database: Any = Driver()
@@ -148,6 +143,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             absence.notice()
             raise
         connection.patience = self.patience
+        connection.prepared_max = PREPARED
         return connection
 
     def is_usable(self) -> bool:
@@ -160,7 +156,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return usable
 
     def close_if_unusable_or_obsolete(self) -> None:
-        """Begin or end a request."""
+        """Renew the patience: Django calls this method at the beginning and at the end of a request."""
         self.patience.renew()
         super().close_if_unusable_or_obsolete()
 

@@ -1,4 +1,4 @@
-"""Django's SQLite, where writers take turns."""
+"""SQLite backend in which writers take turns."""
 
 import fcntl
 import os
@@ -6,26 +6,41 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
-PAUSE = 0.01  # seconds between two looks, at most
+PAUSE = 0.01  # seconds between two attempts, at most
+TEMPORARY = "file:"  # a URI without a path names a temporary database, which no other connection sees
+
+
+def unicode_upper(text: str | None) -> str | None:
+    """Return a text in upper case as PostgreSQL's ``upper`` does: letter by letter, and no letter becomes two."""
+    if text is None or text.isascii():
+        return text and text.upper()
+    return "".join(upper if len(upper := each.upper()) == 1 else each for each in text)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """
-    Lets one writer at a time wait for SQLite's lock, and all others wait for their turn to do so.
+    Lets one writer at a time wait for SQLite's lock. All other writers wait for their turn, a lock on a file.
 
-    SQLite's own waiting is a look ten times a second, and who has just let go of the lock and wants it again is there
-    first: of sixteen writers who are always busy one could wait for more than 20 seconds. Who has to wait for a turn
-    before cannot come back to the lock before who had the turn.
+    SQLite itself tries to get its lock ten times a second, and a writer that has just released the lock and needs it
+    again gets it first: of sixteen writers that are always busy, one could wait for more than 20 seconds. With turns, a
+    writer that has released the lock cannot get it again before the writer that has the turn.
     """
+
+    def get_new_connection(self, conn_params: Any) -> Any:
+        connection = super().get_new_connection(conn_params)
+        connection.create_function("unicode_upper", 1, unicode_upper, deterministic=True)
+        return connection
 
     def _start_transaction_under_autocommit(self) -> None:
         seconds = self.settings_dict["OPTIONS"].get("timeout", 5)
         deadline = time.monotonic() + seconds
-        with nullcontext() if self.is_in_memory_db() else self._turn(deadline):
+        is_private = self.is_in_memory_db() or self.settings_dict["NAME"] == TEMPORARY
+        with nullcontext() if is_private else self._turn(deadline):
             self._let_sqlite_wait(max(deadline - time.monotonic(), 0))
             try:
                 super()._start_transaction_under_autocommit()  # type: ignore[misc]  # the stubs leave it out
@@ -34,7 +49,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @contextmanager
     def _turn(self, deadline: float) -> Iterator[None]:
-        """Have the turn: a lock on a file beside the database, which the system takes back from a process that dies."""
+        """Hold the turn: a lock on a file beside the database, which the system releases if the process dies."""
         file = os.open(f"{self.settings_dict['NAME']}-turn", os.O_RDONLY | os.O_CREAT, 0o666)
         try:
             while True:
@@ -50,5 +65,5 @@ class DatabaseWrapper(base.DatabaseWrapper):
             os.close(file)
 
     def _let_sqlite_wait(self, seconds: float) -> None:
-        """Set how long SQLite itself waits for a lock."""
+        """Set how many seconds SQLite itself waits for a lock."""
         self.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")

@@ -1,4 +1,4 @@
-"""How long SQLite itself waits for a lock."""
+"""Sets how long SQLite itself waits for a lock."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Any
 
 @contextmanager
 def impatient(connection: Any) -> Iterator[None]:
-    """Let a statement fail at once where SQLite's one writer is at work. Other databases have many: nothing to do."""
+    """Let a statement fail immediately while another SQLite writer is active. Other databases have several writers."""
     if connection.vendor != "sqlite":
         yield
         return

@@ -1,4 +1,4 @@
-"""The registrar's desk: students and courses, and the enrollments between them."""
+"""The admin for students, courses, enrollments, the journal and refusals."""
 
 from students.admin import enrollments, journal, parties, refusals
 

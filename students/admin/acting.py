@@ -1,4 +1,4 @@
-"""Many enrollments at once: what an act would lead to, the act once that is confirmed, and what came of it."""
+"""Admin pages for an action on many enrollments: preview, confirmation and result."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -32,14 +32,16 @@ WAIVABLE = {rule.code: rule.title for rule in ALL_RULES if rule.waivable}
 @dataclass(frozen=True)
 class Way:
     """
-    What can be done to many enrollments, and what is asked for it.
+    An action on many enrollments, with its texts and the form fields that it needs.
 
-    ``order`` sorts them: who waits leaves before a seat comes free for them, and what was done last is undone first.
+    ``asks`` has the names of the form fields, ``waivable`` the codes of the rules that the user may waive, and
+    ``waive`` the codes that are always waived. ``order`` is the sort key of the enrollments: a drop takes waitlisted
+    students first, before a seat becomes free for them, and an undo starts with the latest enrollment.
     """
 
     action: Action
     title: Any
-    button: Any  # of how many, once ``% {"n": n}`` is said
+    button: Any  # the label, to be formatted with ``% {"n": n}``
     asks: tuple[str, ...]
     waivable: tuple[str, ...] = ()
     waive: frozenset[str] = frozenset()
@@ -80,7 +82,7 @@ WAYS = {"drop": DROP, "complete": COMPLETE, "undo": UNDO, "promote": MOVE_UP}
 
 
 class ActForm(forms.Form):
-    """What is asked for an act on many enrollments: the same for all of them."""
+    """The options of an action on many enrollments, which apply to all of them."""
 
     grade = forms.CharField(
         label=gettext_lazy("Grade"),
@@ -117,7 +119,7 @@ class ActForm(forms.Form):
     def acts(self, way: Way, rows: Iterable[StudentCourse]) -> list[Act]:
         wish = self.cleaned_data
         waive = way.waive | frozenset(wish.get("waive", ()))
-        # Who is moved up must wait still: else the act would be an enrollment of its own.
+        # A student that gets a seat must still be waitlisted: otherwise the act would be a new enrollment.
         return [
             Act(
                 way.action,
@@ -132,14 +134,14 @@ class ActForm(forms.Form):
 
 
 class ActPages(ResultPages, ModelAdmin):
-    """The pages between choosing enrollments and having acted on them."""
+    """Admin mixin with the preview and confirmation page of actions on chosen enrollments."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
         return [path("act/", view(self.act), name="students_studentcourse_act"), *super().get_urls()]
 
     def may_act(self, request: HttpRequest, way: Way) -> bool:
-        """Tell whether somebody may act this way at all; on which enrollments, the list of them says."""
+        """Return True if the user may use this action. The list of enrollments limits which ones."""
         if way is MOVE_UP:
             return self.has_add_permission(request) and request.user.has_perm("students.waive_rules")
         if way is COMPLETE and request.user.has_perm("students.complete_enrollments"):
@@ -147,18 +149,19 @@ class ActPages(ResultPages, ModelAdmin):
         return request.user.has_perm("students.change_studentcourse")
 
     def act(self, request: HttpRequest) -> HttpResponse:
-        """Answer a form that has an ``action`` and ``chosen`` enrollments, and goes back to ``next``."""
+        """Process a form with an ``action`` and ``chosen`` enrollments. The page then returns to ``next``."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         way = WAYS.get(request.POST.get("action", ""))
         if way is None:
             messages.info(request, _("Choose enrollments, and what to do with them."))
             return HttpResponseRedirect(way_back(request))
-        ids = [pk for text in request.POST.getlist("chosen") for pk in parse_ids(text)]
+        texts = ",".join(request.POST.getlist("chosen")).split(",")  # one field may have many ids
+        ids = [pk for text in texts for pk in parse_ids(text)]
         return self.consequences(request, way, list(dict.fromkeys(ids)), way_back(request))
 
     def consequences(self, request: HttpRequest, way: Way, ids: Sequence[int], back: str) -> HttpResponse:
-        """Show what would happen, or do it where that was confirmed and is so still."""
+        """Show a preview of the action, or perform it if the user confirmed a preview that is still true."""
         if not self.may_act(request, way):
             raise PermissionDenied
         if not ids:
@@ -196,22 +199,26 @@ class ActPages(ResultPages, ModelAdmin):
             "differs": differs,
             "button": way.button % {"n": len(told.changed)},
             "back": back,
-            "chosen": [row.pk for row in chosen] if form.errors else [],
+            "chosen": ",".join(str(row.pk) for row in chosen) if form.errors else "",
             "not_found": _not_found(len(ids) - len(chosen)),
         }
         return render(request, "students/act.html", context)
 
     def _chosen(self, request: HttpRequest, ids: Sequence[int]) -> list[StudentCourse]:
-        """Return the enrollments among those that may be seen, each knowing whether it is the pair's newest."""
+        """
+        Return the enrollments with these ids that the user may see.
+
+        Each has ``is_newest``: True if it is the latest of its student and course.
+        """
         seen = self.get_queryset(request).filter(pk__in=ids).values("pk")
         rows = StudentCourse.objects.filter(pk__in=seen).select_related("student", "course__term").order_by("pk")
         newest = set(StudentCourse.objects.filter(pk__in=ids).newest().order_by().values_list("pk", flat=True))
         for row in rows:
-            row.is_newest = row.pk in newest  # type: ignore[attr-defined]  # for this page
+            row.is_newest = row.pk in newest  # type: ignore[attr-defined]  # set for this page only
         return list(rows)
 
     def _keep_to_seen(self, request: HttpRequest, told: Consequences) -> None:
-        """Leave out what follows in courses that somebody does not see."""
+        """Remove the promotions and passes of enrollments that the user may not see."""
         follows = [line.enrollment_id for line in (*told.promoted, *told.passed)]
         if follows:
             seen = set(self.get_queryset(request).filter(pk__in=follows).values_list("pk", flat=True))
@@ -219,8 +226,8 @@ class ActPages(ResultPages, ModelAdmin):
             told.passed = [line for line in told.passed if line.enrollment_id in seen]
 
     def _left_alone(self, way: Way, row: Any) -> str:
-        """Say why an enrollment cannot be meant, "" where it can."""
-        if not row.is_newest:  # the verbs act on the newest enrollment of a pair
+        """Return why the action does not apply to an enrollment; empty if it does."""
+        if not row.is_newest:  # actions apply to the latest enrollment of a student in a course
             return _("The student has come back since, in a newer enrollment.")
         if way is MOVE_UP and row.status != Status.WAITLISTED:
             return _("Waits for no seat.")

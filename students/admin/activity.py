@@ -1,4 +1,4 @@
-"""Making many students or courses active or inactive: who gets a seat by that is shown before it is done."""
+"""Admin actions that make many students or courses active or inactive, with a preview of the promotions."""
 
 import hashlib
 import json
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,10 +18,10 @@ from simple_history.utils import bulk_update_with_history
 from unfold.admin import ModelAdmin
 
 from courses.models import Course
-from students.admin.consequences import Consequences, Line
+from students.admin.consequences import Consequences, Line, first_of
 from students.admin.origin import origin_of
 from students.admin.results import to_result
-from students.enrollment import courses_waited_for, promote
+from students.enrollment import courses_waited_for, foresee_promotions, lock_to_deactivate, promote
 from students.models import Status, Student, StudentCourse
 
 MOST = 1_000
@@ -28,7 +29,11 @@ MOST = 1_000
 
 @dataclass(frozen=True)
 class Switched:
-    """Which rows change, which do not, and who gets a seat by that. ``done``: it is so, and not only what would be."""
+    """
+    The rows that change, the rows that do not, and the enrollments that get a seat as a result.
+
+    ``done`` is True if the changes were saved, False if this is a preview.
+    """
 
     changed: list[Any]
     same: list[Any]
@@ -42,9 +47,17 @@ class Switched:
 
 
 class ActivityPages(ModelAdmin):
-    """Two actions, and the page between choosing and doing."""
+    """Admin mixin with the actions to activate and deactivate rows, and their confirmation page."""
 
-    actions = ["activate", "deactivate"]
+    actions: Any = ["activate", "deactivate"]
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Read the chosen ids from one field: a field for each of a thousand rows would be half of the page."""
+        if "chosen" in request.POST:
+            post: Any = request.POST.copy()
+            post.setlist(ACTION_CHECKBOX_NAME, post["chosen"].split(","))
+            request.POST = post
+        return super().changelist_view(request, *args, **kwargs)
 
     @admin.action(description=gettext_lazy("Make active"), permissions=["change"])
     def activate(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
@@ -60,7 +73,8 @@ class ActivityPages(ModelAdmin):
             messages.error(request, _("At most %(most)s at a time: choose fewer.") % {"most": MOST})
             return HttpResponseRedirect(request.get_full_path())
         shown = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
-        switched = self._switch(request, ids, active=active, shown=shown)
+        do = self._switch if shown else self._foresee
+        switched = do(request, ids, active=active, shown=shown)
         if switched.done and switched.changed:
             return self._told(request, switched, active=active)
         told = Consequences(promoted=[_seated(row) for row in switched.promoted])
@@ -73,37 +87,47 @@ class ActivityPages(ModelAdmin):
             "kind": self.opts.model_name,
             "changed": switched.changed,
             "same": switched.same,
+            "shown": {"changed": first_of(switched.changed), "same": first_of(switched.same)},
             "told": told,
             "places": self._places(switched.changed),
             "fingerprint": switched.fingerprint,
             "differs": bool(shown) and not switched.done,
-            "ids": ids,
+            "ids": ",".join(map(str, ids)),
             "back": request.get_full_path(),
         }
         return render(request, "students/activity.html", context)
 
+    def _found(self, ids: Sequence[int]) -> QuerySet[Any]:
+        of_term = ["term"] if self.model is Course else []
+        return self.model._default_manager.filter(pk__in=ids).select_related(*of_term).order_by("pk")
+
+    def _foresee(self, request: HttpRequest, ids: Sequence[int], *, active: bool, shown: str) -> Switched:
+        """Return a preview of the change, without a lock."""
+        rows = list(self._found(ids))
+        changed, same = _switched(rows, active=active)
+        promoted = foresee_promotions(rows, origin_of(request))
+        return Switched(changed, same, promoted, done=False)
+
     def _switch(self, request: HttpRequest, ids: Sequence[int], *, active: bool, shown: str) -> Switched:
-        """Do it; and take it back where it is not what was shown. What is asked is thus what would be done."""
+        """Save the change, and roll it back if it is not what the preview showed."""
         with transaction.atomic():
-            # Courses are locked before students, always.
+            # Courses are always locked before students.
             waited_for = courses_waited_for(ids) if self.model is Student else ids
-            of_term = ["term"] if self.model is Course else []
-            found = self.model._default_manager.filter(pk__in=ids).select_related(*of_term).order_by("pk")
-            rows = list(found.select_for_update(of=("self",), no_key=True))
-            changed = [row for row in rows if row.is_active != active and not getattr(row, "erased_at", None)]
-            for row in changed:
-                row.is_active = active
+            rows = list(self._found(ids).select_for_update(of=("self",), no_key=True))
+            changed, same = _switched(rows, active=active)
+            if self.model is Student and not active:
+                lock_to_deactivate(row.pk for row in changed)
             if changed:
                 bulk_update_with_history(changed, self.model, ["is_active"], default_user=request.user)
             promoted = promote(waited_for, origin=origin_of(request))
-            switched = Switched(changed, [row for row in rows if row not in changed], promoted, done=True)
+            switched = Switched(changed, same, promoted, done=True)
             if switched.fingerprint != shown:
                 transaction.set_rollback(True)
                 return Switched(switched.changed, switched.same, promoted, done=False)
         return switched
 
     def _places(self, changed: list[Any]) -> dict[str, int]:
-        """Count the seats and the places in line that belong to the rows."""
+        """Count the enrolled and the waitlisted enrollments of the rows."""
         inside = StudentCourse.objects.filter(**{f"{self.opts.model_name}__in": [row.pk for row in changed]})
         return inside.order_by().aggregate(
             taken=Count("pk", filter=Q(status=Status.ENROLLED)), waiting=Count("pk", filter=Q(status=Status.WAITLISTED))
@@ -118,6 +142,18 @@ class ActivityPages(ModelAdmin):
         if not switched.promoted:
             return HttpResponseRedirect(request.get_full_path())
         return to_result(origin_of(request).request_id, request.get_full_path())
+
+
+def _switched(rows: Sequence[Any], *, active: bool) -> tuple[list[Any], list[Any]]:
+    """Set ``is_active``; return the rows that change and those that do not. An erased student stays inactive."""
+    changed: list[Any] = []
+    same: list[Any] = []
+    for row in rows:
+        changes = row.is_active != active and not getattr(row, "erased_at", None)
+        (changed if changes else same).append(row)
+    for row in changed:
+        row.is_active = active
+    return changed, same
 
 
 def _seated(row: StudentCourse) -> Line:

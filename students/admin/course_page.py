@@ -1,4 +1,4 @@
-"""A course's page: who is in it, who waits, what happened, and its settings."""
+"""The admin page of a course: roster, waitlist, timeline and settings."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ from students.seats import seats_of
 ROSTER, WAITLIST = "roster", "waitlist"
 ROWS = 100  # on a page
 
-# What the roster can be narrowed to. Who waits has a tab of their own.
+# The filters of the roster. Waitlisted students are on another tab.
 NARROWED = {
     "enrolled": gettext_lazy("Enrolled"),
     "completed": gettext_lazy("Completed"),
@@ -67,7 +67,7 @@ class CoursePage(EnrollBox, RosterOut):
         return {**content, "rows": rows}
 
     def _can(self, request: HttpRequest, tab: str) -> dict[str, bool]:
-        """Return what may be done to the chosen; nothing of it where it is empty."""
+        """Return the actions that the user may use on chosen enrollments; empty if there are none."""
         can = {
             "complete": tab == ROSTER and self.desk.has_complete_permission(request),
             "end": self.desk.has_end_permission(request),
@@ -77,7 +77,11 @@ class CoursePage(EnrollBox, RosterOut):
         return {name: True for name, is_so in can.items() if is_so}
 
     def _status(self, request: HttpRequest, counts: dict[str, int]) -> str:
-        """Return what was asked for, else who is enrolled; where a course is over, who has completed it."""
+        """
+        Return the status filter from the request; by default ``enrolled``.
+
+        The default is ``completed`` if the course has completed enrollments and no enrolled students.
+        """
         asked = request.GET.get("status", "")
         if asked in NARROWED:
             return asked

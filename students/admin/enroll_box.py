@@ -1,4 +1,4 @@
-"""Enroll from the page of a student or of a course, told before anything is saved what would happen."""
+"""The enrollment form on the admin page of a student or a course, with a preview of the result."""
 
 from typing import Any
 
@@ -20,10 +20,10 @@ from students.transitions import COURSE_FULL
 
 class EnrollBox(TabbedPage):
     """
-    A box with one side of an enrollment given. It is the form that enrolls everywhere in the admin.
+    Admin mixin with an enrollment form for a given student or course. It uses the form of the enrollment admin.
 
-    Asking and doing have one address, where the rules are asked by the same form: ``ask`` in what is sent says that
-    nothing shall be done. With ``fragment`` the answer alone comes back, for a script; else a page with it.
+    Preview and enrollment have the same URL and the same form. With ``ask`` in the request, the form only previews the
+    result. With ``fragment``, the response has only the result, for a script; otherwise it is a page with the result.
     """
 
     def get_urls(self) -> list[Any]:
@@ -35,7 +35,7 @@ class EnrollBox(TabbedPage):
         return str(self.opts.label_lower.replace(".", "_"))
 
     def box(self, request: HttpRequest, owner: Any, form: Any = None) -> dict[str, Any]:
-        """Return what the template of the box needs: nothing for who may not enroll."""
+        """Return the template context of the form; empty if the user may not enroll students."""
         if not self.desk.has_add_permission(request):
             return {}
         form = form or self._form(request, owner)
@@ -47,7 +47,7 @@ class EnrollBox(TabbedPage):
         }
 
     def enroll(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Ask what would happen, or do it."""
+        """Preview an enrollment, or perform it."""
         owner = self.get_object(request, str(pk))
         if owner is None:
             raise Http404
@@ -62,7 +62,7 @@ class EnrollBox(TabbedPage):
             try:
                 if self._done(request, form):
                     return HttpResponseRedirect(page)
-            except Refused as refused:  # something has changed since the form asked; nothing was saved
+            except Refused as refused:  # something has changed since the form was validated; nothing was saved
                 messages.error(request, str(refused))
                 return HttpResponseRedirect(page)
         answer = {"answer": answer_of(form)}
@@ -88,10 +88,10 @@ class EnrollBox(TabbedPage):
             sent[self.side] = str(owner.pk)
         form = self.desk.get_form(request)(sent, initial={self.side: owner})
         for field in form.fields.values():
-            field.widget = getattr(field.widget, "widget", field.widget)  # without its links to add and to change
+            field.widget = getattr(field.widget, "widget", field.widget)  # without the links to add and to change
         return form
 
-    @transaction.atomic  # what the form was told is true until it is done: the course stays locked
+    @transaction.atomic  # the course stays locked between the decision of the form and the enrollment
     def _done(self, request: HttpRequest, form: Any) -> bool:
         if not form.is_valid():
             return False
@@ -105,7 +105,7 @@ class EnrollBox(TabbedPage):
 
 
 def answer_of(form: Any) -> dict[str, Any]:
-    """Return what would become of what the form asks for: its kind, a place in line, and every reason against it."""
+    """Return the result of the form for the template: its kind, a waitlist position, and every reason against it."""
     is_filled_in = form.is_valid() or form.outcome is not None
     if not is_filled_in:
         return {"kind": "incomplete", "errors": [error for errors in form.errors.values() for error in errors]}
@@ -118,7 +118,11 @@ def answer_of(form: Any) -> dict[str, Any]:
 
 
 def _place_if_waiting(form: Any) -> int | None:
-    """Return the place in line of who is refused for want of a seat and has not asked to wait, if they could."""
+    """
+    Return the waitlist position that the student could have; None if there is none.
+
+    Only for a student who is refused because the course is full, and whose request did not ask for the waitlist.
+    """
     act, refusals = form.outcome.act, form.outcome.refusals
     if act.on_full == OnFull.WAITLIST or [refusal.code for refusal in refusals] != [COURSE_FULL]:
         return None

@@ -1,5 +1,6 @@
-"""Enrolling many students in a course, or a student in many courses: what would come of it, and then it."""
+"""The admin page that enrolls many students in a course, or a student in many courses, after a preview."""
 
+import itertools
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,26 +23,30 @@ from unfold.widgets import (
 
 from courses.lookup import course_key, courses_by_key
 from courses.models import Course
+from school.form_bounds import size_in_page
 from school.refusals import Refusal
 from school.validators import parse_ids, plain_text
 from students.acts import Act, OnFull
 from students.admin.acting import MOST, WAIVABLE, too_many
 from students.admin.consequences import Consequences, Parties
 from students.admin.origin import origin_of
-from students.admin.pasted import Pasted, read, written
+from students.admin.pasted import Pasted, has_too_many, read, written
 from students.admin.picking import IdSelect, IdSelectMultiple, PickedField
 from students.admin.results import keep_what_stays, to_result, way_back
 from students.admin.search import seen
 from students.enrollment import foresee, perform_as_foreseen
-from students.lookup import student_not_found
+from students.lookup import students_not_found
 from students.models import Action, Student, StudentCourse
 
-Found = dict[str, Any]  # by key: a student or a course, or a refusal
+MAX_BYTES_OF_TEXT = 20_000  # of pasted text that the page shows again; a thousand student numbers have some 10,000
+MAX_BYTES_OF_PROBLEMS = 10_000
+
+Found = dict[str, Any]  # a student, a course or a refusal, by key
 
 
 @dataclass(frozen=True)
 class Side:
-    """Which side there is one of, and how the many of the other side are named and found."""
+    """The side of which the page has one row, and how the rows of the other side are labeled and found."""
 
     one: str
     many: str
@@ -57,7 +62,8 @@ class Side:
 def _students(request: HttpRequest, keys: Collection[str]) -> Found:
     found = seen(request, Student).filter(student_number__in=keys).order_by()
     known = {student.student_number: student for student in found}
-    return {key: known.get(key) or student_not_found(key) for key in keys}
+    unknown = [key for key in keys if key not in known]
+    return {**known, **students_not_found(unknown, seen(request, Student))} if unknown else {**known}
 
 
 def _courses(request: HttpRequest, keys: Collection[str]) -> Found:
@@ -86,7 +92,7 @@ SIDES = {
 
 
 class Problem(NamedTuple):
-    """A line that names nobody, or somebody once more. What can be put right is shown to be ``fixed``."""
+    """A line with an unknown or a repeated key. With ``fixed`` True the page has a field to correct the key."""
 
     pasted: Pasted
     why: str
@@ -95,7 +101,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class Lines:
-    """What was pasted, found: the others by key, and what cannot be made an act."""
+    """The result of looking up pasted keys: the rows found, by key, and the lines that have a problem."""
 
     found: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -103,7 +109,7 @@ class Lines:
 
 class EnrollManyForm(forms.Form):
     text = forms.CharField(
-        label=gettext_lazy("Numbers or codes"),  # by the side that they are of, below
+        label=gettext_lazy("Numbers or codes"),  # replaced below by the label of the side
         max_length=100_000,
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"}),
@@ -157,6 +163,22 @@ class EnrollManyForm(forms.Form):
         if not may_waive:
             del self.fields["waive"]
 
+    def clean_text(self) -> str:
+        text: str = self.cleaned_data["text"]
+        if has_too_many(text, MOST):
+            raise forms.ValidationError(too_many())
+        return text
+
+    def show_again(self) -> None:
+        """If the pasted text is too long to be shown again, remove it and add an error. The browser still has it."""
+        if size_in_page(self.data.get("text", "")) > MAX_BYTES_OF_TEXT:
+            self.add_error(
+                "text", _("The text is too long to be shown here again. Go back: your browser still has it.")
+            )
+            sent: Any = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
+            sent["text"] = ""
+            self.data = sent
+
     def act(self, parties: Parties) -> Act:
         wish = self.cleaned_data
         on_full = OnFull(wish["on_full"] or OnFull.REJECT)
@@ -165,14 +187,14 @@ class EnrollManyForm(forms.Form):
 
 
 class EnrollManyPages(ModelAdmin):
-    """The page that enrolls many at once."""
+    """Admin mixin with the page that enrolls many students or courses."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.enroll_many)
         return [path("enroll-many/", view, name="students_studentcourse_enroll_many"), *super().get_urls()]
 
     def enroll_many(self, request: HttpRequest) -> HttpResponse:
-        """Ask for names and keys, show what would come of it, and do it where that was confirmed and is so still."""
+        """Show the form, then a preview, and enroll if the user confirmed a preview that is still true."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         side = SIDES.get(request.POST.get("side") or request.GET.get("side", ""), SIDES["course"])
@@ -183,10 +205,17 @@ class EnrollManyPages(ModelAdmin):
             return self._enroll_page(request, side, form)
         form = EnrollManyForm(request, side, request.POST, may_waive=may_waive)
         if not form.is_valid():
+            form.show_again()
             return self._enroll_page(request, side, form)
         pasted = self._pasted(request, side, form)
         if not pasted or len(pasted) > MOST:
             form.add_error("text", too_many() if pasted else _("Paste or add at least one."))
+            form.show_again()
+            return self._enroll_page(request, side, form)
+        if size_in_page(written(pasted)) > MAX_BYTES_OF_TEXT:  # without the texts beside the keys, which are not used
+            pasted = [Pasted(each.key) for each in pasted]
+        if size_in_page(written(pasted)) > MAX_BYTES_OF_TEXT:
+            form.show_again()
             return self._enroll_page(request, side, form)
         return self._outcome(request, side, form, pasted)
 
@@ -210,15 +239,16 @@ class EnrollManyPages(ModelAdmin):
             side,
             asked,
             told=told,
-            problems=lines.problems,
-            listed="\n".join(lines.found),
+            problems=_first(lines.problems),
+            all_problems=lines.problems,
+            listed="\n".join(line.key for part in told.shown.values() for line in part.lines if line.key),
             fingerprint=forecast.fingerprint,
             differs=bool(shown) and not forecast.done,
             button=_button(len(told.changed)),
         )
 
     def _pasted(self, request: HttpRequest, side: Side, form: EnrollManyForm) -> list[Pasted]:
-        """Return what is pasted and picked, without the lines whose tick was taken off, and with others put right."""
+        """Return the pasted and picked keys, without the lines that were unticked, and with the corrections applied."""
 
         def known(keys: Collection[str]) -> list[str]:
             return [key for key, found in side.find(request, keys).items() if not isinstance(found, Refusal)]
@@ -248,7 +278,7 @@ class EnrollManyPages(ModelAdmin):
 
 
 def _lines(found: Found, pasted: Sequence[Pasted]) -> Lines:
-    """Tell those who are found, once each, from what names nobody or somebody once more."""
+    """Separate the rows that were found, each once, from the lines with an unknown or a repeated key."""
     lines, keys = Lines(), dict[int, str]()
     for row in pasted:
         other = found[row.key]
@@ -261,6 +291,12 @@ def _lines(found: Found, pasted: Sequence[Pasted]) -> Lines:
             keys[other.pk] = row.key
             lines.found[row.key] = other
     return lines
+
+
+def _first(problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Return the first problems, as many as fit in the page, which has a key that can be corrected four times."""
+    sizes = (400 + 4 * size_in_page(each.pasted.key) + size_in_page(each.pasted.beside + each.why) for each in problems)
+    return problems[: sum(size <= MAX_BYTES_OF_PROBLEMS for size in itertools.accumulate(sizes))]
 
 
 def _button(count: int) -> str:

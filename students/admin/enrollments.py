@@ -1,4 +1,4 @@
-"""Enrollments for registrars, who make and end them through the same verbs as everywhere."""
+"""The admin of enrollments. It creates and ends them by the operations of ``students.enrollment``."""
 
 from typing import Any
 
@@ -17,6 +17,7 @@ from unfold.widgets import (
 )
 
 from courses.models import Course
+from school.narrowing import NarrowedFilter
 from school.refusals import Refused
 from school.validators import parse_ids
 from students.acts import Act, OnFull, Origin, Outcome
@@ -31,7 +32,7 @@ from students.rules import ALL_RULES
 
 
 class EnrollForm(forms.ModelForm):
-    """Ask the rules before anything is saved: a refusal is a form error, with every reason."""
+    """Checks the rules before saving. Each reason of a refusal is a form error."""
 
     on_full = forms.ChoiceField(
         label=gettext_lazy("Where no seat is free"),
@@ -55,8 +56,8 @@ class EnrollForm(forms.ModelForm):
         help_text=gettext_lazy("Kept in the journal."),
     )
     origin: Origin
-    in_earnest = True  # sent to be saved, not to hear what would happen
-    outcome: Outcome | None = None  # what the rules say, once they were asked
+    in_earnest = True  # True if the form is to be saved, False for a preview
+    outcome: Outcome | None = None  # the decision of the rules, set by ``clean``
 
     class Meta:
         model = StudentCourse
@@ -77,7 +78,7 @@ class EnrollForm(forms.ModelForm):
 
     @property
     def act(self) -> Act:
-        """What the form asks for."""
+        """The act that the form asks for."""
         wish = self.cleaned_data
         return Act(
             Action.ENROLL,
@@ -90,7 +91,7 @@ class EnrollForm(forms.ModelForm):
 
 
 class EndingForm(ActionForm):
-    """What may be said along with an action. The page that it leads to looks at it, and asks for it again."""
+    """The optional fields of an action. The confirmation page validates them and shows them again."""
 
     grade = forms.CharField(label=gettext_lazy("Grade"), required=False)
     reason = forms.CharField(label=gettext_lazy("Reason"), required=False)
@@ -98,16 +99,16 @@ class EndingForm(ActionForm):
 
 @admin.register(StudentCourse)
 class EnrollmentAdmin(EnrollManyPages, ActPages):
-    """Enrollments are made and ended here by the verbs, and never edited or deleted."""
+    """The admin of enrollments. They are created and ended by acts, and never edited or deleted."""
 
     form = EnrollForm
     action_form = EndingForm
     actions = ["drop", "complete", "undo", "promote"]
     autocomplete_fields = ["student", "course"]
     list_display = ["id", "student", "course_key", "status", "place", "enrolled_on", "ended_on", "grade"]
-    list_filter = ["status", "course__level", "course__term", "course__is_active"]
+    list_filter = ["status", "course__level", ("course__term", NarrowedFilter), "course__is_active"]
     list_select_related = ["student", "course__term"]
-    search_fields = ["student", "course"]  # that there is a search; what it does is below
+    search_fields = ["student", "course"]  # only switches the search on; ``get_search_results`` defines it
     show_full_result_count = False
     shown = [
         "student",
@@ -137,7 +138,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Find students and courses of each word first: over the columns of both at once every row would be read."""
+        """Find the students and courses of each word first: a search over the columns of both would read every row."""
         for number, word in enumerate(search_term.split()):
             students = Student.objects.filter(containing([word], *PERSON))
             courses = Course.objects.filter(containing([word], "code", "name"))
@@ -157,7 +158,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: StudentCourse, form: Any, change: bool) -> None:
-        # The form has asked in this very transaction, and the course is locked since.
+        # The form has checked the rules in this transaction, so the course has been locked since then.
         [outcome] = perform([form.act], form.origin)
         if outcome.refusals:
             raise Refused(outcome.refusals)
@@ -192,7 +193,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
         try:
             return super().add_view(request, form_url, extra_context)
-        except Refused as refused:  # a student or a window has changed since the form asked; nothing was saved
+        except Refused as refused:  # a student or a window has changed since the form was validated; nothing was saved
             messages.error(request, str(refused))
             return HttpResponseRedirect(request.get_full_path())
 
@@ -229,6 +230,6 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
         return self._to_consequences(request, "promote", queryset)
 
     def _to_consequences(self, request: HttpRequest, name: str, queryset: QuerySet[Any]) -> HttpResponse:
-        """Lead to the page that says what would happen. One more than may be is enough to see that it is too many."""
+        """Show the preview page for the chosen enrollments. At most ``MOST + 1`` ids are read, to detect too many."""
         ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MOST + 1])
         return self.consequences(request, WAYS[name], ids, request.get_full_path())

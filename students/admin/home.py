@@ -1,4 +1,4 @@
-"""Home: the figures of the morning, each of which leads to the list behind it."""
+"""The home page of the admin: figures with links to the lists behind them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ from students.templatetags.codes import titles
 FULLEST = 10
 REASONS = 6
 LATELY = timedelta(days=7)
-# For who looks after what was done, and has no figures.
+# Links to the audit logs, for users who may see these but no figures.
 RECORDS = [
     page(gettext_lazy("Journal"), "", "students.EnrollmentEvent"),
     page(gettext_lazy("Record of access"), "", "school.PersonalDataAccess"),
 ]
-HEIGHT = 100  # of the chart, in its own units; a day is one wide
+HEIGHT = 100  # of the chart, in its own units; each day has the width 1
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number with the list behind it. ``is_urgent`` says that somebody should look."""
+    """A number with a link to the list behind it. ``is_urgent`` marks a number that needs attention."""
 
     number: int
     label: str
@@ -47,7 +47,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table of seats, with the lists behind its numbers."""
+    """A row of the table of seats, with links to the lists behind its numbers."""
 
     title: str
     seats: Sum
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A day of the chart; places and lengths are text, so that no language writes them with a comma."""
+    """A day of the chart. Positions and lengths are text, so that they are not localized with a decimal comma."""
 
     x: int
     came_at: str
@@ -68,7 +68,7 @@ class Bar:
 
 
 def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add to the context of the first page what the one who looks at it may see."""
+    """Return the context of the home page with the figures that the user may see."""
     may = request.user.has_perm
     today = timezone.localdate()
     home: dict[str, Any] = {"today": today, "needs": []}
@@ -83,7 +83,7 @@ def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 
 def _list_of(model: Any, **filters: Any) -> str:
-    """Return the address of a list in the admin."""
+    """Return the URL of a list in the admin."""
     address = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
     return f"{address}?{urlencode(filters)}" if filters else address
 
@@ -113,7 +113,7 @@ def _top(of_term: list[Offer]) -> list[Offer]:
 
 
 def _of(term: Term | None, prefix: str = "") -> dict[str, Any]:
-    """Return the filter of a list for a term, or for courses without one."""
+    """Return the list filter for a term, or for courses without a term."""
     return {f"{prefix}term__id__exact": term.pk} if term else {f"{prefix}term__isnull": "True"}
 
 
@@ -195,7 +195,7 @@ def _refused(request: HttpRequest, today: date, home: dict[str, Any]) -> dict[st
 
 
 def _rows(of_term: TermSeats) -> list[Row]:
-    """Return the line of a term and those of its levels."""
+    """Return the row of a term, followed by the rows of its levels."""
     levels = [(level, seats, {"level__exact": level}) for level, seats in of_term.by_level.items()]
     everything: list[tuple[str, Sum, dict[str, Any]]] = [("", of_term.all, {}), *levels]
     rows = []
@@ -214,7 +214,7 @@ def _rows(of_term: TermSeats) -> list[Row]:
 
 
 def _chart(term: Term, today: date, limits: Limits | None) -> dict[str, Any] | None:
-    """Return the bars of the days of a term: who came upwards, who left downwards, both in one measure."""
+    """Return the chart of a term: for each day a bar up for enrollments and one down for leaving, on one scale."""
     days = figures.by_day(term, today, limits)
     if not days:
         return None

@@ -1,4 +1,4 @@
-"""The journal of all enrollments, to be read."""
+"""The read-only admin of the journal of all enrollments."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from students.templatetags.codes import titles
 
 @admin.register(EnrollmentEvent)
 class JournalAdmin(ModelAdmin):
-    """Every act on every enrollment, the newest first. Nobody adds to it here, and nobody changes it anywhere."""
+    """All journal entries, the latest first. They cannot be added here, and never be changed or deleted."""
 
     list_display = ["id", "at", "enrollment", "action", "from_status", "to_status", "actor", "channel", "told"]
     list_display_links = ["id", "at"]
@@ -26,14 +26,14 @@ class JournalAdmin(ModelAdmin):
     list_filter = ["action", "channel", "at"]
     list_select_related = ["actor", "enrollment__student", "enrollment__course__term"]
     ordering = ["-id"]
-    sortable_by: list[str] = []  # the order of the journal is the order of its ids; others would sort millions of rows
-    search_fields = ["enrollment"]  # that there is a search; what it does is below
+    sortable_by: list[str] = []  # the journal is ordered by id; another order would sort millions of rows
+    search_fields = ["enrollment"]  # only switches the search on; ``get_search_results`` defines it
     search_help_text = gettext_lazy("A student number or the code of a course, whole.")
     show_full_result_count = False
-    counts_entries = True  # its plural is no number of things
+    counts_entries = True  # the pagination counts "entries", since the plural name is not countable
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
-        """Look by the enrollments of one student or one code: over all columns at once it would read every line."""
+        """Find entries by a student number or course code. A search over all columns would read the whole journal."""
         if not (word := search_term.strip()):
             return queryset, False
         of_student = StudentCourse.objects.filter(student__student_number=word)

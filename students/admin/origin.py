@@ -1,3 +1,5 @@
+"""The origin of the acts of an admin request."""
+
 from django.http import HttpRequest
 
 from school.logs import current_request_id
@@ -6,7 +8,7 @@ from students.models import Channel
 
 
 def origin_of(request: HttpRequest) -> Origin:
-    """Return who acts in the admin."""
+    """Return the origin of the acts of an admin request."""
     return Origin(
         Channel.ADMIN,
         actor_id=request.user.pk,

@@ -1,9 +1,8 @@
-"""Students and courses for registrars, with what is between them: seats, enrollments and their journal."""
+"""The admin of students and of courses, with their seats and enrollments."""
 
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
@@ -12,13 +11,16 @@ from django.utils.translation import gettext_lazy
 
 import courses.admin
 from courses.models import Course
+from courses.prerequisites import courses_asking_for
 from school.deleting import KeptByHistory
+from school.stale_forms import StaleFormCheck
 from students.admin.activity import ActivityPages
 from students.admin.course_page import CoursePage
 from students.admin.origin import origin_of
 from students.admin.privacy import PersonalDataPages
+from students.admin.search import seen
 from students.admin.student_page import StudentPage
-from students.enrollment import courses_waited_for, promote
+from students.enrollment import courses_waited_for, lock_to_deactivate, promote
 from students.models import Student, StudentCourse
 from students.seats import seats_of, with_seats
 
@@ -26,7 +28,7 @@ SHOWN_PROMOTED = 100
 
 
 @admin.register(Student)
-class StudentAdmin(ActivityPages, KeptByHistory, PersonalDataPages, StudentPage):
+class StudentAdmin(StaleFormCheck, ActivityPages, KeptByHistory, PersonalDataPages, StudentPage):
     kept_by = "enrollments"
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]
@@ -35,9 +37,14 @@ class StudentAdmin(ActivityPages, KeptByHistory, PersonalDataPages, StudentPage)
     show_full_result_count = False
     fields = ["student_number", "given_name", "family_name", "email", "is_active"]
 
-    @transaction.atomic  # an earlier version that is saved again comes without
+    def lock_row(self, row: Any) -> None:
+        courses_waited_for([row.pk])  # courses are always locked before students
+        super().lock_row(row)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         waited_for = courses_waited_for([obj.pk]) if change else []
+        if change and not obj.is_active:
+            lock_to_deactivate([obj.pk])
         super().save_model(request, obj, form, change)
         tell_promoted(request, promote(waited_for, origin=origin_of(request)))
 
@@ -87,10 +94,10 @@ class CourseAdmin(ActivityPages, KeptByHistory, CoursePage, courses.admin.Course
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
         return with_seats(super().get_queryset(request))
 
-    @transaction.atomic  # an earlier version that is saved again comes without
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        tell_promoted(request, promote([obj.pk], origin=origin_of(request)))
+        asking = courses_asking_for({obj.code}) if change and "code" in form.changed_data else []
+        tell_promoted(request, promote([obj.pk, *(each.pk for each in asking)], origin=origin_of(request)))
         for warning in seats_of(Course.objects.get(pk=obj.pk)).warnings:
             messages.warning(request, warning.message)
 
@@ -111,6 +118,9 @@ class CourseAdmin(ActivityPages, KeptByHistory, CoursePage, courses.admin.Course
 
 
 def tell_promoted(request: HttpRequest, promoted: list[StudentCourse]) -> None:
-    """Say who got a seat by what was saved."""
-    for enrollment in promoted[:SHOWN_PROMOTED]:
+    """Show a message for each enrollment that got a seat by the change, if the user may see the enrollment."""
+    visible = set(
+        seen(request, StudentCourse).filter(pk__in=[each.pk for each in promoted]).values_list("pk", flat=True)
+    )
+    for enrollment in [each for each in promoted if each.pk in visible][:SHOWN_PROMOTED]:
         messages.info(request, _("%(who)s had waited and has a seat now.") % {"who": enrollment})

@@ -1,14 +1,18 @@
-"""What people paste: keys one a line, or parted by commas, semicolons and tabs, as they come out of a spreadsheet."""
+"""Parses pasted keys: one per line, or separated by commas, semicolons and tabs, as copied from a spreadsheet."""
 
 import re
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from school.validators import INVISIBLE
+from school.refusals import shortened
+from school.validators import normalized
+
+MAX_KEY = 200  # characters; a course code with its term has at most 97
+_SEPARATORS = re.compile(r"[\n\t,;]")
 
 
 class Pasted(NamedTuple):
-    """A key, and what stood beside it: a name, for example, that nobody reads."""
+    """A key and the text beside it, for example a name, which is not used."""
 
     key: str
     beside: str = ""
@@ -18,17 +22,22 @@ def read(text: str, known: Callable[[Collection[str]], Collection[str]]) -> list
     """
     Return the keys of a text in their order.
 
-    ``known`` picks those of many keys that are known, in one query. In a line with tabs the first column is the key.
-    The others are keys too where one of them is known: a row of keys, and not a key with what belongs to it.
+    ``known`` returns the keys that exist among given ones, with one query. In a line with tabs the first column is the
+    key. The other columns are keys too if one of them exists; otherwise they are text beside the key.
     """
-    lines = [[_parted(column) for column in line.split("\t")] for line in text.splitlines()]
+    lines = [[_parted(column) for column in line.split("\t")] for line in text.splitlines() if line.strip()]
     further = {key for line in lines for column in line[1:] for key in column}
     found = set(known(further)) if further else set()
     return [each for line in lines for each in _of_line(line, found)]
 
 
+def has_too_many(text: str, most: int) -> bool:
+    """Return True if a text has more than 20 separators per allowed key, so it must have more than ``most`` keys."""
+    return sum(1 for _each in _SEPARATORS.finditer(text)) > 20 * most
+
+
 def written(rows: Iterable[Pasted]) -> str:
-    """Return the text that is read as these rows, one a line."""
+    """Return the text with these rows, one per line. ``read`` parses it into the same rows."""
     return "\n".join("\t".join(filter(None, row)) for row in rows)
 
 
@@ -41,4 +50,5 @@ def _of_line(line: list[list[str]], known: Collection[str]) -> list[Pasted]:
 
 
 def _parted(column: str) -> list[str]:
-    return [key for part in re.split("[,;]", column) if (key := part.strip(INVISIBLE))]
+    """Return the keys in a column. Keys longer than ``MAX_KEY`` are shortened, since the page shows a key often."""
+    return [shortened(key, MAX_KEY) for part in re.split("[,;]", column) if (key := normalized(part))]

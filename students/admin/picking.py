@@ -1,11 +1,14 @@
-"""Students and courses picked by typing, in forms that are shown again whatever was sent."""
+"""Autocomplete fields for students and courses. Their forms can be shown again with invalid values."""
 
 from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AutocompleteSelect, AutocompleteSelectMultiple
+from django.utils.translation import gettext as _
 
 from school.validators import parse_ids
+
+MOST_PICKED = 20  # maximum number of rows in one field
 
 
 def _ids(values: Any) -> list[Any]:
@@ -13,7 +16,7 @@ def _ids(values: Any) -> list[Any]:
 
 
 class IdSelect(AutocompleteSelect):
-    """Django's, which looks up the sent values as they are."""
+    """Django's autocomplete widget, which ignores submitted values that are not ids instead of looking them up."""
 
     def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
         return super().optgroups(name, _ids(value), attr)
@@ -21,11 +24,15 @@ class IdSelect(AutocompleteSelect):
 
 class IdSelectMultiple(AutocompleteSelectMultiple):
     def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
-        return super().optgroups(name, _ids(value), attr)
+        return super().optgroups(name, _ids(value)[:MOST_PICKED], attr)
 
 
 class PickedField(forms.ModelMultipleChoiceField):
-    """Several rows of a model. What cannot be an id is nobody's."""
+    """A choice of several rows of a model. Values that are not ids are ignored."""
 
     def clean(self, value: Any) -> Any:
-        return super().clean(_ids(value))
+        ids = _ids(value)
+        if len(ids) > MOST_PICKED:
+            message = _("Pick at most %(most)s, and paste the others.") % {"most": MOST_PICKED}
+            raise forms.ValidationError(message, code="too_many")
+        return super().clean(ids)

@@ -1,4 +1,4 @@
-"""What is held on a student: told, taken out and erased by whom it is permitted; and who looked at a student's page."""
+"""Admin pages that show, export and erase the personal data of a student, and the record of views of students."""
 
 from typing import Any
 
@@ -22,7 +22,8 @@ from school.refusals import Refused
 from school.validators import plain_text
 from students.models import EnrollmentEvent, StudentCourse
 from students.privacy import Erased, erase, everything_on, objections, person_of
-from students.privacy.person import VERSIONS, Person
+from students.privacy.copies import forget
+from students.privacy.person import VERSIONS, Person, refuse_named
 from students.privacy.writing import WRITERS
 
 EXPORT, ERASE = "students.export_personal_data", "students.erase_student"
@@ -60,7 +61,7 @@ class EraseForm(forms.Form):
     )
 
     def __init__(self, sent: Any = None, number: str | None = None) -> None:
-        super().__init__(sent, auto_id="id_erase_%s")  # there are two forms on the page
+        super().__init__(sent, auto_id="id_erase_%s")  # the page has two forms, so the ids must differ
         self.right_number = number
 
     def clean_number(self) -> str:
@@ -71,7 +72,7 @@ class EraseForm(forms.Form):
 
 
 class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
-    """Pages about a student's personal data, and a line in the record of access for who looks at a student."""
+    """Admin mixin with pages about a student's personal data. Views of a student go into the record of access."""
 
     actions_detail = ["personal_data"]
 
@@ -96,6 +97,10 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
         return self._recorded(request, object_id, super().history_view(request, object_id, extra_context))
 
     def history_form_view(self, request: HttpRequest, object_id: str, version_id: str, **kwargs: Any) -> Any:
+        # The form of an old version does not know if the student was erased since then, so this checks it.
+        student = self.get_object(request, object_id)
+        if request.method == "POST" and student is not None and not self.has_change_permission(request, student):
+            raise PermissionDenied
         answer = super().history_form_view(request, object_id, version_id, **kwargs)
         return self._recorded(request, object_id, answer)
 
@@ -107,21 +112,26 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
     def has_see_held_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return any(request.user.has_perm(right) for right in (EXPORT, ERASE))
 
-    @action(  # type: ignore[untyped-decorator]  # the theme's
+    @action(  # type: ignore[untyped-decorator]  # from the admin theme
         description=gettext_lazy("Personal data"),
         url_path="personal-data",
         icon="shield_person",
         permissions=["see_held"],
     )
     def personal_data(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What is held, and what exporting and erasing it would do."""
+        """Show the amount of data held on a student, and the forms to export and to erase it."""
         return self._page(request, self._person(request, object_id, EXPORT, ERASE))
 
     def export(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """All that is held, as a file."""
+        """Export all data held on a student as a file."""
         person = self._person(request, pk, EXPORT)
         form = ExportForm(request.POST or None)
         if request.method != "POST" or not form.is_valid():
+            return self._page(request, person, export_form=form)
+        try:
+            refuse_named(person, form.cleaned_data["reason"])
+        except Refused as refused:
+            form.add_error("reason", str(refused))
             return self._page(request, person, export_form=form)
         wanted = form.cleaned_data["format"]
         with transaction.atomic():
@@ -131,7 +141,7 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
         return HttpResponse(content, content_type=TYPES[wanted], headers={"Content-Disposition": disposition})
 
     def erase(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Erase the student's data, for good, once the number was typed."""
+        """Erase the student's data permanently if the user has typed the student number."""
         person = self._person(request, pk, ERASE)
         form = EraseForm(request.POST or None, number=person.student.student_number if person.student else None)
         if request.method != "POST" or not form.is_valid():
@@ -141,6 +151,7 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
         except Refused as refused:
             messages.error(request, str(refused))
             return HttpResponseRedirect(reverse("admin:students_student_personal_data", args=[pk]))
+        forget(request.session, person.words)  # the middleware saves this session again
         _tell(request, erased)
         return HttpResponseRedirect(reverse("admin:students_student_change", args=[pk]))
 
@@ -182,9 +193,13 @@ def _tell(request: HttpRequest, erased: Erased) -> None:
     if rows:
         message = _("%(rows)s rows blacked out in the files of %(imports)s imports.")
         messages.info(request, message % {"rows": rows, "imports": len(erased.imports)})
-    if erased.imports_not_searched:
-        ids = ", ".join(map(str, erased.imports_not_searched))
-        messages.warning(request, _("The files of these imports cannot be read, and were not searched: %s.") % ids)
+    if erased.imports_discarded:
+        ids = ", ".join(map(str, erased.imports_discarded))
+        message = _("The files of these imports cannot be searched, and were deleted: %(ids)s.")
+        messages.warning(request, message % {"ids": ids})
     if erased.named_in_journal:
         message = _("%(n)s entries of the journal give a reason with the name in it. The journal cannot be changed.")
         messages.warning(request, message % {"n": len(erased.named_in_journal)})
+    if erased.named_in_access:
+        message = _("%(n)s lines of the record of access give a reason with the name in it. They cannot be changed.")
+        messages.warning(request, message % {"n": len(erased.named_in_access)})

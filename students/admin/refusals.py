@@ -1,4 +1,4 @@
-"""Who was refused, and why: for who looks after it."""
+"""The read-only admin of recent refusals, with their reasons."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
+from school.narrowing import NarrowedFilter
 from students.models import RefusedAct
 from students.templatetags.codes import TITLES, titles
 
@@ -25,15 +26,19 @@ class ReasonFilter(admin.SimpleListFilter):
 
 @admin.register(RefusedAct)
 class RefusalAdmin(ModelAdmin):
-    """Refusals are looked at here, and made by nobody."""
+    """A read-only list of refusals."""
 
     list_display = ["at", "student", "course", "why", "action", "channel"]
-    list_filter = ["day", ReasonFilter, "channel", "course__term"]
+    list_filter = ["day", ReasonFilter, "channel", ("course__term", NarrowedFilter)]
     list_select_related = ["student", "course__term"]
     search_fields = ["=student__student_number", "=course__code"]
     search_help_text = gettext_lazy("A student number or the code of a course, whole.")
     show_full_result_count = False
     fields = ["at", "student", "course", "why", "action", "channel"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Return the refusals, fetched with student and course, which might be deleted before a later query."""
+        return super().get_queryset(request).select_related(*self.list_select_related)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

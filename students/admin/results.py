@@ -1,5 +1,6 @@
-"""What came of a click, told from the journal: which line came of which click, it knows."""
+"""The admin page with the result of an action, read from the journal by the request id."""
 
+import math
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -16,18 +17,18 @@ from students.admin.consequences import Consequences, Line
 from students.models import Action, Channel, EnrollmentEvent, Student
 from students.register import BY_ITSELF
 
-KEPT = "stayed"  # the name in the session
+KEPT = "stayed"  # the session key
 
 
 class ResultPages(ModelAdmin):
-    """The page about what a click has changed, for as long as the journal is kept."""
+    """Admin mixin with the result page of an action. It is available as long as the journal is kept."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view(self.acted)
         return [path("acts/<slug:request_id>/", view, name="students_studentcourse_acted"), *super().get_urls()]
 
     def acted(self, request: HttpRequest, request_id: str) -> HttpResponse:
-        """An outcome a line, what followed, and the way to undo it."""
+        """Show the outcomes of a request, the promotions that followed, and a button to undo."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         seen = self.get_queryset(request).values("pk")
@@ -38,7 +39,7 @@ class ResultPages(ModelAdmin):
         own = [event for event in lines if event.action not in BY_ITSELF]
         if not lines:
             raise Http404
-        told = Consequences()
+        told = Consequences(room=math.inf)
         told.add_events((event, event.enrollment) for event in lines)
         told.refused, told.same, left_out = _what_stayed(request, request_id)
         context = {
@@ -58,7 +59,7 @@ class ResultPages(ModelAdmin):
 
 
 def to_result(request_id: str, back: str) -> HttpResponseRedirect:
-    """Lead on to the page about what a click has changed."""
+    """Return a redirect to the result page of a request. The page links back to ``back``."""
     address = reverse("admin:students_studentcourse_acted", args=[request_id])
     query = QueryDict(mutable=True)
     query["next"] = back
@@ -66,7 +67,7 @@ def to_result(request_id: str, back: str) -> HttpResponseRedirect:
 
 
 def way_back(request: HttpRequest) -> str:
-    """Return the local path that a page was asked to go back to by ``next``, the list of enrollments without one."""
+    """Return the local path from the parameter ``next``; the list of enrollments if it is missing or not local."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     if wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None):
         return wanted
@@ -74,7 +75,7 @@ def way_back(request: HttpRequest) -> str:
 
 
 def _to_undo(own: list[EnrollmentEvent]) -> list[int]:
-    """Return the enrollments whose newest act this is: what somebody did since is not taken back along with it."""
+    """Return the ids of the enrollments whose last act is one of these: a later act must not be undone with it."""
     newest = EnrollmentEvent.objects.filter(enrollment__in=[event.enrollment_id for event in own])
     last = newest.exclude(action__in=BY_ITSELF).order_by().values_list("enrollment").annotate(Max("pk"))
     ends = dict(last)
@@ -84,9 +85,9 @@ def _to_undo(own: list[EnrollmentEvent]) -> list[int]:
 
 def keep_what_stays(request: HttpRequest, request_id: str, told: Consequences, left_out: int = 0) -> None:
     """
-    Keep for the page about it what is no line of the journal: whom the newest click left as they were, and why.
+    Store in the session the enrollments that the last action did not change, with the reasons, for the result page.
 
-    By ids: a session is no place for names.
+    The journal has no entries for them. They are stored by id, since a session must not contain names.
     """
     request.session[KEPT] = {
         "request_id": request_id,

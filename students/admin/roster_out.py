@@ -1,17 +1,18 @@
-"""A course's roster taken out of the desk: as a file, on paper, as addresses. The record of access says who did."""
+"""Exports of a course's roster in the admin: CSV, print and email addresses. The record of access has each export."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.urls import path
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from courses.models import Course
+from school.csv_response import csv_response
 from school.disclosures import Subject, record_export
 from school.validators import parse_ids
 from students.admin.roster_rows import STATUSES, roster_rows, with_places
@@ -23,7 +24,7 @@ MOST_CHOSEN = 1_000
 
 
 class RosterOut(TabbedPage):
-    """Pages below a course's own, for who may see the course and enrollments. Each takes ``status`` and ``q``."""
+    """Admin mixin with exports, for users who may see the course and enrollments. They take ``status`` and ``q``."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
@@ -35,22 +36,18 @@ class RosterOut(TabbedPage):
         return [*own, *super().get_urls()]
 
     def can_take_addresses(self, request: HttpRequest) -> bool:
-        """An address is the student's, and not the enrollment's."""
+        """Return True if the user may see students: an address belongs to the student, not to the enrollment."""
         return can_see(request, Student)
 
     def roster_csv(self, request: HttpRequest, pk: int) -> Any:
-        """The roster as the file that the API has too."""
+        """Return the roster as the same CSV file as in the API."""
         course, rows = self._asked_for(request, pk)
         record_export(request, Subject.ROSTER, course_id=course.pk)
-        name = f'attachment; filename="roster-{course.pk}.csv"'
-        return StreamingHttpResponse(
-            roster_lines(with_places(course, rows.iterator(chunk_size=2_000))),
-            content_type="text/csv; charset=utf-8",
-            headers={"Content-Disposition": name},
-        )
+        lines = roster_lines(with_places(course, rows.iterator(chunk_size=2_000)))
+        return csv_response(lines, f"roster-{course.pk}.csv", has_mark=True)
 
     def roster_on_paper(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """The roster as a page that is nothing but what is to be printed."""
+        """Return the roster as a page for printing."""
         course, rows = self._asked_for(request, pk)
         record_export(request, Subject.ROSTER, course_id=course.pk)
         status = request.GET.get("status", "open")
@@ -65,9 +62,9 @@ class RosterOut(TabbedPage):
 
     def addresses(self, request: HttpRequest, pk: int) -> HttpResponse:
         """
-        The email addresses of the chosen, or of all with the status where nobody is chosen: one on a line.
+        Return the email addresses of the chosen enrollments, one per line.
 
-        Who has none, has no line.
+        If none is chosen, these are all enrollments with the status. Students without an address are left out.
         """
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
@@ -95,7 +92,7 @@ class RosterOut(TabbedPage):
 
 
 def _on_paper(rows: StudentCourseQuerySet) -> Iterator[tuple[str, str, str]]:
-    """Yield number, name, and grade or status: plain texts, for thousands of objects take a second."""
+    """Yield student number, name, and grade or status, as plain strings: building thousands of objects is slow."""
     columns = ("student__student_number", "student__family_name", "student__given_name", "status", "grade")
     for number, family_name, given_name, status, grade in rows.values_list(*columns):
         yield number, ", ".join(filter(None, (family_name, given_name))), grade or str(Status(status).label)

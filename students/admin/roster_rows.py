@@ -1,4 +1,4 @@
-"""Which enrollments a roster lists, and in which order: the same on the page, in files, on paper, for addresses."""
+"""The enrollments of a roster and their order, for the course page and all exports."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,7 +19,11 @@ COLUMNS = ("student__student_number", "student__family_name", "student__given_na
 
 
 def roster_rows(course: Course, status: str, words: str = "") -> StudentCourseQuerySet:
-    """Return those with a status of ``STATUSES`` whose student fits every word: by name, or in line where they wait."""
+    """
+    Return the enrollments in a course with a status of ``STATUSES`` whose student matches every word.
+
+    They are ordered by name, waitlisted ones by waitlist position.
+    """
     rows = StudentCourse.objects.filter(course=course, status__in=STATUSES[status])
     for word in bounded(words).split():
         fits = Q()
@@ -33,7 +37,7 @@ def roster_rows(course: Course, status: str, words: str = "") -> StudentCourseQu
 
 
 def with_places(course: Course, rows: Iterable[StudentCourse]) -> Iterator[StudentCourse]:
-    """Yield the enrollments, each that waits with its place: the line is read once, and not once for each of them."""
+    """Yield the enrollments, and set ``position`` on the waitlisted ones. The waitlist is read only once."""
     line = StudentCourse.objects.filter(course=course).in_line().values_list("pk", flat=True)
     places: dict[int, int] = {}
     for row in rows:

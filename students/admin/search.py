@@ -1,4 +1,4 @@
-"""What the command palette finds: students, courses, and enrollments of the ones in the others."""
+"""The search of the command palette: students, courses and enrollments."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,13 +15,13 @@ from school.search import bounded
 from students.models import Student, StudentCourse
 
 PERSON = ("student_number", "given_name", "family_name", "email")
-MOST = 8  # of each kind
-MOST_STUDENTS, MOST_COURSES = 50, 200  # whose enrollments are looked for
+MOST = 8  # results of each kind
+MOST_STUDENTS, MOST_COURSES = 50, 200  # students and courses whose enrollments are searched
 FEW, WORDS_LOOKED_UP = 1_000, 3
 
 
 def found(request: HttpRequest, words: str) -> list[SearchResult]:
-    """Return what fits all words, of what the one who asks may see. A number or a code that is whole comes first."""
+    """Return the results for all words that the user may see. An exact student number or course code comes first."""
     parts = bounded(words).split()
     if not parts:
         return []
@@ -41,7 +41,7 @@ def _result(found: Model, told: str, icon: str) -> SearchResult:
 
 
 def seen(request: HttpRequest, model: type[Model]) -> Any:
-    """Return the queryset of the rows that the one who asks finds in the list of the model."""
+    """Return the rows that the user may see in the admin list of the model."""
     desk = admin.site.get_model_admin(model)
     if not desk.has_view_or_change_permission(request):
         return model._default_manager.none()
@@ -49,7 +49,7 @@ def seen(request: HttpRequest, model: type[Model]) -> Any:
 
 
 def containing(parts: list[str], *columns: str) -> Q:
-    """Every word in one of the columns: what ``icontains`` asks, the trigrams of PostgreSQL answer."""
+    """Return the condition that one of the columns contains each word. PostgreSQL uses its trigram indexes for it."""
     wanted = Q()
     for part in parts:
         either = Q()
@@ -61,9 +61,9 @@ def containing(parts: list[str], *columns: str) -> Q:
 
 def few(rows: QuerySet[Any], number: int = 0) -> Any:
     """
-    Return what to look for in a relation: ids where they are few, which an index finds, else a query of them.
+    Return the rows as a value for an ``__in`` filter: at most ``FEW`` ids, which can use an index, else a subquery.
 
-    ``number`` is that of a word, counted from 0: of a long search only the first words are looked up beforehand.
+    ``number`` is the index of the search word, from 0. Only the first ``WORDS_LOOKED_UP`` words are looked up as ids.
     """
     wanted = rows.order_by().values("pk")
     if number >= WORDS_LOOKED_UP:
@@ -75,7 +75,7 @@ def few(rows: QuerySet[Any], number: int = 0) -> Any:
 def _students(request: HttpRequest, parts: list[str], most: int = MOST) -> list[Student]:
     rows = seen(request, Student)
     exact = list(rows.filter(student_number=" ".join(parts))) if len(parts) == 1 else []
-    # Not in order: the first that are found are enough, and putting all of them in order would read all of them.
+    # Without an order: any matches are enough, and sorting would read all of them.
     others = list(rows.filter(containing(parts, *PERSON)).order_by()[:most])
     return _first(exact, others, key=lambda student: (student.family_name, student.given_name, student.pk))
 
@@ -92,7 +92,11 @@ def _first(exact: list[Any], others: list[Any], key: Any = None) -> list[Any]:
 
 
 def _enrollments(request: HttpRequest, parts: list[str]) -> list[StudentCourse]:
-    """Return enrollments of students that fit some words in courses that fit the others; of one word, the student's."""
+    """
+    Return enrollments whose student matches some of the words and whose course matches the others.
+
+    If exactly one student matches all words, return the open enrollments of that student.
+    """
     rows = seen(request, StudentCourse).select_related("student", "course__term").order_by("-pk")
     whole = _students(request, parts)
     if len(whole) == 1:
@@ -107,7 +111,7 @@ def _enrollments(request: HttpRequest, parts: list[str]) -> list[StudentCourse]:
 
 
 def _divided(parts: list[str]) -> Iterator[tuple[list[str], list[str]]]:
-    """Yield the words as those of a student and those of a course: ``ada byron math``, ``math-101 s-1042``."""
+    """Yield the ways to split the words into a student and a course: ``ada byron math``, ``math-101 s-1042``."""
     for place in range(1, min(len(parts), 4)):
         yield parts[:place], parts[place:]
         yield parts[place:], parts[:place]

@@ -1,4 +1,4 @@
-"""How a course's seats are taken, as a bar."""
+"""The bar that shows how the seats of a course are taken."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from students.seats import Seats
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of the bar. Places and lengths are text, so that no language writes them with a comma."""
+    """A segment of the bar. Positions and lengths are text, so that they are not localized with a decimal comma."""
 
     kind: str  # "taken", "over", "free" or "waiting"
     start: str
@@ -21,7 +21,7 @@ class SeatBar:
 
 
 def seat_bar(seats: Seats) -> SeatBar:
-    """Lay out who is within the capacity, who is over it, what is free, and behind that who waits."""
+    """Return the bar: seats taken within the capacity, over it, free seats, and then the waitlist."""
     lengths = {
         "taken": seats.taken - seats.over,
         "over": seats.over,

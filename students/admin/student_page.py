@@ -1,4 +1,4 @@
-"""A student's page: the courses of this term and how the student stands in them, earlier ones, and what happened."""
+"""The admin page of a student: open enrollments by term, ended ones, and the timeline."""
 
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -11,18 +11,19 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from courses.models import Course, Term
+from school.limits import Limits, limits_of_staff
 from students.admin.enroll_box import EnrollBox
 from students.admin.tabs import Tab, can_see
 from students.figures import running, terms_to_look_at
 from students.models import ENDED, LEFT, Status, Student, StudentCourse
 
 SCHEDULE = "schedule"
-PAST = 100  # enrollments that have ended, at most
+PAST = 100  # maximum number of ended enrollments on the page
 
 
 @dataclass(slots=True)
 class Schedule:
-    """The open enrollments of one term, or of none."""
+    """The open enrollments in the courses of one term, or in courses without a term."""
 
     term: Term | None
     enrollments: list[StudentCourse] = field(default_factory=list)
@@ -55,7 +56,7 @@ class StudentPage(EnrollBox):
         enrollments = self.enrollments_of(request, owner)
         past = list(enrollments.filter(status__in=ENDED).order_by("-ended_on", "-pk")[: PAST + 1])
         return {
-            "schedules": schedules(list(enrollments.open())),
+            "schedules": schedules(list(enrollments.open()), limits_of_staff(request.user)),
             "past": past[:PAST],
             "has_more": len(past) > PAST,
             "can_see_courses": can_see(request, Course),
@@ -63,14 +64,15 @@ class StudentPage(EnrollBox):
         }
 
 
-def schedules(enrollments: list[StudentCourse]) -> list[Schedule]:
+def schedules(enrollments: list[StudentCourse], limits: Limits | None = None) -> list[Schedule]:
     """
-    Return open enrollments term by term, the others by their beginning after the one that runs, be that empty.
+    Return open enrollments grouped by term: the current term first, even if empty, then the others by their start.
 
-    Which one runs is said as on the first page: where none does, it is the next.
+    The current term is the same as on the home page: if no term is running, it is the next one. Courses without a term
+    come last.
     """
     today = timezone.localdate()
-    first = running(terms_to_look_at(today), today)
+    first = running(terms_to_look_at(today, limits), today)
     found = []
     if first and first.ends_on >= today:
         found.append(Schedule(first, is_running=first.starts_on <= today, is_next=first.starts_on > today))

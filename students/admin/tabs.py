@@ -1,4 +1,4 @@
-"""The page of a student or a course, in tabs: each a link with ``?tab=``, so that it can be sent and kept."""
+"""The base class of the admin pages of a student and a course, with tabs. Each tab has a URL with ``?tab=``."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,26 +26,26 @@ class Tab:
 
 class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
     """
-    Show enrollments, what happened to them, and the form, each in a tab of its own.
+    Shows enrollments, their timeline, and the form of the object, each in its own tab.
 
-    Who sees enrollments and what may be done to them is asked of their own admin, so that it is decided there alone.
+    The permissions to see and to change enrollments are those of the enrollment admin, so that only one place decides.
     """
 
-    change_form_template = "students/desk/page.html"
-    side: str  # which side of an enrollment this is: "student" or "course"
+    change_form_template: Any = "students/desk/page.html"
+    side: str  # the field of an enrollment for the object: "student" or "course"
     form_title: Any
 
     def tabs(self, request: HttpRequest, owner: Any) -> list[Tab]:
-        """Return what there is to see beside the form and the timeline."""
+        """Return the tabs other than the form and the timeline."""
         raise NotImplementedError
 
     def content_of(self, request: HttpRequest, owner: Any, tab: str) -> dict[str, Any]:
-        """Return what the template of a tab of ``tabs`` needs."""
+        """Return the template context of one of ``tabs``."""
         raise NotImplementedError
 
     @property
     def desk(self) -> Any:
-        """The admin of enrollments."""
+        """The enrollment admin."""
         return self.admin_site.get_model_admin(StudentCourse)
 
     def enrollments_of(self, request: HttpRequest, owner: Any) -> StudentCourseQuerySet:
@@ -75,7 +75,7 @@ class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
         return page | self.content_of(request, owner, tab)
 
     def _timeline(self, request: HttpRequest, owner: Any) -> dict[str, Any]:
-        # Their ids first: the database would else read the journal from its end until it has found enough.
+        # Ids are read first: otherwise the database would scan the journal from its end until it has enough entries.
         ids = list(self.enrollments_of(request, owner).order_by().values_list("pk", flat=True))
         events: QuerySet[EnrollmentEvent] = EnrollmentEvent.objects.filter(enrollment__pk__among=ids).order_by("-pk")
         for before in parse_ids(request.GET.get("before", "")):
@@ -85,7 +85,7 @@ class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
         return {"events": shown[:EVENTS], "older": older}
 
     def response_change(self, request: HttpRequest, obj: Any) -> Any:
-        """Come back to the form, where it is edited on."""
+        """Return to the tab of the form if the user continues editing."""
         answer = super().response_change(request, obj)
         if "_continue" in request.POST and isinstance(answer, HttpResponseRedirect):
             answer["Location"] += f"{'&' if '?' in answer.url else '?'}tab={FORM}"
@@ -93,5 +93,5 @@ class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
 
 
 def can_see(request: HttpRequest, model: Any) -> bool:
-    """Tell whether who asks may open pages of this model."""
+    """Return True if the user may open the admin pages of this model."""
     return bool(admin.site.get_model_admin(model).has_view_or_change_permission(request))

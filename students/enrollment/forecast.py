@@ -1,4 +1,4 @@
-"""What acts lead to: an outcome for each, and what follows by itself."""
+"""The forecast of acts: an outcome for each act, and the promotions that follow from them."""
 
 import hashlib
 import json
@@ -13,14 +13,14 @@ from students.register import BY_ITSELF
 
 
 class Step(NamedTuple):
-    """An act's outcome, and the line that it is to the journal: None where nothing changes."""
+    """The outcome of an act, and its journal entry; the entry is None if nothing changes."""
 
     outcome: Outcome
     event: EnrollmentEvent | None
 
 
 class Consequence(NamedTuple):
-    """A line of the journal about what follows by itself, and its enrollment: a line that is written forgets it."""
+    """A system-generated journal entry, with its enrollment: writing may clear the reference in the entry."""
 
     event: EnrollmentEvent
     enrollment: StudentCourse
@@ -29,9 +29,9 @@ class Consequence(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """
-    What becomes of acts: their steps in order, and ``followed``, who is promoted or passed over because of them.
+    The result of acts: ``steps`` in the order of the acts, and ``followed`` with the promotions and passes they cause.
 
-    ``done`` says whether it is written, or only what would be. The events of one that is not have no ids.
+    ``done`` is True if the result was written, False if it is a preview. The events of a preview have no ids.
     """
 
     steps: tuple[Step, ...]
@@ -41,23 +41,23 @@ class Forecast:
     @property
     def fingerprint(self) -> str:
         """
-        A text that two forecasts share where the same becomes of the same enrollments.
+        A hash that is equal for two forecasts with the same results for the same enrollments.
 
-        Instants are left out of it: they pass between asking and doing.
+        It contains no times, since time passes between the preview and the confirmation.
         """
         told = [*map(_told, self.steps), *(_of_event(*each) for each in self.followed)]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def forecast_of(ledger: Ledger) -> Forecast:
-    """Return what was decided, as not done yet."""
+    """Return the decisions of a ledger as a forecast that is not done."""
     own = (event for event in ledger.events if event.action not in BY_ITSELF)
     followed = tuple(Consequence(event, event.enrollment) for event in ledger.events if event.action in BY_ITSELF)
     return Forecast(tuple(_steps(ledger.outcomes, own)), followed)
 
 
 def _steps(outcomes: Iterable[Outcome], own: Iterator[EnrollmentEvent]) -> Iterator[Step]:
-    """Lay each act that changes something beside its line: both come in the order in which they were decided."""
+    """Yield a step for each outcome. Outcomes that changed something and entries come in the same order."""
     for outcome in outcomes:
         yield Step(outcome, next(own) if outcome.changed else None)
 

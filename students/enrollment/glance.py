@@ -1,36 +1,41 @@
 """
-Refusing a full course without its lock.
+Refuses enrollments in a full course without locking the course.
 
-While a hot course gives its last seats, everybody who asks for one waits for the lock; once it has none left, those who
-ask would still wait for each other to hear the same. To refuse takes no lock: seats and capacity are read in one
-statement, so the course was full at that instant, and an answer that was true then is as good as any. To give a seat
-does take it.
+When a popular course has no seats left, requests would still wait for the lock of the course one after the other, only
+to be refused. A refusal needs no lock: one statement reads seats and capacity, so the course was full at that instant.
+Only giving a seat needs the lock.
 """
 
+from time import monotonic
+
 from students.acts import Act, OnFull, Origin, Outcome
-from students.enrollment.lately import Lately
 from students.enrollment.ledger import Ledger
 from students.facts import look
 from students.models import Action
 from students.register import Register
 from students.transitions import COURSE_FULL
 
-_full = Lately()
+REMEMBERED = 5.0  # seconds
+MOST = 10_000  # courses
+
+_full_until: dict[int, float] = {}  # by course id, in this process; times of ``monotonic``
 
 
 def remember(outcome: Outcome) -> None:
-    """Note that a course was found full: whoever asks for it next may be refused at a glance."""
+    """If the outcome is that a course is full, remember it, so that ``at_a_glance`` may refuse the next acts in it."""
     if _is_full(outcome):
-        _full.note(outcome.act.course_id)
+        if len(_full_until) >= MOST:
+            _full_until.clear()
+        _full_until[outcome.act.course_id] = monotonic() + REMEMBERED
 
 
 def at_a_glance(act: Act, origin: Origin) -> Ledger | None:
-    """Return the ledger of an act that is refused because the course is full; None where it has to wait its turn."""
+    """Return the ledger of an act that is refused because the course is full; None if it must wait for the lock."""
     is_plain = act.action == Action.ENROLL and act.on_full == OnFull.REJECT and not act.waive and act.expected is None
-    if not is_plain or not _full.has(act.course_id):
+    if not is_plain or _full_until.get(act.course_id, 0) < monotonic():
         return None
     ledger = Ledger(Register(), origin)
-    look(act, ledger.register, origin)
+    look([act], ledger.register, origin)
     ledger.decide(act)
     return ledger if _is_full(ledger.outcomes[0]) else None
 

@@ -1,41 +1,29 @@
-"""What a batch decides, one act after the other, and how it is written at once: rows, journal, log."""
+"""The decisions of a batch of acts, one act after the other, and their writing: enrollments, journal and log."""
 
-from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-import structlog
-
-from school.copying import insert_many
+from school.copying import insert_many, update_many
 from school.pressing import press
-from school.spoken import in_english
+from school.spoken import in_english, joined, packed
 from students import journal
 from students.acts import Act, Origin, Outcome
+from students.enrollment.reporting import count, report
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
-from students.register import BY_ITSELF, Register
+from students.register import BY_ITSELF, Pair, Register
 from students.rules import Verdict, verdict
 from students.transitions import is_done_already, is_settled, status_after
 from students.waitlist import next_in_line
 
-logger = structlog.get_logger(__name__)
-
-LOG_NAMES: dict[str, str] = {
-    Action.ENROLL: "enrollment_created",
-    Action.DROP: "enrollment_dropped",
-    Action.COMPLETE: "enrollment_completed",
-    Action.UNDO: "enrollment_undone",
-    Action.PROMOTE: "enrollment_promoted",
-    Action.PASS_OVER: "enrollment_passed_over",
-}
-
+BLANK = EnrollmentEvent()
 UPDATED = ("status", *journal.STATE, "version", "updated_at")
 
 
 @dataclass
 class Ledger:
-    """What was decided so far, and not written yet."""
+    """The decisions of a batch so far, which are not written yet."""
 
     register: Register
     origin: Origin
@@ -47,34 +35,41 @@ class Ledger:
     plates: dict[Hashable, tuple[StudentCourse, EnrollmentEvent]] = field(default_factory=dict)
 
     def decide(self, act: Act, *, promoting: bool = True) -> None:
-        """Do an act if the rules allow it, and give the seat that it frees to who waits, unless that is for later."""
-        if is_settled(act, self.register):
-            self.outcomes.append(Outcome(act, self.register.latest[act.pair], changed=False))
-            return
+        """
+        Apply an act if the rules allow it, and give a seat that it frees to the next waitlisted student.
+
+        The seat is not given away if ``promoting`` is False or the course is in the register's ``before_waitlist``.
+        """
         if self._is_plain(act):
             self._decide_plain(act)
             return
+        if is_settled(act, self.register):
+            self.outcomes.append(Outcome(act, self.register.latest[act.pair], changed=False))
+            return
         found = verdict(act, self.register)
         changed = not found.refusals and not is_done_already(act, self.register)
+        created = changed and self._enter(act, found)
         if changed:
-            self._enter(act, found)
-            if promoting:
-                self.promote(act.course_id)
+            opened = [act.course_id] if promoting else []
             if promoting and act.action == Action.COMPLETE:
-                for course_id in self.register.waits_elsewhere.get(act.student_id, ()):
+                opened += self.register.waits_elsewhere.get(act.student_id, ())
+            for course_id in opened:
+                if course_id not in self.register.before_waitlist:
                     self.promote(course_id)
-        self.outcomes.append(Outcome(act, self.register.latest.get(act.pair), changed, found.refusals))
+        self.outcomes.append(Outcome(act, self.register.latest.get(act.pair), changed, found.refusals, created))
 
-    def is_simple(self, act: Act) -> bool:
-        """Tell whether nothing but the act itself can follow from deciding it: nobody waits, and nothing is waived."""
-        return act.course_id in self.register.courses and (is_settled(act, self.register) or self._is_plain(act))
+    def decide_all(self, acts: Iterable[Act]) -> None:
+        """Decide acts in their order. Each decision takes the ones before it into account."""
+        for act in acts:
+            self.decide(act)
 
     def _is_plain(self, act: Act) -> bool:
         """
-        Tell whether the rules see no more of an act than its course and whether the student is active.
+        Return True if the decision depends only on the course, ``student.is_active`` and ``act.on_full``.
 
-        So it is for a newcomer who is enrolled without a waiver in a course that nobody waits for and that asks for
-        nothing: most acts of most batches. ``tests/students/test_plain.py`` holds the rules to that.
+        That is so if a student without an earlier enrollment in the course is enrolled without a waiver, and the course
+        has no prerequisites and an empty waitlist: most acts of most batches. ``tests/students/test_plain.py`` checks
+        that the rules read nothing else for these acts.
         """
         register = self.register
         course = register.courses.get(act.course_id)
@@ -90,7 +85,7 @@ class Ledger:
         )
 
     def _decide_plain(self, act: Act) -> None:
-        """Decide as ``decide`` does, asking the rules once for all acts that they cannot tell apart."""
+        """Decide as ``decide`` does, but evaluate the rules only once for all acts with the same decision."""
         register, course_id = self.register, act.course_id
         has_seat = register.has_seat(course_id)
         key = course_id, register.active[act.student_id], has_seat, act.on_full
@@ -116,12 +111,31 @@ class Ledger:
             enrollment = register.latest[act.pair]
             if enrollment.status == Status.ENROLLED:
                 self.plates[plate] = press(enrollment), press(self.events[-1])
-        self.outcomes.append(Outcome(act, enrollment, True))
+        self.outcomes.append(Outcome(act, enrollment, True, created=True))
 
-    def promote(self, course_id: int) -> None:
-        """Give a course's free seats to who waits for them, and tell the journal, once, why somebody is passed over."""
+    def promote(self, course_id: int, among: Callable[[Pair], bool] | None = None) -> None:
+        """
+        Give a course's free seats to waitlisted students, and journal once why a student is passed over.
+
+        ``among`` takes (student id, course id) and returns True if the student is considered; without it all are.
+        """
+        line = self.register.lines.get(course_id)
+        if not line:
+            return
+        if among is not None:
+            self.register.lines[course_id] = [waiter for waiter in line if among(waiter.pair)]
         with in_english():
             self._promote(course_id)
+
+    def promote_all(self, among: Callable[[Pair], bool] | None = None) -> None:
+        """Give the free seats of all courses in the register to waitlisted students; ``among`` as in ``promote``."""
+        for course_id in sorted(self.register.courses):
+            self.promote(course_id, among)
+
+    @property
+    def promoted(self) -> list[StudentCourse]:
+        """The enrollments that were promoted from the waitlist."""
+        return [event.enrollment for event in self.events if event.action == Action.PROMOTE]
 
     def _promote(self, course_id: int) -> None:
         for waiter, found in next_in_line(course_id, self.register):
@@ -132,56 +146,50 @@ class Ledger:
             codes = [refusal.code for refusal in found.refusals]
             if self.register.passed_over_for.get(pair) != codes:
                 self.register.passed_over_for[pair] = codes
-                why = " ".join(refusal.message for refusal in found.refusals)
+                why = joined(refusal.message for refusal in found.refusals)
                 self._record(waiter, waiter.status, {}, Action.PASS_OVER, found, why)
 
+    def adopt(self, enrollment: StudentCourse) -> None:
+        """Journal that an enrollment belongs to the dataset of the origin's import. The enrollment is not changed."""
+        self._record(enrollment, enrollment.status, {}, Action.ADOPT, Verdict(), "")
+
     def write(self) -> None:
-        # Updates first: a row that ends makes room for the same student's next one.
-        if self.updated:
-            # One upsert by primary key instead of bulk_update: its CASE for every row and field is quadratic.
-            StudentCourse.objects.bulk_create(
-                self.updated.values(), update_conflicts=True, unique_fields=["pk"], update_fields=UPDATED
-            )
-        # Course by course, as the indexes lie; who came first stays first, since ids are places in line too.
+        # Updates first: a student may have only one open row in a course, so the old row must end before the new one.
+        update_many([self.updated[pk] for pk in sorted(self.updated)], UPDATED)
+        # By course, for the locality of the indexes. The sort is stable, since ids also decide the waitlist order.
         insert_many(sorted(self.created, key=attrgetter("course_id")))
         journal.append(self.events)
 
-    def log(self) -> None:
-        """Log each act and what followed from it, with ids only."""
-        for outcome in self.outcomes:
-            log_outcome(outcome, self.origin)
-        for event in self.events:
-            if event.action in BY_ITSELF:
-                log = _logger(event.enrollment.pair, event.enrollment, self.origin)
-                log.info(LOG_NAMES[event.action], codes=event.refusals)
+    def finish(self, *, done: bool = True) -> None:
+        """
+        Write the decisions if ``done``, record the refusals, and count and log the decisions.
 
-    def log_refusals(self) -> None:
-        for outcome in self.outcomes:
-            if outcome.refusals:
-                log_outcome(outcome, self.origin)
+        Counting and logging happen after the transaction is committed.
+        """
+        if done:
+            self.write()
+        count(self.outcomes, self.events, done=done)
+        report(self.outcomes, self.origin, self.events, done=done)
 
-    def tally(self, *, done: bool) -> tuple[Counter[tuple[str, str]], Counter[str]]:
-        """Return how many acts were done, by action and channel, if they were, and how many refused, by code."""
-        acts = Counter((str(event.action), str(event.channel)) for event in self.events if done)
-        return acts, Counter(refusal.code for outcome in self.outcomes for refusal in outcome.refusals)
-
-    def _enter(self, act: Act, found: Verdict) -> None:
-        """Change the enrollment that the act is about, or begin one."""
+    def _enter(self, act: Act, found: Verdict) -> bool:
+        """Change the enrollment of the act, or create one. Return True if one was created."""
         enrollment, status = self.register.latest.get(act.pair), status_after(act, self.register)
-        if act.action == Action.ENROLL and (enrollment is None or not enrollment.is_open):
+        begins = act.action == Action.ENROLL and (enrollment is None or not enrollment.is_open)
+        if begins:
             enrollment = StudentCourse(
                 student_id=act.student_id, course_id=act.course_id, version=0, created_at=self.register.now
             )
             self.register.introduce(enrollment)
             self.created.append(enrollment)
-        assert enrollment is not None  # who never was in a course neither leaves nor completes it
+        assert enrollment is not None  # the rules refuse other actions without an enrollment
         fields = self._taken_back(act) if act.action == Action.UNDO else self._wanted(act, enrollment, status)
         self._change(enrollment, status, fields, act.action, found, act.reason)
         if status == Status.WAITLISTED:
             enrollment.position = self.register.waiting[act.course_id]
+        return begins
 
     def _wanted(self, act: Act, enrollment: StudentCourse, status: Status) -> dict[str, Any]:
-        """Return the fields that an act gives a value, beside the status."""
+        """Return the values that an act gives to fields other than the status."""
         if status == Status.ENROLLED:
             return {"enrolled_on": self.register.today}
         if status == Status.WAITLISTED:
@@ -190,7 +198,7 @@ class Ledger:
         return {"ended_on": enrollment.ended_on or self.register.today, "grade": grade}
 
     def _taken_back(self, act: Act) -> dict[str, Any]:
-        """Return the fields as they were before the act that is undone; what had not begun then ends today."""
+        """Return the values from before the act that is undone; an enrollment that it created ends today."""
         undone = self.register.last_acts[act.pair]
         if not undone.from_status:
             return {"ended_on": self.register.today}
@@ -205,16 +213,16 @@ class Ledger:
         found: Verdict,
         reason: str = "",
     ) -> None:
-        from_status, before = enrollment.status, journal.state_of(enrollment)
+        from_status = enrollment.status
         if enrollment.pk:
             self.updated[enrollment.pk] = enrollment
         enrollment.status = status
+        changes = journal.changes_by(fields, enrollment)
         for name, value in fields.items():
             setattr(enrollment, name, value)
         enrollment.version += 1
         enrollment.updated_at = self.register.now
         self.register.enter(enrollment, before=from_status)
-        changes = journal.changes_between(before, journal.state_of(enrollment))
         self._record(enrollment, from_status, changes, action, found, reason)
 
     def _record(
@@ -226,10 +234,10 @@ class Ledger:
         found: Verdict,
         reason: str,
     ) -> None:
-        """Enter one line into the journal. What follows by itself is the system's doing, in the same request."""
+        """Add a journal entry. A promotion or a pass has no actor and the channel system, but the same request id."""
         by_itself = action in BY_ITSELF
-        event = EnrollmentEvent(
-            enrollment=enrollment,
+        event = press(
+            BLANK,
             action=action,
             at=self.register.now,
             actor_id=None if by_itself else self.origin.actor_id,
@@ -238,31 +246,12 @@ class Ledger:
             to_status=enrollment.status,
             changes=changes,
             reason=reason,
+            reason_parts=packed(reason),
             waived=list(found.waived),
             refusals=[refusal.code for refusal in found.refusals],
             request_id=self.origin.request_id,
             file_import_id=self.origin.import_id,
         )
+        event._state.fields_cache = {"enrollment": enrollment}
         self.events.append(event)
         self.register.note(event)
-
-
-def log_outcome(outcome: Outcome, origin: Origin) -> None:
-    """Log what became of an act, with ids only."""
-    log = _logger(outcome.act.pair, outcome.enrollment, origin)
-    if outcome.refusals:
-        codes = [refusal.code for refusal in outcome.refusals]
-        log.info("enrollment_refused", action=str(outcome.act.action), codes=codes)
-    elif outcome.changed:
-        log.info(LOG_NAMES[outcome.act.action])
-
-
-def _logger(pair: tuple[int, int], enrollment: StudentCourse | None, origin: Origin) -> Any:
-    student_id, course_id = pair
-    return logger.bind(
-        student_id=student_id,
-        course_id=course_id,
-        enrollment_id=enrollment and enrollment.pk,
-        actor_id=origin.actor_id,
-        channel=str(origin.channel),
-    )

@@ -1,65 +1,49 @@
-"""The columns of the enrollment file, and what a full file no longer lists."""
+"""The importer for enrollment files. A full file also ends the enrollments that it does not list."""
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from functools import lru_cache
-from typing import Any, NamedTuple
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 
-from django.utils.translation import gettext as _
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 
-from bulk.importing import DROPPED, ERROR, Importer, Option, RowResult
+from bulk.importing import CHUNK, DROPPED, ERROR, KEPT_UNCERTAIN, TRUE, Importer, Option, RowResult, Source
 from bulk.models import Import, Mode
-from bulk.reading import Column, Row
-from courses.lookup import CourseKey, courses_by_key
+from bulk.reading import Column, Row, Table
+from courses.lookup import CourseKey, course_not_found, courses_by_key, term_not_found
 from courses.models import Course, Term
 from school.limits import within
 from school.refusals import Refusal
+from school.spoken import sentence as _
+from school.validators import normalized
 from students.acts import Act, OnFull, Outcome
-from students.enrollment import perform
+from students.enrollment import adopt, perform, promote
 from students.facts import lock_and_read
+from students.imports.listed import ANY, ListedRow, ListedRows
 from students.imports.origin import origin_of
-from students.imports.scope import Scope, changed_by_hand
+from students.imports.references import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
+from students.imports.roles import has_other_role, not_a_student
+from students.imports.row_commands import RowCommand, parse_row_command
+from students.imports.scope import Scope
 from students.imports.undo import EnrollmentUndo
-from students.lookup import student_ids_by_number, student_not_found
-from students.models import Action, Status, StudentCourse
-from students.register import Register
-from students.rules import objections_to_waiver
+from students.lookup import student_ids_by_number, students_not_found
+from students.models import OPEN, Action, EnrollmentEvent, Status, Student, StudentCourse
+from students.register import Pair, Register
 
-KNOWN = 200_000  # students whose ids are kept, some 150 bytes each
-
-# What the status column may ask for. Canvas and OneRoster say active and deleted.
-WISHES = {
-    "": Action.ENROLL,
-    "enrolled": Action.ENROLL,
-    "active": Action.ENROLL,
-    "waitlisted": Action.ENROLL,
-    "dropped": Action.DROP,
-    "withdrawn": Action.DROP,
-    "deleted": Action.DROP,
-    "tobedeleted": Action.DROP,
-    "completed": Action.COMPLETE,
-}
-
-
-class Wish(NamedTuple):
-    """What a row asks for, whoever and whatever it is about. ``on_full`` None leaves that to the import."""
-
-    action: Action | None
-    grade: str | None
-    reason: str
-    on_full: OnFull | None
-    waive: frozenset[str]
-    errors: Sequence[Refusal]
-
+KNOWN = 200_000  # students whose ids are cached, some 150 bytes each
 
 OUTCOMES = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
+# The actions that end an enrollment, with the statuses that they can start from.
+ENDS: dict[str, tuple[str, ...]] = {Action.DROP: OPEN, Action.COMPLETE: (Status.ENROLLED,)}
+NAMED_ROWS = 20  # maximum number of rows that a notice lists
 
 
 class EnrollmentImporter(Importer):
     """
-    A file of desired states: a row says how a student stands in a course, and what is so already is left alone.
+    Imports a file of desired states. A row has a student's status in a course; it does nothing if that is so already.
 
-    Rows take effect in their order, so an earlier row gets the last seat.
+    Rows take effect in their order, so the earlier of two rows gets the last seat. A full file first ends the
+    enrollments that it does not list and those that its rows end. The seats that become free go to its rows first, and
+    then to waitlisted students.
     """
 
     kind = "enrollments"
@@ -74,7 +58,15 @@ class EnrollmentImporter(Importer):
             tuple(OnFull),
         ),
         Option("term", gettext_lazy("The term of rows that name none.")),
+        Option(
+            "take_over",
+            gettext_lazy(
+                "Of a full file: adopt the enrollments of other sources or people that it lists, and end the others."
+            ),
+            ("false", TRUE),
+        ),
     )
+    looked_up_columns = {SECTIONS: SECTION_COLUMNS}
     rights = {"may_waive": ("enrollments:waive", "students.waive_rules")}
     keeps_limits = True
     undoer = EnrollmentUndo
@@ -86,57 +78,126 @@ class EnrollmentImporter(Importer):
         Column("grade"),
         Column("reason"),
         Column("waive"),
+        Column("role"),
+        Column("role_id"),
+        Column("section_id"),
     )
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.origin = origin_of(job)
+        self.origin = origin_of(job, self.limits)
         self.on_full = OnFull(job.options.get("on_full") or OnFull.REJECT)
-        self.term = job.options.get("term", "")
-        self.scope = Scope(job.scope, job.dataset, self.limits) if job.mode == Mode.FULL else None
+        self.term = normalized(job.options.get("term", ""))
+        self.takes_over = job.options.get("take_over") == TRUE
+        self.scope = self._scope()
         self.register = Register()
-        self.courses: dict[tuple[str, str], Course] = {}  # those found so far
-        self.student_ids: dict[str, int] = {}  # those asked for in this transaction
-        self.read_wish = lru_cache(maxsize=1_000)(_read_wish)  # most rows ask for the same
+        self.courses: dict[CourseKey, Course] = {}  # looked up in this transaction
+        self.student_ids: dict[str, int] = {}  # looked up in this transaction
+        self.uncertain_rows: set[int] = set()
+        self.resolver: CourseResolver | None = None
+        self.parse_command = lru_cache(maxsize=1_000)(parse_row_command)  # most rows have the same values
+
+    def table(self) -> Table:
+        table = super().table()
+        if self.file_name:
+            check_classes(self, table)
+        return table
+
+    def resolve(self, rows: Sequence[Row], source: Source) -> None:
+        assert isinstance(source, Table)
+        if self.file_name:  # only a zip has other files
+            self.resolver = self.resolver or CourseResolver(self, self.term)
+            self.resolver.resolve([row for row in rows if not row.errors and not self.not_imported(row)], source)
 
     def check(self) -> list[Refusal]:
         refusals = self.scope.check() if self.scope else []
-        if self.term and not within(Term.objects.all(), self.limits).filter(code=self.term).exists():
-            message = _("There is no term %(term)s.") % {"term": self.term}
-            refusals.append(Refusal("term_not_found", message, field="term"))
+        terms = within(Term.objects.all(), self.limits)
+        if self.term and not terms.filter(code=self.term).exists():
+            refusals.append(term_not_found(f"code:{self.term}", terms).at("term"))
+        if self.takes_over and not self.scope:
+            refusals.append(Refusal("invalid", _("Only a full file takes over."), field="take_over"))
         return refusals
 
     def begin(self) -> None:
-        self.register = Register(in_brief=True)  # within one transaction courses stay locked, and their seats counted
+        # Within one transaction the courses stay locked, so their seat counts stay valid.
+        self.register = Register(in_brief=True, before_waitlist=self.freed)
+        # A code or a number may belong to another course or student by the next transaction.
+        self.scope = self._scope()
+        self.courses = {}
         self.student_ids = {}
+
+    def not_imported(self, row: Row) -> str:
+        return not_a_student(row.cells)
+
+    def _scope(self) -> Scope | None:
+        job = self.job
+        return Scope(job.scope, job.dataset_key, self.limits) if job.mode == Mode.FULL else None
+
+    @cached_property
+    def freed(self) -> frozenset[int]:
+        """The ids of the courses in which a full import has freed seats before its rows are applied."""
+        return self._freed() if self.scope else frozenset()
+
+    def _freed(self) -> frozenset[int]:
+        ends = self._own_ends().filter(from_status=Status.ENROLLED)
+        return frozenset(ends.values_list("enrollment__course", flat=True).distinct())
+
+    def _own_ends(self) -> QuerySet[EnrollmentEvent]:
+        return EnrollmentEvent.objects.filter(file_import=self.job, action__in=ENDS).order_by()
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
         numbers = [row.cells["student_number"] for row in rows]
-        course_codes = [row.cells["course_code"] for row in rows]
-        course_keys = list(zip(course_codes, [row.cells.get("term", "") or self.term for row in rows], strict=True))
+        course_keys = [CourseKey(row.cells["course_code"], self._term_of(row)) for row in rows]
         self._look_up(numbers)
+        unknown = set(numbers) - self.student_ids.keys()
+        self.students_not_found = (
+            students_not_found(unknown, within(Student.objects.all(), self.limits)) if unknown else {}
+        )
         courses_there = within(Course.objects.all(), self.limits)
-        missing = [CourseKey(*key) for key in set(course_keys) - self.courses.keys()]
-        found: dict[Any, Course | Refusal] = courses_by_key(missing, courses_there)
+        missing = set(course_keys) - self.courses.keys()
+        found = courses_by_key(missing, courses_there)
         self.courses |= {key: course for key, course in found.items() if isinstance(course, Course)}
         self.course_of = {
-            row.number: self.courses.get(key) or found[key] for row, key in zip(rows, course_keys, strict=True)
+            row.number: _exactly(row, self.courses.get(key) or found[key])
+            for row, key in zip(rows, course_keys, strict=True)
         }
-        # By the course itself: its code alone and its code with the term may name the same one.
+        # Keyed by the course id, since the code alone and the code with the term may name the same course.
         return [
-            (number, key if isinstance(course, Refusal) else course.id)
-            for number, key, course in zip(numbers, course_keys, self.course_of.values(), strict=True)
+            ("unresolved", row.number)
+            if row.unresolved
+            else (number, key if isinstance(course, Refusal) else course.id)
+            for row, number, key, course in zip(rows, numbers, course_keys, self.course_of.values(), strict=True)
         ]
 
+    def _term_of(self, row: Row) -> str:
+        return row.cells.get("term", "") or ("" if row.is_exact else self.term)
+
+    def said(self, cells: Mapping[str, str]) -> str:
+        """
+        Return the change that a row asks for, in a normal form; empty for a plain enrollment.
+
+        A student may be in several sections and have a row for each, and a status has several names.
+        """
+        command = self._command(cells)
+        action = command.action or cells["status"].lower()
+        asked = (action, command.on_full, command.grade, command.reason, sorted(command.waive))
+        return "" if asked == (Action.ENROLL, None, None, "", []) else repr(asked)
+
+    def _command(self, cells: Mapping[str, str]) -> RowCommand:
+        return self.parse_command(*(cells.get(name, "") for name in ("status", "grade", "reason", "waive")))
+
     def _look_up(self, numbers: list[str]) -> None:
-        """Look up who is not known yet. A file names a student for each course: who is known is kept, up to a bound."""
+        """Look up the ids of uncached students. A file may name a student often, so up to ``KNOWN`` ids are cached."""
         if len(self.student_ids) > KNOWN:
             self.student_ids = {}
         self.student_ids |= student_ids_by_number(number for number in numbers if number not in self.student_ids)
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         wishes = [self._read(row) for row in rows]
-        outcomes = iter(perform([wish for wish in wishes if isinstance(wish, Act)], self.origin, self.register))
+        done = perform([wish for wish in wishes if isinstance(wish, Act)], self.origin, self.register)
+        ended = self._ended_before(done)
+        adopted = self._adopt(done)
+        outcomes = iter(done)
         results = []
         for row, wish in zip(rows, wishes, strict=True):
             if not isinstance(wish, Act):
@@ -145,77 +206,188 @@ class EnrollmentImporter(Importer):
             outcome = next(outcomes)
             if outcome.refusals:
                 results.append(RowResult(row, ERROR, errors=outcome.refusals))
+            elif outcome.act.pair in ended:
+                ended.remove(outcome.act.pair)  # a later row with the same end has changed nothing
+                results.append(_told(row, outcome._replace(changed=True)))
+            elif not outcome.changed and outcome.act.pair in adopted:
+                results.append(RowResult(row, "adopted", adopted.pop(outcome.act.pair).pk))
             else:
                 results.append(_told(row, outcome))
         return results
 
+    def _ended_before(self, outcomes: Collection[Outcome]) -> set[Pair]:
+        """Return the pairs of unchanged rows whose enrollment this full import ended before its rows were applied."""
+        settled = [each for each in outcomes if not each.changed and each.accepted and each.act.action in ENDS]
+        if not self.scope or not settled:
+            return set()
+        enrollments = [each.enrollment for each in settled if each.enrollment]
+        ends = self._own_ends().filter(enrollment__in=enrollments)
+        return set(ends.values_list("enrollment__student", "enrollment__course"))
+
+    def _adopt(self, outcomes: Collection[Outcome]) -> dict[Pair, StudentCourse]:
+        """With ``take_over``, adopt the open enrollments that the file lists and does not change, and return them."""
+        if not self.scope or not self.takes_over:
+            return {}
+        unchanged = [each.enrollment for each in outcomes if each.accepted and not each.changed and each.enrollment]
+        listed = {each.pair: each for each in unchanged if each.is_open}
+        of_others = self.scope.kept_by_source(listed.values())
+        adopted = {pair: each for pair, each in listed.items() if each.pk in of_others}
+        adopt(adopted.values(), self.origin)
+        return adopted
+
     def _read(self, row: Row) -> Act | list[Refusal]:
-        """Return what the row asks for, or every reason why it cannot be read."""
+        """Return the act that the row asks for, or every reason why the row is not valid."""
         errors: list[Refusal] = []
         number = row.cells["student_number"]
-        if number not in self.student_ids:
-            errors.append(student_not_found(number).at("student_number"))
+        if not number:
+            errors.append(Refusal("blank", _("This row names no student."), field="student_number"))
+        elif number not in self.student_ids:
+            errors.append(self.students_not_found[number].at("student_number"))
         course = self.course_of[row.number]
-        if isinstance(course, Refusal):
+        if row.unresolved:
+            errors += row.unresolved
+        elif not row.cells["course_code"]:
+            section = row.cells.get("section_id", "")
+            message = _("This row names the section %(section)s only: give its course.") % {"section": section}
+            errors.append(Refusal("blank", message if section else _("This row names no course."), field="course_code"))
+        elif isinstance(course, Refusal):
             errors.append(course.at(course.field or "course_code"))
         elif self.scope and not self.scope.has(course):
             message = _("%(course)s is not in the scope of this import.") % {"course": course.key}
             errors.append(Refusal("out_of_scope", message, field="course_code"))
-        cells = row.cells
-        wish = self.read_wish(
-            cells.get("status", ""), cells.get("grade", ""), cells.get("reason", ""), cells.get("waive", "")
-        )
-        errors += wish.errors
-        if errors or wish.action is None or isinstance(course, Refusal):
+        command = self._command(row.cells)
+        errors += command.errors
+        if errors or command.action is None or isinstance(course, Refusal):
             return errors
-        on_full = wish.on_full or self.on_full
-        return Act(wish.action, self.student_ids[number], course.id, wish.grade, wish.reason, on_full, wish.waive)
+        on_full = command.on_full or self.on_full
+        student_id = self.student_ids[number]
+        return Act(command.action, student_id, course.id, command.grade, command.reason, on_full, command.waive)
 
     def size_of_scope(self) -> int:
-        return self.scope.enrollments().count() if self.scope else 0
+        if not self.scope:
+            return 0
+        return (self.scope.enrollments() if self.takes_over else self.scope.own_enrollments()).count()
 
-    def end_unlisted(self, is_listed: Callable[[Hashable], bool]) -> Iterator[list[RowResult]]:
-        assert self.scope is not None  # only a full import ends what is not listed
+    @cached_property
+    def listed(self) -> ListedRows:
+        return ListedRows()
+
+    def close(self) -> None:
+        if self.resolver:
+            self.resolver.close()
+        if listed := self.__dict__.pop("listed", None):
+            listed.close()
+
+    def survey(self, rows: Sequence[Row]) -> None:
+        # The row of a teacher is not about an enrollment. An unknown role may be that of a student.
+        readable = [row for row in rows if not row.errors and not has_other_role(row.cells)]
+        self.keys(readable)
+        # The cells of an unreadable row may be in the wrong columns, so the row may be about any student and course.
+        unreadable = [ListedRow(ANY, ANY, row.number) for row in rows if row.errors]
+        self.listed.add([*unreadable, *map(self._listed_row, readable)])
+
+    def _listed_row(self, row: Row) -> ListedRow:
+        """Return the student and course that a row lists. They count even if other cells of the row are wrong."""
+        student_id = self.student_ids.get(row.cells["student_number"], ANY)
+        course = self.course_of[row.number]
+        is_in_scope = isinstance(course, Course) and self.scope is not None and self.scope.has(course)
+        course_id = course.pk if isinstance(course, Course) and is_in_scope else ANY
+        act = self._read(row)
+        if not isinstance(act, Act) or act.action not in ENDS or act.waive:
+            return ListedRow(student_id, course_id, row.number)
+        return ListedRow(student_id, course_id, row.number, act.action, act.grade, act.reason)
+
+    def end_unlisted(self) -> Iterator[list[RowResult]]:
+        assert self.scope is not None  # only a full import ends unlisted enrollments
+        self.uncertain_rows.clear()
+        register = Register(in_brief=True)
+        for acts in self.listed.ends(CHUNK):
+            self._lock(acts, register)
+            self._end(acts, register)
         for enrollments in self.scope.chunks():
-            unlisted = [e for e in enrollments if not is_listed((e.student.student_number, e.course_id))]
-            yield [*self._end(unlisted)]
+            unlisted = [each for each in enrollments if not self.listed.has(each.pair)]
+            yield [*self._end_or_keep(unlisted, register)]
+        self.freed = self._freed()
+        # Waitlisted students that the file lists come before those that it does not list, and before new enrollments.
+        promote(self.freed, origin=self.origin, among=self.listed.has)
+        promote(register.before_waitlist - self.freed, origin=self.origin)
 
-    def _end(self, unlisted: Sequence[StudentCourse]) -> Iterator[RowResult]:
-        """Drop enrollments, but for those that somebody has changed by hand."""
+    def _lock(self, acts: Sequence[Act], register: Register) -> None:
+        """Lock the courses of acts that end enrollments, so that nobody else changes them, and read the facts."""
+        register.before_waitlist |= {act.course_id for act in acts}
+        lock_and_read(acts, register, self.origin)
+
+    def _end(self, acts: Sequence[Act], register: Register) -> dict[Pair, Outcome]:
+        """End locked enrollments and leave their seats free. Return an outcome for each that the action can end."""
+        latest = register.latest
+        acts = [act for act in acts if act.pair in latest and latest[act.pair].status in ENDS[act.action]]
+        return {outcome.act.pair: outcome for outcome in perform(acts, self.origin, register)}
+
+    def _end_or_keep(self, unlisted: Sequence[StudentCourse], register: Register) -> Iterator[RowResult]:
+        """Drop unlisted enrollments, except those of other datasets and those that a faulty row may be about."""
+        assert self.scope is not None
         reason = _("Not in the full file of import %(id)s any more.") % {"id": self.job.pk}
-        acts = [Act(Action.DROP, each.student_id, each.course_id, reason=reason) for each in unlisted]
-        lock_and_read(acts, self.register, self.origin)  # from here on nobody else changes them
-        by_hand = changed_by_hand(unlisted)
-        going = [act for act, each in zip(acts, unlisted, strict=True) if each.pk not in by_hand]
-        outcomes = iter(perform(going, self.origin, self.register))
+        drops = {each.pk: Act(Action.DROP, *each.pair, reason=reason) for each in unlisted}
+        self._lock([*drops.values()], register)
+        kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)
+        own = [each for each in unlisted if each.pk not in kept]
+        uncertain = {each.pk: number for each in own if (number := self.listed.may_mean(each.pair))}
+        self.uncertain_rows.update(uncertain.values())
+        outcomes = self._end([drops[each.pk] for each in own if each.pk not in uncertain], register)
         for each in unlisted:
             row = self._made_row(each)
-            if each.pk in by_hand:
-                yield RowResult(row, "kept_manual", each.pk)
-                continue
-            outcome = next(outcomes)
-            told = ERROR if outcome.refusals else DROPPED if outcome.changed else "unchanged"
-            yield RowResult(row, told, each.pk, outcome.refusals)
+            if each.pk in kept:
+                yield RowResult(row, kept[each.pk], each.pk)
+            elif each.pk in uncertain:
+                note = _("Row %(row)s may be about this.") % {"row": uncertain[each.pk]}
+                yield RowResult(row, KEPT_UNCERTAIN, each.pk, note=note)
+            else:
+                outcome = outcomes.get(each.pair)  # None if it was ended elsewhere in the meantime
+                refusals = outcome.refusals if outcome else ()
+                told = ERROR if refusals else DROPPED if outcome and outcome.changed else "unchanged"
+                yield RowResult(row, told, each.pk, refusals)
+
+    def notices(self) -> list[Refusal]:
+        if not self.uncertain_rows:
+            return []
+        numbers = sorted(self.uncertain_rows)
+        rows = ", ".join(map(str, numbers[:NAMED_ROWS])) + (", …" if len(numbers) > NAMED_ROWS else "")
+        message = _("What the file does not list was not ended where a faulty row may mean it. Rows: %(rows)s.")
+        return [Refusal(KEPT_UNCERTAIN, message % {"rows": rows})]
+
+    def finish(self) -> None:
+        if self.freed:
+            promote(self.freed, origin=self.origin)
 
     def _made_row(self, enrollment: StudentCourse) -> Row:
-        """Return an enrollment as a row of the file would name it. It has no number: it stands in none."""
+        """Return a row as the file would have it for an enrollment. Its number is 0, since it is in no file."""
         course = enrollment.course
         cells = {
             "student_number": enrollment.student.student_number,
             "course_code": course.code,
             "term": course.term.code if course.term else "",
         }
-        return Row(0, [cells.get(name or "", "") for name in self.table_names()], cells, is_made=True)
+        return Row(0, [cells.get(name or "", "") for name in self.table_names], cells, is_made=True)
 
+    @cached_property
     def table_names(self) -> list[str | None]:
-        """Return what the columns of the file mean, in their order."""
-        if not hasattr(self, "_names"):
-            self._names = self.table().names
-        return self._names
+        """The field name of each column, in the order of the columns; None for a column without a field."""
+        return self.table().names
+
+
+def _exactly(row: Row, course: Course | Refusal) -> Course | Refusal:
+    """
+    Return the course, or a refusal if the row is exact and has no term but the course has one.
+
+    An exact row without a term means only the course without a term.
+    """
+    if not row.is_exact or row.cells["term"] or (isinstance(course, Course) and course.term is None):
+        return course
+    return course_not_found(f"code:{row.cells['course_code']}")
 
 
 def _told(row: Row, outcome: Outcome) -> RowResult:
-    """Return what became of an accepted row. Who waits is told their place in line."""
+    """Return the result of an accepted row. For a waitlisted student it includes the waitlist position."""
     enrollment = outcome.enrollment
     assert enrollment is not None  # an accepted act has one
     if not outcome.changed:
@@ -224,24 +396,3 @@ def _told(row: Row, outcome: Outcome) -> RowResult:
         note = _("Place %(position)s in line.") % {"position": enrollment.waitlist_position}
         return RowResult(row, "waitlisted", enrollment.pk, note=note)
     return RowResult(row, OUTCOMES[outcome.act.action], enrollment.pk)
-
-
-def _read_wish(status: str, grade: str, reason: str, waive: str) -> Wish:
-    """Read the cells that say what is wanted, and every reason why they cannot be."""
-    errors: list[Refusal] = []
-    status = status.lower()
-    action = WISHES.get(status)
-    if action is None:
-        choices = ", ".join([Status.ENROLLED, Status.WAITLISTED, Status.DROPPED, Status.COMPLETED])
-        message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": choices}
-        errors.append(Refusal("invalid_choice", message, field="status"))
-    waived = frozenset(waive.split())
-    if waived:  # whether this one may is no matter of the file
-        errors += objections_to_waiver(waived, reason, may_waive=True)
-    if grade and action not in (None, Action.COMPLETE):
-        errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
-    for name, value, most in (("grade", grade, 32), ("reason", reason, 1000)):
-        if len(value) > most:
-            message = _("This has more than %(most)s characters.") % {"most": most}
-            errors.append(Refusal("max_length", message, field=name))
-    return Wish(action, grade or None, reason, OnFull.WAITLIST if status == Status.WAITLISTED else None, waived, errors)

@@ -1,25 +1,28 @@
-"""The columns of the student file, and what a changed student or course means for who waits."""
+"""The importers for student files and course files, which promote waitlisted students, and their undo."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from bulk.models import Import
-from bulk.reading import Column, Row
+from bulk.reading import Column, Row, Table, UnreadableFile
 from bulk.undoing import HistoryUndo
-from bulk.upsert import UpsertImporter, parse
+from bulk.upsert import UpsertImporter, parse, read_activity
 from courses.imports import CourseImporter
 from courses.models import Course
-from students.enrollment import courses_waited_for, promote
+from school.refusals import Refusal
+from school.spoken import sentence as _
+from students.enrollment import courses_waited_for, lock_to_deactivate, promote
 from students.imports.origin import origin_of
+from students.imports.roles import not_a_student
 from students.models import Student
 from students.seats import seats_of, with_seats
 
 
 class CourseWithSeatsImporter(CourseImporter):
-    """The course file: who changes a course may free a seat, which goes to who waits."""
+    """Imports courses. A change to a course may free seats, which are given to waitlisted students."""
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
@@ -39,17 +42,45 @@ class StudentImporter(UpsertImporter):
     key_columns = ("student_number",)
     model = Student
     fields = ("given_name", "family_name", "email", "is_active")
+    unique_field, unique_constraint = "email", "student_email_is_unique"
+    row_constraints = ("student_has_a_name",)
     columns = (
         Column("student_number", required=True, aliases=("user_id", "sourcedid")),
         Column("given_name", required=True, aliases=("first_name", "givenname")),
         Column("family_name", required=True, aliases=("last_name", "familyname")),
         Column("email"),
         Column("is_active"),
+        Column("status"),
+        Column("enabled_user", aliases=("enableduser",)),
+        Column("role", aliases=("roles",)),
+        Column("primary_org", aliases=("primaryorgsourcedid",)),
     )
+    statuses: ClassVar[Mapping[str, bool]] = {
+        "active": True,
+        **dict.fromkeys(("inactive", "suspended", "deleted", "tobedeleted"), False),
+    }
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
         self.origin = origin_of(job)
+
+    def table(self) -> Table:
+        """
+        Return the file under its header; raise ``UnreadableFile`` for a users file of OneRoster 1.2 without roles.
+
+        The roles are in another file there, so teachers could not be distinguished from students.
+        """
+        table = super().table()
+        if "primary_org" in table.names and "role" not in table.names:
+            message = _("The roles of these users stand in roles.csv. Add a column role to this file.")
+            raise UnreadableFile("missing_column", message, 1)
+        return table
+
+    def not_imported(self, row: Row) -> str:
+        return not_a_student(row.cells)
+
+    def interpret(self, cells: dict[str, str]) -> list[Refusal]:
+        return read_activity(cells, self.statuses)
 
     def key(self, cells: Mapping[str, str]) -> Hashable:
         return cells["student_number"]
@@ -60,11 +91,12 @@ class StudentImporter(UpsertImporter):
         return {student.student_number: student for student in locked}
 
     def lock(self, ids: Collection[int]) -> dict[int, Any]:
-        return {student.pk: student for student in self._locked(Student.objects.filter(pk__in=ids))}
+        # An undo may delete or deactivate these students, which needs the lock FOR UPDATE.
+        return {student.pk: student for student in self._locked(Student.objects.filter(pk__in=ids), no_key=False)}
 
-    def _locked(self, found: QuerySet[Student]) -> QuerySet[Student]:
+    def _locked(self, found: QuerySet[Student], *, no_key: bool = True) -> QuerySet[Student]:
         self.waited_for = courses_waited_for(found.values_list("pk", flat=True))
-        return found.select_for_update(no_key=True).order_by("pk")
+        return found.select_for_update(no_key=no_key).order_by("pk")
 
     @classmethod
     def natural_key(cls, values: Any) -> list[str]:
@@ -76,6 +108,9 @@ class StudentImporter(UpsertImporter):
         except ValidationError as error:
             raise ValidationError({"student_number": error}) from None
         return Student(student_number=cells["student_number"])
+
+    def saving(self, instances: Sequence[Any]) -> None:
+        lock_to_deactivate(student.pk for student in instances if not student.is_active)
 
     def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
         promote(self.waited_for, origin=self.origin)

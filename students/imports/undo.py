@@ -1,4 +1,4 @@
-"""Taking back an import of enrollments, by the journal."""
+"""Undoes an import of enrollments, by the journal."""
 
 from collections.abc import Hashable, Iterator, Sequence
 
@@ -19,9 +19,10 @@ from students.rules import is_untouched
 
 class EnrollmentUndo(Importer):
     """
-    A row for each act of the import, the last one first. Seats that become free go to who waits at the very end.
+    Undoes each act of the import as one row, the last act first.
 
-    What an earlier undo of the same import has taken back is left out.
+    Seats that become free go to waitlisted students when all rows are done. Acts on enrollments that an earlier undo of
+    the same import has changed are left out.
     """
 
     kind = "enrollments"
@@ -31,7 +32,7 @@ class EnrollmentUndo(Importer):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        assert job.undoes is not None  # a constraint says so
+        assert job.undoes is not None  # a database constraint ensures it
         self.undone = job.undoes
         self.origin = origin_of(job)
 

@@ -1,4 +1,4 @@
-"""Who takes what: students, their enrollments, and the journal of every change to an enrollment."""
+"""Models: students, enrollments, the journal of every change to an enrollment, and recent refusals."""
 
 from students.models.enrollments import (
     ENDED,

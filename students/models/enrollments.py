@@ -1,4 +1,4 @@
-"""Who takes what."""
+"""The enrollment of a student in a course: its statuses, query set and model."""
 
 from typing import Any, Self
 
@@ -27,31 +27,35 @@ ENDED = (Status.COMPLETED, *LEFT)
 
 class StudentCourseQuerySet(models.QuerySet["StudentCourse"]):
     def open(self) -> Self:
-        """Enrollments that hold a seat or wait for one."""
+        """Return the enrollments that hold a seat or are on the waitlist."""
         return self.filter(status__in=OPEN)
 
     def seated(self) -> Self:
-        """Enrollments that hold a seat."""
+        """Return the enrollments that hold a seat."""
         return self.filter(status=Status.ENROLLED)
 
     def waiting(self) -> Self:
-        """Enrollments that wait for a seat."""
+        """Return the enrollments on the waitlist."""
         return self.filter(status=Status.WAITLISTED)
 
     def in_line(self) -> Self:
-        """Who waits, course by course, in the order in which seats are given: first come, first served."""
+        """Return waitlisted enrollments by course, in the order in which they get seats: first come, first served."""
         return self.waiting().order_by("course", "waitlisted_at", "id")
 
     def completed(self) -> Self:
         return self.filter(status=Status.COMPLETED)
 
     def newest(self) -> Self:
-        """The enrollments that say how a student stands in a course now; earlier ones of the pair are history."""
+        """Return the latest enrollment of each student in each course; the earlier ones are history."""
         newer = StudentCourse.objects.filter(student=OuterRef("student"), course=OuterRef("course"))
         return self.filter(~Exists(newer.filter(pk__gt=OuterRef("pk"))))
 
     def with_parties(self) -> Self:
-        """Fetch student, course, term and the place in line along: what showing an enrollment takes."""
+        """
+        Add student, course, term and waitlist position: the data that is needed to show an enrollment.
+
+        The position is the annotation ``position``; it is None for an enrollment that is not waitlisted.
+        """
         ahead = StudentCourse.objects.waiting().filter(
             Q(waitlisted_at__lt=OuterRef("waitlisted_at"))
             | Q(waitlisted_at=OuterRef("waitlisted_at"), id__lt=OuterRef("id")),
@@ -64,9 +68,9 @@ class StudentCourseQuerySet(models.QuerySet["StudentCourse"]):
 
 class StudentCourse(models.Model):
     """
-    An enrollment. Written by ``students.enrollment`` alone.
+    An enrollment of a student in a course. Only ``students.enrollment`` writes this table.
 
-    A student who comes back gets a new row; the earlier one stays as history.
+    A student who enrolls again after an enrollment has ended gets a new row; the earlier row stays as history.
     """
 
     student = models.ForeignKey(
@@ -94,13 +98,13 @@ class StudentCourse(models.Model):
 
     objects = StudentCourseQuerySet.as_manager()
 
-    position: int | None  # where it was fetched ``with_parties``
+    position: int | None  # set only on rows that were fetched ``with_parties``
 
     class Meta:
         ordering = ["-id"]
         verbose_name = _("enrollment")
         verbose_name_plural = _("enrollments")
-        # An enrollment is never deleted, so nobody is given the permission to.
+        # Enrollments are never deleted, so there is no delete permission.
         default_permissions = ("add", "change", "view")
         permissions = [
             ("waive_rules", "Can waive rules about enrollment"),
@@ -114,7 +118,7 @@ class StudentCourse(models.Model):
                 violation_error_code="unique",
                 violation_error_message=_("This student is enrolled in this course already."),
             ),
-            # Says too that a status is one of those that are known.
+            # This also limits ``status`` to the known values.
             models.CheckConstraint(
                 name="enrollment_has_ended_when_not_open",
                 condition=Q(status__in=OPEN, ended_on__isnull=True) | Q(status__in=ENDED, ended_on__isnull=False),
@@ -165,12 +169,12 @@ class StudentCourse(models.Model):
 
     @property
     def pair(self) -> tuple[int, int]:
-        """The ids of the student and the course."""
+        """The ids of the student and the course, in this order."""
         return self.student_id, self.course_id
 
     @property
     def waitlist_position(self) -> int | None:
-        """The place in line, 1 for who is next; None for who does not wait. Asks the database unless it was fetched."""
+        """The waitlist position, from 1; None if not waitlisted. Queries the database unless it was fetched already."""
         if self.status != Status.WAITLISTED:
             return None
         if not hasattr(self, "position"):
@@ -179,5 +183,5 @@ class StudentCourse(models.Model):
 
 
 def counted_by_course(enrollments: StudentCourseQuerySet) -> models.QuerySet[Any, Any]:
-    """Return how many there are in each course, as a column to take a subquery of."""
+    """Return the number of these enrollments in each course, as a one-column query for use as a subquery."""
     return enrollments.order_by().values("course").annotate(count=Count("pk")).values("count")

@@ -6,12 +6,12 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from bulk.models import Import
-from school.spoken import spoken
+from school.spoken import spoken, unpacked
 from students.models.enrollments import Status, StudentCourse
 
 
 class Channel(models.TextChoices):
-    """The door that an act came through."""
+    """The channel that an act came through."""
 
     API = "api", _("API")
     ADMIN = "admin", _("admin")
@@ -21,7 +21,7 @@ class Channel(models.TextChoices):
 
 
 class Action(models.TextChoices):
-    """What can happen to an enrollment."""
+    """The actions on an enrollment that the journal records."""
 
     ENROLL = "enroll", _("enrolled")
     DROP = "drop", _("dropped")
@@ -29,14 +29,17 @@ class Action(models.TextChoices):
     UNDO = "undo", _("undone")
     PROMOTE = "promote", _("promoted")
     PASS_OVER = "pass_over", _("passed over")
+    ADOPT = "adopt", _("adopted")
 
 
 class EnrollmentEvent(models.Model):
     """
-    One line of the journal: what happened to an enrollment, when, by whom and through which door. Append-only.
+    A journal entry: the action on an enrollment, its time, its actor and its channel. Entries are only ever added.
 
-    ``changes`` holds the fields that changed beside the status, each as ``[before, after]``. ``waived`` has the codes
-    of the rules that stood against the act and were waived, ``refusals`` of those for which a seat went by who waits.
+    ``changes`` maps the name of each changed field, except the status, to ``[before, after]``. ``waived`` has the codes
+    of the rules that refused the act and were waived. ``refusals`` has the codes of the rules because of which a
+    waitlisted student was passed over. An adoption changes nothing in the enrollment: from then on the enrollment
+    belongs to the dataset of ``file_import``.
     """
 
     enrollment = models.ForeignKey(
@@ -57,10 +60,12 @@ class EnrollmentEvent(models.Model):
     to_status = models.CharField(_("to"), max_length=16, choices=Status)
     changes = models.JSONField(_("changes"), default=dict)
     reason = models.TextField(_("reason"), blank=True)
+    # For a reason that the system gives: the parts that translate it. None for a reason that a person wrote.
+    reason_parts = models.JSONField(null=True, blank=True, editable=False)
     waived = models.JSONField(_("waived rules"), default=list)
     refusals = models.JSONField(_("refusals"), default=list)
     request_id = models.CharField(_("request id"), max_length=64, blank=True)
-    # Imports are never deleted, so nothing is gained by a check of each of a million rows of one and the same.
+    # Imports are never deleted, so a foreign key check for each of the million rows of an import has no use.
     file_import = models.ForeignKey(
         Import,
         on_delete=models.DO_NOTHING,
@@ -79,7 +84,7 @@ class EnrollmentEvent(models.Model):
         default_permissions = ("view",)
         indexes = [
             models.Index(fields=["file_import", "id"], name="event_by_import", condition=Q(file_import__isnull=False)),
-            # The desk shows again what came of a click, with what followed by itself.
+            # For the page in the admin that shows the changes of one request, with the promotions that followed.
             models.Index(
                 fields=["request_id"],
                 name="event_by_click",
@@ -89,9 +94,8 @@ class EnrollmentEvent(models.Model):
 
     @property
     def reason_told(self) -> str:
-        """The reason for people: what the journal says by itself is kept in English, and told in their language."""
-        is_own = self.action == Action.PASS_OVER or self.channel == Channel.IMPORT
-        return spoken(self.reason) if is_own else self.reason
+        """The reason: translated into the current language if the system gave it, else as the person wrote it."""
+        return spoken(unpacked(self.reason, self.reason_parts))
 
     def __str__(self) -> str:
         return f"{self.enrollment_id}: {self.get_from_status_display() or '–'} → {self.get_to_status_display()}"

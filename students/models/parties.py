@@ -1,30 +1,58 @@
-"""Students."""
+"""The student model, with its constraints."""
 
 from typing import Any
 
-from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Lower
+from django.core.exceptions import ValidationError
+from django.db import DEFAULT_DB_ALIAS, models
+from django.db.models import Q, Value
+from django.db.models.functions import Cast, Concat, Lower
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from courses.models import Course
-from school.validators import identifier
+from school.constraints import FieldsOfConstraints
+from school.fields import NormalizedCharField, NormalizedEmailField
+from school.validators import email_domain, identifier, plain_text
 
 
-class Student(models.Model):
-    student_number = models.CharField(
+class NameConstraint(models.CheckConstraint):
+    """Requires at least one of the two names, since not everybody has both. Validates without a query."""
+
+    def deconstruct(self) -> Any:
+        _path, args, kwargs = super().deconstruct()
+        return "django.db.models.CheckConstraint", args, kwargs
+
+    def validate(self, model: Any, instance: Any, exclude: Any = None, using: str = DEFAULT_DB_ALIAS) -> None:
+        if not (instance.given_name or instance.family_name or instance.erased_at):
+            error = ValidationError(self.get_violation_error_message(), code=self.violation_error_code)
+            raise ValidationError({"family_name": error})
+
+
+# The student number of an erased student. It contains the id, which enrollments refer to, and no other data.
+PSEUDONYM = Concat(Value("erased-"), Cast("id", models.CharField()))
+
+
+class Student(FieldsOfConstraints):
+    reason_to_keep = _("The student has enrollments, which are kept. Deactivate the student instead.")
+
+    student_number = NormalizedCharField(
         _("student number"),
         max_length=64,
         unique=True,
         validators=[identifier],
         help_text=_("Text: leading zeros are kept."),
     )
-    given_name = models.CharField(_("given name"), max_length=150)
-    family_name = models.CharField(_("family name"), max_length=150)
-    email = models.EmailField(_("email"), blank=True)
+    given_name = NormalizedCharField(
+        _("given name"),
+        max_length=150,
+        blank=True,
+        validators=[plain_text],
+        help_text=_("A person with one name has it in one of the two fields."),
+    )
+    family_name = NormalizedCharField(_("family name"), max_length=150, blank=True, validators=[plain_text])
+    email = NormalizedEmailField(_("email"), blank=True, validators=[plain_text, email_domain])
     is_active = models.BooleanField(_("active"), default=True)
-    # Since when the student is known by a pseudonym only. For good: a constraint keeps names out.
+    # When the personal data was erased; None if it was not. A constraint then keeps out number, names and email.
     erased_at = models.DateTimeField(_("erased at"), null=True, blank=True, editable=False)
     courses: "models.ManyToManyField[Course, Any]" = models.ManyToManyField(
         Course, through="StudentCourse", related_name="students", verbose_name=_("courses")
@@ -43,9 +71,16 @@ class Student(models.Model):
         constraints = [
             models.CheckConstraint(
                 name="student_is_nobody_once_erased",
-                condition=Q(erased_at__isnull=True) | Q(given_name="", family_name="", email="", is_active=False),
+                condition=Q(erased_at__isnull=True)
+                | Q(student_number=PSEUDONYM, given_name="", family_name="", email="", is_active=False),
                 violation_error_code="erased",
                 violation_error_message=_("The data of this student was erased, and cannot be given again."),
+            ),
+            NameConstraint(
+                name="student_has_a_name",
+                condition=~Q(given_name="", family_name="") | Q(erased_at__isnull=False),
+                violation_error_code="blank",
+                violation_error_message=_("Give at least one name."),
             ),
             models.UniqueConstraint(
                 Lower("email"),
@@ -58,4 +93,9 @@ class Student(models.Model):
         indexes = [models.Index(fields=["family_name", "given_name", "id"], name="student_by_name")]
 
     def __str__(self) -> str:
-        return f"{self.student_number} {self.given_name} {self.family_name}".rstrip()
+        return " ".join(filter(None, (self.student_number, self.given_name, self.family_name)))
+
+    @property
+    def sorted_name(self) -> str:
+        """The name as lists show it: ``Byron, Ada``, or the only name of a person with one name."""
+        return ", ".join(filter(None, (self.family_name, self.given_name)))

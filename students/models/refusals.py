@@ -1,4 +1,4 @@
-"""Who was refused lately, and why."""
+"""The log of recent refusals, with their reasons."""
 
 from typing import Self
 
@@ -14,30 +14,26 @@ from students.models.parties import Student
 
 class RefusedActQuerySet(models.QuerySet["RefusedAct"]):
     def for_reason(self, code: str) -> Self:
-        """Refusals with this code among their reasons."""
+        """Return the refusals that have this code among their reasons."""
         among = Q(codes=code) | Q(codes__startswith=f"{code} ") | Q(codes__endswith=f" {code}")
         return self.filter(among | Q(codes__contains=f" {code} "))
 
 
 class RefusedAct(models.Model):
     """
-    What a student was refused in a course on a day, as it was answered last: ``codes`` are those of all reasons.
+    The last refusal of a student in a course on a day. ``codes`` has the codes of all reasons, separated by blanks.
 
-    It is for looking at, and no part of the register: ``students.enrollment.refused`` writes it a moment later, without
-    the checks and the locks of foreign keys, and it is cleared after a while.
+    This log is for staff, and not part of the enrollment records. ``students.enrollment.refused`` writes it a short
+    time after the refusal, and ``apply_retention`` deletes old rows.
     """
 
     day = models.DateField(_("day"))
     at = models.DateTimeField(_("at"), default=timezone.now)
-    student = models.ForeignKey(
-        Student, on_delete=models.CASCADE, db_constraint=False, related_name="+", verbose_name=_("student")
-    )
-    course = models.ForeignKey(
-        Course, on_delete=models.CASCADE, db_constraint=False, related_name="+", verbose_name=_("course")
-    )
+    student = models.ForeignKey(Student, on_delete=models.CASCADE, related_name="+", verbose_name=_("student"))
+    course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="+", verbose_name=_("course"))
     action = models.CharField(_("action"), max_length=16, choices=Action)
     channel = models.CharField(_("channel"), max_length=16, choices=Channel)
-    codes = models.CharField(_("reasons"), max_length=255)  # parted by blanks
+    codes = models.CharField(_("reasons"), max_length=255)
 
     objects = RefusedActQuerySet.as_manager()
 

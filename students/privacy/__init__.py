@@ -1,4 +1,4 @@
-"""What is held on a person: told, taken out, erased, and let go of in time. See docs/privacy.md."""
+"""Personal data of students: export, erasure and retention. See docs/privacy.md."""
 
 from students.privacy.erasing import Erased, erase, objections
 from students.privacy.held import everything_on

@@ -1,8 +1,8 @@
 """
-Everything that is held on a person, as one object for JSON: GDPR Articles 15 and 20, FERPA 34 CFR 99.10.
+Exports all data held on a person as one object for JSON: GDPR Articles 15 and 20, FERPA 34 CFR 99.10.
 
-Nobody else is named in it: who acted stands there by the id of the account, and of answers kept for retries, which may
-be about several people, only that there are some.
+The export names no other person. An actor appears by the id of the account. Answers kept for retries may be about
+several people, so the export gives only their times.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from bulk.models import Import
-from bulk.traces import rows_naming, search
+from bulk.traces import is_in_notes, rows_naming, search
 from school.models import KeptAnswer, PersonalDataAccess
 from students.models import RefusedAct, Student, StudentCourse
 from students.privacy.person import VERSIONS, Person
@@ -29,9 +29,9 @@ OF_ACCESS = ("at", "action", "subject", "door", "actor_id", "course_id", "file_i
 
 def everything_on(person: Person) -> dict[str, Any]:
     """
-    Return all that is held, for ``json.dumps`` with Django's encoder. Reads every kept file.
+    Return all data held on a person, for ``json.dumps`` with Django's encoder. Reads every kept file.
 
-    Whoever hands it out writes the record of access first.
+    The caller must write the record of access before it discloses the result.
     """
     found = search(person.words)
     return {
@@ -40,7 +40,11 @@ def everything_on(person: Person) -> dict[str, Any]:
         "earlier_versions": [_version(each) for each in VERSIONS.objects.filter(id=person.pk).order_by("history_id")],
         "enrollments": list(_enrollments(person)),
         "refusals": list(RefusedAct.objects.filter(student=person.pk).order_by("pk").values(*OF_REFUSALS)),
-        "imports": [_import(job, person) for job in Import.objects.filter(pk__in=found.named).order_by("pk")],
+        "imports": [
+            _import(job, person)
+            for job in Import.objects.filter(pk__in=found.named).order_by("pk")
+            if is_in_notes(job, person.words) or any(rows_naming(job, person.words))
+        ],
         "imports_not_searched": found.unread,
         "access": list(access_to(person).order_by("pk").values(*OF_ACCESS)),
         "admin_log": list(log_entries(person).order_by("pk").values("action_time", "user_id", "action_flag")),
@@ -81,7 +85,7 @@ def _import(job: Import, person: Person) -> dict[str, Any]:
 
 
 def access_to(person: Person) -> QuerySet[PersonalDataAccess]:
-    """Return the lines of the record that are about the person, or about a roster or a list with the person in it."""
+    """Return the entries of the record of access about the person, or about a roster or list that has the person."""
     courses = StudentCourse.objects.filter(student=person.pk).values("course")
     terms = StudentCourse.objects.filter(student=person.pk, course__term__isnull=False).values("course__term__code")
     since = VERSIONS.objects.filter(id=person.pk).order_by("history_id").values_list("history_date", flat=True).first()
@@ -90,7 +94,7 @@ def access_to(person: Person) -> QuerySet[PersonalDataAccess]:
 
 
 def log_entries(person: Person) -> QuerySet[LogEntry]:
-    """Return the lines of the admin's own log, which has the names of what was edited."""
+    """Return the entries of the admin's log about the person. They contain the names of the edited objects."""
     types = ContentType.objects.get_for_models(Student, StudentCourse)
     enrollments = StudentCourse.objects.filter(student=person.pk).values_list("pk", flat=True)
     return LogEntry.objects.filter(
@@ -100,6 +104,6 @@ def log_entries(person: Person) -> QuerySet[LogEntry]:
 
 
 def kept_answers(person: Person) -> list[KeptAnswer]:
-    """Return the answers that are kept for retries of requests, and have the person in them."""
+    """Return the answers kept for retries of requests that contain an identifier of the person."""
     answers = KeptAnswer.objects.only("pk", "at", "body").order_by("pk").iterator(chunk_size=500)
     return [answer for answer in answers if person.words.may_be_in(answer.body.encode())]

@@ -1,12 +1,16 @@
-"""Finding a person by number, a deleted one by what the history kept, and what else the person is known by."""
+"""Finds a person by student number, and the identifiers that the person has or had. The history has deleted ones."""
 
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
+from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.translation import gettext as _
 
 from bulk.traces import Words
-from school.refusals import Refused
+from school.refusals import Refusal, Refused
 from students.lookup import student_not_found
 from students.models import Student
 
@@ -15,7 +19,7 @@ VERSIONS: Any = Student.history.model
 
 @dataclass(frozen=True)
 class Person:
-    """Whom a number stands for. ``student`` is None for one who was deleted: the history is still there."""
+    """A person with all identifiers. ``student`` is None if the student was deleted: the history remains."""
 
     pk: int
     student: Student | None
@@ -27,12 +31,12 @@ class Person:
 
     @property
     def pseudonym(self) -> str:
-        """The student number that stays: of the id, which the enrollments go by, and of nothing else."""
+        """The student number after the erasure. It contains the id, which enrollments refer to, and no other data."""
         return f"erased-{self.pk}"
 
 
 def find_person(number: str) -> Person:
-    """Return whom a student number stands for, or stood for until it was deleted; raise ``Refused``."""
+    """Return the person with a student number, or the deleted person who had it last; raise ``Refused`` if none."""
     student = Student.objects.filter(student_number=number).first()
     if student is not None:
         return person_of(student)
@@ -48,12 +52,22 @@ def person_of(student: Student) -> Person:
 
 
 def _person(pk: int, student: Student | None) -> Person:
-    """Know the person by every number and email, earlier ones too, that are not somebody else's by now."""
-    known = list(VERSIONS.objects.filter(id=pk).values_list("student_number", "email"))
+    """Build a person from all present and past numbers and emails, except those that another student has now."""
+    fields = ("student_number", "email", "given_name", "family_name")
+    known = list(VERSIONS.objects.filter(id=pk).values_list(*fields))
     if student is not None:
-        known.append((student.student_number, student.email))
-    numbers, emails = {number for number, _email in known}, {email.lower() for _number, email in known if email}
+        known.append(tuple(getattr(student, name) for name in fields))
+    numbers, emails = {row[0] for row in known}, {row[1].lower() for row in known if row[1]}
     others = Student.objects.exclude(pk=pk)
-    numbers -= set(others.filter(student_number__in=numbers).values_list("student_number", flat=True))
+    alike = [Q(student_number__iexact=number) for number in numbers]
+    taken = set(others.filter(reduce(or_, alike)).values_list("student_number", flat=True)) if alike else set()
     emails -= set(others.annotate(spelled=Lower("email")).filter(spelled__in=emails).values_list("spelled", flat=True))
-    return Person(pk, student, Words(numbers, emails))
+    names = {name for row in known for name in row[2:]}
+    return Person(pk, student, Words(numbers - taken, emails, names, taken))
+
+
+def refuse_named(person: Person, reason: str) -> None:
+    """Raise ``Refused`` if a reason names the person, since the record of access keeps it permanently."""
+    if word := person.words.mention_in(reason):
+        message = _("The reason contains “%(word)s”, which identifies the student. It is kept for good: leave it out.")
+        raise Refused([Refusal("reason_names_student", message % {"word": word}, field="reason")])

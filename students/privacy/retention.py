@@ -1,7 +1,7 @@
 """
-Letting go of what has been kept long enough: GDPR Article 5(1)(e). How long that is, the school says by the settings.
+Deletes data after its retention period: GDPR Article 5(1)(e). The settings ``RETENTION_…`` give the periods.
 
-The journal of enrollments and the record of access are not let go of: neither has a name in it.
+The journal of enrollments and the record of access are never deleted: neither contains a name.
 """
 
 from collections.abc import Iterator
@@ -18,24 +18,27 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django_tasks_db.models import DBTaskResult
 
 from bulk.models import ACTIVE, Import
 from bulk.storage import discard
 from bulk.traces import search
 from school.counting import clear_ended
 from school.disclosures import Door
-from school.models import KeptAnswer
+from school.models import CachedValue, KeptAnswer
 from school.refusals import Refused
 from students.models import RefusedAct, Student, StudentCourse
 from students.privacy.erasing import erase
 from students.privacy.person import VERSIONS, Person, person_of
 
 REASON = "Kept for as long as the settings say."
-TOGETHER = 200  # students whose traces are searched for at once
+ERASED = _("students, erased")
+FINISHED_TASKS_DAYS = 7  # a task contains only the id of an import, and is useful only for the analysis of a failure
+TOGETHER = 200  # students per search of the files
 
 
 class LetGo(NamedTuple):
-    """Of what, of how many, and of how many it could not be."""
+    """The kind of data, the number of items deleted (in a dry run: to delete), and the number that could not be."""
 
     what: str | Promise
     number: int
@@ -43,7 +46,7 @@ class LetGo(NamedTuple):
 
 
 def apply_retention(*, dry_run: bool = False) -> Iterator[LetGo]:
-    """Let go of what is older than the settings say, of one thing after the other; or only tell how much that is."""
+    """Delete data older than the settings allow, one kind after the other; with ``dry_run`` only count it."""
     now = timezone.now()
     answers = KeptAnswer.objects.filter(at__lt=now - timedelta(days=settings.RETENTION_ANSWERS_DAYS))
     yield LetGo(_("answers kept for retries"), answers.count() if dry_run else answers.delete()[0])
@@ -52,6 +55,10 @@ def apply_retention(*, dry_run: bool = False) -> Iterator[LetGo]:
     yield LetGo(_("refusals"), refusals.count() if dry_run else refusals.delete()[0])
     sessions = Session.objects.filter(expire_date__lt=now)
     yield LetGo(_("sessions that have ended"), sessions.count() if dry_run else sessions.delete()[0])
+    values = CachedValue.objects.filter(expires_at__lt=now)
+    yield LetGo(_("values of the login's cache"), values.count() if dry_run else values.delete()[0])
+    tasks = DBTaskResult.objects.finished().filter(finished_at__lt=now - timedelta(days=FINISHED_TASKS_DAYS))
+    yield LetGo(_("background tasks that have ended"), tasks.count() if dry_run else tasks.delete()[0])
     if not dry_run:
         yield LetGo(_("counts of requests"), clear_ended())
     if settings.RETENTION_UPLOADS_DAYS:
@@ -59,11 +66,11 @@ def apply_retention(*, dry_run: bool = False) -> Iterator[LetGo]:
         yield LetGo(_("files of imports and their outcomes"), uploads.count() if dry_run else _discard(uploads))
     if settings.RETENTION_STUDENTS_YEARS:
         students = gone_since(now - timedelta(days=365.25 * settings.RETENTION_STUDENTS_YEARS))
-        yield LetGo(_("students, erased"), students.count()) if dry_run else _erase(students)
+        yield LetGo(ERASED, students.count()) if dry_run else _erase(students)
 
 
 def gone_since(moment: datetime) -> QuerySet[Student]:
-    """Return the students without an open enrollment, about whom nothing has changed since."""
+    """Return the students without an open enrollment for whom nothing has changed since a moment."""
     enrollments = StudentCourse.objects.filter(student=OuterRef("pk"))
     versions = VERSIONS.objects.filter(id=OuterRef("pk"))
     known = Student.objects.filter(Exists(versions), erased_at=None).order_by("pk")
@@ -96,12 +103,12 @@ def _erase(students: QuerySet[Student]) -> LetGo:
                 erased += 1
             else:
                 refused += 1
-    return LetGo(_("students, erased"), erased, refused)
+    return LetGo(ERASED, erased, refused)
 
 
 def _erase_one(person: Person, searched: Any) -> bool:
     try:
         erase(person, reason=REASON, door=Door.COMMAND, searched=searched)
-    except Refused:  # somebody has enrolled the student since, or an import at work names the student
+    except Refused:  # the student was enrolled in the meantime, or an active import names the student
         return False
     return True

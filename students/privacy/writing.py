@@ -1,4 +1,4 @@
-"""What is held on a person, as JSON and as a page to read."""
+"""Writes the export of a person's data as JSON or as an HTML page."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Students and enrollments in JSON. What may happen to an enrollment is decided further down."""
+"""Serializers for students and enrollments. The rules about enrollments are in ``students.rules``."""
 
 from students.serializers.acts import CompleteSerializer, EnrollSerializer
 from students.serializers.enrollments import (
@@ -7,6 +7,7 @@ from students.serializers.enrollments import (
     ChangesSerializer,
     EnrollmentEventSerializer,
     EnrollmentSerializer,
+    change_template,
 )
 from students.serializers.parties import CourseWithSeatsSerializer, StudentSerializer
 
@@ -20,4 +21,5 @@ __all__ = [
     "EnrollmentEventSerializer",
     "EnrollmentSerializer",
     "StudentSerializer",
+    "change_template",
 ]

@@ -1,31 +1,40 @@
-"""What is asked for in JSON: its shape and its types. Whether it may happen is decided further down."""
+"""Serializers for request bodies: they check shape and types. ``students.rules`` decides if an act is allowed."""
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from courses.lookup import CourseKey, courses_by_key, find_course
+from courses.lookup import CourseKey, courses_by_key, visible_course_id
 from courses.models import Course
 from school.api.examples import request_example
-from school.api.fields import KnownFieldsSerializer, StrictCharField, StrictIntegerField
+from school.api.fields import BoundedListField, KnownFieldsSerializer, StrictCharField, StrictIntegerField
+from school.limits import Limits, within
 from school.refusals import Refusal, Refused
 from school.validators import BIGGEST_ID, plain_text
 from students.acts import OnFull
-from students.models import Status
+from students.models import Status, StudentCourse
 from students.rules import objections_to_waiver
 from students.serializers import examples
+from students.serializers.enrollments import EnrollmentSerializer
 
 
 class ReasonSerializer(KnownFieldsSerializer):
-    reason = StrictCharField(max_length=1000, allow_blank=True, default="", help_text=_("Kept in the journal."))
+    reason = StrictCharField(
+        max_length=1000, allow_blank=True, default="", validators=[plain_text], help_text=_("Kept in the journal.")
+    )
 
 
 class ChosenCourseSerializer(KnownFieldsSerializer):
-    """Which course: by its id, or by its code and, where one code runs in several terms, the term's code."""
+    """A course, by its id, or by its code and, if several terms have a course with this code, the term's code."""
 
-    course_id = StrictIntegerField(min_value=1, max_value=BIGGEST_ID, required=False)
+    course_id = StrictIntegerField(
+        min_value=1,
+        max_value=BIGGEST_ID,
+        required=False,
+        error_messages={"invalid": _("An id is an integer. The code of a course belongs in course_code.")},
+    )
     course_code = StrictCharField(max_length=64, required=False)
     term = StrictCharField(max_length=32, required=False)
 
@@ -43,20 +52,20 @@ class ChosenCourseSerializer(KnownFieldsSerializer):
 
 
 def course_key_in(body: dict[str, Any]) -> CourseKey | None:
-    """Return the key by which a valid body names its course, None where it does by id."""
+    """Return the key of the course in a valid body; None if the body names the course by id."""
     return CourseKey(body["course_code"], body.get("term", "")) if "course_code" in body else None
 
 
 @request_example(examples.ENROLL)
 class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
-    """Which course, and how."""
+    """An enrollment in a course, with its options."""
 
     on_full = serializers.ChoiceField(
         choices=[each.value for each in OnFull],
         default=OnFull.REJECT.value,
         help_text=_("What is wanted where no seat is free: to be refused, or to wait for one."),
     )
-    waive = serializers.ListField(
+    waive = BoundedListField(
         child=StrictCharField(max_length=64),
         default=list,
         max_length=20,
@@ -65,7 +74,7 @@ class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)
-        # Whether the caller may waive is no matter of the body.
+        # The rules check later whether the caller may waive.
         errors: dict[str, list[Any]] = {}
         for objection in objections_to_waiver(frozenset(attrs["waive"]), attrs["reason"], may_waive=True):
             detail = serializers.ErrorDetail(objection.message, code=objection.code)
@@ -74,30 +83,63 @@ class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
             raise serializers.ValidationError(errors)
         return attrs
 
-    def chosen_course_id(self, courses: QuerySet[Course] | None = None) -> int:
+    def chosen_course_id(self, limits: Limits | None = None) -> int:
         """
-        Return the id of the course that the body names, among ``courses``; raise ``Refused`` where it names none.
+        Return the id of the course that the body names, within the limits; raise ``Refused`` if there is none.
 
-        Without them an id is taken as it is: whether there is such a course is told by the act.
+        Without limits, an id is returned unchecked, and the act is refused if there is no such course.
         """
         key = course_key_in(self.validated_data)
         if key is None:
             course_id = int(self.validated_data["course_id"])
-            return course_id if courses is None else find_course(str(course_id), courses).pk
-        found = courses_by_key([key], courses)[key]
+            return course_id if limits is None else visible_course_id(course_id, limits)
+        found = courses_by_key([key], None if limits is None else within(Course.objects.all(), limits))[key]
         if isinstance(found, Refusal):
             raise Refused([found])
         return found.pk
 
 
 class CompletionSerializer(ReasonSerializer):
-    """How a course was completed."""
+    """The completion of a course."""
 
     grade = StrictCharField(max_length=32, allow_blank=True, required=False, validators=[plain_text])
 
 
+@extend_schema_field({"type": "string", "enum": [Status.COMPLETED.value]})
+class CompletedField(serializers.ChoiceField):
+    """
+    The status ``completed``, or the status of an enrollment that a client sends back as it was read.
+
+    The OpenAPI document has only ``completed``: any other value must equal the present status.
+    """
+
+
 @request_example(examples.COMPLETE)
 class CompleteSerializer(CompletionSerializer):
-    """The end of an enrollment, or a new grade for one that has ended so."""
+    """The completion of an enrollment, a new grade for a completed one, or an enrollment sent back as it was read."""
 
-    status = serializers.ChoiceField(choices=[Status.COMPLETED.value], help_text=_("The only status to ask for."))
+    required_in_document = ("status",)  # a body without it may only repeat fields as they were read
+    status = CompletedField(choices=Status.values, required=False, help_text=_("completed, or the status as it is."))
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, with the other fields of an enrollment as read-only fields."""
+        own = super().get_fields()
+        names = [name for name in EnrollmentSerializer.Meta.fields if name not in own]
+        return {**own, **{name: serializers.JSONField(read_only=True) for name in names}}
+
+    def refuse_to_change(self, enrollment: StudentCourse) -> None:
+        """Raise ``ValidationError`` if a body that does not complete the enrollment differs from it."""
+        wish, errors = self.validated_data, {}
+        is_graded_otherwise = wish.get("grade", enrollment.grade) != enrollment.grade
+        if "status" not in wish and (is_graded_otherwise or not set(self.initial_data) - {"reason"}):
+            errors["status"] = [
+                serializers.ErrorDetail(str(self.fields["status"].error_messages["required"]), "required")
+            ]
+        elif wish.get("status", enrollment.status) != enrollment.status:
+            message = _("Ask for completed, or leave the status as it is.")
+            errors["status"] = [serializers.ErrorDetail(str(message), "invalid_choice")]
+        elif is_graded_otherwise:
+            message = _("Only a completed enrollment has a grade.")
+            errors["grade"] = [serializers.ErrorDetail(str(message), "invalid")]
+        if errors:
+            raise serializers.ValidationError(errors)

@@ -1,5 +1,6 @@
-"""Enrollments in JSON, in one shape everywhere, and what happened to them."""
+"""Serializers for enrollments, their journal entries and the change feed."""
 
+from functools import cache
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
@@ -7,10 +8,12 @@ from rest_framework import serializers
 
 from courses.serializers import CourseInBriefSerializer
 from school.api.examples import example
-from school.api.fields import KnownFieldsSerializer, StrictModelSerializer
-from students.models import EnrollmentEvent, StudentCourse
+from school.api.fields import KnownFieldsSerializer, QueryIntegerField, StrictModelSerializer
+from school.api.row_json import Computed, RowTemplate, row_template
+from students.models import Action, EnrollmentEvent, StudentCourse
 from students.serializers import examples
 from students.serializers.parties import StudentInBriefSerializer
+from students.templatetags.codes import titles
 
 
 @example(examples.ENROLLMENT)
@@ -24,6 +27,7 @@ class EnrollmentSerializer(StrictModelSerializer):
         allow_null=True,
         help_text=_("The place in the line of who waits; null for who does not."),
     )
+    annotated = {"waitlist_position": "position"}
 
     class Meta:
         model = StudentCourse
@@ -43,12 +47,23 @@ class EnrollmentSerializer(StrictModelSerializer):
         read_only_fields = fields
 
 
+def _reason(request: Any, action: str, reason: str, refusals: list[str]) -> str:
+    """
+    Return the reason of an entry for a limited client.
+
+    The reason why a student was passed over may name prerequisites that the client does not see, so the client gets the
+    titles of the refusals instead.
+    """
+    return titles(refusals) if action == Action.PASS_OVER else reason
+
+
 @example(examples.EVENT)
 class EnrollmentEventSerializer(StrictModelSerializer):
-    """A line of the journal."""
+    """A journal entry."""
 
     actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
     from_status = serializers.CharField(read_only=True, help_text=_("Empty where the enrollment begins."))
+    computed = {"reason": Computed(("action", "reason", "refusals"), _reason, only_limited=True)}
 
     class Meta:
         model = EnrollmentEvent
@@ -70,7 +85,7 @@ class EnrollmentEventSerializer(StrictModelSerializer):
 
 
 class ChangeSerializer(EnrollmentEventSerializer):
-    """A line of the journal, with what it is about."""
+    """A journal entry, with its enrollment, student and course."""
 
     enrollment = serializers.IntegerField(source="enrollment_id", read_only=True, help_text=_("The enrollment's id."))
     student = StudentInBriefSerializer(source="enrollment.student", read_only=True)
@@ -79,6 +94,12 @@ class ChangeSerializer(EnrollmentEventSerializer):
     class Meta(EnrollmentEventSerializer.Meta):
         fields = ["id", "enrollment", "student", "course", *EnrollmentEventSerializer.Meta.fields[1:]]
         read_only_fields = fields
+
+
+@cache
+def change_template(*, is_limited: bool = False) -> RowTemplate:
+    """Return the template of an entry in the change feed."""
+    return row_template(ChangeSerializer(), is_limited=is_limited)
 
 
 @example(examples.CHANGES)
@@ -91,16 +112,17 @@ class ChangesSerializer(serializers.Serializer[Any]):
 
 
 class ChangesQuerySerializer(KnownFieldsSerializer):
-    """What the change feed may be asked."""
+    """The query parameters of the change feed."""
 
     after = serializers.CharField(
+        trim_whitespace=False,
         default="",
         allow_blank=True,
         max_length=200,
         help_text=_("A cursor, or `latest` for one behind all there is. Without it the feed begins at its beginning."),
     )
-    limit = serializers.IntegerField(default=100, min_value=1, max_value=500, help_text=_("Changes on a page."))
-    wait = serializers.IntegerField(
+    limit = QueryIntegerField(default=100, min_value=1, max_value=500, help_text=_("Changes on a page."))
+    wait = QueryIntegerField(
         default=0,
         min_value=0,
         max_value=20,

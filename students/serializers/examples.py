@@ -1,4 +1,4 @@
-"""The people and courses of the OpenAPI document's examples."""
+"""The examples in the OpenAPI document."""
 
 from typing import Any
 
@@ -10,7 +10,14 @@ STUDENT: dict[str, Any] = {
     "email": "ada@example.edu",
     "is_active": True,
 }
-STUDENT_SENT = {name: value for name, value in STUDENT.items() if name != "id"}
+# Request bodies use keys that the demo data does not have, so that they can be sent as they are.
+STUDENT_SENT = {
+    "student_number": "S-9001",
+    "given_name": "Grace",
+    "family_name": "Murray",
+    "email": "grace@example.edu",
+    "is_active": True,
+}
 STUDENT_IN_BRIEF = {name: STUDENT[name] for name in ("id", "student_number", "given_name", "family_name")}
 COURSE_IN_BRIEF: dict[str, Any] = {
     "id": 5,
@@ -30,7 +37,11 @@ COURSE: dict[str, Any] = {
     "seats": {"taken": 29, "free": 1, "waiting": 0, "over": 0},
     "warnings": [],
 }
-COURSE_SENT = {name: value for name, value in COURSE.items() if name not in ("id", "seats", "warnings")}
+COURSE_SENT = {
+    **{name: value for name, value in COURSE.items() if name not in ("id", "seats", "warnings")},
+    "code": "MATH-150",
+    "prerequisites": ["MATH-101"],
+}
 ENROLLMENT: dict[str, Any] = {
     "id": 9001,
     "student": STUDENT_IN_BRIEF,

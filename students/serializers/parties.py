@@ -1,17 +1,17 @@
-"""Students, and courses with their seats, in JSON."""
+"""Serializers for students, and for courses with their seats."""
 
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema_field
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from courses.models import Course
 from courses.serializers import CourseSerializer
 from school.api.examples import example
 from school.api.fields import StrictModelSerializer
+from school.api.row_json import Computed
 from students.models import Student
-from students.seats import seats_of
+from students.seats import Seats
 from students.serializers import examples
 
 
@@ -22,6 +22,7 @@ class StudentSerializer(StrictModelSerializer):
         fields = ["id", "student_number", "given_name", "family_name", "email", "is_active"]
 
 
+@extend_schema_serializer(component_name="StudentSummary")
 class StudentInBriefSerializer(serializers.ModelSerializer[Student]):
     class Meta:
         model = Student
@@ -29,7 +30,7 @@ class StudentInBriefSerializer(serializers.ModelSerializer[Student]):
 
 
 class SeatsSerializer(serializers.Serializer[Any]):
-    """How a course's seats are taken."""
+    """The numbers of taken, free and waitlisted seats of a course."""
 
     taken = serializers.IntegerField()
     free = serializers.IntegerField(allow_null=True, help_text=_("Null where there is no limit."))
@@ -38,24 +39,30 @@ class SeatsSerializer(serializers.Serializer[Any]):
 
 
 class WarningSerializer(serializers.Serializer[Any]):
-    """Something about a resource that is allowed, and that one should know."""
+    """A warning about a state of a resource that is allowed but that the client should know about."""
 
     code = serializers.CharField()
     message = serializers.CharField()
 
 
+SEATS = ("capacity", "seats_taken", "line_length")
+
+
+def _seats(request: Any, *counted: Any) -> dict[str, Any]:
+    seats = Seats(*counted)
+    return {"taken": seats.taken, "free": seats.free, "waiting": seats.waiting, "over": seats.over}
+
+
+def _warnings(request: Any, *counted: Any) -> list[dict[str, Any]]:
+    return [{"code": each.code, "message": each.message} for each in Seats(*counted).warnings]
+
+
+@extend_schema_serializer(component_name="Course")
 @example(examples.COURSE, request=examples.COURSE_SENT)
 class CourseWithSeatsSerializer(CourseSerializer):
-    seats = serializers.SerializerMethodField()
-    warnings = serializers.SerializerMethodField()
+    seats = SeatsSerializer(read_only=True)
+    warnings = WarningSerializer(many=True, read_only=True)
+    computed = {**CourseSerializer.computed, "seats": Computed(SEATS, _seats), "warnings": Computed(SEATS, _warnings)}
 
     class Meta(CourseSerializer.Meta):
         fields = [*CourseSerializer.Meta.fields, "seats", "warnings"]
-
-    @extend_schema_field(SeatsSerializer)
-    def get_seats(self, course: Course) -> dict[str, Any]:
-        return dict(SeatsSerializer(seats_of(course)).data)
-
-    @extend_schema_field(WarningSerializer(many=True))
-    def get_warnings(self, course: Course) -> list[dict[str, Any]]:
-        return list(WarningSerializer(seats_of(course).warnings, many=True).data)

@@ -1,4 +1,4 @@
-"""Codes of reasons as people call them."""
+"""A template filter that shows the codes of reasons as titles."""
 
 from collections.abc import Iterable
 
@@ -13,5 +13,5 @@ TITLES = {rule.code: rule.title for rule in ALL_RULES}
 
 @register.filter
 def titles(codes: Iterable[str]) -> str:
-    """Return the titles of codes in their order; a code that is no rule's any more stands for itself."""
+    """Return the titles of codes in their order. A code that no rule has any more is shown as it is."""
     return ", ".join(str(TITLES.get(code, code)) for code in codes)

@@ -1,4 +1,4 @@
-"""Students, their courses and the rosters over the API."""
+"""API views for students, courses, enrollments, rosters and the change feed."""
 
 from students.views.acts import StudentCoursesViewSet
 from students.views.batch import BatchView

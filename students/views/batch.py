@@ -1,7 +1,6 @@
-"""Many acts in one request."""
+"""The API view for batches of acts."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -11,27 +10,26 @@ from rest_framework.views import APIView
 
 from school.api.idempotency import idempotent
 from school.api.problems import CONTENT_TYPE, problem, status_of
+from school.api.query import StrictQuery
 from school.refusals import Refusal
 from students.acts import Act, Outcome
 from students.enrollment import judge, perform, perform_all
-from students.models import Action, Status, StudentCourse
+from students.models import StudentCourse
 from students.serializers.batch import (
     BatchOutcomeSerializer,
     BatchProblemSerializer,
     BatchSerializer,
+    ItemOutcome,
     Unreadable,
-    outcome_in_json,
+    outcomes_in_json,
     read_items,
 )
-from students.serializers.enrollments import EnrollmentSerializer
 from students.views.origin import origin_of
-from students.views.reads import courses_for
-
-APPLIED = {"created", "updated", "unchanged"}
+from students.views.reads import courses_for, students_for, students_to_enroll
 
 
-class BatchView(APIView):
-    """Up to 1,000 acts on enrollments, done in their order, with an outcome for each."""
+class BatchView(StrictQuery, APIView):
+    """Up to 1,000 acts on enrollments, performed in their order, with an outcome for each."""
 
     scope = "enrollments"
     permission_model = StudentCourse
@@ -49,13 +47,16 @@ class BatchView(APIView):
     @idempotent
     def post(self, request: Request) -> Response:
         """
-        Enroll, drop and complete. 200 says that all items are as they were asked to be, 207 some, 422 none.
+        Enroll, drop and complete in one request.
 
-        With `atomic` either all are done or none.
+        The status is 200 if all items are now as requested, 207 if some are, and 422 if none is. With `atomic`, either
+        all items are applied or none is.
         """
         batch = BatchSerializer(data=request.data)
         batch.is_valid(raise_exception=True)
-        items = read_items(batch.validated_data["items"], courses_for(request))
+        items = read_items(
+            batch.validated_data["items"], courses_for(request), students_for(request), students_to_enroll(request)
+        )
         acts = [item for item in items if isinstance(item, Act)]
         origin = origin_of(request)
         is_atomic = batch.validated_data["atomic"]
@@ -66,8 +67,9 @@ class BatchView(APIView):
         else:
             done = judge(acts, origin)
         is_undone = is_atomic and not (len(acts) == len(items) and all(outcome.accepted for outcome in done))
-        outcomes = list(_told(items, done, is_undone=is_undone))
-        applied = [outcome["status"] in APPLIED for outcome in outcomes]
+        found = list(_outcomes(items, done, is_undone=is_undone))
+        applied = [outcome.enrollment is not None for outcome in found]
+        outcomes = outcomes_in_json(found)
         if not any(applied):
             message = _("Nothing of the batch was applied: see the outcome of each item.")
             answer = problem(422, [Refusal("nothing_applied", message, _("Nothing applied"))])
@@ -75,33 +77,18 @@ class BatchView(APIView):
         return Response({"outcomes": outcomes}, 200 if all(applied) else 207)
 
 
-def _told(items: Sequence[Act | Unreadable], done: Sequence[Outcome], *, is_undone: bool) -> Iterator[dict[str, Any]]:
-    """Say what became of each item. ``is_undone`` says that nothing did."""
+def _outcomes(items: Sequence[Act | Unreadable], done: Sequence[Outcome], *, is_undone: bool) -> Iterator[ItemOutcome]:
+    """Yield the outcome of each item. ``is_undone`` is True if nothing was applied because another item failed."""
     of_acts = iter(done)
-    enrollments = {} if is_undone else _enrollments_in_json(done)
-    for index, item in enumerate(items):
+    for item in items:
         if isinstance(item, Unreadable):
-            yield outcome_in_json(index, item.status, item.reasons)
+            yield ItemOutcome(item.status, item.reasons)
             continue
         outcome = next(of_acts)
         if outcome.refusals:
-            status = "not_found" if status_of(outcome.refusals) == 404 else "refused"
-            yield outcome_in_json(index, status, outcome.refusals)
+            yield ItemOutcome("not_found" if status_of(outcome.refusals) == 404 else "refused", outcome.refusals)
         elif is_undone:
-            yield outcome_in_json(index, "not_applied", ())
+            yield ItemOutcome("not_applied")
         else:
-            assert outcome.enrollment is not None  # an accepted act has one
-            status = "unchanged"
-            if outcome.changed:
-                status = "created" if outcome.act.action == Action.ENROLL else "updated"
-            yield outcome_in_json(index, status, (), enrollments[outcome.enrollment.pk])
-
-
-def _enrollments_in_json(done: Sequence[Outcome]) -> dict[int, Any]:
-    """Return the enrollments of a batch as the batch has left them, each shown once, whatever its items did to it."""
-    shown = {outcome.enrollment.pk: outcome.enrollment for outcome in done if outcome.accepted and outcome.enrollment}
-    waiting = [pk for pk, enrollment in shown.items() if enrollment.status == Status.WAITLISTED]
-    if waiting:  # their places in line, in one query
-        shown |= {each.pk: each for each in StudentCourse.objects.with_parties().filter(pk__in=waiting)}
-    rows = EnrollmentSerializer(shown.values(), many=True).data
-    return {row["id"]: row for row in rows}
+            status = "created" if outcome.created else "updated" if outcome.changed else "unchanged"
+            yield ItemOutcome(status, enrollment=outcome.enrollment)

@@ -1,8 +1,8 @@
-"""Whom acts over the API are by."""
+"""The origin of the acts of an API request."""
 
 from rest_framework.request import Request
 
-from school.api.permissions import may
+from school.api.permissions import limits_of, may
 from school.logs import current_request_id
 from students.acts import Origin
 from students.models import Channel
@@ -10,4 +10,10 @@ from students.models import Channel
 
 def origin_of(request: Request) -> Origin:
     may_waive = may(request, "enrollments:waive", "students.waive_rules")
-    return Origin(Channel.API, actor_id=request.user.pk, request_id=current_request_id(), may_waive=may_waive)
+    return Origin(
+        Channel.API,
+        actor_id=request.user.pk,
+        request_id=current_request_id(),
+        may_waive=may_waive,
+        limits=limits_of(request),
+    )

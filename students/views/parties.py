@@ -1,25 +1,31 @@
-"""Students, and courses with their seats, over the API."""
+"""API views for students, and for courses with their seats."""
 
 from typing import Any, cast
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from rest_framework.serializers import BaseSerializer
 
 from courses.models import Course
+from courses.prerequisites import courses_asking_for
 from courses.views import CourseViewSet
-from school.api.conditional import State, values_of
 from school.api.views import ResourceViewSet
-from students.enrollment import courses_waited_for, promote
+from school.validators import id_in
+from students.enrollment import courses_waited_for, lock_to_deactivate, promote
 from students.filters import CourseWithSeatsFilter, StudentFilter
-from students.lookup import find_student
+from students.lookup import find_student, student_id_of
 from students.models import Student
-from students.seats import recount, seats_of, with_seats
+from students.seats import with_seats
 from students.serializers import CourseWithSeatsSerializer, StudentSerializer
 from students.views.origin import origin_of
 
 
 class CourseWithSeatsViewSet(CourseViewSet):
-    """Courses with their seats. Who changes one may free a seat, which goes to who waits in the same transaction."""
+    """
+    Courses with their seats.
+
+    A change may free a seat, which is given to a waitlisted student in the same transaction. With a new code, students
+    on the waitlists of other courses may meet their prerequisites.
+    """
 
     serializer_class = CourseWithSeatsSerializer
     filterset_class = CourseWithSeatsFilter
@@ -27,23 +33,12 @@ class CourseWithSeatsViewSet(CourseViewSet):
     def get_queryset(self) -> QuerySet[Course]:
         return with_seats(super().get_queryset())
 
-    def state_of(self, row: Course) -> State:
-        seats = seats_of(row)
-        return (*values_of(row), row.term and row.term.code, seats.taken, seats.waiting)
-
-    def lock(self, found: Model) -> None:
-        super().lock(found)
-        recount(cast(Course, found))
-
-    def perform_create(self, serializer: BaseSerializer[Any]) -> None:
-        super().perform_create(serializer)
-        recount(_course(serializer))
-
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
-        super().perform_update(serializer)
         course = _course(serializer)
-        promote([course.pk], origin=origin_of(self.request))
-        recount(course)
+        code = course.code
+        super().perform_update(serializer)
+        asking = courses_asking_for({course.code}) if course.code != code else []
+        promote([course.pk, *(each.pk for each in asking)], origin=origin_of(self.request))
 
 
 def _course(serializer: BaseSerializer[Any]) -> Course:
@@ -61,6 +56,10 @@ class StudentViewSet(ResourceViewSet):
     ordering_fields = {"id": "id", "student_number": "student_number", "family_name": "family_name"}
     ordering = "id"
 
+    def pk_in_address(self) -> int:
+        identifier = self.kwargs["student_id"]
+        return id_in(identifier) or student_id_of(identifier, self.get_queryset())
+
     def find(self) -> Student:
         student = find_student(self.kwargs["student_id"], self.get_queryset())
         if self.request.method in ("PUT", "PATCH"):
@@ -68,5 +67,7 @@ class StudentViewSet(ResourceViewSet):
         return student
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
+        if not serializer.validated_data.get("is_active", True):
+            lock_to_deactivate([cast(Student, serializer.instance).pk])
         super().perform_update(serializer)
         promote(self.waited_for, origin=origin_of(self.request))

@@ -1,54 +1,58 @@
-"""How enrollments are read: in what shape, and by which tag."""
+"""The base class of API views of enrollments, and the courses and students that a caller may see or enroll."""
 
+from collections.abc import Hashable
 from typing import Any
 
 from django.db.models import QuerySet
+from rest_framework.viewsets import GenericViewSet
 
 from courses.models import Course
 from courses.serializers import CourseSerializer
-from school.api.conditional import ConditionalReads, State, values_of
+from school.api.conditional import ConditionalReads
 from school.api.permissions import limits_of
+from school.api.query import StrictQuery
 from school.api.shape import Shaped
 from school.api.views import WithinLimits
 from school.limits import within
 from students.models import Student, StudentCourse
-from students.serializers import StudentSerializer
+from students.serializers import EnrollmentSerializer, StudentSerializer
 
 
 def courses_for(request: Any) -> QuerySet[Course] | None:
-    """Return the courses that are there for the caller, None for all there are."""
+    """Return the courses that the caller may see; None if the caller may see all."""
     limits = limits_of(request)
     return None if limits is None else within(Course.objects.all(), limits)
 
 
 def students_for(request: Any) -> QuerySet[Student] | None:
-    """Return the students that are there for the caller, None for all there are."""
+    """Return the students that the caller may see; None if the caller may see all."""
     limits = limits_of(request)
     return None if limits is None else within(Student.objects.all(), limits)
 
 
-class EnrollmentReads(WithinLimits, Shaped, ConditionalReads):
+def students_to_enroll(request: Any) -> QuerySet[Student] | None:
+    """
+    Return the students that the caller may enroll; None if the caller may enroll all.
+
+    A limited client may enroll any student, since it does not see students who are new to its courses. Limited staff
+    may enroll the students they see.
+    """
+    limits = limits_of(request)
+    return None if limits is None or limits.is_client else students_for(request)
+
+
+class EnrollmentReads(WithinLimits, StrictQuery, Shaped, ConditionalReads, GenericViewSet[StudentCourse]):
+    """Base class of views of enrollments, ordered by id."""
+
+    scope = "enrollments"
+    permission_model = StudentCourse
+    queryset = StudentCourse.objects.with_parties()
+    serializer_class = EnrollmentSerializer
+    ordering = "id"
     expandable = {
         "student": (StudentSerializer, "students:read", "students.view_student"),
         "course": (CourseSerializer, "courses:read", "courses.view_course"),
     }
 
-    def state_of(self, row: StudentCourse) -> State:
-        # Whatever an act changes, the version says. The place in line, and the names, change without one.
-        student, course = row.student, row.course
-        more = [value for name in sorted(self.expanded) for value in values_of(getattr(row, name))]
-        return (
-            row.pk,
-            row.version,
-            row.waitlist_position,
-            student.pk,
-            student.student_number,
-            student.given_name,
-            student.family_name,
-            course.pk,
-            course.code,
-            course.name,
-            course.level,
-            course.term and course.term.code,
-            *more,
-        )
+    def kept_shape(self) -> Hashable:
+        return ()

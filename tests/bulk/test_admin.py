@@ -73,7 +73,10 @@ def test_every_problem_is_shown_in_pages(registrars_desk):
     first = registrars_desk.get(f"{IMPORTS}{job.pk}/change/").content.decode()
     second = registrars_desk.get(f"{IMPORTS}{job.pk}/change/?page=2").content.decode()
 
-    assert (first.count("There is no student S-9."), second.count("There is no student S-9.")) == (100, 50)
+    assert (first.count("There is no student number:S-9."), second.count("There is no student number:S-9.")) == (
+        100,
+        50,
+    )
 
 
 def test_a_file_that_cannot_be_read_has_a_page_with_the_reason(registrars_desk):
@@ -93,7 +96,8 @@ def test_both_files_can_be_had(registrars_desk):
     )
 
     assert [line.split(",")[7] for line in report.splitlines()[1:]] == ["enrolled", "error"]
-    assert failed.splitlines() == [ENROLLMENTS.strip(), "S-9,M-1,,,,"]
+    assert failed.splitlines() == [f"\ufeff{ENROLLMENTS.strip()}", "S-9,M-1,,,,"]
+    assert report.startswith("\ufeffstudent_number,")
 
 
 def test_a_viewer_looks_and_does_nothing(viewer, client):
@@ -136,4 +140,20 @@ def test_a_disk_that_is_full_is_told_of_in_plain_words(registrars_desk, monkeypa
         507,
         "There is no room on the server for this file",
     )
+    assert Import.objects.count() == 0
+
+
+def test_a_page_shows_what_of_a_file_is_ignored(registrars_desk):
+    job = imported("student_number,note,course_code\nS-1,x,M-1\n")
+
+    page = registrars_desk.get(f"{IMPORTS}{job.pk}/change/").content.decode()
+
+    assert "Unknown columns, left aside: note" in page
+
+
+def test_two_files_at_once_are_an_error_of_the_form(registrars_desk):
+    files = [SimpleUploadedFile(name, ENROLLMENTS.encode(), "text/csv") for name in ("a.csv", "b.csv")]
+    page = send(registrars_desk, "", file=files)
+
+    assert page.context["form"].errors.as_data()["file"][0].code == "one_file"
     assert Import.objects.count() == 0

@@ -10,7 +10,7 @@ from django.test import override_settings
 
 from bulk.models import Import, OutcomePage
 from students.models import EnrollmentEvent, StudentCourse
-from tests.bulk.work import ENROLLMENTS, work
+from tests.bulk.work import ENROLLMENTS, without_parts, work
 from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
@@ -51,7 +51,7 @@ def test_a_file_is_sent_previewed_approved_reported_and_undone(api):
     assert b"".join(report).decode().splitlines() == [
         "student_number,course_code,term,status,grade,reason,row,outcome,code,field,message,enrollment_id",
         f"S-1,M-1,,,,,2,enrolled,,,,{enrollment.pk}",
-        "S-9,M-1,,,,,3,error,student_not_found,student_number,There is no student S-9.,",
+        "S-9,M-1,,,,,3,error,student_not_found,student_number,There is no student number:S-9.,",
     ]
     failed = api.get(f"{address}/failed-rows", headers={"Accept": "text/csv"})
     assert b"".join(failed).decode().splitlines() == [ENROLLMENTS.strip(), "S-9,M-1,,,,"]
@@ -76,8 +76,8 @@ def test_a_report_in_json_has_the_cells_and_every_error(api):
         "row": 2,
         "outcome": "error",
         "errors": [
-            {"code": "student_not_found", "field": "student_number", "message": "There is no student S-9."},
-            {"code": "course_not_found", "field": "course_code", "message": "There is no course M-9."},
+            {"code": "student_not_found", "field": "student_number", "message": "There is no student number:S-9."},
+            {"code": "course_not_found", "field": "course_code", "message": "There is no course code:M-9."},
         ],
         "note": "",
         "enrollment_id": None,
@@ -251,3 +251,105 @@ def test_a_file_that_is_no_zip_has_no_parts_to_name(api):
         for part in ("", "enrollments"):
             answer = api.get(f"{address}/{name}?part={part}")
             assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "invalid_choice")
+
+
+FAULTY = [
+    "S-1,M-1,,enrolled,x",
+    "S-1",
+    "'=S-9,=1+1,,",
+    '\'0099,"M, 1",,',
+    "--,--,--,--",
+    '"\t=S-8",M-1,,',
+]
+
+
+def test_failed_rows_come_back_as_they_were_sent_and_are_refused_again_for_the_same(api):
+    header = "student_number,course_code,term,status"
+    sent = "\n".join([header, *FAULTY, 'S-9,="M-1",,', "S-1,M-1,,"]) + "\n"
+    first = send(api, sent, on_error="skip", review="needed")["Location"]
+    work()
+    failed = b"".join(api.get(f"{first}/failed-rows", headers={"Accept": "text/csv"})).decode()
+    second = send(api, failed, on_error="skip", review="needed")["Location"]
+    work()
+
+    def refused(address):
+        rows = json.loads(b"".join(api.get(f"{address}/failed-rows")))
+        return [[error["code"] for error in row["errors"]] for row in rows]
+
+    assert failed.splitlines()[:3] == [header, "S-1,M-1,,enrolled,x", "S-1"]
+    assert failed.splitlines()[-1] == 'S-9,"=""M-1""",,'
+    assert refused(first) == refused(second)
+    assert refused(first)[:2] == [["ragged_row"], ["ragged_row"]]
+    assert len(refused(first)) == len(FAULTY) + 1
+
+
+def test_the_report_has_every_cell_under_a_key_of_its_own(api):
+    header = "student_number,Notes,course_code,Notes,,column 5"
+    address = send(api, f"{header}\nS-9,a,M-1,b,c,d\nS-9,a,M-1,b,c,d,e,f\nS-9,,M-1\n")["Location"]
+    work()
+
+    rows = [row["cells"] for row in json.loads(b"".join(api.get(f"{address}/report")))]
+    table = b"".join(api.get(f"{address}/report", headers={"Accept": "text/csv"})).decode().splitlines()
+
+    keys = ["student_number", "Notes", "course_code", "Notes (column 4)", "column 5", "column 5 (column 6)"]
+    assert rows[0] == dict(zip(keys, ["S-9", "a", "M-1", "b", "c", "d"], strict=True))
+    assert rows[1] == {**rows[0], "column 7": "e", "column 8": "f"}
+    assert rows[2] == dict(zip(keys, ["S-9", "", "M-1", "", "", ""], strict=True))
+    assert table[2] == 'S-9,a,M-1,b,c,d,3,error,ragged_row,,"This row has 8 cells, the header has 6.",,e,f'
+
+
+@pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\r\n\n", b"\xef\xbb\xbf,,,\n"])
+@pytest.mark.parametrize("is_form", [True, False])
+def test_an_empty_file_is_named_so_as_a_body_and_in_a_form(api, content, is_form):
+    if is_form:
+        form = {"file": SimpleUploadedFile("fall.csv", content, "text/csv"), "kind": "enrollments"}
+        answer = api.post(IMPORTS, form, format="multipart")
+    else:
+        answer = api.post(f"{IMPORTS}?kind=enrollments", content, content_type="text/csv")
+    work()
+
+    job = Import.objects.get()
+    problems = [{"code": "empty_file", "field": None, "message": "The file is empty."}]
+    assert (answer.status_code, job.state, without_parts(job.problems)) == (202, "failed", problems)
+
+
+def test_two_files_in_a_form_are_refused(api):
+    files = [SimpleUploadedFile(name, ENROLLMENTS.encode(), "text/csv") for name in ("a.csv", "b.csv")]
+
+    answer = api.post(IMPORTS, {"file": files, "kind": "enrollments"}, format="multipart")
+
+    assert (answer.status_code, [error["code"] for error in answer.json()["errors"]]) == (400, ["one_file"])
+    assert Import.objects.count() == 0
+
+
+@pytest.mark.parametrize("content_type", ["application/vnd.ms-excel", "application/octet-stream", "application/x-zip"])
+def test_a_body_of_another_type_is_refused_with_the_types_that_are_taken(api, content_type):
+    answer = api.post(f"{IMPORTS}?kind=enrollments", ENROLLMENTS.encode(), content_type=content_type)
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    for media_type in ("text/csv", "application/zip", "multipart/form-data"):
+        assert media_type in answer.json()["detail"]
+
+
+def test_what_a_file_has_beyond_its_columns_is_a_warning(api):
+    address = send(api, "student_number,note,course_code\nS-1,x,M-1\nstudent_number,note,course_code\n")["Location"]
+    work()
+
+    assert api.get(address).json()["warnings"] == [
+        {"code": "unknown_columns", "field": None, "message": "Unknown columns, left aside: note"},
+        {"code": "repeated_header", "field": None, "message": "Rows that repeat the header, left aside: 3"},
+    ]
+
+
+@pytest.mark.parametrize(("asked", "mark"), [("true", "\ufeff"), ("false", ""), (None, "")])
+@pytest.mark.parametrize("name", ["report", "failed-rows"])
+def test_a_csv_has_a_byte_order_mark_on_request(api, name, asked, mark):
+    address = send(api, ENROLLMENTS + "S-9,M-1,,,,\n")["Location"]
+    work()
+    query = {} if asked is None else {"bom": asked}
+
+    found = b"".join(api.get(f"{address}/{name}", query, headers={"Accept": "text/csv"})).decode()
+
+    assert found.startswith(f"{mark}student_number,")
+    wrong = api.get(f"{address}/{name}", {"bom": "1"}, headers={"Accept": "text/csv"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (400, "bom")

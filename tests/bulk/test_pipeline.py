@@ -41,7 +41,7 @@ def codes_of(refused):
 
 def test_every_state_has_its_transitions_and_only_what_is_over_is_not_active():
     assert set(TRANSITIONS) == set(State)
-    assert {state for state in State if not TRANSITIONS[state]} == {State.FAILED, State.UNDONE}
+    assert {state for state in State if not TRANSITIONS[state]} == {State.UNDONE}
     assert set(ACTIVE) == {State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING}
 
 
@@ -57,11 +57,13 @@ def test_a_second_import_of_a_dataset_is_refused_while_one_is_active(fall):
     assert imported(ENROLLMENTS + "S-3,M-1,,,,\n").state == State.DONE
 
 
-def test_the_database_itself_keeps_two_active_imports_of_a_dataset_apart():
-    Import.objects.create(kind="students", door=Door.API, request_id="r")
+def test_the_database_itself_keeps_two_active_imports_of_a_dataset_apart(registrar, viewer):
+    for client in (None, registrar, viewer):
+        Import.objects.create(kind="students", door=Door.API, request_id="r", client=client)
 
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Import.objects.create(kind="courses", door=Door.API, request_id="r")
+    for client in (None, registrar):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Import.objects.create(kind="courses", door=Door.API, request_id="r", client=client)
 
 
 def test_the_file_that_was_applied_last_is_not_applied_again_unless_asked(fall):
@@ -96,6 +98,7 @@ def test_a_file_that_was_undone_or_is_asked_for_otherwise_is_not_the_same_again(
         ({"options": {"term": "2099F"}}, ["term_not_found"]),
         ({"mode": "full"}, ["invalid_scope"]),
         ({"mode": "full", "scope": "school:all"}, ["invalid_scope"]),
+        ({"scope": "term:2026F"}, ["invalid_scope"]),
         ({"mode": "full", "scope": "term:2099F"}, ["term_not_found"]),
         ({"mode": "full", "scope": "course:M-9"}, ["course_not_found"]),
     ],
@@ -162,6 +165,16 @@ def test_what_is_over_is_neither_approved_nor_cancelled(fall, verb):
     assert codes_of(refused) == ["import_not_possible"]
 
 
+def test_an_act_that_is_not_possible_names_the_state_in_plain_words(fall):
+    job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", review="always")
+
+    with pytest.raises(Refused) as refused:
+        start_undo(job.pk, door=Door.COMMAND, request_id="x", actor=None)
+
+    message = f"The state of import {job.pk} is “needs review” and cannot become “undone”."
+    assert [refusal.message for refusal in refused.value.refusals] == [message]
+
+
 # Full files
 
 
@@ -217,7 +230,7 @@ def test_a_full_file_speaks_for_its_own_dataset_and_scope_only(full_term, fall):
 
     job = full_term({"N-00"})
 
-    assert (job.counts, job.in_scope) == ({"unchanged": 19, "dropped": 1}, 20)
+    assert (job.counts, job.in_scope) == ({"unchanged": 19, "dropped": 1, "kept_other_source": 1}, 20)
 
 
 def test_a_full_file_does_not_reach_beyond_its_scope(fall):
@@ -233,7 +246,8 @@ def test_a_full_file_with_a_row_that_cannot_be_read_ends_nothing(full_term):
 
     job = imported(ENROLLMENTS + listed + "N-00;M-1\n", mode="full", scope="term:2026F", on_error="skip")
 
-    assert (job.state, StudentCourse.objects.open().count()) == (State.FAILED, 20)
+    assert (job.state, job.counts) == (State.DONE_WITH_ERRORS, {"unchanged": 19, "error": 1, "kept_uncertain": 1})
+    assert StudentCourse.objects.open().count() == 20
 
 
 def test_rows_without_a_term_are_of_the_term_that_is_named(fall):

@@ -36,6 +36,11 @@ def found_in(text):
         (b"student_number,name\nS-1,caf\xe9\n", [(2, b"S-1,caf\xe9\n")]),
         ('student_number,name\nS-2,"a"b\nS-1,"never closed\nS-3,c\n', [(3, b'S-1,"never closed\nS-3,c\n')]),
         ("", []),
+        ("student_number,course_code\rS-1,A\rS-2,B\r", [(2, b"S-1,A\r")]),
+        ("\n,,\nstudent_number,course_code\nS-1,A\n", [(4, b"S-1,A\n")]),
+        ("sep=;\nstudent_number;course_code\nS-1;A,B\n", [(2, b"S-1;A,B\n")]),
+        ('student_number,course_code\nS-2,B\n "S-1" , "A\nB"\n', [(3, b' "S-1" , "A\nB"\n')]),
+        ('student_number,course_code\n="0042",A\n', [(2, b'="0042",A\n')]),
     ],
 )
 def test_rows_about_somebody_are_found(text, found):
@@ -69,9 +74,20 @@ def test_what_was_said_of_a_row_loses_its_words_and_keeps_its_codes():
     black_out(job, ADA)
 
     [row] = rows_naming(job, Words({"xxx"}, ()))
-    assert said == [["There is no student S-1.", "There is no course NONE."]]
+    assert said == [["There is no student number:S-1.", "There is no course code:NONE."]]
     assert (row.number, row.outcome, row.errors) == (2, "error", ["", ""])
     assert [number for number, _outcome, codes in outcomes(job) if codes] == [2, 3]
+
+
+def test_a_row_that_was_shown_as_the_header_is_shown_no_more():
+    job = imported("S-1,A\nS-2,B\n")
+    assert "S-1 | A" in job.problems[0]["message"]
+
+    black_out(job, ADA)
+
+    assert [(problem["code"], problem["message"]) for problem in Import.objects.get(pk=job.pk).problems] == [
+        ("missing_column", "")
+    ]
 
 
 def test_a_row_across_two_chunks_is_blacked_out_in_both():
@@ -102,7 +118,6 @@ def test_each_file_of_a_zip_is_searched_and_made_anew():
         assert {info.filename: archive.read(info).decode().partition("\n")[2] for info in archive.infolist()} == {
             "a/students.csv": "xxx,xxx,xxxxx\nS-2,Bob,Berg\n",
             "b/students.csv": "S-3,Cleo,Kay\n",
-            "readme.txt": "",
         }
     assert (search(ADA).named, Import.objects.get(pk=job.pk).sha256) == ([], job.sha256)
 

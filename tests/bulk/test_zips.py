@@ -6,11 +6,13 @@ import zipfile
 import pytest
 from django.test import override_settings
 
+from bulk.kinds import parts_of
 from bulk.models import Door, State
 from bulk.pipeline import Order, receive, start_undo
+from bulk.reports import Report
 from courses.models import Course
 from students.models import Student, StudentCourse
-from tests.bulk.work import work, worked_on
+from tests.bulk.work import without_parts, work, worked_on
 from tests.factories import make_term
 
 pytestmark = pytest.mark.django_db
@@ -26,10 +28,14 @@ def fall():
 
 
 def zipped(**files):
+    return zipped_as({f"{name}.csv": text for name, text in files.items()})
+
+
+def zipped_as(files, method=zipfile.ZIP_DEFLATED):
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w", method) as archive:
         for name, text in files.items():
-            archive.writestr(f"{name}.csv", text)
+            archive.writestr(name, text)
     packed.seek(0)
     return packed
 
@@ -114,6 +120,15 @@ def test_a_bomb_that_lies_about_its_size_is_refused_by_what_comes_out():
     assert Student.objects.count() == 0
 
 
+def test_a_zip_of_thousands_of_files_is_refused_unread():
+    few, many = ({f"students-{n:05}.csv": "" for n in range(count)} for count in (1_000, 15_000))
+
+    assert [code_of(imported(zipped_as(files))) for files in (few, many)] == [
+        (State.FAILED, "missing_file"),
+        (State.FAILED, "zip_too_large"),
+    ]
+
+
 def test_a_directory_that_would_fill_the_memory_is_refused_unread():
     packed = bytearray(zipped(students=STUDENTS).read())
     place = packed.rfind(b"PK\x05\x06")
@@ -127,4 +142,96 @@ def test_an_encrypted_file_has_failed_with_the_reason():
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         packed[packed.find(signature) + offset] |= 1
 
-    assert code_of(imported(io.BytesIO(bytes(packed)))) == (State.FAILED, "not_a_zip")
+    job = imported(io.BytesIO(bytes(packed)))
+
+    said = "students.csv is encrypted: send the zip without a password."
+    assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "not_a_zip"), said)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_file_compressed_by_a_rare_method_is_refused_unread(method):
+    job = imported(zipped_as({"students.csv": STUDENTS}, method))
+
+    said = "students.csv is compressed by a method that is not read. Use Deflate, the usual one."
+    assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "not_a_zip"), said)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["students.csv", "users.csv"], "students.csv, users.csv"),
+        (["students.csv", "old/students.csv"], "students.csv, old/students.csv"),
+        (["students.csv", "Students.CSV"], "students.csv, Students.CSV"),
+    ],
+)
+def test_two_files_of_one_kind_are_refused_and_both_are_named(names, said):
+    job = imported(zipped_as(dict.fromkeys(names, STUDENTS)))
+
+    message = f"The zip has more than one file of students: {said}. Send one."
+    assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "duplicate_file"), message)
+    assert Student.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["export\\students.csv", "/students.csv", "../../students.csv", "a/b/STUDENTS.csv", "./students.csv"]
+)
+def test_a_file_is_found_in_whatever_folder_it_is(name):
+    assert imported(zipped_as({name: STUDENTS})).counts == {"created": 2}
+
+
+def test_what_operating_systems_add_is_ignored_and_all_else_is_a_warning():
+    by_system = ["__MACOSX/students.csv", "__MACOSX/._students.csv", "._students.csv", "Thumbs.db", "x/desktop.ini"]
+    files = {
+        **dict.fromkeys(by_system, "\0junk"),
+        "x/students.csv": STUDENTS,
+        "teachers.csv": "a",
+        "notes/read.me": "b",
+    }
+
+    job = imported(zipped_as(files))
+
+    message = "Files in the zip that were left aside: teachers.csv, notes/read.me"
+    assert (job.state, job.counts) == (State.DONE, {"created": 2})
+    assert without_parts(job.warnings) == [{"code": "unread_files", "field": None, "message": message}]
+
+
+def test_a_zip_without_a_file_that_is_known_says_what_it_has():
+    job = imported(zipped_as({"inner.zip": "PK", "teachers.csv": "a"}))
+
+    message = "The zip has none of: students.csv, courses.csv, enrollments.csv. It has: teachers.csv, inner.zip."
+    assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "missing_file"), message)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["[Content_Types].xml", "xl/workbook.xml"], "This is an Excel workbook (.xlsx). Save it as CSV UTF-8."),
+        (["mimetype", "content.xml"], "This is an OpenDocument file (.ods). Save it as CSV in UTF-8."),
+        (
+            ["[Content_Types].xml", "word/document.xml"],
+            "This is a Word document (.docx). Save the table as CSV in UTF-8.",
+        ),
+    ],
+)
+def test_a_document_that_is_sent_as_a_zip_says_what_it_is(names, said):
+    job = imported(zipped_as(dict.fromkeys(names, "x")))
+
+    assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "missing_file"), said)
+
+
+def test_every_message_begins_with_the_name_of_the_file():
+    unreadable = imported(
+        zipped_as({"students.csv": STUDENTS, "x/enrollments.csv": "student_number,term\nS-1,2026F\n"})
+    )
+    refused = imported(
+        zipped_as({"users.csv": "user_id,first_name,last_name,note\nS-1,,,x\nS-2,Al\n"}), dataset="refused"
+    )
+
+    message = "x/enrollments.csv: Row 1: The header lacks: course_code. This row was read as the header: "
+    assert unreadable.problems[0]["message"] == f"{message}student_number | term."
+    [part] = parts_of(refused)
+    assert [[error[2] for error in told.errors] for _raw, told in Report(refused, part).rows()] == [
+        ["users.csv: Give at least one name."],
+        ["users.csv: This row has 2 cells, the header has 4: family_name is missing."],
+    ]
+    assert refused.warnings[0]["message"] == "users.csv: Unknown columns, left aside: note"

@@ -38,3 +38,8 @@ def outcomes(job: Import) -> list[tuple[int, str, list[str]]]:
     """What became of each row: its number, the outcome, and the codes."""
     [part] = parts_of(job)
     return [(told.number, told.outcome, [error[0] for error in told.errors]) for _raw, told in Report(job, part).rows()]
+
+
+def without_parts(notes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The problems or warnings of an import without what translates their messages."""
+    return [{name: note[name] for name in ("code", "field", "message")} for note in notes]

@@ -113,6 +113,29 @@ def test_the_api_sets_and_checks_prerequisites(api):
     assert wrong.status_code == 400
 
 
+def test_an_unknown_prerequisite_or_term_is_named_as_a_key_with_the_similar_one(api):
+    make_course(code="MATH-101", term=make_term(code="2026F"))
+    body = {"code": "MATH-201", "name": "Algebra", "level": "advanced"}
+
+    answer = api.post("/api/v1/courses", {**body, "prerequisites": ["math 101", "X"], "term": "2026f"})
+
+    assert [(each["field"], each["code"], each["message"]) for each in answer.json()["errors"]] == [
+        ("term", "does_not_exist", "There is no term code:2026f. Did you mean code:2026F?"),
+    ]
+    answer = api.post("/api/v1/courses", {**body, "prerequisites": ["math 101", "X"]})
+    assert [(each["field"], each["code"], each["message"]) for each in answer.json()["errors"]] == [
+        ("prerequisites", "course_not_found", "There is no course code:X."),
+        ("prerequisites", "course_not_found", "There is no course code:math 101. Did you mean code:MATH-101?"),
+    ]
+
+
+def test_a_prerequisite_that_is_named_twice_is_stored_once(api):
+    make_course(code="MATH-101")
+    body = {"code": "MATH-201", "name": "Algebra", "level": "advanced", "prerequisites": ["MATH-101", "MATH-101"]}
+
+    assert api.post("/api/v1/courses", body).json()["prerequisites"] == ["MATH-101"]
+
+
 def test_the_admin_takes_codes_in_a_line_and_refuses_a_circle(registrars_desk):
     make_course(code="A")
     course = make_course(code="B", name="Two")

@@ -37,7 +37,7 @@ BODIES = {
     "nothing": ("", FORM, 400),
     "no grant": ("a=b", FORM, 400),
     "another grant": ("grant_type=password&username=a&password=b", FORM, 400),
-    "a grant twice": (f"{GRANT}&{GRANT}", FORM, 401),
+    "a grant twice": (f"{GRANT}&{GRANT}", FORM, 400),
     "NUL": (f"{GRANT}&client_id=%00", FORM, 400),
     "NUL in a name": (f"{GRANT}&%00=a", FORM, 400),
     "bad UTF-8": (f"{GRANT}&client_id=%FF", FORM, 401),

@@ -5,6 +5,7 @@ import re
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.utils import timezone
 
 from school.clients import create_api_client
 from school.disclosures import Action, Door, Subject, record
@@ -52,6 +53,19 @@ def test_it_shows_programs_staff_and_the_record(portal, admin_client, registrar)
         "registrar exported: roster M-1 API",
     ):
         assert words in page
+
+
+def test_clients_that_were_used_last_come_first_and_unused_ones_last(portal, admin_client):
+    for number in range(3):
+        create_api_client(f"unused {number}", "students:read")
+    token = token_of(portal[0]).json()["access_token"]
+    assert asked(token) == 200
+    ApiClient.objects.filter(client_id=portal[0].client_id).update(last_used_at=timezone.now())
+
+    page = text(admin_client.get(PAGE))
+
+    names = ["portal", "unused 0", "unused 1", "unused 2"]
+    assert sorted(names, key=page.index) == names
 
 
 def test_each_sees_the_parts_that_are_theirs(portal, client, registrar):

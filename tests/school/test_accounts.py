@@ -17,6 +17,7 @@ SSO = SingleSignOn("https://login.example", "id", "secret", "preferred_username"
     [
         ("maybe", NONE, "SECOND_FACTOR must be off, offered or required."),
         ("off", SingleSignOn("https://login.example", "", "", "", ""), "OIDC_ISSUER needs OIDC_CLIENT_ID"),
+        ("off", SingleSignOn("https://login.example", "id", "secret", "", ""), "OIDC_ISSUER needs OIDC_CLAIM"),
     ],
 )
 def test_what_cannot_be_stops_the_start(second_factor, sso, why):
@@ -47,7 +48,12 @@ def test_nothing_of_it_is_there_while_both_are_off(settings, client):
     [
         {"SECOND_FACTOR": "offered"},
         {"SECOND_FACTOR": "required"},
-        {"OIDC_ISSUER": "https://login.example", "OIDC_CLIENT_ID": "id", "OIDC_CLIENT_SECRET": "secret"},
+        {
+            "OIDC_ISSUER": "https://login.example",
+            "OIDC_CLIENT_ID": "id",
+            "OIDC_CLIENT_SECRET": "secret",
+            "OIDC_CLAIM": "email",
+        },
     ],
 )
 def test_each_of_them_works_without_the_other(switched_on):

@@ -1,10 +1,12 @@
-"""Many rows inserted at once are the rows that would be inserted one by one."""
+"""Many rows inserted or updated at once are the rows that would be written one by one."""
+
+from datetime import UTC, date, datetime
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Model
 
-from school.copying import FEW, insert_many
+from school.copying import FEW, insert_many, update_many
 from school.pressing import press
 from students.acts import Origin
 from students.enrollment import enroll_many
@@ -82,3 +84,44 @@ def test_any_number_can_be_inserted(enrollment, count, django_assert_max_num_que
         insert_many(rows)
 
     assert StudentCourse.objects.count() == count + 1
+
+
+@pytest.mark.parametrize("size", [0, 1, MANY])
+def test_rows_are_updated_in_the_fields_that_are_named_and_no_others(enrollment, size):
+    ended = {"status": "completed", "ended_on": enrollment.enrolled_on}
+    made = [press(enrollment, id=None, **ended, course_id=make_course().pk) for _ in range(size)]
+    insert_many(made)
+    for place, each in enumerate(made):
+        each.grade, each.version = NASTY[place % len(NASTY)] or "NULL", 7
+        each.enrolled_on = date(1999, 1, 1)
+
+    update_many(made, ["grade", "version"])
+
+    stored = StudentCourse.objects.order_by("pk").values_list("pk", "grade", "version", "enrolled_on")
+    assert list(stored) == [
+        (enrollment.pk, "", 1, enrollment.enrolled_on),
+        *((each.pk, each.grade, 7, enrollment.enrolled_on) for each in made),
+    ]
+
+
+def test_days_instants_and_nothing_are_updated_as_they_are(enrollment):
+    enrollment.status, enrollment.enrolled_on, enrollment.ended_on = "completed", date(2026, 1, 2), date(2026, 3, 4)
+    enrollment.waitlisted_at = datetime(2026, 1, 1, 12, 30, 0, 123456, tzinfo=UTC)
+    names = ["status", "enrolled_on", "ended_on", "waitlisted_at"]
+    update_many([enrollment], names)
+    assert columns_of(StudentCourse.objects.get()) == columns_of(enrollment)
+
+    enrollment.status, enrollment.ended_on, enrollment.waitlisted_at = "enrolled", None, None
+    update_many([enrollment], names)
+
+    assert columns_of(StudentCourse.objects.get()) == columns_of(enrollment)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not bound texts.")
+def test_a_text_that_is_too_long_for_its_column_is_refused_and_not_cut(enrollment):
+    enrollment.grade = "A" * 33
+
+    with pytest.raises(DataError), transaction.atomic():
+        update_many([enrollment], ["grade"])
+
+    assert StudentCourse.objects.get().grade == ""

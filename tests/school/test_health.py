@@ -12,7 +12,7 @@ from bulk.leases import claim
 from bulk.models import Door, Import, Progress, Worker
 from bulk.pulse import KEPT, SILENCE, Pulse
 from bulk.tasks import run_worker
-from school import health
+from school import migrated
 from tests.bulk.work import work
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def nothing_is_remembered(monkeypatch):
-    monkeypatch.setattr(health, "_migrated", [])
+    monkeypatch.setattr(migrated, "_migrated", [])
 
 
 def asked(client, path):

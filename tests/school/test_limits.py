@@ -15,8 +15,10 @@ from bulk.working import work_on
 from courses.models import Course, Term
 from school.clients import create_api_client
 from school.models import ApiClient
+from school.prepared import StatementCache
+from students import changes
 from students.enrollment import drop, enroll
-from students.models import Status, Student, StudentCourse
+from students.models import EnrollmentEvent, Status, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 from tests.queries import TOKEN, cost_of
 from tests.test_access import bearer
@@ -156,6 +158,54 @@ def test_the_change_feed_goes_on_where_a_full_page_of_what_lies_within_ends(limi
         cursor, more = page["cursor"], page["has_more"]
 
     assert seen == [calculus.pk] * 3
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="on PostgreSQL a page ends at the horizon")
+@pytest.mark.parametrize("statement", range(1, 5))
+def test_an_entry_between_the_queries_of_a_page_is_neither_missed_nor_sent_twice(
+    limited_to, calculus, origin, statement
+):
+    client = limited_to(terms=["2026F"])
+    enroll(student_id=make_student().pk, course_id=calculus.pk, origin=origin)
+    queries = 0
+
+    def enroll_after_a_query(execute, sql, params, many, context):
+        nonlocal queries
+        rows = execute(sql, params, many, context)
+        if sql.startswith("SELECT") and "students_enrollmentevent" in sql:
+            queries += 1
+            if queries == statement:
+                enroll(student_id=make_student().pk, course_id=calculus.pk, origin=origin)
+        return rows
+
+    with connection.execute_wrapper(enroll_after_a_query):
+        pages = [client.get("/api/v1/changes").json()]
+        pages.append(client.get("/api/v1/changes", {"after": pages[0]["cursor"]}).json())
+    pages.append(client.get("/api/v1/changes", {"after": pages[1]["cursor"]}).json())
+
+    found = [entry["id"] for page in pages for entry in page["results"]]
+    assert found == list(EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True))
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 100])
+def test_the_change_feed_looks_through_a_bounded_number_of_entries_for_a_page(
+    limited_to, calculus, later, origin, monkeypatch, window
+):
+    monkeypatch.setattr(changes, "WINDOW", window)
+    monkeypatch.setattr(changes, "_statements", StatementCache())
+    client = limited_to(terms=["2026F"])
+    for course in (later, later, later, calculus, calculus, later, later):
+        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+
+    pages = [client.get("/api/v1/changes", {"limit": 1, "wait": 1}).json()]
+    while pages[-1]["has_more"]:
+        pages.append(client.get("/api/v1/changes", {"limit": 1, "wait": 1, "after": pages[-1]["cursor"]}).json())
+
+    seen = [[change["course"]["id"] for change in page["results"]] for page in pages]
+    assert sum(seen, []) == [calculus.pk] * 2
+    assert bool(seen[0]) == (window > 3)
+    assert pages[-1]["cursor"] == client.get("/api/v1/changes", {"after": "latest"}).json()["cursor"]
 
 
 def send(client, text, **options):

@@ -2,19 +2,16 @@
 
 import json
 import logging
-import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import structlog
 from django.core.management import call_command
-from django.db import IntegrityError
+from django.db import IntegrityError, OperationalError, connection
+from django.db.models.sql.compiler import SQLCompiler
 
-from school import lines as lines_of_logs
-from school.lines import StandardError
 from school.logs import STACK, logging_config, without_texts_of_errors
 from students.models import Student
 from tests.factories import CANARY, make_course, make_student
@@ -51,9 +48,12 @@ def test_every_request_and_every_act_has_a_line_with_ids(api, lines):
 
     answer = api.post(f"/api/v1/students/{student.pk}/courses?page_size=1", {"course_id": course.pk})
 
-    account, client_id = event(lines, "request_finished")["user_id"], event(lines, "request_finished")["client_id"]
+    finished = event(lines, "request_finished")
+    account, client_id, duration = finished["user_id"], finished["client_id"], finished.pop("duration_ms")
+    assert isinstance(duration, float)
+    assert 0 < duration < 60_000
     shared = {"request_id": answer["X-Request-ID"], "client_id": client_id, "user_id": account}
-    assert event(lines, "request_finished") == {
+    assert finished == {
         "event": "request_finished",
         "request": f"POST /api/v1/students/<str:student_id>/courses student_id={student.pk}",
         "code": 201,
@@ -123,6 +123,72 @@ def test_an_import_is_one_line_with_its_counts(lines, tmp_path):
     }
 
 
+@pytest.mark.django_db(transaction=True)
+def test_the_line_of_a_409_names_its_codes_also_when_it_is_replayed(api, lines):
+    student, course = make_student(), make_course(capacity=0)
+    url, body = f"/api/v1/students/{student.pk}/courses", {"course_id": course.pk}
+    number = {"student_number": student.student_number, "given_name": "A", "family_name": "B"}
+    lines.clear()
+
+    answers = [api.post(url, body)]
+    answers += [api.post("/api/v1/students", number, HTTP_IDEMPOTENCY_KEY="a") for _ in range(2)]
+
+    told = [(line["code"], line["problem_codes"]) for line in lines if line["event"] == "request_finished"]
+    assert [answer.status_code for answer in answers] == [409, 409, 409]
+    assert told == [(409, ["course_full"]), (409, ["unique"]), (409, ["unique"])]
+
+
+@pytest.mark.django_db
+def test_the_line_of_a_500_names_the_state_and_the_constraint_of_the_database(api, lines):
+    make_student(given_name="Ada")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE UNIQUE INDEX nobody_knows ON students_student (given_name)")
+    api.raise_request_exception = False
+
+    api.post("/api/v1/students", {"student_number": CANARY, "given_name": "Ada", "family_name": CANARY})
+
+    line = event(lines, "request_failed")
+    on_postgresql = connection.vendor == "postgresql"
+    assert str(line["exception_type"]).startswith("IntegrityError < ")
+    assert (line["sqlstate"], line["constraint"]) == (
+        ("23505", "nobody_knows") if on_postgresql else ("SQLITE_CONSTRAINT_UNIQUE", "students_student.given_name")
+    )
+    assert isinstance(line["duration_ms"], float)
+    assert leaks_in(json.dumps(lines)) == []
+
+
+@pytest.mark.django_db
+def test_the_line_of_a_503_names_the_error_of_the_database(api, lines, monkeypatch):
+    def locked(*args, **options):
+        raise OperationalError("database is locked")
+
+    monkeypatch.setattr(SQLCompiler, "execute_sql", locked)
+
+    api.get("/api/v1/students")
+
+    line = event(lines, "request_finished")
+    assert (line["code"], line["exception_type"], line["problem_codes"]) == (503, "OperationalError", ["busy"])
+
+
+@pytest.mark.django_db
+def test_the_line_of_a_503_of_the_health_check_names_what_is_missing(client, lines):
+    client.get("/health/ready")
+
+    line = event(lines, "request_finished")
+    assert (line["code"], line["checks"]["worker"]) == (503, "none")
+
+
+@pytest.mark.django_db
+def test_the_line_of_a_stream_has_its_duration(api, lines):
+    course = make_course()
+    lines.clear()
+
+    answer = api.get(f"/api/v1/courses/{course.pk}/students", HTTP_ACCEPT="text/csv")
+    b"".join(answer.streaming_content)
+
+    assert isinstance(event(lines, "request_finished")["duration_ms"], float)
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize(
     "path",
@@ -162,7 +228,7 @@ def test_the_look_through_the_logs_finds_personal_data(text):
 
 
 def test_development_logs_are_for_reading():
-    renderer = logging_config(as_json=False, level="INFO")["formatters"]["structlog"]["renderer"]
+    renderer = logging_config(as_json=False, level="INFO")["formatters"]["structlog"]["processors"][-1]
 
     assert isinstance(renderer, structlog.dev.ConsoleRenderer)
 
@@ -186,24 +252,6 @@ def test_a_run_whose_logs_hold_personal_data_fails(tmp_path, leak):
     assert (run.returncode, "Personal data in the logs of the run" in run.stdout) == (int(leak), leak)
 
 
-def record_of(text: str) -> logging.LogRecord:
-    return logging.LogRecord("x", logging.INFO, "", 0, text, (), None)
-
-
-def test_lines_of_many_threads_and_a_slow_reader_stay_whole(monkeypatch):
-    reader, writer = os.pipe()
-    monkeypatch.setattr(lines_of_logs, "STDERR", writer)
-    longest = [f"{number:04}" * 1_000 for number in range(200)]
-
-    with ThreadPoolExecutor(9) as threads, os.fdopen(reader) as read:
-        written = [threads.submit(StandardError().handle, record_of(text)) for text in longest]
-        told = [read.readline().rstrip("\n") for _ in longest]
-
-    assert sorted(told) == longest
-    assert [each.result() for each in written] == [True] * 200
-    os.close(writer)
-
-
 def test_a_stack_is_told_from_the_error_on_and_leaves_its_line_room():
     def ping(left):
         return pong(left - 1)
@@ -219,21 +267,3 @@ def test_a_stack_is_told_from_the_error_on_and_leaves_its_line_room():
     assert stack[0].endswith(("in ping", "in pong"))
     assert "return ping(left) if left else 1 / 0" in stack[-2]
     assert STACK - 400 < len(event["stack"]) <= STACK
-
-
-def test_a_line_says_what_no_encoding_can_write(capfd):
-    StandardError().handle(record_of("Zoë \ud800"))
-
-    assert capfd.readouterr().err == "Zoë \\ud800\n"
-
-
-def test_a_line_that_nobody_reads_stops_nobody(monkeypatch):
-    reader, writer = os.pipe()
-    os.close(reader)
-    monkeypatch.setattr(lines_of_logs, "STDERR", writer)
-
-    with pytest.raises(BrokenPipeError):
-        os.write(writer, b"x")
-    StandardError().handle(record_of("x"))
-
-    os.close(writer)

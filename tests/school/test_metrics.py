@@ -6,13 +6,14 @@ import re
 import pytest
 from django.db import connection
 
-from bulk.models import State
+from bulk.models import Door, State
+from bulk.pipeline import start_undo
 from school.refusals import Refused
 from school.server import make_metrics_folder
-from students.acts import Origin
-from students.enrollment import drop, enroll
-from students.models import Channel
-from tests.bulk.work import imported
+from students.acts import Act, Origin
+from students.enrollment import drop, enroll, judge
+from students.models import Action, Channel
+from tests.bulk.work import imported, worked_on
 from tests.factories import make_course, make_student
 from tests.serving import ask, bearer, environment_of, manage, serving
 
@@ -92,3 +93,21 @@ def test_the_folders_of_servers_that_have_ended_are_removed(tmp_path, monkeypatc
     made = make_metrics_folder()
 
     assert sorted(map(str, tmp_path.iterdir())) == sorted([str(alive), made])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_undone_import_is_counted_and_a_preview_is_not(client, settings):
+    settings.METRICS_TOKEN = "tell me"
+    student, course, full = make_student(), make_course(), make_course(capacity=0)
+    number, code = student.student_number, course.code
+    job = imported(f"student_number,course_code\n{number},{code}\n", kind="enrollments")
+    before = figures(client.get("/metrics", headers=TOKEN).content.decode())
+
+    worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    judge([Act(Action.ENROLL, student.pk, full.pk)], Origin(Channel.ADMIN))
+
+    after = figures(client.get("/metrics", headers=TOKEN).content.decode())
+    acts = {name: value - before.get(name, 0) for name, value in after.items() if "acts" in name or "refus" in name}
+    assert {name: value for name, value in acts.items() if value} == {
+        'school_enrollment_acts_total{action="undo",channel="import"}': 1
+    }

@@ -55,7 +55,7 @@ def test_walks_along_the_links_keep_to_the_document(api, part):
     done: set[str] = set()
     walk = type("Walk", (Walk,), {"token": token, "done": done, "rule_order_seed": part})
     tried = settings(
-        max_examples=examples(5),
+        max_examples=examples(12),
         stateful_step_count=STEPS,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

@@ -6,7 +6,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Count
 
 from courses.models import Course
-from school.prepared import Prepared, run
+from school.prepared import Parameter, Prepared, StatementCache, compiled, run
 from students.models import Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -74,3 +74,21 @@ def _end_the_connection():
         host=params["host"], port=params["port"], user=params["user"], dbname=params["dbname"], autocommit=True
     ) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+def test_the_cache_of_statements_is_bounded_and_forgets_the_least_recently_used():
+    cache = StatementCache(most=2)
+    built: list[str] = []
+
+    def get(shape: str) -> str:
+        return cache.get(shape, lambda: built.append(shape) or shape)  # type: ignore[func-returns-value]
+
+    assert [get(shape) for shape in ("a", "b", "a", "c", "a", "b")] == ["a", "b", "a", "c", "a", "b"]
+    assert (built, len(cache)) == (["a", "b", "c", "b"], 2)
+
+
+def test_a_parameter_is_converted_as_its_field_converts_values(db):
+    make_course(code="ä")
+    rows = Course.objects.filter(code=Parameter("code", Course._meta.get_field("code"))).values_list("code")
+
+    assert [compiled(rows).run({"code": code}) for code in ("a\u0308", "a")] == [[("ä",)], []]

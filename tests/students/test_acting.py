@@ -370,7 +370,7 @@ def test_the_pages_cost_the_same_however_many_are_chosen(
 
     with django_assert_max_num_queries(24):
         page = look(registrars_desk, action, *chosen, reason="x")
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(25):
         answer = confirm(registrars_desk, page, action, *chosen, reason="x")
     with django_assert_max_num_queries(24):
         result = registrars_desk.get(answer["Location"])

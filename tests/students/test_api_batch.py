@@ -97,10 +97,10 @@ def test_bad_items_are_told_one_by_one_and_the_others_are_done(api):
         "index": 2,
         "status": "not_found",
         "code": "student_not_found",
-        "message": "There is no student number:nobody. There is no course NOTHING.",
+        "message": "There is no student number:nobody. There is no course code:NOTHING.",
         "errors": [
             {"code": "student_not_found", "field": None, "message": "There is no student number:nobody."},
-            {"code": "course_not_found", "field": None, "message": "There is no course NOTHING."},
+            {"code": "course_not_found", "field": None, "message": "There is no course code:NOTHING."},
         ],
         "enrollment": None,
     }

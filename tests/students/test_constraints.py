@@ -20,10 +20,29 @@ def test_the_database_refuses_an_email_address_twice_whatever_its_case():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "given", [{"given_name": "Ada"}, {"family_name": "Byron"}, {"email": "a@b.example"}, {"is_active": True}]
+    "given",
+    [
+        {"student_number": "S-1"},
+        {"given_name": "Ada"},
+        {"family_name": "Byron"},
+        {"email": "a@b.example"},
+        {"is_active": True},
+    ],
 )
 def test_the_database_refuses_a_name_to_a_student_who_was_erased(given):
-    student = make_student(given_name="", family_name="", email="", is_active=False, erased_at=timezone.now())
+    student = make_student()
+    nothing = {"given_name": "", "family_name": "", "email": "", "is_active": False}
+    Student.objects.filter(pk=student.pk).update(
+        student_number=f"erased-{student.pk}", erased_at=timezone.now(), **nothing
+    )
 
     with pytest.raises(IntegrityError), transaction.atomic():
         Student.objects.filter(pk=student.pk).update(**given)
+
+
+@pytest.mark.django_db
+def test_the_database_refuses_a_student_without_a_name():
+    student = make_student(given_name="", family_name="Byron")
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Student.objects.filter(pk=student.pk).update(family_name="")

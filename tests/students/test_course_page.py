@@ -207,7 +207,7 @@ def test_the_roster_comes_as_a_file_and_that_is_recorded(viewer, client, course)
 
     answer = client.get(f"/admin/courses/course/{course.pk}/roster.csv")
 
-    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+    rows = list(csv.DictReader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
     assert [(row["student_number"], row["status"], row["waitlist_position"]) for row in rows] == [
         ("S-2", "enrolled", ""),
         ("S-1", "enrolled", ""),

@@ -57,7 +57,7 @@ def test_each_line_is_told_and_what_is_shown_is_what_happens(registrars_desk, re
         "same": [("S-1", "enrolled", "", "In already.")],
     }
     assert problems(page) == [
-        ("S-99", "There is no student S-99.", True),
+        ("S-99", "There is no student number:S-99.", True),
         ("S-2", "Named before, as S-2: taken once.", False),
     ]
     assert len(standing()) == 1

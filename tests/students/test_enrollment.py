@@ -1,18 +1,35 @@
 """The verbs: what they write, what they refuse, and what they cost."""
 
 import re
+import sqlite3
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from itertools import groupby
 
 import pytest
 import time_machine
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
+from school.disclosures import Door
 from school.refusals import Refused
-from students.acts import Act, Origin
-from students.enrollment import complete, complete_many, drop, drop_many, enroll, enroll_many, judge, perform, undo_many
+from students.acts import Act, OnFull, Origin
+from students.enrollment import (
+    complete,
+    complete_many,
+    drop,
+    drop_many,
+    enroll,
+    enroll_many,
+    foresee,
+    judge,
+    perform,
+    undo_many,
+)
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
+from students.privacy.erasing import erase
+from students.privacy.person import person_of
+from students.register import Register
 from tests.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
@@ -186,28 +203,41 @@ def test_a_batch_of_none_is_no_work(verb, origin):
     assert verb([], origin=origin) == []
 
 
+def test_a_batch_in_brief_costs_no_more_queries_for_a_hundred_completions_than_for_one(origin):
+    costs = []
+    for size in (1, 100):
+        rows = pairs(size, make_course())
+        enroll_many(rows, origin=origin)
+        acts = [Act(Action.COMPLETE, student_id, course_id, "A") for student_id, course_id in rows]
+        costs.append(statements_of(perform, acts, origin, Register(in_brief=True)))
+
+    assert costs[0] == costs[1]
+    assert StudentCourse.objects.filter(status="completed", grade="A", version=2).count() == 101
+
+
 def statements_of(verb, *args, **options):
     """The statements of a call by verb and table. The chunks of one insert, which SQLite bounds, count as one."""
     with CaptureQueriesContext(connection) as queries:
         verb(*args, **options)
     # Ids are drawn, and the row of the journal announced, by statements of their own where rows are copied in.
     statements = [query["sql"] for query in queries if not re.search("pg_advisory|nextval", query["sql"])]
-    statements = [re.sub("^COPY", "INSERT", statement) for statement in statements]
+    # SQLite is sent an UPDATE with the values of all rows, and Django tells of it by how many they are.
+    statements = [re.sub(r"^\d+ times: ", "", re.sub("^COPY", "INSERT", statement)) for statement in statements]
     found = [re.findall(r'^\(?(\w+).*?"(\w+)"', statement)[0] for statement in statements]
     work = [kind for kind in found if kind[0] not in ("SAVEPOINT", "RELEASE")]
     return [kind for kind, chunks in groupby(work) for _ in ([0] if kind[0] == "INSERT" else chunks)]
 
 
 @pytest.mark.parametrize(
-    ("prepare", "verb", "selects"),
+    ("prepare", "verb", "selects", "write"),
     [
-        (None, enroll_many, 4),  # courses, seats taken and who waits, students, enrollments
-        (enroll_many, drop_many, 4),
-        (enroll_many, complete_many, 5),  # and what else the students wait for
-        (enroll_many, undo_many, 5),  # and what was done last
+        (None, enroll_many, 4, "INSERT"),  # courses, seats taken and who waits, students, enrollments
+        (enroll_many, drop_many, 4, "UPDATE"),
+        (enroll_many, complete_many, 5, "UPDATE"),  # and what else the students wait for
+        (enroll_many, undo_many, 5, "UPDATE"),  # and what was done last
     ],
 )
-def test_a_batch_of_a_thousand_costs_the_queries_of_a_batch_of_one(prepare, verb, selects, origin):
+def test_a_batch_of_a_thousand_costs_the_queries_of_a_batch_of_one(prepare, verb, selects, write, origin):
     costs = []
     for size in (1, 1_000):
         rows = pairs(size, make_course(capacity=2_000))
@@ -216,7 +246,7 @@ def test_a_batch_of_a_thousand_costs_the_queries_of_a_batch_of_one(prepare, verb
         costs.append(statements_of(verb, rows, origin=origin))
 
     assert costs[0] == costs[1]
-    assert [kind for kind, _table in costs[0]] == ["SELECT"] * selects + ["INSERT"] * 2
+    assert [kind for kind, _table in costs[0]] == ["SELECT"] * selects + [write, "INSERT"]
 
 
 @pytest.mark.parametrize(
@@ -245,3 +275,125 @@ def test_the_database_refuses_a_second_open_enrollment():
 
     with pytest.raises(IntegrityError):
         StudentCourse.objects.create(**row)
+
+
+@pytest.mark.parametrize(
+    ("now", "codes"),
+    [
+        ("2026-12-31T23:59:59Z", []),
+        ("2027-01-01T00:00:00Z", ["term_ended"]),
+    ],
+)
+def test_a_term_takes_students_until_its_last_day_has_ended(origin, now, codes):
+    student, course = make_student(), make_course(term=make_term(ends_on="2026-12-31"))
+
+    with time_machine.travel(now, tick=False):
+        [outcome] = perform([Act(Action.ENROLL, student.pk, course.pk)], origin)
+
+    assert [refusal.code for refusal in outcome.refusals] == codes
+
+
+@pytest.mark.parametrize(
+    ("now", "codes"),
+    [
+        ("2027-01-01T07:59:59Z", []),
+        ("2027-01-01T08:00:00Z", ["term_ended"]),
+    ],
+)
+def test_the_last_day_of_a_term_ends_where_the_school_is(origin, settings, now, codes):
+    settings.TIME_ZONE = "America/Los_Angeles"
+    student, course = make_student(), make_course(term=make_term(ends_on="2026-12-31"))
+
+    with time_machine.travel(now, tick=False):
+        [outcome] = perform([Act(Action.ENROLL, student.pk, course.pk)], origin)
+
+    assert [refusal.code for refusal in outcome.refusals] == codes
+
+
+def test_an_act_of_the_past_goes_by_the_term_as_it_was_then(origin):
+    student, course = make_student(), make_course(term=make_term(starts_on="2020-01-01", ends_on="2020-06-30"))
+    then = replace(origin, at=datetime(2020, 3, 1, tzinfo=UTC))
+
+    [outcome] = perform([Act(Action.ENROLL, student.pk, course.pk)], then)
+
+    assert (outcome.changed, outcome.refusals) == (True, ())
+
+
+def test_an_ended_term_ends_nothing_else(origin):
+    course = make_course(term=make_term(ends_on="2026-12-31"))
+    completing, dropping = make_student(), make_student()
+    with time_machine.travel("2026-12-31T12:00Z"):
+        enroll_many([(completing.pk, course.pk), (dropping.pk, course.pk)], origin=origin)
+
+    with time_machine.travel("2027-01-02T12:00Z"):
+        complete(student_id=completing.pk, course_id=course.pk, grade="A", origin=origin)
+        drop(student_id=dropping.pk, course_id=course.pk, origin=origin)
+        undone = undo_many([(dropping.pk, course.pk)], origin=origin)
+
+    assert [outcome.refusals for outcome in undone] == [()]
+    assert sorted(StudentCourse.objects.values_list("status", flat=True)) == ["completed", "enrolled"]
+
+
+def test_an_undo_does_not_enroll_an_erased_student_again(origin):
+    student, course = make_student(), make_course()
+    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    erase(person_of(student), reason="asked for it", door=Door.COMMAND)
+
+    [outcome] = undo_many([(student.pk, course.pk)], origin=origin)
+
+    assert [refusal.code for refusal in outcome.refusals] == ["illegal_transition"]
+    assert StudentCourse.objects.get().status == "dropped"
+
+
+PREVIEWS = [
+    lambda acts, origin: [outcome.changed for outcome in judge(acts, origin)],
+    lambda acts, origin: [step.outcome.changed for step in foresee(acts, origin).steps],
+]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
+@pytest.mark.parametrize("action", [Action.ENROLL, Action.DROP, Action.COMPLETE, Action.UNDO])
+def test_a_preview_begins_no_transaction_and_takes_no_lock(origin, preview, action):
+    student, course = make_student(), make_course(capacity=1, waitlist_capacity=5)
+    if action != Action.ENROLL:
+        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
+
+    with CaptureQueriesContext(connection) as captured:
+        changed = preview([Act(action, student.pk, course.pk)], origin)
+
+    assert changed == [True]
+    statements = [each["sql"] for each in captured.captured_queries]
+    assert [sql for sql in statements if not sql.startswith(("SELECT", "(SELECT")) or " FOR " in sql] == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows: tests/test_race_students.py")
+def test_a_preview_answers_while_another_connection_writes(origin, preview):
+    acts = [Act(Action.ENROLL, make_student().pk, make_course().pk)]
+    writer = sqlite3.connect(connection.settings_dict["NAME"], uri=True, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(OperationalError, match="locked"), transaction.atomic():
+            pass
+        changed = preview(acts, origin)
+    finally:
+        writer.rollback()
+        writer.close()
+
+    assert changed == [True]
+
+
+@pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
+@pytest.mark.parametrize("action", [Action.ENROLL, Action.DROP, Action.COMPLETE, Action.UNDO])
+def test_a_preview_says_what_the_act_then_does(origin, preview, action):
+    students, course = [make_student() for _ in range(3)], make_course(capacity=1, waitlist_capacity=1)
+    perform([Act(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in students[:2]], origin)
+    acts = [Act(action, each.pk, course.pk) for each in students]
+
+    foreseen = preview(acts, origin)
+
+    assert foreseen == [outcome.changed for outcome in perform(acts, origin)]

@@ -39,6 +39,7 @@ def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, 
         capacity=0,
         waitlist_capacity=0,
         prerequisites=[],
+        term=None,
         has_opened=lambda now: True,
         has_closed=lambda now: False,
     )

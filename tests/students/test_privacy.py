@@ -2,7 +2,7 @@
 
 import json
 from datetime import timedelta
-from io import StringIO
+from io import BytesIO, StringIO
 
 import pytest
 from django.apps import apps
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from bulk.models import Door as ImportDoor
 from bulk.models import Import, OutcomePage
-from bulk.pipeline import approve, start_undo
+from bulk.pipeline import Order, approve, receive, start_undo
 from bulk.storage import open_kept
 from bulk.traces import contents_of
 from school.disclosures import Door
@@ -97,7 +97,7 @@ def test_everything_that_is_held_is_exported(world):
         ("enrollments", [(2, "enrolled"), (3, "error")]),
     ]
     assert held["imports"][1]["rows"][1]["cells"] == {"student_number": "S-1", "course_code": "NONE", "term": ""}
-    assert held["imports"][1]["rows"][1]["errors"] == ["There is no course NONE."]
+    assert held["imports"][1]["rows"][1]["errors"] == ["There is no course code:NONE."]
     assert [(line["action"], line["door"]) for line in held["access"]] == [("exported", "command")]
     assert (len(held["admin_log"]), len(held["answers_kept_for_retries"])) == (1, 1)
     assert "Bob" not in json.dumps(held)
@@ -106,7 +106,7 @@ def test_everything_that_is_held_is_exported(world):
 def test_the_readable_form_says_the_same(world):
     page = command("export_student_data", "S-1", format="html")
 
-    for word in (*SECRETS, "MATH-101@2026F", "Hopper was fast", "There is no course NONE."):
+    for word in (*SECRETS, "MATH-101@2026F", "Hopper was fast", "There is no course code:NONE."):
         assert word in page
     assert "<script" not in page
 
@@ -218,13 +218,30 @@ def test_open_enrollments_are_ended_first(world, origin):
 def test_an_import_that_waits_and_names_the_student_is_waited_for(world):
     job = imported(f"{STUDENTS}S-1,Grace,Hopper,\n", kind="students", review="always")
 
-    with pytest.raises(CommandError, match=f"Import {job.pk}, which is needs review, names this student"):
+    with pytest.raises(CommandError, match=f"Import {job.pk}, which is needs review, may name this student"):
         command("erase_student", "S-1", reason="asked for it", yes=True)
 
     approve(job.pk)
     worked_on(job)
     command("erase_student", "S-1", reason="asked for it", yes=True)
     assert b"Grace" not in open_kept(Import.objects.get(pk=job.pk)).read()
+
+
+@pytest.mark.parametrize("is_undo", [False, True])
+def test_an_import_at_work_that_may_still_write_the_name_of_a_student_is_waited_for(world, is_undo):
+    job = nth_import(1)
+    if is_undo:
+        job = start_undo(job.pk, door=ImportDoor.API, request_id="u")
+    else:
+        job = Import.objects.create(
+            kind="enrollments", mode="full", scope="term:X", door=ImportDoor.API, request_id="r"
+        )
+
+    with pytest.raises(Refused) as refused:
+        erase(find_person("S-1"), reason="art. 17", door=Door.COMMAND)
+
+    message = f"Import {job.pk}, which is validating, may name this student. Wait for its end, or cancel it."
+    assert [(each.code, each.message) for each in refused.value.refusals] == [("named_by_active_import", message)]
 
 
 @pytest.mark.parametrize(("answer", "is_left"), [("S-1", False), ("yes", True), ("", True)])
@@ -261,6 +278,80 @@ def test_no_door_gives_an_erased_student_a_name_again(world, api, registrars_des
     with pytest.raises(IntegrityError), transaction.atomic():
         Student.objects.filter(pk=world.pk).update(given_name="Grace")
     assert Student.objects.get(pk=world.pk).given_name == ""
+
+
+@pytest.mark.parametrize("number", ["S-1", "S-OLD", "erased-0"])
+def test_no_entry_point_gives_an_erased_student_a_number_again(world, api, registrars_desk, number):
+    erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
+    address = f"/admin/students/student/{world.pk}"
+    version = Student.history.filter(id=world.pk).last()
+
+    answers = [
+        api.patch(f"/api/v1/students/{world.pk}", {"student_number": number}, format="json"),
+        api.put(f"/api/v1/students/{world.pk}", {"student_number": number, "given_name": "Grace"}, format="json"),
+    ]
+    pages = [
+        registrars_desk.post(f"{address}/change/", {**fields_of(world), "student_number": number}),
+        registrars_desk.post(
+            f"{address}/history/{version.history_id}/", {**fields_of(world), "student_number": number}
+        ),
+    ]
+
+    message = "The data of this student was erased, and cannot be given again."
+    assert [(each.status_code, each.json()["errors"][0]["message"]) for each in answers] == [(400, message)] * 2
+    assert [page.status_code for page in pages] == [403, 403]
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Student.objects.filter(pk=world.pk).update(student_number=number)
+    assert Student.objects.get(pk=world.pk).student_number == f"erased-{world.pk}"
+
+
+@pytest.mark.parametrize("reason", ["S-1 asked", "for grace@X.example", "Mr HOPPER's letter", "formerly ｓ‑old"])
+def test_the_record_of_access_takes_no_reason_that_names_the_student(world, registrars_desk, registrar, reason):
+    permitted(registrar, "erase_student")
+
+    with pytest.raises(Refused) as refused:
+        erase(find_person("S-1"), reason=reason, door=Door.COMMAND)
+    for name in ("erase_student", "export_student_data"):
+        with pytest.raises(CommandError, match=r"which identifies the student\. It is kept for good: leave it out\."):
+            command(name, "S-1", reason=reason, **({"yes": True} if name == "erase_student" else {}))
+    exported = registrars_desk.post(f"{page_of(world)}export/", {"format": "json", "reason": reason})
+    registrars_desk.post(f"{page_of(world)}erase/", {"number": "S-1", "reason": reason})
+
+    assert [(each.code, each.field) for each in refused.value.refusals] == [("reason_names_student", "reason")]
+    assert [*exported.context["export_form"].errors] == ["reason"]
+    assert PersonalDataAccess.objects.exclude(action="viewed").count() == 0
+    assert Student.objects.get(pk=world.pk).student_number == "S-1"
+
+
+def test_lines_of_the_record_that_name_the_student_are_told(world):
+    line = PersonalDataAccess.objects.create(
+        at=timezone.now(), door="command", action="exported", subject="student", student=world, reason="for S-1"
+    )
+
+    said = command("erase_student", "S-1", reason="asked for it", yes=True)
+
+    assert said.splitlines()[-1] == (
+        f"Line {line.pk} of the record of access gives a reason with the name in it. It stays."
+    )
+
+
+def test_a_number_of_another_student_in_another_case_is_left(world):
+    make_student(student_number="s-1")
+    imported("student_number,course_code\ns-1,NONE\nS-1,NONE\n", on_error="skip")
+
+    erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
+
+    assert open_kept(nth_import(3)).read() == b"student_number,course_code\ns-1,NONE\nxxx,xxxx\n"
+
+
+def test_a_file_that_cannot_be_searched_is_deleted(world):
+    job = worked_on(receive(BytesIO(b"student_number\nS-\xff1\n"), Order("enrollments", ImportDoor.API, "r")))
+
+    said = command("erase_student", "S-1", reason="asked for it", yes=True)
+
+    job.refresh_from_db()
+    assert f"Import {job.pk} had a file that cannot be searched: the file was deleted." in said.splitlines()
+    assert (job.chunks.count(), job.discarded_at is not None) == (0, True)
 
 
 def test_undoing_the_import_that_brought_a_student_brings_nothing_back(world):
@@ -394,6 +485,8 @@ def test_what_is_older_than_the_settings_say_is_let_go_of(old, world):
         "1 answers kept for retries.",
         "1 refusals.",
         "1 sessions that have ended.",
+        "0 values of the login's cache.",
+        "0 background tasks that have ended.",
         "1 files of imports and their outcomes.",
         "1 students, erased.",
     ]
@@ -402,6 +495,7 @@ def test_what_is_older_than_the_settings_say_is_let_go_of(old, world):
     assert list(Student.objects.exclude(erased_at=None)) == [old]
     assert Student.objects.get(pk=world.pk).given_name == "Grace"  # whose enrollment has changed since
     assert told(dry_run=True) == ["0 answers kept for retries.", "0 refusals.", "0 sessions that have ended.",
+        "0 values of the login's cache.", "0 background tasks that have ended.",
         "0 files of imports and their outcomes.", "0 students, erased."]  # fmt: skip
     assert PersonalDataAccess.objects.get().reason == "Kept for as long as the settings say."
 
@@ -419,14 +513,16 @@ def test_nothing_is_erased_or_discarded_where_the_settings_do_not_say_so(old, se
         "answers kept for retries",
         "refusals",
         "sessions that have ended",
+        "values of the login's cache",
+        "background tasks that have ended",
     ]
 
 
-def test_an_import_that_is_discarded_says_so_and_can_still_be_undone(old, api, registrars_desk):
+def test_an_import_that_is_discarded_says_so_and_can_still_be_undone(old, registrars_desk):
     job = nth_import(1)
     list(apply_retention())
 
-    answer = api.get(f"/api/v1/imports/{job.pk}/report")
+    answer = registrars_desk.get(f"/api/v1/imports/{job.pk}/report")
     page = registrars_desk.get(f"/admin/bulk/import/{job.pk}/change/")
     undone = worked_on(start_undo(nth_import(1).pk, door=ImportDoor.COMMAND, request_id="r"))
 

@@ -1,14 +1,18 @@
 """Who is refused is remembered for a moment, written down at once, and shown to who looks after it."""
 
 from datetime import date
+from typing import Any
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from school.disclosures import Door
 from school.refusals import Refused
 from students.acts import Act, Origin
 from students.enrollment import enroll, judge, perform, perform_all, refused
 from students.models import Action, Channel, RefusedAct
+from students.privacy.erasing import erase
+from students.privacy.person import person_of
 from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
@@ -161,8 +165,6 @@ def test_a_process_remembers_only_so_many(monkeypatch):
 
 
 def test_the_database_keeps_one_a_day():
-    from django.db import IntegrityError
-
     row = {
         "day": "2026-09-10",
         "student": make_student(),
@@ -200,3 +202,63 @@ def test_staff_see_them_by_reason_and_change_nothing(registrars_desk):
     assert sorted(desk.why(row) for row in rows) == ["Course is full", "Student is not active, Course is full"]
     assert registrars_desk.get(f"{REFUSALS}add/").status_code == 403
     assert registrars_desk.post(f"{REFUSALS}{rows[0].pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("gone", ["student", "course"])
+def test_a_refusal_whose_student_or_course_was_deleted_since_is_not_written(gone):
+    student, course, others = make_student(), make_course(capacity=0), make_student()
+    ask(student, course)
+    ask(others, other := make_course(capacity=0))
+    (student if gone == "student" else course).delete()
+
+    assert [(line[0], line[1]) for line in lines()] == [(others.pk, other.pk)]
+    assert refused._lines == {}
+
+
+def test_an_erased_student_gets_no_refusal_any_more():
+    student, course = make_student(), make_course(capacity=0)
+    ask(student, course)
+    erase(person_of(student), reason="asked for it", door=Door.COMMAND)
+
+    assert lines() == []
+
+
+def test_a_row_that_the_database_never_takes_is_dropped_and_the_others_are_written(monkeypatch):
+    course, students = make_course(capacity=0), [make_student() for _ in range(3)]
+    for student in students:
+        ask(student, course)
+    # The column of an action is never empty.
+    pair = (students[1].pk, course.pk)
+    nothing: Any = None
+    refused._lines[pair] = refused._lines[pair]._replace(action=nothing)
+
+    assert [line[0] for line in lines()] == [students[0].pk, students[2].pk]
+    assert refused._lines == {}
+
+
+def test_a_code_that_a_request_has_many_times_is_kept_once():
+    waive = frozenset(f"nonsense{number}" for number in range(40))
+
+    perform([Act(Action.ENROLL, make_student().pk, make_course().pk, waive=waive)], API)
+
+    assert [codes for *_, codes in lines()] == ["not_waivable waiver_needs_reason waiver_not_allowed"]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite checks at the end of the transaction")
+def test_the_database_refuses_a_refusal_of_nobody():
+    row = {"day": "2026-09-10", "course": make_course(), "action": "enroll", "channel": "api", "codes": "x"}
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        RefusedAct.objects.create(student_id=10**9, **row)
+        connection.check_constraints()
+
+
+def test_the_page_of_a_refusal_reads_its_student_and_course_with_it(registrars_desk, django_assert_max_num_queries):
+    row = {"day": "2026-09-10", "action": "enroll", "channel": "api", "codes": "course_full"}
+    refusal = RefusedAct.objects.create(student=make_student(), course=make_course(), **row)
+
+    with django_assert_max_num_queries(50) as captured:
+        page = registrars_desk.get(f"{REFUSALS}{refusal.pk}/change/")
+
+    reading = [each["sql"] for each in captured.captured_queries if "students_student" in each["sql"]]
+    assert (page.status_code, len(reading), "students_refusedact" in reading[0]) == (200, 1, True)

@@ -1,15 +1,18 @@
+"""Command that approves an import and applies it in this process."""
+
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from bulk.command import user_named, work_here
+from bulk.command import own_import, show_id, user_named, work_here
 from bulk.pipeline import approve
 from bulk.terminal import conclude
+from school.console import SafeCommand
 from school.refusals import Refused
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Let an import that waits for its review go on, and apply it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -17,10 +20,12 @@ class Command(BaseCommand):
         parser.add_argument("--actor", metavar="USERNAME", help="Who approves.")
 
     def handle(self, *, id: int, actor: str | None, **options: Any) -> None:  # noqa: A002  # the argument's name
+        approver = user_named(actor)
         try:
-            job = approve(id, actor=user_named(actor))
+            with own_import() as own:
+                job = approve(id, actor=approver, then=own.take)
+                show_id(job, self.stderr)
+                work_here(job, self.stderr)
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        work_here(job, self.stderr)
-        job.refresh_from_db()
         conclude(job, self.stdout, self.stderr)

@@ -1,13 +1,17 @@
+"""Command that cancels an import."""
+
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from bulk.command import show_id
 from bulk.pipeline import cancel
+from school.console import SafeCommand
 from school.refusals import Refused
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Stop an import that is at work or waits for its review."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -18,4 +22,5 @@ class Command(BaseCommand):
             job = cancel(id)
         except Refused as refused:
             raise CommandError(str(refused)) from None
+        show_id(job, self.stderr)
         self.stdout.write(f"Import {job.pk}: {job.get_state_display()}.")

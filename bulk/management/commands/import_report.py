@@ -1,18 +1,23 @@
+"""Command that writes the report or the failed rows of an import to standard output."""
+
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from bulk.command import show_id
 from bulk.importing import ERROR
 from bulk.kinds import parts_of
 from bulk.models import Import
 from bulk.reading import UnreadableFile
 from bulk.reports import Report
+from school.console import SafeCommand
 from school.disclosures import Action, Door, Subject, record
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Write the report of an import to standard output, or the rows that failed."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -31,9 +36,14 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         if options["part"] not in parts:
             raise CommandError(f"--part is one of: {', '.join(parts)}.")
+        show_id(job, self.stderr)
         record(Action.EXPORTED, Subject.IMPORT, Door.COMMAND, file_import_id=job.pk)
+        lines: Iterator[str]
         report = Report(job, parts[options["part"]])
         if json:
-            sys.stdout.writelines(f"{line}\n" for line in report.as_objects(outcome=ERROR if failed else None))
+            lines = (f"{line}\n" for line in report.as_objects(outcome=ERROR if failed else None))
         else:
-            sys.stdout.writelines(report.failed_as_csv() if failed else report.as_csv())
+            lines = report.failed_as_csv() if failed else report.as_csv()
+        target = self.stdout if sys.stdout.isatty() else sys.stdout
+        for line in lines:
+            target.write(line)

@@ -1,3 +1,5 @@
+"""Command that imports a zip of CSV files."""
+
 from bulk.command import ImportCommand
 from bulk.models import ZIP
 

@@ -1,17 +1,20 @@
+"""Command that undoes an import in this process."""
+
 import uuid
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
-from bulk.command import user_named, work_here
+from bulk.command import own_import, show_id, user_named, work_here
 from bulk.models import Door
 from bulk.pipeline import start_undo
 from bulk.terminal import conclude
+from school.console import SafeCommand
 from school.refusals import Refused
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Take an import back, row by row: reversed, kept (changed since), or error."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -20,12 +23,19 @@ class Command(BaseCommand):
         parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the journal.")
 
     def handle(self, *, id: int, dry_run: bool, actor: str | None, **options: Any) -> None:  # noqa: A002  # its name
+        author = user_named(actor)
         try:
-            job = start_undo(
-                id, door=Door.COMMAND, request_id=str(uuid.uuid4()), actor=user_named(actor), dry_run=dry_run
-            )
+            with own_import() as own:
+                job = start_undo(
+                    id,
+                    door=Door.COMMAND,
+                    request_id=str(uuid.uuid4()),
+                    actor=author,
+                    dry_run=dry_run,
+                    then=own.take,
+                )
+                show_id(job, self.stderr)
+                work_here(job, self.stderr)
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        work_here(job, self.stderr)
-        job.refresh_from_db()
         conclude(job, self.stdout, self.stderr)

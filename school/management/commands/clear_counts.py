@@ -1,11 +1,12 @@
+"""Command that deletes the request counts of ended minutes."""
+
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from school.console import SafeCommand
 from school.counting import clear_ended
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Delete the counts of requests whose minute has ended."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,13 +1,15 @@
+"""Command that deletes stored answers to requests with an Idempotency-Key after 24 hours."""
+
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from school.api.idempotency import KEPT_FOR
+from school.console import SafeCommand
 from school.models import KeptAnswer
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Delete the answers to requests with an Idempotency-Key that are older than 24 hours."
 
     def handle(self, *args: Any, **options: Any) -> None:

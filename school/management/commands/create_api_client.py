@@ -1,15 +1,18 @@
+"""Command that creates an API client and prints its credentials."""
+
 import json
 from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from school.clients import create_api_client
+from school.console import SafeCommand
 from school.refusals import Refused
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Make a client of the API and print its credentials, once: the secret is kept hashed only."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

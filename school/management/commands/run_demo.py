@@ -1,5 +1,6 @@
-"""What ``make run`` runs once the packages are there."""
+"""The command that ``make run`` runs after the packages are installed: a server and a worker with demo data."""
 
+import io
 import json
 import secrets
 import signal
@@ -19,14 +20,15 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import Group
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError, transaction
 from oauth2_provider.generators import generate_client_secret
 
 from school.clients import Credentials, create_api_client
+from school.console import SafeCommand
 from school.models import ApiClient
 from school.refusals import Refused
-from school.server import PortTaken, check_port, command_line, worker_command_line
+from school.server import CannotServe, check_https, check_port, command_line, parse_port, worker_command_line
 
 HOST = "127.0.0.1"
 STAFF = "registrar"
@@ -36,14 +38,14 @@ PATIENCE = 60  # seconds
 
 def demo_keys(path: Path) -> dict[str, str]:
     """
-    Return the password of the staff user and the credentials of the API client, from a file that only its owner reads.
+    Return the staff user's password and the API client's credentials, from a file that only its owner can read.
 
-    Where the file, the user or the client is missing, or the file and the client disagree, user and client are made as
-    far as they are missing, both get a new secret, and the file is written anew.
+    If the file, the user or the client is missing, or the file and the client disagree, the missing user and client are
+    created, both get a new secret, and the file is written again.
     """
     if (kept := _kept_keys(path)) and _are_good(kept):
         return kept
-    # A file under another name until it is whole: half a file would be worse than none.
+    # Write under another name and rename the complete file: an incomplete file would be worse than none.
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.", delete=False) as draft:
         try:
             with transaction.atomic():
@@ -67,7 +69,7 @@ def _kept_keys(path: Path) -> dict[str, str] | None:
 
 
 def _are_good(keys: dict[str, str]) -> bool:
-    """Whether the client takes these keys. Of the user it only asks that there is one: the password may be changed."""
+    """Return True if the user exists and the client has these credentials. The user's password may have changed."""
     client = ApiClient.objects.filter(client_id=keys["client_id"]).first()
     has_user = get_user_model().objects.filter(username=STAFF).exists()
     return has_user and client is not None and check_password(keys["client_secret"], client.client_secret)
@@ -85,7 +87,7 @@ def _new_keys() -> dict[str, str]:
         credentials = create_api_client(CLIENT, " ".join(settings.SCOPES))
     else:
         credentials = Credentials(client.client_id, generate_client_secret())
-        client.client_secret = credentials.client_secret  # kept hashed: what it was, nobody can tell
+        client.client_secret = credentials.client_secret  # only a hash of the old secret is stored
         client.save()
     return {"password": password, "client_id": credentials.client_id, "client_secret": credentials.client_secret}
 
@@ -94,34 +96,39 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Migrate, fill an empty database with demo data, serve it, and say how to get in."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--port", default="8000")
 
-    def handle(self, *, port: int, **options: Any) -> None:
+    def handle(self, *, port: str, **options: Any) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # write each line immediately, also to a pipe or a file
         try:
-            check_port(HOST, port)
+            number = parse_port(str(port))
+            check_https()
+            check_port(HOST, number)
+            self.stdout.write("Preparing the database …")
             call_command("migrate", verbosity=0)
             call_command("seed_demo", if_empty=True)
             keys = demo_keys(settings.BASE_DIR / ".demo.json")
-        except (PortTaken, Refused, OSError) as error:
+        except (CannotServe, Refused, OSError) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(f"The database at {settings.DATABASES['default']['NAME']}: {error}.") from None
-        server = subprocess.Popen(command_line(host=HOST, port=port, workers=1, threads=4))
+        server = subprocess.Popen(command_line(host=HOST, port=number, workers=1, threads=4))
         worker = subprocess.Popen(worker_command_line())
         signal.signal(signal.SIGTERM, _stop)
         try:
-            token = self._token(server, f"http://{HOST}:{port}", keys)
-            self._welcome(f"http://{HOST}:{port}", keys, token)
+            token = self._token(server, f"http://{HOST}:{number}", keys)
+            self._welcome(f"http://{HOST}:{number}", keys, token)
             server.wait()
         except KeyboardInterrupt:
             pass
         finally:
             server.terminate()
-            worker.terminate()  # it ends with the import that is at work
+            worker.terminate()  # it ends after the current import
             server.wait()
             worker.wait()
         self.stdout.write("\nStopped. The data is kept.")
@@ -129,7 +136,7 @@ class Command(BaseCommand):
             sys.exit(server.returncode)
 
     def _token(self, server: "subprocess.Popen[bytes]", base: str, keys: dict[str, str]) -> str:
-        """Ask the server for a token until it is up; raise ``CommandError`` where it does not come up."""
+        """Request a token until the server answers; raise ``CommandError`` if it does not start."""
         basic = b64encode(f"{keys['client_id']}:{keys['client_secret']}".encode()).decode()
         ask = Request(
             f"{base}/oauth/token", data=b"grant_type=client_credentials", headers={"Authorization": f"Basic {basic}"}

@@ -1,29 +1,50 @@
+"""Command that replaces itself with the production server."""
+
 import os
 from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.db import connections
 
+from school.console import SafeCommand
 from school.scrape import FOLDER
-from school.server import PortTaken, check_port, command_line, default_workers, make_metrics_folder
+from school.server import (
+    CannotServe,
+    check_database,
+    check_https,
+    check_port,
+    command_line,
+    default_workers,
+    make_metrics_folder,
+    parse_port,
+)
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Serve API, admin and API docs with the production server."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
-        parser.add_argument("--port", type=int, default=8000)
+        parser.add_argument("--port", default="8000")
         parser.add_argument("--workers", type=int, default=default_workers(), help="Processes.")
         parser.add_argument("--threads", type=int, default=2, help="Requests at a time in each process.")
 
-    def handle(self, *, host: str, port: int, workers: int, threads: int, **options: Any) -> None:
+    def handle(self, *, host: str, port: str, workers: int, threads: int, **options: Any) -> None:
+        if min(workers, threads) < 1:
+            raise CommandError("--workers and --threads must be 1 or more.")
         try:
-            check_port(host, port)
-        except PortTaken as error:
+            number = parse_port(str(port))
+            check_https()
+            check_port(host, number)
+            warning = check_database()
+        except CannotServe as error:
             raise CommandError(str(error)) from None
+        if warning:
+            self.stderr.write(warning)
+        connections.close_all()
         if settings.METRICS_TOKEN:
             os.environ.setdefault(FOLDER, make_metrics_folder())
-        line = command_line(host=host, port=port, workers=workers, threads=threads)
+        line = command_line(host=host, port=number, workers=workers, threads=threads)
         os.execv(line[0], line)

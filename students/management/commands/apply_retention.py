@@ -1,17 +1,29 @@
+"""Command that deletes data after its retention period."""
+
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.db import transaction
 
-from students.privacy.retention import apply_retention
+from school.console import SafeCommand
+from students.privacy.retention import ERASED, apply_retention
+from students.privacy.scrubbing import IN_USE, scrub
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Delete what has been kept for as long as RETENTION_… in the settings say; erase students who left long ago."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="Only tell how much that is.")
 
     def handle(self, *, dry_run: bool, **options: Any) -> None:
+        has_erased = False
         for what, count, refused in apply_retention(dry_run=dry_run):
             self.stdout.write(f"{count} {what}" + (f", {refused} refused" if refused else "") + ".")
+            has_erased = has_erased or (what is ERASED and count > 0)
+        if has_erased and not dry_run:
+            transaction.on_commit(self._scrub)
+
+    def _scrub(self) -> None:
+        if not scrub():
+            self.stderr.write(IN_USE)

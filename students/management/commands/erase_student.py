@@ -1,17 +1,22 @@
+"""Command that erases the personal data of a student."""
+
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
+from django.db import transaction
 
 from bulk.command import user_named
+from school.console import SafeCommand, escaped
 from school.disclosures import Door
 from school.refusals import Refused
 from students.privacy import Erased, erase, find_person, objections
+from students.privacy.scrubbing import IN_USE, scrub
 
 QUESTION = "This empties name, email and number of student {number}, everywhere and for good. Type {number}: "
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Erase the personal data of a student, for good. Enrollments and their journal stay, under a pseudonym."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -26,9 +31,10 @@ class Command(BaseCommand):
             person = find_person(number)
             if refusals := objections(person):
                 raise Refused(refusals)
-            if not yes and input(QUESTION.format(number=number)) != number:
+            if not yes and input(escaped(QUESTION.format(number=number))) != number:
                 raise CommandError("Nothing was erased.")
             self._tell(erase(person, reason=reason, door=Door.COMMAND, actor=actor))
+            transaction.on_commit(self._scrub)
         except Refused as refused:
             raise CommandError(str(refused)) from None
         except EOFError:
@@ -38,8 +44,15 @@ class Command(BaseCommand):
         self.stdout.write(f"Erased: the student is {erased.pseudonym} from now on.")
         self.stdout.write(f"Earlier versions emptied: {erased.versions}.")
         for pk, rows in erased.imports.items():
-            self.stdout.write(f"Import {pk}: {rows} rows blacked out.")
-        for pk in erased.imports_not_searched:
-            self.stdout.write(f"Import {pk} has a file that cannot be read: it was not searched.")
+            if rows:
+                self.stdout.write(f"Import {pk}: {rows} rows blacked out.")
+        for pk in erased.imports_discarded:
+            self.stdout.write(f"Import {pk} had a file that cannot be searched: the file was deleted.")
         for pk in erased.named_in_journal:
             self.stdout.write(f"Journal entry {pk} gives a reason with the name in it. The journal cannot be changed.")
+        for pk in erased.named_in_access:
+            self.stdout.write(f"Line {pk} of the record of access gives a reason with the name in it. It stays.")
+
+    def _scrub(self) -> None:
+        if not scrub():
+            self.stderr.write(IN_USE)

@@ -1,21 +1,24 @@
+"""Command that exports enrollments as CSV."""
+
 import csv
 import os
 from argparse import ArgumentParser
 from contextlib import nullcontext
 from io import TextIOBase
-from pathlib import Path
 from typing import Any, TextIO
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from bulk.cells import guard
 from courses.models import Term
+from school.console import SafeCommand
 from school.disclosures import Action, Door, Subject, record
+from school.private_files import open_private
 from students.exports import HEADER, enrollment_rows
 from students.models import StudentCourse, StudentCourseQuerySet
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Write enrollments as CSV, in the columns that import_enrollments reads."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -30,20 +33,20 @@ class Command(BaseCommand):
             enrollments = enrollments.filter(course__term__code=term)
         record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND, scope=term or "")
         try:
-            with Path(output).open("w", newline="", encoding="utf-8") if output else nullcontext(self.stdout) as target:
+            with open_private(output, newline="") if output else nullcontext(self.stdout.data) as target:
                 _write(target, enrollments)
                 target.flush()
         except OSError as error:
             if not output:
-                # Python would complain once more when it flushes at exit.
+                # Python would print a second error when it flushes standard output at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
-            if not isinstance(error, BrokenPipeError):  # which means that who reads has seen enough
+            if not isinstance(error, BrokenPipeError):  # the reader closed the pipe, which is not an error
                 raise CommandError(f"Cannot write {output or 'standard output'}: {error.strerror}.") from None
 
 
 def _write(target: TextIOBase | TextIO, enrollments: StudentCourseQuerySet) -> None:
     writer = csv.writer(target, lineterminator="\n")
-    # Python before 3.13 quotes a carriage return only where it ends the lines, and no reader takes a bare one.
+    # Python before 3.13 does not quote a bare carriage return in a cell, and CSV readers reject it unquoted.
     quoting = csv.writer(target, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(HEADER)
     for row in enrollment_rows(enrollments):

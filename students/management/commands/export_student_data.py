@@ -1,18 +1,22 @@
-import os
+"""Command that exports all data held on a student."""
+
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from bulk.command import user_named
+from school.console import SafeCommand
 from school.disclosures import Action, Door, Subject, record
+from school.private_files import open_private
 from school.refusals import Refused
 from students.privacy import everything_on, find_person
+from students.privacy.person import refuse_named
 from students.privacy.writing import WRITERS
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Write all that is held on a student, for whoever has a right to see it. The record of access has it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -26,9 +30,10 @@ class Command(BaseCommand):
         actor = user_named(options["actor"])
         try:
             person = find_person(number)
+            refuse_named(person, options["reason"])
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        with transaction.atomic():  # what cannot be recorded is not handed out, and what was not, is not recorded
+        with transaction.atomic():  # no export without a record, and no record of an export that failed
             about = {"student_id": person.pk, "reason": options["reason"]}
             record(Action.EXPORTED, Subject.STUDENT, Door.COMMAND, actor_id=actor and actor.pk, **about)
             text = WRITERS[options["format"]](everything_on(person))
@@ -40,7 +45,7 @@ class Command(BaseCommand):
 
 def _write(output: str, text: str) -> None:
     try:
-        with os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        with open_private(output) as file:
             file.write(text)
     except OSError as error:
         raise CommandError(f"Cannot write {output}: {error.strerror}.") from None

@@ -1,23 +1,26 @@
+"""Command that prints the change feed as JSON lines and follows it."""
+
 import os
 import time
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import OperationalError
-from rest_framework.renderers import JSONRenderer
 
+from school.api.row_json import in_json
+from school.console import SafeCommand
 from school.disclosures import Action, Door, Subject, record
 from school.refusals import Refused
-from students.changes import LATEST, cursor_at, read_changes
-from students.serializers import ChangeSerializer
+from students.changes import LATEST, read_changes
+from students.serializers import change_template
 
-PAGE = 500
-PAUSE = 0.5  # seconds between two looks where nothing has happened
+PAGE = 500  # changes read at a time
+PAUSE = 0.5  # seconds between two reads when there are no new changes
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Print every change of every enrollment as a JSON line with its cursor, and go on as they happen."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -28,14 +31,14 @@ class Command(BaseCommand):
     def handle(self, *, after: str, from_now: bool, once: bool, **options: Any) -> None:
         record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND)
         cursor = LATEST if from_now else after
-        render = JSONRenderer().render
+        template = change_template()
         try:
             while True:
-                page = read_changes(cursor, PAGE)
-                for event in page.events:
-                    line = {"cursor": cursor_at(event.pk), **ChangeSerializer(event).data}
-                    self.stdout.write(render(line).decode())
-                    cursor = line["cursor"]
+                page = read_changes(cursor, PAGE, lambda: template.expressions, shape="full")
+                for entry in page.entries:
+                    cursor = entry.cursor
+                    change = template.write(None, entry.columns)
+                    self.stdout.write(f'{{"cursor":{in_json(cursor)},{change[1:]}')
                 self.stdout.flush()
                 cursor = page.cursor
                 if not page.has_more:
@@ -44,7 +47,7 @@ class Command(BaseCommand):
                     time.sleep(PAUSE)
         except KeyboardInterrupt:
             return
-        except BrokenPipeError:  # who reads has seen enough; Python would complain once more when it flushes at exit
+        except BrokenPipeError:  # the reader closed the pipe; Python would print an error when it flushes at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
         except (ValidationError, Refused) as error:
             raise CommandError(" ".join(getattr(error, "messages", [str(error)]))) from None

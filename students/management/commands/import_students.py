@@ -1,3 +1,5 @@
+"""Command that imports students from a CSV file."""
+
 from bulk.command import ImportCommand
 
 

@@ -1,7 +1,8 @@
+"""Command that gives free seats to waitlisted students."""
+
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from school.console import SafeCommand
 from school.logs import current_request_id
 from students.acts import Origin
 from students.enrollment import promote
@@ -10,7 +11,7 @@ from students.models import Channel, StudentCourse
 CHUNK = 100  # courses that are locked at a time
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Give free seats to who waits for them, where time alone has made it possible: a window that has opened."
 
     def handle(self, **options: Any) -> None:

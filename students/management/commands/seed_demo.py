@@ -1,17 +1,25 @@
+"""Command that fills an empty database with demo data."""
+
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils import timezone
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
+from bulk.garbage import seldom_searched
 from courses.models import Course
+from school.console import SafeCommand
 from students.demo import Size, make_demo
 from students.models import Student
 
 
-class Command(BaseCommand):
+class Command(SafeCommand):
     help = "Fill an empty database with plausible data, all or nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -26,10 +34,28 @@ class Command(BaseCommand):
                 return
             raise CommandError("The database has students or courses already: seed an empty one.")
         started = time.perf_counter()
+        size = Size(students, courses, enrollments)
         try:
-            with transaction.atomic():
-                make_demo(Size(students, courses, enrollments), now=timezone.now(), tell=self.stdout.write)
+            with self._progress(students + enrollments) as (tell, advance), transaction.atomic(), seldom_searched():
+                make_demo(size, now=timezone.now(), tell=tell, advance=advance)
         except ValueError as error:
             raise CommandError(str(error)) from None
         seconds = time.perf_counter() - started
         self.stdout.write(f"{enrollments} enrollments in {seconds:.1f} s: {enrollments / seconds:,.0f} a second")
+
+    @contextmanager
+    def _progress(self, total: int) -> Iterator[tuple[Callable[[str], None], Callable[[int], object]]]:
+        """Show a progress bar and messages on a terminal; in a pipe or a file only the messages, each immediately."""
+        console = Console(stderr=True)
+        columns = (SpinnerColumn(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task("", total=total)
+
+            def tell(message: str) -> None:
+                if self.stdout.isatty() and console.is_terminal:
+                    progress.console.print(message, highlight=False)
+                else:
+                    self.stdout.write(message)
+                    self.stdout.flush()
+
+            yield tell, lambda rows: progress.advance(task, rows)

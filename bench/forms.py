@@ -1,0 +1,190 @@
+"""
+Every form of every request: the lists with filters, orders, fields and callers, single rows, and the writes.
+
+A form names the plain form that it is compared with, how much more than that it may cost, and what it should reach
+beside FastAPI. ``bench.quick`` measures the forms in a process, ``bench.http`` through the server.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bench.rows import PAGE, SEATS, STEP, Ids, Rows, body
+
+SINCE = "2020-01-01T00:00:00Z"
+MOST, MOST_WITH_SESSION, MOST_OF_ENROLLING = 2.0, 3.0, 1.5
+BATCH = 100
+NONE = Ids(1, 1)  # for a path without ids that vary
+TWO_FILTERS = "level=introductory&ordering=-updated_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a form should reach beside FastAPI's ``GET`` or ``POST``: at least its rate, at most its processor time."""
+
+    of: str
+    rate: float
+    cpu: float
+
+
+PLAIN, GENERAL, SESSION = Target("GET", 2.5, 0.35), Target("GET", 2.0, 0.45), Target("GET", 1.2, 0.8)
+ENROLL, REFUSE = Target("POST", 1.2, 0.65), Target("POST", 2.2, 0.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """
+    A request, again and again: ``{row}`` and ``{other}`` in its path and body are ids of ``rows`` and ``others``.
+
+    ``plain`` is the title of its plain form, "" for a plain one, and ``most`` how much of it it may cost. A body comes
+    ``times`` as the items of a batch. Where ``by_round``, only the number of a round is the seed of its walk.
+    """
+
+    title: str
+    path: str
+    plain: str = ""
+    caller: str = "client"
+    most: float | None = MOST
+    target: Target | None = GENERAL
+    method: str = "GET"
+    body: str = ""
+    times: int = 1
+    rows: Ids = NONE
+    others: Ids = NONE
+    by_round: bool = False
+    status: int = 200
+
+
+def forms(rows: Rows) -> Iterator[Form]:
+    """Yield the forms, each behind its plain one."""
+    yield from _lists(rows)
+    yield from _feed(rows)
+    yield from _single(rows)
+    yield from _enrolling(rows)
+    yield from _changing(rows)
+
+
+def _lists(rows: Rows) -> Iterator[Form]:
+    shape = ["status=all", f"updated_since={SINCE}", "fields=id,status", "expand=student"]
+    of_term = [f"term={rows.term}", f"{TWO_FILTERS}&term={rows.term}"]
+    lists: dict[str, tuple[Ids, Target, list[str]]] = {
+        "students/{row}/courses": (rows.students, PLAIN, [*shape, "level=introductory", *of_term]),
+        "courses/{row}/students": (rows.rosters, PLAIN, [*shape, "search=a", "ordering=family_name"]),
+        "enrollments": (NONE, PLAIN, [*shape, "level=introductory", *of_term, f"student={rows.student}"]),
+        f"enrollments/{rows.enrollment}/events": (NONE, PLAIN, []),
+        "students": (NONE, GENERAL, [*shape[1:2], "search=a", "is_active=true", "ordering=family_name", "fields=id"]),
+        "courses": (NONE, GENERAL, [f"term={rows.term}", "has_seats=true", "search=a", "ordering=code", "fields=id"]),
+        "terms": (NONE, GENERAL, ["ordering=code", "fields=code"]),
+        "imports": (NONE, GENERAL, ["kind=enrollments", "ordering=created_at"]),
+    }
+    for path, (ids, target, queries) in lists.items():
+        title = titled(path)
+        plain = Form(title, f"{path}?page_size={PAGE}", rows=ids, target=target)
+        yield plain
+        for query in queries:
+            yield replace(plain, title=titled(path, query), path=f"{plain.path}&{query}", plain=title, target=GENERAL)
+        yield from _of_callers(plain)
+        if of_term[1] in queries:
+            two = replace(plain, title=titled(path, of_term[1]), path=f"{plain.path}&{of_term[1]}")
+            yield from _of_callers(two, plain=title)
+    for path, pages in rows.cursors.items():
+        for name, cursor in pages.items():
+            address = f"{path}?page_size={PAGE}&cursor={cursor}"
+            yield Form(
+                f"{titled(path)}, {name} page", address, titled(path if path in lists else "courses/{row}/students")
+            )
+
+
+def _of_callers(form: Form, plain: str = "") -> Iterator[Form]:
+    plain = plain or form.title
+    limited = PLAIN if form.path.startswith("changes") else GENERAL
+    yield replace(form, title=f"{form.title}, limited client", plain=plain, caller="limited", target=limited)
+    staff = replace(form, caller="staff", most=MOST_WITH_SESSION, target=SESSION)
+    yield replace(staff, title=f"{form.title}, session", plain=plain)
+
+
+def _feed(rows: Rows) -> Iterator[Form]:
+    first = Form(titled("changes"), f"changes?limit={PAGE}", target=PLAIN)
+    yield first
+    behind = replace(
+        first, title=f"{first.title}, from a cursor", path=f"{first.path}&after={rows.middle}", plain=first.title
+    )
+    yield behind
+    yield from _of_callers(behind, first.title)
+
+
+def _single(rows: Rows) -> Iterator[Form]:
+    """Yield the rows, each of its own plain form: one student is not one course with its seats."""
+    running = Ids(rows.rosters.first, 1)
+    single = {
+        "students/{row}": (rows.students, ["fields=id"]),
+        "courses/{row}": (rows.rosters, ["fields=id"]),
+        f"terms/{rows.term_id}": (NONE, []),
+        f"enrollments/{rows.enrollment}": (running, ["expand=course", "fields=id"]),
+        f"students/{rows.leavers.first}/courses/{rows.dropping.first}": (NONE, []),
+    }
+    for path, (ids, queries) in single.items():
+        plain = Form(titled(path), path, rows=ids, target=PLAIN)
+        yield plain
+        for query in queries:
+            yield replace(plain, title=titled(path, query), path=f"{path}?{query}", plain=plain.title, target=GENERAL)
+        of_term = (
+            replace(plain, rows=NONE, path=f"students/{rows.leavers.first}") if path == "students/{row}" else plain
+        )
+        yield from _of_callers(of_term)
+
+
+def _enrolling(rows: Rows) -> Iterator[Form]:
+    path = "students/{row}/courses"
+    plain = Form(
+        f"POST {titled(path)[4:]}", path, method="POST", body=body(course_id="{other}"), target=ENROLL, status=201,
+        rows=rows.students, others=rows.free,
+    )  # fmt: skip
+    waived = body(course_id="{other}", waive=["course_full"], reason="Bench")
+    forms_: dict[str, dict[str, Any]] = {
+        "by code and term": {
+            "body": body(course_code="FREE-{other}", term=rows.term),
+            "others": Ids(0, rows.free.count),
+        },
+        "limited client": {"caller": "limited"},
+        "with a waiver": {"body": waived, "others": rows.full},
+        "onto a waitlist": {"body": body(course_id="{other}", on_full="waitlist"), "others": rows.lines},
+        "session": {"caller": "staff", "most": MOST_WITH_SESSION, "target": None},
+    }
+    yield plain
+    form = replace(plain, plain=plain.title, most=MOST_OF_ENROLLING)
+    for name, differing in forms_.items():
+        yield replace(form, title=f"{plain.title}, {name}", **differing)
+    others = Ids(rows.students.first + SEATS, rows.students.count - SEATS)
+    refused = replace(form, rows=others, others=Ids(rows.sold_out, 1), status=409, target=REFUSE)
+    yield replace(refused, title=f"{plain.title}, refused: full")
+
+
+def _changing(rows: Rows) -> Iterator[Form]:
+    """Yield what is only printed: no request of FastAPI's is like it."""
+    path = "students/{row}/courses/{other}"
+    leaving = Form("", path, most=None, target=None, rows=rows.leavers, by_round=True)
+    yield replace(leaving, title=f"DELETE {titled(path)[4:]}", method="DELETE", others=rows.dropping, status=204)
+    complete = body(status="completed", grade="A")
+    yield replace(leaving, title=f"PATCH {titled(path)[4:]}", method="PATCH", body=complete, others=rows.completing)
+    item = body(action="enroll", student_id="{row}", course_id="{other}")
+    batch = Form(f"POST enrollments/batch of {BATCH}", "enrollments/batch", most=None, target=None)
+    yield replace(batch, method="POST", body=item, times=BATCH, rows=rows.students, others=rows.free)
+
+
+def titled(path: str, query: str = "") -> str:
+    """Return the title of a read, without its ids."""
+    parts = ["{id}" if part[0] in "{0123456789" else part for part in path.split("/")]
+    return f"GET {'/'.join(parts)}{query and f'?{query}'}"
+
+
+def filled(form: Form) -> tuple[str, str]:
+    """Return the path and the body of a form's first request."""
+    items = [_with_ids(form.body, form, place) for place in range(form.times)]
+    return _with_ids(form.path, form, 0), items[0] if form.times == 1 else f'{{"items":[{",".join(items)}]}}'
+
+
+def _with_ids(text: str, form: Form, place: int) -> str:
+    row = form.rows.first + place % form.rows.count
+    other = form.others.first + place * STEP % form.others.count
+    return text.replace("{row}", str(row)).replace("{other}", str(other))

@@ -1,0 +1,168 @@
+"""The rows that the forms of requests need beside the demo's: courses to enroll in, enrollments to end, imports."""
+
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Max, Min
+
+from bench.processes import Failed
+from bulk.models import Door
+from bulk.pipeline import Order, receive
+from courses.models import Course, Level, Term
+from school.api.pagination import Cursor, salt_of, write_cursor
+from students.acts import Origin
+from students.changes import cursor_of
+from students.enrollment import enroll_many
+from students.models import Channel, EnrollmentEvent, Student, StudentCourse
+from students.views import EnrollmentViewSet, RosterViewSet
+from students.views.parties import CourseWithSeatsViewSet, StudentViewSet
+
+PAGE = 10  # rows of a page
+SEATS = 300  # of the course that is full
+STEP = 7  # how far the course of a write goes on from one request to the next
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """Ids without gaps."""
+
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """
+    What is there to ask for.
+
+    ``rosters`` are courses of the term that runs, ``free`` have a seat for everybody, ``full`` and ``lines`` have none,
+    and ``lines`` have a waitlist. ``sold_out`` has all its seats taken. In ``dropping`` and ``completing`` each of the
+    ``leavers`` is enrolled once for each round: where the walk of a form comes by that has the round as its seed.
+    ``middle`` is a cursor of the change feed, ``cursors`` has those of pages, by list.
+    """
+
+    term: str
+    term_id: int
+    students: Ids
+    rosters: Ids
+    free: Ids
+    full: Ids
+    lines: Ids
+    sold_out: int
+    leavers: Ids
+    dropping: Ids
+    completing: Ids
+    student: int
+    course: int
+    enrollment: int
+    middle: str
+    cursors: dict[str, dict[str, str]]
+
+
+def make_rows(*, courses: int, leavers: int, rounds: int) -> Rows:
+    """
+    Make the rows, with so many courses of each kind; the ``leavers`` can be dropped and completed once in each round.
+
+    A prime number of courses lets the pairs of students and courses, both counted on, come again late.
+    """
+    open_ = StudentCourse.objects.open()
+    term = Term.objects.filter(courses__enrollments__in=open_).order_by("code").first()
+    if term is None:
+        raise Failed("No term has open enrollments.")
+    middle = EnrollmentEvent.objects.filter(enrollment__course__term=term).aggregate(first=Min("pk"), last=Max("pk"))
+    running = Course.objects.filter(enrollments__in=open_, term=term)
+    student, roster = _busiest("student"), _busiest("course")
+    students = _ids(Student.objects.all())
+    if students.count != Student.objects.count():
+        raise Failed("The ids of the students have gaps.")
+    few = Ids(students.first, min(leavers, students.count))
+    lists: dict[str, tuple[type, Any]] = {
+        "enrollments": (EnrollmentViewSet, open_),
+        f"courses/{roster}/students": (RosterViewSet, open_.filter(course=roster)),
+        "students": (StudentViewSet, Student.objects.all()),
+        "courses": (CourseWithSeatsViewSet, Course.objects.all()),
+    }
+    return Rows(
+        term=term.code,
+        students=students,
+        rosters=_ids(running.distinct()),
+        term_id=term.pk,
+        free=_courses("FREE", courses, term, capacity=1_000_000),
+        full=_courses("FULL", courses, term, capacity=0),
+        lines=_courses("LINE", courses, term, capacity=0, waitlist_capacity=1_000_000),
+        sold_out=_sold_out(term, students.first),
+        leavers=few,
+        dropping=_enrolled(_courses("DROP", courses, term), few, rounds),
+        completing=_enrolled(_courses("COMPLETE", courses, term), few, rounds),
+        student=student,
+        course=roster,
+        enrollment=open_.filter(course__term=term).latest("pk").pk,
+        middle=cursor_of(EnrollmentEvent.objects.filter(pk__lte=sum(middle.values()) // 2).latest("pk")),
+        cursors={path: _cursors(*each) for path, each in lists.items()},
+    )
+
+
+def _ids(rows: Any) -> Ids:
+    """Return the ids of rows that were made one after the other."""
+    ends = rows.aggregate(first=Min("pk"), last=Max("pk"))
+    return Ids(ends["first"], ends["last"] - ends["first"] + 1)
+
+
+def _busiest(of: str) -> int:
+    """Return the student or the course with the most open enrollments."""
+    counted = StudentCourse.objects.open().order_by().values(of).annotate(count=Count("pk"))
+    return int(counted.order_by("-count").values_list(of, flat=True)[0])
+
+
+def _cursors(view: type, rows: Any) -> dict[str, str]:
+    """Return the cursors of the second and of the last page, which is full."""
+    ids = rows.values_list("pk", flat=True)
+    beside = {"second": ids.order_by("pk")[PAGE - 1], "last": ids.order_by("-pk")[PAGE]}
+    return {name: write_cursor(salt_of(view), "id", Cursor(int(pk))) for name, pk in beside.items()}
+
+
+def _courses(name: str, count: int, term: Term, **seats: int) -> Ids:
+    level = Level.INTRODUCTORY
+    made = Course.objects.bulk_create(
+        Course(code=f"{name}-{number}", name=name, level=level, term=term, **seats) for number in range(count)
+    )
+    return Ids(made[0].pk, count)
+
+
+def _sold_out(term: Term, first: int) -> int:
+    """Make a course whose seats are taken by the first students."""
+    course = _courses("SOLD-OUT", 1, term, capacity=SEATS).first
+    _enroll([(student, course) for student in range(first, first + SEATS)])
+    return course
+
+
+def _enrolled(courses: Ids, leavers: Ids, rounds: int) -> Ids:
+    """Enroll the leavers in courses, in each round in another one."""
+    for number in range(rounds):
+        _enroll(
+            [
+                (leavers.first + place, courses.first + (place * STEP + number) % courses.count)
+                for place in range(leavers.count)
+            ]
+        )
+    return courses
+
+
+def _enroll(pairs: list[tuple[int, int]]) -> None:
+    if not all(outcome.changed for outcome in enroll_many(pairs, origin=Origin(Channel.COMMAND))):
+        raise Failed("Not everybody could be enrolled who shall leave a course.")
+
+
+def receive_imports(account: Any) -> None:
+    """Receive files of a client that wait to be worked on, for a full page in its list of imports and one row more."""
+    for number in range(PAGE + 1):
+        order = Order(kind="enrollments", door=Door.API, request_id="", dataset=f"bench {number}", client=account)
+        receive(io.BytesIO(b"student_number,course_code\n"), order)
+
+
+def body(**fields: Any) -> str:
+    """Return a body in JSON; ids that vary stand in it as ``"{row}"`` and ``"{other}"``."""
+    text = json.dumps(fields, separators=(",", ":"))
+    return text.replace('"{row}"', "{row}").replace('"{other}"', "{other}")

@@ -1,0 +1,145 @@
+"""
+Splits a CSV file into lines of text for ``csv.reader``.
+
+A file is read and decoded block by block. Lines end with LF, CR LF or a single CR, also mixed in one file; other
+characters that Unicode calls line breaks do not end a line. Blanks around a quoted cell are removed here, because the
+strict ``csv.reader`` recognizes quotes only directly next to a separator.
+"""
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
+
+from school.spoken import sentence as _
+from school.validators import INVISIBLE
+
+BLOCK_BYTES = 1 << 16
+MAX_ROW_BYTES = 1_000_000
+BYTE_ORDER_MARK = "\ufeff"
+END_OF_FILE = b"\x1a"  # Ctrl-Z, which DOS writes at the end of a text
+
+_NOT_UTF_8 = re.compile(r"[\udc80-\udcff]")  # surrogateescape decodes invalid bytes to these
+# The lookbehind makes the search for an LF after several CR start once for all of them, and not at each CR.
+_LINE = re.compile(r"[^\r\n]*(?:\n|(?<!\r)\r++\n|\r|\Z)")
+_SPACED_QUOTE = {
+    separator: re.compile(rf'"(?:(?<=[{blanks}]")|(?=[{blanks}]))')
+    for separator in ",;\t"
+    for blanks in [re.escape("".join(c for c in INVISIBLE if c not in f"\r\n{separator}"))]
+}
+_QUOTED_CELL = {
+    separator: re.compile(
+        # A quoted cell, closed before a separator or open to the end of the line; else an unquoted cell or a separator.
+        rf'[{blanks}]*("[^"]*+(?:""[^"]*+)*+(?:"(?=[{blanks}]*(?:[{separator}\r\n]|\Z))|\Z))[{blanks}]*'
+        rf"|[^{separator}]+|[{separator}]"
+    )
+    for separator in ",;\t"
+    for blanks in [re.escape("".join(c for c in INVISIBLE if c not in f"\r\n{separator}"))]
+}
+
+
+class BadLine(Exception):
+    """A line cannot be read as text."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(message)
+
+
+class TextLines:
+    """
+    The lines of a file, for one iteration.
+
+    The caller sets ``row`` to another value after each row that it has read. The next line then begins a row; this also
+    bounds the size of a row that takes many lines. Raise ``BadLine`` for bytes that are not UTF-8 text and for a row
+    that is too long.
+
+    With ``watch``, no error is raised: ``watch`` is called with each line as it is in the file, before the line is
+    yielded, and bytes that are not UTF-8 become surrogates.
+    """
+
+    def __init__(self, source: BinaryIO, separator: str, watch: Callable[[str], None] | None = None) -> None:
+        self.source = source
+        self.separator = separator
+        self.watch = watch
+        self.row = -1
+
+    def __iter__(self) -> Iterator[str]:
+        begins_row = True
+        is_first = True
+        for content in self._complete_lines():
+            text, is_bad = self._decoded(content)
+            lines = _split(text)
+            if self.watch or is_first or is_bad or _SPACED_QUOTE[self.separator].search(text):
+                for line in lines:
+                    if self.watch:
+                        self.watch(line)
+                    elif is_bad:
+                        _check(line)
+                    row = self.row
+                    yield self._tidied(line.lstrip(BYTE_ORDER_MARK) if is_first else line, begins_row=begins_row)
+                    is_first = False
+                    begins_row = self.row != row
+            else:
+                last = lines.pop()
+                yield from lines
+                row = self.row
+                yield last
+                begins_row = self.row != row
+
+    def _complete_lines(self) -> Iterator[bytes]:
+        """Yield the file in pieces of whole lines."""
+        self.source.seek(0)
+        rest = b""
+        row_size, row = 0, self.row
+        while block := self.source.read(BLOCK_BYTES):
+            cut = block.rfind(b"\n") + 1 or block.rfind(b"\r", 0, -1) + 1
+            first = len(rest) + (block.find(b"\n") + 1 or cut or len(block))
+            row_size = row_size + len(block) if self.row == row else 0
+            row = self.row
+            if max(first, row_size) > MAX_ROW_BYTES:
+                if self.watch is None:
+                    message = _("This row is longer than %(most)s bytes. Is a quote not closed?")
+                    raise BadLine("row_too_long", message % {"most": MAX_ROW_BYTES})
+                cut, row_size = len(block), 0
+            if cut:
+                yield rest + block[:cut]
+                rest = block[cut:]
+            else:
+                rest += block
+        if not self.watch:
+            rest = rest.rstrip(END_OF_FILE)
+        if rest:
+            yield rest
+
+    def _decoded(self, content: bytes) -> tuple[str, bool]:
+        """Return the lines as text, and True if one of them must be refused."""
+        try:
+            return content.decode(), b"\0" in content
+        except UnicodeDecodeError:
+            return content.decode("utf-8", "surrogateescape"), True
+
+    def _tidied(self, line: str, *, begins_row: bool) -> str:
+        """Return a line without the blanks around its quoted cells."""
+        if not _SPACED_QUOTE[self.separator].search(line):
+            return line
+        # A line that begins no row continues a quoted cell.
+        opened = line if begins_row else f'"{line}'
+        tidied = _QUOTED_CELL[self.separator].sub(lambda cell: cell[1] or cell[0], opened)
+        return tidied if begins_row else tidied[1:]
+
+
+def _split(text: str) -> list[str]:
+    if text.count("\r") == text.count("\r\n"):
+        return io.StringIO(text, newline="\n").readlines()
+    lines = _LINE.findall(text)
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def _check(line: str) -> None:
+    if "\0" in line:
+        raise BadLine("not_text", _("This is not text. Save the file as CSV in UTF-8."))
+    if wrong := _NOT_UTF_8.search(line):
+        message = _("The byte 0x%(byte)02x is not UTF-8. Save the file as CSV in UTF-8.")
+        raise BadLine("not_utf8", message % {"byte": ord(wrong[0]) - 0xDC00})

@@ -1,0 +1,180 @@
+"""References from the files of a zip to its courses and terms, by the ids that these files use."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from datetime import date
+
+from bulk.reading import Column, Row, Table
+from bulk.references import Name, References
+from courses.lookup import CourseKey, choose
+from courses.models import Term
+from school.refusals import Refusal, explained
+from school.spoken import sentence as _
+from school.validators import similar_identifiers
+
+CODE = "course_code"
+# The columns with ids beside the code, and their names in the files of the systems that use them.
+ID_COLUMNS = {"course_id": "course_id", "sourced_id": "sourcedId"}
+ERRONEOUS = ""  # the key of a row that has no key, because it has an error
+
+
+class CourseReferences:
+    """The courses of a file in a zip, by their codes and by the ids that the file gives beside the codes."""
+
+    def __init__(self, file: str, ids: Collection[str]) -> None:
+        self.file = file
+        self.ids = [name for name in ID_COLUMNS if name in ids]
+        self.names = References()
+
+    def close(self) -> None:
+        self.names.close()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add rows whose terms are resolved."""
+        self.names.add(name for row in rows if not row.errors for name in self._names(row))
+
+    def _names(self, row: Row) -> Iterator[Name]:
+        key = ERRONEOUS if row.unresolved else _key(row)
+        for space in (CODE, *self.ids):
+            if row.cells[space]:
+                yield Name(space, row.cells[space], key, row.number)
+
+    def objections(self, row: Row) -> Iterator[Refusal]:
+        """Yield a refusal for each conflict with another row: each id has one course, and each course has one id."""
+        for space in self.ids:
+            if not row.cells[space]:
+                continue
+            parts = {"id": row.cells[space], "column": ID_COLUMNS[space], "course": CourseKey(*_course(row))}
+            own = _key(row)
+            for key, number in self.names.keys(space, row.cells[space]).items():
+                if key != own:
+                    message = _("Row %(row)s has the same %(column)s %(id)s and is about another course.")
+                    yield Refusal("duplicate_row", message % {**parts, "row": number}, field=space)
+                    break
+            for name, number in self.names.ids(space, own).items():
+                if name != row.cells[space]:
+                    message = _(
+                        "Row %(row)s has another %(column)s and is about the same course %(course)s: "
+                        "give each of them a code of its own."
+                    )
+                    yield Refusal("duplicate_row", message % {**parts, "row": number}, field=CODE)
+                    break
+
+    def find(self, space: str, name: str, term: str, default_term: str) -> CourseKey | Refusal | None:
+        """
+        Return the course that another file of the zip calls ``name``; None for a name that no row of this file has.
+
+        ``space`` is the column of the name. ``term`` is the term that the reference gives; ``default_term`` is only
+        used to choose among several courses. An id beside the code is the only name of its course in the zip.
+        """
+        space = space if space in self.ids else CODE
+        if space == CODE and term:
+            return None  # the code and the term identify a course without this file
+        keys = self.names.keys(space, name)
+        if ERRONEOUS in keys:
+            message = _("Row %(row)s of %(file)s, which has the course %(id)s, has an error.")
+            parts = {"row": keys[ERRONEOUS], "file": self.file, "id": name}
+            return Refusal("course_not_found", message % parts, _("Course not found"), field=CODE)
+        offered = {course.term: course for course in (CourseKey(*json.loads(key)) for key in keys)}
+        if space == CODE:
+            return (offered.get(default_term) or choose(CourseKey(name), offered)) if offered else None
+        return self._by_id(space, name, term, [*keys])
+
+    def _by_id(self, space: str, name: str, term: str, keys: list[str]) -> CourseKey | Refusal:
+        parts = {"file": self.file, "column": ID_COLUMNS[space], "id": name}
+        if not keys:
+            message = _("%(file)s has no course with the %(column)s %(id)s.") % parts
+            return explained(Refusal("course_not_found", message, field=CODE), name, self._similar(space, name))
+        if len(keys) > 1 or len(self.names.ids(space, keys[0])) > 1:
+            message = _("%(file)s has several rows for the course with the %(column)s %(id)s.") % parts
+            return Refusal("course_ambiguous", message, field=CODE)
+        course = CourseKey(*json.loads(keys[0]))
+        if term not in ("", course.term):
+            message = _("%(file)s has the course with the %(column)s %(id)s in another term: %(course)s.")
+            return Refusal("course_not_found", message % {**parts, "course": course}, field="term")
+        return course
+
+    def _similar(self, space: str, name: str) -> str | None:
+        """Return an id that may be meant: one with a similar spelling, or the id of the course with this code."""
+        if similar := next((each for each in similar_identifiers(name) if self.names.keys(space, each)), None):
+            return similar
+        ids = [each for key in self.names.keys(CODE, name) for each in self.names.ids(space, key)]
+        return ids[0] if len(ids) == 1 else None
+
+
+def _course(row: Row) -> tuple[str, str]:
+    return row.cells[CODE], row.cells.get("term", "")
+
+
+def _key(row: Row) -> str:
+    return json.dumps(_course(row))
+
+
+SESSION_CELLS = ("title", "start_date", "end_date")
+SESSION_COLUMNS = (Column("sourced_id", required=True), *map(Column, SESSION_CELLS))
+
+
+class SessionTerms:
+    """
+    The terms of School that the sessions of a zip correspond to.
+
+    A session corresponds to the term whose code is its sourcedId or its title, or whose name is its title, if the
+    session and the term have a day in common.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.file = table.name
+        self.names = References()
+        self.names.add(
+            Name(
+                "", row.cells["sourced_id"], json.dumps([row.cells.get(each, "") for each in SESSION_CELLS]), row.number
+            )
+            for row in table
+            if not row.errors and row.cells["sourced_id"]
+        )
+
+    def close(self) -> None:
+        self.names.close()
+
+    def codes(self, ids: Collection[str]) -> dict[str, str | Refusal]:
+        """Return, by the ids of sessions, the code of the term that each corresponds to, or a refusal."""
+        terms = list(Term.objects.all()) if ids else []
+        return {name: self._code(name, terms) for name in ids}
+
+    def _code(self, name: str, terms: list[Term]) -> str | Refusal:
+        keys = self.names.keys("", name)
+        parts = {"file": self.file, "id": name}
+        if not keys:
+            return _no_term(_("%(file)s has no session with the sourcedId %(id)s.") % parts)
+        if len(keys) > 1:
+            return _no_term(_("%(file)s has several sessions with the sourcedId %(id)s.") % parts)
+        [(key, number)] = keys.items()
+        title, *days = json.loads(key)
+        try:
+            start, end = (date.fromisoformat(day) if day else None for day in days)
+        except ValueError:
+            message = _("Row %(row)s of %(file)s has a day that cannot be read. Write %(example)s for example.")
+            return _no_term(message % {**parts, "row": number, "example": "2026-08-31"})
+        codes = [
+            term.code
+            for term in terms
+            if (term.code in (name, title) or (title and term.name == title))
+            and (end is None or term.starts_on <= end)
+            and (start is None or start <= term.ends_on)
+        ]
+        if len(codes) == 1:
+            return codes[0]
+        parts |= {"title": title, "terms": ", ".join(sorted(codes))}
+        if codes:
+            return _no_term(_("The session %(id)s (%(title)s) of %(file)s may be several terms: %(terms)s.") % parts)
+        return _no_term(
+            _(
+                "There is no term for the session %(id)s (%(title)s) of %(file)s: its sourcedId or its title has to be "
+                "the code of a term with a day in common, or its title the name of one."
+            )
+            % parts
+        )
+
+
+def _no_term(message: str) -> Refusal:
+    return Refusal("term_not_found", message, _("Term not found"), field="term")

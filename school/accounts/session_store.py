@@ -1,0 +1,21 @@
+"""Sessions in the database, like Django's ``db`` engine, loaded by a statement that is compiled once."""
+
+from typing import Any
+
+from django.contrib.sessions.backends import db
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+from school.prepared import Prepared
+
+SESSIONS: Prepared[Any] = Prepared(
+    lambda keys: Session.objects.filter(session_key__among=keys).values_list("session_data", "expire_date")
+)
+
+
+class SessionStore(db.SessionStore):
+    def load(self) -> dict[str, Any]:
+        for data, expires in SESSIONS([self.session_key]) if self.session_key else ():
+            if expires > timezone.now():
+                return self.decode(data)
+        return super().load()  # clears the key of a session that does not exist

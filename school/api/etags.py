@@ -1,0 +1,90 @@
+"""
+Conditional requests (RFC 9110, 8.8.3 and 13.1): ETags, and reads and writes that depend on them.
+
+An ETag is computed from the JSON of a row, or of the rows of a page. It does not depend on the headers of the request.
+The ETag of one resource is strong; that of a page is weak, because it does not cover the URLs in the page's links.
+"""
+
+import hashlib
+import re
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.http import parse_etags
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+
+from school.refusals import Refusal, Refused, changed_meanwhile
+
+# A strong ETag of this server, and the same with a suffix from a proxy that compresses answers.
+OWN_TAG = re.compile(r'"[0-9a-f]{32}"')
+ALTERED_TAG = re.compile(r'"[0-9a-f]{32}[^"]+"')
+
+
+class PreconditionRequired(APIException):
+    """Status 428 (RFC 6585, 3): a change lacks If-Match, which this server requires."""
+
+    status_code = 428
+    default_code = "precondition_required"
+    default_detail = gettext_lazy("Send the ETag of what you have read as If-Match.")
+
+
+def tag_of_text(text: str) -> str:
+    """Return the strong ETag of a resource with this JSON."""
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+
+
+def tag_of_results(results: str, has_next: bool, has_previous: bool) -> str:
+    """Return the weak ETag of a page. ``results`` is the JSON of its rows, without blanks, separated by commas."""
+    return f"W/{tag_of_text(f'{has_next} {has_previous} {results}')}"
+
+
+def is_conditional(request: Request) -> bool:
+    """Return True if the request has If-Match; raise ``PreconditionRequired`` if it is required and missing."""
+    if "If-Match" in request.headers:
+        return True
+    if settings.REQUIRE_IF_MATCH:
+        raise PreconditionRequired
+    return False
+
+
+def matches_anything(request: Request) -> bool:
+    return parse_etags(request.headers.get("If-Match", "")) == ["*"]
+
+
+def check_if_match(request: Request, tag: str) -> None:
+    """Raise ``Refused`` unless If-Match is ``*`` or contains this ETag (strong comparison: RFC 9110, 13.1.1)."""
+    if matches_anything(request):
+        return
+    sent = parse_etags(request.headers["If-Match"])
+    if tag not in sent:
+        raise Refused([_mismatch(sent)])
+
+
+def _mismatch(sent: list[str]) -> Refusal:
+    """Return the reason why no ETag matches: the row has changed, or a proxy altered an ETag on the way."""
+    is_own = any(OWN_TAG.fullmatch(each) for each in sent)
+    if not is_own and any(each.startswith("W/") for each in sent):
+        message = _(
+            "The ETag in If-Match is weak (W/), and a weak one never matches. A proxy that compresses answers makes"
+            " ETags weak: switch its compression off for this API."
+        )
+    elif not is_own and (not sent or any(ALTERED_TAG.fullmatch(each) for each in sent)):
+        message = _(
+            "If-Match holds no ETag of this server: 32 hexadecimal digits in double quotes. Send the ETag as it came."
+            " A proxy that compresses answers may have changed it: switch its compression off for this API."
+        )
+    else:
+        return changed_meanwhile()
+    return Refusal("precondition_failed", message, _("ETag not usable"))
+
+
+def is_known(request: Request | HttpRequest, tag: str) -> bool:
+    """Return True if If-None-Match contains this ETag: the caller has the current version (weak comparison)."""
+    told = request.META.get("HTTP_IF_NONE_MATCH")
+    if not told:
+        return False
+    known = parse_etags(told)
+    return known == ["*"] or tag.removeprefix("W/") in {each.removeprefix("W/") for each in known}

@@ -1,0 +1,38 @@
+"""Serves the OpenAPI document. Generating it takes a second of CPU, so each process renders each media type once."""
+
+import hashlib
+import threading
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils.cache import get_conditional_response
+from django.utils.translation import override
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.request import Request
+
+_rendered: dict[str, tuple[bytes, str]] = {}  # by media type: the document and its ETag
+_lock = threading.Lock()
+
+
+class SchemaView(SpectacularAPIView):
+    """The same document for every caller, in English, as YAML or as JSON, with an ETag."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        # The renderer's media type, not the request's: a client may add any parameter to the type that it accepts.
+        media_type: str = request.accepted_renderer.media_type
+        content, etag = self._document(request, media_type)
+        response = HttpResponse(content, content_type=media_type, headers={"ETag": etag, "Cache-Control": "no-cache"})
+        return get_conditional_response(request._request, etag=etag, response=response)
+
+    def _document(self, request: Request, media_type: str) -> tuple[bytes, str]:
+        with _lock:  # callers that ask at the same time wait for one document instead of each generating one
+            if media_type not in _rendered:
+                with override("en"):
+                    generator: Any = self.generator_class()
+                    document = generator.get_schema(request=request, public=self.serve_public)
+                renderer: Any = request.accepted_renderer
+                content = renderer.render(document, media_type, {})
+                _rendered[media_type] = content, f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+            return _rendered[media_type]

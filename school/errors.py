@@ -1,0 +1,38 @@
+"""
+Details of a database error that contain no values of rows.
+
+PostgreSQL reports the SQLSTATE and the constraint. SQLite reports its own error name, and in its message either the
+constraint or the columns. PostgreSQL's messages quote values of the row and are never used.
+"""
+
+import re
+import sqlite3
+
+_SQLITE_MESSAGE = re.compile(r"(?:UNIQUE|CHECK) constraint failed: (?:index '(?P<index>\w+)'|(?P<rest>[\w., ]+))")
+
+
+def cause_of(error: BaseException | None) -> dict[str, str]:
+    """Return an error's type, SQLSTATE and constraint for a log, without its text. Unknown details are left out."""
+    if error is None:
+        return {}
+    found = {
+        "exception_type": type(error).__name__,
+        "sqlstate": state_of(error),
+        "constraint": constraint_named_by(error),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def state_of(error: BaseException) -> str:
+    """Return the SQLSTATE, or SQLite's name of the error, or ""."""
+    cause = error.__cause__
+    return str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or "")
+
+
+def constraint_named_by(error: BaseException) -> str:
+    """Return the violated constraint's name, or "". SQLite gives the columns of a plain unique constraint instead."""
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.IntegrityError):
+        match = _SQLITE_MESSAGE.fullmatch(str(cause))
+        return (match["index"] or match["rest"]) if match else ""
+    return str(getattr(getattr(cause, "diag", None), "constraint_name", None) or "")

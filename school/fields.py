@@ -1,0 +1,126 @@
+"""Model fields that store, compare and search text in one normalized form, on both databases."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import lookups
+
+from school.validators import normalized, normalized_email
+
+
+class _NormalizedFormField:
+    """A form field that normalizes text before it checks its length and compares it."""
+
+    normalize = staticmethod(normalized)
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)  # type: ignore[misc]  # defined by the form field class
+        return self.normalize(value) if isinstance(value, str) else value
+
+
+class NormalizedFormField(_NormalizedFormField, forms.CharField):
+    pass
+
+
+class NormalizedEmailFormField(_NormalizedFormField, forms.EmailField):
+    normalize = staticmethod(normalized_email)
+
+
+class _Normalized:
+    """
+    Normalizes values on every path to the database: forms, files, ``save``, ``bulk_create``, ``update`` and lookups.
+
+    All of them call ``to_python``. The column type is that of the Django field, and migrations refer to that field.
+    """
+
+    normalize = staticmethod(normalized)
+    form_class: type[forms.Field] = NormalizedFormField
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()  # type: ignore[misc]  # defined by the model field class
+        return name, path.replace("school.fields.Normalized", "django.db.models."), args, kwargs
+
+    def formfield(self, **kwargs: Any) -> Any:
+        return super().formfield(**{"form_class": self.form_class, **kwargs})  # type: ignore[misc]
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)  # type: ignore[misc]
+        return self.normalize(value) if isinstance(value, str) else value
+
+    def pre_save(self, model_instance: Any, add: bool) -> Any:
+        """Return the normalized value, and set it on the instance."""
+        value = super().pre_save(model_instance, add)  # type: ignore[misc]
+        if isinstance(value, str) and (stored := self.normalize(value)) != value:
+            setattr(model_instance, self.attname, stored)  # type: ignore[attr-defined]
+            return stored
+        return value
+
+    def clean(self, value: Any, model_instance: Any) -> Any:
+        """Validate a value; accept an invalid one if it is the stored one: rows older than a rule stay editable."""
+        try:
+            return super().clean(value, model_instance)  # type: ignore[misc]
+        except ValidationError:
+            value = self.to_python(value)
+            if not value or not self._is_stored(model_instance, value):
+                raise
+            return value
+
+    def _is_stored(self, model_instance: Any, value: str) -> bool:
+        if model_instance is None or model_instance.pk is None:
+            return False
+        stored = type(model_instance)._base_manager.filter(pk=model_instance.pk)
+        return value in stored.values_list(self.attname, flat=True)  # type: ignore[attr-defined]
+
+
+class NormalizedCharField(_Normalized, models.CharField):
+    pass
+
+
+class NormalizedEmailField(_Normalized, models.EmailField):
+    normalize = staticmethod(normalized_email)
+    form_class = NormalizedEmailFormField
+
+
+class _WithoutCase:
+    """
+    Compares without regard to case, also for letters beyond ASCII, on SQLite too.
+
+    SQLite's LIKE ignores case for ASCII letters only; ``school.sqlite`` adds the function ``unicode_upper``.
+    """
+
+    def get_prep_lookup(self) -> Any:
+        value = super().get_prep_lookup()  # type: ignore[misc]  # defined by the lookup class
+        return normalized(value) if isinstance(value, str) else value
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        column, column_values = self.process_lhs(compiler, connection)  # type: ignore[attr-defined]
+        pattern, values = self.process_rhs(compiler, connection)  # type: ignore[attr-defined]
+        sql = f"unicode_upper({column}) LIKE unicode_upper({pattern}) ESCAPE '\\'"
+        return sql, [*column_values, *values]
+
+
+class ContainsWithoutCase(_WithoutCase, lookups.IContains):
+    pass
+
+
+class EqualsWithoutCase(_WithoutCase, lookups.IExact):
+    pass
+
+
+class MatchesWithoutCase(_WithoutCase, models.Lookup[Any]):
+    """Compares with a normalized LIKE pattern: one that ``icontains`` makes from a text, or a ``Parameter``."""
+
+    lookup_name = "matches"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        column, column_values = self.process_lhs(compiler, connection)
+        pattern, values = self.process_rhs(compiler, connection)
+        return f"UPPER({column}::text) LIKE UPPER({pattern})", [*column_values, *values]
+
+
+for _field in (NormalizedCharField, NormalizedEmailField):
+    for _lookup in (ContainsWithoutCase, EqualsWithoutCase, MatchesWithoutCase):
+        _field.register_lookup(_lookup)

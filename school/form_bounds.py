@@ -1,0 +1,44 @@
+"""
+Size limits for submitted HTML forms.
+
+A form with an error is displayed again with all submitted values. Limiting them by their size in the page keeps the
+page smaller than 100 kB.
+"""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.html import conditional_escape
+
+from school.refusals import shortened
+
+MAX_TEXT = 10_000  # bytes of all texts of a form as HTML, where a quote takes six
+MAX_VALUES = 200  # of a field that accepts several
+
+# Fields of the pages about many rows. Their views limit what they display again.
+BOUNDED_BY_VIEW = {"_selected_action", "chosen", "kept", "listed", "text"}
+PUT_RIGHT = "fix:"  # prefix of the names of more such fields
+
+
+def refusal_of_form(request: HttpRequest) -> HttpResponse | None:
+    """Return a 413 page for a form that exceeds the limits, None for all others."""
+    sizes = {}
+    for name, values in request.POST.lists():
+        if name in BOUNDED_BY_VIEW or name.startswith(PUT_RIGHT):
+            continue
+        if len(values) > MAX_VALUES:
+            return _too_large(request, name, values=len(values))
+        sizes[name] = sum(size_in_page(value) for value in values)
+    if sum(sizes.values()) <= MAX_TEXT:
+        return None
+    longest = max(sizes, key=sizes.__getitem__)
+    return _too_large(request, longest, size=sizes[longest])
+
+
+def size_in_page(text: str) -> int:
+    """Return the size of the text in bytes, escaped as in HTML."""
+    return len(conditional_escape(text).encode())
+
+
+def _too_large(request: HttpRequest, name: str, **found: int) -> HttpResponse:
+    bounds = {"max_text": MAX_TEXT, "max_values": MAX_VALUES}
+    return render(request, "school/form_too_large.html", {"name": shortened(name, 100), **found, **bounds}, status=413)

@@ -1,0 +1,96 @@
+"""
+Lists in random shapes: filters, orders, fields and sizes of page, again and again. The memory of no process grows.
+
+Each shape is a statement of its own, which is compiled and kept. There are far more shapes than may be kept.
+"""
+
+import random
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from bench.processes import manage, tree
+from courses.views import TermViewSet
+from school.api.query import filters_of
+from stress.clients import Client, let_all
+from stress.server import running_server
+from students.models import StudentCourse
+from students.views import EnrollmentViewSet, RosterViewSet, StudentCoursesViewSet
+from students.views.parties import CourseWithSeatsViewSet, StudentViewSet
+
+REQUESTS, SHORT = 100_000, 10_000
+STEPS = 10
+MOST = 200  # MB of a process
+SCOPES = "students:read courses:read enrollments:read"
+SIZES = (1, 20, 40, 80, 160)
+SHARE = 0.3  # of the requests have a filter
+VALUES = {
+    "capacity": "30",
+    "code": "MATH-101",
+    "course": "1",
+    "course_code": "MATH-101",
+    "has_seats": "true",
+    "is_active": "true",
+    "level": "introductory",
+    "running_on": "2026-10-01",
+    "search": "a",
+    "student": "1",
+    "student_number": "S-1",
+    "term": "2026F",
+    "updated_since": "2020-01-01T00:00:00Z",
+}
+STATUSES = ("enrolled", "waitlisted", "completed", "dropped", "withdrawn")
+
+
+def run(*, short: bool, requests: int = 0) -> list[str]:
+    """Send the requests, print the memory along the way, and return what went wrong."""
+    manage("seed_demo", "--students", "1000", "--courses", "100", "--enrollments", "5000")
+    each = (requests or (SHORT if short else REQUESTS)) // STEPS
+    broken = []
+    with running_server() as server:
+        client = partial(Client, server.port, server.token(SCOPES))
+        for step in range(STEPS + 1):
+            if step:
+                heard, _seconds = let_all(
+                    _addresses(each, step),
+                    lambda client, path: client.call("GET", path),
+                    lambda number: client(seed=number),
+                )
+                wrong = {status: count for status, count in heard.by_status.items() if status != 200}
+                broken += [f"{count} requests were answered {status}." for status, count in wrong.items()]
+            sizes = [_megabytes(pid) for pid in tree(server.process.pid)]
+            print(f"{step * each:>9,} requests: {max(sizes):.0f} MB of RSS in the largest process", flush=True)
+            if max(sizes) > MOST:
+                broken.append(f"After {step * each:,} requests a process has {max(sizes):.0f} MB.")
+    return broken
+
+
+def _addresses(count: int, step: int) -> Iterator[str]:
+    dice = random.Random(step)
+    row = StudentCourse.objects.select_related("course").latest("pk")
+    lists: dict[str, Any] = {
+        f"students/{row.student_id}/courses": StudentCoursesViewSet,
+        f"courses/{row.course_id}/students": RosterViewSet,
+        "enrollments": EnrollmentViewSet,
+        "students": StudentViewSet,
+        "courses": CourseWithSeatsViewSet,
+        "terms": TermViewSet,
+    }
+    fields = {view: list(view.serializer_class().fields) for view in lists.values()}
+    for _number in range(count):
+        path, view = dice.choice(list(lists.items()))
+        known = {*filters_of(view), *(["search"] if hasattr(view, "search_fields") else [])} & VALUES.keys()
+        query = {name: VALUES[name] for name in sorted(known) if dice.random() < SHARE}
+        if "status" in filters_of(view):
+            query["status"] = ",".join(dice.sample(STATUSES, dice.randint(1, len(STATUSES))))
+        query["ordering"] = dice.choice(("", "-")) + dice.choice(list(view.ordering_fields))
+        query["fields"] = ",".join(dice.sample(fields[view], dice.randint(1, len(fields[view]))))
+        query["page_size"] = str(dice.choice(SIZES))
+        yield f"{path}?{urlencode(query)}"
+
+
+def _megabytes(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024

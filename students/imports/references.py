@@ -1,0 +1,93 @@
+"""Resolves the references of enrollments in a zip to the courses and sections in the same zip."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from functools import lru_cache
+
+from bulk.importing import Importer
+from bulk.reading import Column, Row, Table, UnreadableFile
+from bulk.references import Name, References
+from courses.imports import CourseImporter
+from courses.lookup import CourseKey
+from courses.references import CODE, CourseReferences
+from school.refusals import Refusal
+from school.spoken import sentence as _
+
+SECTIONS = "sections"
+SECTION_COLUMNS = (Column("section_id", required=True), Column("course_id", required=True))
+# The column of the course file that an enrollment file refers to, by the spelling of the enrollment file's column.
+SPACES = {"classsourcedid": "sourced_id", "courseid": "course_id"}
+
+
+def courses_in_zip(importer: Importer) -> CourseImporter | None:
+    """Return an importer for the course file in the same zip as another importer's file; None if there is none."""
+    courses = importer.open_part(CourseImporter.kind)
+    assert courses is None or isinstance(courses, CourseImporter)
+    return courses
+
+
+def check_classes(importer: Importer, table: Table) -> None:
+    """Raise ``UnreadableFile`` if OneRoster enrollments refer to classes, and the zip has courses but no classes."""
+    if table.spelling(CODE) == "classsourcedid":
+        courses = courses_in_zip(importer)
+        if courses and courses.is_only_looked_up():
+            message = _("%(file)s has courses, and %(enrollments)s names classes: add classes.csv to the zip.")
+            parts = {"file": courses.file_name, "enrollments": table.name}
+            raise UnreadableFile("missing_file", message % parts)
+
+
+class CourseResolver:
+    """Replaces the course and section ids in enrollment rows by the codes and terms of the courses in the zip."""
+
+    def __init__(self, importer: Importer, default_term: str) -> None:
+        self.default_term = default_term
+        self.courses: CourseReferences | None = None
+        if courses := courses_in_zip(importer):
+            with closing(courses):
+                self.courses = courses.references_of_file()
+            self.find = lru_cache(maxsize=1_000)(self.courses.find)  # most rows name the same courses
+        self.sections = References()
+        if table := importer.looked_up_table(SECTIONS):
+            self.sections_file = table.name
+            rows = (row for row in table if not row.errors and row.cells["section_id"] and row.cells["course_id"])
+            self.sections.add(Name("", row.cells["section_id"], row.cells["course_id"], row.number) for row in rows)
+
+    def close(self) -> None:
+        self.sections.close()
+        if self.courses:
+            self.courses.close()
+
+    def resolve(self, rows: Sequence[Row], table: Table) -> None:
+        space = SPACES.get(table.spelling(CODE), CODE)
+        for row in rows:
+            course = self._course_of(row, space)
+            if isinstance(course, Refusal):
+                row.unresolved = (course,)
+            elif course:
+                row.cells[CODE], row.cells["term"] = course
+                row.is_exact = True
+
+    def _course_of(self, row: Row, space: str) -> CourseKey | Refusal | None:
+        """Return the course of the zip that a row names by course or section; None if it names no course of the zip."""
+        named = self._find(row, space, row.cells[CODE])
+        section = row.cells.get("section_id", "")
+        courses = [*self.sections.keys("", section)] if section else []
+        if isinstance(named, Refusal) or not courses:
+            return named
+        by_section = self._find(row, "course_id", courses[0])
+        if isinstance(by_section, Refusal):
+            return by_section
+        own = named or (CourseKey(row.cells[CODE], row.cells.get("term", "")) if row.cells[CODE] else None)
+        of_section = by_section or CourseKey(courses[0], row.cells.get("term", ""))
+        if len(courses) > 1 or own not in (None, of_section):
+            message = _("%(file)s has the section %(section)s in another course: %(courses)s.")
+            parts = {"file": self.sections_file, "section": section, "courses": ", ".join(courses)}
+            return Refusal("course_ambiguous", message % parts, field="section_id")
+        if not by_section:
+            row.cells[CODE] = courses[0]
+        return by_section
+
+    def _find(self, row: Row, space: str, name: str) -> CourseKey | Refusal | None:
+        if not self.courses or not name:
+            return None
+        return self.find(space, name, row.cells.get("term", ""), self.default_term)

@@ -1,0 +1,66 @@
+"""The change that a row of an enrollment file asks for."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.core.exceptions import ValidationError
+
+from bulk.upsert import reasons
+from school.refusals import Refusal
+from school.spoken import sentence as _
+from school.validators import plain_text
+from students.acts import OnFull
+from students.models import Action, Status
+from students.rules import objections_to_waiver
+
+# The values of the status column. Canvas and OneRoster use active and deleted.
+STATUS_TO_ACTION = {
+    "": Action.ENROLL,
+    "enrolled": Action.ENROLL,
+    "active": Action.ENROLL,
+    "waitlisted": Action.ENROLL,
+    "dropped": Action.DROP,
+    "withdrawn": Action.DROP,
+    "deleted": Action.DROP,
+    "tobedeleted": Action.DROP,
+    "completed": Action.COMPLETE,
+    "concluded": Action.COMPLETE,
+}
+
+
+class RowCommand(NamedTuple):
+    """The change that a row asks for, without student and course. With ``on_full`` None the import's option applies."""
+
+    action: Action | None
+    grade: str | None
+    reason: str
+    on_full: OnFull | None
+    waive: frozenset[str]
+    errors: Sequence[Refusal]
+
+
+def parse_row_command(status: str, grade: str, reason: str, waive: str) -> RowCommand:
+    """Parse the cells of a row that define the change. ``errors`` has a reason for each cell that is not valid."""
+    errors: list[Refusal] = []
+    status = status.lower()
+    action = STATUS_TO_ACTION.get(status)
+    if action is None:
+        choices = ", ".join([Status.ENROLLED, Status.WAITLISTED, Status.DROPPED, Status.COMPLETED])
+        message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": choices}
+        errors.append(Refusal("invalid_choice", message, field="status"))
+    waived = frozenset(waive.split())
+    if waived:  # the rules check later whether the sender may waive
+        errors += objections_to_waiver(waived, reason, may_waive=True)
+    if grade and action not in (None, Action.COMPLETE):
+        errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
+    for name, value, most in (("grade", grade, 32), ("reason", reason, 1000)):
+        if len(value) > most:
+            message = _("This has more than %(most)s characters.") % {"most": most}
+            errors.append(Refusal("max_length", message, field=name))
+        try:
+            plain_text(value)
+        except ValidationError as error:
+            errors += reasons(error, field=name)
+    return RowCommand(
+        action, grade or None, reason, OnFull.WAITLIST if status == Status.WAITLISTED else None, waived, errors
+    )

@@ -1,0 +1,26 @@
+"""Requests to the live server of the tests, one at a time on SQLite."""
+
+import threading
+from typing import Any
+
+from django.http import HttpRequest
+
+_lock = threading.Lock()
+
+
+class OneAtATimeMiddleware:
+    """
+    Lets one request of a browser run at a time.
+
+    All threads of the live server share one connection to SQLite's database in memory. A thread that calls a function
+    of Python from SQL would wait for Python's own lock, while another one holds that and waits for the connection.
+    """
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if "SERVER_SOFTWARE" not in request.META:  # a request of the test's own thread
+            return self.get_response(request)
+        with _lock:
+            return self.get_response(request)

@@ -1,0 +1,101 @@
+"""Programs and pages, each with a middleware list of its own."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, get_resolver
+
+from school.middleware import PROBES
+
+HERE = "tests.school.test_parts"
+
+
+def addresses(patterns: list[Any], prefix: str = "/") -> Iterator[tuple[str, Any]]:
+    """Yield every address with its view."""
+    for each in patterns:
+        if isinstance(each, URLPattern):
+            yield f"{prefix}{each.pattern}", each.callback
+        else:
+            yield from addresses(each.url_patterns, f"{prefix}{each.pattern}")
+
+
+def test_every_view_for_programs_makes_its_own_csrf_check():
+    found = dict(addresses(get_resolver().url_patterns))
+    of_programs = [path for path in found if path.startswith(settings.API_PREFIXES)]
+
+    assert {path for path in of_programs if not getattr(found[path], "csrf_exempt", False)} == set(PROBES)
+    assert {"/api/v1/students", "/api/v1/imports", "/api/docs", "/oauth/token"} - set(of_programs) == set()
+
+
+def noting(name: str) -> Any:
+    """Return middleware that notes that a request has passed it."""
+
+    def made(get_response: Any) -> Any:
+        def middleware(request: Any) -> Any:
+            response = get_response(request)
+            response["X-Passed"] = f"{name} {response.get('X-Passed', '')}".rstrip()
+            return response
+
+        return middleware
+
+    return made
+
+
+outer, inner, of_pages = noting("outer"), noting("inner"), noting("pages")
+
+
+class Hooks:
+    """Answers before a view if the query says so, and instead of what a view has raised."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: Any) -> Any:
+        return self.get_response(request)
+
+    def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> Any:
+        if "stop" in request.GET:
+            return HttpResponse(f"{view.__name__} {args} {kwargs}")
+        return None
+
+    def process_exception(self, request: Any, exception: Exception) -> Any:
+        return HttpResponse(type(exception).__name__)
+
+
+@pytest.fixture
+def lists(settings):
+    settings.API_MIDDLEWARE = [f"{HERE}.outer", *settings.API_MIDDLEWARE, f"{HERE}.inner", f"{HERE}.Hooks"]
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{HERE}.of_pages"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("path", "passed"),
+    [
+        ("/api/v1/terms", "outer inner"),
+        ("/oauth/token", "outer inner"),
+        ("/health", "outer"),
+        ("/metrics", "outer"),
+        ("/admin/login/", "pages"),
+        ("/apis", "pages"),
+        ("/problems/invalid", "pages"),
+    ],
+)
+def test_a_request_passes_the_list_of_its_part_in_order(lists, path, passed):
+    assert Client().get(path)["X-Passed"] == passed
+
+
+@pytest.mark.django_db
+def test_the_hooks_of_middleware_work_for_programs(api, lists, monkeypatch):
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        raise LookupError
+
+    stopped = api.get("/api/v1/students/7?stop=1").content.decode()
+    monkeypatch.setattr("school.api.authentication.count_account", broken)
+    raised = api.get("/api/v1/students/7").content.decode()
+
+    assert (stopped, raised) == ("StudentViewSet () {'student_id': '7'}", "LookupError")

@@ -1,0 +1,29 @@
+"""What the tests of costs send their requests to."""
+
+import pytest
+from axes.models import AccessAttempt
+from django.contrib.auth.models import User
+
+from courses.models import CourseStaff
+from school.clients import create_api_client
+from students.acts import Origin
+from students.enrollment import enroll
+from students.models import RefusedAct
+from tests.bulk.work import ENROLLMENTS, imported
+from tests.factories import make_course, make_student, make_term
+
+
+@pytest.fixture
+def there(origin: Origin) -> dict[str, str]:
+    """Return what addresses name: one of each kind of row."""
+    student, course, term = make_student(), make_course(), make_term()
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
+    assert enrollment is not None
+    job = imported(ENROLLMENTS)
+    create_api_client("program", "students:read", terms=[term.code])
+    CourseStaff.objects.create(course=course, user=User.objects.latest("pk"))
+    AccessAttempt.objects.create(username="x", ip_address="127.0.0.1", failures_since_start=1)
+    RefusedAct.objects.create(
+        student=student, course=course, action="enroll", channel="api", codes="course_full", day="2026-09-01"
+    )
+    return {"student_id": f"{student.pk}", "course_id": f"{course.pk}", "term_id": f"{term.pk}", "id": f"{job.pk}"}

@@ -1,0 +1,112 @@
+"""Addresses of the admin: lookups, relations and the length of the query are bounded."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+
+from school.middleware import MAX_ADMIN_QUERY
+from school.narrowing import has_plain_lookup
+from students.models import EnrollmentEvent, Student, StudentCourse
+from tests.factories import make_student
+
+pytestmark = pytest.mark.django_db
+
+LISTS = sorted(f"{model._meta.app_label}/{model._meta.model_name}/" for model in admin.site._registry)
+
+
+@pytest.fixture
+def root(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("root"))
+    client.raise_request_exception = False
+    return client
+
+
+@pytest.mark.parametrize(
+    ("model", "path", "expected"),
+    [
+        (Student, "is_active__exact", True),
+        (Student, "given_name__regex", False),
+        (Student, "given_name__iregex", False),
+        (Student, "pk__regex", False),
+        (Student, "courses__code__regex", False),
+        (StudentCourse, "course__term__id__exact", True),
+        (StudentCourse, "course__is_active", True),
+        (StudentCourse, "student__given_name__lower__regex", False),
+        (EnrollmentEvent, "at__gte", True),
+        (EnrollmentEvent, "refusals__code", False),
+        (EnrollmentEvent, "refusals__contains", False),
+        (Student, "nowhere", True),
+        (Student, "nowhere__regex", False),
+    ],
+)
+def test_a_query_has_the_lookups_of_filters_only(model, path, expected):
+    assert has_plain_lookup(model, path) is expected
+
+
+@pytest.mark.parametrize("lookup", ["regex", "iregex"])
+def test_no_regular_expression_is_taken_from_an_address(root, lookup):
+    make_student(given_name="a" * 28 + "!")
+    before = time.process_time()
+
+    answer = root.get("/admin/students/student/", {f"given_name__{lookup}": "(a+)+$"})
+
+    assert (answer.status_code, time.process_time() - before < 5) == (400, True)  # 50 seconds on SQLite
+
+
+@pytest.mark.parametrize("path", [*LISTS, "login/", "search/", "students/studentcourse/enroll-many/"])
+def test_a_long_query_is_refused(root, path):
+    # A page repeats its query in every link.
+    queries = ["o=" + "1." * 30_000, "id__in=" + "1," * 30_000, "x" * MAX_ADMIN_QUERY + "="]
+
+    answers = [root.get(f"/admin/{path}?{query}") for query in queries]
+
+    assert {answer.status_code for answer in answers} == {400}
+    assert max(len(answer.content) for answer in answers) < 5_000
+
+
+def test_a_server_may_leave_out_an_empty_query(root):
+    """PEP 3333: QUERY_STRING may be absent."""
+    request = root._base_environ(PATH_INFO="/admin/")
+    request.pop("QUERY_STRING", None)
+
+    assert root.request(**request).status_code == 200
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_the_longest_query_costs_less_than_a_second(root, path):
+    for query in ("o=" + "1." * 4_000, "id__in=" + "1," * 4_000 + "1", "p=" + "9" * 8_000, "q=" + "a" * 60_000):
+        before = time.process_time()
+
+        answer = root.get(f"/admin/{path}?{query}")
+
+        assert answer.status_code < 500
+        assert time.process_time() - before < 5  # on a busy machine
+        assert len(answer.content) < 1_000_000
+
+
+def relations() -> Iterator[dict[str, str]]:
+    for model in admin.site._registry:
+        for field in model._meta.get_fields(include_hidden=True):
+            # Lists of tokens have no order, of which Django warns, and in tests a warning is an error.
+            if field.is_relation and model._meta.app_label != "oauth2_provider":
+                about = {"app_label": model._meta.app_label, "model_name": str(model._meta.model_name)}
+                yield {**about, "field_name": field.name}
+
+
+def test_the_choices_of_every_relation_are_answered_or_refused(root):
+    queries: list[dict[str, str]] = [
+        *relations(),
+        {},
+        {"app_label": "students"},
+        {"app_label": "nowhere", "model_name": "student", "field_name": "courses"},
+        {"app_label": "students", "model_name": "student", "field_name": "nowhere"},
+    ]
+
+    answers = {str(query): root.get("/admin/autocomplete/", query).status_code for query in queries}
+
+    assert {key: status for key, status in answers.items() if status not in (200, 403)} == {}
+    assert {200, 403} == set(answers.values())

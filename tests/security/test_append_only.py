@@ -1,0 +1,35 @@
+"""The journal and the record of access cannot be changed by any statement of SQL, short of dropping their triggers."""
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from school.disclosures import Action, Door, Subject, record
+from school.models import PersonalDataAccess
+from students.enrollment import enroll
+from students.models import EnrollmentEvent
+from tests.factories import make_course, make_student
+
+TABLES = {"students_enrollmentevent": EnrollmentEvent, "school_personaldataaccess": PersonalDataAccess}
+STATEMENTS = {
+    "sqlite": [
+        "INSERT OR REPLACE INTO {table} SELECT * FROM {table}",
+        "REPLACE INTO {table} SELECT * FROM {table}",
+        "UPDATE OR REPLACE {table} SET id = id + 1",
+        "DELETE FROM {table}",
+    ],
+    "postgresql": ["TRUNCATE {table}", "TRUNCATE {table} CASCADE", "DELETE FROM {table}", "UPDATE {table} SET id = id"],
+}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("table", TABLES)
+def test_the_database_refuses_every_statement_that_takes_an_entry_away(table, origin):
+    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
+    record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND)
+    before = list(TABLES[table]._default_manager.values())
+
+    for statement in STATEMENTS[connection.vendor]:
+        with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement.format(table=table))
+
+    assert (len(before), list(TABLES[table]._default_manager.values())) == (1, before)

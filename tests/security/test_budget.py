@@ -1,0 +1,234 @@
+"""
+No request of a program costs much more than it sends: the worst bodies, queries and headers, at every address.
+
+The addresses and the fields come from the OpenAPI document, which is made of the URL configuration and the serializers,
+so that a new one is covered. Forms and files are in test_budget_forms.py.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import cycle
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from rest_framework.test import APIClient
+
+from students.models import Student
+from tests.contract import DOCUMENT
+from tests.costs import MARKS, SIZE, UNITS, Cost, cost_of, filled, too_much
+from tests.factories import make_course, make_term
+
+pytestmark = pytest.mark.django_db
+
+# Bodies in JSON
+
+JSON = "application/json"
+BATCH = "/api/v1/enrollments/batch"
+
+
+def json_object(names: list[str], values: Iterable[str]) -> str:
+    return "{" + ",".join(f'"{name}":{value}' for name, value in zip(names, values, strict=False)) + "}"
+
+
+def objects(names: list[str], size: int) -> Iterator[tuple[str, str]]:
+    """Yield objects in JSON of this many bytes, which the values of these fields share, each with its name."""
+    share = size // max(len(names), 1) - 40
+    yield "combining marks", json_object(names, cycle([f'"a{filled(MARKS, share)}"']))
+    yield "texts", json_object(names, (f'"{filled(unit, share)}"' for unit in cycle(UNITS)))
+    yield "lists of numbers", json_object(names, cycle([f"[{filled('1,', share)}1]"]))
+    yield "lists of texts", json_object(names, cycle(['["a/"' + filled(',"a/"', share) + "]"]))
+    yield "unknown fields", json_object([f"{n:05x}" for n in range(size // 10)], cycle("1"))
+    yield "long unknown fields", json_object([f"{n}{'x' * (size // 130)}" for n in range(99)], cycle("1"))
+
+
+SYNTAX = {
+    "a list": "[" + "1," * (SIZE // 2) + "1]",
+    "objects": "[" + '{"":1},' * (SIZE // 7) + "1]",
+    "lists": "[" + "[[]]," * (SIZE // 5) + "1]",
+    "levels": "[" * SIZE,
+    "levels in objects": '{"":' * (SIZE // 4),
+    "digits": "1" * SIZE,
+    "long numbers": "[" + f"{'1' * 40}," * (SIZE // 41) + "1]",
+    "fractions": "[" + "1e9," * (SIZE // 4) + "1]",
+    "surrogates": '["' + r"\ud83d\ude00" * (SIZE // 12) + '"]',
+    "many surrogates": "[" + r'"\ud83d\ude00",' * (SIZE // 15) + "1]",
+    "quotes": '"[' * (SIZE // 2),
+    "backslashes": '"' + "[{\\\\" * (SIZE // 4),
+    "a text": '"' + "x" * (SIZE - 2) + '"',
+    "a name": '{"' + "x" * (SIZE - 10) + '":1}',
+}
+
+
+def resolved(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part of the document, or the component that it refers to."""
+    if "$ref" not in part:
+        return part
+    _root, components, kind, name = part["$ref"].split("/")
+    found: dict[str, Any] = DOCUMENT[components][kind][name]
+    return found
+
+
+def operations_in_json() -> Iterator[tuple[str, str, list[str], list[dict[str, Any]]]]:
+    """Yield method, path, fields, and for each list of objects its name and the fields of each kind of its items."""
+    for path, methods in DOCUMENT["paths"].items():
+        for method, operation in methods.items():
+            content = resolved(operation.get("requestBody", {})).get("content", {}).get("application/json")
+            if content is None:
+                continue
+            properties = resolved(content["schema"]).get("properties", {})
+            items = []
+            for name, schema in properties.items():
+                inner = resolved(resolved(schema).get("items", {}))
+                kinds = [resolved(each) for each in inner.get("oneOf", [inner])]
+                items += [{"field": name, **kind["properties"]} for kind in kinds if "properties" in kind]
+            yield method, path, [name for name, each in properties.items() if not each.get("readOnly")], items
+
+
+def of_items(items: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield bodies with 1,000 items in their lists."""
+    for kind in items:
+        names = [name for name in kind if name not in ("field", "action")]
+        action = resolved(kind["action"])
+        [action] = action.get("enum") or [action["const"]]
+        for name, text in objects(names, SIZE // 1_000 - 60):
+            yield f"{action}: {name}", _batch(kind["field"], f'{{"action":"{action}",{text[1:]}')
+    valid = {"action": "enroll", "student_number": "S-%s", "course_code": "C-%s", "reason": "x"}
+    long_text = "%s" + "\U0001f600" * 60
+    changes: dict[str, dict[str, Any]] = {
+        "unknown keys": {},
+        "long unknown keys": {"student_number": long_text, "course_code": long_text},
+        "all codes waived": {"waive": [f"{n}" * 30 for n in range(20)]},
+        "a long choice": {"on_full": "x" * 2_400},
+        "marks in a reason": {"reason": MARKS * 500},
+    }
+    for name, changed in changes.items():
+        yield name, _batch(items[0]["field"], json.dumps({**valid, **changed}, ensure_ascii=False))
+    yield "empty items", _batch(items[0]["field"], "{}")
+    yield "too many items", f'{{"{items[0]["field"]}":[{"1," * (SIZE // 2 - 10)}1]}}'
+
+
+def _batch(field: str, item: str) -> str:
+    every = (item.replace("%s", f"{n}") for n in range(1_000))
+    return f'{{"{field}":[{",".join(every)}]}}'
+
+
+JSON_OPERATIONS = list(operations_in_json())
+
+
+def costs_of(api: APIClient, method: str, address: str, bodies: Iterable[tuple[str, str]]) -> dict[str, Cost]:
+    costs = {}
+    for name, text in bodies:
+        body = text.encode()
+        assert len(body) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE, name
+        costs[name] = cost_of(lambda body=body: api.generic(method, address, body, JSON))  # type: ignore[misc]
+    return costs
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields", "items"), JSON_OPERATIONS, ids=[f"{each[0]} {each[1]}" for each in JSON_OPERATIONS]
+)
+def test_no_body_in_json_costs_more_than_a_second(api: APIClient, there, method, path, fields, items):
+    bodies = of_items(items) if items else objects(fields, SIZE)
+
+    costs = costs_of(api, method, path.format(**there), bodies)
+
+    assert too_much(costs) == {}
+    assert len(costs) >= 6
+
+
+@pytest.mark.parametrize("sign", ["x", "\N{GRINNING FACE}"])
+def test_no_batch_that_is_applied_costs_more_than_a_second(api: APIClient, sign):
+    """Acts on 1,000 students, and acts beside items with as many errors as an item can have."""
+    course = make_course(code=f"C{sign * 63}", name=sign * 200, term=make_term(code="T" * 32), waitlist_capacity=None)
+    full = make_course(code=f"F{sign * 63}", name=sign * 200, capacity=0, waitlist_capacity=None)
+    closed = make_course(code=f"N{sign * 63}", name=sign * 200, capacity=0)
+    Student.objects.bulk_create(
+        Student(student_number=f"{n:04}{sign * 60}", given_name=sign * 150, family_name=sign * 150)
+        for n in range(1_000)
+    )
+    ids = list(Student.objects.order_by("pk").values_list("pk", flat=True))
+    unknown = {f"{n:02}" + sign * 90: 1 for n in range(50)}
+
+    def acts(action: str, **more: Any) -> list[dict[str, Any]]:
+        return [{"action": action, "student_id": pk, "course_id": course.pk, **more} for pk in ids]
+
+    refused = acts("enroll", course_id=closed.pk)
+    bad = {**refused[0], **unknown}
+    bodies = {
+        "not applied": {"items": [*acts("enroll")[:-1], refused[0]], "atomic": True},
+        "refused": {"items": refused},
+        "enrolled, and two with unknown fields": {"items": [bad, bad, *acts("enroll")[:-2]]},
+        "waitlisted": {"items": acts("enroll", course_id=full.pk, on_full="waitlist")},
+        "completed": {"items": acts("complete", grade=sign * 32, reason="x" * 500)},
+        "dropped": {"items": acts("drop", course_id=full.pk), "atomic": True},
+        "few in full": {"items": acts("enroll")[:25]},
+        "few with unknown fields": {"items": [*acts("enroll")[:5], *[bad] * 20]},
+    }
+
+    costs = costs_of(
+        api, "POST", BATCH, ((name, json.dumps(body, ensure_ascii=False)) for name, body in bodies.items())
+    )
+
+    assert too_much(costs) == {}
+    assert [costs[name].status for name in bodies] == [422, 422, 207, 200, 207, 200, 200, 207]
+
+
+def test_no_syntax_of_json_costs_more_than_a_second(api: APIClient):
+    costs = costs_of(api, "POST", "/api/v1/students", SYNTAX.items())
+
+    assert too_much(costs) == {}
+
+
+# Queries and headers
+
+QUERY = 100_000  # bytes: more than the server takes in an address
+
+
+def texts_of_query(size: int) -> dict[str, str]:
+    texts = {"commas": "a,", "numbers": "1,", "words": "a+", "marks": quote(MARKS), "digits": "1", "blanks": "%C2%A0"}
+    return {name: unit * (size // len(unit)) for name, unit in texts.items()}
+
+
+def reads() -> Iterator[tuple[str, list[str]]]:
+    """Yield every address that is read, with the parameters of its query."""
+    for path, methods in DOCUMENT["paths"].items():
+        if "get" in methods:
+            parameters = map(resolved, methods["get"].get("parameters", []))
+            yield path, [each["name"] for each in parameters if each["in"] == "query"]
+
+
+@pytest.mark.parametrize(("path", "names"), list(reads()), ids=[path for path, _names in reads()])
+def test_no_query_costs_more_than_a_second(api: APIClient, there, path, names):
+    share = QUERY // max(len(names), 1)
+    queries = {
+        what: "&".join(f"{name}={text}" for name in names or ["x"]) for what, text in texts_of_query(share).items()
+    }
+    queries["unknown"] = "&".join(f"x{n}={n}" for n in range(2_400))
+    queries["a long name"] = "x" * QUERY + "=1"
+    queries["repeated"] = "&".join(f"{name}=a" for name in names or ["x"] for _n in range(2_400 // max(len(names), 1)))
+
+    address = path.format(**there)
+    costs = {what: cost_of(lambda query=query: api.get(f"{address}?{query}")) for what, query in queries.items()}  # type: ignore[misc]
+
+    assert too_much(costs) == {}
+
+
+@pytest.mark.parametrize("unit", ["a/b;q=0.1,", 'W/"a",', "1.1.1.1,", "'\\", " "])
+def test_no_header_costs_more_than_a_second(api: APIClient, client: Client, there, unit):
+    """Every header that somebody reads, as long as the server takes all of them together."""
+    names = [
+        *("Accept", "Accept-Charset", "Accept-Language", "Content-Type", "Forwarded", "Host", "Idempotency-Key"),
+        *("If-Match", "If-None-Match", "If-Modified-Since", "Range", "X-Forwarded-For", "X-Forwarded-Proto"),
+        *("Authorization", "Cookie", "Origin", "Referer", "X-CSRFToken", "Content-Length", "Content-Encoding"),
+    ]
+    value = unit * (60_000 // len(unit))
+    student = f"/api/v1/students/{there['student_id']}"
+    costs = {}
+    for name in names:
+        costs[name, "PATCH"] = cost_of(lambda: api.generic("PATCH", student, "{}", JSON, headers={name: value}))  # noqa: B023
+        costs[name, "login"] = cost_of(lambda: client.post("/admin/login/", {}, headers={name: value}))  # noqa: B023
+
+    assert too_much(costs) == {}

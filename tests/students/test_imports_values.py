@@ -1,0 +1,530 @@
+"""Values in files as people, spreadsheets and other systems write them."""
+
+import csv
+from datetime import UTC, datetime
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from bulk.models import Import
+from courses.models import Course
+from students.imports import StudentImporter
+from students.models import Student, StudentCourse
+from tests.factories import make_course, make_student, make_term
+
+pytestmark = pytest.mark.django_db
+
+STUDENTS = "student_number,given_name,family_name,email\n"
+ZERO_WIDTH = "\u200b"
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Import a text; return the exit code, and of each row the outcome, the codes, their fields and the message."""
+
+    def run(kind, text, **options):
+        file, report = tmp_path / "file.csv", tmp_path / "report.csv"
+        file.write_text(text)
+        try:
+            call_command(f"import_{kind}", str(file), report=str(report), **options)
+            code = 0
+        except CommandError:
+            code = 1
+        except SystemExit as error:
+            code = int(error.code or 0)
+        rows = list(csv.DictReader(report.read_text().splitlines()))
+        return code, [(r["outcome"], r["code"], r["field"], r["message"]) for r in rows]
+
+    return run
+
+
+def emails():
+    return dict(Student.objects.order_by("student_number").values_list("student_number", "email"))
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (f"S-1{ZERO_WIDTH}042", "Remove the invisible U+200B ZERO WIDTH SPACE at position 4."),
+        ("S-1\u00ad042", "Remove the invisible U+00AD SOFT HYPHEN at position 4."),
+        ("S\u20111042", "Write - instead of U+2011 NON-BREAKING HYPHEN at position 2."),
+        ("S\u22121042", "Write - instead of U+2212 MINUS SIGN at position 2."),
+        ("S\u25001042", "Write - instead of U+2500 BOX DRAWINGS LIGHT HORIZONTAL at position 2."),
+        ("S\u27961042", "Write - instead of U+2796 HEAVY MINUS SIGN at position 2."),
+        ("'S-1042'", "Remove U+0027 APOSTROPHE at position 1."),
+        ("S-1042\u201d", "Remove U+201D RIGHT DOUBLE QUOTATION MARK at position 7."),
+        ("S\u20331042", "Write '' instead of U+2033 DOUBLE PRIME at position 2."),
+        ("#S-1042", "Remove U+0023 NUMBER SIGN at position 1."),
+        ("\uff33-1042", "Write S instead of U+FF33 FULLWIDTH LATIN CAPITAL LETTER S at position 1."),
+    ],
+)
+def test_a_number_with_a_character_that_misleads_is_refused_by_name_in_every_file(run, number, message):
+    make_student(student_number="S-1042")
+    make_course(code="M-1")
+
+    students = run("students", f"{STUDENTS}{number},Ada,Byron,\n")
+    enrollments = run("enrollments", f"student_number,course_code\n{number},M-1\n")
+
+    assert students == (1, [("error", "invalid_identifier", "student_number", message)])
+    meant = f"{message} Did you mean S-1042?"
+    assert enrollments == (1, [("error", "invalid_identifier", "student_number", meant)])
+    assert Student.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ("1.23457E+11", "A spreadsheet has shortened a number to 1.23457E+11: its digits are lost."),
+        ("1042.0", "A spreadsheet has added a decimal to a number: 1042.0."),
+        ('"1042,00"', "A spreadsheet has added a decimal to a number: 1042,00."),
+        ('"1,042"', "A spreadsheet has put separators into a number: 1,042."),
+        ('"1.042,00"', "A spreadsheet has put separators into a number: 1.042,00."),
+        ("1'042", "A spreadsheet has put separators into a number: 1'042."),
+    ],
+)
+def test_a_number_that_a_spreadsheet_has_rewritten_is_refused_with_what_to_do(run, number, message):
+    told = run("students", f"{STUDENTS}{number},Ada,Byron,\n")
+
+    advice = "Format the column as text and enter the value again."
+    assert told == (1, [("error", "invalid_identifier", "student_number", f"{message} {advice}")])
+
+
+def test_a_key_that_names_nothing_suggests_the_similar_one(run):
+    make_student(student_number="S-1042")
+    make_course(code="MATH-101", term=make_term(code="2026F"))
+
+    _code, rows = run(
+        "enrollments",
+        "student_number,course_code,term\n"
+        "s-1042,MATH-101,2026F\n"
+        "S-1042,math-101,2026f\n"
+        "S-1042,MATH-101@2026F,\n"
+        "S-9,MATH-999,\n",
+    )
+
+    assert rows == [
+        ("error", "student_not_found", "student_number", "There is no student number:s-1042. Did you mean S-1042?"),
+        (
+            "error",
+            "course_not_found",
+            "course_code",
+            "There is no course code:math-101@2026f. Did you mean code:MATH-101@2026F?",
+        ),
+        (
+            "error",
+            "course_not_found",
+            "course_code",
+            "There is no course code:MATH-101@2026F. Give the code and the term separately: MATH-101 and 2026F.",
+        ),
+        (
+            "error",
+            "student_not_found; course_not_found",
+            "student_number; course_code",
+            "There is no student number:S-9.; There is no course code:MATH-999.",
+        ),
+    ]
+    assert StudentCourse.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "meant"),
+    [("S 1042", "S-1042"), ("s1042", "S-1042"), ("\u0405-1042", "S-1042"), ("'S-1042'", "S-1042"), ("42", "00042")],
+)
+def test_a_number_that_was_written_another_way_suggests_the_student(run, number, meant):
+    for each in ("S-1042", "00042"):
+        make_student(student_number=each)
+    make_course(code="M-1")
+
+    _code, rows = run("enrollments", f"student_number,course_code\n{number},M-1\n")
+
+    assert [(row[0], row[3].rpartition(". ")[2]) for row in rows] == [("error", f"Did you mean {meant}?")]
+
+
+@pytest.mark.parametrize(
+    ("code", "term"),
+    [
+        ("MATH 101", "2026F"),
+        ("math101", "2026f"),
+        ("MATH-101@2026F", "2026F"),
+        ("MATH-101 (2026F)", ""),
+        ("MATH-101/2026F", ""),
+        ("MATH 101 2026F", ""),
+        ("\u041c\u0410\u0422\u041d-101", "2026F"),
+    ],
+)
+def test_a_course_that_was_written_another_way_is_suggested(run, code, term):
+    make_student(student_number="S-1")
+    make_course(code="MATH-101", term=make_term(code="2026F"))
+
+    _code, rows = run("enrollments", f"student_number,course_code,term\nS-1,{code},{term}\n")
+
+    assert [(row[0], row[3].rpartition("Did ")[2]) for row in rows] == [("error", "you mean code:MATH-101@2026F?")]
+
+
+def test_composed_and_decomposed_letters_are_one_number_and_one_code(run):
+    make_student(student_number="\u00c9-1")
+    make_course(code="\u00c9T\u00c9")
+
+    assert run("enrollments", "student_number,course_code\nE\u0301-1,E\u0301TE\u0301\n")[0] == 0
+    assert run("students", f"{STUDENTS}E\u0301-1,Zoe\u0308,Byron,\n")[0] == 0
+
+    assert list(Student.objects.values_list("student_number", "given_name")) == [("\u00c9-1", "Zo\u00eb")]
+
+
+@pytest.mark.parametrize(
+    ("word", "is_active"),
+    [
+        *((word, True) for word in ("TRUE", "WAHR", "VERDADERO", "Yes", "Ja", "S\u00ed", "1", "x", "")),
+        *((word, False) for word in ("FALSE", "FALSCH", "FALSO", "No", "Nein", "0")),
+    ],
+)
+def test_booleans_are_read_as_spreadsheets_and_people_write_them(run, word, is_active):
+    code, _rows = run("students", f"student_number,given_name,family_name,is_active\nS-1,Ada,Byron,{word}\n")
+
+    assert (code, Student.objects.get().is_active) == (0, is_active)
+
+
+@pytest.mark.parametrize(
+    ("cell", "capacity"), [("30", 30), ("30.0", 30), ('"30,00"', 30), ("30 ", 30), ('"1,000"', None), ("1e3", None)]
+)
+def test_whole_numbers_are_read_where_they_can_mean_one_thing_only(run, cell, capacity):
+    code, rows = run("courses", f"course_code,name,level,capacity\nM-1,Algebra,Introductory,{cell}\n")
+
+    if capacity is not None:
+        assert (code, Course.objects.get().capacity, Course.objects.get().level) == (0, capacity, "introductory")
+    else:
+        value = cell.strip('"')
+        message = f"{value} is no whole number. Write digits only, 1000 for example."
+        assert (code, rows) == (1, [("error", "invalid", "capacity", message)])
+
+
+def test_instants_without_an_offset_are_local_and_must_exist_once(run, settings):
+    settings.TIME_ZONE = "Europe/Berlin"
+
+    code, rows = run(
+        "courses",
+        "course_code,name,level,enrollment_opens_at\n"
+        "M-1,A,advanced,2026-08-01 09:00\n"
+        "M-2,A,advanced,2026-03-29 02:30\n"
+        "M-3,A,advanced,2026-10-25 02:30\n"
+        "M-4,A,advanced,2026-10-25 02:30+02:00\n"
+        "M-5,A,advanced,8/1/2026\n",
+        on_error="skip",
+    )
+
+    assert (code, [row[:3] for row in rows]) == (
+        2,
+        [
+            ("created", "", ""),
+            ("error", "ambiguous_timezone", "enrollment_opens_at"),
+            ("error", "ambiguous_timezone", "enrollment_opens_at"),
+            ("created", "", ""),
+            ("error", "invalid", "enrollment_opens_at"),
+        ],
+    )
+    assert rows[1][3] == (
+        "2026-03-29 02:30:00 does not exist in Europe/Berlin, where clocks are set forward: "
+        "2026-03-29 03:30:00+02:00 for example does."
+    )
+    assert rows[2][3] == (
+        "2026-10-25 02:30:00 occurs twice in Europe/Berlin, when clocks are set back: "
+        "add the offset, as in 2026-10-25 02:30:00+02:00."
+    )
+    assert Course.objects.get(code="M-1").enrollment_opens_at == datetime(2026, 8, 1, 7, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("cell", ["2026-08-01", "20260801", "2026-08-01 09.30", "2026-08-01 0930", "2026-W31-6 09:30"])
+def test_an_instant_without_a_time_of_day_that_is_plain_is_refused(run, cell):
+    """Python takes a day for its midnight, and 09.30 for 9 h and 0.3 s."""
+    _code, rows = run("courses", f"course_code,name,level,enrollment_closes_at\nM-1,A,advanced,{cell}\n")
+
+    message = "Write the day and the time of day, as in 2026-08-01 09:00."
+    assert rows == [("error", "invalid", "enrollment_closes_at", message)]
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        ("=00123", "This is a formula. Enter its value."),
+        ("#REF!", "#REF! is the error of a spreadsheet and not a value."),
+        ("#DIV/0!", "#DIV/0! is the error of a spreadsheet and not a value."),
+        ("#NV", "#NV is the error of a spreadsheet and not a value."),
+        ("####", "#### is the error of a spreadsheet and not a value."),
+        ("NULL", "NULL stands for no value or for a sum."),
+        ("Total", "Total stands for no value or for a sum."),
+        ("A-\ufffd1", "Remove U+FFFD REPLACEMENT CHARACTER at position 3."),
+    ],
+)
+def test_what_programs_put_in_the_place_of_a_number_makes_no_student(run, number, message):
+    assert run("students", f"{STUDENTS}{number},Ada,Byron,\n") == (
+        1,
+        [("error", "invalid_identifier", "student_number", message)],
+    )
+
+
+def test_names_and_grades_that_a_program_has_lost_are_refused(run):
+    make_student(student_number="S-1")
+    make_course(code="M-1")
+    lost = "A character was lost: U+FFFD REPLACEMENT CHARACTER at position 3 stands for it."
+    error = "#N/A is the error of a spreadsheet and not a value."
+
+    students = run("students", f"{STUDENTS}S-2,Zo\ufffd,#N/A,\n")
+    grades = run("enrollments", "student_number,course_code,status,grade\nS-1,M-1,completed,#N/A\n")
+
+    assert students == (
+        1,
+        [("error", "invalid; invalid", "given_name; family_name", f"{lost}; {error}")],
+    )
+    assert grades == (1, [("error", "invalid", "grade", error)])
+
+
+# Email addresses
+
+
+def test_swapped_addresses_are_applied_with_one_version_each(run):
+    for number, email in (("A", "a@x.example"), ("B", "b@x.example")):
+        make_student(student_number=number, email=email)
+
+    code, rows = run("students", f"{STUDENTS}A,Ada,Byron,B@x.example\nB,Bea,Byron,a@x.example\n")
+
+    assert (code, [row[0] for row in rows]) == (0, ["updated", "updated"])
+    assert emails() == {"A": "B@x.example", "B": "a@x.example"}
+    versions = Student.history.filter(history_type="~").order_by("student_number")
+    assert list(versions.values_list("student_number", "email")) == [("A", "B@x.example"), ("B", "a@x.example")]
+
+
+def test_an_address_handed_on_to_a_new_student_is_applied_in_both_orders(run):
+    make_student(student_number="A", email="a@x.example")
+    make_student(student_number="B", email="b@x.example")
+
+    code, _rows = run(
+        "students",
+        f"{STUDENTS}C,Cy,Crane,a@x.example\nA,Ada,Byron,new@x.example\nB,Bea,Byron,\nD,Di,Dunn,b@x.example\n",
+    )
+
+    assert code == 0
+    assert emails() == {"A": "new@x.example", "B": "", "C": "a@x.example", "D": "b@x.example"}
+
+
+def test_whoever_was_to_take_over_an_address_that_is_kept_is_refused_too(run):
+    for number in "ABC":
+        make_student(student_number=number, email=f"{number.lower()}@x.example")
+
+    code, rows = run(
+        "students",
+        f"{STUDENTS}N,Ni,Nash,a@x.example\nA,Ada,Byron,b@x.example\nB,Bea,Byron,c@x.example\nD,Di,Dunn,\n",
+        on_error="skip",
+    )
+
+    taken = ("error", "unique", "email", "Another student has this email address.")
+    assert (code, rows) == (2, [taken, taken, taken, ("created", "", "", "")])
+    assert emails() == {"A": "a@x.example", "B": "b@x.example", "C": "c@x.example", "D": ""}
+
+
+@pytest.mark.parametrize("on_error", ["abort", "skip"])
+def test_an_address_handed_on_across_chunks_is_applied_as_a_whole(run, monkeypatch, on_error):
+    monkeypatch.setattr("bulk.running.CHUNK", 2)
+    make_student(student_number="A", email="a@x.example")
+    make_student(student_number="B", email="b@x.example")
+
+    code, rows = run(
+        "students",
+        f"{STUDENTS}A,Ada,Byron,b@x.example\nC,Cy,Crane,\nB,Bea,Byron,a@x.example\n",
+        on_error=on_error,
+    )
+
+    if on_error == "abort":
+        assert (code, [row[0] for row in rows]) == (0, ["updated", "created", "updated"])
+        assert emails() == {"A": "b@x.example", "B": "a@x.example", "C": ""}
+        last = Student.history.filter(history_type="~").order_by("student_number")
+        assert list(last.values_list("student_number", "email")) == [("A", "b@x.example"), ("B", "a@x.example")]
+    else:  # each chunk stands alone
+        assert (code, [row[0] for row in rows]) == (2, ["error", "created", "error"])
+        assert emails() == {"A": "a@x.example", "B": "b@x.example", "C": ""}
+
+
+@pytest.mark.parametrize("clashes", [1, 40])
+def test_clashes_cost_a_few_queries_whatever_their_number(run, clashes):
+    rows = [f"S-{n},Ada,Byron,{n % (80 - clashes)}@x.example\n" for n in range(80)]
+
+    with CaptureQueriesContext(connection) as queries:
+        code, told = run("students", STUDENTS + "".join(rows), on_error="skip")
+
+    assert (code, [row[1] for row in told].count("unique")) == (2, clashes)
+    assert len([query for query in queries if "SAVEPOINT" in query["sql"]]) < 40
+
+
+def test_an_invalid_row_among_many_is_found_without_saving_them_one_by_one(run):
+    rows = [f"M-{n},A,advanced,2026-0{1 + n % 2}-01 08:00,2026-01-15 08:00\n" for n in range(60)]
+
+    with CaptureQueriesContext(connection) as queries:
+        code, told = run(
+            "courses",
+            "course_code,name,level,enrollment_opens_at,enrollment_closes_at\n" + "".join(rows),
+            on_error="skip",
+        )
+
+    assert (code, [row[1] for row in told].count("dates_reversed")) == (2, 30)
+    assert len([query for query in queries if "SAVEPOINT" in query["sql"]]) < 40
+
+
+@pytest.mark.parametrize(("column", "field"), [("reason", "reason"), ("grade,status", "grade")])
+def test_control_characters_in_reasons_and_grades_are_refused(run, column, field):
+    make_student(student_number="S-1")
+    make_course(code="M-1")
+
+    _code, rows = run(
+        "enrollments",
+        f"student_number,course_code,{column}\nS-1,M-1,A\x07b,completed\n".replace(
+            ",completed", ",completed" if "status" in column else ""
+        ),
+    )
+
+    assert ("control_characters", field, "Use no control characters.") in [row[1:] for row in rows]
+
+
+def test_a_dataset_with_control_characters_is_refused_by_commands_too(tmp_path):
+    file = tmp_path / "file.csv"
+    file.write_text(STUDENTS)
+
+    with pytest.raises(CommandError, match="Use no control characters"):
+        call_command("import_students", str(file), dataset="a\x07b")
+    with pytest.raises(CommandError, match="Name the dataset"):
+        call_command("import_students", str(file), dataset="\u200b")
+
+    assert Import.objects.count() == 0
+
+
+# Canvas and OneRoster
+
+
+def test_users_of_canvas_are_active_as_their_status_says(run):
+    code, _rows = run(
+        "students",
+        "user_id,login_id,first_name,last_name,email,status\n"
+        "H-1,a,Ada,Byron,,active\nH-2,b,Bob,Adams,,deleted\nH-3,c,Cy,Crane,,Suspended\nH-4,d,Di,Dunn,,\n",
+    )
+
+    active = dict(Student.objects.values_list("student_number", "is_active"))
+    assert (code, active) == (0, {"H-1": True, "H-2": False, "H-3": False, "H-4": True})
+
+
+def test_a_status_that_is_not_known_is_refused_by_name(run):
+    told = run("students", "user_id,first_name,last_name,status\nH-1,Ada,Byron,graduated\n")
+
+    message = "graduated is none of: active, inactive, suspended, deleted, tobedeleted."
+    assert told == (1, [("error", "invalid_choice", "status", message)])
+
+
+def test_users_of_oneroster_who_are_no_students_are_reported_and_not_imported(run):
+    code, rows = run(
+        "students",
+        "sourcedId,status,enabledUser,givenName,familyName,role\n"
+        "1,active,true,Ada,Byron,student\n2,active,true,Bob,Adams,teacher\n3,active,false,Cy,Crane,student\n"
+        "4,tobedeleted,true,Di,Dunn,student\n",
+    )
+
+    assert (code, [row[0] for row in rows]) == (0, ["created", "skipped", "created", "created"])
+    assert rows[1][3] == "The role teacher is not student."
+    assert dict(Student.objects.values_list("student_number", "is_active")) == {"1": True, "3": False, "4": False}
+
+
+def test_only_students_of_canvas_take_a_seat(run):
+    for number in range(1, 8):
+        make_student(student_number=f"H-{number}")
+    make_course(code="C-1", capacity=None)
+
+    code, rows = run(
+        "enrollments",
+        "course_id,user_id,role,role_id,section_id,status\n"
+        "C-1,H-1,student,,,active\n"
+        "C-1,H-2,teacher,,,active\n"
+        "C-1,H-3,Observer,,,active\n"
+        "C-1,H-4,,17,,active\n"
+        ",H-5,student,,S-1,active\n"
+        "C-1,H-6,student,,,inactive\n"
+        "C-1,H-7,student,,,concluded\n",
+        on_error="skip",
+    )
+
+    assert (code, [row[:3] for row in rows]) == (
+        2,
+        [
+            ("enrolled", "", ""),
+            ("skipped", "", ""),
+            ("skipped", "", ""),
+            ("skipped", "", ""),
+            ("error", "blank", "course_code"),
+            ("error", "invalid_choice", "status"),
+            ("error", "not_enrolled", ""),
+        ],
+    )
+    assert rows[4][3] == "This row names the section S-1 only: give its course."
+    assert list(StudentCourse.objects.values_list("student__student_number", flat=True)) == ["H-1"]
+
+
+def test_courses_of_canvas_are_imported_with_the_level_of_the_option(run):
+    text = "course_id,short_name,long_name,term_id,status\nC-1,M,Algebra,,active\nC-2,N,Number theory,,deleted\n"
+
+    without, told = run("courses", text)
+    code, _rows = run("courses", text, level="Introductory")
+
+    message = (
+        "Give the level of new courses in a column level, or by the option level: "
+        "introductory, intermediate, advanced, graduate."
+    )
+    assert (without, told[0]) == (1, ("error", "blank", "level", message))
+    courses = Course.objects.order_by("code").values_list("code", "name", "level", "is_active")
+    assert (code, list(courses)) == (
+        0,
+        [("C-1", "Algebra", "introductory", True), ("C-2", "Number theory", "introductory", False)],
+    )
+
+
+def test_a_person_with_one_name_is_imported_with_it_in_either_column(run):
+    code, rows = run("students", f"{STUDENTS}S-1,Sukarno,,\nS-2,,Suharto,\n")
+    assert (code, [str(student) for student in Student.objects.order_by("pk")]) == (0, ["S-1 Sukarno", "S-2 Suharto"])
+
+    code, rows = run("students", f"{STUDENTS}S-3,{ZERO_WIDTH},\u2060,\n")
+    assert (code, rows) == (1, [("error", "blank", "family_name", "Give at least one name.")])
+
+
+def test_swapped_addresses_are_taken_back_as_a_whole(run):
+    for number, email in (("A", "a@x.example"), ("B", "b@x.example")):
+        make_student(student_number=number, email=email)
+    run("students", f"{STUDENTS}A,Ada,Byron,b@x.example\nB,Bea,Byron,a@x.example\n")
+
+    call_command("undo_import", str(Import.objects.get().pk))
+
+    assert emails() == {"A": "a@x.example", "B": "b@x.example"}
+    assert Student.history.filter(history_type="~").count() == 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_that_another_transaction_has_taken_meanwhile_are_found_and_the_others_saved(run, monkeypatch):
+    """Another transaction commits a number between the look for known students and the writing of new ones."""
+    find = StudentImporter.find
+
+    def find_then_lose(self, rows):
+        known = find(self, rows)
+        if not Student.objects.filter(student_number="S-3").exists():
+            make_student(student_number="S-3", email="first@x.example")
+        return known
+
+    monkeypatch.setattr(StudentImporter, "find", find_then_lose)
+
+    code, rows = run(
+        "students",
+        STUDENTS + "".join(f"S-{n},Ada,Byron,\n" for n in range(6)) + "S-9,Ada,Byron,FIRST@x.example\n",
+        on_error="skip",
+    )
+
+    assert code == 2
+    assert [row[:3] for row in rows] == [
+        *[("created", "", "")] * 3,
+        ("error", "conflict", ""),
+        *[("created", "", "")] * 2,
+        ("error", "unique", "email"),
+    ]
