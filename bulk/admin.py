@@ -25,11 +25,11 @@ from bulk.reading import MAX_COLUMNS, UnreadableFile
 from bulk.reports import Report
 from bulk.tasks import hand_over
 from bulk.words import word
-from school.csv_response import csv_response
-from school.disclosures import Subject, record_export
-from school.logs import current_request_id
+from school.access.access_log import Subject, record_export
+from school.http.csv_response import csv_response
+from school.i18n.stored_messages import figure, spoken, unpacked
+from school.observability.logging import current_request_id
 from school.refusals import Refused, shortened
-from school.spoken import figure, spoken, unpacked
 
 PROBLEMS_A_PAGE = 100
 FIRST_ROWS = 5

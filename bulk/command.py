@@ -24,8 +24,8 @@ from bulk.reading import UnreadableFile, open_source
 from bulk.reports import Report
 from bulk.terminal import conclude, kept, watching
 from bulk.working import end_own, work_on
-from school.console import SafeCommand
-from school.private_files import private_opener
+from school.commands.console import SafeCommand
+from school.commands.private_files import private_opener
 from school.refusals import Refused
 
 logger = structlog.get_logger(__name__)

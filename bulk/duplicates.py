@@ -4,8 +4,8 @@ from collections.abc import Hashable, Sequence
 
 from bulk.reading import Row
 from bulk.temporary_table import temporary_table
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from school.spoken import sentence as _
 
 
 class FirstRows:

@@ -12,7 +12,7 @@ from bulk.duplicates import FirstRows
 from bulk.models import Import, Mode
 from bulk.reading import Column, Row, Table, about_file
 from bulk.storage import open_kept
-from school.limits import Limits, limits_of_account
+from school.access.row_scope import Limits, limits_of_account
 from school.refusals import Refusal
 
 CHUNK = 10_000

@@ -16,9 +16,9 @@ from bulk.reading import UnreadableFile
 from bulk.running import Part
 from bulk.storage import open_kept
 from bulk.zips import ZippedFile, contents_of_zip
+from school.i18n.stored_messages import joined
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused
-from school.spoken import joined
-from school.spoken import sentence as _
 
 SHOWN_NAMES = 10
 

@@ -21,10 +21,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from bulk.models import AT_WORK, Import, Progress, State
+from school.db.sqlite.private_copy import is_on_private_copy
+from school.i18n.stored_messages import in_english
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from school.spoken import in_english
-from school.spoken import sentence as _
-from school.sqlite.private_copy import is_on_private_copy
 
 LEASE = timedelta(seconds=15)
 MOST_ATTEMPTS = 3  # consecutive attempts without a committed chunk

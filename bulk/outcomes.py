@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from bulk.importing import LEFT_OPEN, RowResult
 from bulk.models import Import, OutcomePage
+from school.i18n.stored_messages import kept_text, packed, unpacked
 from school.refusals import Refusal
-from school.spoken import kept_text, packed, unpacked
 
 BATCH = 100  # pages inserted together
 

@@ -36,7 +36,7 @@ from bulk.models import (
     Review,
     State,
 )
-from school.limits import limits_of_account, outside_limits
+from school.access.row_scope import limits_of_account, outside_limits
 from school.refusals import Refusal, Refused
 from school.validators import is_plain, normalized
 

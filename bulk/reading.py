@@ -21,8 +21,8 @@ from typing import BinaryIO
 from bulk.cells import clean
 from bulk.formats import HEAD_BYTES, binary_format, is_utf_16, text_format
 from bulk.text_lines import BadLine, TextLines
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from school.spoken import sentence as _
 from school.validators import INVISIBLE
 
 SEPARATORS = ",;\t"

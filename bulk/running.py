@@ -23,8 +23,8 @@ from bulk.leases import LEASE, Cancelled, Lease
 from bulk.models import Import, Mode, OutcomePage
 from bulk.outcomes import Book
 from bulk.reading import Row
-from school.retry import retried
-from school.sqlite.private_copy import private_copy
+from school.db.retry import retried
+from school.db.sqlite.private_copy import private_copy
 
 Watch = Callable[[Sequence[RowResult]], None]
 

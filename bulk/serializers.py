@@ -10,8 +10,8 @@ from rest_framework import serializers
 
 from bulk.kinds import kinds
 from bulk.models import DEFAULT_DATASET, ZIP, Import, Mode, OnError, Review, rows_per_second
-from school.api.examples import example, request_example
 from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictModelSerializer
+from school.api.openapi.examples import example, request_example
 from school.api.row_json import Computed
 from school.validators import plain_text
 

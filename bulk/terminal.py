@@ -21,8 +21,8 @@ from rich.table import Table
 from bulk.importing import KEPT_UNCERTAIN, RowResult
 from bulk.models import AT_WORK, UNDO, Import, Review, State
 from bulk.running import Watch
-from school.console import escaped
-from school.logs import STDERR
+from school.commands.console import escaped
+from school.observability.logging import STDERR
 
 SHOWN_ERRORS = 20
 NOTICES = {KEPT_UNCERTAIN}  # codes of problems that do not prevent an import

@@ -13,8 +13,8 @@ from bulk.models import ZIP, Import
 from bulk.outcomes import told_of
 from bulk.reading import Row
 from bulk.upsert import CHANGED, Entry, UpsertImporter, reason_of
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from school.spoken import sentence as _
 
 REVERSED, KEPT = "reversed", "kept"
 MADE = "+"

@@ -13,7 +13,7 @@ from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 
 from bulk.words import ONE_FILE
-from school.api.query import repeated
+from school.api.query_parameters import repeated
 
 PIECE = 1 << 16
 

@@ -17,9 +17,9 @@ from bulk.importing import ERROR, Importer, RowResult
 from bulk.models import UNDO, Import, OnError
 from bulk.reading import Row
 from bulk.unique_values import WantedLater, plan
+from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import sentence_of
 from school.refusals import Refusal
-from school.spoken import sentence as _
-from school.spoken import sentence_of
 
 CHANGED = ("created", "updated")
 # Booleans as spreadsheets and people write them, in the languages that School supports.

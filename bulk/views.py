@@ -37,15 +37,15 @@ from bulk.serializers import (
 from bulk.storage import hash_of
 from bulk.tasks import hand_over
 from bulk.uploads import CsvParser, FormParser, ZipParser, file_and_fields
-from school.api.conditional import ConditionalReads
+from school.access.access_log import Subject, record_export
 from school.api.idempotency import idempotent
 from school.api.permissions import client_of, may
-from school.api.query import StrictQuery
+from school.api.query_parameters import StrictQuery
 from school.api.renderers import MARK, MARK_PARAMETER, CsvRenderer, wants_mark
+from school.api.row_responses import ConditionalReads
 from school.api.views import WithinLimits
-from school.csv_response import csv_response
-from school.disclosures import Subject, record_export
-from school.logs import current_request_id
+from school.http.csv_response import csv_response
+from school.observability.logging import current_request_id
 from school.refusals import Refusal, Refused
 
 PART = [OpenApiParameter("part", str, enum=["students", "courses", "enrollments"], description="Of a zip: one file.")]

@@ -17,9 +17,9 @@ from bulk.outcomes import Book
 from bulk.reading import UnreadableFile
 from bulk.running import Run, Watch
 from bulk.storage import at_hand
+from school.i18n.stored_messages import in_english
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused
-from school.spoken import in_english
-from school.spoken import sentence as _
 
 logger = structlog.get_logger(__name__)
 

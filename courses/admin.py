@@ -19,9 +19,9 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from courses.models import Course, CourseStaff, Term
 from courses.prerequisites import check_prerequisites, reasons_to_keep, refuse_to_delete, rename_in_prerequisites
-from school.deleting import KeptByHistory
-from school.limits import limits_of_staff
-from school.narrowing import NarrowedFilter
+from school.access.row_scope import limits_of_staff
+from school.desk.protected_delete import KeptByHistory
+from school.desk.row_access import NarrowedFilter
 from school.refusals import Refused
 from school.validators import normalized
 

@@ -20,8 +20,8 @@ from courses.lookup import CourseKey, term_not_found
 from courses.models import Course, Level, Term
 from courses.prerequisites import lock_prerequisites, reasons_to_keep
 from courses.references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from school.spoken import sentence as _
 
 Closed = TypeVar("Closed", References, CourseReferences, SessionTerms)
 

@@ -8,10 +8,10 @@ from typing import NamedTuple, TypeVar
 from django.db.models import QuerySet
 
 from courses.models import Course, Term
-from school.limits import LimitParameters, Limits, within
-from school.prepared import Parameter, Prepared, Statement, StatementCache, compiled
+from school.access.row_scope import LimitParameters, Limits, within
+from school.db.compiled_queries import Parameter, Prepared, Statement, StatementCache, compiled
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused, explained, suggestion
-from school.spoken import sentence as _
 from school.validators import fault_in_identifier, normalized, parse_ids, similar_identifiers
 
 Offering = TypeVar("Offering")

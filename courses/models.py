@@ -11,7 +11,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
-from school.constraints import FieldsOfConstraints
+from school.db.constraints import FieldsOfConstraints
 from school.fields import NormalizedCharField
 from school.validators import BIGGEST_COUNT, identifier, in_our_times, plain_text
 
@@ -181,7 +181,7 @@ class CourseStaff(models.Model):
     """
     A user who teaches or looks after a course.
 
-    A user with the permission ``own_courses_only`` sees no other courses: ``school.limits``.
+    A user with the permission ``own_courses_only`` sees no other courses: ``school.access.row_scope``.
     """
 
     course = models.ForeignKey(Course, on_delete=models.CASCADE, related_name="staff", verbose_name=_("course"))

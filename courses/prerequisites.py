@@ -17,9 +17,9 @@ from django.utils.translation import ngettext
 
 from courses.lookup import course_not_found
 from courses.models import Course
-from school.limits import Limits, outside_limits, within
+from school.access.row_scope import Limits, outside_limits, within
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused, explained
-from school.spoken import sentence as _
 from school.validators import similar_identifiers
 
 PREREQUISITES = 0x5C41 << 48  # the key of an advisory lock, different from School's other ones

@@ -8,8 +8,8 @@ from bulk.reading import Column, Row, Table
 from bulk.references import Name, References
 from courses.lookup import CourseKey, choose
 from courses.models import Term
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, explained
-from school.spoken import sentence as _
 from school.validators import similar_identifiers
 
 CODE = "course_code"

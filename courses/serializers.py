@@ -10,11 +10,11 @@ from rest_framework import serializers
 from courses.lookup import term_not_found
 from courses.models import Course, Term
 from courses.prerequisites import check_prerequisites, only_visible, visible_codes
-from school.api.examples import example
+from school.access.row_scope import outside_limits, within
 from school.api.fields import BoundedListField, StrictCharField, StrictModelSerializer
+from school.api.openapi.examples import example
 from school.api.permissions import limits_of
 from school.api.row_json import Computed
-from school.limits import outside_limits, within
 from school.refusals import Refused
 from school.validators import normalized
 

@@ -15,4 +15,4 @@ class DeskConfig(admin_apps.AdminConfig):
     """The admin app, with ``DeskSite`` as its default site."""
 
     default = False
-    default_site = "school.site.DeskSite"
+    default_site = "school.desk.site.DeskSite"

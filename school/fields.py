@@ -87,7 +87,7 @@ class _WithoutCase:
     """
     Compares without regard to case, also for letters beyond ASCII, on SQLite too.
 
-    SQLite's LIKE ignores case for ASCII letters only; ``school.sqlite`` adds the function ``unicode_upper``.
+    SQLite's LIKE ignores case for ASCII letters only; ``school.db.sqlite`` adds the function ``unicode_upper``.
     """
 
     def get_prep_lookup(self) -> Any:

@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from school.spoken import joined, kept_text, packed
-from school.spoken import sentence as _
+from school.i18n.stored_messages import joined, kept_text, packed
+from school.i18n.stored_messages import sentence as _
 from school.validators import fault_in_identifier, parse_ids
 
 MAX_MESSAGE = 500  # characters

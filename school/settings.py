@@ -16,10 +16,10 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import IsolationLevel
 
 from school.accounts import settings as accounts
-from school.addresses import trusted_proxies
 from school.api.settings import OAUTH2_PROVIDER, REST_FRAMEWORK, SCOPES, SPECTACULAR_SETTINGS  # noqa: F401  # read by libraries
-from school.desk import UNFOLD  # read by the theme of the admin
-from school.logs import logging_config
+from school.desk.theme import UNFOLD  # read by the theme of the admin
+from school.http.client_ip import trusted_proxies
+from school.observability.logging import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -121,38 +121,38 @@ INSTALLED_APPS = [
 # Requests from programs, load balancers and Prometheus have their own middleware: docs/decisions/0037.
 API_PREFIXES = ("/api/", "/oauth/", "/health", "/metrics")
 API_MIDDLEWARE = [
-    "school.middleware.RequestLogMiddleware",  # first, so that every response has the request id
-    "school.policy.ContentSecurityPolicyMiddleware",
-    "school.middleware.CacheControlMiddleware",
-    "school.middleware.BoundsMiddleware",
-    "school.middleware.ProbeMiddleware",  # before all middleware that checks the host
-    "school.api.throttling.RateLimitMiddleware",
+    "school.http.middleware.RequestLogMiddleware",  # first, so that every response has the request id
+    "school.http.csp.ContentSecurityPolicyMiddleware",
+    "school.http.middleware.CacheControlMiddleware",
+    "school.http.middleware.BoundsMiddleware",
+    "school.http.middleware.ProbeMiddleware",  # before all middleware that checks the host
+    "school.http.rate_limit.RateLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "school.languages.LanguageMiddleware",
+    "school.i18n.middleware.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "school.middleware.UploadPermissionMiddleware",  # before the CSRF check of the view, which reads the file
+    "school.http.middleware.UploadPermissionMiddleware",  # before the CSRF check of the view, which reads the file
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",  # last, so that it can replace the response for a locked client
 ]
 MIDDLEWARE = [
-    "school.parts.ApiMiddleware",  # handles requests under API_PREFIXES by API_MIDDLEWARE
-    "school.middleware.RequestLogMiddleware",  # first, so that every response has the request id
-    "school.policy.ContentSecurityPolicyMiddleware",
-    "school.middleware.BoundsMiddleware",
+    "school.http.api_middleware.ApiMiddleware",  # handles requests under API_PREFIXES by API_MIDDLEWARE
+    "school.http.middleware.RequestLogMiddleware",  # first, so that every response has the request id
+    "school.http.csp.ContentSecurityPolicyMiddleware",
+    "school.http.middleware.BoundsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "school.languages.LanguageMiddleware",
+    "school.i18n.middleware.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "school.middleware.UploadPermissionMiddleware",  # before CsrfViewMiddleware, which reads the file
+    "school.http.middleware.UploadPermissionMiddleware",  # before CsrfViewMiddleware, which reads the file
     "django.middleware.csrf.CsrfViewMiddleware",
-    "school.middleware.FormBoundsMiddleware",
+    "school.http.middleware.FormBoundsMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "school.sessions.SessionsEndMiddleware",
+    "school.accounts.session_timeout.SessionsEndMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",  # last, so that it can replace the response for a locked login
@@ -160,7 +160,7 @@ MIDDLEWARE = [
 
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 if METRICS_TOKEN:
-    MIDDLEWARE.insert(0, "school.metrics.RequestMetrics")
+    MIDDLEWARE.insert(0, "school.observability.metrics.RequestMetrics")
 
 ROOT_URLCONF = "school.urls"
 WSGI_APPLICATION = "school.wsgi.application"
@@ -198,7 +198,7 @@ if DATABASES["default"].get("ENGINE") not in ("django.db.backends.sqlite3", "dja
     raise ImproperlyConfigured("DATABASE_URL must begin with sqlite:/// or postgres://.")
 _options = DATABASES["default"].setdefault("OPTIONS", {})  # the URL may contain options, such as sslmode
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
-    DATABASES["default"]["ENGINE"] = "school.sqlite"
+    DATABASES["default"]["ENGINE"] = "school.db.sqlite"
     # Keep connections open: closing the last one deletes the write-ahead log, and on a full disk the database could
     # not be opened again, not even for reading.
     DATABASES["default"]["CONN_MAX_AGE"] = None
@@ -214,7 +214,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         ),
     }
 else:
-    DATABASES["default"]["ENGINE"] = "school.postgresql"
+    DATABASES["default"]["ENGINE"] = "school.db.postgresql"
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # With None, psycopg prepares no statement, not even one executed with prepare=True.
@@ -302,10 +302,10 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "school.limits.OwnCoursesBackend",  # before the backend that grants permissions
+    "school.access.row_scope.OwnCoursesBackend",  # before the backend that grants permissions
     "school.accounts.backends.StaffBackend",
 ]
-AXES_HANDLER = "school.logins.LoginHandler"
+AXES_HANDLER = "school.accounts.lockout.LoginHandler"
 AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=5)
 AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCK_MINUTES", default=15))
 if AXES_FAILURE_LIMIT < 1:
@@ -313,9 +313,9 @@ if AXES_FAILURE_LIMIT < 1:
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a name is locked only for the address that failed
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
-AXES_USERNAME_CALLABLE = "school.logins.name_in"
-AXES_CLIENT_IP_CALLABLE = "school.addresses.client_address"
-AXES_LOCKOUT_CALLABLE = "school.logins.locked_out"
+AXES_USERNAME_CALLABLE = "school.accounts.lockout.name_in"
+AXES_CLIENT_IP_CALLABLE = "school.http.client_ip.client_address"
+AXES_LOCKOUT_CALLABLE = "school.accounts.lockout.locked_out"
 AXES_SENSITIVE_PARAMETERS = ["username", "password", "client_id", "client_secret", "csrfmiddlewaretoken", "ip_address"]
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False  # school.admin shows the locked logins
@@ -348,7 +348,7 @@ if SECOND_FACTOR != accounts.OFF or SSO.issuer:
 if SECOND_FACTOR != accounts.OFF:
     UNFOLD["ACCOUNT"] = accounts.ACCOUNT
 if SECOND_FACTOR == accounts.REQUIRED:
-    MIDDLEWARE.insert(-1, "school.accounts.required.SecondFactorMiddleware")
+    MIDDLEWARE.insert(-1, "school.accounts.mfa_required.SecondFactorMiddleware")
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "school.ApiClient"
 

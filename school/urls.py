@@ -9,11 +9,11 @@ from django.views.generic import RedirectView
 from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerSplitView as ApiDocs
 
-from school.api.schema_view import SchemaView
-from school.api.token import ClientTokenView
-from school.converters import IdConverter
-from school.health import health, live, ready
-from school.scrape import metrics
+from school.api.openapi.schema_view import SchemaView
+from school.api.token_view import ClientTokenView
+from school.http.converters import IdConverter
+from school.observability.health import health, live, ready
+from school.observability.metrics_view import metrics
 from students.problems import problem_page
 
 register_converter(IdConverter, "id")
@@ -39,6 +39,6 @@ urlpatterns = [
 if apps.is_installed("allauth.account"):
     urlpatterns.append(path("accounts/", include("school.accounts.urls")))
 
-handler400 = "school.api.problems.bad_request"
-handler404 = "school.api.problems.not_found"
-handler500 = "school.api.problems.server_error"
+handler400 = "school.api.exception_handler.bad_request"
+handler404 = "school.api.exception_handler.not_found"
+handler500 = "school.api.exception_handler.server_error"

@@ -10,8 +10,8 @@ from typing import Literal
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy
 
-from school.spoken import joined
-from school.spoken import sentence as _
+from school.i18n.stored_messages import joined
+from school.i18n.stored_messages import sentence as _
 
 # Characters that are invisible although Unicode classifies them as letters, marks and symbols: fillers, variation
 # selectors, the blank Braille pattern.

@@ -22,7 +22,7 @@ os.environ.setdefault("DATABASE_TIMEOUT", "5")
 
 class Request(WSGIRequest):
     """
-    A request that is always read as UTF-8. ``school.door`` rejects other charsets.
+    A request that is always read as UTF-8. ``school.http.request_guard`` rejects other charsets.
 
     Django decodes the query by the charset of the Content-Type header, before any middleware: "rot13" would cause a
     500, and "zip" would decompress data.

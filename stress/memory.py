@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from bench.processes import manage, tree
 from courses.views import TermViewSet
-from school.api.query import filters_of
+from school.api.query_parameters import filters_of
 from stress.clients import Client, let_all
 from stress.server import running_server
 from students.models import StudentCourse

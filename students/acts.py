@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from school.limits import Limits
+from school.access.row_scope import Limits
 from school.refusals import Refusal
 from students.models import Action, Channel, StudentCourse
 

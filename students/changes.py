@@ -23,8 +23,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from school.limits import LimitParameters, Limits, within
-from school.prepared import (
+from school.access.row_scope import LimitParameters, Limits, within
+from school.db.compiled_queries import (
     ON_POSTGRESQL,
     Asked,
     Parameter,

@@ -13,7 +13,7 @@ from mimesis import Locale, Person
 from simple_history.utils import bulk_create_with_history
 
 from courses.models import Course, Level, Term
-from school.prepared import ON_POSTGRESQL
+from school.db.compiled_queries import ON_POSTGRESQL
 from students.acts import Act, OnFull, Origin
 from students.enrollment import perform
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse

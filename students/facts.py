@@ -15,10 +15,10 @@ from django.utils import timezone
 from bulk.models import Import, State
 from courses.models import Course
 from courses.prerequisites import visible_codes
-from school.limits import Limits
-from school.lookups import is_pair
-from school.prepared import Prepared, together
-from school.pressing import pressed
+from school.access.row_scope import Limits
+from school.db.compiled_queries import Prepared, together
+from school.db.instances import pressed
+from school.db.lookups import is_pair
 from students.acts import Act, Origin
 from students.journal import STATE
 from students.lookup import STUDENTS_BY_ID

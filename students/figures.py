@@ -15,7 +15,7 @@ from django.db.models import Count, Q
 
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
-from school.limits import Limits, within
+from school.access.row_scope import Limits, within
 from students.models import LEFT, RefusedAct, Status, StudentCourse
 from students.seats import Seats
 

@@ -14,6 +14,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from courses.filters import CourseFilter
 from courses.lookup import course_key, courses_by_key
 from courses.models import Course, Level
+from school.access.row_scope import within
 from school.api.filters import (
     ChangedSince,
     CommaSeparated,
@@ -23,7 +24,6 @@ from school.api.filters import (
     UpdatedSince,
 )
 from school.api.permissions import limits_of
-from school.limits import within
 from school.refusals import Refusal, suggestion
 from school.validators import normalized, parse_ids
 from students.lookup import student_ids_by_number

@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 
 from django.db import connection
 
-from school.copying import insert_many
-from school.prepared import ON_POSTGRESQL, Asked, run_together
+from school.db.bulk_insert import insert_many
+from school.db.compiled_queries import ON_POSTGRESQL, Asked, run_together
 from students.models import Action, EnrollmentEvent, StudentCourse
 
 # Besides the status, all fields that an act may change in an existing row, and all that the journal stores of it.

@@ -6,9 +6,9 @@ from typing import Any
 from django.db.models import QuerySet
 
 from courses.lookup import MAX_LOOKED_UP
-from school.prepared import Prepared
+from school.db.compiled_queries import Prepared
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused, explained, suggestion
-from school.spoken import sentence as _
 from school.validators import normalized, parse_ids, similar_identifiers
 from students.models import Student
 

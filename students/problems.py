@@ -5,7 +5,7 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from school.api.codes import CODES
+from school.api.error_codes import CODES
 from students.rules import ALL_RULES
 
 

@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy
 from courses.lookup import course_not_found
 from courses.models import Course
 from courses.prerequisites import list_codes
+from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import told_instant
 from school.refusals import Refusal, changed_meanwhile
-from school.spoken import sentence as _
-from school.spoken import told_instant
 from students.acts import Act
 from students.lookup import student_not_found
 from students.models import ENDED, OPEN, Action, Status

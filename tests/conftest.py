@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
-from school.clients import create_api_client
+from school.access.api_clients import create_api_client
 from students.acts import Origin
 from students.models import Channel
 from tests.logs import leaks_in
@@ -32,7 +32,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "school"))
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; nothing here is secret
-    if settings.DATABASES["default"]["ENGINE"] == "school.sqlite":
+    if settings.DATABASES["default"]["ENGINE"] == "school.db.sqlite":
         # pytest-django knows Django's own SQLite only, and would make a file of this name for each worker.
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = ":memory:"
         settings.MIDDLEWARE.insert(0, "tests.one_at_a_time.OneAtATimeMiddleware")

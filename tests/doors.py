@@ -16,7 +16,7 @@ from django.utils.html import strip_tags
 from rest_framework.test import APIClient
 
 from courses.models import Course
-from school.clients import create_api_client
+from school.access.api_clients import create_api_client
 from students.models import Action, Student, StudentCourse
 
 

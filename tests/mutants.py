@@ -179,7 +179,9 @@ GUARDS = [
         SQLITE,
         "tests/school/test_strict_input.py::test_every_parameter_of_every_list_that_takes_one_value_is_refused_twice",
         instead(
-            "school/api/query.py", "        elif len(values) > 1 and name not in repeatable:\n", "        elif False:\n"
+            "school/api/query_parameters.py",
+            "        elif len(values) > 1 and name not in repeatable:\n",
+            "        elif False:\n",
         ),
     ),
     Mutant(
@@ -192,7 +194,7 @@ GUARDS = [
         "only known constraints are a conflict",
         SQLITE,
         "tests/school/test_constraints.py::test_a_constraint_that_no_model_has_is_a_500",
-        instead("school/constraints.py", "    return known\n", '    return known or Known("any")\n'),
+        instead("school/db/constraints.py", "    return known\n", '    return known or Known("any")\n'),
     ),
     Mutant(
         "the lock on the rows of courses",
@@ -344,7 +346,7 @@ GUARDS = [
         "another try after a deadlock",
         POSTGRESQL,
         "tests/test_retry.py::test_a_deadlock_is_tried_again_and_all_is_done_once",
-        instead("school/retry.py", "TRIES = 4", "TRIES = 1"),
+        instead("school/db/retry.py", "TRIES = 4", "TRIES = 1"),
     ),
     Mutant(
         "the order in which seats are given",
@@ -403,13 +405,13 @@ GUARDS = [
         "the turns of SQLite's writers",
         SQLITE,
         "tests/test_sqlite_writers.py::test_who_waits_for_the_lock_has_it_before_who_comes_back",
-        instead("school/settings.py", '    DATABASES["default"]["ENGINE"] = "school.sqlite"\n', ""),
+        instead("school/settings.py", '    DATABASES["default"]["ENGINE"] = "school.db.sqlite"\n', ""),
     ),
     Mutant(
         "the limits of a client on what it reads",
         SQLITE,
         WHO_MAY,
-        instead("school/limits.py", "    if limits is None:\n        return rows\n", "    return rows\n"),
+        instead("school/access/row_scope.py", "    if limits is None:\n        return rows\n", "    return rows\n"),
     ),
     Mutant(
         "the limits of a client on enrollments",
@@ -437,7 +439,7 @@ GUARDS = [
         "tests/security/test_own_courses.py::test_a_forged_form_writes_nothing_and_names_no_other_course",
         instead(
             "school/settings.py",
-            '    "school.limits.OwnCoursesBackend",  # before the backend that grants permissions\n',
+            '    "school.access.row_scope.OwnCoursesBackend",  # before the backend that grants permissions\n',
             "",
         ),
     ),
@@ -446,14 +448,16 @@ GUARDS = [
         SQLITE,
         "tests/security/test_own_courses.py::test_no_form_offers_a_row_of_another_course",
         instead(
-            "school/narrowing.py", "        field.queryset = _narrowed(request, field.queryset)\n", "        pass\n"
+            "school/desk/row_access.py",
+            "        field.queryset = _narrowed(request, field.queryset)\n",
+            "        pass\n",
         ),
     ),
     Mutant(
         "the permission to save an earlier version",
         SQLITE,
         "tests/test_admin_access.py::test_a_user_who_may_not_change_a_row_cannot_save_an_earlier_version_of_it",
-        instead("school/narrowing.py", "                raise PermissionDenied\n", "                pass\n"),
+        instead("school/desk/row_access.py", "                raise PermissionDenied\n", "                pass\n"),
     ),
     Mutant(
         "the codes that a limited client does not see",
@@ -639,19 +643,19 @@ GUARDS = [
         "the end of what is remembered of a token",
         SQLITE,
         "tests/school/test_grants.py::test_what_a_token_has_lost_is_gone_thirty_seconds_later",
-        instead("school/api/grants.py", "if kept and monotonic() < kept[0] else", "if kept else"),
+        instead("school/api/tokens.py", "if kept and monotonic() < kept[0] else", "if kept else"),
     ),
     Mutant(
         "the scopes of a client above those of its tokens",
         SQLITE,
         "tests/school/test_grants.py::test_what_a_token_has_lost_is_gone_thirty_seconds_later",
-        instead("school/api/grants.py", " & frozenset(client.scope.split())", ""),
+        instead("school/api/tokens.py", " & frozenset(client.scope.split())", ""),
     ),
     Mutant(
         "the condition of SQLite's counting",
         SQLITE,
         "tests/school/test_throttling.py::test_the_third_of_two_is_refused_and_told_when_to_come_back",
-        instead("school/counting.py", "            WHERE taken < :most OR began <= :now - :window\n", ""),
+        instead("school/http/rate_counter.py", "            WHERE taken < :most OR began <= :now - :window\n", ""),
     ),
     Mutant(
         "the condition of PostgreSQL's counting",
@@ -673,13 +677,13 @@ GUARDS = [
         "the order in which forwarded addresses are read",
         SQLITE,
         "tests/school/test_addresses.py::test_an_address_is_the_first_from_the_right_that_is_no_proxy_of_ones_own",
-        instead("school/addresses.py", "in reversed(claimed)", "in claimed"),
+        instead("school/http/client_ip.py", "in reversed(claimed)", "in claimed"),
     ),
     Mutant(
         "the lock on a client that is guessed at",
         SQLITE,
         "tests/school/test_logins.py::test_after_five_wrong_secrets_even_the_right_one_is_refused",
-        instead("school/api/token.py", "if not AxesProxyHandler.is_allowed(request, credentials):", "if False:"),
+        instead("school/api/token_view.py", "if not AxesProxyHandler.is_allowed(request, credentials):", "if False:"),
     ),
     Mutant(
         "the lock on a name, for its address alone",
@@ -721,13 +725,13 @@ GUARDS = [
         "the middleware of programs",
         SQLITE,
         "tests/school/test_parts.py::test_a_request_passes_the_list_of_its_part_in_order",
-        instead("school/parts.py", "self.chain if is_of_api else", "self.get_response if is_of_api else"),
+        instead("school/http/api_middleware.py", "self.chain if is_of_api else", "self.get_response if is_of_api else"),
     ),
     Mutant(
         "the checks of middleware before a view for programs",
         SQLITE,
         "tests/security/test_uploads.py::test_a_member_of_staff_without_the_permission_is_refused_by_the_api",
-        instead("school/parts.py", "for check in self.view_hooks:", "for check in ():"),
+        instead("school/http/api_middleware.py", "for check in self.view_hooks:", "for check in ():"),
     ),
     Mutant(
         "the header Authorization instead of a session",
@@ -739,7 +743,7 @@ GUARDS = [
         "English for programs",
         SQLITE,
         "tests/school/test_languages.py::test_programs_are_answered_in_english",
-        instead("school/languages.py", "if request.path_info.startswith(ENGLISH):", "if False:"),
+        instead("school/i18n/middleware.py", "if request.path_info.startswith(ENGLISH):", "if False:"),
     ),
     Mutant(
         "English for the journal",
@@ -751,7 +755,7 @@ GUARDS = [
         "one language for each request",
         SQLITE,
         "tests/school/test_languages.py::test_a_page_leaves_its_language_behind_nowhere",
-        instead("school/languages.py", "with override(language):", "if override(language).__enter__() is None:"),
+        instead("school/i18n/middleware.py", "with override(language):", "if override(language).__enter__() is None:"),
     ),
     Mutant(
         "no personal data in a cursor",
@@ -763,7 +767,7 @@ GUARDS = [
         "the limits of a client, where a cursor's row is read again",
         SQLITE,
         "tests/school/test_cursors.py::test_a_cursor_says_nothing_of_a_row_outside_of_the_limits",
-        instead("school/api/conditional.py", "builder.get_queryset().filter(pk=", "builder.queryset.filter(pk="),
+        instead("school/api/row_responses.py", "builder.get_queryset().filter(pk=", "builder.queryset.filter(pk="),
     ),
     Mutant(
         "the new code in the prerequisites of others",
@@ -902,13 +906,13 @@ GUARDS = [
         SQLITE,
         "tests/school/test_stale_forms.py::"
         "test_the_second_of_two_tabs_is_refused_names_what_changed_and_keeps_what_was_typed",
-        instead("school/stale_forms.py", "if read.get(name) != self._digest(name):", "if read is None:"),
+        instead("school/desk/stale_forms.py", "if read.get(name) != self._digest(name):", "if read is None:"),
     ),
     Mutant(
         "the lock on the row that a form of the admin saves",
         POSTGRESQL,
         "tests/school/test_stale_forms.py::test_a_save_that_waits_for_another_one_sees_what_that_one_saved",
-        instead("school/stale_forms.py", "                self.lock_row(row)\n", "                pass\n"),
+        instead("school/desk/stale_forms.py", "                self.lock_row(row)\n", "                pass\n"),
     ),
     Mutant(
         "an erased student keeps the pseudonym",
@@ -961,7 +965,7 @@ GUARDS = [
         SQLITE,
         "tests/school/test_console.py::test_the_name_of_a_file_is_shown_escaped",
         instead(
-            "school/console.py",
+            "school/commands/console.py",
             "self.output.write(escaped(msg), style_func, ending)",
             "self.output.write(msg, style_func, ending)",
         ),
@@ -993,7 +997,7 @@ GUARDS = [
         SQLITE,
         f"{BUDGET}::test_a_batch_with_too_many_errors_is_refused_as_a_whole",
         instead(
-            "school/api/problems.py",
+            "school/api/exception_handler.py",
             "for reason in reasons[:MOST_REASONS]], reasons[0]",
             "for reason in reasons], reasons[0]",
         ),
@@ -1009,32 +1013,34 @@ GUARDS = [
         SQLITE,
         "tests/security/test_uploads.py::test_a_member_of_staff_without_the_permission_is_refused_by_the_admin",
         instead(
-            "school/middleware.py", 'if request.method != "POST" or request.path_info', "if True or request.path_info"
+            "school/http/middleware.py",
+            'if request.method != "POST" or request.path_info',
+            "if True or request.path_info",
         ),
     ),
     Mutant(
         "an answer below 100 kB: the texts of a form",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_form_costs_more_than_a_second",
-        instead("school/form_bounds.py", "if sum(sizes.values()) <= MAX_TEXT:", "if sizes is not None:"),
+        instead("school/http/form_limits.py", "if sum(sizes.values()) <= MAX_TEXT:", "if sizes is not None:"),
     ),
     Mutant(
         "an answer below 100 kB: the values of a field",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_form_costs_more_than_a_second",
-        instead("school/form_bounds.py", "if len(values) > MAX_VALUES:", "if len(values) > 10_000:"),
+        instead("school/http/form_limits.py", "if len(values) > MAX_VALUES:", "if len(values) > 10_000:"),
     ),
     Mutant(
         "an answer below 100 kB: the rows below a form",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_form_costs_more_than_a_second",
-        instead("school/stale_forms.py", "MAX_NEW_ROWS = 5 ", "MAX_NEW_ROWS = 1_000 "),
+        instead("school/desk/stale_forms.py", "MAX_NEW_ROWS = 5 ", "MAX_NEW_ROWS = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: the indentation of a page",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_form_costs_more_than_a_second",
-        instead("school/middleware.py", "is_page and request", "not is_page and request"),
+        instead("school/http/middleware.py", "is_page and request", "not is_page and request"),
     ),
     Mutant(
         "an answer below 100 kB: the lines of a preview",
@@ -1082,14 +1088,14 @@ GUARDS = [
         "an answer below 100 kB: rows to delete",
         SQLITE,
         "tests/security/test_budget_forms.py::test_at_most_100_rows_are_deleted_at_a_time",
-        instead("school/deleting.py", "MOST = 100 ", "MOST = 1_000 "),
+        instead("school/desk/protected_delete.py", "MOST = 100 ", "MOST = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: the names of what is deleted",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_bulk_action_costs_more_than_a_second",
         instead(
-            "school/deleting.py",
+            "school/desk/protected_delete.py",
             "return _first(to_delete), numbers, lacking, _first(protected)",
             "return to_delete, numbers, lacking, protected",
         ),

@@ -22,9 +22,9 @@ from oauth2_provider.models import get_access_token_model
 from bulk.models import Door
 from bulk.pipeline import Order, receive
 from courses.models import CourseStaff, Term
-from school.clients import create_api_client
-from school.disclosures import Action, Subject, record
-from school.disclosures import Door as AccessDoor
+from school.access.access_log import Action, Subject, record
+from school.access.access_log import Door as AccessDoor
+from school.access.api_clients import create_api_client
 from school.models import ApiClient, PersonalDataAccess
 from students.enrollment import enroll
 from students.models import RefusedAct, StudentCourse

@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils import timezone
 
-from school.disclosures import Door
+from school.access.access_log import Door
 from school.refusals import Refused
 from students import changes, journal
 from students.acts import OnFull

@@ -62,7 +62,7 @@ def test_make_run_uses_the_file_of_its_own_folder_whatever_database_is_configure
         check=False,
     )
 
-    assert (said.stdout, said.stderr) == ("school.sqlite school.sqlite3\n", "")
+    assert (said.stdout, said.stderr) == ("school.db.sqlite school.sqlite3\n", "")
 
 
 # The demo's keys

@@ -18,7 +18,7 @@ from django.test import Client
 from bulk.command import ImportCommand
 from bulk.kinds import kinds
 from bulk.tasks import run_worker
-from school.clients import Credentials, create_api_client
+from school.access.api_clients import Credentials, create_api_client
 from students.imports import STATUS_TO_ACTION
 from students.models import Action
 from students.problems import meanings

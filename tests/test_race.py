@@ -9,7 +9,7 @@ from psycopg import sql
 from rest_framework.test import APIClient
 
 from courses.models import Course
-from school.prepared import Prepared
+from school.db.compiled_queries import Prepared
 from school.refusals import Refused
 from students import facts
 from students.acts import Origin

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
-from school.disclosures import Door
+from school.access.access_log import Door
 from school.refusals import Refused
 from students.acts import Act, OnFull, Origin
 from students.enrollment import drop, enroll, perform

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from psycopg import IsolationLevel
 
 from courses.models import Course
-from school.retry import TRIES
+from school.db.retry import TRIES
 from students.acts import OnFull, Origin
 from students.enrollment import enroll, enroll_many
 from students.models import Channel, EnrollmentEvent

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from school import counting
+from school.http import rate_counter
 from tests.races import race
 from tests.serving import FORM, manage, serving
 
@@ -134,6 +134,6 @@ def test_many_who_begin_a_window_at_once_begin_one():
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE school_counted")
 
-    race(lambda _runner, number: taken[number].append(counting.count(f"round {number}", many).taken), rounds, many)
+    race(lambda _runner, number: taken[number].append(rate_counter.count(f"round {number}", many).taken), rounds, many)
 
     assert [sorted(taken[number]) for number in range(rounds)] == [[*range(1, many + 1)]] * rounds

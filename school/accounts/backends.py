@@ -6,7 +6,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Permission
 
-from school.prepared import Prepared, together
+from school.db.compiled_queries import Prepared, together
 
 USERS: Prepared[Any] = Prepared(lambda ids: get_user_model()._default_manager.filter(pk__among=ids))
 OF_USERS: Prepared[Any] = Prepared(lambda ids: _named(Permission.objects.filter(user__pk__among=ids)))

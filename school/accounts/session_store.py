@@ -6,7 +6,7 @@ from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from school.prepared import Prepared
+from school.db.compiled_queries import Prepared
 
 SESSIONS: Prepared[Any] = Prepared(
     lambda keys: Session.objects.filter(session_key__among=keys).values_list("session_data", "expire_date")

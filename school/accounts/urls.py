@@ -18,7 +18,7 @@ if apps.is_installed("allauth.mfa"):
 if apps.is_installed("allauth.socialaccount"):
     from allauth.socialaccount.providers.openid_connect import views as oidc
 
-    from school.accounts.provider import or_away
+    from school.accounts.sso_adapter import or_away
 
     urlpatterns += [
         path("oidc/<provider_id>/login/", or_away(oidc.login), name="openid_connect_login"),

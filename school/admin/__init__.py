@@ -1,5 +1,5 @@
 """Admin of API clients, failed logins, staff users and the record of access to personal data."""
 
-from school.admin import clients, logins, people, record
+from school.admin import access_log, api_clients, failed_logins, users
 
-__all__ = ["clients", "logins", "people", "record"]
+__all__ = ["access_log", "api_clients", "failed_logins", "users"]

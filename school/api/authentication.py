@@ -2,7 +2,7 @@
 Authentication: OAuth2 bearer tokens for programs, each with its own service account; sessions for staff; or none.
 
 The three classes are tried in this order. Each counts a request for the rate limit as soon as it has identified the
-caller (``school.api.throttling``).
+caller (``school.http.rate_limit``).
 """
 
 from typing import Any
@@ -15,10 +15,10 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from school.accounts.session_timeout import is_over
 from school.accounts.settings import REQUIRED
-from school.api.grants import Grant, account_of, bind_caller, grant_shown, shows_token
-from school.api.throttling import count_account, count_failure, count_stranger
-from school.sessions import is_over
+from school.api.tokens import Grant, account_of, bind_caller, grant_shown, shows_token
+from school.http.rate_limit import count_account, count_failure, count_stranger
 
 
 class ClientAuthentication(BaseAuthentication):
@@ -71,7 +71,7 @@ class StaffAuthentication(SessionAuthentication):
 
     def _ask_for_second_factor(self, request: Request) -> None:
         if settings.SECOND_FACTOR == REQUIRED:
-            from school.accounts.required import is_missing  # allauth is installed only if it is switched on
+            from school.accounts.mfa_required import is_missing  # allauth is installed only if it is switched on
 
             if is_missing(request._request):
                 raise AuthenticationFailed(_("Set up a second factor first."))

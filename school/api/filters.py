@@ -20,8 +20,8 @@ from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
 
 from school.api.formats import INSTANT_PATTERN, read_day, read_instant, read_whole_number
-from school.api.query import errors_in_query, filters_of, names_in_lists, repeatable_in
-from school.search import MOST_CHARACTERS, MOST_WORDS, is_bounded
+from school.api.query_parameters import errors_in_query, filters_of, names_in_lists, repeatable_in
+from school.http.search_limits import MOST_CHARACTERS, MOST_WORDS, is_bounded
 from school.validators import BIGGEST_COUNT, in_our_times, normalized
 
 

@@ -22,9 +22,9 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from school.logs import note_cause
+from school.db.retry import retried
 from school.models import KeptAnswer
-from school.retry import retried
+from school.observability.logging import note_cause
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"

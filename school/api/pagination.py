@@ -21,7 +21,7 @@ from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from school.api.filters import ValueOf, chosen_order, column_at
 from school.api.row_json import Concatenated, Instant, JsonText, in_json
-from school.prepared import limit_above
+from school.db.compiled_queries import limit_above
 
 
 class Cursor(NamedTuple):

@@ -9,8 +9,8 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from school.api.grants import Grant
-from school.limits import Limits, limits_of_staff
+from school.access.row_scope import Limits, limits_of_staff
+from school.api.tokens import Grant
 
 PERMISSIONS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
 

@@ -1,6 +1,6 @@
 """Settings of DRF, drf-spectacular and OAuth. They do not depend on the environment of School."""
 
-from school.api.operation_texts import TAGS
+from school.api.openapi.operation_texts import TAGS
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -18,8 +18,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["school.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["school.api.renderers.JsonRenderer"],
     "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",
-    "DEFAULT_SCHEMA_CLASS": "school.api.schema.Schema",
-    "EXCEPTION_HANDLER": "school.api.problems.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "school.api.openapi.schema.Schema",
+    "EXCEPTION_HANDLER": "school.api.exception_handler.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "URL_FORMAT_OVERRIDE": None,
@@ -60,11 +60,11 @@ SPECTACULAR_SETTINGS = {
     "OAUTH2_TOKEN_URL": "/oauth/token",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "school.api.schema.describe_schemas",
-        "school.api.schema.allow_parts",
-        "school.api.links.add_links",
+        "school.api.openapi.schema.describe_schemas",
+        "school.api.openapi.schema.allow_parts",
+        "school.api.openapi.links.add_links",
         "students.problems.add_codes",
-        "school.api.shared_parts.share_parts",
+        "school.api.openapi.shared_parts.share_parts",
     ],
 }
 
@@ -82,9 +82,9 @@ SCOPES = {
 }
 OAUTH2_PROVIDER = {
     "SCOPES": SCOPES,
-    "OAUTH2_VALIDATOR_CLASS": "school.api.clients.ClientValidator",
-    "SCOPES_BACKEND_CLASS": "school.api.clients.ClientScopes",
-    "APPLICATION_ADMIN_CLASS": "school.admin.clients.ClientAdmin",
+    "OAUTH2_VALIDATOR_CLASS": "school.api.oauth_validator.ClientValidator",
+    "SCOPES_BACKEND_CLASS": "school.api.oauth_validator.ClientScopes",
+    "APPLICATION_ADMIN_CLASS": "school.admin.api_clients.ClientAdmin",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "PKCE_REQUIRED": True,
     "ROTATE_REFRESH_TOKEN": True,

@@ -12,16 +12,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ModelViewSet
 
-from school.api.conditional import ConditionalReads
+from school.access.row_scope import refuse_outside, refuse_to_add, within
 from school.api.etags import check_if_match, is_conditional
 from school.api.idempotency import idempotent
 from school.api.permissions import limits_of
-from school.api.query import StrictQuery
+from school.api.query_parameters import StrictQuery
 from school.api.row_json import JsonText
-from school.api.shape import Shaped
-from school.limits import refuse_outside, refuse_to_add, within
+from school.api.row_responses import ConditionalReads
+from school.api.sparse_fields import Shaped
+from school.db.retry import retried
 from school.refusals import Refusal, Refused
-from school.retry import retried
 
 
 class WithinLimits:

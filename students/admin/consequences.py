@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 
 from courses.models import Course
-from school.form_bounds import size_in_page
+from school.http.form_limits import size_in_page
 from students.enrollment.forecast import Forecast, Step
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 from students.register import BY_ITSELF, Pair

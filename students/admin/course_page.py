@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from courses.models import Course
-from school.search import bounded
+from school.http.search_limits import bounded
 from students.admin.enroll_box import EnrollBox
 from students.admin.roster_out import RosterOut
 from students.admin.roster_rows import STATUSES, roster_rows, with_places

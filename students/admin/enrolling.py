@@ -23,7 +23,7 @@ from unfold.widgets import (
 
 from courses.lookup import course_key, courses_by_key
 from courses.models import Course
-from school.form_bounds import size_in_page
+from school.http.form_limits import size_in_page
 from school.refusals import Refusal
 from school.validators import parse_ids, plain_text
 from students.acts import Act, OnFull

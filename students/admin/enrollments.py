@@ -17,7 +17,7 @@ from unfold.widgets import (
 )
 
 from courses.models import Course
-from school.narrowing import NarrowedFilter
+from school.desk.row_access import NarrowedFilter
 from school.refusals import Refused
 from school.validators import parse_ids
 from students.acts import Act, OnFull, Origin, Outcome

@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
-from school.desk import page
-from school.limits import Limits, limits_of_staff
+from school.access.row_scope import Limits, limits_of_staff
+from school.desk.theme import page
 from school.validators import parse_ids
 from students import figures
 from students.figures import Day, Offer, Sum, TermSeats

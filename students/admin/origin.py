@@ -2,7 +2,7 @@
 
 from django.http import HttpRequest
 
-from school.logs import current_request_id
+from school.observability.logging import current_request_id
 from students.acts import Origin
 from students.models import Channel
 

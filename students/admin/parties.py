@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy
 import courses.admin
 from courses.models import Course
 from courses.prerequisites import courses_asking_for
-from school.deleting import KeptByHistory
-from school.stale_forms import StaleFormCheck
+from school.desk.protected_delete import KeptByHistory
+from school.desk.stale_forms import StaleFormCheck
 from students.admin.activity import ActivityPages
 from students.admin.course_page import CoursePage
 from students.admin.origin import origin_of

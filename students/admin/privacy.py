@@ -17,7 +17,7 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from bulk.models import Import
-from school.disclosures import Door, Subject, record_export, record_view
+from school.access.access_log import Door, Subject, record_export, record_view
 from school.refusals import Refused
 from school.validators import plain_text
 from students.models import EnrollmentEvent, StudentCourse

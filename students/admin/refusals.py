@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
-from school.narrowing import NarrowedFilter
+from school.desk.row_access import NarrowedFilter
 from students.models import RefusedAct
 from students.templatetags.codes import TITLES, titles
 

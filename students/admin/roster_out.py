@@ -12,8 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from courses.models import Course
-from school.csv_response import csv_response
-from school.disclosures import Subject, record_export
+from school.access.access_log import Subject, record_export
+from school.http.csv_response import csv_response
 from school.validators import parse_ids
 from students.admin.roster_rows import STATUSES, roster_rows, with_places
 from students.admin.tabs import TabbedPage, can_see

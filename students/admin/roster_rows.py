@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from django.db.models import Q
 
 from courses.models import Course
-from school.search import bounded
+from school.http.search_limits import bounded
 from students.models import LEFT, OPEN, Status, StudentCourse, StudentCourseQuerySet
 
 STATUSES: dict[str, tuple[str, ...]] = {

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from unfold.dataclasses import SearchResult
 
 from courses.models import Course
-from school.search import bounded
+from school.http.search_limits import bounded
 from students.models import Student, StudentCourse
 
 PERSON = ("student_number", "given_name", "family_name", "email")

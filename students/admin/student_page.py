@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from courses.models import Course, Term
-from school.limits import Limits, limits_of_staff
+from school.access.row_scope import Limits, limits_of_staff
 from students.admin.enroll_box import EnrollBox
 from students.admin.tabs import Tab, can_see
 from students.figures import running, terms_to_look_at

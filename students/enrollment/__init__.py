@@ -13,8 +13,8 @@ from dataclasses import replace
 from django.db import transaction
 
 from courses.models import Course
+from school.db.retry import retried
 from school.refusals import Refused
-from school.retry import retried
 from students.acts import Act, OnFull, Origin, Outcome
 from students.enrollment.forecast import Forecast, forecast_of
 from students.enrollment.glance import at_a_glance, remember

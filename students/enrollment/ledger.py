@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-from school.copying import insert_many, update_many
-from school.pressing import press
-from school.spoken import in_english, joined, packed
+from school.db.bulk_insert import insert_many, update_many
+from school.db.instances import press
+from school.i18n.stored_messages import in_english, joined, packed
 from students import journal
 from students.acts import Act, Origin, Outcome
 from students.enrollment.reporting import count, report

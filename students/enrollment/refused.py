@@ -27,7 +27,7 @@ from django.db import (
 from django.utils import timezone
 
 from courses.models import Course
-from school.prepared import Prepared
+from school.db.compiled_queries import Prepared
 from students.acts import Origin, Outcome
 from students.models import Channel, RefusedAct, Student
 

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from django.db import transaction
 
-from school import metrics
+from school.observability import metrics
 from students.acts import Origin, Outcome
 from students.enrollment import refused
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse

@@ -11,9 +11,9 @@ from bulk.models import Import, Mode
 from bulk.reading import Column, Row, Table
 from courses.lookup import CourseKey, course_not_found, courses_by_key, term_not_found
 from courses.models import Course, Term
-from school.limits import within
+from school.access.row_scope import within
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from school.spoken import sentence as _
 from school.validators import normalized
 from students.acts import Act, OnFull, Outcome
 from students.enrollment import adopt, perform, promote

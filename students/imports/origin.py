@@ -1,7 +1,7 @@
 """The origin of the acts of an import."""
 
 from bulk.models import Import
-from school.limits import Limits
+from school.access.row_scope import Limits
 from students.acts import Origin
 from students.models import Channel
 

@@ -12,8 +12,8 @@ from bulk.undoing import HistoryUndo
 from bulk.upsert import UpsertImporter, parse, read_activity
 from courses.imports import CourseImporter
 from courses.models import Course
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from school.spoken import sentence as _
 from students.enrollment import courses_waited_for, lock_to_deactivate, promote
 from students.imports.origin import origin_of
 from students.imports.roles import not_a_student

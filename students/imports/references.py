@@ -10,8 +10,8 @@ from bulk.references import Name, References
 from courses.imports import CourseImporter
 from courses.lookup import CourseKey
 from courses.references import CODE, CourseReferences
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from school.spoken import sentence as _
 
 SECTIONS = "sections"
 SECTION_COLUMNS = (Column("section_id", required=True), Column("course_id", required=True))

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from django.core.exceptions import ValidationError
 
 from bulk.upsert import reasons
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from school.spoken import sentence as _
 from school.validators import plain_text
 from students.acts import OnFull
 from students.models import Action, Status

@@ -9,9 +9,9 @@ from bulk.importing import CHUNK, KEPT_MANUAL, KEPT_OTHER_SOURCE
 from bulk.models import DatasetKey, Import
 from courses.lookup import CourseKey, courses_by_key, term_not_found
 from courses.models import Course, Term
-from school.limits import Limits, within
+from school.access.row_scope import Limits, within
+from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from school.spoken import sentence as _
 from school.validators import normalized
 from students.facts import lasting_acts
 from students.models import Channel, StudentCourse, StudentCourseQuerySet

@@ -8,7 +8,7 @@ from bulk.importing import CHUNK, ERROR, Importer, MadeRows, RowResult
 from bulk.models import Import
 from bulk.reading import Row
 from bulk.undoing import KEPT, REVERSED
-from school.limits import within
+from school.access.row_scope import within
 from students.acts import Act
 from students.enrollment import promote, undo_together
 from students.imports.origin import origin_of

@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from bulk.models import Import
-from school.spoken import spoken, unpacked
+from school.i18n.stored_messages import spoken, unpacked
 from students.models.enrollments import Status, StudentCourse
 
 

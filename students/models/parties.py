@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from courses.models import Course
-from school.constraints import FieldsOfConstraints
+from school.db.constraints import FieldsOfConstraints
 from school.fields import NormalizedCharField, NormalizedEmailField
 from school.validators import email_domain, identifier, plain_text
 

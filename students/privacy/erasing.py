@@ -19,7 +19,7 @@ from bulk.blackout import black_out, black_out_notes
 from bulk.models import ACTIVE, AT_WORK, UNDO, Import, Mode
 from bulk.storage import discard
 from bulk.traces import Search, search
-from school.disclosures import Action, Door, Subject, record
+from school.access.access_log import Action, Door, Subject, record
 from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refusal, Refused
 from students.models import EnrollmentEvent, RefusedAct, Student, StudentCourse

@@ -23,8 +23,8 @@ from django_tasks_db.models import DBTaskResult
 from bulk.models import ACTIVE, Import
 from bulk.storage import discard
 from bulk.traces import search
-from school.counting import clear_ended
-from school.disclosures import Door
+from school.access.access_log import Door
+from school.http.rate_counter import clear_ended
 from school.models import CachedValue, KeptAnswer
 from school.refusals import Refused
 from students.models import RefusedAct, Student, StudentCourse

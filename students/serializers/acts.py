@@ -8,9 +8,9 @@ from rest_framework import serializers
 
 from courses.lookup import CourseKey, courses_by_key, visible_course_id
 from courses.models import Course
-from school.api.examples import request_example
+from school.access.row_scope import Limits, within
 from school.api.fields import BoundedListField, KnownFieldsSerializer, StrictCharField, StrictIntegerField
-from school.limits import Limits, within
+from school.api.openapi.examples import request_example
 from school.refusals import Refusal, Refused
 from school.validators import BIGGEST_ID, plain_text
 from students.acts import OnFull

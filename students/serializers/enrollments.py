@@ -7,8 +7,8 @@ from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from courses.serializers import CourseInBriefSerializer
-from school.api.examples import example
 from school.api.fields import KnownFieldsSerializer, QueryIntegerField, StrictModelSerializer
+from school.api.openapi.examples import example
 from school.api.row_json import Computed, RowTemplate, row_template
 from students.models import Action, EnrollmentEvent, StudentCourse
 from students.serializers import examples

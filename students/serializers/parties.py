@@ -7,8 +7,8 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from courses.serializers import CourseSerializer
-from school.api.examples import example
 from school.api.fields import StrictModelSerializer
+from school.api.openapi.examples import example
 from school.api.row_json import Computed
 from students.models import Student
 from students.seats import Seats

@@ -16,16 +16,16 @@ from rest_framework.viewsets import GenericViewSet
 
 from courses.lookup import find_course
 from courses.models import Course
-from school.api.conditional import ConditionalReads
+from school.access.access_log import Subject, record_export
+from school.access.row_scope import within
 from school.api.pagination import order_columns, refuse_parts
 from school.api.permissions import limits_of
-from school.api.query import StrictQuery
+from school.api.query_parameters import StrictQuery
 from school.api.renderers import MARK_PARAMETER, CsvRenderer, JsonRenderer, wants_mark
 from school.api.row_json import JsonText, in_json
+from school.api.row_responses import ConditionalReads
 from school.api.views import WithinLimits
-from school.csv_response import csv_response
-from school.disclosures import Subject, record_export
-from school.limits import within
+from school.http.csv_response import csv_response
 from school.validators import id_in
 from students.changes import read_changes
 from students.filters import EnrollmentFilter, RosterFilter

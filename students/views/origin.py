@@ -3,7 +3,7 @@
 from rest_framework.request import Request
 
 from school.api.permissions import limits_of, may
-from school.logs import current_request_id
+from school.observability.logging import current_request_id
 from students.acts import Origin
 from students.models import Channel
 

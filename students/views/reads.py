@@ -8,12 +8,12 @@ from rest_framework.viewsets import GenericViewSet
 
 from courses.models import Course
 from courses.serializers import CourseSerializer
-from school.api.conditional import ConditionalReads
+from school.access.row_scope import within
 from school.api.permissions import limits_of
-from school.api.query import StrictQuery
-from school.api.shape import Shaped
+from school.api.query_parameters import StrictQuery
+from school.api.row_responses import ConditionalReads
+from school.api.sparse_fields import Shaped
 from school.api.views import WithinLimits
-from school.limits import within
 from students.models import Student, StudentCourse
 from students.serializers import EnrollmentSerializer, StudentSerializer
 

@@ -16,7 +16,7 @@ from bulk import importing, leases, running
 from bulk.leases import Lease
 from bulk.models import Import, State
 from bulk.pipeline import approve, cancel
-from school.sqlite.private_copy import is_on_private_copy, private_copy
+from school.db.sqlite.private_copy import is_on_private_copy, private_copy
 from students.imports import EnrollmentImporter
 from students.models import EnrollmentEvent, Student, StudentCourse
 from tests.bulk.work import ENROLLMENTS, imported, outcomes, without_parts, worked_on

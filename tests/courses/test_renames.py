@@ -14,7 +14,7 @@ from bulk.models import Import
 from bulk.working import work_on
 from courses.models import Course, Term
 from courses.prerequisites import MAX_NAMED, check_prerequisites, reasons_to_keep, rename_in_prerequisites
-from school.clients import create_api_client
+from school.access.api_clients import create_api_client
 from school.models import ApiClient
 from students.acts import OnFull
 from students.enrollment import complete, enroll

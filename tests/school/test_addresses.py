@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory
 
-from school.addresses import UNKNOWN, client_address, trusted_proxies
+from school.http.client_ip import UNKNOWN, client_address, trusted_proxies
 
 NETWORKS = "10.0.0.0/8, 2001:db8:1::/48"
 

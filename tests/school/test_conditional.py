@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.serializers import Serializer
 from rest_framework.test import APIClient
 
+from school.access.api_clients import create_api_client
 from school.api.etags import tag_of_text
-from school.clients import create_api_client
 from school.models import ApiClient
 from school.refusals import Refused
 from students.acts import OnFull

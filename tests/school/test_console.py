@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command, get_commands
 
 from bulk.models import Import
-from school.console import SafeCommand, escaped
+from school.commands.console import SafeCommand, escaped
 from students.management.commands.import_students import Command as ImportStudents
 from tests.bulk.work import imported
 from tests.factories import make_student

@@ -6,8 +6,8 @@ import pytest
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Model
 
-from school.copying import FEW, insert_many, update_many
-from school.pressing import press
+from school.db.bulk_insert import FEW, insert_many, update_many
+from school.db.instances import press
 from students.acts import Origin
 from students.enrollment import enroll_many
 from students.models import Channel, EnrollmentEvent, StudentCourse

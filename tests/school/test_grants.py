@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
-from school.api import grants
-from school.api.grants import Grant, Memory
+from school.api import tokens
+from school.api.tokens import Grant, Memory
 from school.models import ApiClient
 
 pytestmark = pytest.mark.django_db
@@ -28,10 +28,10 @@ class Clock:
 def clock(monkeypatch, settings):
     settings.TOKEN_CACHE_SECONDS = 30
     clock = Clock()
-    monkeypatch.setattr(grants, "monotonic", clock)
-    grants.memory.clear()
+    monkeypatch.setattr(tokens, "monotonic", clock)
+    tokens.memory.clear()
     yield clock
-    grants.memory.clear()
+    tokens.memory.clear()
 
 
 def asked_for_tokens(queries):
@@ -78,10 +78,10 @@ def test_a_token_that_expires_is_dead_at_once(api, clock):
 
 def test_nothing_is_remembered_where_nothing_shall_be(api, settings):
     settings.TOKEN_CACHE_SECONDS = 0
-    grants.memory.clear()
+    tokens.memory.clear()
     api.get("/api/v1/terms")
 
-    assert len(grants.memory) == 0
+    assert len(tokens.memory) == 0
 
 
 def test_the_memory_is_bounded_and_forgets_the_oldest(settings, clock):
@@ -95,10 +95,10 @@ def test_the_memory_is_bounded_and_forgets_the_oldest(settings, clock):
 
 def test_each_request_has_an_account_of_its_own(api, clock):
     api.get("/api/v1/terms")
-    [(_until, grant)] = grants.memory._kept.values()
+    [(_until, grant)] = tokens.memory._kept.values()
 
-    assert grants.account_of(grant) == grant.account
-    assert grants.account_of(grant) is not grant.account
+    assert tokens.account_of(grant) == grant.account
+    assert tokens.account_of(grant) is not grant.account
 
 
 def test_the_last_use_is_noted_once_a_minute(api):

@@ -12,7 +12,7 @@ from bulk.leases import claim
 from bulk.models import Door, Import, Progress, Worker
 from bulk.pulse import KEPT, SILENCE, Pulse
 from bulk.tasks import run_worker
-from school import migrated
+from school.db import migrated
 from tests.bulk.work import work
 
 pytestmark = pytest.mark.django_db

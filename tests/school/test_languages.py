@@ -10,8 +10,8 @@ from django.db.models import EmailField
 from django.http import HttpResponse
 from django.utils.translation import get_language, override
 
-from school.languages import LanguageMiddleware
-from school.spoken import (
+from school.i18n.middleware import LanguageMiddleware
+from school.i18n.stored_messages import (
     figure,
     joined,
     kept_text,

@@ -13,9 +13,9 @@ from rest_framework.test import APIClient
 from bulk.models import Import
 from bulk.working import work_on
 from courses.models import Course, Term
-from school.clients import create_api_client
+from school.access.api_clients import create_api_client
+from school.db.compiled_queries import StatementCache
 from school.models import ApiClient
-from school.prepared import StatementCache
 from students import changes
 from students.enrollment import drop, enroll
 from students.models import EnrollmentEvent, Status, Student, StudentCourse

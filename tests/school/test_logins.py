@@ -13,8 +13,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from school import counting
-from school.clients import create_api_client
+from school.access.api_clients import create_api_client
+from school.http import rate_counter
 from school.models import ApiClient
 from tests.factories import CANARY
 from tests.school.test_logs import event, lines  # noqa: F401  # a fixture
@@ -124,7 +124,7 @@ def test_a_right_secret_begins_anew(keys):
 
 def test_many_names_from_one_address_are_slowed(settings, registrar):
     settings.API_RATE_ANONYMOUS = 6
-    counting._beside = counting.CountsBeside()
+    rate_counter._beside = rate_counter.CountsBeside()
 
     answers = [log_in("wrong", name=f"name {n}", address="203.0.113.7").status_code for n in range(8)]
     right = log_in(RIGHT, address="203.0.113.7")

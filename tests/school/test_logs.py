@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection
 from django.db.models.sql.compiler import SQLCompiler
 
-from school.logs import STACK, logging_config, without_texts_of_errors
+from school.observability.logging import STACK, logging_config, without_texts_of_errors
 from students.models import Student
 from tests.factories import CANARY, make_course, make_student
 from tests.logs import leaks_in

@@ -15,8 +15,8 @@ from schemathesis import checks
 
 from bulk.models import State
 from school.api.idempotency import KEY_PATTERN
-from school.api.manners import ALWAYS
-from school.api.operation_texts import SCHEMAS, TAGS, TEXTS
+from school.api.openapi.operation_texts import SCHEMAS, TAGS, TEXTS
+from school.api.openapi.operations import ALWAYS
 from students.acts import Origin
 from students.enrollment import enroll
 from students.models import Channel

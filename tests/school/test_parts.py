@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
-from school.middleware import PROBES
+from school.http.middleware import PROBES
 
 HERE = "tests.school.test_parts"
 

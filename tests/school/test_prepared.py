@@ -6,7 +6,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Count
 
 from courses.models import Course
-from school.prepared import Parameter, Prepared, StatementCache, compiled, run
+from school.db.compiled_queries import Parameter, Prepared, StatementCache, compiled, run
 from students.models import Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import DataError, IntegrityError, ProgrammingError, connection, transaction
 
 from courses.models import Course
-from school.prepared import LONG, ON_POSTGRESQL, array_of, run, run_together
+from school.db.compiled_queries import LONG, ON_POSTGRESQL, array_of, run, run_together
 from tests.factories import make_course
 
 pytestmark = pytest.mark.skipif(not ON_POSTGRESQL, reason="Only PostgreSQL prepares.")

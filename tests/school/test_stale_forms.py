@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import translation
 
 from courses.models import Course, CourseStaff, Term
-from school.clients import create_api_client
+from school.access.api_clients import create_api_client
 from school.models import ApiClient
 from school.refusals import changed_meanwhile
 from students.enrollment import enroll

@@ -21,7 +21,7 @@ from school.api.fields import (
     UtcDateTimeField,
 )
 from school.api.filters import UpdatedSince
-from school.api.query import StrictQuery, filters_of, names_in_lists, repeatable_in
+from school.api.query_parameters import StrictQuery, filters_of, names_in_lists, repeatable_in
 from students.acts import Origin
 from students.enrollment import complete, drop, enroll
 from students.models import Channel, Student, StudentCourse

@@ -8,8 +8,8 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
-from school import counting
-from school.api.throttling import Standing
+from school.http import rate_counter
+from school.http.rate_limit import Standing
 
 pytestmark = pytest.mark.django_db
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def none_counted():
     if connection.vendor == "sqlite":
-        counting._beside = counting.CountsBeside()
+        rate_counter._beside = rate_counter.CountsBeside()
 
 
 def standing(answer):
@@ -94,25 +94,25 @@ def test_a_limit_of_0_is_none(api, settings):
 
 
 def test_a_window_begins_with_the_first_request_and_ends(monkeypatch):
-    monkeypatch.setattr(counting, "WINDOW", 1)
-    first = [counting.count("somebody", 2).taken for _ in range(3)]
+    monkeypatch.setattr(rate_counter, "WINDOW", 1)
+    first = [rate_counter.count("somebody", 2).taken for _ in range(3)]
     time.sleep(1.1)
-    second = [counting.count("somebody", 2).taken for _ in range(3)]
+    second = [rate_counter.count("somebody", 2).taken for _ in range(3)]
 
     assert (first, second) == ([1, 2, None], [1, 2, None])
 
 
 def test_who_is_refused_is_told_how_long_the_window_lasts():
-    counting.count("somebody", 1)
+    rate_counter.count("somebody", 1)
     time.sleep(0.2)
 
-    assert 59 <= counting.count("somebody", 1).seconds_left <= 59.8
+    assert 59 <= rate_counter.count("somebody", 1).seconds_left <= 59.8
 
 
 def test_counts_of_windows_that_have_ended_are_deleted(monkeypatch, capsys):
-    counting.clear_ended()
-    monkeypatch.setattr(counting, "WINDOW", 1)
-    counting.count("somebody", 2)
+    rate_counter.clear_ended()
+    monkeypatch.setattr(rate_counter, "WINDOW", 1)
+    rate_counter.count("somebody", 2)
     call_command("clear_counts")
     time.sleep(1.1)
     call_command("clear_counts")

@@ -5,7 +5,7 @@ from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 
 from courses.models import CourseStaff
-from school.clients import create_api_client
+from school.access.api_clients import create_api_client
 from students.acts import Origin
 from students.enrollment import enroll
 from students.models import RefusedAct

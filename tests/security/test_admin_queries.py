@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 
-from school.middleware import MAX_ADMIN_QUERY
-from school.narrowing import has_plain_lookup
+from school.desk.row_access import has_plain_lookup
+from school.http.middleware import MAX_ADMIN_QUERY
 from students.models import EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_student
 

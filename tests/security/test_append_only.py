@@ -3,7 +3,7 @@
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from school.disclosures import Action, Door, Subject, record
+from school.access.access_log import Action, Door, Subject, record
 from school.models import PersonalDataAccess
 from students.enrollment import enroll
 from students.models import EnrollmentEvent

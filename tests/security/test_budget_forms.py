@@ -22,10 +22,10 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from courses.models import Course
-from school.deleting import MOST as MOST_TO_DELETE
-from school.door import MAX_FORM_BYTES
-from school.form_bounds import MAX_TEXT, MAX_VALUES
-from school.stale_forms import MAX_NEW_ROWS
+from school.desk.protected_delete import MOST as MOST_TO_DELETE
+from school.desk.stale_forms import MAX_NEW_ROWS
+from school.http.form_limits import MAX_TEXT, MAX_VALUES
+from school.http.request_guard import MAX_FORM_BYTES
 from students.models import Student, StudentCourse
 from tests.costs import MARKS, MULTIPART, SIZE, UNITS, Cost, cost_of, too_much
 from tests.factories import make_course

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from bulk.working import work_on
 from courses.models import Course
-from school.clients import create_api_client
+from school.access.api_clients import create_api_client
 from school.models import ApiClient
 from students.acts import OnFull
 from students.enrollment import complete, drop, enroll

@@ -8,8 +8,8 @@ import time_machine
 from django.contrib.auth.models import User
 from django.test import Client
 
+from school.access.api_clients import admit, create_api_client, revoke
 from school.accounts.cache import JsonCache
-from school.clients import admit, create_api_client, revoke
 from school.models import ApiClient, CachedValue
 from tests.school.test_logs import event, lines  # noqa: F401  # a fixture
 

@@ -76,7 +76,7 @@ def test_every_requirement_has_a_hash():
 
 def test_a_second_factor_made_with_a_former_key_is_still_read_and_with_no_other():
     code = """
-from school.accounts.factors import SecondFactorAdapter
+from school.accounts.mfa_adapter import SecondFactorAdapter
 print(SecondFactorAdapter().{}("{}"))
 """
     former, present = "former-key-" * 6, "present-key" * 6

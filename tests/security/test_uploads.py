@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.test.client import FakePayload
 
-from school.sessions import BEGAN
+from school.accounts.session_timeout import BEGAN
 
 pytestmark = pytest.mark.django_db
 

@@ -11,7 +11,7 @@ import time_machine
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from school.disclosures import Door
+from school.access.access_log import Door
 from school.refusals import Refused
 from students.acts import Act, OnFull, Origin
 from students.enrollment import (

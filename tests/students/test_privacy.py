@@ -18,7 +18,7 @@ from bulk.models import Import, OutcomePage
 from bulk.pipeline import Order, approve, receive, start_undo
 from bulk.storage import open_kept
 from bulk.traces import contents_of
-from school.disclosures import Door
+from school.access.access_log import Door
 from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refused
 from students.enrollment import complete, drop, enroll

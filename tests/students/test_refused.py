@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from school.disclosures import Door
+from school.access.access_log import Door
 from school.refusals import Refused
 from students.acts import Act, Origin
 from students.enrollment import enroll, judge, perform, perform_all, refused

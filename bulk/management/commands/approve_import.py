@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 from bulk.command import own_import, show_id, user_named, work_here
 from bulk.pipeline import approve
 from bulk.terminal import conclude
-from school.console import SafeCommand
+from school.commands.console import SafeCommand
 from school.refusals import Refused
 
 

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 
 from bulk.command import show_id
 from bulk.pipeline import cancel
-from school.console import SafeCommand
+from school.commands.console import SafeCommand
 from school.refusals import Refused
 
 

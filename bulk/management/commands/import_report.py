@@ -13,8 +13,8 @@ from bulk.kinds import parts_of
 from bulk.models import Import
 from bulk.reading import UnreadableFile
 from bulk.reports import Report
-from school.console import SafeCommand
-from school.disclosures import Action, Door, Subject, record
+from school.access.access_log import Action, Door, Subject, record
+from school.commands.console import SafeCommand
 
 
 class Command(SafeCommand):

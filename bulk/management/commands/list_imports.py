@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from bulk.models import Import, State
-from school.console import SafeCommand
+from school.commands.console import SafeCommand
 
 HEADER = ("id", "kind", "dataset", "client", "state", "rows", "counts")
 

@@ -10,7 +10,7 @@ from bulk.command import own_import, show_id, user_named, work_here
 from bulk.models import Door
 from bulk.pipeline import start_undo
 from bulk.terminal import conclude
-from school.console import SafeCommand
+from school.commands.console import SafeCommand
 from school.refusals import Refused
 
 

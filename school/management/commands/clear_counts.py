@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from school.console import SafeCommand
-from school.counting import clear_ended
+from school.commands.console import SafeCommand
+from school.http.rate_counter import clear_ended
 
 
 class Command(SafeCommand):

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils import timezone
 
 from school.api.idempotency import KEPT_FOR
-from school.console import SafeCommand
+from school.commands.console import SafeCommand
 from school.models import KeptAnswer
 
 

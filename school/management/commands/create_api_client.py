@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from school.clients import create_api_client
-from school.console import SafeCommand
+from school.access.api_clients import create_api_client
+from school.commands.console import SafeCommand
 from school.refusals import Refused
 
 

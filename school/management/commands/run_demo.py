@@ -24,8 +24,8 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, transaction
 from oauth2_provider.generators import generate_client_secret
 
-from school.clients import Credentials, create_api_client
-from school.console import SafeCommand
+from school.access.api_clients import Credentials, create_api_client
+from school.commands.console import SafeCommand
 from school.models import ApiClient
 from school.refusals import Refused
 from school.server import CannotServe, check_https, check_port, command_line, parse_port, worker_command_line

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
 
-from school.console import SafeCommand
-from school.scrape import FOLDER
+from school.commands.console import SafeCommand
+from school.observability.metrics_view import FOLDER
 from school.server import (
     CannotServe,
     check_database,

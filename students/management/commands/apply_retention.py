@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from school.console import SafeCommand
+from school.commands.console import SafeCommand
 from students.privacy.retention import ERASED, apply_retention
 from students.privacy.scrubbing import IN_USE, scrub
 

@@ -7,8 +7,8 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from bulk.command import user_named
-from school.console import SafeCommand, escaped
-from school.disclosures import Door
+from school.access.access_log import Door
+from school.commands.console import SafeCommand, escaped
 from school.refusals import Refused
 from students.privacy import Erased, erase, find_person, objections
 from students.privacy.scrubbing import IN_USE, scrub

@@ -11,9 +11,9 @@ from django.core.management.base import CommandError
 
 from bulk.cells import guard
 from courses.models import Term
-from school.console import SafeCommand
-from school.disclosures import Action, Door, Subject, record
-from school.private_files import open_private
+from school.access.access_log import Action, Door, Subject, record
+from school.commands.console import SafeCommand
+from school.commands.private_files import open_private
 from students.exports import HEADER, enrollment_rows
 from students.models import StudentCourse, StudentCourseQuerySet
 

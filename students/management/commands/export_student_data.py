@@ -7,9 +7,9 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from bulk.command import user_named
-from school.console import SafeCommand
-from school.disclosures import Action, Door, Subject, record
-from school.private_files import open_private
+from school.access.access_log import Action, Door, Subject, record
+from school.commands.console import SafeCommand
+from school.commands.private_files import open_private
 from school.refusals import Refused
 from students.privacy import everything_on, find_person
 from students.privacy.person import refuse_named

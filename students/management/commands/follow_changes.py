@@ -9,9 +9,9 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError
 from django.db import OperationalError
 
+from school.access.access_log import Action, Door, Subject, record
 from school.api.row_json import in_json
-from school.console import SafeCommand
-from school.disclosures import Action, Door, Subject, record
+from school.commands.console import SafeCommand
 from school.refusals import Refused
 from students.changes import LATEST, read_changes
 from students.serializers import change_template

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from school.console import SafeCommand
-from school.logs import current_request_id
+from school.commands.console import SafeCommand
+from school.observability.logging import current_request_id
 from students.acts import Origin
 from students.enrollment import promote
 from students.models import Channel, StudentCourse

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from school.console import SafeCommand
+from school.commands.console import SafeCommand
 from students.privacy.scrubbing import IN_USE, scrub
 
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from bulk.garbage import seldom_searched
 from courses.models import Course
-from school.console import SafeCommand
+from school.commands.console import SafeCommand
 from students.demo import Size, make_demo
 from students.models import Student
 

@@ -1,0 +1,1 @@
+"""API clients, the rows that clients and staff may see, and the record of access to personal data."""

@@ -1,0 +1,68 @@
+"""Single sign-on: the staff user of a provider's account, and the 503 page for a provider that does not answer."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import structlog
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest
+from django.shortcuts import render
+from requests import RequestException
+
+from school.observability.logging import note_cause
+
+logger = structlog.get_logger(__name__)
+
+
+class SingleSignOnAdapter(DefaultSocialAccountAdapter):
+    """
+    Logs a user of the provider in as the staff user that a claim names, and as nobody else.
+
+    At the first login, the provider's account is bound by its ``sub`` to the staff user. ``sub`` stays the same when
+    the claim changes, and no other ``sub`` can be bound to the same staff user.
+    """
+
+    def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
+        return False
+
+    def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
+        user = sociallogin.user if sociallogin.is_existing else self._named(sociallogin)
+        if not sociallogin.is_existing and user is not None and user.socialaccount_set.exists():
+            logger.warning("second_account_refused", user_id=user.pk)
+            user = None
+        if user is None or not (user.is_active and user.is_staff):
+            logger.warning("login_failed", user_id=user and user.pk, locked=False)
+            raise ImmediateHttpResponse(render(request, "school/not_staff.html", status=403))
+        if not sociallogin.is_existing:
+            sociallogin.connect(request, user)
+
+    def _named(self, sociallogin: Any) -> Any:
+        told = sociallogin.account.extra_data
+        claims = {**told.get("id_token", {}), **told.get("userinfo", {}), **told}
+        value, users = claims.get(settings.SSO.claim), get_user_model().objects
+        if not value or not isinstance(value, str):
+            return None
+        if settings.SSO.claim != "email":
+            return users.filter(username=value).first()
+        found = list(users.filter(email__iexact=value)[:2]) if claims.get("email_verified") is True else []
+        return found[0] if len(found) == 1 else None
+
+
+def or_away(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a view: answer 503 with a page if the provider does not answer, or sends an invalid answer."""
+
+    @login_not_required
+    @wraps(view)
+    def asked(request: HttpRequest, **parts: Any) -> Any:
+        try:
+            return view(request, **parts)
+        except RequestException as error:
+            note_cause(exception_type=type(error).__name__)
+            return render(request, "school/provider_away.html", status=503)
+
+    return asked

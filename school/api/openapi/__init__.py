@@ -1,0 +1,1 @@
+"""The OpenAPI document: operations, texts, schemas, shared parts, links and its page."""

@@ -1,0 +1,151 @@
+"""The common parts of all operations of the OpenAPI document: texts, headers, conditions, problems, examples."""
+
+from http import HTTPStatus
+from typing import Any
+
+from school.api.idempotency import KEY_PATTERN
+from school.api.openapi.operation_texts import TEXTS
+from school.api.row_responses import ConditionalReads
+
+PROBLEM = "application/problem+json"
+REQUEST_ID = "8a1f6c1e-6a0b-4f0e-9a53-0c7f3a2b9d11"
+
+# By status: its title, and the code and the message of an example.
+PROBLEMS: dict[str, tuple[str, str, str]] = {
+    "400": ("Malformed or invalid", "invalid", "There is no such filter."),
+    "401": ("No or bad credentials", "not_authenticated", "Authentication credentials were not provided."),
+    "403": ("Not allowed", "permission_denied", "You do not have permission to perform this action."),
+    "404": ("Not found", "not_found", "There is nothing at this address."),
+    "406": ("No such format", "not_acceptable", "Could not satisfy the request Accept header."),
+    "409": ("Refused, with every reason", "course_full", "MATH-101 has no free seat."),
+    "410": ("The cursor has expired", "cursor_expired", "What this cursor stands at is gone. Begin without a cursor."),
+    "412": ("Changed meanwhile", "precondition_failed", "This is not what you have read."),
+    "413": ("The body is too large", "body_too_large", "The body is too large."),
+    "415": ("Not JSON", "unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
+    "422": ("Not applied", "idempotency_key_reused", "This Idempotency-Key came with another request before."),
+    "428": ("If-Match is required", "precondition_required", "Send the ETag of what you have read as If-Match."),
+    "429": ("Too many requests", "too_many_requests", "These were too many requests in a minute."),
+    "500": ("Something went wrong here", "server_error", "Something went wrong here."),
+    "503": ("Busy", "busy", "The database is busy or away. Nothing was done: try again."),
+}
+
+# Problems that any operation may return. The document has them once, as the default response.
+ALWAYS = ("401", "403", "406", "429", "500", "503")
+
+# Path parameters: a description, and an example that exists in the demo data.
+KEYS = {
+    "student_id": ("An id, or `number:` and a student number.", "number:S-1042"),
+    "course_id": ("An id, or `code:` and a course code, with `@` and the code of its term.", "code:MATH-101@2026F"),
+    "term_id": ("An id, or `code:` and the code of a term.", "1"),
+    "id": ("An id.", "1"),
+}
+# Optional parameters have no ``example``: the page for trying out the API would send it with each request.
+SAMPLES = {
+    "code": "`MATH-101`",
+    "course": "`5` or `code:MATH-101@2026F`",
+    "course_code": "`MATH-101`",
+    "dataset": "`default`",
+    "student": "`7` or `number:S-1042`",
+    "student_number": "`S-1042`",
+    "term": "`2026F`",
+}
+
+
+def add_manners(operation: dict[str, Any], view: Any, method: str) -> None:
+    """Add to an operation its texts, and the parameters, headers, problems and examples that all operations share."""
+    operation["summary"], operation["description"] = TEXTS[operation["operationId"]]
+    if "requestBody" in operation and method != "PATCH" and not getattr(view, "body_is_optional", False):
+        operation["requestBody"]["required"] = True
+    parameters, responses = operation.setdefault("parameters", []), operation["responses"]
+    if isinstance(view, ConditionalReads):
+        _add_conditions(parameters, responses, method)
+    handler = getattr(view, getattr(view, "action", None) or method.lower(), None)
+    if getattr(handler, "takes_idempotency_key", False):
+        key = _header("Idempotency-Key", "The same answer again to who sends the same key, for 24 hours.")
+        key["schema"]["pattern"] = KEY_PATTERN
+        parameters.append(key)
+        _add_problem(responses, "422")
+        _describe(
+            responses["201" if "201" in responses else "200"], "Idempotency-Replayed", "`true` on an answer again."
+        )
+    responses["default"] = _default()
+    for status, response in responses.items():
+        response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
+        _describe(response, "X-Request-ID", "The id of the request, the same as in problems and in the log.")
+        if status == "default" or status.startswith("2"):
+            _describe(response, "RateLimit-Policy", "How many requests in how many seconds: the quota q in a window w.")
+            _describe(
+                response, "RateLimit", "Where the caller stands: r requests are left, t seconds until there are more."
+            )
+        if status == "default" or (status == "409" and "422" in responses):
+            _describe(response, "Retry-After", "Seconds to wait before trying again.")
+        if status == "201":
+            _describe(response, "Location", "Where it is.")
+        if status == "default":
+            _describe(response, "WWW-Authenticate", "Of 401 and 403: the error of the token, or its missing scope.")
+        if status == "415":
+            _describe(response, "Accept-Encoding", "`identity` where the body came with another Content-Encoding.")
+        problem = response.get("content", {}).get(PROBLEM)
+        if problem and "examples" not in problem:
+            problem["examples"] = {status: {"value": _problem(status)}}
+    for parameter in parameters:
+        _illustrate(parameter)
+
+
+def _add_conditions(parameters: list[Any], responses: dict[str, Any], method: str) -> None:
+    if method == "GET":
+        parameters.append(_header("If-None-Match", "Tags of what the caller has: 304 where it is the same still."))
+        responses["304"] = {"description": "Not modified"}
+        _describe(responses["304"], "ETag", "The tag of what is there.")
+    elif method != "POST":
+        parameters.append(_header("If-Match", "The tag of what was read: 412 where it has changed since."))
+        _add_problem(responses, "412")
+        _add_problem(responses, "428")
+    for status in ("200", "201"):
+        if status in responses:
+            _describe(responses[status], "ETag", "The tag of what is answered, to come back with.")
+
+
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "schema": {"type": "string"}, "description": description}
+
+
+def _describe(response: dict[str, Any], header: str, description: str) -> None:
+    response.setdefault("headers", {})[header] = {"schema": {"type": "string"}, "description": description}
+
+
+def _add_problem(responses: dict[str, Any], status: str) -> None:
+    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    responses.setdefault(status, {"content": content, "description": PROBLEMS[status][0]})
+
+
+def _default() -> dict[str, Any]:
+    """Return the response for the problems that any operation may return."""
+    content = {
+        "schema": {"$ref": "#/components/schemas/Problem"},
+        "examples": {status: {"value": _problem(status)} for status in ALWAYS},
+    }
+    meanings = ", ".join(f"{status} {PROBLEMS[status][0].lower()}" for status in ALWAYS)
+    return {"content": {PROBLEM: content}, "description": f"A problem of any operation: {meanings}"}
+
+
+def _problem(status: str) -> dict[str, Any]:
+    title, code, message = PROBLEMS[status]
+    return {
+        "type": f"/problems/{code}",
+        "title": title,
+        "status": int(status),
+        "detail": message,
+        "code": code,
+        "errors": [{"code": code, "field": None, "message": message}],
+        "request_id": REQUEST_ID,
+    }
+
+
+def _illustrate(parameter: dict[str, Any]) -> None:
+    name = parameter["name"]
+    if parameter["in"] == "path":
+        parameter["description"], parameter["example"] = KEYS[name]
+    elif name in SAMPLES:
+        text = parameter.get("description", "Exactly this value.")
+        parameter["description"] = f"{text} For example {SAMPLES[name]}."

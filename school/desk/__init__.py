@@ -1,0 +1,1 @@
+"""The admin's look and behavior: site, theme, row access, deletion and stale forms."""

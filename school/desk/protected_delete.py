@@ -1,0 +1,95 @@
+"""Admin mixins for deletion: rows that others refer to are protected, and the confirmation page stays small."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
+from django.db import transaction
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from unfold.admin import ModelAdmin
+
+from school.http.form_limits import size_in_page
+
+MOST = 100  # rows to delete at a time
+MAX_BYTES = 20_000  # of the names of objects to delete, and of protected objects, on the confirmation page
+
+
+@admin.action(permissions=["delete"], description=delete_selected.short_description)  # type: ignore[attr-defined]
+def delete_few(modeladmin: Any, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+    """Run Django's action ``delete_selected`` for at most ``MOST`` rows; show an error for more."""
+    if len(queryset.order_by().values_list("pk")[: MOST + 1]) > MOST:
+        messages.error(request, _("At most %(most)s at a time: choose fewer.") % {"most": MOST})
+        return None
+    answer: HttpResponse | None = delete_selected(modeladmin, request, queryset)
+    return answer
+
+
+class BoundedDeletion(admin.ModelAdmin):
+    """Limits the names on the confirmation page to ``MAX_BYTES``. ``DeskSite`` adds it to every registered admin."""
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        to_delete, numbers, lacking, protected = super().get_deleted_objects(objs, request)
+        return _first(to_delete), numbers, lacking, _first(protected)
+
+
+def _first(names: list[Any]) -> list[Any]:
+    """Return the first names, up to ``MAX_BYTES``, and a note of how many more there are. Names may be nested lists."""
+    room, more = MAX_BYTES, 0
+
+    def fitting(names: list[Any]) -> list[Any]:
+        nonlocal room, more
+        kept: list[Any] = []
+        for each in names:
+            if isinstance(each, list):
+                kept += [within] if (within := fitting(each)) else []
+                continue
+            room -= 40 + size_in_page(each)
+            if room < 0:
+                more += 1
+            else:
+                kept.append(each)
+        return kept
+
+    kept = fitting(names)
+    return [*kept, _("And %(n)s more.") % {"n": more}] if more else kept
+
+
+class KeptByHistory(ModelAdmin):
+    """
+    Protects rows that other rows refer to by the relation ``kept_by``; the confirmation page counts those rows.
+
+    Django would read and name each of them.
+    """
+
+    kept_by: str
+    delete_confirmation_template: Any = "school/delete_confirmation.html"
+    delete_selected_confirmation_template: Any = "school/delete_selected_confirmation.html"
+
+    @transaction.atomic
+    def delete_model(self, request: HttpRequest, obj: Any) -> None:
+        self._lock([obj.pk])
+        super().delete_model(request, obj)
+
+    @transaction.atomic
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        self._lock(queryset.values_list("pk", flat=True))
+        super().delete_queryset(request, queryset)
+
+    def _lock(self, ids: Iterable[int]) -> None:
+        """Lock the rows before the rows that refer to them are deleted, so that no such row is added in between."""
+        rows = self.model._base_manager.filter(pk__in=list(ids)).order_by("pk")
+        list(rows.select_for_update().values_list("pk", flat=True))
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        chosen: Collection[Any] = list(objs)
+        rows = self.model._default_manager.filter(pk__in=[each.pk for each in chosen]).order_by()
+        counts = dict(rows.annotate(kept=Count(self.kept_by)).filter(kept__gt=0).values_list("pk", "kept"))
+        free = [each for each in chosen if each.pk not in counts]
+        to_delete, numbers, lacking, protected = super().get_deleted_objects(free, request)
+        kind = self.model._meta.get_field(self.kept_by).related_model._meta.verbose_name_plural
+        message = _("%(what)s (%(kind)s: %(n)s)")
+        kept = [message % {"what": each, "kind": kind, "n": counts[each.pk]} for each in chosen if each.pk in counts]
+        return to_delete, numbers, lacking, [*kept, *protected]

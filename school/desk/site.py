@@ -1,0 +1,144 @@
+"""The admin site: registration with School's mixins, the theme for every page, and the global search."""
+
+import re
+import time
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.db.models import JSONField
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path
+from django.utils.functional import Promise
+from django.utils.module_loading import import_string
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.sites import UnfoldAdminSite
+
+from school.api.exception_handler import bad_request
+from school.desk.protected_delete import BoundedDeletion, delete_few
+from school.desk.row_access import Narrowed
+from school.desk.stale_forms import StaleFormCheck
+
+MAX_LOGIN_TEXT = 5_000  # characters of a value in the login's query
+
+STYLE = re.compile(r' style="[^"]*"')
+
+
+# Names for models and columns of libraries that are not marked for translation there.
+UNMARKED = {
+    "AccessToken": (_("access token"), _("access tokens")),
+    "Grant": (_("grant"), _("grants")),
+    "IDToken": (_("ID token"), _("ID tokens")),
+    "RefreshToken": (_("refresh token"), _("refresh tokens")),
+}
+COLUMNS = {
+    "masked_token": _("token"),
+    "masked_code": _("code"),
+    "revoke_tokens": _("Revoke selected tokens"),
+}
+# List columns: without the id, and without the token, which is not stored.
+LISTS = {"AccessToken": ["application", "expires"]}
+
+
+def without_styles(html: str) -> SafeString:
+    """Remove the inline colors of the theme's JSON output, which the Content-Security-Policy of the pages forbids."""
+    return mark_safe(STYLE.sub("", html))  # noqa: S308  # the rest is escaped already
+
+
+class DeskSite(UnfoldAdminSite):
+    index_title = _("The registrar's desk")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_action(delete_few, "delete_selected")
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Register with the mixins for bounded deletion, own courses and outdated forms, and with the theme."""
+        theirs = admin_class or admin.ModelAdmin
+        checks = () if issubclass(theirs, StaleFormCheck) else (StaleFormCheck,)
+        front = (BoundedDeletion, Narrowed, *checks)
+        look = () if issubclass(theirs, ModelAdmin) else (ModelAdmin,)
+        admin_class = type(theirs.__name__, (*front, theirs, *look), {"__module__": theirs.__module__})
+        super().register(model_or_iterable, admin_class, **options)
+        self._name(model_or_iterable)
+        models: Any = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
+        for model in models:
+            desk = self._registry.get(model)
+            if desk is not None:  # otherwise the model is swapped for another
+                plain = {each.name: without_styles for each in model._meta.fields if isinstance(each, JSONField)}
+                desk.readonly_preprocess_fields = {**plain, **desk.readonly_preprocess_fields}
+                desk.list_display = LISTS.get(model.__name__, desk.list_display)
+
+    def _name(self, model: Any) -> None:
+        """Set translatable names for models and columns that a library has not marked for translation."""
+        names = UNMARKED.get(getattr(model, "__name__", ""))
+        if names:
+            model._meta.verbose_name, model._meta.verbose_name_plural = names
+        for name, told in COLUMNS.items():
+            column = getattr(type(self._registry.get(model)), name, None)
+            if column is not None and not isinstance(getattr(column, "short_description", None), Promise):
+                column.short_description = told
+
+    def get_urls(self) -> list[Any]:
+        from school.admin.access_overview import access_page  # imported here: it needs the site
+
+        return [path("access/", self.admin_view(access_page), name="access"), *super().get_urls()]
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """
+        Use allauth's login, with second factors and single sign-on, if it is installed.
+
+        A query with a long text is rejected with 400: the page would display it again to anonymous users.
+        """
+        if any(len(text) > MAX_LOGIN_TEXT for text in request.GET.values()):
+            return bad_request(request)
+        if not apps.is_installed("allauth.account"):
+            return super().login(request, extra_context)
+        from allauth.account.decorators import secure_admin_login
+
+        return secure_admin_login(super().login)(request, extra_context)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        from school.accounts.lockout import change_password  # imported here: it needs the site
+
+        view = super().password_change
+        return change_password(request, lambda: view(request, extra_context))
+
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+        """Return suggestions for a form field. Reject a reverse relation or an unknown field: Django would fail."""
+        try:
+            model = apps.get_model(request.GET["app_label"], request.GET["model_name"])
+            is_of_form = model._meta.get_field(request.GET["field_name"]).concrete
+        except (KeyError, LookupError, ValueError, FieldDoesNotExist):
+            is_of_form = False
+        if request.method == "GET" and not is_of_form:  # other methods are a 405
+            raise PermissionDenied
+        answer: HttpResponse = super().autocomplete_view(request)
+        return answer
+
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """
+        Return results for the command palette: pages by name, and the results of ``COMMAND["search_callback"]``.
+
+        The theme's own search caches its results, including names of students, for minutes, and reads every row.
+        """
+        began = time.monotonic()
+        words = request.GET.get("s", "").strip()
+        if not words:
+            return HttpResponse()
+        found = self._search_apps(self.get_app_list(request), words.lower())
+        found += import_string(settings.UNFOLD["COMMAND"]["search_callback"])(request, words)
+        context = {
+            "results": found,
+            "page_obj": {"count": len(found)},
+            "page_counter": 0,
+            "execution_time": time.monotonic() - began,
+        }
+        return TemplateResponse(
+            request, "unfold/helpers/command_results.html", context, headers={"HX-Trigger": "search"}
+        )

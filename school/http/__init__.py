@@ -1,0 +1,1 @@
+"""What every request passes: middleware, size limits, addresses, rates and headers."""

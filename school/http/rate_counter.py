@@ -1,0 +1,145 @@
+"""
+Exact request counts for rate limits, shared by all processes and machines.
+
+A window begins with the first request and ends ``WINDOW`` seconds later; it accepts requests up to a quota. On
+PostgreSQL a database function (``school_count``, in the migrations) counts in an unlogged table, in its own transaction
+if none is open. From a large quota, a process reserves several requests at a time (a thousandth of the quota, at most
+32) and uses them before it reserves more. So the quota is never exceeded, and requests that a process has reserved but
+not used by the end of the window are not available to other processes.
+
+SQLite allows one writer at a time, which may take minutes. There the counts are in a separate file beside the database,
+so that read requests do not wait for an import.
+"""
+
+import sqlite3
+import threading
+import time
+from typing import Any, NamedTuple
+
+from django.db import OperationalError, connection
+
+from school.db.compiled_queries import ON_POSTGRESQL, run
+
+WINDOW = 60  # seconds
+IN_MEMORY = ":memory:"
+QUOTA_PER_DRAWN, MOST_DRAWN = 1_000, 32
+PATIENCE = 5  # seconds to wait for another process that writes counts
+
+
+class Count(NamedTuple):
+    """The number of requests in the window including this one, None if this one is over the quota; the seconds left."""
+
+    taken: int | None
+    seconds_left: float
+
+
+def count(who: str, most: int) -> Count:
+    """Count one more request of ``who``, if the quota ``most`` of the window allows it."""
+    if not ON_POSTGRESQL:
+        return _beside.count(who, most)
+    share = min(most // QUOTA_PER_DRAWN, MOST_DRAWN)
+    if share > 1:
+        counted = _drawn.take(who) or _drawn.keep(who, _draw(who, most, share), share)
+        if counted is not None:
+            return counted
+    return _draw(who, most, 1)
+
+
+def _draw(who: str, most: int, wanted: int) -> Count:
+    """Count ``wanted`` requests together, if the window has room for all of them."""
+    [found] = run("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [who, most, WINDOW, wanted])
+    return Count(*found)
+
+
+class Drawn:
+    """The requests that this process has reserved and not used."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[int, int, float]] = {}  # left, count with all of them, end
+
+    def take(self, who: str) -> Count | None:
+        """Use one reserved request; None if there is none."""
+        now = time.monotonic()
+        with self._lock:
+            left, taken, ends = self._kept.get(who, (0, 0, now))
+            if not left or ends <= now:
+                return None
+            self._kept[who] = left - 1, taken, ends
+            return Count(taken - left + 1, ends - now)
+
+    def keep(self, who: str, counted: Count, wanted: int) -> Count | None:
+        """Store the reserved requests and use one of them; None if none were reserved."""
+        if counted.taken is None:
+            return None
+        with self._lock:
+            left, _taken, ends = self._kept.get(who, (0, 0, 0.0))
+            now = time.monotonic()
+            others = left if ends > now else 0  # reserved by another thread in the meantime
+            self._kept[who] = others + wanted - 1, counted.taken, now + counted.seconds_left
+        return Count(counted.taken - wanted + 1, counted.seconds_left)
+
+
+def clear_ended() -> int:
+    """Delete the counts of windows that have ended; return their number."""
+    if ON_POSTGRESQL:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "DELETE FROM school_counted WHERE began < clock_timestamp() - make_interval(secs => %s)", [WINDOW]
+            )
+            return int(cursor.rowcount)
+    return _beside.clear_ended()
+
+
+class CountsBeside:
+    """The counts in an SQLite file beside the database, or in memory if the database is in memory."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._file: sqlite3.Connection | None = None
+
+    def count(self, who: str, most: int) -> Count:
+        now = time.time()
+        rows = self._run(
+            """
+            INSERT INTO counted (who, began, taken) VALUES (:who, :now, 1)
+            ON CONFLICT (who) DO UPDATE SET
+                taken = CASE WHEN began <= :now - :window THEN 1 ELSE taken + 1 END,
+                began = CASE WHEN began <= :now - :window THEN :now ELSE began END
+            WHERE taken < :most OR began <= :now - :window
+            RETURNING taken, began
+            """,
+            {"who": who, "now": now, "window": WINDOW, "most": most},
+        )
+        for taken, began in rows:
+            return Count(taken, began + WINDOW - now)
+        for [began] in self._run("SELECT began FROM counted WHERE who = ?", [who]):
+            return Count(None, max(began + WINDOW - now, 0))
+        return self.count(who, most)  # the window has ended, and ``clear_ended`` has deleted the row
+
+    def clear_ended(self) -> int:
+        return len(self._run("DELETE FROM counted WHERE began <= ? RETURNING who", [time.time() - WINDOW]))
+
+    def _run(self, statement: str, parameters: Any) -> list[Any]:
+        with self._lock:
+            try:
+                if self._file is None:
+                    self._file = self._opened()
+                return self._file.execute(statement, parameters).fetchall()
+            except sqlite3.OperationalError as error:
+                raise OperationalError(*error.args) from error
+
+    def _opened(self) -> sqlite3.Connection:
+        database: Any = connection
+        place = IN_MEMORY if database.is_in_memory_db() else f"{database.settings_dict['NAME']}-counts"
+        opened = sqlite3.connect(place, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        opened.execute("PRAGMA journal_mode = WAL")
+        opened.execute("PRAGMA synchronous = OFF")  # counts need not survive a power failure
+        opened.execute(
+            "CREATE TABLE IF NOT EXISTS counted (who TEXT PRIMARY KEY, began REAL, taken INTEGER) WITHOUT ROWID"
+        )
+        return opened
+
+
+_beside = CountsBeside()
+_drawn = Drawn()

@@ -1,0 +1,42 @@
+"""Prometheus metrics. Labels contain neither ids nor values that a client can choose freely."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import prometheus_client
+from django.http import HttpRequest, HttpResponseBase
+
+from school.observability.logging import method_of
+
+BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+
+requests = prometheus_client.Histogram(
+    "school_request_seconds", "Requests, and how long they took.", ["method", "route", "status"], buckets=BUCKETS
+)
+acts = prometheus_client.Counter("school_enrollment_acts", "Changes of enrollments.", ["action", "channel"])
+refusals = prometheus_client.Counter("school_refusals", "Reasons why an act was refused.", ["code"])
+
+
+class RequestMetrics:
+    """Records the duration of each request by method, route and status."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        began = time.perf_counter()
+        response: HttpResponseBase = self.get_response(request)
+        match = request.resolver_match
+        line = requests.labels(method_of(request), match.route if match else "none", str(response.status_code))
+        line.observe(time.perf_counter() - began)
+        return response
+
+
+def count(done: Mapping[tuple[str, str], int], refused: Counter[str]) -> None:
+    """Add to the counters: acts by (action, channel), and refusals by code."""
+    for labels, number in done.items():
+        acts.labels(*labels).inc(number)
+    for code, number in refused.items():
+        refusals.labels(code).inc(number)
