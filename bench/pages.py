@@ -17,9 +17,9 @@ from django.urls import reverse
 
 from bench.processes import Failed
 from bench.table import print_table
+from bulk.jobs.lifecycle import Order, receive
+from bulk.jobs.processing import work_on
 from bulk.models import Door
-from bulk.pipeline import Order, receive
-from bulk.working import work_on
 from courses.models import Course
 from students.models import Status, Student, StudentCourse
 

@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Count, Max, Min
 
 from bench.processes import Failed
+from bulk.jobs.lifecycle import Order, receive
 from bulk.models import Door
-from bulk.pipeline import Order, receive
 from courses.models import Course, Level, Term
 from school.api.pagination import Cursor, salt_of, write_cursor
 from students.acts import Origin

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from bulk.words import word
+from bulk.labels import word
 
 UNDO = "undo"  # the kind of an import that undoes another one
 ZIP = "zip"  # the kind of an import of several files in one zip
@@ -61,7 +61,7 @@ class Review(models.TextChoices):
     When an import waits for approval.
 
     ``ALWAYS``: before anything is applied. ``NEEDED``: only if a full import would end more than 10 % of its scope
-    (``bulk.working.MOST_ENDED``). ``DRY_RUN``: never; nothing is applied.
+    (``bulk.jobs.processing.MOST_ENDED``). ``DRY_RUN``: never; nothing is applied.
     """
 
     ALWAYS = "always", _("always")

@@ -10,12 +10,12 @@ from django.db.models import QuerySet
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy
 
-from bulk.cells import clean
-from bulk.importing import CHUNK, Option, Source
+from bulk.files.csv_cells import clean
+from bulk.files.csv_reader import Column, Row, Table
+from bulk.importers.base import CHUNK, Option, Source
+from bulk.importers.references import Name, References
+from bulk.importers.upsert import UpsertImporter, parse, read_activity, reasons
 from bulk.models import Import
-from bulk.reading import Column, Row, Table
-from bulk.references import Name, References
-from bulk.upsert import UpsertImporter, parse, read_activity, reasons
 from courses.lookup import CourseKey, term_not_found
 from courses.models import Course, Level, Term
 from courses.prerequisites import lock_prerequisites, reasons_to_keep

@@ -4,8 +4,8 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 
-from bulk.reading import Column, Row, Table
-from bulk.references import Name, References
+from bulk.files.csv_reader import Column, Row, Table
+from bulk.importers.references import Name, References
 from courses.lookup import CourseKey, choose
 from courses.models import Term
 from school.i18n.stored_messages import sentence as _

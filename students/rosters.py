@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterable, Iterator
 
-from bulk.cells import guard
+from bulk.files.csv_cells import guard
 from students.models import StudentCourse
 
 HEADER = (

@@ -188,7 +188,7 @@ GUARDS = [
         "an option of a file is given once",
         SQLITE,
         "tests/school/test_strict_input.py::test_an_option_of_a_file_is_given_once_in_the_query_or_in_the_form",
-        instead("bulk/uploads.py", "    if twice:\n", "    if False:\n"),
+        instead("bulk/api/parsers.py", "    if twice:\n", "    if False:\n"),
     ),
     Mutant(
         "only known constraints are a conflict",
@@ -206,20 +206,20 @@ GUARDS = [
         "a file with failed rows is applied again",
         SQLITE,
         "tests/bulk/test_lifecycle.py::test_a_file_with_failed_rows_is_applied_again_until_no_row_fails",
-        instead("bulk/pipeline.py", "last.state != State.DONE or last.errors or ", ""),
+        instead("bulk/jobs/lifecycle.py", "last.state != State.DONE or last.errors or ", ""),
     ),
     Mutant(
         "an approval clears a late cancel",
         SQLITE,
         "tests/bulk/test_lifecycle.py::test_a_cancel_that_comes_late_does_not_cancel_what_is_approved_later",
-        instead("bulk/pipeline.py", "at=timezone.now(), wants_cancel=False)", "at=timezone.now())"),
+        instead("bulk/jobs/lifecycle.py", "at=timezone.now(), wants_cancel=False)", "at=timezone.now())"),
     ),
     Mutant(
         "a cancel is read before a preview is committed",
         SQLITE,
         "tests/bulk/test_lifecycle.py::test_a_cancel_while_a_preview_is_saved_cancels_the_import",
         instead(
-            "bulk/running.py",
+            "bulk/jobs/runner.py",
             "        self.lease.record(book.rows)\n        self.lease.stop_if_asked()",
             "        self.lease.record(book.rows)\n        (self.lease.stop_if_asked)",
         ),
@@ -229,14 +229,14 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_lifecycle.py"
         "::test_an_error_does_not_end_the_worker_and_after_three_attempts_the_import_has_failed",
-        instead("bulk/tasks.py", "    except Exception as error:", "    except ZeroDivisionError as error:"),
+        instead("bulk/jobs/worker.py", "    except Exception as error:", "    except ZeroDivisionError as error:"),
     ),
     Mutant(
         "an import of a command fails at an unexpected error",
         SQLITE,
         "tests/bulk/test_lifecycle.py"
         "::test_no_worker_can_take_on_the_import_of_a_command_that_an_unexpected_error_has_ended",
-        instead("bulk/command.py", "is_last_attempt=True", "is_last_attempt=False"),
+        instead("bulk/commands/base.py", "is_last_attempt=True", "is_last_attempt=False"),
     ),
     Mutant(
         "datasets are those of a client",
@@ -254,7 +254,7 @@ GUARDS = [
         "a second import does not wait until the first one is received",
         POSTGRESQL,
         "tests/bulk/test_lifecycle.py::test_a_second_file_does_not_wait_until_the_first_one_is_received",
-        instead("bulk/pipeline.py", "            if not _lock(dataset):", "            if False:"),
+        instead("bulk/jobs/lifecycle.py", "            if not _lock(dataset):", "            if False:"),
     ),
     Mutant(
         "nothing is done but what was shown",
@@ -556,7 +556,7 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_full.py::test_a_full_file_swaps_students_in_a_full_course[True-skip]",
         instead(
-            "bulk/running.py",
+            "bulk/jobs/runner.py",
             "                self._end_unlisted()\n                self._apply_rows()\n",
             "                self._apply_rows()\n                self._end_unlisted()\n",
         ),
@@ -588,7 +588,7 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_full.py::test_a_full_import_that_is_cancelled_half_way_gives_the_seats_that_it_has_freed_to_those_who_wait[False]",
         instead(
-            "bulk/running.py",
+            "bulk/jobs/runner.py",
             "                self._finish_parts()\n                raise\n",
             "                raise\n",
         ),
@@ -597,7 +597,7 @@ GUARDS = [
         "the end of a full import's enrollments once",
         SQLITE,
         "tests/bulk/test_full.py::test_a_full_import_that_was_killed_ends_once_and_counts_the_rows_of_its_file[2]",
-        instead("bulk/running.py", "job.mode != Mode.FULL or job.unlisted is not None", "job.mode != Mode.FULL"),
+        instead("bulk/jobs/runner.py", "job.mode != Mode.FULL or job.unlisted is not None", "job.mode != Mode.FULL"),
     ),
     Mutant(
         "the undo of an adoption",
@@ -615,19 +615,19 @@ GUARDS = [
         "a preview on a private copy",
         SQLITE,
         "tests/bulk/test_private_copy.py::test_another_connection_writes_at_once_while_a_preview_runs[wish0]",
-        instead("bulk/running.py", "nullcontext() if may_keep else private_copy()", "nullcontext()"),
+        instead("bulk/jobs/runner.py", "nullcontext() if may_keep else private_copy()", "nullcontext()"),
     ),
     Mutant(
         "a preview on a private copy that hears of a lost lease",
         SQLITE,
         "tests/bulk/test_private_copy.py::test_a_preview_on_a_copy_ends_when_its_lease_is_lost",
-        instead("bulk/leases.py", "        if self.is_lost:\n            raise Lost\n", ""),
+        instead("bulk/jobs/leases.py", "        if self.is_lost:\n            raise Lost\n", ""),
     ),
     Mutant(
         "the enrollments that an approval has shown",
         SQLITE,
         "tests/bulk/test_full.py::test_an_approval_ends_nobody_else_than_those_who_were_shown",
-        instead("bulk/outcomes.py", 'f"id {result.object_id}"', '"0"'),
+        instead("bulk/results/row_results.py", 'f"id {result.object_id}"', '"0"'),
     ),
     Mutant(
         "a code that moves to another course between two chunks",
@@ -834,51 +834,53 @@ GUARDS = [
         "the files in a zip that references lead to, after an erasure",
         SQLITE,
         f"{BUNDLES}::test_a_zip_that_a_person_is_erased_from_keeps_the_files_that_its_references_lead_to",
-        instead("bulk/traces.py", "looked_up.get(table.stem)", "None"),
+        instead("bulk/personal_data/search.py", "looked_up.get(table.stem)", "None"),
     ),
     Mutant(
         "all cells of a failed row",
         SQLITE,
         FAILED_ROWS,
         instead(
-            "bulk/reports.py", "guard_as_it_came, row.raw)", "guard_as_it_came, row.raw[: len(self.source.header)])"
+            "bulk/results/reports.py",
+            "guard_as_it_came, row.raw)",
+            "guard_as_it_came, row.raw[: len(self.source.header)])",
         ),
     ),
     Mutant(
         "the formula that only says text, left as it came",
         SQLITE,
         FAILED_ROWS,
-        instead("bulk/cells.py", " or _TEXT_FORMULA.fullmatch(cell))", ")"),
+        instead("bulk/files/csv_cells.py", " or _TEXT_FORMULA.fullmatch(cell))", ")"),
     ),
     Mutant(
         "the refusal of a row that lacks a required cell",
         SQLITE,
         "tests/bulk/test_reading.py::test_cells_that_are_missing_at_the_end_are_empty_where_they_may_be",
-        instead("bulk/reading.py", "if name in required]:", "if name in ()]:"),
+        instead("bulk/files/csv_reader.py", "if name in required]:", "if name in ()]:"),
     ),
     Mutant(
         "the refusal of cells beyond the header",
         SQLITE,
         "tests/bulk/test_reading.py::test_a_cell_under_no_name_is_an_error",
-        instead("bulk/reading.py", "        if any(map(clean, raw[self.width :])):\n", "        if False:\n"),
+        instead("bulk/files/csv_reader.py", "        if any(map(clean, raw[self.width :])):\n", "        if False:\n"),
     ),
     Mutant(
         "the refusal of another header in the middle",
         SQLITE,
         "tests/bulk/test_reading.py::test_another_header_in_the_middle_refuses_the_file",
-        instead("bulk/reading.py", 'raise self._unreadable("second_header", message, number)', "return True"),
+        instead("bulk/files/csv_reader.py", 'raise self._unreadable("second_header", message, number)', "return True"),
     ),
     Mutant(
         "the refusal of two files of one kind",
         SQLITE,
         "tests/bulk/test_zips.py::test_two_files_of_one_kind_are_refused_and_both_are_named",
-        instead("bulk/kinds.py", "        if found and len(importers) != 1:\n", "        if False:\n"),
+        instead("bulk/importers/registry.py", "        if found and len(importers) != 1:\n", "        if False:\n"),
     ),
     Mutant(
         "the refusal of compression that unpacks to too much at once",
         SQLITE,
         "tests/bulk/test_zips.py::test_a_file_compressed_by_a_rare_method_is_refused_unread",
-        instead("bulk/zips.py", "if self.info.compress_type not in", "if None in"),
+        instead("bulk/files/zip_reader.py", "if self.info.compress_type not in", "if None in"),
     ),
     Mutant(
         "the refusal of characters in identifiers that mislead",
@@ -930,7 +932,7 @@ GUARDS = [
         "the search at every separator",
         SQLITE,
         ERASED,
-        instead("bulk/traces.py", "words.name(_pieces(trace.cells))", "words.name(trace.cells)"),
+        instead("bulk/personal_data/search.py", "words.name(_pieces(trace.cells))", "words.name(trace.cells)"),
     ),
     Mutant(
         "the deletion of copies in sessions and logs",
@@ -955,7 +957,7 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_cells.py::test_no_cell_of_a_file_is_run_whatever_separates_its_cells",
         instead(
-            "bulk/cells.py",
+            "bulk/files/csv_cells.py",
             'text = _INNER.sub(r"\\1\'", "" if cell is None else str(cell))',
             'text = "" if cell is None else str(cell)',
         ),

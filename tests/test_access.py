@@ -20,8 +20,8 @@ from django.utils import timezone
 from oauth2_provider.models import get_access_token_model, set_token_value
 from rest_framework.test import APIClient
 
+from bulk.jobs.lifecycle import Order, receive
 from bulk.models import Door
-from bulk.pipeline import Order, receive
 from school.access.api_clients import create_api_client
 from school.models import ApiClient
 from students.enrollment import enroll

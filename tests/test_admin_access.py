@@ -19,8 +19,8 @@ from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
+from bulk.jobs.lifecycle import Order, receive
 from bulk.models import Door
-from bulk.pipeline import Order, receive
 from courses.models import CourseStaff, Term
 from school.access.access_log import Action, Subject, record
 from school.access.access_log import Door as AccessDoor

@@ -2,8 +2,8 @@
 
 from playwright.sync_api import expect
 
+from bulk.jobs.worker import run_worker
 from bulk.models import AT_WORK, Import
-from bulk.tasks import run_worker
 from students.models import StudentCourse
 from tests.browser import log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student

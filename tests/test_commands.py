@@ -15,10 +15,10 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-import bulk.command
-from bulk.command import CannotWrite
+import bulk.commands.base
+from bulk.commands.base import CannotWrite
+from bulk.files.csv_reader import open_source
 from bulk.models import Import
-from bulk.reading import open_source
 from school.management.commands.run_demo import demo_keys
 from school.models import ApiClient
 from students.enrollment import complete, enroll
@@ -207,7 +207,7 @@ def test_an_output_that_fails_after_the_last_row_leaves_the_import_as_it_is_and_
     def fill_the_disk(*_outputs):
         raise CannotWrite("Cannot write report.csv: No space left on device.")
 
-    monkeypatch.setattr(bulk.command, "write_reports", fill_the_disk)
+    monkeypatch.setattr(bulk.commands.base, "write_reports", fill_the_disk)
     call_command("import_students", str(file), report=str(tmp_path / "report.csv"))
     said = capsys.readouterr()
     [job] = Import.objects.all()

@@ -15,9 +15,9 @@ from django.conf import settings
 from django.core.management import get_commands, load_command_class
 from django.test import Client
 
-from bulk.command import ImportCommand
-from bulk.kinds import kinds
-from bulk.tasks import run_worker
+from bulk.commands.base import ImportCommand
+from bulk.importers.registry import kinds
+from bulk.jobs.worker import run_worker
 from school.access.api_clients import Credentials, create_api_client
 from students.imports import STATUS_TO_ACTION
 from students.models import Action

@@ -3,7 +3,7 @@
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 
-from bulk.pulse import workers
+from bulk.jobs.heartbeat import workers
 from school.api.exception_handler import RETRY_AFTER
 from school.db.migrated import is_migrated
 from school.observability.logging import note_cause

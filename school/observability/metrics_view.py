@@ -15,8 +15,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from bulk.jobs.heartbeat import workers
 from bulk.models import Import, State
-from bulk.pulse import workers
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's variable for the folder of the processes' counters
 

@@ -6,9 +6,9 @@ from functools import cached_property, lru_cache
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 
-from bulk.importing import CHUNK, DROPPED, ERROR, KEPT_UNCERTAIN, TRUE, Importer, Option, RowResult, Source
+from bulk.files.csv_reader import Column, Row, Table
+from bulk.importers.base import CHUNK, DROPPED, ERROR, KEPT_UNCERTAIN, TRUE, Importer, Option, RowResult, Source
 from bulk.models import Import, Mode
-from bulk.reading import Column, Row, Table
 from courses.lookup import CourseKey, course_not_found, courses_by_key, term_not_found
 from courses.models import Course, Term
 from school.access.row_scope import within

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from bulk.temporary_table import temporary_table
+from bulk.files.temporary_table import temporary_table
 from students.acts import Act
 from students.models import Action
 from students.register import Pair

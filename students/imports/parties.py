@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
+from bulk.files.csv_reader import Column, Row, Table, UnreadableFile
+from bulk.importers.history_undo import HistoryUndo
+from bulk.importers.upsert import UpsertImporter, parse, read_activity
 from bulk.models import Import
-from bulk.reading import Column, Row, Table, UnreadableFile
-from bulk.undoing import HistoryUndo
-from bulk.upsert import UpsertImporter, parse, read_activity
 from courses.imports import CourseImporter
 from courses.models import Course
 from school.i18n.stored_messages import sentence as _

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import lru_cache
 
-from bulk.importing import Importer
-from bulk.reading import Column, Row, Table, UnreadableFile
-from bulk.references import Name, References
+from bulk.files.csv_reader import Column, Row, Table, UnreadableFile
+from bulk.importers.base import Importer
+from bulk.importers.references import Name, References
 from courses.imports import CourseImporter
 from courses.lookup import CourseKey
 from courses.references import CODE, CourseReferences

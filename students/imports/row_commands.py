@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
 
-from bulk.upsert import reasons
+from bulk.importers.upsert import reasons
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import plain_text

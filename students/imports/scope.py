@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from django.db.models import OuterRef, Q
 from django.utils.functional import cached_property
 
-from bulk.importing import CHUNK, KEPT_MANUAL, KEPT_OTHER_SOURCE
+from bulk.importers.base import CHUNK, KEPT_MANUAL, KEPT_OTHER_SOURCE
 from bulk.models import DatasetKey, Import
 from courses.lookup import CourseKey, courses_by_key, term_not_found
 from courses.models import Course, Term

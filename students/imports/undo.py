@@ -4,10 +4,10 @@ from collections.abc import Hashable, Iterator, Sequence
 
 from django.db.models import QuerySet
 
-from bulk.importing import CHUNK, ERROR, Importer, MadeRows, RowResult
+from bulk.files.csv_reader import Row
+from bulk.importers.base import CHUNK, ERROR, Importer, MadeRows, RowResult
+from bulk.importers.history_undo import KEPT, REVERSED
 from bulk.models import Import
-from bulk.reading import Row
-from bulk.undoing import KEPT, REVERSED
 from school.access.row_scope import within
 from students.acts import Act
 from students.enrollment import promote, undo_together

@@ -15,7 +15,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import CharField, JSONField, TextField
 from django_tasks_db.models import DBTaskResult
 
-from bulk.traces import Words, text_of
+from bulk.personal_data.search import Words, text_of
 from school.models import CachedValue, KeptAnswer
 
 TEXTS = (CharField, TextField, JSONField)

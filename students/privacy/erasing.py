@@ -15,10 +15,10 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from bulk.blackout import black_out, black_out_notes
+from bulk.file_store import discard
 from bulk.models import ACTIVE, AT_WORK, UNDO, Import, Mode
-from bulk.storage import discard
-from bulk.traces import Search, search
+from bulk.personal_data.redaction import black_out, black_out_notes
+from bulk.personal_data.search import Search, search
 from school.access.access_log import Action, Door, Subject, record
 from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refusal, Refused

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from bulk.models import Import
-from bulk.traces import is_in_notes, rows_naming, search
+from bulk.personal_data.search import is_in_notes, rows_naming, search
 from school.models import KeptAnswer, PersonalDataAccess
 from students.models import RefusedAct, Student, StudentCourse
 from students.privacy.person import VERSIONS, Person

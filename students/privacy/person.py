@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
-from bulk.traces import Words
+from bulk.personal_data.search import Words
 from school.refusals import Refusal, Refused
 from students.lookup import student_not_found
 from students.models import Student

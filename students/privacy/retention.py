@@ -20,9 +20,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django_tasks_db.models import DBTaskResult
 
+from bulk.file_store import discard
 from bulk.models import ACTIVE, Import
-from bulk.storage import discard
-from bulk.traces import search
+from bulk.personal_data.search import search
 from school.access.access_log import Door
 from school.http.rate_counter import clear_ended
 from school.models import CachedValue, KeptAnswer

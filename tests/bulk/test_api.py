@@ -169,7 +169,7 @@ def test_a_disk_that_is_full_is_told_of_and_nothing_is_kept(api, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bulk.storage.zlib.compress", full_disk)
+    monkeypatch.setattr("bulk.file_store.zlib.compress", full_disk)
 
     answer = send(api, ENROLLMENTS)
 

@@ -5,14 +5,14 @@ import io
 import pytest
 from django.core.management import call_command
 
-from bulk.blackout import black_out
-from bulk.kinds import parts_of
+from bulk.file_store import open_kept
+from bulk.files.zip_reader import contents_of_zip
+from bulk.importers.registry import parts_of
+from bulk.jobs.lifecycle import start_undo
 from bulk.models import Door, Import, OnError, State
-from bulk.pipeline import start_undo
-from bulk.reports import Report
-from bulk.storage import open_kept
-from bulk.traces import Words, rows_naming
-from bulk.zips import contents_of_zip
+from bulk.personal_data.redaction import black_out
+from bulk.personal_data.search import Words, rows_naming
+from bulk.results.reports import Report
 from courses.models import Course
 from students.models import EnrollmentEvent, StudentCourse
 from tests.bulk.test_zips import code_of, imported, zipped_as

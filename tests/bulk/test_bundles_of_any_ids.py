@@ -9,10 +9,11 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulk import importing, running
-from bulk.kinds import parts_of
+from bulk.importers import base
+from bulk.importers.registry import parts_of
+from bulk.jobs import runner
 from bulk.models import OnError
-from bulk.reports import Report
+from bulk.results.reports import Report
 from students.models import StudentCourse
 from tests.bulk.test_zips import imported, zipped_as
 from tests.factories import make_course, make_student, make_term
@@ -62,7 +63,7 @@ references = st.lists(names, min_size=len(STUDENTS), max_size=len(STUDENTS))
 
 @pytest.fixture
 def tiny_chunks(monkeypatch):
-    for module in (importing, running):
+    for module in (base, runner):
         monkeypatch.setattr(module, "CHUNK", 2)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk.cells import clean, guard, guard_as_it_came
+from bulk.files.csv_cells import clean, guard, guard_as_it_came
 from school.validators import INVISIBLE, normalized
 
 

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
+from bulk.jobs.lifecycle import Order, receive, start_undo
 from bulk.models import Door, Import
-from bulk.pipeline import Order, receive, start_undo
 from courses.models import Course
 from students.models import Action, EnrollmentEvent, StudentCourse
 from tests.bulk.work import imported, outcomes, worked_on

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 import students.imports.enrollments
 import students.imports.scope
-from bulk import importing, running
+from bulk.importers import base
+from bulk.jobs import runner
+from bulk.jobs.lifecycle import approve, cancel, start_undo
 from bulk.models import Door, Import, State
-from bulk.outcomes import told_of
-from bulk.pipeline import approve, cancel, start_undo
+from bulk.results.row_results import told_of
 from courses.models import Course
 from school.refusals import Refused
 from students.acts import OnFull, Origin
@@ -39,7 +40,7 @@ API = Origin(Channel.API)
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several."""
-    for module in (running, importing, students.imports.enrollments, students.imports.scope):
+    for module in (runner, base, students.imports.enrollments, students.imports.scope):
         monkeypatch.setattr(module, "CHUNK", 2)
 
 
@@ -591,7 +592,7 @@ def test_a_file_without_rows_ends_all_once_it_is_approved_and_can_be_undone(cour
 
 def move_code_after_first_chunk(monkeypatch, course):
     """Give the code of a course to a new one in its term, once the first chunk of an import is applied."""
-    real = running.Run._apply_chunk
+    real = runner.Run._apply_chunk
 
     def apply_chunk(run, part, rows):
         real(run, part, rows)
@@ -599,7 +600,7 @@ def move_code_after_first_chunk(monkeypatch, course):
             Course.objects.filter(pk=course.pk).update(code="M-0")
             make_course(code="M-1", term=course.term)
 
-    monkeypatch.setattr(running.Run, "_apply_chunk", apply_chunk)
+    monkeypatch.setattr(runner.Run, "_apply_chunk", apply_chunk)
 
 
 def test_a_code_that_moves_to_another_course_means_that_one_from_the_next_chunk_on(term, small_chunks, monkeypatch):

@@ -5,10 +5,10 @@ import tracemalloc
 
 import pytest
 
-from bulk import running
-from bulk.kinds import parts_of
+from bulk.importers.registry import parts_of
+from bulk.jobs import runner
 from bulk.models import State
-from bulk.reports import Report
+from bulk.results.reports import Report
 from tests.bulk.work import ENROLLMENTS, imported, outcomes
 from tests.factories import make_course, make_student
 
@@ -76,7 +76,7 @@ def test_a_row_with_every_error_names_them_all():
 
 
 def test_memory_does_not_grow_with_the_file(monkeypatch):
-    monkeypatch.setattr(running, "CHUNK", 2_000)  # which bounds it, and would take a longer file
+    monkeypatch.setattr(runner, "CHUNK", 2_000)  # which bounds it, and would take a longer file
 
     def peak(rows):
         text = ENROLLMENTS + "S-1,M-1,,,,\n" * rows

@@ -16,12 +16,13 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from bulk import importing, running, working
-from bulk.command import work_here
-from bulk.leases import MOST_ATTEMPTS, claim, orphans, reserve
+from bulk.commands.base import work_here
+from bulk.importers import base
+from bulk.jobs import processing, runner
+from bulk.jobs.leases import MOST_ATTEMPTS, claim, orphans, reserve
+from bulk.jobs.lifecycle import Order, SameAgain, approve, receive, start_undo
 from bulk.models import Door, Import, Progress, State
-from bulk.outcomes import Book
-from bulk.pipeline import Order, SameAgain, approve, receive, start_undo
+from bulk.results.row_results import Book
 from school.refusals import Refused
 from students.imports import EnrollmentImporter, StudentImporter
 from students.models import Student, StudentCourse
@@ -37,8 +38,8 @@ ROWS = "".join(f"S-{n},Ada,Byron\n" for n in range(1, 7))
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several."""
-    monkeypatch.setattr(running, "CHUNK", 2)
-    monkeypatch.setattr(importing, "CHUNK", 2)
+    monkeypatch.setattr(runner, "CHUNK", 2)
+    monkeypatch.setattr(base, "CHUNK", 2)
 
 
 @pytest.fixture
@@ -205,7 +206,9 @@ def test_a_signal_cancels_an_import_and_the_advice_works(
     assert Student.objects.count() == 6
 
 
-@pytest.mark.parametrize("place", ["bulk.command.work_here", "bulk.command.show_id", "bulk.working.at_hand"])
+@pytest.mark.parametrize(
+    "place", ["bulk.commands.base.work_here", "bulk.commands.base.show_id", "bulk.jobs.processing.at_hand"]
+)
 def test_a_signal_before_the_first_row_cancels_the_import(file, monkeypatch, place):
     def interrupted(*_):
         os.kill(os.getpid(), signal.SIGINT)
@@ -219,7 +222,7 @@ def test_a_signal_before_the_first_row_cancels_the_import(file, monkeypatch, pla
 
 
 def test_a_signal_while_the_file_is_received_leaves_no_import(file, monkeypatch):
-    monkeypatch.setattr("bulk.storage.keep", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr("bulk.file_store.keep", lambda *_: os.kill(os.getpid(), signal.SIGINT))
 
     with pytest.raises(CommandError, match=r"^Interrupted\. Nothing was applied\.$"):
         call_command("import_students", file)
@@ -302,7 +305,9 @@ def test_the_import_of_a_command_that_was_killed_is_released_for_the_next_one(fi
 
 def test_a_worker_leaves_an_import_alone_that_a_command_has_just_received(file, monkeypatch):
     seen = []
-    monkeypatch.setattr("bulk.command.show_id", lambda job, stderr: seen.append((orphans(), job.lease_owner != "")))
+    monkeypatch.setattr(
+        "bulk.commands.base.show_id", lambda job, stderr: seen.append((orphans(), job.lease_owner != ""))
+    )
 
     call_command("import_students", file)
 
@@ -324,7 +329,7 @@ def test_an_approval_by_command_is_applied_by_the_command_and_by_no_worker(monke
 
 def test_a_command_does_not_say_that_nothing_was_applied_while_another_process_applies_the_import(monkeypatch, capsys):
     job = imported(STUDENTS + ROWS, kind="students", review="always")
-    monkeypatch.setattr("bulk.command.work_on", lambda *_, **__: False)
+    monkeypatch.setattr("bulk.commands.base.work_on", lambda *_, **__: False)
 
     with pytest.raises(SystemExit) as ended:
         call_command("approve_import", str(job.pk))
@@ -378,7 +383,7 @@ def test_attempts_count_anew_after_each_chunk_that_was_applied(small_chunks, mon
     monkeypatch.setattr(StudentImporter, "apply", apply)
     for _attempt in range(7):
         try:
-            working.work_on(job.pk)
+            processing.work_on(job.pk)
         except KeyError:
             continue
 

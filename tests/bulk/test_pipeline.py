@@ -5,9 +5,9 @@ import io
 import pytest
 from django.db import IntegrityError, transaction
 
+from bulk.file_store import CHUNK_BYTES, keep, open_kept
+from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
 from bulk.models import ACTIVE, TRANSITIONS, Door, Import, State
-from bulk.pipeline import Order, SameAgain, approve, cancel, receive, start_undo
-from bulk.storage import CHUNK_BYTES, keep, open_kept
 from courses.models import Course
 from school.refusals import Refused
 from students.acts import OnFull, Origin
@@ -395,7 +395,7 @@ def test_a_received_file_is_all_kept_or_not_at_all(fall, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("bulk.storage.zlib.compress", full_disk)
+    monkeypatch.setattr("bulk.file_store.zlib.compress", full_disk)
 
     with pytest.raises(OSError, match="No space left"):
         receive(io.BytesIO(b"x"), Order(kind="students", door=Door.API, request_id="r"))

@@ -12,10 +12,11 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from bulk import importing, leases, running
-from bulk.leases import Lease
+from bulk.importers import base
+from bulk.jobs import leases, runner
+from bulk.jobs.leases import Lease
+from bulk.jobs.lifecycle import approve, cancel
 from bulk.models import Import, State
-from bulk.pipeline import approve, cancel
 from school.db.sqlite.private_copy import is_on_private_copy, private_copy
 from students.imports import EnrollmentImporter
 from students.models import EnrollmentEvent, Student, StudentCourse
@@ -58,7 +59,7 @@ def text(path):
 @pytest.fixture
 def short_chunks(monkeypatch):
     """Three chunks, and many beats while one of them is applied."""
-    for module in (running, importing):
+    for module in (runner, base):
         monkeypatch.setattr(module, "CHUNK", 1_000)
     monkeypatch.setattr(leases, "BEAT", 0.01)
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
+from bulk.jobs.lifecycle import Order, receive
+from bulk.jobs.processing import work_on
 from bulk.models import Door, Import, State
-from bulk.pipeline import Order, receive
-from bulk.working import work_on
 from school.refusals import Refused
 from students.models import EnrollmentEvent
 from tests.bulk.work import ENROLLMENTS

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk.reading import Column, Table, UnreadableFile, open_source
-from bulk.text_lines import MAX_ROW_BYTES, _split
+from bulk.files.csv_reader import Column, Table, UnreadableFile, open_source
+from bulk.files.text_lines import MAX_ROW_BYTES, _split
 
 COLUMNS = (
     Column("student_number", required=True, aliases=("user_id",)),

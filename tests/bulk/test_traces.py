@@ -5,11 +5,11 @@ import zipfile
 
 import pytest
 
-from bulk.blackout import black_out
+from bulk.file_store import CHUNK_BYTES, discard, open_kept
+from bulk.jobs.lifecycle import Order, receive, start_undo
 from bulk.models import Door, Import
-from bulk.pipeline import Order, receive, start_undo
-from bulk.storage import CHUNK_BYTES, discard, open_kept
-from bulk.traces import Words, rows_naming, search, traces_in
+from bulk.personal_data.redaction import black_out
+from bulk.personal_data.search import Words, rows_naming, search, traces_in
 from tests.bulk.work import imported, outcomes, worked_on
 from tests.factories import make_course, make_student
 

@@ -8,11 +8,12 @@ from django.db import OperationalError
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from bulk import importing, running
-from bulk.leases import MOST_ATTEMPTS, Lost, claim, orphans
+from bulk.importers import base
+from bulk.jobs import runner
+from bulk.jobs.leases import MOST_ATTEMPTS, Lost, claim, orphans
+from bulk.jobs.lifecycle import approve, cancel
+from bulk.jobs.worker import hand_over
 from bulk.models import Door, Import, State
-from bulk.pipeline import approve, cancel
-from bulk.tasks import hand_over
 from students.imports import EnrollmentImporter
 from students.models import EnrollmentEvent, StudentCourse
 from tests.bulk.work import ENROLLMENTS, imported, outcomes, work, worked_on
@@ -28,8 +29,8 @@ class Killed(BaseException):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several."""
-    monkeypatch.setattr(running, "CHUNK", 2)
-    monkeypatch.setattr(importing, "CHUNK", 2)
+    monkeypatch.setattr(runner, "CHUNK", 2)
+    monkeypatch.setattr(base, "CHUNK", 2)
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import zipfile
 import pytest
 from django.test import override_settings
 
-from bulk.kinds import parts_of
+from bulk.importers.registry import parts_of
+from bulk.jobs.lifecycle import Order, receive, start_undo
 from bulk.models import Door, State
-from bulk.pipeline import Order, receive, start_undo
-from bulk.reports import Report
+from bulk.results.reports import Report
 from courses.models import Course
 from students.models import Student, StudentCourse
 from tests.bulk.work import without_parts, work, worked_on

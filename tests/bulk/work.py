@@ -6,11 +6,11 @@ from unittest import mock
 
 from django.core.management import call_command
 
-from bulk.kinds import parts_of
+from bulk.importers.registry import parts_of
+from bulk.jobs.lifecycle import Order, receive
+from bulk.jobs.processing import work_on
 from bulk.models import Door, Import
-from bulk.pipeline import Order, receive
-from bulk.reports import Report
-from bulk.working import work_on
+from bulk.results.reports import Report
 
 ENROLLMENTS = "student_number,course_code,term,status,grade,reason\n"
 
@@ -18,7 +18,7 @@ ENROLLMENTS = "student_number,course_code,term,status,grade,reason\n"
 def work() -> None:
     """Let a worker do all that waits, on the connection that the test's transaction is on."""
     worker = "django_tasks_db.management.commands.db_worker.close_old_connections"
-    with mock.patch(worker), mock.patch("bulk.tasks.close_old_connections"):
+    with mock.patch(worker), mock.patch("bulk.jobs.worker.close_old_connections"):
         call_command("work", once=True)
 
 

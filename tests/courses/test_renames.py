@@ -10,8 +10,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection
 from django.db.migrations.loader import MigrationLoader
 
+from bulk.jobs.processing import work_on
 from bulk.models import Import
-from bulk.working import work_on
 from courses.models import Course, Term
 from courses.prerequisites import MAX_NAMED, check_prerequisites, reasons_to_keep, rename_in_prerequisites
 from school.access.api_clients import create_api_client

@@ -8,10 +8,10 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from bulk.leases import claim
+from bulk.jobs.heartbeat import KEPT, SILENCE, Pulse
+from bulk.jobs.leases import claim
+from bulk.jobs.worker import run_worker
 from bulk.models import Door, Import, Progress, Worker
-from bulk.pulse import KEPT, SILENCE, Pulse
-from bulk.tasks import run_worker
 from school.db import migrated
 from tests.bulk.work import work
 
@@ -78,9 +78,9 @@ def test_a_worker_gives_its_pulse_while_it_looks_for_work(client):
         return len(seen) < 2
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("bulk.tasks.close_old_connections", lambda: None)
-        patched.setattr("bulk.tasks._run_tasks", lambda: None)
-        patched.setattr("bulk.tasks.INTERVAL", 0)
+        patched.setattr("bulk.jobs.worker.close_old_connections", lambda: None)
+        patched.setattr("bulk.jobs.worker._run_tasks", lambda: None)
+        patched.setattr("bulk.jobs.worker.INTERVAL", 0)
         run_worker(is_wanted=is_wanted)
 
     assert seen == [0, 1]

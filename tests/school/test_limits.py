@@ -10,8 +10,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from bulk.jobs.processing import work_on
 from bulk.models import Import
-from bulk.working import work_on
 from courses.models import Course, Term
 from school.access.api_clients import create_api_client
 from school.db.compiled_queries import StatementCache

@@ -6,8 +6,8 @@ import re
 import pytest
 from django.db import connection
 
+from bulk.jobs.lifecycle import start_undo
 from bulk.models import Door, State
-from bulk.pipeline import start_undo
 from school.refusals import Refused
 from school.server import make_metrics_folder
 from students.acts import Act, Origin

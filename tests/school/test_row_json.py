@@ -5,9 +5,9 @@ import json
 import pytest
 from django.db.models import QuerySet
 
+from bulk.api.serializers import ImportSerializer
+from bulk.jobs.lifecycle import approve, start_undo
 from bulk.models import Door, Import
-from bulk.pipeline import approve, start_undo
-from bulk.serializers import ImportSerializer
 from courses.models import Course
 from courses.serializers import CourseSerializer
 from school.api.row_json import Computed, row_template

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework import serializers
 
-from bulk.serializers import BooleanTextField
+from bulk.api.serializers import BooleanTextField
 from courses.models import Course, Term
 from school.api.fields import (
     KnownFieldsSerializer,

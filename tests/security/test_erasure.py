@@ -27,7 +27,7 @@ from django.utils import timezone
 from axes.models import AccessAttempt
 from django_tasks_db.models import DBTaskResult
 from bulk.models import Door
-from bulk.pipeline import Order, receive
+from bulk.jobs.lifecycle import Order, receive
 from courses.models import Course
 from school.models import CachedValue, KeptAnswer
 from students.models import Student

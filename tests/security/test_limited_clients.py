@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from bulk.working import work_on
+from bulk.jobs.processing import work_on
 from courses.models import Course
 from school.access.api_clients import create_api_client
 from school.models import ApiClient

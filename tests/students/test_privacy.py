@@ -13,11 +13,11 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
+from bulk.file_store import open_kept
+from bulk.jobs.lifecycle import Order, approve, receive, start_undo
 from bulk.models import Door as ImportDoor
 from bulk.models import Import, OutcomePage
-from bulk.pipeline import Order, approve, receive, start_undo
-from bulk.storage import open_kept
-from bulk.traces import contents_of
+from bulk.personal_data.search import contents_of
 from school.access.access_log import Door
 from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refused

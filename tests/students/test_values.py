@@ -15,8 +15,8 @@ from django.test import RequestFactory
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from bulk.duplicates import FirstRows
-from bulk.importing import apply_rows
+from bulk.files.duplicate_rows import FirstRows
+from bulk.importers.base import apply_rows
 from bulk.models import Import
 from school.validators import (
     INVISIBLE,

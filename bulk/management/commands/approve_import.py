@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.command import own_import, show_id, user_named, work_here
-from bulk.pipeline import approve
-from bulk.terminal import conclude
+from bulk.commands.base import own_import, show_id, user_named, work_here
+from bulk.commands.progress import conclude
+from bulk.jobs.lifecycle import approve
 from school.commands.console import SafeCommand
 from school.refusals import Refused
 

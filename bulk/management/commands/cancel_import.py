@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.command import show_id
-from bulk.pipeline import cancel
+from bulk.commands.base import show_id
+from bulk.jobs.lifecycle import cancel
 from school.commands.console import SafeCommand
 from school.refusals import Refused
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.command import show_id
-from bulk.importing import ERROR
-from bulk.kinds import parts_of
+from bulk.commands.base import show_id
+from bulk.files.csv_reader import UnreadableFile
+from bulk.importers.base import ERROR
+from bulk.importers.registry import parts_of
 from bulk.models import Import
-from bulk.reading import UnreadableFile
-from bulk.reports import Report
+from bulk.results.reports import Report
 from school.access.access_log import Action, Door, Subject, record
 from school.commands.console import SafeCommand
 

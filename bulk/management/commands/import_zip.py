@@ -1,6 +1,6 @@
 """Command that imports a zip of CSV files."""
 
-from bulk.command import ImportCommand
+from bulk.commands.base import ImportCommand
 from bulk.models import ZIP
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.command import own_import, show_id, user_named, work_here
+from bulk.commands.base import own_import, show_id, user_named, work_here
+from bulk.commands.progress import conclude
+from bulk.jobs.lifecycle import start_undo
 from bulk.models import Door
-from bulk.pipeline import start_undo
-from bulk.terminal import conclude
 from school.commands.console import SafeCommand
 from school.refusals import Refused
 

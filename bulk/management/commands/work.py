@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.tasks import run_worker
+from bulk.jobs.worker import run_worker
 from school.commands.console import SafeCommand
 from school.server import CannotServe, check_database
 

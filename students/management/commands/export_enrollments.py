@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from django.core.management.base import CommandError
 
-from bulk.cells import guard
+from bulk.files.csv_cells import guard
 from courses.models import Term
 from school.access.access_log import Action, Door, Subject, record
 from school.commands.console import SafeCommand

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from bulk.command import user_named
+from bulk.commands.base import user_named
 from school.access.access_log import Action, Door, Subject, record
 from school.commands.console import SafeCommand
 from school.commands.private_files import open_private

@@ -1,6 +1,6 @@
 """Command that imports students from a CSV file."""
 
-from bulk.command import ImportCommand
+from bulk.commands.base import ImportCommand
 
 
 class Command(ImportCommand):

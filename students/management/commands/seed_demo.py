@@ -12,7 +12,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
-from bulk.garbage import seldom_searched
+from bulk.jobs.garbage_collection import seldom_searched
 from courses.models import Course
 from school.commands.console import SafeCommand
 from students.demo import Size, make_demo

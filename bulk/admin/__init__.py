@@ -1,0 +1,5 @@
+"""Admin of imports."""
+
+from bulk.admin import imports
+
+__all__ = ["imports"]

@@ -1,0 +1,79 @@
+"""The admin form that uploads a file."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminFileFieldWidget
+
+from bulk.importers.base import TRUE, Option
+from bulk.importers.registry import kinds, options_of
+from bulk.labels import ONE_FILE, title, word
+from bulk.models import DEFAULT_DATASET, ZIP, Mode, OnError
+from school.validators import plain_text
+
+
+class UploadForm(forms.Form):
+    """
+    The file and the parameters of an import. It has the options of all kinds; each option is for its own kind only.
+    """
+
+    kind = forms.ChoiceField(label=_("What the rows are"))
+    file = forms.FileField(
+        label=_("File"),
+        help_text=_(
+            "CSV in UTF-8; comma, semicolon or tab. Or a zip of students.csv, courses.csv and enrollments.csv."
+        ),
+        allow_empty_file=True,
+        widget=UnfoldAdminFileFieldWidget,
+    )
+    on_error = forms.ChoiceField(label=_("Where rows have errors"), choices=OnError.choices)
+    mode = forms.ChoiceField(label=_("Mode"), choices=Mode.choices)
+    scope = forms.CharField(
+        label=_("Scope"),
+        required=False,
+        max_length=128,
+        validators=[plain_text],
+        help_text=_("Of a full file: term:CODE or course:CODE@TERM."),
+    )
+    dataset = forms.CharField(
+        label=_("Dataset"),
+        initial=DEFAULT_DATASET,
+        max_length=64,
+        validators=[plain_text],
+        help_text=_("The source of the file. One import at a time for each."),
+    )
+    again = forms.BooleanField(
+        label=_("Again"), required=False, help_text=_("Even if it is the file that was applied last.")
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = list(kinds())
+        self.fields["kind"] = forms.ChoiceField(
+            label=_("What the rows are"), choices=[(name, word(name)) for name in [*names, ZIP]], initial=names[-1]
+        )
+        for kind, importer in kinds().items():
+            for option in importer.options:
+                label, text = title(option.name), f"{word(kind)}: {option.help}"
+                self.fields[option.name] = _field(option, label=label, help_text=text, required=False)
+
+    def clean_file(self) -> Any:
+        if len(self.files.getlist("file")) > 1:
+            raise forms.ValidationError(ONE_FILE, code="one_file")
+        return self.cleaned_data["file"]
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The options of the chosen kind that have a value."""
+        own = options_of(self.cleaned_data["kind"])
+        chosen = {name: self.cleaned_data.get(name, "") for name in own}
+        return {name: TRUE if value is True else value for name, value in chosen.items() if value}
+
+
+def _field(option: Option, **about: Any) -> forms.Field:
+    if option.is_flag:
+        return forms.BooleanField(**about)
+    if option.choices:
+        return forms.ChoiceField(choices=[(each, word(each)) for each in option.choices], **about)
+    return forms.CharField(max_length=64, validators=[plain_text], **about)

@@ -1,0 +1,82 @@
+"""Parsers of request bodies with a file: a form with a file field, or the file itself."""
+
+import io
+import tempfile
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.http import QueryDict
+from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import ErrorDetail, ParseError, ValidationError
+from rest_framework.parsers import BaseParser, MultiPartParser
+from rest_framework.request import Request
+
+from bulk.labels import ONE_FILE
+from school.api.query_parameters import repeated
+
+PIECE = 1 << 16
+
+
+class FormParser(MultiPartParser):
+    """Parses a form with a file. A NUL byte in a text is refused, because it cannot be stored."""
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        parsed = super().parse(stream, media_type, parser_context)
+        if any("\0" in text for name in parsed.data for text in (name, *parsed.data.getlist(name))):
+            raise ParseError(_("The form has a NUL byte in it."))
+        return parsed
+
+
+class CsvParser(BaseParser):
+    """Parses a CSV file as the body: copies it piece by piece to a temporary file, which is closed with the request."""
+
+    media_type = "text/csv"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> dict[str, BinaryIO]:
+        kept = tempfile.TemporaryFile()  # noqa: SIM115  # read by the view, closed when it is garbage-collected
+        size = 0
+        while piece := stream.read(PIECE):
+            size += len(piece)
+            if size > settings.MAX_UPLOAD_BYTES:
+                kept.close()
+                raise RequestDataTooBig
+            kept.write(piece)
+        kept.seek(0)
+        return {"file": kept}
+
+
+class ZipParser(CsvParser):
+    """Parses a zip of several files as the body."""
+
+    media_type = "application/zip"
+
+
+def file_and_fields(request: Request) -> tuple[BinaryIO, str, dict[str, Any]]:
+    """
+    Return the file of a request, its name, and the other fields of the form or the query.
+
+    Raise ``ValidationError`` (400) for a missing file, more than one file, and a repeated field.
+    """
+    body: dict[str, Any] = request.data if isinstance(request.data, dict) else {}
+    found: Any = body.get("file")
+    if not hasattr(found, "read") and _has_empty_file(request):
+        found = io.BytesIO()
+    if not hasattr(found, "read"):
+        message = _("Send a file: as the body, or as the field file of a form.")
+        raise ValidationError({"file": [ErrorDetail(str(message), code="required")]})
+    lists = body if isinstance(body, QueryDict) else QueryDict()
+    if len(lists.getlist("file")) > 1:
+        raise ValidationError({"file": [ErrorDetail(str(ONE_FILE), code="one_file")]})
+    twice = [name for name in lists if len([*lists.getlist(name), *request.query_params.getlist(name)]) > 1]
+    if twice:
+        raise ValidationError({name: [repeated()] for name in twice})
+    fields = {name: value for name, value in body.items() if name != "file"}
+    named = str(getattr(found, "name", "") or "")
+    return found, "" if named.isdecimal() else named, {**request.query_params.dict(), **fields}
+
+
+def _has_empty_file(request: Request) -> bool:
+    """True for an empty body with the content type of a file, for which no parser is called."""
+    own = (CsvParser.media_type, ZipParser.media_type)
+    return not request.data and request.content_type.partition(";")[0].strip().lower() in own

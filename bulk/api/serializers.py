@@ -1,0 +1,221 @@
+"""Serializers of the imports API."""
+
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
+from rest_framework import serializers
+
+from bulk.importers.registry import kinds
+from bulk.models import DEFAULT_DATASET, ZIP, Import, Mode, OnError, Review, rows_per_second
+from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictModelSerializer
+from school.api.openapi.examples import example, request_example
+from school.api.row_json import Computed
+from school.validators import plain_text
+
+KINDS = [*settings.IMPORT_KINDS, ZIP]
+
+IMPORT = {
+    "id": 12,
+    "kind": "enrollments",
+    "undoes": None,
+    "dataset": "default",
+    "mode": "delta",
+    "scope": "",
+    "on_error": "skip",
+    "review": "always",
+    "options": {"on_full": "waitlist"},
+    "file_name": "fall.csv",
+    "sha256": "23340d233d81ee884005f6a550c483e5bc69dd1409ecaed7912f4c945a4f201a",
+    "size": 70,
+    "state": "needs_review",
+    "problems": [],
+    "warnings": [{"code": "unknown_columns", "field": None, "message": "Unknown columns, left aside: note"}],
+    "rows": 2,
+    "rows_done": 2,
+    "counts": {"enrolled": 1, "error": 1},
+    "ending": 0,
+    "in_scope": 0,
+    "actor": "client:portal",
+    "approved_by": None,
+    "request_id": "8a1f6c1e-6a0b-4f0e-9a53-0c7f3a2b9d11",
+    "created_at": "2026-08-20T09:15:00Z",
+    "started_at": "2026-08-20T09:15:01Z",
+    "finished_at": None,
+    "rows_per_second": None,
+}
+REPORT_ROW = {
+    "row": 3,
+    "outcome": "error",
+    "errors": [{"code": "course_full", "field": None, "message": "MATH-101 has no free seat."}],
+    "note": "",
+    "cells": {"student_number": "S-1042", "course_code": "MATH-101"},
+}
+
+
+class ImportProblemSerializer(serializers.Serializer[Any]):
+    """A reason why a file as a whole was not or would not be applied, or a notice to its sender."""
+
+    code = serializers.CharField()
+    field = serializers.CharField(allow_null=True, required=False)
+    message = serializers.CharField()
+
+
+class ImportWarningSerializer(ImportProblemSerializer):
+    """A part of a file that was ignored."""
+
+
+def _notes(request: Any, stored: list[dict[str, Any]]) -> Any:
+    return ImportProblemSerializer(stored, many=True).data if stored else stored
+
+
+def _rate(request: Any, counts: dict[str, int], started_at: str | None, finished_at: str | None) -> float | None:
+    began, ended = (datetime.fromisoformat(each) if each else None for each in (started_at, finished_at))
+    return rows_per_second(counts, began, ended)
+
+
+@example(IMPORT)
+class ImportSerializer(StrictModelSerializer):
+    """An import: its file, its parameters, its state and its counts."""
+
+    kind = serializers.ChoiceField(choices=[*KINDS, "undo"], help_text=_("The kind of the rows, or undo."))
+    problems = ImportProblemSerializer(many=True)
+    warnings = ImportWarningSerializer(many=True)
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text=_("Rows by outcome."))
+    options = serializers.DictField(child=serializers.CharField())
+    rows_done = serializers.IntegerField(source="progress.rows", read_only=True)
+    actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+    approved_by: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+    rows_per_second = serializers.FloatField(read_only=True, allow_null=True)
+    computed = {
+        "problems": Computed(("problems",), _notes),
+        "warnings": Computed(("warnings",), _notes),
+        "rows_per_second": Computed(("counts", "started_at", "finished_at"), _rate),
+    }
+
+    class Meta:
+        model = Import
+        fields = [
+            "id",
+            "kind",
+            "undoes",
+            "dataset",
+            "mode",
+            "scope",
+            "on_error",
+            "review",
+            "options",
+            "file_name",
+            "sha256",
+            "size",
+            "state",
+            "problems",
+            "warnings",
+            "rows",
+            "rows_done",
+            "counts",
+            "ending",
+            "in_scope",
+            "actor",
+            "approved_by",
+            "request_id",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "rows_per_second",
+        ]
+        read_only_fields = fields
+
+
+@extend_schema_field({"type": "string", "enum": KINDS})
+class KindField(StrictCharField):
+    """The kind of a file. An unknown kind is refused by the check that all entry points share."""
+
+
+class BooleanTextField(serializers.BooleanField):
+    """A boolean in a form or in the query: the text ``true`` or ``false``, also capitalized or in upper case."""
+
+    TRUE_VALUES = {"true", "True", "TRUE"}
+    FALSE_VALUES = {"false", "False", "FALSE"}
+    NULL_VALUES = set()
+
+
+@extend_schema_serializer(component_name="Import")
+@request_example({"file": "student_number,course_code", "kind": "enrollments"}, "multipart/form-data")
+class OrderSerializer(KnownFieldsSerializer):
+    """The parameters of a new import. All except the file may be in the form or in the query."""
+
+    file = serializers.FileField(write_only=True)
+    kind = KindField(max_length=32, help_text=_("The kind of the rows; zip for an archive with several files."))
+    dataset = StrictCharField(
+        max_length=64,
+        default=DEFAULT_DATASET,
+        validators=[plain_text],
+        help_text=_("The source of the file. One import at a time for each."),
+    )
+    mode = serializers.ChoiceField(choices=Mode.values, default=Mode.DELTA.value)
+    scope = StrictCharField(
+        max_length=128,
+        allow_blank=True,
+        default="",
+        validators=[plain_text],
+        help_text=_("Of a full file: term:CODE or course:CODE@TERM."),
+    )
+    on_error = serializers.ChoiceField(choices=OnError.values, default=OnError.ABORT.value)
+    review = serializers.ChoiceField(
+        choices=Review.values,
+        default=Review.ALWAYS.value,
+        help_text=_(
+            "always: waits for approval. needed: only where a full file would end much. dry_run: never applied."
+        ),
+    )
+    again = BooleanTextField(default=False, help_text=_("Even if it is the file that was applied last."))
+
+    def get_fields(self) -> dict[str, Any]:
+        """Add the options of all kinds."""
+        own = {option.name: option for importer in kinds().values() for option in importer.options}
+        fields = super().get_fields()
+        for name, option in own.items():
+            fields[name] = (
+                serializers.ChoiceField(choices=list(option.choices), required=False, help_text=str(option.help))
+                if option.choices
+                else StrictCharField(max_length=64, required=False, validators=[plain_text], help_text=str(option.help))
+            )
+        return fields
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The options that belong to a single kind."""
+        own = {option.name for importer in kinds().values() for option in importer.options}
+        return {name: str(value) for name, value in self.validated_data.items() if name in own}
+
+
+class ApprovalSerializer(KnownFieldsSerializer):
+    """An empty body: an approval and a cancellation take no fields."""
+
+
+@request_example({"dry_run": True})
+class UndoSerializer(KnownFieldsSerializer):
+    dry_run = StrictBooleanField(default=False, help_text=_("Only tell what would happen."))
+
+
+class ReportErrorSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    field = serializers.CharField(allow_null=True)
+    message = serializers.CharField()
+
+
+@example(REPORT_ROW)
+class ReportRowSerializer(serializers.Serializer[Any]):
+    """
+    A row with its original cells and its result. The kind determines the name of the id field, ``enrollment_id`` e.g.
+    """
+
+    part = serializers.CharField(required=False, help_text=_("The file in a zip."))
+    row = serializers.IntegerField(allow_null=True, help_text=_("Null for what stands in no file."))
+    outcome = serializers.CharField()
+    errors: Any = ReportErrorSerializer(many=True)
+    note = serializers.CharField()
+    cells = serializers.DictField(child=serializers.CharField())

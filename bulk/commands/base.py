@@ -1,0 +1,272 @@
+"""The base class of the import commands, with their options, files, progress and exit codes."""
+
+import io
+import signal
+import threading
+import uuid
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar, TextIO
+
+import structlog
+from django.contrib.auth import get_user_model
+from django.core.management.base import CommandError
+from django.db import OperationalError
+
+from bulk.commands.progress import conclude, kept, watching
+from bulk.files.csv_reader import UnreadableFile, open_source
+from bulk.importers.base import TRUE
+from bulk.importers.registry import modes_of, options_of, parts_of, rights_of
+from bulk.jobs.leases import reserve
+from bulk.jobs.lifecycle import Order, SameAgain, receive
+from bulk.jobs.processing import end_own, work_on
+from bulk.models import DEFAULT_DATASET, ZIP, Door, Import, Mode, OnError, Review
+from bulk.results.reports import Report
+from school.commands.console import SafeCommand
+from school.commands.private_files import private_opener
+from school.refusals import Refused
+
+logger = structlog.get_logger(__name__)
+
+
+class ImportCommand(SafeCommand):
+    """Imports a file of one kind in this process; shows the result in the output and by the exit code."""
+
+    kind: ClassVar[str]
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        is_zip = self.kind == ZIP
+        name = "A zip" if is_zip else "A CSV file"
+        parser.add_argument("file", help=f"{name}, or - for standard input.")
+        parser.add_argument("--dry-run", action="store_true", help="Do it all, tell what would happen, and undo it.")
+        parser.add_argument(
+            "--on-error",
+            choices=OnError.values,
+            default=OnError.ABORT.value,
+            help="abort (default): one bad row, and nothing is applied. skip: the good rows are.",
+        )
+        if not is_zip:  # the files of a zip differ in columns: ``import_report`` writes one at a time
+            parser.add_argument("--report", metavar="OUT.csv", help="Write every row with its outcome.")
+            parser.add_argument("--failed", metavar="OUT.csv", help="Write the rows with errors, as they came.")
+        parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the journal.")
+        parser.add_argument(
+            "--dataset", default=DEFAULT_DATASET, metavar="NAME", help="The source of the file. One import at a time."
+        )
+        parser.add_argument("--again", action="store_true", help="Even if it is the file that was applied last.")
+        if len(modes_of(self.kind)) > 1:
+            parser.add_argument(
+                "--mode",
+                choices=modes_of(self.kind),
+                default=Mode.DELTA.value,
+                help="delta (default): what the file does not list is left alone. full: it ends.",
+            )
+            parser.add_argument("--scope", default="", metavar="SCOPE", help="Of a full file: term:CODE, course:CODE.")
+        for option in options_of(self.kind).values():
+            flag = f"--{option.name.replace('_', '-')}"
+            if option.is_flag:
+                parser.add_argument(flag, action="store_const", const=TRUE, help=str(option.help))
+                continue
+            choices = {"choices": option.choices, "default": option.choices[0]} if option.choices else {"default": ""}
+            parser.add_argument(flag, help=str(option.help), **choices)
+
+    def handle(self, *, file: str, report: str | None = None, failed: str | None = None, **options: Any) -> None:
+        actor = user_named(options["actor"])
+        if report and report == failed:
+            raise CommandError("--report and --failed need a file each.")
+        job = None
+        try:
+            with ExitStack() as stack:
+                source = stack.enter_context(open_source(file))
+                outputs = [stack.enter_context(opened(path, not_over=file)) for path in (report, failed)]
+                own = stack.enter_context(own_import())
+                job = receive(source, self._order(file, actor, options), then=own.take)
+                show_id(job, self.stderr)
+                work_here(job, self.stderr)
+                for warning in job.warnings:
+                    self.stderr.write(warning["message"])
+                write_reports(job, *outputs)
+        except SameAgain as same:
+            self.stdout.write(f"{same} Nothing to do: --again applies it all the same.")
+            return
+        except (UnreadableFile, Refused) as error:
+            raise CommandError(f"{error} Nothing was applied.") from None
+        except CannotWrite as error:
+            if job is None:
+                raise CommandError(f"{error} Nothing was applied.") from None
+            self.stderr.write(f"{error} Its report can be had again: manage.py import_report {job.pk}")
+        assert job is not None  # it was received, or an error was raised
+        conclude(job, self.stdout, self.stderr)
+
+    def _order(self, file: str, actor: Any, options: dict[str, Any]) -> Order:
+        own = {name: options.get(name) or "" for name in options_of(self.kind)}
+        return Order(
+            kind=self.kind,
+            door=Door.COMMAND,
+            request_id=str(uuid.uuid4()),
+            file_name=Path(file).name,
+            dataset=options.get("dataset") or DEFAULT_DATASET,
+            mode=options.get("mode") or Mode.DELTA,
+            scope=options.get("scope") or "",
+            on_error=options["on_error"],
+            review=Review.DRY_RUN if options["dry_run"] else Review.NEEDED,
+            options={name: value for name, value in own.items() if value},
+            # Without --actor all rights apply, because commands run on the server; a named user has their own rights.
+            rights=tuple(
+                right
+                for right, (_, permission) in rights_of(self.kind).items()
+                if actor is None or actor.has_perm(permission)
+            ),
+            actor=actor,
+            again=options.get("again", False) or options["dry_run"],
+        )
+
+
+class OwnImport:
+    """The import that a command works on. Call ``take`` in the transaction that makes the import pending."""
+
+    def __init__(self) -> None:
+        self.job: Import | None = None
+
+    def take(self, job: Import) -> None:
+        reserve(job)
+        self.job = job
+
+    def end(self, error: Exception | None = None) -> str:
+        """End the import if it is still at work; return a sentence that says how much of it is applied."""
+        if self.job is None or not Import.objects.filter(pk=self.job.pk).exists():
+            return "Nothing was applied."
+        end_own(self.job.pk, error)
+        return kept(self.job)
+
+
+@contextmanager
+def own_import() -> Iterator[OwnImport]:
+    """
+    Yield the import of a command; a signal or an unexpected error in the block ends it, so that it is no longer active.
+    """
+    own = OwnImport()
+    with _interruptible():
+        try:
+            yield own
+        except KeyboardInterrupt:
+            raise CommandError(f"Interrupted. {own.end()}") from None
+        except OperationalError as error:
+            if own.job is None:
+                raise
+            why = str(error).partition("\n")[0]
+            raise CommandError(f"The database gave up ({why}). {own.end(error)} Run it again.") from None
+        except (CommandError, UnreadableFile, Refused, SameAgain, CannotWrite):
+            raise
+        except Exception as error:
+            if own.job is None:
+                raise
+            logger.error("import_interrupted", import_id=own.job.pk, exc_info=error)
+            raise CommandError(f"An unexpected error ({type(error).__name__}). {own.end(error)}") from None
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let the signals that end a process raise ``KeyboardInterrupt`` in the block, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
+        yield
+        return
+    before = {each: signal.getsignal(each) for each in STOPPING}
+    for each, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as set by nohup
+            signal.signal(each, _interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _interrupt(*_: object) -> None:
+    """Raise ``KeyboardInterrupt``, and ignore further signals, so that the interruption can be recorded."""
+    for each in STOPPING:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def show_id(job: Import, stderr: Any) -> None:
+    """Write the id of the import before the work begins, so that another terminal can list or cancel it."""
+    stderr.write(f"import {job.pk}")
+
+
+def work_here(job: Import, stderr: Any) -> None:
+    """Work on an import in this process, and show its progress."""
+    with watching(job, stderr) as watch:
+        work_on(job.pk, watch, is_last_attempt=True)
+    job.refresh_from_db()
+
+
+def user_named(username: str | None) -> Any:
+    """Return the user with this name, None without a name; raise ``CommandError`` for an unknown name."""
+    if username is None:
+        return None
+    user = get_user_model().objects.filter(username=username).first()
+    if user is None:
+        raise CommandError(f"There is no user {username}.")
+    return user
+
+
+def write_reports(job: Import, report: TextIO | None, failed: TextIO | None) -> None:
+    """Write the report and the failed rows of an import to those outputs that are not None."""
+    for output, lines in ((report, Report.as_csv), (failed, Report.failed_as_csv)):
+        if output is not None:
+            output.seek(0)
+            output.truncate()
+            for part in parts_of(job):
+                output.writelines(lines(Report(job, part)))
+            output.flush()
+
+
+@contextmanager
+def opened(name: str | None, *, not_over: str) -> Iterator[TextIO | None]:
+    """
+    Open an output, and check that it can be written before the import begins. Yield None without a name.
+
+    Raise ``CommandError`` if the output is the input ``not_over``, ``CannotWrite`` if it cannot be written.
+    """
+    if name is None:
+        yield None
+        return
+    path = Path(name)
+    if path.exists() and Path(not_over).exists() and path.samefile(not_over):
+        raise CommandError(f"{path} is the file that is read: write elsewhere.")
+    with naming(path):
+        raw = _Output(path, "w", opener=private_opener)
+    with io.TextIOWrapper(io.BufferedWriter(raw), newline="", encoding="utf-8") as stream:
+        stream.write("row")
+        stream.flush()
+        yield stream
+
+
+class CannotWrite(Exception):
+    """An output cannot be written."""
+
+
+@contextmanager
+def naming(path: object) -> Iterator[None]:
+    """Raise ``CannotWrite`` with the path of the file for an ``OSError`` in the block."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(f"Cannot write {path}: {error.strerror}.") from None
+
+
+class _Output(io.FileIO):
+    """A file whose errors name it when it cannot be written; the ``OSError`` of a full disk does not."""
+
+    def write(self, data: Any, /) -> int:
+        with naming(self.name):
+            return super().write(data)
+
+    def close(self) -> None:
+        with naming(self.name):
+            super().close()

@@ -1,0 +1,178 @@
+"""Shows an import on a terminal or in a pipe: progress, errors, result and exit code."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from django.core.management.base import CommandError
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from bulk.importers.base import KEPT_UNCERTAIN, RowResult
+from bulk.jobs.runner import Watch
+from bulk.models import AT_WORK, UNDO, Import, Review, State
+from school.commands.console import escaped
+from school.observability.logging import STDERR
+
+SHOWN_ERRORS = 20
+NOTICES = {KEPT_UNCERTAIN}  # codes of problems that do not prevent an import
+EVERY = 10_000
+
+
+@contextmanager
+def watching(job: Import, stderr: Any) -> Iterator[Watch]:
+    """
+    Yield a function that shows the errors and the progress of an import when it is called with results.
+
+    On a terminal the progress is a bar, in a pipe a line every ``EVERY`` rows. The bar pulses, and its clock runs,
+    until the first rows are processed. Errors and the log are written above it.
+    """
+    is_terminal = stderr.isatty()
+    console = Console(stderr=True, force_terminal=is_terminal)
+    progress = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.fields[kind]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} rows/s"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not is_terminal,
+        transient=True,
+    )
+
+    def write_log(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def write(text: str) -> None:
+        if is_terminal:
+            write_log(escaped(text))
+        else:
+            stderr.write(text)
+
+    with progress, _log_to(write_log) if is_terminal else nullcontext():
+        task = progress.add_task("", total=None, kind=job.kind, rate="-")
+        seen = shown = 0
+        total: int | None = None
+
+        def watch(results: Sequence[RowResult]) -> None:
+            nonlocal seen, shown, total
+            if total is None:
+                total = Import.objects.values_list("rows", flat=True).get(pk=job.pk) or 0
+                progress.update(task, total=total)
+            failed = [result for result in results if result.errors][: SHOWN_ERRORS - shown]
+            shown += len(failed)
+            for result in failed:
+                for error in result.errors:
+                    row = f"row {result.row.number}" if result.is_of_file else "not in the file"
+                    place = row + (f", {error.field}" if error.field else "")
+                    write(f"{place}: {error.code}: {error.message}")
+            was_seen, seen = seen, seen + sum(result.is_of_file for result in results)
+            elapsed = progress.tasks[0].elapsed
+            progress.update(task, completed=seen, rate=f"{seen / elapsed:,.0f}" if elapsed else "-")
+            if seen // EVERY > was_seen // EVERY and not is_terminal:
+                stderr.write(f"{seen} of {total} rows")
+
+        yield watch
+
+
+class _LogHandler(logging.Handler):
+    """Formats log records as another handler does, and writes them above the bar."""
+
+    def __init__(self, other: logging.Handler, write: Callable[[str], None]) -> None:
+        super().__init__(other.level)
+        self.setFormatter(other.formatter)
+        self.write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.write(self.format(record))
+
+
+@contextmanager
+def _log_to(write: Callable[[str], None]) -> Iterator[None]:
+    """Write the log with ``write`` instead of to standard error, where a log line would break the bar."""
+    before = [handler for handler in logging.root.handlers if handler.name == STDERR]
+    meanwhile = [_LogHandler(handler, write) for handler in before]
+    for old, new in zip(before, meanwhile, strict=True):
+        logging.root.removeHandler(old)
+        logging.root.addHandler(new)
+    try:
+        yield
+    finally:
+        for old, new in zip(before, meanwhile, strict=True):
+            logging.root.removeHandler(new)
+            logging.root.addHandler(old)
+
+
+def kept(job: Import) -> str:
+    """Return a sentence that says how much of an import that has ended early is applied."""
+    job.refresh_from_db()
+    if not job.applied_rows:
+        return "Nothing was applied."
+    if job.kind == UNDO:
+        return f"{job.applied_rows} rows are taken back; manage.py undo_import {job.undoes_id} takes back the others."
+    return f"{job.applied_rows} rows are applied; manage.py undo_import {job.pk} takes them back."
+
+
+def conclude(job: Import, stdout: Any, stderr: Any) -> None:
+    """Show the result of an import. Return for exit code 0, else raise ``CommandError`` or ``SystemExit``."""
+    if job.state in AT_WORK:
+        stderr.write(f"Import {job.pk} is at work in another process: manage.py list_imports shows how far it is.")
+        raise SystemExit(3)
+    if job.state == State.CANCELLED and not (job.review == Review.DRY_RUN and job.fingerprint):
+        raise CommandError(f"Import {job.pk} was cancelled. {kept(job)}")
+    _show_counts(job, stdout)
+    if job.errors > SHOWN_ERRORS:
+        stderr.write(f"The first {SHOWN_ERRORS} rows with errors are shown, --report has all of them.")
+    is_dry_run = job.review == Review.DRY_RUN
+    applied = is_dry_run or job.state in (State.DONE, State.DONE_WITH_ERRORS)
+    problems = {problem["code"]: problem["message"] for problem in job.problems}
+    for code in NOTICES & problems.keys():
+        stderr.write(problems.pop(code))
+    if "rows_with_errors" in problems:
+        raise CommandError(problems["rows_with_errors"])
+    if job.state == State.FAILED:
+        raise CommandError(f"{' '.join(problems.values())} {kept(job)}")
+    if job.state == State.NEEDS_REVIEW or "approval_needed" in problems:
+        stderr.write(_waits(job, " ".join(problems.values())))
+        raise SystemExit(3)
+    rows = job.rows or 0
+    if not applied:
+        raise CommandError(f"{job.errors} of {rows} rows have errors: nothing was applied.")
+    verb = "taken back" if job.kind == UNDO else "applied"
+    good = job.counts.get("reversed", 0) if job.kind == UNDO else rows - job.errors
+    stdout.write(f"{good} of {rows} rows {'would be' if is_dry_run else 'were'} {verb}.")
+    if job.errors or job.counts.get("kept"):
+        raise SystemExit(2)
+
+
+def _waits(job: Import, why: str) -> str:
+    if job.review == Review.DRY_RUN:
+        return why
+    share = f"{job.ending} of the {job.in_scope} in its scope would end, which is more than 10 %."
+    return f"Import {job.pk} waits for approval: {why or share} manage.py approve_import {job.pk} applies it."
+
+
+def _show_counts(job: Import, stdout: Any) -> None:
+    """Show the number of rows for each outcome: a table on a terminal, plain lines elsewhere."""
+    if not stdout.isatty():
+        for outcome, count in sorted(job.counts.items()):
+            stdout.write(f"{count:>9} {outcome}")
+        return
+    table = Table(title=f"Import {job.pk}: {job.get_state_display()}", title_justify="left")
+    table.add_column("outcome")
+    table.add_column("rows", justify="right")
+    for outcome, count in sorted(job.counts.items()):
+        table.add_row(outcome, f"{count:,}", style="red" if outcome == "error" else "")
+    Console().print(table)

@@ -1,0 +1,1 @@
+"""Reads uploaded files: zips, CSV rows and cells, formats, and rows that contradict each other."""

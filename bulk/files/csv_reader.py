@@ -1,0 +1,367 @@
+"""
+Reads CSV files: UTF-8 with or without a BOM; comma, semicolon or tab; column names in any case.
+
+Files are read as a stream, row by row. Rows are numbered as a spreadsheet shows them: the header is row 1 if nothing is
+above it, blank rows count, and a line ``sep=;`` does not.
+"""
+
+import csv
+import re
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from bulk.files.csv_cells import clean
+from bulk.files.formats import HEAD_BYTES, binary_format, is_utf_16, text_format
+from bulk.files.text_lines import BadLine, TextLines
+from school.i18n.stored_messages import sentence as _
+from school.refusals import Refusal
+from school.validators import INVISIBLE
+
+SEPARATORS = ",;\t"
+MAX_COLUMNS = 200
+MIN_HEADER_NAMES = 2  # known columns; a row with fewer is no repeated header
+MIN_SEPARATORS = 2  # separators; a line in a cell with fewer is not taken for a row
+SHOWN = 200  # characters of the header that a message shows
+MAX_SHOWN_ROWS = 20
+
+_SEPARATOR_LINE = re.compile(
+    r"\ufeff*[\s\"']*sep[ ]*=[ ]*[\"']?(?P<separator>\\t|[^\r\n\"'])[^\w\r\n]*(?=[\r\n]|\Z)", re.IGNORECASE
+)
+_GAPS = re.compile(rf"[\s_\-\u2010-\u2015\u2212{re.escape(INVISIBLE)}]+")
+_DASHES = re.compile(r"[-\u2010-\u2015\u2212_=+|:]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """
+    A column of a kind of file. ``aliases`` are its names in other systems, in lower case.
+
+    If the header lacks this column, the first of ``stand_ins`` in the header is read as this column. If the header has
+    this column, its empty cells are filled from the columns of ``stand_ins``.
+    """
+
+    name: str
+    required: bool = False
+    aliases: tuple[str, ...] = ()
+    stand_ins: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Row:
+    """
+    A row: ``raw`` has the cells as they are in the file, ``cells`` the cleaned cells of the known columns by name.
+
+    A row with ``is_made`` is in no file: it is generated for an object, by an undo or by a full import. ``unresolved``
+    has the refusals of references that match no row or several rows; their cells are not replaced. A row with
+    ``is_exact`` has a complete key: an empty cell in the key is not filled from an option, and matches only an object
+    without this value.
+    """
+
+    number: int
+    raw: list[str]
+    cells: dict[str, str] = field(default_factory=dict)
+    errors: tuple[Refusal, ...] = ()
+    is_made: bool = False
+    unresolved: tuple[Refusal, ...] = ()
+    is_exact: bool = False
+
+
+class UnreadableFile(Exception):
+    """The file cannot be read as CSV from a row on, or at all. ``name`` is its name in a zip."""
+
+    def __init__(self, code: str, message: str, row: int | None = None, name: str = "") -> None:
+        self.code = code
+        self.row = row
+        message = _("Row %(row)s: %(message)s") % {"row": row, "message": message} if row else message
+        self.message = about_file(name, message)
+        super().__init__(self.message)
+
+
+def about_file(name: str, message: str) -> str:
+    """Return a message that begins with the name of a file in a zip, if the file has one."""
+    return _("%(file)s: %(message)s") % {"file": name, "message": message} if name else message
+
+
+@contextmanager
+def open_source(path: str) -> Iterator[BinaryIO]:
+    """
+    Open a file so that it can be read more than once; ``-`` is standard input.
+
+    Standard input and other sources that can be read only once, a pipe for example, are copied to a temporary file.
+    Raise ``UnreadableFile`` if the file cannot be opened.
+    """
+    if path == "-":
+        with _kept(sys.stdin.buffer) as kept:
+            yield kept
+        return
+    try:
+        # Opened before the caller's block, so that no OSError of the block is taken for one of the file.
+        source = Path(path).open("rb")  # noqa: SIM115
+    except OSError as error:
+        message = _("Cannot read %(path)s: %(why)s.") % {"path": path, "why": error.strerror}
+        raise UnreadableFile("no_file", message) from None
+    with source:
+        if source.seekable():
+            yield source
+        else:
+            with _kept(source) as kept:
+                yield kept
+
+
+@contextmanager
+def _kept(source: BinaryIO) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile() as kept:
+        shutil.copyfileobj(source, kept)
+        kept.seek(0)
+        yield kept
+
+
+class Table:
+    """A CSV file with a header. Each iteration reads the file from the top. ``name`` is its name in a zip."""
+
+    def __init__(self, source: BinaryIO, columns: Sequence[Column], name: str = "") -> None:
+        self.source = source
+        self.columns = columns
+        self.name = name
+        self.repeated_headers: list[int] = []
+        self.column_names = {_squeezed(n): column.name for column in columns for n in (column.name, *column.aliases)}
+        source.seek(0)
+        head = source.read(HEAD_BYTES)
+        if message := binary_format(head):
+            raise self._unreadable("not_text", message)
+        if is_utf_16(head):
+            message = _("This is UTF-16, which Excel calls Unicode text. Save the file as CSV in UTF-8.")
+            raise self._unreadable("not_text", message, 1)
+        try:
+            self._read_header(head)
+        except UnreadableFile:
+            if message := text_format(head):
+                raise self._unreadable("not_csv", message) from None
+            raise
+
+    def _read_header(self, head: bytes) -> None:
+        stated = _SEPARATOR_LINE.match(head.decode("utf-8", "replace"))
+        self.has_separator_line = stated is not None
+        self.separator = self._stated(stated["separator"]) if stated else self._most_likely_separator()
+        header = self._first_row(self.separator)
+        if header is None:
+            raise self._unreadable("empty_file", _("The file is empty."))
+        self.header_number, self.header = header
+        names = self._columns_of(self.header)
+        # Separators after the last name add no columns.
+        self.width = max((place for place, cell in enumerate(self.header, 1) if clean(cell)), default=0)
+        if self.width > MAX_COLUMNS:
+            message = _("The header has %(found)s columns, at most %(most)s are read.")
+            parts = {"found": self.width, "most": MAX_COLUMNS}
+            raise self._unreadable("too_many_columns", message % parts, self.header_number)
+        self.names = names[: self.width]
+        self._check_header()
+        variants = {variant for name in self.column_names.values() for variant in _spellings(name)}
+        variants |= {variant for name in self.column_names for variant in _spellings(name)}
+        variants |= {variant for cell in self.header if clean(cell) for variant in (cell, *_spellings(clean(cell)))}
+        self.header_words = frozenset(variants)
+
+    @property
+    def unknown_columns(self) -> list[str]:
+        """The names of the columns that are ignored; a column without a name is named by its position."""
+        unknown = [(place, clean(self.header[place])) for place, name in enumerate(self.names) if name is None]
+        return [cell or _("column %(number)s") % {"number": place + 1} for place, cell in unknown]
+
+    @property
+    def warnings(self) -> list[Refusal]:
+        """
+        The warnings about columns and rows that are ignored. Rows that repeat the header are known after ``count``.
+        """
+        warnings = []
+        if unknown := self.unknown_columns:
+            message = _("Unknown columns, left aside: %(names)s") % {"names": ", ".join(unknown)}
+            warnings.append(Refusal("unknown_columns", about_file(self.name, message)))
+        if self.repeated_headers:
+            numbers = ", ".join(map(str, self.repeated_headers[:MAX_SHOWN_ROWS]))
+            numbers += ", …" if len(self.repeated_headers) > MAX_SHOWN_ROWS else ""
+            message = _("Rows that repeat the header, left aside: %(numbers)s") % {"numbers": numbers}
+            warnings.append(Refusal("repeated_header", about_file(self.name, message)))
+        return warnings
+
+    def count(self) -> int:
+        """Read the whole file once and return the number of its rows; raise ``UnreadableFile``."""
+        return sum(1 for _row in self._rows())
+
+    def __iter__(self) -> Iterator[Row]:
+        width = self.width
+        known = [(name, place) for place, name in enumerate(self.names) if name]
+        spare = [(column.name, name) for column in self.columns for name in column.stand_ins if name in self.names]
+        for number, raw, is_unusual in self._rows():
+            if len(raw) == width and not is_unusual:
+                cells = raw
+            elif refusal := self._objection(raw):
+                yield Row(number, raw, errors=(refusal,))
+                continue
+            else:
+                cells = raw + [""] * (width - len(raw))
+            row = Row(number, raw, {name: clean(cells[place]) for name, place in known})
+            for name, stand_in in spare:
+                row.cells[name] = row.cells[name] or row.cells[stand_in]
+            yield row
+
+    def chunks(self, size: int) -> Iterator[list[Row]]:
+        """Yield the rows in chunks; raise ``UnreadableFile``."""
+        rows = iter(self)
+        while chunk := list(islice(rows, size)):
+            yield chunk
+
+    def _rows(self) -> Iterator[tuple[int, list[str], bool]]:
+        """
+        Yield the non-blank rows below the header: number, cells, and True if the shape of the row must be checked.
+        """
+        self.repeated_headers = []
+        words = self.header_words
+        first = self.header_number
+        for number, raw, is_one_line in self._records(self.separator):
+            if is_one_line and raw and raw[0][:1].isalnum() and words.isdisjoint(raw):
+                if number > first:
+                    yield number, raw, False
+            elif number > first and not _is_blank(raw) and not self._repeats_header(raw, number):
+                yield number, raw, True
+
+    def _objection(self, raw: list[str]) -> Refusal | None:
+        """Return the error in the shape of a row: misplaced or missing cells, other rows in a cell, or only dashes."""
+        if any(map(clean, raw[self.width :])):
+            message = _("This row has %(found)s cells, the header has %(expected)s.")
+            return Refusal("ragged_row", message % {"found": len(raw), "expected": self.width})
+        if any(map(self._holds_rows, raw)):
+            return Refusal("ragged_row", _("A cell of this row has other rows in it. Is a quote not closed?"))
+        required = {column.name for column in self.columns if column.required}
+        if missing := [name for name in self.names[len(raw) :] if name in required]:
+            message = _("This row has %(found)s cells, the header has %(expected)s: %(names)s is missing.")
+            parts = {"found": len(raw), "expected": self.width, "names": ", ".join(missing)}
+            return Refusal("ragged_row", message % parts, field=missing[0])
+        if all(_DASHES.fullmatch(cell) for cell in map(clean, raw) if cell):
+            return Refusal("dashes", _("This is a line of dashes and not a row. Delete it."))
+        return None
+
+    def _holds_rows(self, cell: str) -> bool:
+        """
+        True for a cell with a further line that looks like a row: enough separators, none before a blank as in prose.
+        """
+        separators = max(self.width - 1, MIN_SEPARATORS)
+        further = cell.splitlines()[1:] if "\n" in cell or "\r" in cell else []
+        return any(line.count(self.separator) >= separators and f"{self.separator} " not in line for line in further)
+
+    def _repeats_header(self, raw: list[str], number: int) -> bool:
+        """True if the row repeats the header, as in concatenated files; raise ``UnreadableFile`` for another header."""
+        names = self._columns_of(raw)
+        if len({name for name in names if name}) < MIN_HEADER_NAMES:
+            return False
+        if names[: self.width] + [None] * (self.width - len(names)) != self.names or any(names[self.width :]):
+            message = _("This is a header with other columns. Send the files that were put together one by one.")
+            raise self._unreadable("second_header", message, number)
+        self.repeated_headers.append(number)
+        return True
+
+    def _records(self, separator: str) -> Iterator[tuple[int, list[str], bool]]:
+        """
+        Yield every row, also blank ones: number, cells, and True if the row takes one line.
+
+        A line ``sep=;`` at the top is not a row.
+        """
+        lines = TextLines(self.source, separator)
+        texts = iter(lines)
+        number = 0
+        try:
+            if self.has_separator_line:
+                next(texts)
+                lines.row = 0
+            reader = csv.reader(texts, delimiter=separator, strict=True)
+            before = 0
+            for number, raw in enumerate(reader, 1):
+                lines.row = number
+                yield number, raw, reader.line_num == before + 1
+                before = reader.line_num
+        except BadLine as problem:
+            raise self._unreadable(problem.code, problem.message, number + 1) from None
+        except csv.Error as error:
+            message = _("This is not valid CSV (%(why)s).") % {"why": error}
+            raise self._unreadable("malformed_csv", message, number + 1) from None
+
+    def _first_row(self, separator: str) -> tuple[int, list[str]] | None:
+        """Return the first row that is not blank, with its number."""
+        return next(((number, raw) for number, raw, _one in self._records(separator) if not _is_blank(raw)), None)
+
+    def _stated(self, separator: str) -> str:
+        """Return the separator that a line ``sep=;`` states; raise ``UnreadableFile`` for an unknown one."""
+        separator = "\t" if separator == r"\t" else separator
+        if separator not in SEPARATORS:
+            message = _("%(separator)s separates no cells here. Use a comma, a semicolon or a tab.")
+            raise self._unreadable("unknown_separator", message % {"separator": separator}, 1)
+        return separator
+
+    def _most_likely_separator(self) -> str:
+        """Return the separator with which the first row has the most known columns."""
+        return max(SEPARATORS, key=self._known_columns_under)
+
+    def _known_columns_under(self, separator: str) -> int:
+        try:
+            first = self._first_row(separator)
+        except UnreadableFile:
+            return -1
+        return sum(self._column_of(cell) is not None for cell in first[1][:MAX_COLUMNS]) if first else 0
+
+    def _column_of(self, cell: str) -> str | None:
+        """Return the name of the column for a cell of the header, None for an unknown one."""
+        return self.column_names.get(_squeezed(cell))
+
+    def _columns_of(self, cells: Sequence[str]) -> list[str | None]:
+        """Return the column names of a header; a stand-in gets the name of the column that the header lacks."""
+        names = [self._column_of(cell) for cell in cells[: MAX_COLUMNS + 1]]
+        for column in self.columns:
+            stand_in = next((name for name in column.stand_ins if name in names), None)
+            if stand_in and column.name not in names:
+                names = [column.name if name == stand_in else name for name in names]
+        return names
+
+    def spelling(self, column: str) -> str:
+        """
+        Return a column's name in the header, lower-case without blanks, hyphens and underscores; "" if there is none.
+        """
+        return _squeezed(self.header[self.names.index(column)]) if column in self.names else ""
+
+    def _check_header(self) -> None:
+        missing = [column.name for column in self.columns if column.required and column.name not in self.names]
+        if missing:
+            message = _("The header lacks: %(names)s. This row was read as the header: %(found)s.")
+            found = " | ".join(clean(cell) for cell in self.header)
+            parts = {"names": ", ".join(missing), "found": found if len(found) <= SHOWN else f"{found[:SHOWN]}…"}
+            raise self._unreadable("missing_column", message % parts, self.header_number)
+        twice = sorted(name for name, count in Counter(filter(None, self.names)).items() if count > 1)
+        if twice:
+            message = _("The header has more than one column for: %(names)s.") % {"names": ", ".join(twice)}
+            raise self._unreadable("duplicate_column", message, self.header_number)
+
+    def _unreadable(self, code: str, message: str, row: int | None = None) -> UnreadableFile:
+        return UnreadableFile(code, message, row, self.name)
+
+
+def _is_blank(raw: list[str]) -> bool:
+    return not any(map(clean, raw))
+
+
+def _squeezed(name: str) -> str:
+    """Return a cell of the header in lower case, without blanks, hyphens and underscores."""
+    return _GAPS.sub("", clean(name)).lower()
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Yield the usual spellings of a column name."""
+    words = _GAPS.split(name.lower())
+    for gap in ("_", " ", "-", ""):
+        spelled = gap.join(words)
+        yield from (spelled, spelled.upper(), spelled.title(), spelled.capitalize())

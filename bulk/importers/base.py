@@ -1,0 +1,264 @@
+"""The base class of importers, and the functions that apply a chunk of rows."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import BinaryIO, ClassVar, Protocol
+
+from django.utils.functional import Promise, cached_property
+
+from bulk.file_store import open_kept
+from bulk.files.csv_reader import Column, Row, Table, about_file
+from bulk.files.duplicate_rows import FirstRows
+from bulk.models import Import, Mode
+from school.access.row_scope import Limits, limits_of_account
+from school.refusals import Refusal
+
+CHUNK = 10_000
+ERROR = "error"
+SKIPPED = "skipped"
+DROPPED = "dropped"
+# Outcomes of objects that a full file does not list and that are not ended.
+KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN = "kept_manual", "kept_other_source", "kept_uncertain"
+LEFT_OPEN = (KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN)
+TRUE = "true"  # the value of an option that is a flag
+
+
+@dataclass(slots=True)
+class RowResult:
+    """The result of a row: an outcome in one word with an optional note, or every error of the row."""
+
+    row: Row
+    outcome: str
+    object_id: int | None = None
+    errors: tuple[Refusal, ...] = ()
+    note: str = ""
+
+    @property
+    def is_of_file(self) -> bool:
+        """False for a result about an object that the file does not list; such a result has no row number."""
+        return self.row.number > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """
+    An option of one kind of file, in addition to the options of all kinds. The first of ``choices`` is the default.
+
+    A flag has the choices false and true; on the command line and in the admin it is set or not set.
+    """
+
+    name: str
+    help: str | Promise
+    choices: tuple[str, ...] = ()
+
+    @property
+    def is_flag(self) -> bool:
+        return self.choices == ("false", TRUE)
+
+
+class Source(Protocol):
+    """A source of rows: a file or, for an undo, the recorded changes of the import that is undone."""
+
+    @property
+    def header(self) -> list[str]: ...
+
+    @property
+    def separator(self) -> str: ...
+
+    @property
+    def warnings(self) -> list[Refusal]: ...
+
+    def count(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Row]: ...
+
+    def chunks(self, size: int) -> Iterator[list[Row]]: ...
+
+
+@dataclass(frozen=True)
+class MadeRows:
+    """Rows that are in no file. Each iteration generates them again."""
+
+    header: list[str]
+    make: Callable[[], Iterator[Row]]
+    separator: str = ","
+
+    @property
+    def warnings(self) -> list[Refusal]:
+        return []
+
+    def count(self) -> int:
+        return sum(1 for _row in self)
+
+    def __iter__(self) -> Iterator[Row]:
+        return self.make()
+
+    def chunks(self, size: int) -> Iterator[list[Row]]:
+        rows = iter(self)
+        while chunk := list(islice(rows, size)):
+            yield chunk
+
+
+class Importer(ABC):
+    """The base class of a kind of file: its columns, and how its rows are applied. An instance serves one import."""
+
+    kind: ClassVar[str]
+    file_names: ClassVar[tuple[str, ...]]  # the names of such a file in a zip, without .csv
+    columns: ClassVar[tuple[Column, ...]]
+    id_column: ClassVar[str]
+    key_columns: ClassVar[tuple[str, ...]]  # the columns that identify the object of a row
+    modes: ClassVar[tuple[str, ...]] = (Mode.DELTA,)
+    options: ClassVar[tuple[Option, ...]] = ()
+    # Rights that some actions of a file require: by name, the scope of an API client and the permission of a user.
+    rights: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    # True if the importer enforces the limits of its sender; a limited sender cannot send other kinds of files.
+    keeps_limits: ClassVar[bool] = False
+    undoer: ClassVar[type["Importer"]]
+    # By name, the columns of files in a zip that are only looked up to resolve references of this kind's rows.
+    looked_up_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {}
+    # Returns a new importer for a file of the same import, by its kind; another importer may be reading the file.
+    open_part: Callable[[str], "Importer | None"]
+
+    def __init__(self, job: Import) -> None:
+        self.job = job
+        self.file: BinaryIO | None = None  # the file in a zip, or a local copy; None: the stored file
+        self.file_name = ""  # the name of the file in a zip
+        self.looked_up: dict[str, tuple[str, BinaryIO]] = {}  # the files of ``looked_up_columns`` in the zip
+
+    @cached_property
+    def limits(self) -> Limits | None:
+        """The current limits of the import's sender; None if there are none."""
+        return limits_of_account(self.job.actor_id)
+
+    def table(self) -> Table:
+        """Return the file as a table; raise ``UnreadableFile``."""
+        return Table(self.file or open_kept(self.job), self.columns, self.file_name)
+
+    def looked_up_table(self, name: str) -> Table | None:
+        """
+        Return a file of the zip that is only looked up, None if the zip does not have it; raise ``UnreadableFile``.
+        """
+        if name not in self.looked_up:
+            return None
+        full_name, content = self.looked_up[name]
+        return Table(content, self.looked_up_columns[name], full_name)
+
+    def check_looked_up(self) -> None:
+        """Read the files of the zip that are only looked up, before anything is applied; raise ``UnreadableFile``."""
+        for name in self.looked_up:
+            table = self.looked_up_table(name)
+            assert table is not None
+            table.count()
+
+    def reopen(self) -> "Importer":
+        """Return another importer for the same file, so that both can read the file at the same time."""
+        importer = self.open_part(self.kind)
+        assert importer is not None  # the file exists
+        return importer
+
+    def is_only_looked_up(self) -> bool:
+        """
+        Return True if this file is only looked up when its zip has another file of this kind; raise ``UnreadableFile``.
+        """
+        return False
+
+    def source(self) -> Source:
+        """Return the rows to apply; each iteration starts at the first row. Raise ``UnreadableFile``."""
+        return self.table()
+
+    def check(self) -> list[Refusal]:
+        """Return the errors in the options and the scope of the import."""
+        return []
+
+    def begin(self) -> None:  # noqa: B027  # most kinds keep nothing from one transaction to the next
+        """Start a transaction: reset what depended on the locks of an earlier transaction."""
+
+    def not_imported(self, row: Row) -> str:
+        """Return the reason why a readable row is not imported but only reported; "" for a row that is imported."""
+        return ""
+
+    def resolve(self, rows: Sequence[Row], source: Source) -> None:  # noqa: B027  # most kinds name no other files
+        """
+        Replace references of rows of ``source`` to other files of the zip by keys. Called before all other methods.
+
+        A reference that matches no row or several rows becomes a refusal in ``Row.unresolved``. A row with such a
+        refusal is not applied.
+        """
+
+    @abstractmethod
+    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+        """Look up the objects of a chunk of rows, and return the key of each row. Called before ``apply``."""
+
+    def said(self, cells: Mapping[str, str]) -> str:
+        """
+        Return the content of a row apart from its key. Two rows with the same content do not contradict each other.
+        """
+        said = [(name, cell) for name, cell in cells.items() if cell and name not in self.key_columns]
+        return repr(sorted(said)) if said else ""
+
+    @abstractmethod
+    def apply(self, rows: Sequence[Row]) -> list[RowResult]:
+        """Apply well-formed rows in order, within the caller's transaction; return a result for each."""
+
+    def size_of_scope(self) -> int:
+        """Return the number of objects in the scope of a full import that it could end."""
+        return 0
+
+    def survey(self, rows: Sequence[Row]) -> None:  # noqa: B027  # only a full import reads its file in advance
+        """Record which objects the rows of a chunk of a full file name or may name. The chunk includes faulty rows."""
+
+    def end_unlisted(self) -> Iterable[list[RowResult]]:
+        """
+        End the objects that a full import has to end, within the caller's transaction.
+
+        Called after the whole file was surveyed and before its rows are applied. Yields the results about objects that
+        the file does not list, chunk by chunk.
+        """
+        return ()
+
+    def notices(self) -> list[Refusal]:
+        """Return notices to the sender of the file about ``end_unlisted``, in addition to its results."""
+        return []
+
+    def finish(self) -> None:  # noqa: B027  # most kinds have nothing left to do
+        """
+        Do the work that remains after the last row, within the caller's transaction. It may be called more than once.
+        """
+
+    def close(self) -> None:  # noqa: B027  # most kinds keep nothing open
+        """Close the resources that the importer has opened."""
+
+
+def apply_rows(importer: Importer, rows: Sequence[Row], first_rows: FirstRows) -> list[RowResult]:
+    """Apply a chunk of rows; return a result for each, in their order."""
+    readable = [row for row in rows if not row.errors]
+    objections = note_keys(importer, readable, first_rows)
+    skipped = {row.number: note for row in readable if (note := importer.not_imported(row))}
+    if len(readable) == len(rows) and not objections and not skipped:
+        return _about_file(importer, importer.apply(readable))
+    applied = iter(importer.apply([r for r in readable if r.number not in objections and r.number not in skipped]))
+    results = []
+    for row in rows:
+        if row.number in skipped:
+            results.append(RowResult(row, SKIPPED, note=skipped[row.number]))
+            continue
+        errors = (objections[row.number],) if row.number in objections else row.errors
+        results.append(RowResult(row, ERROR, errors=errors) if errors else next(applied))
+    return _about_file(importer, results)
+
+
+def _about_file(importer: Importer, results: list[RowResult]) -> list[RowResult]:
+    """Add the name of the file in the zip to the beginning of the error messages of its rows."""
+    if importer.file_name:
+        for result in results:
+            named = (replace(error, message=about_file(importer.file_name, error.message)) for error in result.errors)
+            result.errors = tuple(named)
+    return results
+
+
+def note_keys(importer: Importer, readable: Collection[Row], first_rows: FirstRows) -> dict[int, Refusal]:
+    """Record the keys of rows, and return the refusals of rows that contradict an earlier row, by row number."""
+    rows = [row for row in readable if not importer.not_imported(row)]
+    return first_rows.objections(rows, importer.keys(rows), [importer.said(row.cells) for row in rows])

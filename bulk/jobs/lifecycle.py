@@ -1,0 +1,348 @@
+"""
+The lifecycle of an import: received, previewed, approved, applied, undone. Every entry point uses these functions.
+
+A function that makes an import pending takes ``then``, and calls it with the import in the same transaction:
+``hand_over`` enqueues the import for a worker, ``reserve`` reserves it for this process. Each function first checks,
+outside of a transaction, whether the action is possible: so a refusal never waits for a lock, which on SQLite every
+transaction takes.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from bulk import file_store
+from bulk.importers.registry import importers_of, modes_of, options_of, parts_of
+from bulk.jobs.leases import interruption, is_free, is_held
+from bulk.models import (
+    ACTIVE,
+    AT_WORK,
+    DEFAULT_DATASET,
+    FINISHED,
+    UNDO,
+    DatasetKey,
+    Door,
+    Import,
+    Mode,
+    OnError,
+    Progress,
+    Review,
+    State,
+)
+from school.access.row_scope import limits_of_account, outside_limits
+from school.refusals import Refusal, Refused
+from school.validators import is_plain, normalized
+
+
+@dataclass(frozen=True)
+class Order:
+    """
+    The parameters of a new import.
+
+    ``client`` is the service account of the API client that sends the file; each client has its own datasets.
+    ``again``: apply the file even if it is the one that was applied last.
+    """
+
+    kind: str
+    door: Door
+    request_id: str
+    file_name: str = ""
+    dataset: str = DEFAULT_DATASET
+    mode: str = Mode.DELTA
+    scope: str = ""
+    on_error: str = OnError.ABORT
+    review: str = Review.ALWAYS
+    options: dict[str, str] = field(default_factory=dict)
+    rights: tuple[str, ...] = ()
+    actor: Any = None
+    client: Any = None
+    again: bool = False
+
+
+class SameAgain(Exception):
+    """The file is the one that was applied last. ``earlier`` is that import."""
+
+    def __init__(self, earlier: Import) -> None:
+        self.earlier = earlier
+        super().__init__(_("This is the file of import %(id)s, which is applied.") % {"id": earlier.pk})
+
+
+Then = Callable[[Import], object]
+
+# The upper 16 of the 64 bits of the keys of these advisory locks. School's other locks never have keys with these bits.
+LOCKS = 0x5C43
+
+
+def unattended(job: Import) -> None:
+    """Do nothing: the default of ``then``. A process that looks for work finds the import."""
+
+
+def receive(source: BinaryIO, order: Order, *, then: Then = unattended) -> Import:
+    """
+    Store a file and create its import, which is then pending.
+
+    Raise ``Refused`` for invalid options and while another import of the dataset is active, ``SameAgain`` for the file
+    that was applied last.
+    """
+    job = Import(
+        kind=order.kind,
+        dataset=normalized(order.dataset),
+        mode=order.mode,
+        scope=order.scope,
+        on_error=order.on_error,
+        review=order.review,
+        options=order.options,
+        rights=list(order.rights),
+        file_name=normalized(order.file_name)[-255:],
+        door=order.door,
+        actor=order.actor,
+        client=order.client,
+        request_id=order.request_id,
+    )
+    refusals = _objections(job)
+    if refusals:
+        raise Refused(refusals)
+    _refuse_second(job.dataset_key)
+    if not order.again:
+        _refuse_the_same(job, file_store.hash_of(source))
+    with _one_at_a_time(job.dataset_key):
+        _release_abandoned(job.dataset_key)
+        job.save()
+        Progress.objects.create(file_import=job)
+        file_store.keep(source, job)
+        then(job)
+    return job
+
+
+def _objections(job: Import) -> list[Refusal]:
+    refusals = []
+    for name, text in (("dataset", job.dataset), ("scope", job.scope), ("file", job.file_name)):
+        if not is_plain(text):
+            refusals.append(Refusal("control_characters", _("Use no control characters."), field=name))
+    if not job.dataset:
+        refusals.append(Refusal("blank", _("Name the dataset."), field="dataset"))
+    if job.mode not in modes_of(job.kind):
+        message = _("A file of %(kind)s is never full.") % {"kind": job.kind}
+        refusals.append(Refusal("mode_not_offered", message, field="mode"))
+    if job.scope and job.mode != Mode.FULL:
+        refusals.append(Refusal("invalid_scope", _("Only a full file has a scope."), field="scope"))
+    known = options_of(job.kind)
+    for name, value in job.options.items():
+        if name not in known:
+            message = _("A file of %(kind)s has no option %(name)s.") % {"kind": job.kind, "name": name}
+            refusals.append(Refusal("unknown_option", message, field=name))
+        elif known[name].choices and value not in known[name].choices:
+            message = _("%(value)s is none of: %(choices)s.")
+            parts = {"value": value, "choices": ", ".join(known[name].choices)}
+            refusals.append(Refusal("invalid_choice", message % parts, field=name))
+    importers = importers_of(job.kind)
+    if not all(importer.keeps_limits for importer in importers) and limits_of_account(job.actor_id):
+        refusals.append(outside_limits())
+    return refusals or [refusal for importer in importers for refusal in importer(job).check()]
+
+
+def _refuse_the_same(job: Import, sha256: str) -> None:
+    """
+    Raise ``SameAgain`` if the import repeats the last one that changed the dataset.
+
+    That is: the last one had the same file and the same parameters, and has applied every row.
+    """
+    kept = Q(checkpoint__gt=0) | Q(state__in=FINISHED)
+    last = Import.objects.of_dataset(job.dataset_key).filter(kept).exclude(state__in=ACTIVE).order_by("-pk").first()
+    if last is None or last.state != State.DONE or last.errors or last.sha256 != sha256:
+        return
+    wanted = ("kind", "mode", "scope", "options", "on_error")
+    if all(getattr(last, name) == getattr(job, name) for name in wanted):
+        raise SameAgain(last)
+
+
+@contextmanager
+def _one_at_a_time(dataset: DatasetKey) -> Iterator[None]:
+    """
+    Open a transaction that creates an import of a dataset; raise ``Refused`` while another import is active.
+
+    Raise ``Refused`` also if another transaction is creating one at this moment; without the lock, the database would
+    make this transaction wait for the other one.
+    """
+    try:
+        with transaction.atomic():
+            if not _lock(dataset):
+                raise Refused([_being_received(dataset)])
+            yield
+    except IntegrityError:
+        other = Import.objects.of_dataset(dataset).filter(state__in=ACTIVE).first()
+        if other is None:
+            raise
+        raise Refused([in_progress(other)]) from None
+
+
+def _lock(dataset: DatasetKey) -> bool:
+    """
+    Lock a dataset for the rest of the transaction; return False if another transaction holds the lock.
+
+    SQLite needs no lock, because it has one writer at a time.
+    """
+    if connection.vendor != "postgresql":
+        return True
+    digest = hashlib.sha256(repr(tuple(dataset)).encode()).digest()
+    key = (LOCKS << 48) | int.from_bytes(digest[:6], "big")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [key])
+        return bool(cursor.fetchone()[0])
+
+
+def _refuse_second(dataset: DatasetKey) -> None:
+    """Raise ``Refused`` while another import of the dataset is active."""
+    for other in Import.objects.of_dataset(dataset).filter(state__in=ACTIVE):
+        if not _is_abandoned(other):
+            raise Refused([in_progress(other)])
+
+
+def in_progress(other: Import) -> Refusal:
+    parts = {"id": other.pk, "dataset": other.dataset}
+    if other.state == State.NEEDS_REVIEW:
+        message = _("Import %(id)s of the dataset %(dataset)s waits for its review: one at a time.") % parts
+    else:
+        message = _("Import %(id)s of the dataset %(dataset)s is at work: one at a time.") % parts
+    return Refusal("import_in_progress", message, _("Another import is in progress"), members={"import": other.pk})
+
+
+def _being_received(dataset: DatasetKey) -> Refusal:
+    message = _("Another import of the dataset %(dataset)s is being received: one at a time.")
+    return Refusal("import_in_progress", message % {"dataset": dataset.name}, _("Another import is in progress"))
+
+
+def _is_abandoned(job: Import) -> bool:
+    """Return True if a command's import is at work but the process of the command has ended."""
+    if job.door != Door.COMMAND or job.state not in AT_WORK or not job.lease_owner or not is_free(job):
+        return False
+    # A long transaction does not renew its lease. On PostgreSQL it holds the row's lock; SQLite has no row locks.
+    return connection.vendor != "sqlite" or not is_held(job)
+
+
+def _release_abandoned(dataset: DatasetKey) -> None:
+    """Mark unfinished imports of commands as failed if their process has ended, so that the next import can begin."""
+    active = Import.objects.of_dataset(dataset).select_for_update(skip_locked=True).filter(state__in=AT_WORK)
+    for left in active:
+        if _is_abandoned(left):
+            left.state, left.finished_at = State.FAILED, timezone.now()
+            left.problems = [interruption(left)]
+            left.save()
+
+
+def approve(import_id: int, *, actor: Any = None, then: Then = unattended) -> Import:
+    """Approve an import that waits for review, so that it is applied; raise ``Refused`` if it is in another state."""
+    _refuse_unless(found(import_id), State.APPLYING, State.NEEDS_REVIEW)
+    with transaction.atomic():
+        # First lock the row that ``cancel`` writes to: a later request to stop applies to the run that begins now.
+        Progress.objects.select_for_update().get(pk=import_id)
+        job = Import.objects.select_for_update().get(pk=import_id)
+        _refuse_unless(job, State.APPLYING, State.NEEDS_REVIEW)
+        job.state, job.approved_by = State.APPLYING, actor
+        job.lease_owner, job.leased_until, job.started_at, job.attempts = "", None, None, 0
+        job.problems = []
+        job.save()
+        Progress.objects.filter(pk=job.pk).update(rows=0, at=timezone.now(), wants_cancel=False)
+        then(job)
+    return job
+
+
+def cancel(import_id: int) -> Import:
+    """
+    Stop an import; raise ``Refused`` if it has ended.
+
+    An import that no process works on is cancelled immediately, any other one when its process next checks for a
+    request to stop. Chunks that are applied by then stay applied, and can be undone.
+    """
+    job = _cancel_unattended(import_id)
+    if job.is_active:
+        Progress.objects.filter(pk=import_id).update(wants_cancel=True)
+        job = _cancel_unattended(import_id)  # its process may have ended its work without reading the request
+    return job
+
+
+def _cancel_unattended(import_id: int) -> Import:
+    """Cancel an import if no process works on it, and return its current row; raise ``Refused`` if it has ended."""
+    job = found(import_id)
+    if not job.is_active:
+        raise Refused([_not_from_here(job, State.CANCELLED)])
+    with transaction.atomic():
+        locked = Import.objects.select_for_update(skip_locked=True).filter(pk=import_id).first()
+        if locked is None:
+            return job
+        if not locked.is_active:
+            raise Refused([_not_from_here(locked, State.CANCELLED)])
+        if locked.state == State.NEEDS_REVIEW or is_free(locked):
+            locked.state, locked.finished_at = State.CANCELLED, timezone.now()
+            locked.save()
+            if locked.checkpoint:
+                for part in parts_of(locked):  # fills the seats that it has freed
+                    part.importer.finish()
+    return locked
+
+
+def start_undo(
+    import_id: int,
+    *,
+    door: Door,
+    request_id: str,
+    actor: Any = None,
+    dry_run: bool = False,
+    then: Then = unattended,
+) -> Import:
+    """Create the import that undoes another one, which is then pending; raise ``Refused`` if that is not possible."""
+    undone = found(import_id)
+    if not undone.can_be_undone:
+        raise Refused([_not_from_here(undone, State.UNDONE)])
+    job = Import(
+        kind=UNDO,
+        undoes=undone,
+        dataset=undone.dataset,
+        client=undone.client,
+        on_error=OnError.SKIP,
+        review=Review.DRY_RUN if dry_run else Review.NEEDED,
+        options=undone.options,
+        file_name=undone.file_name,
+        door=door,
+        actor=actor,
+        request_id=request_id,
+    )
+    _refuse_second(job.dataset_key)
+    with _one_at_a_time(job.dataset_key):
+        _release_abandoned(job.dataset_key)
+        job.save()
+        Progress.objects.create(file_import=job)
+        then(job)
+    return job
+
+
+def found(import_id: int) -> Import:
+    """Return an import; raise ``Refused`` if there is none with this id."""
+    job = Import.objects.filter(pk=import_id).first()
+    if job is None:
+        raise Refused([_not_found(import_id)])
+    return job
+
+
+def _not_found(import_id: object) -> Refusal:
+    message = _("There is no import %(id)s.") % {"id": import_id}
+    return Refusal("import_not_found", message, _("Import not found"))
+
+
+def _refuse_unless(job: Import, state: State, before: State) -> None:
+    """Raise ``Refused`` if an import is not in the state ``before``, from which it may become ``state``."""
+    if job.state != before:
+        raise Refused([_not_from_here(job, state)])
+
+
+def _not_from_here(job: Import, state: State) -> Refusal:
+    message = _("The state of import %(id)s is “%(state)s” and cannot become “%(wanted)s”.")
+    parts = {"id": job.pk, "state": job.get_state_display(), "wanted": state.label}
+    return Refusal("import_not_possible", message % parts, _("Not possible from here"))

@@ -1,0 +1,79 @@
+"""
+Background imports: the task for each import, and the worker that runs the tasks.
+
+The queue runs a task once, and never again if the task was killed or has failed. So the worker also looks for abandoned
+imports, and continues them from their checkpoint.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from django.db import InterfaceError, OperationalError, close_old_connections
+from django.utils.crypto import get_random_string
+from django_tasks import task
+from django_tasks_db.management.commands.db_worker import Worker
+
+from bulk.jobs.heartbeat import Pulse
+from bulk.jobs.leases import orphans
+from bulk.jobs.processing import work_on
+from bulk.models import Import
+
+logger = structlog.get_logger(__name__)
+
+INTERVAL = 1.0  # seconds between two polls for work
+
+
+@task()
+def work_on_import(import_id: int) -> None:
+    """Work on an import until it ends or waits for approval."""
+    _work_on(import_id)
+
+
+def hand_over(job: Import) -> None:
+    """Enqueue an import for a worker, which takes it after the current transaction is committed."""
+    work_on_import.enqueue(job.pk)
+
+
+def run_worker(*, is_wanted: Callable[[], bool], once: bool = False) -> None:
+    """Work on queued and abandoned imports while ``is_wanted`` returns True; with ``once``, in a single pass."""
+    pulse = Pulse()
+    while is_wanted():
+        try:
+            pulse.give()
+            _run_tasks()
+            for import_id in orphans():
+                if is_wanted():
+                    _work_on(import_id)
+        except (OperationalError, InterfaceError) as error:
+            # The database is busy or unavailable: try again at the next poll.
+            logger.warning("worker_waits", exception_type=type(error).__name__)
+        close_old_connections()
+        if once:
+            break
+        time.sleep(INTERVAL)
+    with suppress(OperationalError, InterfaceError):  # the heartbeat expires by itself
+        pulse.stop()
+
+
+def _run_tasks() -> None:
+    """Run the tasks that are ready."""
+    Worker(
+        queue_names=["default"],
+        interval=0,
+        batch=True,
+        backend_name="default",
+        startup_delay=False,
+        max_tasks=None,
+        worker_id=get_random_string(32),
+        excluded_queue_names=[],
+    ).run()
+
+
+def _work_on(import_id: int) -> None:
+    """Work on an import. After an error another attempt follows; after the last attempt the import has failed."""
+    try:
+        work_on(import_id)
+    except Exception as error:  # an error of one import must not end the worker
+        logger.error("import_interrupted", import_id=import_id, exc_info=error)

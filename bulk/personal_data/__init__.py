@@ -1,0 +1,1 @@
+"""Finds and removes a person's data in the files and results of imports."""
