@@ -19,7 +19,9 @@ from students.problems import problem_page
 register_converter(IdConverter, "id")
 
 # One flat list, not nested includes: it resolves faster.
-api = [each for name in ("students.urls", "courses.urls", "bulk.api.urls") for each in import_module(name).urlpatterns]
+api = [
+    each for name in ("students.urls", "courses.api.urls", "bulk.api.urls") for each in import_module(name).urlpatterns
+]
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bench.processes import manage, tree
-from courses.views import TermViewSet
+from courses.api.views import TermViewSet
 from school.api.query_parameters import filters_of
 from stress.clients import Client, let_all
 from stress.server import running_server

@@ -11,7 +11,7 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
-from courses.filters import CourseFilter
+from courses.api.filters import CourseFilter
 from courses.lookup import course_key, courses_by_key
 from courses.models import Course, Level
 from school.access.row_scope import within

@@ -431,7 +431,7 @@ GUARDS = [
         "the limits of a client on where it moves a course",
         SQLITE,
         "tests/school/test_limits.py::test_a_course_is_not_moved_out_of_the_limits",
-        instead("courses/serializers.py", "            self._refuse_key_outside(attrs)\n", "            pass\n"),
+        instead("courses/api/serializers.py", "            self._refuse_key_outside(attrs)\n", "            pass\n"),
     ),
     Mutant(
         "the permissions that staff with own courses only keep",
@@ -792,7 +792,7 @@ GUARDS = [
         SQLITE,
         "tests/courses/test_renames.py"
         "::test_the_last_course_of_a_code_that_others_ask_for_is_not_deleted[delete_by_api]",
-        instead("courses/views.py", "refuse_to_delete([instance.pk], limits_of(self.request))", "pass"),
+        instead("courses/api/views.py", "refuse_to_delete([instance.pk], limits_of(self.request))", "pass"),
     ),
     Mutant(
         "the lock of the prerequisites",

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
-from courses.serializers import CourseInBriefSerializer
+from courses.api.serializers import CourseInBriefSerializer
 from school.api.fields import KnownFieldsSerializer, QueryIntegerField, StrictModelSerializer
 from school.api.openapi.examples import example
 from school.api.row_json import Computed, RowTemplate, row_template

@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from courses.serializers import CourseSerializer
+from courses.api.serializers import CourseSerializer
 from school.api.fields import StrictModelSerializer
 from school.api.openapi.examples import example
 from school.api.row_json import Computed

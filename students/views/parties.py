@@ -5,9 +5,9 @@ from typing import Any, cast
 from django.db.models import QuerySet
 from rest_framework.serializers import BaseSerializer
 
+from courses.api.views import CourseViewSet
 from courses.models import Course
 from courses.prerequisites import courses_asking_for
-from courses.views import CourseViewSet
 from school.api.views import ResourceViewSet
 from school.validators import id_in
 from students.enrollment import courses_waited_for, lock_to_deactivate, promote

@@ -6,8 +6,8 @@ from typing import Any
 from django.db.models import QuerySet
 from rest_framework.viewsets import GenericViewSet
 
+from courses.api.serializers import CourseSerializer
 from courses.models import Course
-from courses.serializers import CourseSerializer
 from school.access.row_scope import within
 from school.api.permissions import limits_of
 from school.api.query_parameters import StrictQuery

@@ -10,8 +10,8 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
+from courses.api.views import TermViewSet
 from courses.models import Course
-from courses.views import TermViewSet
 from school.access.api_clients import create_api_client
 from school.api.query_parameters import filters_of
 from school.db import compiled_queries

@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 from bulk.api.serializers import ImportSerializer
 from bulk.jobs.lifecycle import approve, start_undo
 from bulk.models import Door, Import
+from courses.api.serializers import CourseSerializer
 from courses.models import Course
-from courses.serializers import CourseSerializer
 from school.api.row_json import Computed, row_template
 from students.acts import OnFull
 from students.enrollment import enroll

@@ -6,11 +6,11 @@ from typing import Any
 from django.db.models import Model
 from rest_framework.serializers import BaseSerializer
 
-from courses.filters import CourseFilter, TermFilter
+from courses.api.filters import CourseFilter, TermFilter
+from courses.api.serializers import CourseSerializer, TermSerializer
 from courses.lookup import find_course, find_term
 from courses.models import Course, Term
 from courses.prerequisites import lock_for_rename, lock_prerequisites, refuse_to_delete, rename_in_prerequisites
-from courses.serializers import CourseSerializer, TermSerializer
 from school.api.permissions import limits_of
 from school.api.views import ResourceViewSet
 from school.validators import id_in

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.urls import path
 
-from courses import views
+from courses.api import views
 
 collection: dict[str, Any] = {"get": "list", "post": "create"}
 resource: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}

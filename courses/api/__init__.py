@@ -1,0 +1,1 @@
+"""Courses and terms in the REST API."""
