@@ -12,12 +12,12 @@ from bulk.jobs.lifecycle import Order, receive
 from bulk.models import Door
 from courses.models import Course, Level, Term
 from school.api.pagination import Cursor, salt_of, write_cursor
-from students.acts import Origin
-from students.changes import cursor_of
+from students.api import EnrollmentViewSet, RosterViewSet
+from students.api.students_and_courses import CourseWithSeatsViewSet, StudentViewSet
 from students.enrollment import enroll_many
+from students.enrollment.commands import Origin
+from students.events.feed import cursor_of
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
-from students.views import EnrollmentViewSet, RosterViewSet
-from students.views.parties import CourseWithSeatsViewSet, StudentViewSet
 
 PAGE = 10  # rows of a page
 SEATS = 300  # of the course that is full

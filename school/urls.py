@@ -14,14 +14,13 @@ from school.api.token_view import ClientTokenView
 from school.http.converters import IdConverter
 from school.observability.health import health, live, ready
 from school.observability.metrics_view import metrics
-from students.problems import problem_page
+from students.api.problem_pages import problem_page
 
 register_converter(IdConverter, "id")
 
 # One flat list, not nested includes: it resolves faster.
-api = [
-    each for name in ("students.urls", "courses.api.urls", "bulk.api.urls") for each in import_module(name).urlpatterns
-]
+apps_with_api = ("students", "courses", "bulk")
+api = [each for app in apps_with_api for each in import_module(f"{app}.api.urls").urlpatterns]
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),

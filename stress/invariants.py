@@ -16,7 +16,7 @@ from django.db.models import Count, Prefetch
 from django.utils import timezone
 
 from courses.models import Course
-from students.journal import replay, row_of
+from students.events.log import replay, row_of
 from students.models import Action, EnrollmentEvent, Status, StudentCourse
 
 COURSE_FULL = "course_full"

@@ -16,9 +16,9 @@ from courses.api.views import TermViewSet
 from school.api.query_parameters import filters_of
 from stress.clients import Client, let_all
 from stress.server import running_server
+from students.api import EnrollmentViewSet, RosterViewSet, StudentCoursesViewSet
+from students.api.students_and_courses import CourseWithSeatsViewSet, StudentViewSet
 from students.models import StudentCourse
-from students.views import EnrollmentViewSet, RosterViewSet, StudentCoursesViewSet
-from students.views.parties import CourseWithSeatsViewSet, StudentViewSet
 
 REQUESTS, SHORT = 100_000, 10_000
 STEPS = 10

@@ -22,8 +22,8 @@ from bench.table import print_table
 from school.refusals import Refused
 from stress.invariants import missing, violations
 from stress.registration import make_course, make_students
-from students.acts import OnFull, Origin
 from students.enrollment import complete, drop, enroll
+from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, StudentCourse
 
 WRITERS = 16

@@ -14,10 +14,10 @@ from simple_history.utils import bulk_create_with_history
 
 from courses.models import Course, Level, Term
 from school.db.compiled_queries import ON_POSTGRESQL
-from students.acts import Act, OnFull, Origin
 from students.enrollment import perform
+from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment.context import Register
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
-from students.register import Register
 
 CHUNK = 10_000
 TERMS = 4

@@ -102,8 +102,8 @@ def make_data() -> None:
     """Make a small school in which every form of every list has something to show."""
     from courses.models import Course, Level
     from school.access.api_clients import create_api_client
-    from students.acts import OnFull, Origin
     from students.enrollment import complete, drop, enroll, enroll_many
+    from students.enrollment.commands import OnFull, Origin
     from students.models import Channel, Student
     from tests.factories import make_course, make_student, make_term
 

@@ -17,7 +17,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from school.access.api_clients import create_api_client
-from students.acts import Origin
+from students.enrollment.commands import Origin
 from students.models import Channel
 from tests.logs import leaks_in
 

@@ -200,7 +200,7 @@ GUARDS = [
         "the lock on the rows of courses",
         POSTGRESQL,
         NO_SEAT_TWICE,
-        instead("students/facts.py", '.select_for_update(of=("self",), no_key=True)', ""),
+        instead("students/enrollment/loading.py", '.select_for_update(of=("self",), no_key=True)', ""),
     ),
     Mutant(
         "a file with failed rows is applied again",
@@ -261,7 +261,7 @@ GUARDS = [
         SQLITE,
         "tests/students/test_acting.py::test_nothing_is_done_where_something_else_would_come_of_it",
         instead(
-            "students/enrollment/__init__.py",
+            "students/enrollment/service.py",
             "    if forecast.fingerprint != fingerprint:\n",
             "    if not fingerprint:\n",
         ),
@@ -270,26 +270,26 @@ GUARDS = [
         "who follows by itself is part of what was shown",
         SQLITE,
         "tests/students/test_acting.py::test_nothing_is_done_where_something_else_would_come_of_it",
-        instead("students/enrollment/forecast.py", ", *(_of_event(*each) for each in self.followed)]", "]"),
+        instead("students/enrollment/preview.py", ", *(_of_event(*each) for each in self.followed)]", "]"),
     ),
     Mutant(
         "who waits leaves before a seat comes free for them",
         SQLITE,
         "tests/students/test_acting.py::test_who_waits_leaves_before_a_seat_comes_free_for_them",
-        instead("students/admin/acting.py", "row.status != Status.WAITLISTED, row.pk", "row.pk"),
+        instead("students/admin/actions/confirm.py", "row.status != Status.WAITLISTED, row.pk", "row.pk"),
     ),
     Mutant(
         "who is moved up waits still",
         SQLITE,
         "tests/students/test_acting.py::test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read",
-        instead("students/admin/acting.py", "(row.pk, row.version) if way is MOVE_UP else None", "None"),
+        instead("students/admin/actions/confirm.py", "(row.pk, row.version) if way is MOVE_UP else None", "None"),
     ),
     Mutant(
         "pages go back to local paths only",
         SQLITE,
         "tests/students/test_acting.py::test_nobody_is_led_to_another_host",
         instead(
-            "students/admin/results.py",
+            "students/admin/actions/result.py",
             'wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)',
             "wanted",
         ),
@@ -298,14 +298,16 @@ GUARDS = [
         "what was asked about making active is taken back",
         SQLITE,
         "tests/students/test_activity.py::test_nothing_is_done_where_somebody_was_quicker",
-        instead("students/admin/activity.py", "                transaction.set_rollback(True)\n", ""),
+        instead("students/admin/actions/activate.py", "                transaction.set_rollback(True)\n", ""),
     ),
     Mutant(
         "the lock of promotion",
         POSTGRESQL,
         "tests/test_race_waitlist.py::test_who_is_promoted_by_many_at_once_is_promoted_once",
         instead(
-            "students/facts.py", "        (LOCKED, [unlocked])", "        (LOCKED if acts else AT_ONCE, [unlocked])"
+            "students/enrollment/loading.py",
+            "        (LOCKED, [unlocked])",
+            "        (LOCKED if acts else AT_ONCE, [unlocked])",
         ),
     ),
     Mutant(
@@ -318,14 +320,16 @@ GUARDS = [
         "the lock on the students of an act",
         POSTGRESQL,
         "tests/test_race_students.py::test_an_act_waits_for_a_student_who_becomes_inactive_and_is_refused",
-        instead("students/facts.py", "lambda ids: _students(ids), KEY_SHARE)", "lambda ids: _students(ids))"),
+        instead(
+            "students/enrollment/loading.py", "lambda ids: _students(ids), KEY_SHARE)", "lambda ids: _students(ids))"
+        ),
     ),
     Mutant(
         "the lock on a student who is deactivated",
         POSTGRESQL,
         "tests/test_race_students.py::test_a_student_who_is_being_enrolled_becomes_inactive_after_the_commit",
         instead(
-            "students/enrollment/__init__.py",
+            "students/enrollment/service.py",
             'students.select_for_update().order_by("pk")',
             'students.order_by("pk")',
         ),
@@ -334,7 +338,7 @@ GUARDS = [
         "the digest in a cursor of the change feed",
         SQLITE,
         AFTER_A_RESTORE,
-        instead("students/changes.py", 'position.digest not in ("", *digests)', "False"),
+        instead("students/events/feed.py", 'position.digest not in ("", *digests)', "False"),
     ),
     Mutant(
         "READ COMMITTED, whatever the server says",
@@ -353,7 +357,7 @@ GUARDS = [
         SQLITE,
         NEXT_IN_LINE,
         instead(
-            "students/waitlist.py",
+            "students/enrollment/waitlist.py",
             "list(register.lines.get(course_id, ()))",
             "list(register.lines.get(course_id, ()))[::-1]",
         ),
@@ -363,7 +367,7 @@ GUARDS = [
         SQLITE,
         NEXT_IN_LINE,
         instead(
-            "students/models/enrollments.py",
+            "students/models/enrollment.py",
             '"course", "waitlisted_at", "id")\n',
             '"course", "-waitlisted_at", "-id")\n',
         ),
@@ -372,19 +376,23 @@ GUARDS = [
         "a free seat is kept for who waits",
         SQLITE,
         "tests/students/test_waitlist.py::test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits",
-        instead("students/transitions.py", "is_next = not register.waiting[act.course_id] or", "is_next = True or"),
+        instead(
+            "students/enrollment/transitions.py",
+            "is_next = not register.waiting[act.course_id] or",
+            "is_next = True or",
+        ),
     ),
     Mutant(
         "a writer's announcement in the journal",
         POSTGRESQL,
         LATE_COMMIT,
-        instead("students/journal.py", "announces = events and ON_POSTGRESQL", "announces = False"),
+        instead("students/events/log.py", "announces = events and ON_POSTGRESQL", "announces = False"),
     ),
     Mutant(
         "the horizon up to which changes are read",
         POSTGRESQL,
         LATE_COMMIT,
-        instead("students/changes.py", "known_horizon() if ON_POSTGRESQL else math.inf", "math.inf"),
+        instead("students/events/feed.py", "known_horizon() if ON_POSTGRESQL else math.inf", "math.inf"),
     ),
     *(
         Mutant(
@@ -417,9 +425,7 @@ GUARDS = [
         "the limits of a client on enrollments",
         SQLITE,
         WHO_MAY,
-        instead(
-            "students/views/reads.py", "EnrollmentReads(WithinLimits, StrictQuery,", "EnrollmentReads(StrictQuery,"
-        ),
+        instead("students/api/base.py", "EnrollmentReads(WithinLimits, StrictQuery,", "EnrollmentReads(StrictQuery,"),
     ),
     Mutant(
         "the limits of a client on what it adds",
@@ -469,7 +475,7 @@ GUARDS = [
         "the limits of a client in a batch",
         SQLITE,
         "tests/school/test_limits.py::test_an_item_of_a_batch_outside_is_not_found_and_the_others_are_done",
-        instead("students/serializers/batch.py", 'outside.get(body["course_id"])', "None"),
+        instead("students/api/serializers/batch.py", 'outside.get(body["course_id"])', "None"),
     ),
     Mutant(
         "the limits of a client in a file",
@@ -490,7 +496,7 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F20,M-I,,-course_not_found-term:2026F]",
         instead(
-            "students/imports/listed.py",
+            "students/imports/listed_rows.py",
             "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
             "((ANY, course_id), (ANY, ANY))",
         ),
@@ -500,7 +506,7 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F2O,M-1,,-student_not_found-term:2026F]",
         instead(
-            "students/imports/listed.py",
+            "students/imports/listed_rows.py",
             "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
             "((student_id, ANY), (ANY, ANY))",
         ),
@@ -510,7 +516,7 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F2O,M-I,,-student_not_found-term:2026F]",
         instead(
-            "students/imports/listed.py",
+            "students/imports/listed_rows.py",
             "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
             "((student_id, ANY), (ANY, course_id))",
         ),
@@ -575,13 +581,13 @@ GUARDS = [
         "the seats that a full file frees for its rows",
         SQLITE,
         "tests/bulk/test_full.py::test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_is_left[skip]",
-        instead("students/transitions.py", " or act.course_id in register.before_waitlist", ""),
+        instead("students/enrollment/transitions.py", " or act.course_id in register.before_waitlist", ""),
     ),
     Mutant(
         "the seats that a full file frees until its rows are through",
         SQLITE,
         "tests/bulk/test_full.py::test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_is_left[skip]",
-        instead("students/enrollment/ledger.py", "if course_id not in self.register.before_waitlist:", "if course_id:"),
+        instead("students/enrollment/batch.py", "if course_id not in self.register.before_waitlist:", "if course_id:"),
     ),
     Mutant(
         "the seats of a full import that is cancelled",
@@ -603,13 +609,15 @@ GUARDS = [
         "the undo of an adoption",
         SQLITE,
         "tests/bulk/test_full.py::test_the_undo_of_an_import_gives_back_what_it_has_adopted",
-        instead("students/facts.py", ".exclude(action=Action.ADOPT, file_import__in=undone)", ""),
+        instead("students/enrollment/loading.py", ".exclude(action=Action.ADOPT, file_import__in=undone)", ""),
     ),
     Mutant(
         "an undo by hand that passes over adoptions",
         SQLITE,
         "tests/bulk/test_full.py::test_an_undo_by_hand_takes_back_what_was_done_before_an_adoption[False]",
-        instead("students/facts.py", "event.action != Action.ADOPT or undone[event.enrollment.pair]", "event"),
+        instead(
+            "students/enrollment/loading.py", "event.action != Action.ADOPT or undone[event.enrollment.pair]", "event"
+        ),
     ),
     Mutant(
         "a preview on a private copy",
@@ -749,7 +757,7 @@ GUARDS = [
         "English for the journal",
         SQLITE,
         "tests/school/test_languages.py::test_why_somebody_is_passed_over_is_kept_in_english",
-        instead("students/enrollment/ledger.py", "with in_english():", "if True:"),
+        instead("students/enrollment/batch.py", "with in_english():", "if True:"),
     ),
     Mutant(
         "one language for each request",
@@ -920,7 +928,7 @@ GUARDS = [
         "an erased student keeps the pseudonym",
         SQLITE,
         "tests/students/test_privacy.py::test_no_entry_point_gives_an_erased_student_a_number_again",
-        instead("students/models/parties.py", "condition=Q(erased_at__isnull=True)", "condition=Q(pk__gte=0)"),
+        instead("students/models/student.py", "condition=Q(erased_at__isnull=True)", "condition=Q(pk__gte=0)"),
     ),
     Mutant(
         "one form of texts that look alike",
@@ -938,7 +946,7 @@ GUARDS = [
         "the deletion of copies in sessions and logs",
         SQLITE,
         ERASED,
-        instead("students/privacy/erasing.py", "        delete_copies(person.words, person.pseudonym)\n", ""),
+        instead("students/privacy/erase.py", "        delete_copies(person.words, person.pseudonym)\n", ""),
     ),
     Mutant(
         "the scrubbing of the files of PostgreSQL",
@@ -1048,26 +1056,26 @@ GUARDS = [
         "an answer below 100 kB: the lines of a preview",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_act_on_1000_enrollments_costs_more_than_a_second",
-        instead("students/admin/consequences.py", "room: float = MAX_BYTES_OF_LINES", "room: float = 10**9"),
+        instead("students/admin/actions/preview.py", "room: float = MAX_BYTES_OF_LINES", "room: float = 10**9"),
     ),
     Mutant(
         "an answer below 100 kB: the names of a preview",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_bulk_action_costs_more_than_a_second",
-        instead("students/admin/consequences.py", "size <= MAX_BYTES_OF_NAMES for size", "size > 0 for size"),
+        instead("students/admin/actions/preview.py", "size <= MAX_BYTES_OF_NAMES for size", "size > 0 for size"),
     ),
     Mutant(
         "an answer below 100 kB: the problems of a pasted text",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_pasted_text_costs_more_than_a_second",
-        instead("students/admin/enrolling.py", "size <= MAX_BYTES_OF_PROBLEMS for size", "size > 0 for size"),
+        instead("students/admin/bulk_enroll/views.py", "size <= MAX_BYTES_OF_PROBLEMS for size", "size > 0 for size"),
     ),
     Mutant(
         "an answer below 100 kB: a pasted text that is shown again",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_pasted_text_costs_more_than_a_second",
         instead(
-            "students/admin/enrolling.py",
+            "students/admin/bulk_enroll/views.py",
             'if size_in_page(self.data.get("text", "")) > MAX_BYTES_OF_TEXT:',
             "if not self.data:",
         ),
@@ -1077,14 +1085,16 @@ GUARDS = [
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_pasted_text_costs_more_than_a_second",
         instead(
-            "students/admin/enrolling.py", "if size_in_page(written(pasted)) > MAX_BYTES_OF_TEXT:\n", "if not pasted:\n"
+            "students/admin/bulk_enroll/views.py",
+            "if size_in_page(written(pasted)) > MAX_BYTES_OF_TEXT:\n",
+            "if not pasted:\n",
         ),
     ),
     Mutant(
         "an answer below 100 kB: rows that are picked",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_listed_or_corrected_key_costs_more_than_a_second",
-        instead("students/admin/picking.py", "MOST_PICKED = 20 ", "MOST_PICKED = 1_000 "),
+        instead("students/admin/widgets.py", "MOST_PICKED = 20 ", "MOST_PICKED = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: rows to delete",
@@ -1106,13 +1116,13 @@ GUARDS = [
         "an answer below 100 kB: the reasons of a batch",
         SQLITE,
         "tests/security/test_budget.py::test_no_batch_that_is_applied_costs_more_than_a_second",
-        instead("students/serializers/batch.py", "            if room < 0:\n                break\n", ""),
+        instead("students/api/serializers/batch.py", "            if room < 0:\n                break\n", ""),
     ),
     Mutant(
         "an answer below 100 kB: the enrollments of a batch",
         SQLITE,
         "tests/security/test_limits.py::test_a_batch_of_26_items_and_more_names_its_enrollments_by_id_and_status",
-        instead("students/serializers/batch.py", "in_full=not is_large", "in_full=True"),
+        instead("students/api/serializers/batch.py", "in_full=not is_large", "in_full=True"),
     ),
 ]
 

@@ -2,8 +2,8 @@
 
 from playwright.sync_api import Page, expect
 
-from students.acts import Origin
 from students.enrollment import enroll
+from students.enrollment.commands import Origin
 from students.models import Channel, StudentCourse
 from tests.browser import choose, log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student

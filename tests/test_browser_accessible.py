@@ -18,8 +18,8 @@ from django.urls import get_resolver
 from playwright.sync_api import Page, expect
 
 from courses.models import Course
-from students.acts import OnFull
 from students.enrollment import enroll
+from students.enrollment.commands import OnFull
 from students.models import StudentCourse
 from tests.accessible import hindrances
 from tests.browser import choose, log_in, page, pytestmark, shots

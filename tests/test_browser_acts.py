@@ -4,8 +4,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from courses.models import Course
-from students.acts import OnFull, Origin
 from students.enrollment import complete, enroll
+from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, StudentCourse
 from tests.browser import NARROW, WIDE, choose, log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student, make_term

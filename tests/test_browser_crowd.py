@@ -5,8 +5,8 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import Locator, Page, expect
 
 from courses.models import CourseStaff
-from students.acts import Act, OnFull, Origin
 from students.enrollment import perform
+from students.enrollment.commands import Act, OnFull, Origin
 from students.models import Action, Channel, Student, StudentCourse
 from tests.accessible import reach
 from tests.browser import choose, log_in, page, pytestmark, shot

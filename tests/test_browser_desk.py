@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
-from students.acts import Origin
 from students.enrollment import enroll
+from students.enrollment.commands import Origin
 from students.models import Channel, StudentCourse
 from tests.browser import NARROW, in_the_dark, log_in, page, pytestmark, shot
 from tests.bulk.work import ENROLLMENTS, imported

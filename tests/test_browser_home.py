@@ -7,8 +7,8 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from bulk.models import Import, State
-from students.acts import OnFull, Origin
 from students.enrollment import drop, enroll
+from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, RefusedAct
 from tests.browser import NARROW, WIDE, in_the_dark, log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student, make_term

@@ -4,8 +4,8 @@ import pytest
 from playwright.sync_api import expect
 
 from bulk.models import Import
-from students.acts import OnFull, Origin
 from students.enrollment import drop, enroll
+from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, Student
 from tests.browser import NARROW, choose, log_in, page, pytestmark, shot
 from tests.bulk.work import ENROLLMENTS, imported

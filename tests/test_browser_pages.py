@@ -5,8 +5,8 @@ from playwright.sync_api import expect
 
 from courses.models import Course
 from school.models import PersonalDataAccess
-from students.acts import Act, OnFull, Origin
 from students.enrollment import drop, perform
+from students.enrollment.commands import Act, OnFull, Origin
 from students.models import Action, Channel, Student, StudentCourse
 from tests.browser import NARROW, choose, in_the_dark, log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student, make_term

@@ -10,9 +10,9 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from courses.models import Course, Term
-from students.acts import Act, OnFull, Origin
 from students.demo import Size, make_demo
 from students.enrollment import perform
+from students.enrollment.commands import Act, OnFull, Origin
 from students.models import Action, Channel, RefusedAct, Student, StudentCourse
 from tests.browser import choose, in_the_dark, log_in, page, pytestmark, shot
 from tests.bulk.work import ENROLLMENTS, imported

@@ -16,13 +16,13 @@ from django.utils import timezone
 
 from school.access.access_log import Door
 from school.refusals import Refused
-from students import changes, journal
-from students.acts import OnFull
-from students.changes import Position, cursor_at, cursor_of, read_changes
 from students.enrollment import complete, drop, enroll, enroll_many
+from students.enrollment.commands import OnFull
+from students.events import feed, log
+from students.events.feed import Position, cursor_at, cursor_of, read_changes
 from students.models import EnrollmentEvent
-from students.privacy.erasing import erase
-from students.privacy.person import person_of
+from students.privacy.erase import erase
+from students.privacy.identity import person_of
 from tests.factories import make_course, make_student
 from tests.postgres import find_binaries
 
@@ -182,9 +182,9 @@ def test_a_page_costs_the_same_queries_for_any_number_of_changes(origin, django_
 
 @pytest.mark.django_db(transaction=True)
 def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
-    monkeypatch.setattr(changes, "POLL", 0.01)
+    monkeypatch.setattr(feed, "POLL", 0.01)
     looked = threading.Event()
-    page_of = changes.Reader.page
+    page_of = feed.Reader.page
 
     def look(*args):
         page = page_of(*args)
@@ -198,7 +198,7 @@ def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
 
     if connection.vendor == "sqlite":
         pytest.skip("a database in memory is seen by one connection")
-    monkeypatch.setattr(changes.Reader, "page", look)
+    monkeypatch.setattr(feed.Reader, "page", look)
     actor = threading.Thread(target=act)
     actor.start()
 
@@ -210,7 +210,7 @@ def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
 
 @pytest.mark.django_db
 def test_an_answer_is_not_held_for_ever(api, monkeypatch):
-    monkeypatch.setattr(changes, "POLL", 0.01)
+    monkeypatch.setattr(feed, "POLL", 0.01)
     started = time.monotonic()
 
     page = api.get(FEED, {"wait": 1}).json()
@@ -221,7 +221,7 @@ def test_an_answer_is_not_held_for_ever(api, monkeypatch):
 
 @pytest.mark.django_db
 def test_who_finds_the_waiting_room_full_is_answered_at_once(api, monkeypatch):
-    monkeypatch.setattr(changes, "_waiting_room", threading.BoundedSemaphore(0))
+    monkeypatch.setattr(feed, "_waiting_room", threading.BoundedSemaphore(0))
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
 
     assert api.get(FEED, {"wait": 20}).json()["results"] == []
@@ -287,7 +287,7 @@ def test_a_reader_misses_nothing_and_sees_nothing_twice_when_the_first_writer_co
 @pytest.mark.django_db(transaction=True)
 def test_without_the_horizon_a_late_commit_is_missed(origin, monkeypatch):
     """The test above would notice: a plain ``id > cursor`` does not hear of the late writer."""
-    monkeypatch.setattr(changes, "ON_POSTGRESQL", False)
+    monkeypatch.setattr(feed, "ON_POSTGRESQL", False)
 
     heard, written = read_around_a_late_commit(origin)
 
@@ -306,7 +306,7 @@ def test_a_writer_that_rolls_back_holds_up_nobody(origin):
     happen(origin)
 
     assert len(read_changes("", 10).entries) == 1
-    assert journal.horizon() == EnrollmentEvent.objects.latest("pk").pk
+    assert log.horizon() == EnrollmentEvent.objects.latest("pk").pk
 
 
 @on_postgresql

@@ -19,11 +19,11 @@ from bulk.commands.base import ImportCommand
 from bulk.importers.registry import kinds
 from bulk.jobs.worker import run_worker
 from school.access.api_clients import Credentials, create_api_client
+from students.api.problem_pages import meanings
+from students.enrollment.rules import RULES
+from students.enrollment.transitions import STARTING_POINTS
 from students.imports import STATUS_TO_ACTION
 from students.models import Action
-from students.problems import meanings
-from students.rules import RULES
-from students.transitions import STARTING_POINTS
 from tests import contract
 
 ROOT = Path(settings.BASE_DIR)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from courses.models import Course
-from students.acts import Act, OnFull
 from students.enrollment import enroll, perform
+from students.enrollment.commands import Act, OnFull
+from students.enrollment.rules import RULES, is_untouched
 from students.models import Action, EnrollmentEvent, StudentCourse
-from students.rules import RULES, is_untouched
 from tests.doors import DOORS, NotOffered, Wish
 from tests.factories import make_course, make_student, make_term
 

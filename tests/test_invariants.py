@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from courses.models import Course
 from stress.invariants import double_places, misfilled, missing, violations
-from students.acts import OnFull
 from students.enrollment import drop, enroll_many
+from students.enrollment.commands import OnFull
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
 from tests.factories import make_course, make_student
 

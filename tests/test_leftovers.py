@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 from django.contrib.auth.models import User
 
-from students.acts import OnFull, Origin
 from students.enrollment import drop, enroll
+from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, EnrollmentEvent, StudentCourse
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term

@@ -14,7 +14,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from courses.models import Course
 from school.refusals import Refused
 from stress.invariants import violations, who_waits
-from students.acts import Act, OnFull, Origin
 from students.enrollment import (
     complete,
     courses_waited_for,
@@ -26,9 +25,10 @@ from students.enrollment import (
     undo,
     undo_together,
 )
+from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment.context import BY_ITSELF
+from students.enrollment.rules import WAIVABLE
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
-from students.register import BY_ITSELF
-from students.rules import WAIVABLE
 from tests.factories import make_course, make_student, make_term
 from tests.fuzz import examples
 

@@ -58,7 +58,7 @@ def test_only_the_verbs_write_enrollments():
         if (lines := writes_of_enrollments(path.read_text()))
     }
 
-    assert sorted(found) == ["students/enrollment/ledger.py", "students/journal.py"]  # which writes events alone
+    assert sorted(found) == ["students/enrollment/batch.py", "students/events/log.py"]  # which writes events alone
 
 
 def test_no_save_of_an_enrollment_slips_in():

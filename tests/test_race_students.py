@@ -16,12 +16,12 @@ from rest_framework.test import APIClient
 
 from school.access.access_log import Door
 from school.refusals import Refused
-from students.acts import Act, OnFull, Origin
 from students.enrollment import drop, enroll, perform
+from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment.context import Register
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
-from students.privacy.erasing import erase
-from students.privacy.person import person_of
-from students.register import Register
+from students.privacy.erase import erase
+from students.privacy.identity import person_of
 from tests.factories import make_course, make_student
 
 ORIGIN = Origin(Channel.SYSTEM)

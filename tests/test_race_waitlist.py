@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 from courses.models import Course
 from school.refusals import Refused
 from stress.invariants import misfilled, violations
-from students.acts import OnFull, Origin
 from students.enrollment import complete, drop, enroll, enroll_many, promote, undo
+from students.enrollment.commands import OnFull, Origin
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 from tests.races import RUNNERS, race

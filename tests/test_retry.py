@@ -13,8 +13,8 @@ from psycopg import IsolationLevel
 
 from courses.models import Course
 from school.db.retry import TRIES
-from students.acts import OnFull, Origin
 from students.enrollment import enroll, enroll_many
+from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, EnrollmentEvent
 from tests.factories import make_course, make_student
 

@@ -9,8 +9,8 @@ from django.db import transaction
 from schemathesis import checks
 
 from bulk.models import Import
-from students.acts import Origin
 from students.enrollment import enroll
+from students.enrollment.commands import Origin
 from students.models import Channel
 from tests.bulk.work import ENROLLMENTS, imported, worked_on
 from tests.contract import DOCUMENT, load

@@ -35,7 +35,7 @@ class TermViewSet(ResourceViewSet):
 
 
 class CourseViewSet(ResourceViewSet):
-    """Courses without students. ``students.views`` serves a subclass with their seats."""
+    """Courses without students. ``students.api`` serves a subclass with their seats."""
 
     scope = "courses"
     permission_model = Course

@@ -63,7 +63,7 @@ SPECTACULAR_SETTINGS = {
         "school.api.openapi.schema.describe_schemas",
         "school.api.openapi.schema.allow_parts",
         "school.api.openapi.links.add_links",
-        "students.problems.add_codes",
+        "students.api.problem_pages.add_codes",
         "school.api.openapi.shared_parts.share_parts",
     ],
 }

@@ -1,5 +1,5 @@
 """The admin for students, courses, enrollments, the journal and refusals."""
 
-from students.admin import enrollments, journal, parties, refusals
+from students.admin import enrollments, events, refusals, students_and_courses
 
-__all__ = ["enrollments", "journal", "parties", "refusals"]
+__all__ = ["enrollments", "events", "refusals", "students_and_courses"]

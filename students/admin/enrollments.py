@@ -20,15 +20,15 @@ from courses.models import Course
 from school.desk.row_access import NarrowedFilter
 from school.refusals import Refused
 from school.validators import parse_ids
-from students.acts import Act, OnFull, Origin, Outcome
-from students.admin.acting import MOST, WAYS, ActPages
-from students.admin.enrolling import EnrollManyPages
-from students.admin.origin import origin_of
-from students.admin.picking import IdSelect
+from students.admin.actions.confirm import MOST, WAYS, ActPages
+from students.admin.actor import origin_of
+from students.admin.bulk_enroll.views import EnrollManyPages
 from students.admin.search import PERSON, containing, few
+from students.admin.widgets import IdSelect
 from students.enrollment import judge, perform
+from students.enrollment.commands import Act, OnFull, Origin, Outcome
+from students.enrollment.rules import ALL_RULES
 from students.models import Action, Status, Student, StudentCourse, StudentCourseQuerySet
-from students.rules import ALL_RULES
 
 
 class EnrollForm(forms.ModelForm):

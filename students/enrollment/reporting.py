@@ -9,10 +9,10 @@ import structlog
 from django.db import transaction
 
 from school.observability import metrics
-from students.acts import Origin, Outcome
-from students.enrollment import refused
+from students.enrollment import refusal_log
+from students.enrollment.commands import Origin, Outcome
+from students.enrollment.context import BY_ITSELF
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
-from students.register import BY_ITSELF
 
 logger = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ def report(
     Acts of imports and commands are not logged one by one: each run logs one entry, and the acts need not stay in
     memory until the commit.
     """
-    refused.remember(outcomes, origin)
+    refusal_log.remember(outcomes, origin)
     if origin.channel not in (Channel.IMPORT, Channel.COMMAND):
         transaction.on_commit(partial(_log, outcomes, origin, events, done))
 

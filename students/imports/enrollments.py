@@ -15,11 +15,12 @@ from school.access.row_scope import within
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import normalized
-from students.acts import Act, OnFull, Outcome
 from students.enrollment import adopt, perform, promote
-from students.facts import lock_and_read
-from students.imports.listed import ANY, ListedRow, ListedRows
-from students.imports.origin import origin_of
+from students.enrollment.commands import Act, OnFull, Outcome
+from students.enrollment.context import Pair, Register
+from students.enrollment.loading import lock_and_read
+from students.imports.actor import origin_of
+from students.imports.listed_rows import ANY, ListedRow, ListedRows
 from students.imports.references import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
 from students.imports.roles import has_other_role, not_a_student
 from students.imports.row_commands import RowCommand, parse_row_command
@@ -27,7 +28,6 @@ from students.imports.scope import Scope
 from students.imports.undo import EnrollmentUndo
 from students.lookup import student_ids_by_number, students_not_found
 from students.models import OPEN, Action, EnrollmentEvent, Status, Student, StudentCourse
-from students.register import Pair, Register
 
 KNOWN = 200_000  # students whose ids are cached, some 150 bytes each
 

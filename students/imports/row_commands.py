@@ -9,9 +9,9 @@ from bulk.importers.upsert import reasons
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import plain_text
-from students.acts import OnFull
+from students.enrollment.commands import OnFull
+from students.enrollment.rules import objections_to_waiver
 from students.models import Action, Status
-from students.rules import objections_to_waiver
 
 # The values of the status column. Canvas and OneRoster use active and deleted.
 STATUS_TO_ACTION = {

@@ -13,7 +13,7 @@ from school.access.row_scope import Limits, within
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import normalized
-from students.facts import lasting_acts
+from students.enrollment.loading import lasting_acts
 from students.models import Channel, StudentCourse, StudentCourseQuerySet
 
 SCOPES = ("term", "course")

@@ -9,12 +9,12 @@ from bulk.importers.base import CHUNK, ERROR, Importer, MadeRows, RowResult
 from bulk.importers.history_undo import KEPT, REVERSED
 from bulk.models import Import
 from school.access.row_scope import within
-from students.acts import Act
 from students.enrollment import promote, undo_together
-from students.imports.origin import origin_of
+from students.enrollment.commands import Act
+from students.enrollment.context import BY_ITSELF
+from students.enrollment.rules import is_untouched
+from students.imports.actor import origin_of
 from students.models import Action, EnrollmentEvent
-from students.register import BY_ITSELF
-from students.rules import is_untouched
 
 
 class EnrollmentUndo(Importer):

@@ -1,6 +1,6 @@
 """Models: students, enrollments, the journal of every change to an enrollment, and recent refusals."""
 
-from students.models.enrollments import (
+from students.models.enrollment import (
     ENDED,
     LEFT,
     OPEN,
@@ -9,9 +9,9 @@ from students.models.enrollments import (
     StudentCourseQuerySet,
     counted_by_course,
 )
-from students.models.journal import Action, Channel, EnrollmentEvent
-from students.models.parties import Student
-from students.models.refusals import RefusedAct
+from students.models.event import Action, Channel, EnrollmentEvent
+from students.models.refusal import RefusedAct
+from students.models.student import Student
 
 __all__ = [
     "ENDED",

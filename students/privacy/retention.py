@@ -28,8 +28,8 @@ from school.http.rate_counter import clear_ended
 from school.models import CachedValue, KeptAnswer
 from school.refusals import Refused
 from students.models import RefusedAct, Student, StudentCourse
-from students.privacy.erasing import erase
-from students.privacy.person import VERSIONS, Person, person_of
+from students.privacy.erase import erase
+from students.privacy.identity import VERSIONS, Person, person_of
 
 REASON = "Kept for as long as the settings say."
 ERASED = _("students, erased")

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from django import template
 
-from students.rules import ALL_RULES
+from students.enrollment.rules import ALL_RULES
 
 register = template.Library()
 

@@ -20,10 +20,10 @@ from bulk.models import Door, Import, State
 from bulk.results.row_results import told_of
 from courses.models import Course
 from school.refusals import Refused
-from students.acts import OnFull, Origin
 from students.enrollment import drop, enroll, undo
+from students.enrollment.commands import OnFull, Origin
+from students.events.log import replay, row_of
 from students.imports import EnrollmentImporter
-from students.journal import replay, row_of
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.bulk.test_worker import Killed, leave_behind
 from tests.bulk.work import imported, outcomes, without_parts, work, worked_on

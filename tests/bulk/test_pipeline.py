@@ -10,8 +10,8 @@ from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, star
 from bulk.models import ACTIVE, TRANSITIONS, Door, Import, State
 from courses.models import Course
 from school.refusals import Refused
-from students.acts import OnFull, Origin
 from students.enrollment import drop, enroll
+from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.bulk.work import ENROLLMENTS, imported, outcomes, worked_on
 from tests.factories import make_course, make_student, make_term

@@ -5,8 +5,8 @@ from django.core.exceptions import ValidationError
 
 from courses.models import Course
 from courses.prerequisites import check_prerequisites
-from students.acts import Act
 from students.enrollment import complete, drop, enroll, perform
+from students.enrollment.commands import Act
 from students.models import Action
 from tests.factories import make_course, make_student, make_term
 

@@ -16,8 +16,8 @@ from courses.models import Course, Term
 from courses.prerequisites import MAX_NAMED, check_prerequisites, reasons_to_keep, rename_in_prerequisites
 from school.access.api_clients import create_api_client
 from school.models import ApiClient
-from students.acts import OnFull
 from students.enrollment import complete, enroll
+from students.enrollment.commands import OnFull
 from students.models import StudentCourse
 from tests.factories import make_course, make_student, make_term
 from tests.test_access import bearer

@@ -9,8 +9,8 @@ from django.contrib import admin
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from students.acts import Origin
 from students.enrollment import enroll
+from students.enrollment.commands import Origin
 from students.models import Channel
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term

@@ -12,8 +12,8 @@ from django.core import signing
 from bulk.models import Import
 from school.api.pagination import signer_of
 from school.models import ApiClient
-from students.acts import Origin
 from students.enrollment import enroll
+from students.enrollment.commands import Origin
 from students.models import Channel
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term

@@ -15,8 +15,8 @@ from school.access.api_clients import create_api_client
 from school.api.etags import tag_of_text
 from school.models import ApiClient
 from school.refusals import Refused
-from students.acts import OnFull
 from students.enrollment import drop, enroll
+from students.enrollment.commands import OnFull
 from students.models import Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 from tests.queries import TOKEN, cost_of

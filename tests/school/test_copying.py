@@ -8,8 +8,8 @@ from django.db.models import Model
 
 from school.db.bulk_insert import FEW, insert_many, update_many
 from school.db.instances import press
-from students.acts import Origin
 from students.enrollment import enroll_many
+from students.enrollment.commands import Origin
 from students.models import Channel, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 

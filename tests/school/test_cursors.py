@@ -12,9 +12,9 @@ from bulk.models import Import, Progress
 from school.access.api_clients import create_api_client
 from school.api.pagination import Cursor, read_cursor, salt_of, signer_of
 from school.models import ApiClient
+from students.api import RosterViewSet, StudentViewSet
 from students.enrollment import drop, enroll
 from students.models import Student, StudentCourse
-from students.views import RosterViewSet, StudentViewSet
 from tests.factories import make_course, make_student, make_term
 from tests.queries import cost_of
 from tests.test_access import bearer

@@ -22,8 +22,8 @@ from school.i18n.stored_messages import (
     told_instant,
     unpacked,
 )
-from students.acts import OnFull, Origin
 from students.enrollment import drop, enroll
+from students.enrollment.commands import OnFull, Origin
 from students.models import Action, Channel, EnrollmentEvent
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student

@@ -16,8 +16,8 @@ from courses.models import Course, Term
 from school.access.api_clients import create_api_client
 from school.db.compiled_queries import StatementCache
 from school.models import ApiClient
-from students import changes
 from students.enrollment import drop, enroll
+from students.events import feed
 from students.models import EnrollmentEvent, Status, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 from tests.queries import TOKEN, cost_of
@@ -192,8 +192,8 @@ def test_an_entry_between_the_queries_of_a_page_is_neither_missed_nor_sent_twice
 def test_the_change_feed_looks_through_a_bounded_number_of_entries_for_a_page(
     limited_to, calculus, later, origin, monkeypatch, window
 ):
-    monkeypatch.setattr(changes, "WINDOW", window)
-    monkeypatch.setattr(changes, "_statements", StatementCache())
+    monkeypatch.setattr(feed, "WINDOW", window)
+    monkeypatch.setattr(feed, "_statements", StatementCache())
     client = limited_to(terms=["2026F"])
     for course in (later, later, later, calculus, calculus, later, later):
         enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)

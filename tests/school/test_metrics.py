@@ -10,8 +10,8 @@ from bulk.jobs.lifecycle import start_undo
 from bulk.models import Door, State
 from school.refusals import Refused
 from school.server import make_metrics_folder
-from students.acts import Act, Origin
 from students.enrollment import drop, enroll, judge
+from students.enrollment.commands import Act, Origin
 from students.models import Action, Channel
 from tests.bulk.work import imported, worked_on
 from tests.factories import make_course, make_student

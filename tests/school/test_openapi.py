@@ -17,10 +17,10 @@ from bulk.models import State
 from school.api.idempotency import KEY_PATTERN
 from school.api.openapi.operation_texts import SCHEMAS, TAGS, TEXTS
 from school.api.openapi.operations import ALWAYS
-from students.acts import Origin
+from students.api.problem_pages import meanings
 from students.enrollment import enroll
+from students.enrollment.commands import Origin
 from students.models import Channel
-from students.problems import meanings
 from tests.contract import DOCUMENT, connection_kept, load, operations
 from tests.factories import make_course, make_student, make_term
 from tests.fuzz import count, examples

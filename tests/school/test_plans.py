@@ -16,9 +16,9 @@ from school.access.api_clients import create_api_client
 from school.api.query_parameters import filters_of
 from school.db import compiled_queries
 from school.models import ApiClient
+from students.api import EnrollmentViewSet, RosterViewSet, StudentCoursesViewSet
+from students.api.students_and_courses import CourseWithSeatsViewSet, StudentViewSet
 from students.models import Student, StudentCourse
-from students.views import EnrollmentViewSet, RosterViewSet, StudentCoursesViewSet
-from students.views.parties import CourseWithSeatsViewSet, StudentViewSet
 from tests.test_access import bearer
 
 pytestmark = [

@@ -11,10 +11,10 @@ from bulk.models import Door, Import
 from courses.api.serializers import CourseSerializer
 from courses.models import Course
 from school.api.row_json import Computed, row_template
-from students.acts import OnFull
+from students.api.serializers import CourseWithSeatsSerializer, EnrollmentSerializer
 from students.enrollment import enroll
+from students.enrollment.commands import OnFull
 from students.models import StudentCourse
-from students.serializers import CourseWithSeatsSerializer, EnrollmentSerializer
 from tests.bulk.work import imported, worked_on
 from tests.factories import make_course, make_student, make_term
 

@@ -11,8 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from students.acts import OnFull
 from students.enrollment import complete, enroll
+from students.enrollment.commands import OnFull
 from tests.factories import make_course, make_student, make_term
 from tests.queries import TOKEN, cost_of
 

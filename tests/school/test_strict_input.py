@@ -22,8 +22,8 @@ from school.api.fields import (
 )
 from school.api.filters import UpdatedSince
 from school.api.query_parameters import StrictQuery, filters_of, names_in_lists, repeatable_in
-from students.acts import Origin
 from students.enrollment import complete, drop, enroll
+from students.enrollment.commands import Origin
 from students.models import Channel, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 

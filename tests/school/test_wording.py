@@ -6,8 +6,8 @@ from html import unescape
 import pytest
 from django.contrib.auth.models import Group, User
 
-from students.acts import Act
 from students.enrollment import perform
+from students.enrollment.commands import Act
 from students.models import Action, Student, StudentCourse
 from tests.factories import make_course, make_student
 

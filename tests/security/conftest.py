@@ -6,8 +6,8 @@ from django.contrib.auth.models import User
 
 from courses.models import CourseStaff
 from school.access.api_clients import create_api_client
-from students.acts import Origin
 from students.enrollment import enroll
+from students.enrollment.commands import Origin
 from students.models import RefusedAct
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term

@@ -11,8 +11,8 @@ from bulk.jobs.processing import work_on
 from courses.models import Course
 from school.access.api_clients import create_api_client
 from school.models import ApiClient
-from students.acts import OnFull
 from students.enrollment import complete, drop, enroll
+from students.enrollment.commands import OnFull
 from students.models import Action, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student, make_term
 from tests.queries import cost_of

@@ -3,8 +3,8 @@
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from students.acts import OnFull
 from students.enrollment import complete, drop, enroll, foresee
+from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -274,7 +274,7 @@ def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_d
         drop(student_id=waiting.student_id, course_id=course.pk, origin=origin)
         return foresee(acts, origin)
 
-    monkeypatch.setattr("students.admin.acting.foresee", leave_then_ask)
+    monkeypatch.setattr("students.admin.actions.confirm.foresee", leave_then_ask)
 
     page = look(registrars_desk, "promote", waiting, reason="x")
 

@@ -5,8 +5,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from courses.models import Course
-from students.acts import OnFull
 from students.enrollment import enroll
+from students.enrollment.commands import OnFull
 from students.models import Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from django.utils.html import strip_tags
 
-from students.acts import Origin
 from students.enrollment import complete, enroll, judge
+from students.enrollment.commands import Origin
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 

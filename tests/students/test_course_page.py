@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 
 from courses.models import CourseStaff
 from school.models import PersonalDataAccess
-from students.acts import Act, OnFull, Origin
-from students.admin.seat_bar import seat_bar
+from students.admin.pages.seat_bar import seat_bar
 from students.enrollment import complete, drop, perform
+from students.enrollment.commands import Act, OnFull, Origin
 from students.models import Action, Channel, Student, StudentCourse
 from students.seats import Seats
 from tests.factories import make_course, make_student, make_term
@@ -112,7 +112,7 @@ def test_what_no_link_leads_to_is_answered_all_the_same(registrars_desk, course,
 
 
 def test_the_timeline_goes_back_page_by_page(registrars_desk, course, monkeypatch):
-    monkeypatch.setattr("students.admin.tabs.EVENTS", 3)
+    monkeypatch.setattr("students.admin.pages.tabs.EVENTS", 3)
 
     newest = registrars_desk.get(page_of(course, "?tab=timeline"))
     older = registrars_desk.get(page_of(course, f"?tab=timeline&before={newest.context['older']}"))
@@ -298,7 +298,7 @@ def test_a_large_course_costs_what_a_small_one_does(registrars_desk, course, que
 
 
 def test_a_long_roster_has_pages(registrars_desk, course, monkeypatch):
-    monkeypatch.setattr("students.admin.course_page.ROWS", 1)
+    monkeypatch.setattr("students.admin.pages.course.ROWS", 1)
 
     first, last = registrars_desk.get(page_of(course)), registrars_desk.get(page_of(course, "?page=2"))
 

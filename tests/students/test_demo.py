@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime
 import pytest
 
 from courses.models import Course, Term
+from students.admin.dashboard.statistics import by_day
 from students.demo import BEGINNING, DEADLINE, OPENING, Size, make_demo
-from students.figures import by_day
-from students.journal import replay, row_of
+from students.events.log import replay, row_of
 from students.models import EnrollmentEvent, Student, StudentCourse
 
 pytestmark = pytest.mark.django_db

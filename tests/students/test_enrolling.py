@@ -2,8 +2,8 @@
 
 import pytest
 
-from students.acts import OnFull
 from students.enrollment import enroll
+from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student, make_term
 

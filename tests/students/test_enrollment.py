@@ -13,7 +13,6 @@ from django.test.utils import CaptureQueriesContext
 
 from school.access.access_log import Door
 from school.refusals import Refused
-from students.acts import Act, OnFull, Origin
 from students.enrollment import (
     complete,
     complete_many,
@@ -26,10 +25,11 @@ from students.enrollment import (
     perform,
     undo_many,
 )
+from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment.context import Register
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
-from students.privacy.erasing import erase
-from students.privacy.person import person_of
-from students.register import Register
+from students.privacy.erase import erase
+from students.privacy.identity import person_of
 from tests.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db

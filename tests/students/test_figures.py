@@ -6,9 +6,9 @@ import pytest
 import time_machine
 
 from bulk.models import Import, State
-from students import figures
-from students.acts import Origin
+from students.admin.dashboard import statistics
 from students.enrollment import drop, enroll
+from students.enrollment.commands import Origin
 from students.models import Channel, RefusedAct, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -38,8 +38,8 @@ def test_the_terms_that_are_not_over_are_looked_at_and_the_one_that_runs_is_chos
     spring = make_term(code="2027S", starts_on=date(2027, 2, 1), ends_on=date(2027, 7, 31))
 
     def chosen(today):
-        terms = figures.terms_to_look_at(today)
-        return terms, figures.running(terms, today)
+        terms = statistics.terms_to_look_at(today)
+        return terms, statistics.running(terms, today)
 
     assert chosen(TODAY) == ([fall, spring], fall)
     assert chosen(date(2026, 8, 15)) == ([fall, spring], fall)
@@ -48,7 +48,7 @@ def test_the_terms_that_are_not_over_are_looked_at_and_the_one_that_runs_is_chos
 
 
 def test_without_terms_there_is_none_to_look_at():
-    assert (figures.terms_to_look_at(TODAY), figures.running([], TODAY)) == ([], None)
+    assert (statistics.terms_to_look_at(TODAY), statistics.running([], TODAY)) == ([], None)
 
 
 def test_seats_are_summed_by_term_and_level(fall):
@@ -59,9 +59,9 @@ def test_seats_are_summed_by_term_and_level(fall):
     make_course(term=fall, level="advanced", capacity=9, is_active=False)
     make_course(term=None, level="advanced", capacity=7)
 
-    of_fall, without = figures.seats_by_term([fall], figures.offers())
+    of_fall, without = statistics.seats_by_term([fall], statistics.offers())
 
-    assert of_fall.all == figures.Sum(
+    assert of_fall.all == statistics.Sum(
         courses=4, capacity=8, taken=11, taken_of_limited=7, free=2, waiting=2, unlimited=1
     )
     assert [(level, each.taken, each.free, each.waiting) for level, each in of_fall.by_level.items()] == [
@@ -82,7 +82,7 @@ def test_the_fullest_come_first_and_of_them_the_longest_line():
     ]:
         fill(make_course(code=code, capacity=capacity, waitlist_capacity=None), seated, waiting=waiting)
 
-    assert [offer.key for offer in figures.fullest(figures.offers(), 3)] == ["OVER", "LINE", "FULL"]
+    assert [offer.key for offer in statistics.fullest(statistics.offers(), 3)] == ["OVER", "LINE", "FULL"]
 
 
 def test_what_needs_somebody_is_told_of_each_course():
@@ -93,7 +93,7 @@ def test_what_needs_somebody_is_told_of_each_course():
     held_up.capacity = 3
     held_up.save()  # as an import of courses would not: nobody is promoted
 
-    told = {offer.key: (offer.is_over, offer.is_held_up) for offer in figures.offers()}
+    told = {offer.key: (offer.is_over, offer.is_held_up) for offer in statistics.offers()}
 
     assert told == {"OVER": (True, False), "HELD": (False, True), "FINE": (False, False)}
 
@@ -106,7 +106,7 @@ def test_days_tell_who_came_and_who_left(fall):
     leaving = StudentCourse.objects.order_by("pk")[0]
     drop(student_id=leaving.student_id, course_id=course.pk, origin=at(4))
 
-    days = figures.by_day(fall, date(2026, 9, 6))
+    days = statistics.by_day(fall, date(2026, 9, 6))
 
     assert [(day.day.day, day.enrolled, day.left) for day in days] == [
         (2, 2, 0),
@@ -118,7 +118,7 @@ def test_days_tell_who_came_and_who_left(fall):
 
 
 def test_a_term_that_nobody_enrolled_in_has_no_days(fall):
-    assert figures.by_day(fall, TODAY) == []
+    assert statistics.by_day(fall, TODAY) == []
 
 
 def test_a_day_long_before_the_term_is_left_out(fall):
@@ -129,9 +129,9 @@ def test_a_day_long_before_the_term_is_left_out(fall):
         origin=Origin(Channel.SYSTEM, at=datetime(1999, 1, 1, tzinfo=UTC)),
     )
 
-    days = figures.by_day(fall, date(2026, 9, 6))
+    days = statistics.by_day(fall, date(2026, 9, 6))
 
-    assert (days[0].day, sum(day.enrolled for day in days)) == (fall.starts_on - figures.EARLIEST, 0)
+    assert (days[0].day, sum(day.enrolled for day in days)) == (fall.starts_on - statistics.EARLIEST, 0)
 
 
 @time_machine.travel("2026-09-10T12:00Z")
@@ -149,7 +149,7 @@ def test_imports_that_wait_are_counted_whenever_they_came_and_errors_since_a_day
         day = datetime(2026, 9, 10, tzinfo=UTC) - timedelta(days=age)
         Import.objects.create(kind="students", dataset=str(number), door="admin", state=state, created_at=day)
 
-    assert figures.imports_by_state(TODAY - timedelta(days=7)) == {
+    assert statistics.imports_by_state(TODAY - timedelta(days=7)) == {
         "needs_review": 1,
         "failed": 1,
         "done_with_errors": 1,
@@ -168,7 +168,7 @@ def test_people_are_counted_once_and_reasons_each_time():
     refuse(mary, "course_full")
     refuse(mary, "course_full", day=TODAY - timedelta(days=1))
 
-    assert figures.refused_on(TODAY) == figures.Refused(2, [("course_full", 3), ("enrollment_closed", 1)])
+    assert statistics.refused_on(TODAY) == statistics.Refused(2, [("course_full", 3), ("enrollment_closed", 1)])
 
 
 @pytest.mark.parametrize("size", [1, 12])
@@ -178,10 +178,10 @@ def test_figures_cost_the_same_however_much_there_is(fall, size, django_assert_n
         refuse(make_student(), "course_full")
 
     with django_assert_num_queries(8):
-        terms = figures.terms_to_look_at(TODAY)
-        offered = figures.offers()
-        figures.seats_by_term(terms, offered)
-        figures.fullest(offered, 10)
-        figures.by_day(fall, TODAY)
-        figures.imports_by_state(TODAY)
-        figures.refused_on(TODAY)
+        terms = statistics.terms_to_look_at(TODAY)
+        offered = statistics.offers()
+        statistics.seats_by_term(terms, offered)
+        statistics.fullest(offered, 10)
+        statistics.by_day(fall, TODAY)
+        statistics.imports_by_state(TODAY)
+        statistics.refused_on(TODAY)

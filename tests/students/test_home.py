@@ -5,8 +5,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.utils import timezone
 
 from courses.models import CourseStaff
-from students.acts import OnFull
 from students.enrollment import enroll
+from students.enrollment.commands import OnFull
 from students.models import RefusedAct
 from tests.factories import make_course, make_student, make_term
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from school.refusals import Refusal
-from students.acts import Act, OnFull, Origin
 from students.enrollment import enroll, perform
-from students.journal import replay, row_of
+from students.enrollment.commands import Act, OnFull, Origin
+from students.events.log import replay, row_of
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 from tests.fuzz import examples

@@ -2,7 +2,7 @@
 
 import pytest
 
-from students.admin.pasted import Pasted, read, written
+from students.admin.bulk_enroll.parsing import Pasted, read, written
 
 KNOWN = {"S-1", "S-2", "007"}
 

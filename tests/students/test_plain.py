@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from students.acts import Act, OnFull, Origin
 from students.enrollment import perform
+from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment.context import Register
+from students.enrollment.rules import RULES
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
-from students.register import Register
-from students.rules import RULES
 from tests.factories import make_course, make_student
 
 ORIGIN = Origin(Channel.SYSTEM, may_waive=True)

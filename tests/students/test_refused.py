@@ -8,11 +8,11 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from school.access.access_log import Door
 from school.refusals import Refused
-from students.acts import Act, Origin
-from students.enrollment import enroll, judge, perform, perform_all, refused
+from students.enrollment import enroll, judge, perform, perform_all, refusal_log
+from students.enrollment.commands import Act, Origin
 from students.models import Action, Channel, RefusedAct
-from students.privacy.erasing import erase
-from students.privacy.person import person_of
+from students.privacy.erase import erase
+from students.privacy.identity import person_of
 from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
@@ -26,11 +26,11 @@ def kept(settings):
     """Refusals are remembered for an hour: the test itself writes them down."""
     settings.REFUSALS_SECONDS = 3600
     yield
-    refused.forget()
+    refusal_log.forget()
 
 
 def lines():
-    refused.write()
+    refusal_log.write()
     return list(RefusedAct.objects.order_by("pk").values_list("student_id", "course_id", "action", "channel", "codes"))
 
 
@@ -62,14 +62,14 @@ def test_the_last_answer_of_a_day_stands(time_machine):
     student, course = make_student(), make_course(capacity=0, is_active=False)
     time_machine.move_to("2026-09-10T10:00Z")
     ask(student, course)
-    refused.write()
+    refusal_log.write()
     course.is_active = True
     course.save()
     ask(student, course)
-    refused.write()
+    refusal_log.write()
     time_machine.move_to("2026-09-11T10:00Z")
     ask(student, course)
-    refused.write()
+    refusal_log.write()
 
     assert list(RefusedAct.objects.order_by("day").values_list("day", "codes")) == [
         (date(2026, 9, 10), "course_full"),
@@ -148,14 +148,14 @@ def test_while_the_database_is_away_they_are_remembered(monkeypatch):
     ask(student, course)
     with monkeypatch.context() as patch:
         patch.setattr(RefusedAct.objects.__class__, "bulk_create", away)
-        refused.write()
+        refusal_log.write()
     assert RefusedAct.objects.count() == 0
 
     assert [line[0] for line in lines()] == [student.pk]
 
 
 def test_a_process_remembers_only_so_many(monkeypatch):
-    monkeypatch.setattr(refused, "MOST", 1)
+    monkeypatch.setattr(refusal_log, "MOST", 1)
     course = make_course(capacity=0)
 
     for _ in range(3):
@@ -182,7 +182,7 @@ def test_the_database_keeps_one_a_day():
 def test_a_student_who_goes_takes_the_refusals_along():
     student, course = make_student(), make_course(capacity=0)
     ask(student, course)
-    refused.write()
+    refusal_log.write()
 
     student.delete()
 
@@ -212,7 +212,7 @@ def test_a_refusal_whose_student_or_course_was_deleted_since_is_not_written(gone
     (student if gone == "student" else course).delete()
 
     assert [(line[0], line[1]) for line in lines()] == [(others.pk, other.pk)]
-    assert refused._lines == {}
+    assert refusal_log._lines == {}
 
 
 def test_an_erased_student_gets_no_refusal_any_more():
@@ -230,10 +230,10 @@ def test_a_row_that_the_database_never_takes_is_dropped_and_the_others_are_writt
     # The column of an action is never empty.
     pair = (students[1].pk, course.pk)
     nothing: Any = None
-    refused._lines[pair] = refused._lines[pair]._replace(action=nothing)
+    refusal_log._lines[pair] = refusal_log._lines[pair]._replace(action=nothing)
 
     assert [line[0] for line in lines()] == [students[0].pk, students[2].pk]
-    assert refused._lines == {}
+    assert refusal_log._lines == {}
 
 
 def test_a_code_that_a_request_has_many_times_is_kept_once():

@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from courses.models import Course, Term
-from students.acts import Act
+from students.enrollment.commands import Act
+from students.enrollment.context import Register
+from students.enrollment.rules import ALL_RULES, verdict
+from students.enrollment.transitions import is_done_already, status_after
 from students.models import Action, Status, Student, StudentCourse
-from students.register import Register
-from students.rules import ALL_RULES, verdict
-from students.transitions import is_done_already, status_after
 
 NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
 LATER, EARLIER = NOW + timedelta(seconds=1), NOW - timedelta(seconds=1)

@@ -8,8 +8,8 @@ from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 
 from courses.models import Course
-from students.acts import OnFull, Origin
 from students.enrollment import drop, enroll
+from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 

@@ -8,8 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from students.acts import OnFull
 from students.enrollment import complete, drop, enroll, judge
+from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 from tests.queries import cost_of

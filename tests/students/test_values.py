@@ -28,9 +28,9 @@ from school.validators import (
     normalized_email,
     similar_identifiers,
 )
+from students.api.serializers.students import StudentSerializer
 from students.imports import StudentImporter
 from students.models import Student
-from students.serializers.parties import StudentSerializer
 from tests.factories import make_student
 
 pytestmark = pytest.mark.django_db

@@ -7,8 +7,8 @@ import time_machine
 
 from courses.models import Course
 from school.refusals import Refused
-from students.acts import Act, OnFull
 from students.enrollment import complete, drop, enroll, enroll_many, judge, perform, promote, undo
+from students.enrollment.commands import Act, OnFull
 from students.models import Action, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 

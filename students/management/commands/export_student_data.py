@@ -12,8 +12,8 @@ from school.commands.console import SafeCommand
 from school.commands.private_files import open_private
 from school.refusals import Refused
 from students.privacy import everything_on, find_person
-from students.privacy.person import refuse_named
-from students.privacy.writing import WRITERS
+from students.privacy.formats import WRITERS
+from students.privacy.identity import refuse_named
 
 
 class Command(SafeCommand):

@@ -13,8 +13,8 @@ from school.access.access_log import Action, Door, Subject, record
 from school.api.row_json import in_json
 from school.commands.console import SafeCommand
 from school.refusals import Refused
-from students.changes import LATEST, read_changes
-from students.serializers import change_template
+from students.api.serializers import change_template
+from students.events.feed import LATEST, read_changes
 
 PAGE = 500  # changes read at a time
 PAUSE = 0.5  # seconds between two reads when there are no new changes

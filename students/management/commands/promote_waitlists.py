@@ -4,8 +4,8 @@ from typing import Any
 
 from school.commands.console import SafeCommand
 from school.observability.logging import current_request_id
-from students.acts import Origin
 from students.enrollment import promote
+from students.enrollment.commands import Origin
 from students.models import Channel, StudentCourse
 
 CHUNK = 100  # courses that are locked at a time

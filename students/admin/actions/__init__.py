@@ -1,0 +1,1 @@
+"""Bulk actions of the admin: confirmation with a preview, execution and results."""

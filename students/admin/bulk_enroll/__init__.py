@@ -1,0 +1,1 @@
+"""The page that enrolls many students in a course, or a student in many courses."""

@@ -1,0 +1,205 @@
+"""Admin pages that show, export and erase the personal data of a student, and the record of views of students."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin
+from unfold.decorators import action
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from bulk.models import Import
+from school.access.access_log import Door, Subject, record_export, record_view
+from school.refusals import Refused
+from school.validators import plain_text
+from students.models import EnrollmentEvent, StudentCourse
+from students.privacy import Erased, erase, everything_on, objections, person_of
+from students.privacy.copies import forget
+from students.privacy.formats import WRITERS
+from students.privacy.identity import VERSIONS, Person, refuse_named
+
+EXPORT, ERASE = "students.export_personal_data", "students.erase_student"
+TYPES = {"json": "application/json; charset=utf-8", "html": "text/html; charset=utf-8"}
+
+
+class ExportForm(forms.Form):
+    format = forms.ChoiceField(
+        label=gettext_lazy("As"),
+        choices=[("html", gettext_lazy("a page to read")), ("json", gettext_lazy("JSON, for programs"))],
+        widget=UnfoldAdminSelectWidget,
+    )
+    reason = forms.CharField(
+        label=gettext_lazy("For whom and why"),
+        max_length=1000,
+        required=False,
+        validators=[plain_text],
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+
+class EraseForm(forms.Form):
+    reason = forms.CharField(
+        label=gettext_lazy("Reason"),
+        max_length=1000,
+        validators=[plain_text],
+        help_text=gettext_lazy("Kept in the record of access. Put no personal data in it."),
+        widget=UnfoldAdminTextInputWidget,
+    )
+    number = forms.CharField(
+        label=gettext_lazy("Student number"),
+        max_length=64,
+        help_text=gettext_lazy("Type it to confirm."),
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+    def __init__(self, sent: Any = None, number: str | None = None) -> None:
+        super().__init__(sent, auto_id="id_erase_%s")  # the page has two forms, so the ids must differ
+        self.right_number = number
+
+    def clean_number(self) -> str:
+        number: str = self.cleaned_data["number"]
+        if number != self.right_number:
+            raise forms.ValidationError(_("This is not the number of the student."), code="not_the_number")
+        return number
+
+
+class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
+    """Admin mixin with pages about a student's personal data. Views of a student go into the record of access."""
+
+    actions_detail = ["personal_data"]
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        own = [
+            path("<id:pk>/personal-data/export/", view(self.export), name="students_student_export"),
+            path("<id:pk>/personal-data/erase/", view(self.erase), name="students_student_erase"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        is_erased = obj is not None and obj.erased_at is not None
+        return not is_erased and super().has_change_permission(request, obj)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        return self._recorded(request, object_id, super().change_view(request, object_id, form_url, extra_context))
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
+        return self._recorded(request, object_id, super().history_view(request, object_id, extra_context))
+
+    def history_form_view(self, request: HttpRequest, object_id: str, version_id: str, **kwargs: Any) -> Any:
+        # The form of an old version does not know if the student was erased since then, so this checks it.
+        student = self.get_object(request, object_id)
+        if request.method == "POST" and student is not None and not self.has_change_permission(request, student):
+            raise PermissionDenied
+        answer = super().history_form_view(request, object_id, version_id, **kwargs)
+        return self._recorded(request, object_id, answer)
+
+    def _recorded(self, request: HttpRequest, object_id: str, answer: Any) -> Any:
+        if request.method == "GET" and answer.status_code == 200:
+            record_view(request, int(object_id))
+        return answer
+
+    def has_see_held_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return any(request.user.has_perm(right) for right in (EXPORT, ERASE))
+
+    @action(  # type: ignore[untyped-decorator]  # from the admin theme
+        description=gettext_lazy("Personal data"),
+        url_path="personal-data",
+        icon="shield_person",
+        permissions=["see_held"],
+    )
+    def personal_data(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show the amount of data held on a student, and the forms to export and to erase it."""
+        return self._page(request, self._person(request, object_id, EXPORT, ERASE))
+
+    def export(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Export all data held on a student as a file."""
+        person = self._person(request, pk, EXPORT)
+        form = ExportForm(request.POST or None)
+        if request.method != "POST" or not form.is_valid():
+            return self._page(request, person, export_form=form)
+        try:
+            refuse_named(person, form.cleaned_data["reason"])
+        except Refused as refused:
+            form.add_error("reason", str(refused))
+            return self._page(request, person, export_form=form)
+        wanted = form.cleaned_data["format"]
+        with transaction.atomic():
+            record_export(request, Subject.STUDENT, student_id=pk, reason=form.cleaned_data["reason"])
+            content = WRITERS[wanted](everything_on(person))
+        disposition = f'attachment; filename="student-{pk}.{wanted}"'
+        return HttpResponse(content, content_type=TYPES[wanted], headers={"Content-Disposition": disposition})
+
+    def erase(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Erase the student's data permanently if the user has typed the student number."""
+        person = self._person(request, pk, ERASE)
+        form = EraseForm(request.POST or None, number=person.student.student_number if person.student else None)
+        if request.method != "POST" or not form.is_valid():
+            return self._page(request, person, erase_form=form)
+        try:
+            erased = erase(person, reason=form.cleaned_data["reason"], door=Door.ADMIN, actor=request.user)
+        except Refused as refused:
+            messages.error(request, str(refused))
+            return HttpResponseRedirect(reverse("admin:students_student_personal_data", args=[pk]))
+        forget(request.session, person.words)  # the middleware saves this session again
+        _tell(request, erased)
+        return HttpResponseRedirect(reverse("admin:students_student_change", args=[pk]))
+
+    def _person(self, request: HttpRequest, pk: int | str, *rights: str) -> Person:
+        student = self.get_object(request, str(pk))
+        if student is None:
+            raise Http404
+        may = self.has_view_permission(request, student) and any(request.user.has_perm(right) for right in rights)
+        if not may:
+            raise PermissionDenied
+        return person_of(student)
+
+    def _page(self, request: HttpRequest, person: Person, **forms: Any) -> HttpResponse:
+        enrollments = StudentCourse.objects.filter(student=person.pk)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Personal data"),
+            "opts": self.opts,
+            "student": person.student,
+            "original": person.student,  # for the breadcrumbs
+            "pseudonym": person.pseudonym,
+            "versions": VERSIONS.objects.filter(id=person.pk).count(),
+            "enrollments": enrollments.count(),
+            "entries": EnrollmentEvent.objects.filter(enrollment__in=enrollments).count(),
+            "imports": Import.objects.filter(discarded_at=None).count(),
+            "may_export": request.user.has_perm(EXPORT),
+            "may_erase": request.user.has_perm(ERASE),
+            "objections": objections(person),
+            "export_form": ExportForm(),
+            "erase_form": EraseForm(),
+            **forms,
+        }
+        return render(request, "students/held.html", context)
+
+
+def _tell(request: HttpRequest, erased: Erased) -> None:
+    messages.success(request, _("Erased: the student is %(name)s from now on.") % {"name": erased.pseudonym})
+    rows = sum(erased.imports.values())
+    if rows:
+        message = _("%(rows)s rows blacked out in the files of %(imports)s imports.")
+        messages.info(request, message % {"rows": rows, "imports": len(erased.imports)})
+    if erased.imports_discarded:
+        ids = ", ".join(map(str, erased.imports_discarded))
+        message = _("The files of these imports cannot be searched, and were deleted: %(ids)s.")
+        messages.warning(request, message % {"ids": ids})
+    if erased.named_in_journal:
+        message = _("%(n)s entries of the journal give a reason with the name in it. The journal cannot be changed.")
+        messages.warning(request, message % {"n": len(erased.named_in_journal)})
+    if erased.named_in_access:
+        message = _("%(n)s lines of the record of access give a reason with the name in it. They cannot be changed.")
+        messages.warning(request, message % {"n": len(erased.named_in_access)})

@@ -1,0 +1,1 @@
+"""A course's roster in the admin: its rows, print and exports."""

@@ -1,0 +1,98 @@
+"""Exports of a course's roster in the admin: CSV, print and email addresses. The record of access has each export."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import render
+from django.urls import path
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from courses.models import Course
+from school.access.access_log import Subject, record_export
+from school.http.csv_response import csv_response
+from school.validators import parse_ids
+from students.admin.pages.tabs import TabbedPage, can_see
+from students.admin.roster.csv_rows import roster_lines
+from students.admin.roster.queries import STATUSES, roster_rows, with_places
+from students.models import Status, Student, StudentCourseQuerySet
+
+MOST_CHOSEN = 1_000
+
+
+class RosterOut(TabbedPage):
+    """Admin mixin with exports, for users who may see the course and enrollments. They take ``status`` and ``q``."""
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        own = [
+            path("<id:pk>/roster.csv", view(self.roster_csv), name="courses_course_roster_csv"),
+            path("<id:pk>/roster/", view(self.roster_on_paper), name="courses_course_roster"),
+            path("<id:pk>/addresses/", view(self.addresses), name="courses_course_addresses"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def can_take_addresses(self, request: HttpRequest) -> bool:
+        """Return True if the user may see students: an address belongs to the student, not to the enrollment."""
+        return can_see(request, Student)
+
+    def roster_csv(self, request: HttpRequest, pk: int) -> Any:
+        """Return the roster as the same CSV file as in the API."""
+        course, rows = self._asked_for(request, pk)
+        record_export(request, Subject.ROSTER, course_id=course.pk)
+        lines = roster_lines(with_places(course, rows.iterator(chunk_size=2_000)))
+        return csv_response(lines, f"roster-{course.pk}.csv", has_mark=True)
+
+    def roster_on_paper(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Return the roster as a page for printing."""
+        course, rows = self._asked_for(request, pk)
+        record_export(request, Subject.ROSTER, course_id=course.pk)
+        status = request.GET.get("status", "open")
+        context = {
+            "course": course,
+            "rows": list(_on_paper(rows)),
+            "more": {"open": _("Standing"), "left": _("Standing"), "completed": _("Grade")}.get(status),
+            "status": status,
+            "now": timezone.now(),
+        }
+        return render(request, "students/desk/paper.html", context)
+
+    def addresses(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """
+        Return the email addresses of the chosen enrollments, one per line.
+
+        If none is chosen, these are all enrollments with the status. Students without an address are left out.
+        """
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        course, rows = self._asked_for(request, pk)
+        if not self.can_take_addresses(request):
+            raise PermissionDenied
+        if chosen := request.POST.getlist("chosen")[:MOST_CHOSEN]:
+            rows = rows.filter(pk__in=[pk for each in chosen for pk in parse_ids(each)])
+        with transaction.atomic():
+            record_export(request, Subject.ROSTER, course_id=course.pk)
+            found = list(rows.exclude(student__email="").values_list("student__email", flat=True))
+        lines = "".join(f"{address}\n" for address in dict.fromkeys(found))
+        return HttpResponse(lines, content_type="text/plain; charset=utf-8")
+
+    def _asked_for(self, request: HttpRequest, pk: int) -> tuple[Course, StudentCourseQuerySet]:
+        course = self.get_object(request, str(pk))
+        if course is None:
+            raise Http404
+        if not (self.has_view_permission(request, course) and self.desk.has_view_permission(request)):
+            raise PermissionDenied
+        status = request.GET.get("status", "open")
+        if status not in STATUSES:
+            raise Http404
+        return course, roster_rows(course, status, request.GET.get("q", ""))
+
+
+def _on_paper(rows: StudentCourseQuerySet) -> Iterator[tuple[str, str, str]]:
+    """Yield student number, name, and grade or status, as plain strings: building thousands of objects is slow."""
+    columns = ("student__student_number", "student__family_name", "student__given_name", "status", "grade")
+    for number, family_name, given_name, status, grade in rows.values_list(*columns):
+        yield number, ", ".join(filter(None, (family_name, given_name))), grade or str(Status(status).label)

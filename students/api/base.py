@@ -1,0 +1,58 @@
+"""The base class of API views of enrollments, and the courses and students that a caller may see or enroll."""
+
+from collections.abc import Hashable
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework.viewsets import GenericViewSet
+
+from courses.api.serializers import CourseSerializer
+from courses.models import Course
+from school.access.row_scope import within
+from school.api.permissions import limits_of
+from school.api.query_parameters import StrictQuery
+from school.api.row_responses import ConditionalReads
+from school.api.sparse_fields import Shaped
+from school.api.views import WithinLimits
+from students.api.serializers import EnrollmentSerializer, StudentSerializer
+from students.models import Student, StudentCourse
+
+
+def courses_for(request: Any) -> QuerySet[Course] | None:
+    """Return the courses that the caller may see; None if the caller may see all."""
+    limits = limits_of(request)
+    return None if limits is None else within(Course.objects.all(), limits)
+
+
+def students_for(request: Any) -> QuerySet[Student] | None:
+    """Return the students that the caller may see; None if the caller may see all."""
+    limits = limits_of(request)
+    return None if limits is None else within(Student.objects.all(), limits)
+
+
+def students_to_enroll(request: Any) -> QuerySet[Student] | None:
+    """
+    Return the students that the caller may enroll; None if the caller may enroll all.
+
+    A limited client may enroll any student, since it does not see students who are new to its courses. Limited staff
+    may enroll the students they see.
+    """
+    limits = limits_of(request)
+    return None if limits is None or limits.is_client else students_for(request)
+
+
+class EnrollmentReads(WithinLimits, StrictQuery, Shaped, ConditionalReads, GenericViewSet[StudentCourse]):
+    """Base class of views of enrollments, ordered by id."""
+
+    scope = "enrollments"
+    permission_model = StudentCourse
+    queryset = StudentCourse.objects.with_parties()
+    serializer_class = EnrollmentSerializer
+    ordering = "id"
+    expandable = {
+        "student": (StudentSerializer, "students:read", "students.view_student"),
+        "course": (CourseSerializer, "courses:read", "courses.view_course"),
+    }
+
+    def kept_shape(self) -> Hashable:
+        return ()

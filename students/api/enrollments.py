@@ -1,0 +1,159 @@
+"""API views that list enrollments, the roster of a course, the journal of an enrollment, and the change feed."""
+
+from collections.abc import Hashable
+from typing import Any
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils.functional import cached_property
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from courses.lookup import find_course
+from courses.models import Course
+from school.access.access_log import Subject, record_export
+from school.access.row_scope import within
+from school.api.pagination import order_columns, refuse_parts
+from school.api.permissions import limits_of
+from school.api.query_parameters import StrictQuery
+from school.api.renderers import MARK_PARAMETER, CsvRenderer, JsonRenderer, wants_mark
+from school.api.row_json import JsonText, in_json
+from school.api.row_responses import ConditionalReads
+from school.api.views import WithinLimits
+from school.http.csv_response import csv_response
+from school.validators import id_in
+from students.admin.roster.csv_rows import roster_lines
+from students.api.base import EnrollmentReads, courses_for
+from students.api.filters import EnrollmentFilter, RosterFilter
+from students.api.serializers import (
+    ChangesQuerySerializer,
+    ChangesSerializer,
+    EnrollmentEventSerializer,
+    EnrollmentSerializer,
+    change_template,
+)
+from students.events.feed import read_changes
+from students.models import EnrollmentEvent, StudentCourse
+
+
+class EnrollmentViewSet(EnrollmentReads):
+    """All enrollments in one list, for integrations."""
+
+    filterset_class = EnrollmentFilter
+    ordering_fields = {"id": "id", "updated_at": "updated_at"}
+
+    def get_object(self) -> StudentCourse:
+        # The filters are not applied: their default, which is for lists, hides ended enrollments.
+        return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
+
+
+class RosterViewSet(EnrollmentReads):
+    """The roster of a course."""
+
+    filterset_class = RosterFilter
+    renderer_classes = [JsonRenderer, CsvRenderer]
+    search_fields = ["student__student_number", "student__given_name", "student__family_name"]
+    ordering_fields = {"id": "id", "updated_at": "updated_at", "family_name": "student__family_name"}
+
+    @cached_property
+    def course(self) -> Course:
+        return find_course(self.kwargs["course_id"], courses_for(self.request))
+
+    def get_queryset(self) -> QuerySet[StudentCourse]:
+        return super().get_queryset().filter(course_id=self.parameter("course"))
+
+    def parameter_values(self) -> dict[str, Any]:
+        return {"course": id_in(self.kwargs["course_id"]) or self.course.pk}
+
+    def refuse_missing(self) -> None:
+        assert self.course  # the lookup raises ``Refused`` if it is missing
+
+    @extend_schema(
+        parameters=[MARK_PARAMETER],
+        responses={
+            (200, "application/json"): EnrollmentSerializer(many=True),
+            (200, "text/csv"): OpenApiTypes.STR,
+        },
+    )
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        """List the enrollments in the course, page by page, or with `Accept: text/csv` all of them as one file."""
+        if request.accepted_renderer.media_type != CsvRenderer.media_type:
+            answer = super().list(request, *args, **kwargs)
+            wants_mark(request)  # JSON has no byte order mark, but the value is checked
+            return answer
+        refuse_parts(request)
+        self.refuse_missing()
+        rows = self.filter_queryset(self.get_queryset()).order_by(*order_columns(request, self))
+        has_mark = wants_mark(request)
+        record_export(request, Subject.ROSTER, course_id=self.course.pk)
+        lines = roster_lines(rows.iterator(chunk_size=2_000))
+        return csv_response(lines, "roster.csv", has_mark=has_mark)
+
+
+class EnrollmentEventsViewSet(WithinLimits, StrictQuery, ConditionalReads, GenericViewSet[EnrollmentEvent]):
+    """The journal entries of an enrollment, the oldest first."""
+
+    scope = "enrollments"
+    permission_model = StudentCourse
+    queryset = EnrollmentEvent.objects.select_related("actor")
+    serializer_class = EnrollmentEventSerializer
+    ordering_fields = {"id": "id"}
+    ordering = "id"
+
+    def kept_shape(self) -> Hashable:
+        return ()
+
+    def get_queryset(self) -> QuerySet[EnrollmentEvent]:
+        return super().get_queryset().filter(enrollment_id=self.parameter("enrollment"))
+
+    def parameter_values(self) -> dict[str, Any]:
+        return {"enrollment": self.kwargs["pk"]}
+
+    def refuse_missing(self) -> None:
+        get_object_or_404(within(StudentCourse.objects.all(), limits_of(self.request)), pk=self.kwargs["pk"])
+
+
+class ChangesView(StrictQuery, APIView):
+    """The change feed: every change of every enrollment, including drops, in order and without gaps."""
+
+    scope = "changes"
+    permission_model = EnrollmentEvent
+    more_problems = {"GET": {400, 410}}
+
+    def query_names(self) -> None:
+        """``ChangesQuerySerializer`` checks the names of the query parameters."""
+
+    def check_permissions(self, request: Request) -> None:
+        """Raise ``MethodNotAllowed`` for a write by an authenticated caller: there is no scope to write changes."""
+        if request.user.is_authenticated and request.method not in self.allowed_methods:
+            raise MethodNotAllowed(str(request.method))
+        super().check_permissions(request)
+
+    @extend_schema(operation_id="changes_list", parameters=[ChangesQuerySerializer], responses=ChangesSerializer)
+    def get(self, request: Request) -> Response:
+        """
+        Return the changes after a cursor. The response has the cursor for the next request, even without changes.
+
+        With `wait`, the response is held until there is a change, for at most that many seconds.
+        """
+        query = ChangesQuerySerializer(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        limits = limits_of(request)
+        template = change_template(is_limited=limits is not None and limits.is_client)
+        page = read_changes(
+            asked["after"],
+            asked["limit"],
+            lambda: template.expressions,
+            shape="limited" if template.computed else "full",
+            wait=asked["wait"],
+            limits=limits,
+        )
+        head = in_json({"cursor": page.cursor, "has_more": page.has_more})
+        results = ",".join([template.write(request, entry.columns) for entry in page.entries])
+        return Response(JsonText(f'{head[:-1]},"results":[{results}]}}'))

@@ -1,0 +1,40 @@
+"""The HTML pages to which the ``type`` of API problems links, generated from the error codes and the rules."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from school.api.error_codes import CODES
+from students.enrollment.rules import ALL_RULES
+
+
+def meanings() -> dict[str, str]:
+    """Return the explanation of each code of the API and of the rules."""
+    found = {code: str(text) for code, text in CODES.items()}
+    for rule in ALL_RULES:
+        found[rule.code] = f"{found[rule.code]} {rule.explanation}" if rule.code in found else rule.explanation
+    return found
+
+
+def add_codes(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Add the problem codes to the OpenAPI document as an enumeration (a postprocessing hook of drf-spectacular)."""
+    schemas = result["components"]["schemas"]
+    schemas["ProblemCode"] = {"type": "string", "enum": sorted(meanings())}
+    for name in ("Problem", "BatchProblem"):
+        code = schemas[name]["properties"]["code"]
+        schemas[name]["properties"]["code"] = {"$ref": "#/components/schemas/ProblemCode", **code}
+        del schemas[name]["properties"]["code"]["type"]
+    return result
+
+
+def problem_page(request: HttpRequest, code: str) -> HttpResponse:
+    """Return the page that explains a code; raise ``Http404`` for an unknown code."""
+    meaning = meanings().get(code)
+    if meaning is None:
+        raise Http404
+    rules = [rule for rule in ALL_RULES if rule.code == code]
+    title = rules[0].title if rules else ""
+    waivable = any(rule.waivable for rule in rules)
+    context = {"code": code, "meaning": meaning, "title": title, "is_rule": bool(rules), "waivable": waivable}
+    return render(request, "students/problem.html", context)

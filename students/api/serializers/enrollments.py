@@ -1,0 +1,130 @@
+"""Serializers for enrollments, their journal entries and the change feed."""
+
+from functools import cache
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from courses.api.serializers import CourseInBriefSerializer
+from school.api.fields import KnownFieldsSerializer, QueryIntegerField, StrictModelSerializer
+from school.api.openapi.examples import example
+from school.api.row_json import Computed, RowTemplate, row_template
+from students.api.serializers import examples
+from students.api.serializers.students import StudentInBriefSerializer
+from students.models import Action, EnrollmentEvent, StudentCourse
+from students.templatetags.codes import titles
+
+
+@example(examples.ENROLLMENT)
+class EnrollmentSerializer(StrictModelSerializer):
+    """An enrollment, in the same shape everywhere."""
+
+    student = StudentInBriefSerializer()
+    course = CourseInBriefSerializer()
+    waitlist_position = serializers.IntegerField(
+        read_only=True,
+        allow_null=True,
+        help_text=_("The place in the line of who waits; null for who does not."),
+    )
+    annotated = {"waitlist_position": "position"}
+
+    class Meta:
+        model = StudentCourse
+        fields = [
+            "id",
+            "student",
+            "course",
+            "status",
+            "waitlist_position",
+            "enrolled_on",
+            "ended_on",
+            "grade",
+            "version",
+            "created_at",
+            "updated_at",
+        ]
+        read_only_fields = fields
+
+
+def _reason(request: Any, action: str, reason: str, refusals: list[str]) -> str:
+    """
+    Return the reason of an entry for a limited client.
+
+    The reason why a student was passed over may name prerequisites that the client does not see, so the client gets the
+    titles of the refusals instead.
+    """
+    return titles(refusals) if action == Action.PASS_OVER else reason
+
+
+@example(examples.EVENT)
+class EnrollmentEventSerializer(StrictModelSerializer):
+    """A journal entry."""
+
+    actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+    from_status = serializers.CharField(read_only=True, help_text=_("Empty where the enrollment begins."))
+    computed = {"reason": Computed(("action", "reason", "refusals"), _reason, only_limited=True)}
+
+    class Meta:
+        model = EnrollmentEvent
+        fields = [
+            "id",
+            "action",
+            "at",
+            "actor",
+            "channel",
+            "from_status",
+            "to_status",
+            "changes",
+            "reason",
+            "waived",
+            "refusals",
+            "request_id",
+        ]
+        read_only_fields = fields
+
+
+class ChangeSerializer(EnrollmentEventSerializer):
+    """A journal entry, with its enrollment, student and course."""
+
+    enrollment = serializers.IntegerField(source="enrollment_id", read_only=True, help_text=_("The enrollment's id."))
+    student = StudentInBriefSerializer(source="enrollment.student", read_only=True)
+    course = CourseInBriefSerializer(source="enrollment.course", read_only=True)
+
+    class Meta(EnrollmentEventSerializer.Meta):
+        fields = ["id", "enrollment", "student", "course", *EnrollmentEventSerializer.Meta.fields[1:]]
+        read_only_fields = fields
+
+
+@cache
+def change_template(*, is_limited: bool = False) -> RowTemplate:
+    """Return the template of an entry in the change feed."""
+    return row_template(ChangeSerializer(), is_limited=is_limited)
+
+
+@example(examples.CHANGES)
+class ChangesSerializer(serializers.Serializer[Any]):
+    """A page of the change feed."""
+
+    cursor = serializers.CharField(help_text=_("Come back with it as `after`, now or whenever."))
+    has_more = serializers.BooleanField(help_text=_("Whether there is more to read at once."))
+    results = ChangeSerializer(many=True, source="events")
+
+
+class ChangesQuerySerializer(KnownFieldsSerializer):
+    """The query parameters of the change feed."""
+
+    after = serializers.CharField(
+        trim_whitespace=False,
+        default="",
+        allow_blank=True,
+        max_length=200,
+        help_text=_("A cursor, or `latest` for one behind all there is. Without it the feed begins at its beginning."),
+    )
+    limit = QueryIntegerField(default=100, min_value=1, max_value=500, help_text=_("Changes on a page."))
+    wait = QueryIntegerField(
+        default=0,
+        min_value=0,
+        max_value=20,
+        help_text=_("Seconds to hold the answer at most where there is nothing to read yet."),
+    )

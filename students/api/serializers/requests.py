@@ -1,0 +1,145 @@
+"""Serializers for request bodies: shape and types. ``students.enrollment.rules`` decides if an act is allowed."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from courses.lookup import CourseKey, courses_by_key, visible_course_id
+from courses.models import Course
+from school.access.row_scope import Limits, within
+from school.api.fields import BoundedListField, KnownFieldsSerializer, StrictCharField, StrictIntegerField
+from school.api.openapi.examples import request_example
+from school.refusals import Refusal, Refused
+from school.validators import BIGGEST_ID, plain_text
+from students.api.serializers import examples
+from students.api.serializers.enrollments import EnrollmentSerializer
+from students.enrollment.commands import OnFull
+from students.enrollment.rules import objections_to_waiver
+from students.models import Status, StudentCourse
+
+
+class ReasonSerializer(KnownFieldsSerializer):
+    reason = StrictCharField(
+        max_length=1000, allow_blank=True, default="", validators=[plain_text], help_text=_("Kept in the journal.")
+    )
+
+
+class ChosenCourseSerializer(KnownFieldsSerializer):
+    """A course, by its id, or by its code and, if several terms have a course with this code, the term's code."""
+
+    course_id = StrictIntegerField(
+        min_value=1,
+        max_value=BIGGEST_ID,
+        required=False,
+        error_messages={"invalid": _("An id is an integer. The code of a course belongs in course_code.")},
+    )
+    course_code = StrictCharField(max_length=64, required=False)
+    term = StrictCharField(max_length=32, required=False)
+
+    default_error_messages = {
+        "which_course": _("Name the course by course_id or by course_code, one of the two."),
+        "term_of_code": _("A term goes with a course_code."),
+    }
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("course_id" in attrs) == ("course_code" in attrs):
+            self.fail("which_course")
+        if "term" in attrs and "course_code" not in attrs:
+            raise serializers.ValidationError({"term": self.error_messages["term_of_code"]}, code="term_of_code")
+        return attrs
+
+
+def course_key_in(body: dict[str, Any]) -> CourseKey | None:
+    """Return the key of the course in a valid body; None if the body names the course by id."""
+    return CourseKey(body["course_code"], body.get("term", "")) if "course_code" in body else None
+
+
+@request_example(examples.ENROLL)
+class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
+    """An enrollment in a course, with its options."""
+
+    on_full = serializers.ChoiceField(
+        choices=[each.value for each in OnFull],
+        default=OnFull.REJECT.value,
+        help_text=_("What is wanted where no seat is free: to be refused, or to wait for one."),
+    )
+    waive = BoundedListField(
+        child=StrictCharField(max_length=64),
+        default=list,
+        max_length=20,
+        help_text=_("Codes of rules that shall not stand in the way. Takes a reason, and the scope enrollments:waive."),
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        # The rules check later whether the caller may waive.
+        errors: dict[str, list[Any]] = {}
+        for objection in objections_to_waiver(frozenset(attrs["waive"]), attrs["reason"], may_waive=True):
+            detail = serializers.ErrorDetail(objection.message, code=objection.code)
+            errors.setdefault(objection.field or "waive", []).append(detail)
+        if errors:
+            raise serializers.ValidationError(errors)
+        return attrs
+
+    def chosen_course_id(self, limits: Limits | None = None) -> int:
+        """
+        Return the id of the course that the body names, within the limits; raise ``Refused`` if there is none.
+
+        Without limits, an id is returned unchecked, and the act is refused if there is no such course.
+        """
+        key = course_key_in(self.validated_data)
+        if key is None:
+            course_id = int(self.validated_data["course_id"])
+            return course_id if limits is None else visible_course_id(course_id, limits)
+        found = courses_by_key([key], None if limits is None else within(Course.objects.all(), limits))[key]
+        if isinstance(found, Refusal):
+            raise Refused([found])
+        return found.pk
+
+
+class CompletionSerializer(ReasonSerializer):
+    """The completion of a course."""
+
+    grade = StrictCharField(max_length=32, allow_blank=True, required=False, validators=[plain_text])
+
+
+@extend_schema_field({"type": "string", "enum": [Status.COMPLETED.value]})
+class CompletedField(serializers.ChoiceField):
+    """
+    The status ``completed``, or the status of an enrollment that a client sends back as it was read.
+
+    The OpenAPI document has only ``completed``: any other value must equal the present status.
+    """
+
+
+@request_example(examples.COMPLETE)
+class CompleteSerializer(CompletionSerializer):
+    """The completion of an enrollment, a new grade for a completed one, or an enrollment sent back as it was read."""
+
+    required_in_document = ("status",)  # a body without it may only repeat fields as they were read
+    status = CompletedField(choices=Status.values, required=False, help_text=_("completed, or the status as it is."))
+
+    def get_fields(self) -> dict[str, Any]:
+        """Return the fields, with the other fields of an enrollment as read-only fields."""
+        own = super().get_fields()
+        names = [name for name in EnrollmentSerializer.Meta.fields if name not in own]
+        return {**own, **{name: serializers.JSONField(read_only=True) for name in names}}
+
+    def refuse_to_change(self, enrollment: StudentCourse) -> None:
+        """Raise ``ValidationError`` if a body that does not complete the enrollment differs from it."""
+        wish, errors = self.validated_data, {}
+        is_graded_otherwise = wish.get("grade", enrollment.grade) != enrollment.grade
+        if "status" not in wish and (is_graded_otherwise or not set(self.initial_data) - {"reason"}):
+            errors["status"] = [
+                serializers.ErrorDetail(str(self.fields["status"].error_messages["required"]), "required")
+            ]
+        elif wish.get("status", enrollment.status) != enrollment.status:
+            message = _("Ask for completed, or leave the status as it is.")
+            errors["status"] = [serializers.ErrorDetail(str(message), "invalid_choice")]
+        elif is_graded_otherwise:
+            message = _("Only a completed enrollment has a grade.")
+            errors["grade"] = [serializers.ErrorDetail(str(message), "invalid")]
+        if errors:
+            raise serializers.ValidationError(errors)

@@ -1,0 +1,68 @@
+"""Serializers for students, and for courses with their seats."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers
+
+from courses.api.serializers import CourseSerializer
+from school.api.fields import StrictModelSerializer
+from school.api.openapi.examples import example
+from school.api.row_json import Computed
+from students.api.serializers import examples
+from students.models import Student
+from students.seats import Seats
+
+
+@example(examples.STUDENT, request=examples.STUDENT_SENT)
+class StudentSerializer(StrictModelSerializer):
+    class Meta:
+        model = Student
+        fields = ["id", "student_number", "given_name", "family_name", "email", "is_active"]
+
+
+@extend_schema_serializer(component_name="StudentSummary")
+class StudentInBriefSerializer(serializers.ModelSerializer[Student]):
+    class Meta:
+        model = Student
+        fields = ["id", "student_number", "given_name", "family_name"]
+
+
+class SeatsSerializer(serializers.Serializer[Any]):
+    """The numbers of taken, free and waitlisted seats of a course."""
+
+    taken = serializers.IntegerField()
+    free = serializers.IntegerField(allow_null=True, help_text=_("Null where there is no limit."))
+    waiting = serializers.IntegerField(help_text=_("How many wait for a seat."))
+    over = serializers.IntegerField(help_text=_("How many more are enrolled than there are seats."))
+
+
+class WarningSerializer(serializers.Serializer[Any]):
+    """A warning about a state of a resource that is allowed but that the client should know about."""
+
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+SEATS = ("capacity", "seats_taken", "line_length")
+
+
+def _seats(request: Any, *counted: Any) -> dict[str, Any]:
+    seats = Seats(*counted)
+    return {"taken": seats.taken, "free": seats.free, "waiting": seats.waiting, "over": seats.over}
+
+
+def _warnings(request: Any, *counted: Any) -> list[dict[str, Any]]:
+    return [{"code": each.code, "message": each.message} for each in Seats(*counted).warnings]
+
+
+@extend_schema_serializer(component_name="Course")
+@example(examples.COURSE, request=examples.COURSE_SENT)
+class CourseWithSeatsSerializer(CourseSerializer):
+    seats = SeatsSerializer(read_only=True)
+    warnings = WarningSerializer(many=True, read_only=True)
+    computed = {**CourseSerializer.computed, "seats": Computed(SEATS, _seats), "warnings": Computed(SEATS, _warnings)}
+
+    class Meta(CourseSerializer.Meta):
+        fields = [*CourseSerializer.Meta.fields, "seats", "warnings"]

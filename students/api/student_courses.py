@@ -1,0 +1,181 @@
+"""API views for the courses of a student: list, enroll, complete and drop."""
+
+from copy import copy
+from functools import cache
+from typing import Any, TypeVar, cast
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+
+from courses.lookup import find_course
+from courses.models import Course
+from school.api.etags import check_if_match, is_conditional, matches_anything
+from school.api.permissions import limits_of
+from school.api.row_json import JsonText
+from school.refusals import Refused
+from school.validators import id_in
+from students.api.actor import origin_of
+from students.api.base import EnrollmentReads, courses_for, students_for, students_to_enroll
+from students.api.filters import StudentCoursesFilter
+from students.api.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
+from students.enrollment import complete, drop, enroll
+from students.enrollment.commands import OnFull, Origin, Outcome
+from students.enrollment.rules import never_enrolled
+from students.lookup import find_student, student_id_of
+from students.models import Status, Student, StudentCourse
+
+S = TypeVar("S", bound=BaseSerializer[Any])
+
+
+@cache
+def _blank(serializer_class: Any) -> Any:
+    """Return a cached serializer whose fields are built already."""
+    serializer = serializer_class()
+    assert serializer.fields  # the first access builds them
+    return serializer
+
+
+def reading(serializer_class: type[S], data: Any) -> S:
+    """Return a serializer that has validated the data; raise ``ValidationError``."""
+    # Building the fields is slow, and they keep no request data, so a copy of the serializer can share them.
+    blank: S = _blank(cast(Any, serializer_class))
+    serializer = copy(blank)
+    serializer.initial_data = data
+    serializer.is_valid(raise_exception=True)
+    return serializer
+
+
+def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: Origin, request: Request) -> Outcome:
+    """
+    Enroll the student from the URL in the course from the body; raise ``Refused``.
+
+    A refusal suggests only students and courses that the caller may see.
+    """
+    students = students_to_enroll(request)
+    if students is not None:
+        pk = find_student(student_id, students).pk
+    else:
+        pk = id_in(student_id) or student_id_of(student_id, students_for(request))
+    return enroll(
+        student_id=pk,
+        course_id=body.chosen_course_id(limits_of(request)),
+        reason=body.validated_data["reason"],
+        on_full=OnFull(body.validated_data["on_full"]),
+        waive=body.validated_data["waive"],
+        origin=origin,
+    )
+
+
+class StudentCoursesViewSet(EnrollmentReads):
+    """The courses of a student: the list, and the actions on each course."""
+
+    method_permissions = {"DELETE": "change"}  # a drop ends an enrollment and deletes nothing
+    filterset_class = StudentCoursesFilter
+    ordering_fields = {"id": "id", "updated_at": "updated_at", "course_code": "course__code"}
+
+    def get_queryset(self) -> QuerySet[StudentCourse]:
+        return super().get_queryset().filter(student_id=self.parameter("student"))
+
+    def parameter_values(self) -> dict[str, Any]:
+        identifier = self.kwargs["student_id"]
+        return {"student": id_in(identifier) or student_id_of(identifier, students_for(self.request))}
+
+    def refuse_missing(self) -> None:
+        find_student(self.kwargs["student_id"], students_for(self.request))
+
+    def row_lookups(self) -> dict[str, Any]:
+        identifier = self.kwargs["course_id"]
+        return {"course_id": id_in(identifier) or find_course(identifier, courses_for(self.request)).pk}
+
+    def get_object(self) -> StudentCourse:
+        student, course = self._parties()
+        newest = self.queryset.filter(student=student, course=course).order_by("-pk").first()
+        if newest is None:
+            raise Refused([never_enrolled(course)])
+        return newest
+
+    @extend_schema(
+        request=EnrollSerializer,
+        responses={
+            201: OpenApiResponse(EnrollmentSerializer, "Enrolled or waitlisted now"),
+            200: OpenApiResponse(EnrollmentSerializer, "Open already, or waitlisted and enrolled now by a waiver"),
+        },
+    )
+    def enroll(self, request: Request, student_id: str) -> Response:
+        """
+        Enroll the student in a course, or put the student on its waitlist.
+
+        A retry is safe: if the enrollment is open already, the response is 200 with that enrollment. The response is
+        also 200 if a waitlisted enrollment gets a seat by a waiver, because no new enrollment is created.
+        """
+        body = reading(EnrollSerializer, request.data)
+        outcome = enroll_as_asked(student_id, body, origin_of(request), request)
+        return self._answer(outcome, status=201 if outcome.created else 200)
+
+    @extend_schema(request=CompleteSerializer, responses=EnrollmentSerializer)
+    def complete(self, request: Request, student_id: str, course_id: str) -> Response:
+        """
+        Complete the course, with or without a grade, or correct the grade of a completed enrollment.
+
+        An enrollment that is sent back as it was read is not changed.
+        """
+        student, course = self._parties()
+        body = reading(CompleteSerializer, request.data)
+        wish = body.validated_data
+        if wish.get("status") != Status.COMPLETED:
+            self._expected()
+            enrollment = self.get_object()
+            body.refuse_to_change(enrollment)
+            return self._shown(enrollment, 200)
+        outcome = complete(
+            student_id=student.pk,
+            course_id=course.pk,
+            grade=wish.get("grade"),
+            reason=wish["reason"],
+            expected=self._expected(),
+            origin=origin_of(request),
+        )
+        return self._answer(outcome, status=200)
+
+    def drop(self, request: Request, student_id: str, course_id: str) -> Response:
+        """
+        Drop the course: the enrollment becomes dropped on or before the term's drop deadline, and withdrawn after it.
+
+        The enrollment stays as history.
+        """
+        student, course = self._parties()
+        drop(student_id=student.pk, course_id=course.pk, expected=self._expected(), origin=origin_of(request))
+        return Response(status=204)
+
+    def _parties(self) -> tuple[Student, Course]:
+        student = find_student(self.kwargs["student_id"], students_for(self.request))
+        return student, find_course(self.kwargs["course_id"], courses_for(self.request))
+
+    def _expected(self) -> tuple[int, int] | None:
+        """
+        Return the id and the version of the enrollment that If-Match requires; raise ``Refused`` if it differs.
+
+        Return None if the request has no condition, or one that every version fulfills.
+        """
+        if not is_conditional(self.request):
+            return None
+        enrollment = self.get_object()
+        check_if_match(self.request, self.tag_of(enrollment))
+        return None if matches_anything(self.request) else (enrollment.pk, enrollment.version)
+
+    def _answer(self, outcome: Outcome, *, status: int) -> Response:
+        assert outcome.enrollment is not None  # an accepted act has one
+        return self._shown(outcome.enrollment, status)
+
+    def _shown(self, enrollment: StudentCourse, status: int) -> Response:
+        """Return the response with the current state of an enrollment."""
+        tag, text = self.tag_and_text({"pk": enrollment.pk})
+        headers = {"ETag": tag}
+        if status == 201:
+            address = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
+            headers["Location"] = self.request.build_absolute_uri(address)
+        return Response(JsonText(text), status, headers=headers)

@@ -1,0 +1,73 @@
+"""API views for students, and for courses with their seats."""
+
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from rest_framework.serializers import BaseSerializer
+
+from courses.api.views import CourseViewSet
+from courses.models import Course
+from courses.prerequisites import courses_asking_for
+from school.api.views import ResourceViewSet
+from school.validators import id_in
+from students.api.actor import origin_of
+from students.api.filters import CourseWithSeatsFilter, StudentFilter
+from students.api.serializers import CourseWithSeatsSerializer, StudentSerializer
+from students.enrollment import courses_waited_for, lock_to_deactivate, promote
+from students.lookup import find_student, student_id_of
+from students.models import Student
+from students.seats import with_seats
+
+
+class CourseWithSeatsViewSet(CourseViewSet):
+    """
+    Courses with their seats.
+
+    A change may free a seat, which is given to a waitlisted student in the same transaction. With a new code, students
+    on the waitlists of other courses may meet their prerequisites.
+    """
+
+    serializer_class = CourseWithSeatsSerializer
+    filterset_class = CourseWithSeatsFilter
+
+    def get_queryset(self) -> QuerySet[Course]:
+        return with_seats(super().get_queryset())
+
+    def perform_update(self, serializer: BaseSerializer[Any]) -> None:
+        course = _course(serializer)
+        code = course.code
+        super().perform_update(serializer)
+        asking = courses_asking_for({course.code}) if course.code != code else []
+        promote([course.pk, *(each.pk for each in asking)], origin=origin_of(self.request))
+
+
+def _course(serializer: BaseSerializer[Any]) -> Course:
+    return cast(Course, serializer.instance)
+
+
+class StudentViewSet(ResourceViewSet):
+    scope = "students"
+    permission_model = Student
+    address = "student"
+    queryset = Student.objects.all()
+    serializer_class = StudentSerializer
+    filterset_class = StudentFilter
+    search_fields = ["student_number", "given_name", "family_name", "email"]
+    ordering_fields = {"id": "id", "student_number": "student_number", "family_name": "family_name"}
+    ordering = "id"
+
+    def pk_in_address(self) -> int:
+        identifier = self.kwargs["student_id"]
+        return id_in(identifier) or student_id_of(identifier, self.get_queryset())
+
+    def find(self) -> Student:
+        student = find_student(self.kwargs["student_id"], self.get_queryset())
+        if self.request.method in ("PUT", "PATCH"):
+            self.waited_for = courses_waited_for([student.pk])
+        return student
+
+    def perform_update(self, serializer: BaseSerializer[Any]) -> None:
+        if not serializer.validated_data.get("is_active", True):
+            lock_to_deactivate([cast(Student, serializer.instance).pk])
+        super().perform_update(serializer)
+        promote(self.waited_for, origin=origin_of(self.request))

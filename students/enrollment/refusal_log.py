@@ -1,0 +1,167 @@
+"""
+The log of refusals, for staff.
+
+A refusal must be cheap: a full course may refuse thousands of requests per second, without a lock. So a process keeps
+refusals in memory for a short time, and a thread writes them together. The refusals in memory are lost if the process
+is killed.
+"""
+
+import atexit
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from threading import Lock, Timer
+from typing import Any, NamedTuple
+
+import structlog
+from django.conf import settings
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    InterfaceError,
+    NotSupportedError,
+    ProgrammingError,
+    connection,
+    transaction,
+)
+from django.utils import timezone
+
+from courses.models import Course
+from school.db.compiled_queries import Prepared
+from students.enrollment.commands import Origin, Outcome
+from students.models import Channel, RefusedAct, Student
+
+# The channels whose refusals are recorded. An import reports its refused rows itself, and a command prints them.
+KEPT = {Channel.API, Channel.ADMIN}
+# Codes of mistakes in a request. They are not recorded, since they are not about a student who wants a seat.
+NOT_ABOUT_STUDENTS = {"student_not_found", "course_not_found", "changed_meanwhile"}
+MOST = 20_000  # refusals in memory at a time
+A_STATEMENT = 1_000  # rows per INSERT statement
+# Errors that are caused by the rows themselves: another attempt would fail in the same way.
+NEVER = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+# The lock prevents the deletion of the row before the refusal is written. Erased students must have no refusals.
+COURSES_TO_REFER_TO: Prepared[Any] = Prepared(
+    lambda ids: Course.objects.filter(pk__among=ids).order_by("pk").values_list("pk"), "FOR KEY SHARE"
+)
+STUDENTS_TO_REFER_TO: Prepared[Any] = Prepared(
+    lambda ids: Student.objects.filter(pk__among=ids, erased_at=None).order_by("pk").values_list("pk"), "FOR KEY SHARE"
+)
+
+logger = structlog.get_logger(__name__)
+
+
+class Line(NamedTuple):
+    at: datetime
+    action: str
+    channel: str
+    codes: str
+
+
+Lines = Mapping[tuple[int, int], Line]
+
+_lines: dict[tuple[int, int], Line] = {}  # by student id and course id
+_lock = Lock()
+_timer: Timer | None = None
+
+
+def remember(outcomes: Iterable[Outcome], origin: Origin) -> None:
+    """Keep the refusals among these outcomes in memory, and schedule their writing in ``REFUSALS_SECONDS``."""
+    if origin.channel not in KEPT or not settings.REFUSALS_SECONDS:
+        return
+    for outcome in outcomes:
+        if outcome.refusals and (codes := _codes(outcome)):
+            line = Line(origin.at or timezone.now(), outcome.act.action, origin.channel, codes)
+            with _lock:
+                if len(_lines) < MOST:
+                    _lines[outcome.act.pair] = line
+                _schedule()
+
+
+def forget() -> None:
+    """Discard the refusals in memory, and cancel their writing."""
+    global _timer
+    with _lock:
+        _lines.clear()
+        if _timer is not None:
+            _timer.cancel()
+        _timer = None
+
+
+def write() -> None:
+    """
+    Write the refusals in memory to the database.
+
+    While the database is unavailable they stay in memory and are written later. A row that the database rejects
+    permanently is dropped, and its ids are logged.
+    """
+    global _timer  # one for the process
+    with _lock:
+        lines, _timer = dict(_lines), None
+        _lines.clear()
+    if not lines:
+        return
+    try:
+        try:
+            _store(lines)
+        except NEVER:
+            _store_one_by_one(lines)
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("refusals_wait", error=type(error).__name__, waiting=len(lines))
+        with _lock:
+            for pair, line in lines.items():
+                _lines.setdefault(pair, line)
+            _schedule()
+
+
+@transaction.atomic
+def _store(lines: Lines) -> None:
+    """Write refusals, except those of students and courses that were deleted and of students that were erased."""
+    courses = {pk for (pk,) in COURSES_TO_REFER_TO(sorted({course for _student, course in lines}))}
+    students = {pk for (pk,) in STUDENTS_TO_REFER_TO(sorted({student for student, _course in lines}))}
+    rows = [
+        RefusedAct(day=timezone.localdate(line.at), student_id=student, course_id=course, **line._asdict())
+        for (student, course), line in sorted(lines.items())  # in one order, so that two processes cannot deadlock
+        if student in students and course in courses
+    ]
+    RefusedAct.objects.bulk_create(
+        rows,
+        batch_size=A_STATEMENT,
+        update_conflicts=True,
+        unique_fields=["day", "student", "course"],
+        update_fields=["at", "action", "channel", "codes"],
+    )
+
+
+def _store_one_by_one(lines: Lines) -> None:
+    """Write each refusal in its own transaction, and drop those that the database rejects permanently."""
+    for pair, line in lines.items():
+        try:
+            _store({pair: line})
+        except NEVER as error:
+            student, course = pair
+            logger.error("refusal_dropped", error=type(error).__name__, student_id=student, course_id=course)
+
+
+def _codes(outcome: Outcome) -> str:
+    """Return the codes of an outcome, separated by blanks, each once: an outcome may have a code many times."""
+    codes = dict.fromkeys(refusal.code for refusal in outcome.refusals)
+    return " ".join(code for code in codes if code not in NOT_ABOUT_STUDENTS)
+
+
+def _schedule() -> None:
+    global _timer
+    if _timer is None:
+        _timer = Timer(settings.REFUSALS_SECONDS, _write_aside)
+        _timer.daemon = True
+        _timer.start()
+
+
+def _write_aside() -> None:
+    """Write the refusals, in the thread of the timer or at exit, and close the database connection of the thread."""
+    try:
+        write()
+    finally:
+        connection.close()
+
+
+atexit.register(_write_aside)

@@ -1,0 +1,1 @@
+"""The journal of enrollment events, and the change feed that is read from it."""

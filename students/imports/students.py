@@ -1,0 +1,137 @@
+"""The importers for student files and course files, which promote waitlisted students, and their undo."""
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from bulk.files.csv_reader import Column, Row, Table, UnreadableFile
+from bulk.importers.history_undo import HistoryUndo
+from bulk.importers.upsert import UpsertImporter, parse, read_activity
+from bulk.models import Import
+from courses.imports import CourseImporter
+from courses.models import Course
+from school.i18n.stored_messages import sentence as _
+from school.refusals import Refusal
+from students.enrollment import courses_waited_for, lock_to_deactivate, promote
+from students.imports.actor import origin_of
+from students.imports.roles import not_a_student
+from students.models import Student
+from students.seats import seats_of, with_seats
+
+
+class CourseWithSeatsImporter(CourseImporter):
+    """Imports courses. A change to a course may free seats, which are given to waitlisted students."""
+
+    def __init__(self, job: Import) -> None:
+        super().__init__(job)
+        self.origin = origin_of(job)
+
+    def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
+        course_ids = [course.pk for course in instances]
+        promote(course_ids, origin=self.origin)
+        courses = with_seats(Course.objects.filter(pk__in=course_ids))
+        return {course.pk: warning.message for course in courses for warning in seats_of(course).warnings}
+
+
+class StudentImporter(UpsertImporter):
+    kind = "students"
+    file_names = ("students", "users")
+    id_column = "student_id"
+    key_columns = ("student_number",)
+    model = Student
+    fields = ("given_name", "family_name", "email", "is_active")
+    unique_field, unique_constraint = "email", "student_email_is_unique"
+    row_constraints = ("student_has_a_name",)
+    columns = (
+        Column("student_number", required=True, aliases=("user_id", "sourcedid")),
+        Column("given_name", required=True, aliases=("first_name", "givenname")),
+        Column("family_name", required=True, aliases=("last_name", "familyname")),
+        Column("email"),
+        Column("is_active"),
+        Column("status"),
+        Column("enabled_user", aliases=("enableduser",)),
+        Column("role", aliases=("roles",)),
+        Column("primary_org", aliases=("primaryorgsourcedid",)),
+    )
+    statuses: ClassVar[Mapping[str, bool]] = {
+        "active": True,
+        **dict.fromkeys(("inactive", "suspended", "deleted", "tobedeleted"), False),
+    }
+
+    def __init__(self, job: Import) -> None:
+        super().__init__(job)
+        self.origin = origin_of(job)
+
+    def table(self) -> Table:
+        """
+        Return the file under its header; raise ``UnreadableFile`` for a users file of OneRoster 1.2 without roles.
+
+        The roles are in another file there, so teachers could not be distinguished from students.
+        """
+        table = super().table()
+        if "primary_org" in table.names and "role" not in table.names:
+            message = _("The roles of these users stand in roles.csv. Add a column role to this file.")
+            raise UnreadableFile("missing_column", message, 1)
+        return table
+
+    def not_imported(self, row: Row) -> str:
+        return not_a_student(row.cells)
+
+    def interpret(self, cells: dict[str, str]) -> list[Refusal]:
+        return read_activity(cells, self.statuses)
+
+    def key(self, cells: Mapping[str, str]) -> Hashable:
+        return cells["student_number"]
+
+    def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
+        numbers = {row.cells["student_number"] for row in rows}
+        locked = self._locked(Student.objects.filter(student_number__in=numbers))
+        return {student.student_number: student for student in locked}
+
+    def lock(self, ids: Collection[int]) -> dict[int, Any]:
+        # An undo may delete or deactivate these students, which needs the lock FOR UPDATE.
+        return {student.pk: student for student in self._locked(Student.objects.filter(pk__in=ids), no_key=False)}
+
+    def _locked(self, found: QuerySet[Student], *, no_key: bool = True) -> QuerySet[Student]:
+        self.waited_for = courses_waited_for(found.values_list("pk", flat=True))
+        return found.select_for_update(no_key=no_key).order_by("pk")
+
+    @classmethod
+    def natural_key(cls, values: Any) -> list[str]:
+        return [values.student_number]
+
+    def make(self, cells: Mapping[str, str]) -> Student:
+        try:
+            parse(Student._meta.get_field("student_number"), cells["student_number"])
+        except ValidationError as error:
+            raise ValidationError({"student_number": error}) from None
+        return Student(student_number=cells["student_number"])
+
+    def saving(self, instances: Sequence[Any]) -> None:
+        lock_to_deactivate(student.pk for student in instances if not student.is_active)
+
+    def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
+        promote(self.waited_for, origin=self.origin)
+        return {}
+
+
+class StudentUndo(HistoryUndo):
+    kind = StudentImporter.kind
+    id_column = StudentImporter.id_column
+    key_columns = ("id",)
+    columns = ()
+    of = StudentImporter
+
+
+class CourseUndo(HistoryUndo):
+    kind = CourseWithSeatsImporter.kind
+    id_column = CourseWithSeatsImporter.id_column
+    key_columns = ("id",)
+    columns = ()
+    of = CourseWithSeatsImporter
+
+
+StudentImporter.undoer = StudentUndo
+CourseWithSeatsImporter.undoer = CourseUndo

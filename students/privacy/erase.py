@@ -1,0 +1,131 @@
+"""
+Erasure of a person's data: GDPR Article 17.
+
+Names, email and number are deleted from the student, the history, the files of imports, the admin's log, sessions and
+kept answers. Enrollments and their journal stay, under a pseudonym. There is no undo.
+``students.privacy.scrubbing`` then removes the erased data from the files of the database.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from bulk.file_store import discard
+from bulk.models import ACTIVE, AT_WORK, UNDO, Import, Mode
+from bulk.personal_data.redaction import black_out, black_out_notes
+from bulk.personal_data.search import Search, search
+from school.access.access_log import Action, Door, Subject, record
+from school.models import KeptAnswer, PersonalDataAccess
+from school.refusals import Refusal, Refused
+from students.models import EnrollmentEvent, RefusedAct, Student, StudentCourse
+from students.privacy.copies import delete_copies
+from students.privacy.export import kept_answers, log_entries
+from students.privacy.identity import VERSIONS, Person, person_of, refuse_named
+
+REASON = "erased"  # the change reason of the last version in the history
+
+
+@dataclass
+class Erased:
+    """
+    The result of an erasure.
+
+    ``named_in_journal`` and ``named_in_access`` have the ids of the entries of the journal and of the record of access
+    whose reason names the person; these entries cannot be changed. ``imports_discarded`` has the ids of the imports
+    whose file could not be searched and was deleted.
+    """
+
+    pseudonym: str
+    versions: int = 0
+    imports: dict[int, int] = field(default_factory=dict)  # number of rows blacked out, by import id
+    imports_discarded: list[int] = field(default_factory=list)
+    named_in_journal: list[int] = field(default_factory=list)
+    named_in_access: list[int] = field(default_factory=list)
+
+
+def objections(person: Person, named: Collection[int] = ()) -> list[Refusal]:
+    """
+    Return the reasons why a person cannot be erased now; an empty list if nothing prevents it.
+
+    ``named`` has the ids of the imports whose files name the person; an active one among them prevents the erasure.
+    """
+    if person.is_erased:
+        return [Refusal("already_erased", _("The data of this student is erased already."))]
+    refusals = []
+    open_ones = StudentCourse.objects.open().filter(student=person.pk).select_related("course__term").order_by("pk")
+    courses = ", ".join(enrollment.course.key for enrollment in open_ones)
+    if courses:
+        message = _("This student has open enrollments: %(courses)s. Drop or complete them first.")
+        refusals.append(Refusal("has_open_enrollments", message % {"courses": courses}))
+    # A full import or an undo may later write a result for an enrollment that its file does not name.
+    writing = Q(state__in=AT_WORK) & (Q(mode=Mode.FULL) | Q(kind=UNDO))
+    for job in Import.objects.filter(Q(pk__in=named, state__in=ACTIVE) | writing).order_by("pk"):
+        message = _("Import %(id)s, which is %(state)s, may name this student. Wait for its end, or cancel it.")
+        parts = {"id": job.pk, "state": job.get_state_display()}
+        refusals.append(Refusal("named_by_active_import", message % parts))
+    return refusals
+
+
+def erase(person: Person, *, reason: str, door: Door, actor: Any = None, searched: Search | None = None) -> Erased:
+    """
+    Erase a person's data permanently and record it in the record of access; raise ``Refused`` if it is not possible.
+
+    The files of imports are searched before the transaction, since that may take long; files received after that are
+    searched within the transaction. A caller that erases many people passes in ``searched`` one search for all of them.
+    """
+    if not reason.strip():
+        raise Refused([Refusal("reason_missing", _("Erasing takes a reason."), field="reason")])
+    refuse_named(person, reason)
+    if refusals := objections(person):
+        raise Refused(refusals)
+    found = search(person.words, among=searched and [*searched.named, *searched.unread])
+    with transaction.atomic():
+        if person.student is not None:
+            person = person_of(Student.objects.select_for_update().get(pk=person.pk))
+        since = search(person.words, after=(searched or found).newest)
+        named, unread = [*found.named, *since.named], [*found.unread, *since.unread]
+        if refusals := objections(person, [*named, *unread]):
+            raise Refused(refusals)
+        events = EnrollmentEvent.objects.filter(enrollment__student=person.pk)
+        accesses = PersonalDataAccess.objects.filter(student=person.pk)
+        erased = Erased(
+            person.pseudonym,
+            imports_discarded=unread,
+            named_in_journal=_with_reason_naming(person, events),
+            named_in_access=_with_reason_naming(person, accesses),
+        )
+        for job in Import.objects.select_for_update().filter(pk__in=named).order_by("pk"):
+            erased.imports[job.pk] = black_out(job, person.words)
+        for job in Import.objects.select_for_update().filter(pk__in=unread).order_by("pk"):
+            discard(job)
+            black_out_notes(job, person.words)
+        KeptAnswer.objects.filter(pk__in=[answer.pk for answer in kept_answers(person)]).delete()
+        RefusedAct.objects.filter(student=person.pk).delete()
+        log_entries(person).update(object_repr=person.pseudonym)
+        delete_copies(person.words, person.pseudonym)
+        if person.student is not None:
+            _empty(person.student, person.pseudonym, actor)
+        versions = VERSIONS.objects.filter(id=person.pk)
+        erased.versions = versions.update(student_number=person.pseudonym, given_name="", family_name="", email="")
+        about = {"student_id": person.pk, "reason": reason.strip()}
+        record(Action.ERASED, Subject.STUDENT, door, actor_id=actor and actor.pk, **about)
+    return erased
+
+
+def _empty(student: Student, pseudonym: str, actor: Any) -> None:
+    student.student_number, student.given_name, student.family_name, student.email = pseudonym, "", "", ""
+    student.is_active, student.erased_at = False, timezone.now()
+    signed: Any = student
+    signed._history_user, signed._change_reason = actor, REASON
+    student.save()
+
+
+def _with_reason_naming(person: Person, rows: QuerySet[Any]) -> list[int]:
+    """Return the primary keys of the rows whose reason names the person."""
+    reasons = rows.exclude(reason="").order_by("pk").values_list("pk", "reason")
+    return [pk for pk, reason in reasons if person.words.mention_in(reason)]

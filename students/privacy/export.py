@@ -1,0 +1,109 @@
+"""
+Exports all data held on a person as one object for JSON: GDPR Articles 15 and 20, FERPA 34 CFR 99.10.
+
+The export names no other person. An actor appears by the id of the account. Answers kept for retries may be about
+several people, so the export gives only their times.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from bulk.models import Import
+from bulk.personal_data.search import is_in_notes, rows_naming, search
+from school.models import KeptAnswer, PersonalDataAccess
+from students.models import RefusedAct, Student, StudentCourse
+from students.privacy.identity import VERSIONS, Person
+
+FIELDS = ("student_number", "given_name", "family_name", "email", "is_active")
+OF_ENROLLMENTS = ("status", "enrolled_on", "ended_on", "waitlisted_at", "grade", "version", "created_at", "updated_at")
+OF_EVENTS = ("at", "action", "channel", "actor_id", "from_status", "to_status", "changes", "reason", "waived")
+MORE_OF_EVENTS = ("refusals", "request_id", "file_import_id")
+OF_REFUSALS = ("at", "course_id", "action", "channel", "codes")
+OF_ACCESS = ("at", "action", "subject", "door", "actor_id", "course_id", "file_import_id", "scope", "reason")
+
+
+def everything_on(person: Person) -> dict[str, Any]:
+    """
+    Return all data held on a person, for ``json.dumps`` with Django's encoder. Reads every kept file.
+
+    The caller must write the record of access before it discloses the result.
+    """
+    found = search(person.words)
+    return {
+        "made_at": timezone.now(),
+        "student": _student(person),
+        "earlier_versions": [_version(each) for each in VERSIONS.objects.filter(id=person.pk).order_by("history_id")],
+        "enrollments": list(_enrollments(person)),
+        "refusals": list(RefusedAct.objects.filter(student=person.pk).order_by("pk").values(*OF_REFUSALS)),
+        "imports": [
+            _import(job, person)
+            for job in Import.objects.filter(pk__in=found.named).order_by("pk")
+            if is_in_notes(job, person.words) or any(rows_naming(job, person.words))
+        ],
+        "imports_not_searched": found.unread,
+        "access": list(access_to(person).order_by("pk").values(*OF_ACCESS)),
+        "admin_log": list(log_entries(person).order_by("pk").values("action_time", "user_id", "action_flag")),
+        "answers_kept_for_retries": [answer.at for answer in kept_answers(person)],
+    }
+
+
+def _student(person: Person) -> dict[str, Any] | None:
+    if person.student is None:
+        return None
+    names = ("id", *FIELDS, "erased_at")
+    return {name: getattr(person.student, name) for name in names}
+
+
+def _version(version: Any) -> dict[str, Any]:
+    about = {"at": version.history_date, "actor_id": version.history_user_id, "reason": version.history_change_reason}
+    return {**about, "change": version.get_history_type_display(), **{name: getattr(version, name) for name in FIELDS}}
+
+
+def _enrollments(person: Person) -> Iterator[dict[str, Any]]:
+    taken = StudentCourse.objects.filter(student=person.pk).select_related("course__term").order_by("pk")
+    for enrollment in taken.prefetch_related("events"):
+        course = enrollment.course
+        yield {
+            "id": enrollment.pk,
+            "course": {"code": course.code, "name": course.name, "term": course.term and course.term.code},
+            **{name: getattr(enrollment, name) for name in OF_ENROLLMENTS},
+            "journal": [
+                {name: getattr(event, name) for name in (*OF_EVENTS, *MORE_OF_EVENTS)}
+                for event in enrollment.events.all()
+            ],
+        }
+
+
+def _import(job: Import, person: Person) -> dict[str, Any]:
+    about = {"id": job.pk, "kind": job.kind, "file": job.file_name, "state": job.state, "sent_at": job.created_at}
+    return {**about, "rows": [row._asdict() for row in rows_naming(job, person.words)]}
+
+
+def access_to(person: Person) -> QuerySet[PersonalDataAccess]:
+    """Return the entries of the record of access about the person, or about a roster or list that has the person."""
+    courses = StudentCourse.objects.filter(student=person.pk).values("course")
+    terms = StudentCourse.objects.filter(student=person.pk, course__term__isnull=False).values("course__term__code")
+    since = VERSIONS.objects.filter(id=person.pk).order_by("history_id").values_list("history_date", flat=True).first()
+    lists = Q(course__in=courses) | Q(subject="enrollments", scope="") | Q(subject="enrollments", scope__in=terms)
+    return PersonalDataAccess.objects.filter(Q(student=person.pk) | (lists & Q(at__gte=since) if since else lists))
+
+
+def log_entries(person: Person) -> QuerySet[LogEntry]:
+    """Return the entries of the admin's log about the person. They contain the names of the edited objects."""
+    types = ContentType.objects.get_for_models(Student, StudentCourse)
+    enrollments = StudentCourse.objects.filter(student=person.pk).values_list("pk", flat=True)
+    return LogEntry.objects.filter(
+        Q(content_type=types[Student], object_id=str(person.pk))
+        | Q(content_type=types[StudentCourse], object_id__in=[str(pk) for pk in enrollments])
+    )
+
+
+def kept_answers(person: Person) -> list[KeptAnswer]:
+    """Return the answers kept for retries of requests that contain an identifier of the person."""
+    answers = KeptAnswer.objects.only("pk", "at", "body").order_by("pk").iterator(chunk_size=500)
+    return [answer for answer in answers if person.words.may_be_in(answer.body.encode())]
