@@ -6,7 +6,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from bench.rows import receive_imports
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from school.models import ApiClient
 
 SCOPES = "students:read courses:read enrollments:read enrollments:write enrollments:waive changes:read imports:read"

@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from bench.processes import Failed
 from bench.table import print_table
+from courses.api_clients import create_api_client
 from courses.models import Course, Level
-from school.access.api_clients import create_api_client
 from students.enrollment import complete_many, drop_many, enroll_many
 from students.enrollment.commands import Origin, Outcome
 from students.models import Channel, Student, StudentCourse

@@ -132,7 +132,7 @@ API_MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "school.http.middleware.UploadPermissionMiddleware",  # before the CSRF check of the view, which reads the file
+    "bulk.upload_permission.UploadPermissionMiddleware",  # before the CSRF check of the view, which reads the file
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",  # last, so that it can replace the response for a locked client
@@ -148,7 +148,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "school.http.middleware.UploadPermissionMiddleware",  # before CsrfViewMiddleware, which reads the file
+    "bulk.upload_permission.UploadPermissionMiddleware",  # before CsrfViewMiddleware, which reads the file
     "django.middleware.csrf.CsrfViewMiddleware",
     "school.http.middleware.FormBoundsMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -245,6 +245,9 @@ IMPORT_KINDS = {
     "courses": "students.imports.CourseWithSeatsImporter",
     "enrollments": "students.imports.EnrollmentImporter",
 }
+# Functions of the apps that the health and metrics endpoints call.
+READINESS_CHECKS = {"worker": "bulk.monitoring.worker_state"}
+METRIC_SOURCES = ["bulk.monitoring.import_metrics"]
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=268_435_456)
 MAX_UNZIPPED_BYTES = env.int("MAX_UNZIPPED_BYTES", default=2_147_483_648)
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}

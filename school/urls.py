@@ -40,6 +40,6 @@ urlpatterns = [
 if apps.is_installed("allauth.account"):
     urlpatterns.append(path("accounts/", include("school.accounts.urls")))
 
-handler400 = "school.api.exception_handler.bad_request"
-handler404 = "school.api.exception_handler.not_found"
-handler500 = "school.api.exception_handler.server_error"
+handler400 = "school.http.problems.bad_request"
+handler404 = "school.http.problems.not_found"
+handler500 = "school.http.problems.server_error"

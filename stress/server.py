@@ -14,7 +14,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from bench.processes import MANAGE, Failed, listens_alone, stop, tree
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 
 HOST = "127.0.0.1"
 PATIENCE = 60  # seconds

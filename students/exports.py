@@ -1,9 +1,15 @@
-"""Export of enrollments as rows in the format of the enrollment import."""
+"""
+Exports as CSV: enrollments in the format of their import, and the roster of a course for spreadsheets.
 
-from collections.abc import Iterator
+Both can be imported again.
+"""
 
+import csv
+from collections.abc import Iterable, Iterator
+
+from bulk.files.csv_cells import guard
 from students.imports import EnrollmentImporter
-from students.models import StudentCourseQuerySet
+from students.models import StudentCourse, StudentCourseQuerySet
 
 # A waiver applies to one act and is not part of an enrollment's state.
 NOT_EXPORTED = {"waive", "role", "role_id", "section_id"}  # columns for one import only, or of other systems
@@ -23,3 +29,49 @@ def enrollment_rows(enrollments: StudentCourseQuerySet) -> Iterator[list[str]]:
     )
     for number, code, term, status, grade in standing.iterator(chunk_size=2_000):
         yield [number, code, term or "", status, grade, ""]
+
+
+ROSTER_HEADER = (
+    "student_number",
+    "given_name",
+    "family_name",
+    "course_code",
+    "term",
+    "status",
+    "waitlist_position",
+    "enrolled_on",
+    "ended_on",
+    "grade",
+)
+LINES_AT_ONCE = 500
+
+
+class _Line:
+    """A file object whose ``write`` returns its argument, so that ``csv.writer`` returns each line."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def roster_lines(enrollments: Iterable[StudentCourse]) -> Iterator[str]:
+    """
+    Yield the header and the enrollments as CSV, in pieces of ``LINES_AT_ONCE`` lines.
+
+    Cells are escaped, so that no spreadsheet runs them as formulas.
+    """
+    writer = csv.writer(_Line())
+    lines = [writer.writerow(ROSTER_HEADER)]
+    for enrollment in enrollments:
+        lines.append(writer.writerow(map(guard, _cells(enrollment))))
+        if len(lines) >= LINES_AT_ONCE:
+            yield "".join(lines)
+            lines = []
+    yield "".join(lines)
+
+
+def _cells(enrollment: StudentCourse) -> Iterator[object]:
+    student, course = enrollment.student, enrollment.course
+    yield from (student.student_number, student.given_name, student.family_name)
+    yield from (course.code, course.term.code if course.term else "")
+    yield from (enrollment.status, enrollment.waitlist_position, enrollment.enrolled_on, enrollment.ended_on)
+    yield enrollment.grade

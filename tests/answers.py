@@ -100,8 +100,8 @@ SINGLES = """
 
 def make_data() -> None:
     """Make a small school in which every form of every list has something to show."""
+    from courses.api_clients import create_api_client
     from courses.models import Course, Level
-    from school.access.api_clients import create_api_client
     from students.enrollment import complete, drop, enroll, enroll_many
     from students.enrollment.commands import OnFull, Origin
     from students.models import Channel, Student

@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from students.enrollment.commands import Origin
 from students.models import Channel
 from tests.logs import leaks_in

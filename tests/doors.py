@@ -15,8 +15,8 @@ from django.test import Client
 from django.utils.html import strip_tags
 from rest_framework.test import APIClient
 
+from courses.api_clients import create_api_client
 from courses.models import Course
-from school.access.api_clients import create_api_client
 from students.models import Action, Student, StudentCourse
 
 

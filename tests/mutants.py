@@ -635,7 +635,7 @@ GUARDS = [
         "the enrollments that an approval has shown",
         SQLITE,
         "tests/bulk/test_full.py::test_an_approval_ends_nobody_else_than_those_who_were_shown",
-        instead("bulk/results/row_results.py", 'f"id {result.object_id}"', '"0"'),
+        instead("bulk/row_results.py", 'f"id {result.object_id}"', '"0"'),
     ),
     Mutant(
         "a code that moves to another course between two chunks",
@@ -849,7 +849,7 @@ GUARDS = [
         SQLITE,
         FAILED_ROWS,
         instead(
-            "bulk/results/reports.py",
+            "bulk/reports.py",
             "guard_as_it_came, row.raw)",
             "guard_as_it_came, row.raw[: len(self.source.header)])",
         ),
@@ -1007,7 +1007,7 @@ GUARDS = [
         SQLITE,
         f"{BUDGET}::test_a_batch_with_too_many_errors_is_refused_as_a_whole",
         instead(
-            "school/api/exception_handler.py",
+            "school/http/problems.py",
             "for reason in reasons[:MOST_REASONS]], reasons[0]",
             "for reason in reasons], reasons[0]",
         ),

@@ -22,7 +22,7 @@ from rest_framework.test import APIClient
 
 from bulk.jobs.lifecycle import Order, receive
 from bulk.models import Door
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from school.models import ApiClient
 from students.enrollment import enroll
 from tests.factories import make_course, make_student, make_term

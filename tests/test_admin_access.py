@@ -21,10 +21,10 @@ from oauth2_provider.models import get_access_token_model
 
 from bulk.jobs.lifecycle import Order, receive
 from bulk.models import Door
+from courses.api_clients import create_api_client
 from courses.models import CourseStaff, Term
 from school.access.access_log import Action, Subject, record
 from school.access.access_log import Door as AccessDoor
-from school.access.api_clients import create_api_client
 from school.models import ApiClient, PersonalDataAccess
 from students.enrollment import enroll
 from students.models import RefusedAct, StudentCourse

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.contrib.auth.models import Permission, User
 from playwright.sync_api import expect
 
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from school.models import PersonalDataAccess
 from students.models import Student
 from tests.browser import NARROW, in_the_dark, log_in, page, pytestmark, shot

@@ -19,9 +19,9 @@ import bulk.commands.base
 from bulk.commands.base import CannotWrite
 from bulk.files.csv_reader import open_source
 from bulk.models import Import
-from school.management.commands.run_demo import demo_keys
 from school.models import ApiClient
 from students.enrollment import complete, enroll
+from students.management.commands.run_demo import demo_keys
 from students.models import EnrollmentEvent, Student, StudentCourse
 from tests.bulk.work import outcomes
 from tests.factories import make_course, make_student

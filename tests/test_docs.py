@@ -18,7 +18,7 @@ from django.test import Client
 from bulk.commands.base import ImportCommand
 from bulk.importers.registry import kinds
 from bulk.jobs.worker import run_worker
-from school.access.api_clients import Credentials, create_api_client
+from courses.api_clients import Credentials, create_api_client
 from students.api.problem_pages import meanings
 from students.enrollment.rules import RULES
 from students.enrollment.transitions import STARTING_POINTS

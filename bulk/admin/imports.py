@@ -23,8 +23,8 @@ from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, star
 from bulk.jobs.worker import hand_over
 from bulk.labels import word
 from bulk.models import AT_WORK, UNDO, ZIP, Door, Import, State
-from bulk.results.reports import Report
-from bulk.results.row_results import Told, told_of
+from bulk.reports import Report
+from bulk.row_results import Told, told_of
 from school.access.access_log import Subject, record_export
 from school.http.csv_response import csv_response
 from school.i18n.stored_messages import figure, spoken, unpacked

@@ -30,13 +30,13 @@ from bulk.api.serializers import (
 )
 from bulk.file_store import hash_of
 from bulk.files.csv_reader import UnreadableFile
-from bulk.importers.base import ERROR
+from bulk.importers.part import Part
 from bulk.importers.registry import parts_of, rights_of
 from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
-from bulk.jobs.runner import Part
 from bulk.jobs.worker import hand_over
 from bulk.models import AT_WORK, Door, Import
-from bulk.results.reports import Report
+from bulk.outcomes import ERROR
+from bulk.reports import Report
 from school.access.access_log import Subject, record_export
 from school.api.idempotency import idempotent
 from school.api.permissions import client_of, may

@@ -23,7 +23,7 @@ from bulk.jobs.leases import reserve
 from bulk.jobs.lifecycle import Order, SameAgain, receive
 from bulk.jobs.processing import end_own, work_on
 from bulk.models import DEFAULT_DATASET, ZIP, Door, Import, Mode, OnError, Review
-from bulk.results.reports import Report
+from bulk.reports import Report
 from school.commands.console import SafeCommand
 from school.commands.private_files import private_opener
 from school.refusals import Refused

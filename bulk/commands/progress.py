@@ -18,9 +18,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from bulk.importers.base import KEPT_UNCERTAIN, RowResult
 from bulk.jobs.runner import Watch
 from bulk.models import AT_WORK, UNDO, Import, Review, State
+from bulk.outcomes import KEPT_UNCERTAIN, RowResult
 from school.commands.console import escaped
 from school.observability.logging import STDERR
 

@@ -12,33 +12,12 @@ from bulk.file_store import open_kept
 from bulk.files.csv_reader import Column, Row, Table, about_file
 from bulk.files.duplicate_rows import FirstRows
 from bulk.models import Import, Mode
+from bulk.outcomes import ERROR, SKIPPED, RowResult
 from school.access.row_scope import Limits, limits_of_account
 from school.refusals import Refusal
 
 CHUNK = 10_000
-ERROR = "error"
-SKIPPED = "skipped"
-DROPPED = "dropped"
-# Outcomes of objects that a full file does not list and that are not ended.
-KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN = "kept_manual", "kept_other_source", "kept_uncertain"
-LEFT_OPEN = (KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN)
 TRUE = "true"  # the value of an option that is a flag
-
-
-@dataclass(slots=True)
-class RowResult:
-    """The result of a row: an outcome in one word with an optional note, or every error of the row."""
-
-    row: Row
-    outcome: str
-    object_id: int | None = None
-    errors: tuple[Refusal, ...] = ()
-    note: str = ""
-
-    @property
-    def is_of_file(self) -> bool:
-        """False for a result about an object that the file does not list; such a result has no row number."""
-        return self.row.number > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from django.db import transaction
 from django.db.models import ProtectedError
 
 from bulk.files.csv_reader import Row
-from bulk.importers.base import CHUNK, ERROR, Importer, MadeRows, RowResult
+from bulk.importers.base import CHUNK, Importer, MadeRows
 from bulk.importers.upsert import CHANGED, Entry, UpsertImporter, reason_of
 from bulk.models import ZIP, Import
-from bulk.results.row_results import told_of
+from bulk.outcomes import ERROR, RowResult
+from bulk.row_results import told_of
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 

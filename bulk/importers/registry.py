@@ -14,7 +14,7 @@ from bulk.files.csv_reader import UnreadableFile
 from bulk.files.formats import document_of
 from bulk.files.zip_reader import ZippedFile, contents_of_zip
 from bulk.importers.base import Importer, Option
-from bulk.jobs.runner import Part
+from bulk.importers.part import Part
 from bulk.models import UNDO, ZIP, Import, Mode
 from school.i18n.stored_messages import joined
 from school.i18n.stored_messages import sentence as _

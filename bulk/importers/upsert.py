@@ -14,9 +14,10 @@ from django.utils.functional import cached_property
 from simple_history.utils import bulk_create_with_history, bulk_update_with_history
 
 from bulk.files.csv_reader import Row
-from bulk.importers.base import ERROR, Importer, RowResult
+from bulk.importers.base import Importer
 from bulk.importers.unique_values import WantedLater, plan
 from bulk.models import UNDO, Import, OnError
+from bulk.outcomes import ERROR, RowResult
 from school.i18n.stored_messages import sentence as _
 from school.i18n.stored_messages import sentence_of
 from school.refusals import Refusal

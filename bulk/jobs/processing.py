@@ -10,13 +10,13 @@ from django.utils import timezone
 
 from bulk.file_store import at_hand
 from bulk.files.csv_reader import UnreadableFile
-from bulk.importers.base import DROPPED, ERROR, LEFT_OPEN
 from bulk.importers.registry import files_not_applied, parts_of
 from bulk.jobs.garbage_collection import seldom_searched
 from bulk.jobs.leases import MOST_ATTEMPTS, Cancelled, Lease, Lost, claim, interruption, is_own
 from bulk.jobs.runner import Run, Watch
 from bulk.models import AT_WORK, UNDO, Import, Mode, OnError, Review, State
-from bulk.results.row_results import Book
+from bulk.outcomes import DROPPED, ERROR, LEFT_OPEN
+from bulk.row_results import Book
 from school.i18n.stored_messages import in_english
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused

@@ -12,47 +12,20 @@ After the last row, the remaining seats go to students on the waitlist.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
-from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.utils import timezone
 
 from bulk.files.csv_reader import Row
-from bulk.files.duplicate_rows import FirstRows
-from bulk.importers.base import CHUNK, DROPPED, Importer, RowResult, apply_rows, note_keys
+from bulk.importers.part import Part
 from bulk.jobs.leases import LEASE, Cancelled, Lease
 from bulk.models import Import, Mode, OutcomePage
-from bulk.results.row_results import Book
+from bulk.outcomes import DROPPED, RowResult
+from bulk.row_results import Book
 from school.db.retry import retried
 from school.db.sqlite.private_copy import private_copy
 
 Watch = Callable[[Sequence[RowResult]], None]
-
-
-@dataclass
-class Part:
-    """One file of an import; a zip has several. ``first_rows`` records the keys of its rows."""
-
-    importer: Importer
-    name: str = ""
-    first_rows: FirstRows = field(default_factory=FirstRows)
-
-    def chunks(self) -> Iterator[list[Row]]:
-        source = self.importer.source()
-        for rows in source.chunks(CHUNK):
-            self.importer.resolve(rows, source)
-            yield rows
-
-    def apply(self, rows: list[Row]) -> list[RowResult]:
-        return apply_rows(self.importer, rows, self.first_rows)
-
-    def skip(self, rows: list[Row]) -> None:
-        """Skip rows that are already applied, and record their keys."""
-        note_keys(self.importer, [row for row in rows if not row.errors], self.first_rows)
-
-    def close(self) -> None:
-        self.first_rows.close()
-        self.importer.close()
 
 
 class Run:

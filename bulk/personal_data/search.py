@@ -26,7 +26,7 @@ from bulk.files.text_lines import MAX_ROW_BYTES, TextLines
 from bulk.files.zip_reader import contents_of_zip, has_comments
 from bulk.importers.registry import kinds, parts_of
 from bulk.models import UNDO, ZIP, Import, Mode, OutcomePage
-from bulk.results.row_results import told_of
+from bulk.row_results import told_of
 from school.validators import folded, likely_identifiers
 
 MIN_MENTIONED = 6  # characters of a number that is searched for in longer cells: a shorter one may be a room

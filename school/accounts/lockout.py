@@ -24,7 +24,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from school.accounts.session_timeout import begin
-from school.api.exception_handler import too_many_attempts
+from school.http.problems import too_many_attempts
 from school.http.rate_limit import TooManyRequests, count_stranger
 from school.models import ApiClient
 

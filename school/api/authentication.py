@@ -17,8 +17,9 @@ from rest_framework.request import Request
 
 from school.accounts.session_timeout import is_over
 from school.accounts.settings import REQUIRED
-from school.api.tokens import Grant, account_of, bind_caller, grant_shown, shows_token
+from school.api.tokens import Grant, account_of, bind_caller, grant_shown
 from school.http.rate_limit import count_account, count_failure, count_stranger
+from school.http.request_guard import shows_token
 
 
 class ClientAuthentication(BaseAuthentication):

@@ -25,9 +25,9 @@ from oauth2_provider.models import get_access_token_model
 
 from school.access.row_scope import Limits, limits_of_client
 from school.db.sqlite.busy_timeout import impatient
+from school.http.request_guard import SCHEME
 from school.models import ApiClient
 
-SCHEME = "bearer "
 MOST_REMEMBERED = 10_000
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
@@ -81,10 +81,6 @@ def grant_shown(request: Any) -> Grant | None:
         request.grant = grant_of(request.META["HTTP_AUTHORIZATION"][len(SCHEME) :].strip())
     found: Grant | None = request.grant
     return found
-
-
-def shows_token(request: Any) -> bool:
-    return bool(request.META.get("HTTP_AUTHORIZATION", "")[: len(SCHEME)].lower() == SCHEME)
 
 
 def grant_of(token: str) -> Grant | None:

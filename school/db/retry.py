@@ -12,6 +12,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TRIES = 4
+RETRY_AFTER = 2  # seconds that a client should wait before it tries again, when the database is busy or away
 PAUSE = 0.02  # seconds: the longest wait before a retry is this times 2, 4, 8
 IN_THE_WAY = {"40001", "40P01"}  # serialization_failure, deadlock_detected (PostgreSQL, appendix A)
 

@@ -19,10 +19,10 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.sites import UnfoldAdminSite
 
-from school.api.exception_handler import bad_request
 from school.desk.protected_delete import BoundedDeletion, delete_few
 from school.desk.row_access import Narrowed
 from school.desk.stale_forms import StaleFormCheck
+from school.http.problems import bad_request
 
 MAX_LOGIN_TEXT = 5_000  # characters of a value in the login's query
 

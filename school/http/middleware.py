@@ -9,20 +9,16 @@ from typing import Any
 
 import structlog
 from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
 from django.dispatch import receiver
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseForbidden
-from django.shortcuts import resolve_url
-from django.template.loader import render_to_string
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import resolve
 from django_structlog import signals
 from django_structlog.middlewares import RequestMiddleware
 from django_structlog.middlewares.request import logger
 
-from school.api.exception_handler import answer_to, bad_request, foreseen
-from school.api.permissions import Missing
 from school.http.form_limits import refusal_of_form
-from school.http.request_guard import UPLOADS, turned_away
+from school.http.problems import bad_request, foreseen
+from school.http.request_guard import turned_away
 from school.http.search_limits import bounded, is_bounded
 from school.observability.logging import current_request_id, method_of
 
@@ -34,8 +30,6 @@ MAX_ADMIN_QUERY = 8_192
 
 # The indentation of an HTML page; the first group matches the elements that keep theirs.
 INDENTATION = re.compile(rb"(<(textarea|pre)\b.*?</\2>)|\n\s+", re.DOTALL)
-
-UPLOAD_PERMISSION = "bulk.add_import"
 
 LEVELS = {4: logging.WARNING, 5: logging.ERROR}  # log level by the first digit of the status code
 
@@ -163,38 +157,6 @@ class BoundsMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return foreseen(request, exception)
-
-
-class UploadPermissionMiddleware:
-    """
-    Rejects an upload by a user without permission before any code reads the body.
-
-    Django's CSRF check reads the form, including a file of any size, before the view checks login and permission. A
-    request with a token, or any other ``Authorization`` header, has no CSRF check, so there the view rejects it first.
-    """
-
-    def __init__(self, get_response: Any) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase = self.get_response(request)
-        return response
-
-    def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponseBase | None:
-        if request.method != "POST" or request.path_info.rstrip("/") not in UPLOADS:
-            return None
-        is_api = request.path_info.startswith("/api/")
-        if is_api and "HTTP_AUTHORIZATION" in request.META:
-            return None
-        user: Any = request.user
-        if not (user.is_active and user.is_staff):
-            return None if is_api else redirect_to_login(request.get_full_path(), resolve_url(settings.LOGIN_URL))
-        if user.has_perm(UPLOAD_PERMISSION):
-            return None
-        if is_api:
-            return answer_to(request, Missing(request, "imports:write", [UPLOAD_PERMISSION]))
-        # Django's handler of PermissionDenied would run the CSRF check to render its page.
-        return HttpResponseForbidden(render_to_string("403.html", request=request))
 
 
 class FormBoundsMiddleware:

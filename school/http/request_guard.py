@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from school.api.exception_handler import (
+from school.http.problems import (
     bad_request,
     body_too_large,
     cookies_too_large,
@@ -20,7 +20,6 @@ from school.api.exception_handler import (
     unsupported_charset,
     unsupported_encoding,
 )
-from school.api.tokens import shows_token
 
 # The paths that accept files. Bodies sent to other paths are limited by ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
 UPLOADS = {"/api/v1/imports", "/admin/bulk/import/add"}
@@ -28,11 +27,17 @@ FORM_AROUND_IT = 100_000  # bytes of a form besides its file
 # Parsing the escapes of a form takes a hundred times as much memory as its bytes.
 MAX_FORM_BYTES = 1_000_000
 FORM_TYPE = "application/x-www-form-urlencoded"
+SCHEME = "bearer "  # of the Authorization header, in lower case
 CHARSETS = ("utf-8", "utf8", "us-ascii")
 # Python before 3.11.10 unquotes cookies in quadratic time: 100 kB of backslashes take half a minute (CVE-2024-7592).
 MAX_COOKIE_BYTES = 8_192
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
+
+
+def shows_token(request: HttpRequest) -> bool:
+    """Return True if the request has a bearer token, valid or not."""
+    return bool(request.META.get("HTTP_AUTHORIZATION", "")[: len(SCHEME)].lower() == SCHEME)
 
 
 def turned_away(request: HttpRequest) -> HttpResponse | None:

@@ -1,11 +1,12 @@
 """Health endpoints for load balancers, process supervisors and monitoring."""
 
+from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
+from django.utils.module_loading import import_string
 
-from bulk.jobs.heartbeat import workers
-from school.api.exception_handler import RETRY_AFTER
 from school.db.migrated import is_migrated
+from school.db.retry import RETRY_AFTER
 from school.observability.logging import note_cause
 
 OK = "ok"
@@ -28,16 +29,16 @@ def health(request: HttpRequest) -> JsonResponse:
 
 def ready(request: HttpRequest) -> JsonResponse:
     """
-    Return 200 if the database answers, all migrations are applied and a worker is running, else 503.
+    Return 200 if the database answers, all migrations are applied and each of ``READINESS_CHECKS`` is "ok", else 503.
 
     The body has the state of each.
     """
-    found = dict.fromkeys(("database", "migrations", "worker"), "unknown")
+    found = dict.fromkeys(("database", "migrations", *settings.READINESS_CHECKS), "unknown")
     try:
         found["migrations"] = OK if is_migrated() else "unapplied"
         found["database"] = OK
         if found["migrations"] == OK:
-            found["worker"] = OK if workers() else "none"
+            found |= {name: import_string(path)() for name, path in settings.READINESS_CHECKS.items()}
     except Error:
         found["database"] = "away"
     is_well = set(found.values()) == {OK}

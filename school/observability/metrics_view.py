@@ -6,41 +6,28 @@ from collections.abc import Iterator
 import prometheus_client
 from django.conf import settings
 from django.db import Error
-from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
-from django_tasks_db.models import DBTaskResult
+from django.utils.module_loading import import_string
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from bulk.jobs.heartbeat import workers
-from bulk.models import Import, State
-
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's variable for the folder of the processes' counters
 
 
 class Stock(Collector):
-    """Gauges that are queried from the database at each scrape."""
+    """Gauges that the functions in ``METRIC_SOURCES`` query from the database at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
         is_there = GaugeMetricFamily("school_database_up", "Whether the database answers.", value=1)
         try:
-            yield from list(self._asked())
+            for path in settings.METRIC_SOURCES:
+                yield from list(import_string(path)())
         except Error:
             is_there = GaugeMetricFamily("school_database_up", "Whether the database answers.", value=0)
         yield is_there
-
-    def _asked(self) -> Iterator[Metric]:
-        imports = GaugeMetricFamily("school_imports", "Imports by state.", labels=["state"])
-        found = dict(Import.objects.order_by().values_list("state").annotate(Count("pk")))
-        for state in State.values:
-            imports.add_metric([state], found.get(state, 0))
-        yield imports
-        waiting = DBTaskResult.objects.ready().count()
-        yield GaugeMetricFamily("school_queue_length", "Tasks that wait for a worker.", value=waiting)
-        yield GaugeMetricFamily("school_workers", "Workers heard of lately.", value=workers())
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

@@ -8,9 +8,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from school.api.exception_handler import CONTENT_TYPE, problem, status_of
 from school.api.idempotency import idempotent
 from school.api.query_parameters import StrictQuery
+from school.http.problems import CONTENT_TYPE, problem, status_of
 from school.refusals import Refusal
 from students.api.actor import origin_of
 from students.api.base import courses_for, students_for, students_to_enroll

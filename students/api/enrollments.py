@@ -27,7 +27,6 @@ from school.api.row_responses import ConditionalReads
 from school.api.views import WithinLimits
 from school.http.csv_response import csv_response
 from school.validators import id_in
-from students.admin.roster.csv_rows import roster_lines
 from students.api.base import EnrollmentReads, courses_for
 from students.api.filters import EnrollmentFilter, RosterFilter
 from students.api.serializers import (
@@ -38,6 +37,7 @@ from students.api.serializers import (
     change_template,
 )
 from students.events.feed import read_changes
+from students.exports import roster_lines
 from students.models import EnrollmentEvent, StudentCourse
 
 

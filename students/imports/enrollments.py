@@ -7,8 +7,9 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 
 from bulk.files.csv_reader import Column, Row, Table
-from bulk.importers.base import CHUNK, DROPPED, ERROR, KEPT_UNCERTAIN, TRUE, Importer, Option, RowResult, Source
+from bulk.importers.base import CHUNK, TRUE, Importer, Option, Source
 from bulk.models import Import, Mode
+from bulk.outcomes import DROPPED, ERROR, KEPT_UNCERTAIN, RowResult
 from courses.lookup import CourseKey, course_not_found, courses_by_key, term_not_found
 from courses.models import Course, Term
 from school.access.row_scope import within

@@ -5,8 +5,9 @@ from collections.abc import Collection, Iterator
 from django.db.models import OuterRef, Q
 from django.utils.functional import cached_property
 
-from bulk.importers.base import CHUNK, KEPT_MANUAL, KEPT_OTHER_SOURCE
+from bulk.importers.base import CHUNK
 from bulk.models import DatasetKey, Import
+from bulk.outcomes import KEPT_MANUAL, KEPT_OTHER_SOURCE
 from courses.lookup import CourseKey, courses_by_key, term_not_found
 from courses.models import Course, Term
 from school.access.row_scope import Limits, within

@@ -5,9 +5,10 @@ from collections.abc import Hashable, Iterator, Sequence
 from django.db.models import QuerySet
 
 from bulk.files.csv_reader import Row
-from bulk.importers.base import CHUNK, ERROR, Importer, MadeRows, RowResult
+from bulk.importers.base import CHUNK, Importer, MadeRows
 from bulk.importers.history_undo import KEPT, REVERSED
 from bulk.models import Import
+from bulk.outcomes import ERROR, RowResult
 from school.access.row_scope import within
 from students.enrollment import promote, undo_together
 from students.enrollment.commands import Act

@@ -12,7 +12,7 @@ from bulk.jobs.lifecycle import start_undo
 from bulk.models import Door, Import, OnError, State
 from bulk.personal_data.redaction import black_out
 from bulk.personal_data.search import Words, rows_naming
-from bulk.results.reports import Report
+from bulk.reports import Report
 from courses.models import Course
 from students.models import EnrollmentEvent, StudentCourse
 from tests.bulk.test_zips import code_of, imported, zipped_as

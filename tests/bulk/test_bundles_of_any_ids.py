@@ -13,7 +13,7 @@ from bulk.importers import base
 from bulk.importers.registry import parts_of
 from bulk.jobs import runner
 from bulk.models import OnError
-from bulk.results.reports import Report
+from bulk.reports import Report
 from students.models import StudentCourse
 from tests.bulk.test_zips import imported, zipped_as
 from tests.factories import make_course, make_student, make_term

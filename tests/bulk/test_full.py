@@ -17,7 +17,7 @@ from bulk.importers import base
 from bulk.jobs import runner
 from bulk.jobs.lifecycle import approve, cancel, start_undo
 from bulk.models import Door, Import, State
-from bulk.results.row_results import told_of
+from bulk.row_results import told_of
 from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll, undo

@@ -8,7 +8,7 @@ import pytest
 from bulk.importers.registry import parts_of
 from bulk.jobs import runner
 from bulk.models import State
-from bulk.results.reports import Report
+from bulk.reports import Report
 from tests.bulk.work import ENROLLMENTS, imported, outcomes
 from tests.factories import make_course, make_student
 

@@ -22,7 +22,7 @@ from bulk.jobs import processing, runner
 from bulk.jobs.leases import MOST_ATTEMPTS, claim, orphans, reserve
 from bulk.jobs.lifecycle import Order, SameAgain, approve, receive, start_undo
 from bulk.models import Door, Import, Progress, State
-from bulk.results.row_results import Book
+from bulk.row_results import Book
 from school.refusals import Refused
 from students.imports import EnrollmentImporter, StudentImporter
 from students.models import Student, StudentCourse

@@ -13,11 +13,11 @@ from django.db import transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulk.importers.base import ERROR
 from bulk.importers.registry import parts_of
 from bulk.jobs.lifecycle import Order, receive
 from bulk.models import Door, State
-from bulk.results.reports import Report
+from bulk.outcomes import ERROR
+from bulk.reports import Report
 from students.models import Student, StudentCourse
 from tests.bulk.work import worked_on
 from tests.factories import make_course, make_student

@@ -9,7 +9,7 @@ from django.test import override_settings
 from bulk.importers.registry import parts_of
 from bulk.jobs.lifecycle import Order, receive, start_undo
 from bulk.models import Door, State
-from bulk.results.reports import Report
+from bulk.reports import Report
 from courses.models import Course
 from students.models import Student, StudentCourse
 from tests.bulk.work import without_parts, work, worked_on

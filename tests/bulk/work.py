@@ -10,7 +10,7 @@ from bulk.importers.registry import parts_of
 from bulk.jobs.lifecycle import Order, receive
 from bulk.jobs.processing import work_on
 from bulk.models import Door, Import
-from bulk.results.reports import Report
+from bulk.reports import Report
 
 ENROLLMENTS = "student_number,course_code,term,status,grade,reason\n"
 

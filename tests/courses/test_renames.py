@@ -12,9 +12,9 @@ from django.db.migrations.loader import MigrationLoader
 
 from bulk.jobs.processing import work_on
 from bulk.models import Import
+from courses.api_clients import create_api_client
 from courses.models import Course, Term
 from courses.prerequisites import MAX_NAMED, check_prerequisites, reasons_to_keep, rename_in_prerequisites
-from school.access.api_clients import create_api_client
 from school.models import ApiClient
 from students.enrollment import complete, enroll
 from students.enrollment.commands import OnFull

@@ -7,7 +7,7 @@ from django.test import Client
 from oauth2_provider.models import get_access_token_model
 from rest_framework.test import APIClient
 
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from school.models import ApiClient
 from students.models import Student
 from tests.factories import make_student

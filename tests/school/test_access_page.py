@@ -7,8 +7,8 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 
+from courses.api_clients import create_api_client
 from school.access.access_log import Action, Door, Subject, record
-from school.access.api_clients import create_api_client
 from school.models import ApiClient
 from students.models import Student
 from tests.factories import make_course, make_student, make_term

@@ -7,7 +7,7 @@ from django.db import OperationalError
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import Client
 
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from students.models import StudentCourse
 from tests.factories import make_course, make_student
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.serializers import Serializer
 from rest_framework.test import APIClient
 
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from school.api.etags import tag_of_text
 from school.models import ApiClient
 from school.refusals import Refused

@@ -12,9 +12,9 @@ from django.db.models import Model, UniqueConstraint
 from django.test import RequestFactory
 
 from courses.models import Course, Term
-from school.api.exception_handler import answer_to
 from school.db.constraints import field_of, violated
 from school.db.errors import cause_of, constraint_named_by, state_of
+from school.http.problems import answer_to
 from students.models import Status, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 

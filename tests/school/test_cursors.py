@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from bulk.models import Import, Progress
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from school.api.pagination import Cursor, read_cursor, salt_of, signer_of
 from school.models import ApiClient
 from students.api import RosterViewSet, StudentViewSet

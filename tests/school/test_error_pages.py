@@ -5,7 +5,7 @@ import re
 import pytest
 from django.test import Client, RequestFactory
 
-from school.api.exception_handler import server_error
+from school.http.problems import server_error
 
 
 def told_by(page):

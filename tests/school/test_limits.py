@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from bulk.jobs.processing import work_on
 from bulk.models import Import
+from courses.api_clients import create_api_client
 from courses.models import Course, Term
-from school.access.api_clients import create_api_client
 from school.db.compiled_queries import StatementCache
 from school.models import ApiClient
 from students.enrollment import drop, enroll

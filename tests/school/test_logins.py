@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from school.http import rate_counter
 from school.models import ApiClient
 from tests.factories import CANARY

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db import connection
 
 from courses.api.views import TermViewSet
+from courses.api_clients import create_api_client
 from courses.models import Course
-from school.access.api_clients import create_api_client
 from school.api.query_parameters import filters_of
 from school.db import compiled_queries
 from school.models import ApiClient

@@ -10,8 +10,8 @@ from django.db import connection, transaction
 from django.test import Client
 from django.utils import translation
 
+from courses.api_clients import create_api_client
 from courses.models import Course, CourseStaff, Term
-from school.access.api_clients import create_api_client
 from school.models import ApiClient
 from school.refusals import changed_meanwhile
 from students.enrollment import enroll

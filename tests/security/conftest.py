@@ -4,8 +4,8 @@ import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 
+from courses.api_clients import create_api_client
 from courses.models import CourseStaff
-from school.access.api_clients import create_api_client
 from students.enrollment import enroll
 from students.enrollment.commands import Origin
 from students.models import RefusedAct

@@ -8,8 +8,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from bulk.jobs.processing import work_on
+from courses.api_clients import create_api_client
 from courses.models import Course
-from school.access.api_clients import create_api_client
 from school.models import ApiClient
 from students.enrollment import complete, drop, enroll
 from students.enrollment.commands import OnFull

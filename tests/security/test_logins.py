@@ -8,7 +8,8 @@ import time_machine
 from django.contrib.auth.models import User
 from django.test import Client
 
-from school.access.api_clients import admit, create_api_client, revoke
+from courses.api_clients import create_api_client
+from school.access.api_clients import admit, revoke
 from school.accounts.cache import JsonCache
 from school.models import ApiClient, CachedValue
 from tests.school.test_logs import event, lines  # noqa: F401  # a fixture

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from school.models import ApiClient
 from tests import test_access as api
 from tests import test_admin_access as desk

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from bulk.results.reports import _unique
+from bulk.reports import _unique
 from tests.bulk.work import imported
 
 pytestmark = pytest.mark.django_db

@@ -112,7 +112,7 @@ def test_what_no_link_leads_to_is_answered_all_the_same(registrars_desk, course,
 
 
 def test_the_timeline_goes_back_page_by_page(registrars_desk, course, monkeypatch):
-    monkeypatch.setattr("students.admin.pages.tabs.EVENTS", 3)
+    monkeypatch.setattr("students.admin.tabs.EVENTS", 3)
 
     newest = registrars_desk.get(page_of(course, "?tab=timeline"))
     older = registrars_desk.get(page_of(course, f"?tab=timeline&before={newest.context['older']}"))

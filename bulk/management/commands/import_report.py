@@ -9,10 +9,10 @@ from django.core.management.base import CommandError
 
 from bulk.commands.base import show_id
 from bulk.files.csv_reader import UnreadableFile
-from bulk.importers.base import ERROR
 from bulk.importers.registry import parts_of
 from bulk.models import Import
-from bulk.results.reports import Report
+from bulk.outcomes import ERROR
+from bulk.reports import Report
 from school.access.access_log import Action, Door, Subject, record
 from school.commands.console import SafeCommand
 

@@ -6,11 +6,11 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
-from school.api.exception_handler import CONTENT_TYPE
 from school.api.fields import KnownFieldsSerializer
 from school.api.openapi.operation_texts import SCHEMAS
 from school.api.openapi.operations import PROBLEMS, add_manners
 from school.api.sparse_fields import Shaped
+from school.http.problems import CONTENT_TYPE
 
 
 class ProblemReasonSerializer(serializers.Serializer[Any]):

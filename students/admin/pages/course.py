@@ -13,9 +13,9 @@ from courses.models import Course
 from school.http.search_limits import bounded
 from students.admin.pages.enroll_panel import EnrollBox
 from students.admin.pages.seat_bar import seat_bar
-from students.admin.pages.tabs import Tab, can_see
 from students.admin.roster.exports import RosterOut
 from students.admin.roster.queries import STATUSES, roster_rows, with_places
+from students.admin.tabs import Tab, can_see
 from students.models import Status, Student, StudentCourse
 from students.seats import seats_of
 

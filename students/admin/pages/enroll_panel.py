@@ -11,7 +11,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as _
 
 from school.refusals import Refused
-from students.admin.pages.tabs import TabbedPage
+from students.admin.tabs import TabbedPage
 from students.enrollment import judge
 from students.enrollment.commands import OnFull
 from students.enrollment.transitions import COURSE_FULL

@@ -14,7 +14,7 @@ from courses.models import Course, Term
 from school.access.row_scope import Limits, limits_of_staff
 from students.admin.dashboard.statistics import running, terms_to_look_at
 from students.admin.pages.enroll_panel import EnrollBox
-from students.admin.pages.tabs import Tab, can_see
+from students.admin.tabs import Tab, can_see
 from students.models import ENDED, LEFT, Status, Student, StudentCourse
 
 SCHEDULE = "schedule"

@@ -15,9 +15,9 @@ from courses.models import Course
 from school.access.access_log import Subject, record_export
 from school.http.csv_response import csv_response
 from school.validators import parse_ids
-from students.admin.pages.tabs import TabbedPage, can_see
-from students.admin.roster.csv_rows import roster_lines
 from students.admin.roster.queries import STATUSES, roster_rows, with_places
+from students.admin.tabs import TabbedPage, can_see
+from students.exports import roster_lines
 from students.models import Status, Student, StudentCourseQuerySet
 
 MOST_CHOSEN = 1_000

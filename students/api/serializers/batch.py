@@ -14,10 +14,10 @@ from rest_framework.renderers import JSONRenderer
 
 from courses.lookup import CourseKey, course_not_found, courses_by_key
 from courses.models import Course
-from school.api.exception_handler import MOST_REASONS, reasons_in, shortened_reason
 from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictIntegerField
 from school.api.openapi.examples import example, request_example
 from school.api.openapi.schema import ProblemReasonSerializer, ProblemSerializer
+from school.http.problems import MOST_REASONS, reasons_in, shortened_reason
 from school.refusals import Refusal
 from school.validators import BIGGEST_ID
 from students.api.serializers import examples

@@ -24,7 +24,7 @@ from django.core.management.base import CommandError
 from django.db import DatabaseError, transaction
 from oauth2_provider.generators import generate_client_secret
 
-from school.access.api_clients import Credentials, create_api_client
+from courses.api_clients import Credentials, create_api_client
 from school.commands.console import SafeCommand
 from school.models import ApiClient
 from school.refusals import Refused

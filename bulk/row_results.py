@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from bulk.importers.base import LEFT_OPEN, RowResult
 from bulk.models import Import, OutcomePage
+from bulk.outcomes import LEFT_OPEN, RowResult
 from school.i18n.stored_messages import kept_text, packed, unpacked
 from school.refusals import Refusal
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bulk.files.csv_cells import guard, guard_as_it_came
-from bulk.importers.base import ERROR
-from bulk.jobs.runner import Part
+from bulk.importers.part import Part
 from bulk.models import Import
-from bulk.results.row_results import Told, told_of
+from bulk.outcomes import ERROR
+from bulk.row_results import Told, told_of
 
 NEAR = 20_000  # rows from the top of the file
 TOLD = ("row", "outcome", "code", "field", "message")

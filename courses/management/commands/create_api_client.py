@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from school.access.api_clients import create_api_client
+from courses.api_clients import create_api_client
 from school.commands.console import SafeCommand
 from school.refusals import Refused
 

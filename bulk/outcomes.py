@@ -1,0 +1,29 @@
+"""The outcome of a row: a word, or every error of the row."""
+
+from dataclasses import dataclass
+
+from bulk.files.csv_reader import Row
+from school.refusals import Refusal
+
+ERROR = "error"
+SKIPPED = "skipped"
+DROPPED = "dropped"
+# Outcomes of objects that a full file does not list and that are not ended.
+KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN = "kept_manual", "kept_other_source", "kept_uncertain"
+LEFT_OPEN = (KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN)
+
+
+@dataclass(slots=True)
+class RowResult:
+    """The result of a row: an outcome in one word with an optional note, or every error of the row."""
+
+    row: Row
+    outcome: str
+    object_id: int | None = None
+    errors: tuple[Refusal, ...] = ()
+    note: str = ""
+
+    @property
+    def is_of_file(self) -> bool:
+        """False for a result about an object that the file does not list; such a result has no row number."""
+        return self.row.number > 0

@@ -1,1 +1,0 @@
-"""The outcome of each row, and the reports that are made of outcomes."""
