@@ -1,5 +1,6 @@
 """Extends drf-spectacular: problems that an operation may return, and responses with a part of a resource."""
 
+import json
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
@@ -145,6 +146,21 @@ def allow_parts(result: dict[str, Any], generator: Any, request: Any, public: bo
                 holder["is_in"]["items"] = either
             else:
                 holder["schema"] = either
+    return result
+
+
+def leave_defaults_to_the_server(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """
+    Move the defaults in bodies of requests from ``default`` to the description.
+
+    Some generators of clients make a property with a ``default`` required.
+    """
+    for name, schema in result["components"]["schemas"].items():
+        if name.endswith("Request"):
+            for each in schema.get("properties", {}).values():
+                default = each.pop("default", None)
+                if default not in (None, ""):
+                    each["description"] = f"{each.get('description', '')} Default: `{json.dumps(default)}`.".lstrip()
     return result
 
 

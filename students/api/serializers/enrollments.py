@@ -4,6 +4,7 @@ from functools import cache
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from courses.api.serializers import CourseInBriefSerializer
@@ -12,7 +13,7 @@ from school.api.openapi.examples import example
 from school.api.row_json import Computed, RowTemplate, row_template
 from students.api.serializers import examples
 from students.api.serializers.students import StudentInBriefSerializer
-from students.models import Action, EnrollmentEvent, StudentCourse
+from students.models import Action, EnrollmentEvent, Status, StudentCourse
 from students.templatetags.codes import titles
 
 
@@ -47,6 +48,26 @@ class EnrollmentSerializer(StrictModelSerializer):
         read_only_fields = fields
 
 
+VALUE = {"type": ["string", "integer", "boolean", "null"]}
+
+
+@extend_schema_field(
+    {"type": "object", "additionalProperties": {"type": "array", "items": VALUE, "minItems": 2, "maxItems": 2}}
+)
+class ChangedValuesField(serializers.JSONField):
+    """By the name of each changed field, its value before and after."""
+
+
+@extend_schema_field({"type": "array", "items": {"type": "string"}})
+class CodesField(serializers.JSONField):
+    """A list of codes of rules."""
+
+
+@extend_schema_field({"type": "string", "enum": ["", *Status.values]})
+class EarlierStatusField(serializers.CharField):
+    """The status before an event."""
+
+
 def _reason(request: Any, action: str, reason: str, refusals: list[str]) -> str:
     """
     Return the reason of an entry for a limited client.
@@ -62,7 +83,10 @@ class EnrollmentEventSerializer(StrictModelSerializer):
     """A journal entry."""
 
     actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
-    from_status = serializers.CharField(read_only=True, help_text=_("Empty where the enrollment begins."))
+    from_status = EarlierStatusField(read_only=True, help_text=_("Empty where the enrollment begins."))
+    changes = ChangedValuesField(read_only=True)
+    waived = CodesField(read_only=True)
+    refusals = CodesField(read_only=True)
     computed = {"reason": Computed(("action", "reason", "refusals"), _reason, only_limited=True)}
 
     class Meta:
