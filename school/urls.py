@@ -9,12 +9,13 @@ from django.views.generic import RedirectView
 from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerSplitView as ApiDocs
 
+from school.api.index import IndexView
 from school.api.openapi.schema_view import SchemaView
 from school.api.token_view import ClientTokenView
 from school.http.converters import IdConverter
 from school.observability.health import health, live, ready
 from school.observability.metrics_view import metrics
-from students.api.problem_pages import problem_page
+from students.api.problem_pages import problem_index, problem_page
 
 register_converter(IdConverter, "id")
 
@@ -22,10 +23,21 @@ register_converter(IdConverter, "id")
 apps_with_api = ("students", "courses", "bulk")
 api = [each for app in apps_with_api for each in import_module(f"{app}.api.urls").urlpatterns]
 
+versions = {
+    "v1": "/api/v1",
+    "schema": "/api/schema",
+    "docs": "/api/docs",
+    "token": "/oauth/token",
+    "problems": "/problems/",
+}
+lists = {each.name: f"/api/v1/{each.pattern}" for each in api if not each.pattern.converters}
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("language", set_language, name="set_language"),
+    path("api", IndexView.as_view(links=versions), name="api"),
+    path("api/v1", IndexView.as_view(links=lists), name="api-v1"),
     path("api/v1/", include(api)),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", ApiDocs.as_view(url_name="schema", template_name="school/docs.html"), name="docs"),
@@ -34,6 +46,7 @@ urlpatterns = [
     path("health/live", live, name="health-live"),
     path("health/ready", ready, name="health-ready"),
     path("metrics", metrics, name="metrics"),
+    path("problems/", problem_index, name="problems"),
     path("problems/<slug:code>", problem_page, name="problem"),
 ]
 

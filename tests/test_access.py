@@ -77,6 +77,8 @@ TABLE = [
 # What answers anybody, and what it answers to a GET.
 OPEN = {
     "": 302,
+    "api": 200,
+    "api/v1": 200,
     "api/schema": 200,
     "api/docs": 200,
     "oauth/token": 405,
@@ -84,6 +86,7 @@ OPEN = {
     "health/live": 200,
     "health/ready": 503,  # no worker is at work
     "metrics": 404,
+    "problems/": 200,
     "problems/<code>": 200,
     "language": 302,
 }

@@ -34,8 +34,9 @@ PLACES = {
     "": "leads to the admin",
     "admin/": "the admin",
     "language": "leads back",
+    "problems/": "a page",
     "problems/<slug:code>": "a page",
-    **dict.fromkeys(("api/v1/", "api/schema", "oauth/token", "metrics"), "for programs"),
+    **dict.fromkeys(("api", "api/v1", "api/v1/", "api/schema", "oauth/token", "metrics"), "for programs"),
     **dict.fromkeys(("health", "health/live", "health/ready"), "for programs"),
     "api/docs": "Swagger's",
 }
@@ -93,6 +94,8 @@ def addresses(page: Page, world: Busy) -> Iterator[str]:
         yield route
     page.goto("/problems/course_full")
     yield "a problem"
+    page.goto("/problems/")
+    yield "all problems"
 
 
 def states(page: Page, world: Busy) -> Iterator[str]:

@@ -28,6 +28,11 @@ def add_codes(result: dict[str, Any], generator: Any, request: Any, public: bool
     return result
 
 
+def problem_index(request: HttpRequest) -> HttpResponse:
+    """Return a page with a link to the page of each code."""
+    return render(request, "students/problems.html", {"meanings": sorted(meanings().items())})
+
+
 def problem_page(request: HttpRequest, code: str) -> HttpResponse:
     """Return the page that explains a code; raise ``Http404`` for an unknown code."""
     meaning = meanings().get(code)

@@ -186,6 +186,51 @@ def test_every_code_has_a_page(client):
     assert client.get("/problems/nonsense").status_code == 404
 
 
+@pytest.mark.django_db
+def test_the_page_of_all_problems_links_to_each(client):
+    page = client.get("/problems/").content.decode()
+
+    assert re.findall('href="/problems/([a-z_]+)"', page) == sorted(meanings())
+
+
+@pytest.mark.django_db
+def test_the_index_of_the_api_leads_to_every_list(client, api):
+    index = client.get("/api/").json()
+    lists = client.get(f"{index['v1']}/").json()
+
+    assert {client.get(index[name]).status_code for name in ("schema", "docs", "problems")} == {200}
+    assert list(lists) == ["students", "courses", "changes", "enrollments-batch", "enrollments", "terms", "imports"]
+    assert {api.get(path).status_code for name, path in lists.items() if name != "enrollments-batch"} == {200}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("query", "accept", "media_type"),
+    [
+        ("", "*/*", "application/vnd.oai.openapi"),
+        ("", "application/json", "application/json"),
+        ("?format=json", "*/*", "application/json"),
+        ("?format=json", "application/yaml", "application/json"),
+        ("?format=yaml", "application/json", "application/yaml"),
+    ],
+)
+def test_the_document_comes_in_the_form_that_is_asked_for(client, query, accept, media_type):
+    answer = client.get(f"/api/schema{query}", headers={"Accept": accept})
+
+    assert (answer.status_code, answer["Content-Type"]) == (200, media_type)
+    assert (answer.content[:1] == b"{") == (media_type == "application/json")
+
+
+@pytest.mark.django_db
+def test_a_form_that_the_document_does_not_have_is_an_error(client):
+    answer = client.get("/api/schema?format=xml")
+
+    assert (answer.status_code, answer.json()["errors"]) == (
+        400,
+        [{"code": "invalid_choice", "field": "format", "message": "Write one of: json, yaml."}],
+    )
+
+
 @pytest.fixture
 def token(api):
     """A token, and something to find with it: the fuzzer's ids are small."""

@@ -6,17 +6,41 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
 from django.utils.translation import override
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
+
+from school.api.renderers import JsonRenderer
 
 _rendered: dict[str, tuple[bytes, str]] = {}  # by media type: the document and its ETag
 _lock = threading.Lock()
 
 
+FORMATS = {"json": "application/json", "yaml": "application/yaml"}
+
+
 class SchemaView(SpectacularAPIView):
-    """The same document for every caller, in English, as YAML or as JSON, with an ETag."""
+    """The same document for every caller, in English, as YAML or as JSON by ``format`` or ``Accept``, with an ETag."""
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """Choose the renderer by the parameter ``format``, else by the header; raise ``ValidationError``."""
+        wanted = request.query_params.get("format")
+        if wanted is None or force:
+            return super().perform_content_negotiation(request, force)
+        if wanted not in FORMATS:
+            message = _("Write one of: %(formats)s.") % {"formats": ", ".join(FORMATS)}
+            raise ValidationError({"format": [ErrorDetail(message, code="invalid_choice")]})
+        media_type = FORMATS[wanted]
+        return next((each, media_type) for each in self.get_renderers() if each.media_type == media_type)
+
+    def handle_exception(self, exc: Exception) -> Any:
+        """Return a problem, which is JSON in any case."""
+        answer = super().handle_exception(exc)
+        self.request.accepted_renderer, self.request.accepted_media_type = JsonRenderer(), JsonRenderer.media_type
+        return answer
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Any:

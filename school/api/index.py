@@ -1,0 +1,24 @@
+"""The entry pages of the API: links to its versions, and to the lists of a version."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from school.api.authentication import Nobody
+
+
+class IndexView(APIView):
+    """Answers everybody with ``links``: paths by their names."""
+
+    authentication_classes: ClassVar[list[Any]] = [Nobody]
+    permission_classes: ClassVar[list[Any]] = [AllowAny]
+    links: Mapping[str, str] = {}
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        return Response(self.links)
