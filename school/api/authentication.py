@@ -86,15 +86,21 @@ class Nobody(BaseAuthentication):
 
 
 class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  # drf-spectacular registers subclasses
-    """Describes in the OpenAPI document which scope an operation requires."""
+    """Describes in the OpenAPI document which scope an operation requires, and that a token can be given as it is."""
 
     target_class = "school.api.authentication.ClientAuthentication"
+    name = ["oauth2", "bearerAuth"]  # type: ignore[assignment]  # the base class of extensions allows a list
 
-    def get_security_requirement(self, auto_schema: Any) -> dict[str, list[str]]:
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[str]]]:
         view = auto_schema.view
         scope = getattr(view, "scope", None)
         access = "read" if auto_schema.method in ("GET", "HEAD", "OPTIONS") else "write"
-        return {self.name: [f"{scope}:{access}"] if scope else []}
+        oauth2, bearer = self.name
+        return [{oauth2: [f"{scope}:{access}"] if scope else []}, {bearer: []}]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
+        by_credentials = super().get_security_definition(auto_schema)  # type: ignore[no-untyped-call]
+        return [by_credentials, {"type": "http", "scheme": "bearer", "description": "A token of `/oauth/token`."}]
 
 
 class StaffScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -1,7 +1,6 @@
 """The entry pages of the API: links to its versions, and to the lists of a version."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
@@ -15,8 +14,8 @@ from school.api.authentication import Nobody
 class IndexView(APIView):
     """Answers everybody with ``links``: paths by their names."""
 
-    authentication_classes: ClassVar[list[Any]] = [Nobody]
-    permission_classes: ClassVar[list[Any]] = [AllowAny]
+    authentication_classes = (Nobody,)
+    permission_classes = (AllowAny,)
     links: Mapping[str, str] = {}
 
     @extend_schema(exclude=True)

@@ -161,6 +161,12 @@ School is at work.
   Admin     {base}/admin/   user: {STAFF}   password: {keys["password"]}
   API docs  {base}/api/docs
 
+In the API docs, choose "Authorize" and paste one of:
+
+  bearerAuth  {token}
+  oauth2      client id {keys["client_id"]}
+              client secret {keys["client_secret"]}
+
 A student's courses, with a token for the next hour:
 
   curl -H "Authorization: Bearer {token}" {base}/api/v1/students/number:S-1042/courses
