@@ -1,0 +1,1 @@
+"""Benchmarks of School: requests, imports and queries, side by side with other programs."""

@@ -1,0 +1,1 @@
+"""Imports of CSV and zip files: preview, approval, processing, report and undo."""

@@ -1,0 +1,1 @@
+"""The ground of the apps: settings, HTTP, API, databases, accounts, access and the admin site."""

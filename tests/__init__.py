@@ -1,0 +1,1 @@
+"""The tests of School, and the tools that run them."""

@@ -1,0 +1,1 @@
+"""Plain Django REST Framework on the same tables, for comparison."""

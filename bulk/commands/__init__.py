@@ -1,1 +1,1 @@
-"""What the import commands share: their base class, and progress and results on a terminal."""
+"""Shared code of the import commands: base class, progress and results on a terminal."""

@@ -1,1 +1,1 @@
-"""What management commands share: safe output, and private files."""
+"""Shared code of management commands: safe output, and private files."""

@@ -1,1 +1,1 @@
-"""What every request passes: middleware, size limits, addresses, rates and headers."""
+"""HTTP: middleware, size limits, addresses, request rates and headers."""

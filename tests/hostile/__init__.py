@@ -1,0 +1,1 @@
+"""Hostile requests, with the answers that are expected."""

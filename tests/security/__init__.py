@@ -1,0 +1,1 @@
+"""Tests of costs, limits, roles and erasure."""

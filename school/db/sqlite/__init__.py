@@ -1,0 +1,1 @@
+"""The SQLite back end, and private copies of a database."""

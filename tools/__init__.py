@@ -1,0 +1,1 @@
+"""Tools for developers of School, which are not part of the product."""
