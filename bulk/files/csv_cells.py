@@ -20,14 +20,14 @@ _SIGNS = "".join(
     for character in map(chr, range(sys.maxunicode + 1))
     if unicodedata.normalize("NFKC", character) in ("=", "+", "-", "@")
 )
-_SPACES = r"[^\S\t\r\n]*"
+_SPACES = r"(?:[^\S\t\r\n]|\")*"  # spaces, and quotation marks, which a spreadsheet may take for those around a cell
 _RUNS = re.compile(rf"[\t\r]|{_SPACES}[{_SIGNS}]")
 _GUARDED = re.compile(rf"'+(?:[\t\r\d]|{_SPACES}[{_SIGNS}])")
 _NEEDS_GUARD = re.compile(rf"'*(?:[\t\r]|{_SPACES}[{_SIGNS}])|'+\d")
 _TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 # A formula after a character that may separate cells, with or without quotes.
-_INNER = re.compile(rf"""([,;\t\r\n](?:[^\S\t\r\n]|")*)(?='*[{_SIGNS}])""")
-_GUARDED_INNER = re.compile(rf"""([,;\t\r\n](?:[^\S\t\r\n]|")*)'(?='*[{_SIGNS}])""")
+_INNER = re.compile(rf"([,;\t\r\n]{_SPACES})(?='*[{_SIGNS}])")
+_GUARDED_INNER = re.compile(rf"([,;\t\r\n]{_SPACES})'(?='*[{_SIGNS}])")
 
 
 def clean(cell: str) -> str:

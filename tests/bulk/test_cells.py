@@ -27,7 +27,7 @@ def test_what_a_spreadsheet_would_run_behind_another_separator_is_guarded(before
     assert clean(guard(cell)) == cell.strip(INVISIBLE)
 
 
-@pytest.mark.parametrize("cell", ["＝1", "＋1", "－1", "＠A", " =1", "\u3000＝1"])
+@pytest.mark.parametrize("cell", ["＝1", "＋1", "－1", "＠A", " =1", "\u3000＝1", '"=1', '" "＝1'])
 def test_what_begins_with_a_full_width_sign_or_a_blank_is_guarded(cell):
     assert (guard(cell), guard_as_it_came(cell)) == (f"'{cell}", f"'{cell}")
 
