@@ -41,12 +41,12 @@ AFTER_A_RESTORE = (
     "tests/test_changes.py::test_after_a_restore_a_cursor_of_a_lost_entry_has_expired_and_an_older_one_misses_nothing"
 )
 APPEND_ONLY = "tests/students/test_journal.py::test_the_database_refuses_to_change_the_journal"
-NEXT_IN_LINE = "tests/students/test_waitlist.py::test_more_seats_let_in_as_many_as_there_are_seats"
+NEXT_IN_LINE = "tests/students/test_waitlist.py::test_a_larger_capacity_promotes_as_many_students_as_there_are_seats"
 SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked"
 HOSTILE_BODIES = (
     "tests/hostile/test_api.py::test_whatever_a_program_sends_is_refused_by_name_and_writes_nothing[in_bodies]"
 )
-CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_what_cannot_be"
+CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_invalid_enrollments"
 WHO_MAY = "tests/test_access.py::test_each_role_is_answered_as_the_table_says"
 BUNDLES = "tests/bulk/test_bundles.py"
 FAILED_ROWS = "tests/bulk/test_api.py::test_failed_rows_come_back_as_they_were_sent_and_are_refused_again_for_the_same"
@@ -115,7 +115,10 @@ def constraints_in(models: Path) -> Iterator[tuple[str, str, ast.Call]]:
 
 # The test of every constraint. Those with a check of their own in the field are told apart on PostgreSQL only.
 CONSTRAINTS = {
-    "refused_act_is_one_a_day": (SQLITE, "tests/students/test_refused.py::test_the_database_keeps_one_a_day"),
+    "refused_act_is_one_a_day": (
+        SQLITE,
+        "tests/students/test_refused.py::test_the_database_keeps_one_refusal_per_day_student_course_and_action",
+    ),
     "term_drop_deadline_is_within_its_dates": (
         SQLITE,
         "tests/courses/test_renames.py::test_the_database_refuses_a_drop_deadline_outside_of_the_term",
@@ -142,7 +145,7 @@ CONSTRAINTS = {
     ),
     "student_email_is_unique": (
         SQLITE,
-        "tests/students/test_constraints.py::test_the_database_refuses_an_email_address_twice_whatever_its_case",
+        "tests/students/test_constraints.py::test_the_database_refuses_a_duplicate_email_address_in_any_case",
     ),
     "student_has_a_name": (
         SQLITE,
@@ -150,7 +153,7 @@ CONSTRAINTS = {
     ),
     "student_is_nobody_once_erased": (
         SQLITE,
-        "tests/students/test_constraints.py::test_the_database_refuses_a_name_to_a_student_who_was_erased",
+        "tests/students/test_constraints.py::test_the_database_refuses_a_name_for_an_erased_student",
     ),
     "enrollment_is_open_once": (
         SQLITE,
@@ -259,7 +262,7 @@ GUARDS = [
     Mutant(
         "nothing is done but what was shown",
         SQLITE,
-        "tests/students/test_acting.py::test_nothing_is_done_where_something_else_would_come_of_it",
+        "tests/students/test_acting.py::test_action_is_not_executed_when_its_result_would_differ_from_the_preview",
         instead(
             "students/enrollment/service.py",
             "    if forecast.fingerprint != fingerprint:\n",
@@ -269,25 +272,25 @@ GUARDS = [
     Mutant(
         "who follows by itself is part of what was shown",
         SQLITE,
-        "tests/students/test_acting.py::test_nothing_is_done_where_something_else_would_come_of_it",
+        "tests/students/test_acting.py::test_action_is_not_executed_when_its_result_would_differ_from_the_preview",
         instead("students/enrollment/preview.py", ", *(_of_event(*each) for each in self.followed)]", "]"),
     ),
     Mutant(
         "who waits leaves before a seat comes free for them",
         SQLITE,
-        "tests/students/test_acting.py::test_who_waits_leaves_before_a_seat_comes_free_for_them",
+        "tests/students/test_acting.py::test_waitlisted_students_are_dropped_before_a_seat_is_freed",
         instead("students/admin/actions/confirm.py", "row.status != Status.WAITLISTED, row.pk", "row.pk"),
     ),
     Mutant(
         "who is moved up waits still",
         SQLITE,
-        "tests/students/test_acting.py::test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read",
+        "tests/students/test_acting.py::test_a_student_who_leaves_the_waitlist_after_it_was_read_is_not_enrolled",
         instead("students/admin/actions/confirm.py", "(row.pk, row.version) if way is MOVE_UP else None", "None"),
     ),
     Mutant(
         "pages go back to local paths only",
         SQLITE,
-        "tests/students/test_acting.py::test_nobody_is_led_to_another_host",
+        "tests/students/test_acting.py::test_redirects_never_lead_to_another_host",
         instead(
             "students/admin/actions/result.py",
             'wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)',
@@ -297,7 +300,7 @@ GUARDS = [
     Mutant(
         "what was asked about making active is taken back",
         SQLITE,
-        "tests/students/test_activity.py::test_nothing_is_done_where_somebody_was_quicker",
+        "tests/students/test_activity.py::test_activation_is_not_executed_when_the_data_changed_after_the_preview",
         instead("students/admin/actions/activate.py", "                transaction.set_rollback(True)\n", ""),
     ),
     Mutant(
@@ -375,7 +378,7 @@ GUARDS = [
     Mutant(
         "a free seat is kept for who waits",
         SQLITE,
-        "tests/students/test_waitlist.py::test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits",
+        "tests/students/test_waitlist.py::test_a_new_request_does_not_take_a_free_seat_while_a_student_is_waitlisted",
         instead(
             "students/enrollment/transitions.py",
             "is_next = not register.waiting[act.course_id] or",
@@ -893,8 +896,7 @@ GUARDS = [
     Mutant(
         "the refusal of characters in identifiers that mislead",
         SQLITE,
-        "tests/students/test_imports_values.py::"
-        "test_a_number_with_a_character_that_misleads_is_refused_by_name_in_every_file",
+        "tests/students/test_imports_values.py::test_a_number_with_a_confusable_character_is_refused_in_every_file",
         instead(
             "school/validators.py",
             "            if fault := _fault_in_character(character, position):\n",
@@ -904,7 +906,7 @@ GUARDS = [
     Mutant(
         "one form of texts on the way to the database",
         SQLITE,
-        "tests/students/test_values.py::test_every_way_to_the_database_normalizes",
+        "tests/students/test_values.py::test_create_bulk_create_update_and_filter_normalize_values",
         instead(
             "school/fields.py",
             "super().to_python(value)  # type: ignore[misc]\n        return self.normalize(value)",
@@ -927,7 +929,7 @@ GUARDS = [
     Mutant(
         "an erased student keeps the pseudonym",
         SQLITE,
-        "tests/students/test_privacy.py::test_no_entry_point_gives_an_erased_student_a_number_again",
+        "tests/students/test_privacy.py::test_no_entry_point_gives_an_erased_student_a_number",
         instead("students/models/student.py", "condition=Q(erased_at__isnull=True)", "condition=Q(pk__gte=0)"),
     ),
     Mutant(

@@ -60,7 +60,7 @@ def statuses():
     return list(StudentCourse.objects.order_by("pk").values_list("status", flat=True))
 
 
-def test_what_is_shown_is_what_happens_with_who_gets_a_seat_thereby(registrars_desk, registrar, place):
+def test_confirmed_action_matches_its_preview_including_promotions(registrars_desk, registrar, place):
     course = make_course(code="MATH-101", capacity=2, waitlist_capacity=9)
     leaving, ended, _next, last = (place(course) for _ in range(4))
     done(registrars_desk, "complete", ended, grade="A")  # and the next gets the seat
@@ -99,7 +99,7 @@ def test_what_is_shown_is_what_happens_with_who_gets_a_seat_thereby(registrars_d
     assert result.context["to_undo"] == [leaving.pk]
 
 
-def test_who_waits_leaves_before_a_seat_comes_free_for_them(registrars_desk, place):
+def test_waitlisted_students_are_dropped_before_a_seat_is_freed(registrars_desk, place):
     """The other way round they would have been enrolled for a moment, and after the deadline withdrawn."""
     term = make_term(drop_deadline="2026-01-02")
     course = make_course(capacity=1, waitlist_capacity=9, term=term)
@@ -111,7 +111,7 @@ def test_who_waits_leaves_before_a_seat_comes_free_for_them(registrars_desk, pla
     assert list(EnrollmentEvent.objects.filter(action="promote")) == []
 
 
-def test_nothing_is_done_where_something_else_would_come_of_it(registrars_desk, place, origin):
+def test_action_is_not_executed_when_its_result_would_differ_from_the_preview(registrars_desk, place, origin):
     course = make_course(capacity=1, waitlist_capacity=9)
     leaving = place(course)
     page = look(registrars_desk, "drop", leaving)
@@ -126,7 +126,7 @@ def test_nothing_is_done_where_something_else_would_come_of_it(registrars_desk, 
     assert statuses() == ["dropped", "enrolled"]
 
 
-def test_confirming_twice_changes_nothing_the_second_time(registrars_desk, place):
+def test_confirming_an_action_twice_changes_nothing_the_second_time(registrars_desk, place):
     enrollment = place(make_course())
     page = look(registrars_desk, "drop", enrollment)
     confirm(registrars_desk, page, "drop", enrollment)
@@ -140,7 +140,7 @@ def test_confirming_twice_changes_nothing_the_second_time(registrars_desk, place
     assert EnrollmentEvent.objects.filter(action="drop").count() == 1
 
 
-def test_another_grade_than_was_shown_is_shown_first(registrars_desk, place):
+def test_a_grade_that_differs_from_the_preview_is_previewed_again(registrars_desk, place):
     enrollment = place(make_course())
     page = look(registrars_desk, "complete", enrollment, grade="A")
 
@@ -150,7 +150,7 @@ def test_another_grade_than_was_shown_is_shown_first(registrars_desk, place):
     assert told(again) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade B")]}
 
 
-def test_grade_and_reason_are_taken_without_the_blanks_around_them(registrars_desk, place):
+def test_grade_and_reason_are_stripped_of_surrounding_spaces(registrars_desk, place):
     enrollment = place(make_course())
 
     done(registrars_desk, "complete", enrollment, grade="  A ", reason=" exam ")
@@ -167,7 +167,7 @@ def test_grade_and_reason_are_taken_without_the_blanks_around_them(registrars_de
         ("reason", "a\tb", "Use no control characters."),
     ],
 )
-def test_what_cannot_be_kept_is_told_beside_its_field_and_nothing_is_lost(registrars_desk, place, name, text, error):
+def test_invalid_grade_or_reason_is_a_field_error_and_keeps_the_selection(registrars_desk, place, name, text, error):
     enrollment = place(make_course())
 
     page = look(registrars_desk, "complete", enrollment, **{name: text}, step="confirm", shown="x")
@@ -177,7 +177,7 @@ def test_what_cannot_be_kept_is_told_beside_its_field_and_nothing_is_lost(regist
     assert statuses() == ["enrolled"]
 
 
-def test_no_enrollment_is_compared_with_every_other(registrars_desk, place, monkeypatch):
+def test_preview_does_not_compare_enrollments_pairwise(registrars_desk, place, monkeypatch):
     """A thousand of them would be compared half a million times."""
     course = make_course()
     rows = [place(course).pk for _ in range(3)]
@@ -188,7 +188,7 @@ def test_no_enrollment_is_compared_with_every_other(registrars_desk, place, monk
     assert [line.key for line in page.context["told"].changed] == rows
 
 
-def test_a_row_that_is_history_is_left_alone(registrars_desk, place, origin):
+def test_an_enrollment_replaced_by_a_newer_one_is_unchanged(registrars_desk, place, origin):
     student, course = make_student(), make_course()
     old = place(course, student)
     drop(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -201,7 +201,7 @@ def test_a_row_that_is_history_is_left_alone(registrars_desk, place, origin):
     assert "Nothing would change." in page.content.decode()
 
 
-def test_an_act_is_undone_with_its_consequences_shown_first(registrars_desk, place):
+def test_undoing_an_action_shows_its_consequences_first(registrars_desk, place):
     course = make_course(code="MATH-101", capacity=1, waitlist_capacity=9)
     leaving, _waiting = place(course), place(course)
     other = place(make_course())
@@ -219,7 +219,7 @@ def test_an_act_is_undone_with_its_consequences_shown_first(registrars_desk, pla
     assert undone.context["to_undo"] == []
 
 
-def test_what_somebody_did_since_is_not_undone_along(registrars_desk, place, origin):
+def test_undo_skips_enrollments_that_changed_after_the_action(registrars_desk, place, origin):
     first, second = place(make_course()), place(make_course())
     result = done(registrars_desk, "complete", first, second)
     complete(student_id=first.student_id, course_id=first.course_id, grade="C", origin=origin)
@@ -229,7 +229,7 @@ def test_what_somebody_did_since_is_not_undone_along(registrars_desk, place, ori
     assert again.context["to_undo"] == [second.pk]
 
 
-def test_who_waits_is_moved_up_by_a_waiver_with_a_reason_and_no_other_way(registrars_desk, registrar, place):
+def test_a_waitlisted_student_is_enrolled_early_only_by_a_waiver_with_a_reason(registrars_desk, registrar, place):
     course = make_course(capacity=1, waitlist_capacity=9)
     seated, _first, second = (place(course) for _ in range(3))
 
@@ -253,7 +253,7 @@ def test_who_waits_is_moved_up_by_a_waiver_with_a_reason_and_no_other_way(regist
     )
 
 
-def test_who_has_left_the_line_meanwhile_is_not_enrolled_anew(registrars_desk, place, origin):
+def test_a_student_who_left_the_waitlist_is_not_enrolled_by_a_waiver(registrars_desk, place, origin):
     course = make_course(capacity=1, waitlist_capacity=9)
     place(course)
     waiting = place(course)
@@ -266,7 +266,9 @@ def test_who_has_left_the_line_meanwhile_is_not_enrolled_anew(registrars_desk, p
     assert told(again)["same"] == [(waiting.student_id, "dropped", "dropped", "", "Waits for no seat.")]
 
 
-def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_desk, place, origin, monkeypatch):
+def test_a_student_who_leaves_the_waitlist_after_it_was_read_is_not_enrolled(
+    registrars_desk, place, origin, monkeypatch
+):
     course = make_course(capacity=0, waitlist_capacity=9)
     waiting = place(course)
 
@@ -283,7 +285,7 @@ def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_d
 
 
 @pytest.mark.parametrize("action", ["drop", "complete", "undo", "promote"])
-def test_a_viewer_gets_to_none_of_it(viewer, client, place, action):
+def test_a_viewer_cannot_open_the_action_pages(viewer, client, place, action):
     enrollment = place(make_course(capacity=0, waitlist_capacity=9))
     client.force_login(viewer)
 
@@ -293,7 +295,7 @@ def test_a_viewer_gets_to_none_of_it(viewer, client, place, action):
     assert statuses() == ["waitlisted"]
 
 
-def test_who_may_not_waive_rules_moves_nobody_up(client, place):
+def test_a_user_without_the_waiver_permission_cannot_enroll_a_waitlisted_student(client, place):
     user = User.objects.create_user("clerk", is_staff=True)
     names = ["add_studentcourse", "change_studentcourse", "view_studentcourse"]
     user.user_permissions.set(Permission.objects.filter(codename__in=names))
@@ -313,20 +315,20 @@ def test_who_may_not_waive_rules_moves_nobody_up(client, place):
         ({"action": "drop", "chosen": range(1, 1002)}, ("error", "At most 1000 at a time: choose fewer.")),
     ],
 )
-def test_what_makes_no_sense_is_told_where_one_came_from(registrars_desk, form, message):
+def test_an_invalid_action_redirects_to_the_previous_page_with_a_message(registrars_desk, form, message):
     answer = registrars_desk.post(ACT, {**form, "next": "/admin/courses/course/"}, follow=True)
 
     assert (answer.redirect_chain, messages(answer)) == ([("/admin/courses/course/", 302)], [message])
 
 
 @pytest.mark.parametrize("address", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil", ""])
-def test_nobody_is_led_to_another_host(registrars_desk, address):
+def test_redirects_never_lead_to_another_host(registrars_desk, address):
     answer = registrars_desk.post(ACT, {"action": "drop", "next": address})
 
     assert answer["Location"] == LIST
 
 
-def test_what_is_not_there_is_counted(registrars_desk, place):
+def test_enrollments_that_were_not_found_are_counted(registrars_desk, place):
     enrollment = place(make_course())
 
     page = registrars_desk.post(ACT, {"action": "drop", "chosen": [enrollment.pk, 10**9, 10**9 + 1]})
@@ -334,7 +336,7 @@ def test_what_is_not_there_is_counted(registrars_desk, place):
     assert "2 of the chosen were not found." in page.content.decode()
 
 
-def test_the_list_leads_to_the_same_page(registrars_desk, place):
+def test_the_action_of_the_enrollment_list_opens_the_confirmation_page(registrars_desk, place):
     enrollment = place(make_course())
     form = {"action": "complete", "_selected_action": [enrollment.pk], "grade": "A", "reason": ""}
 
@@ -344,7 +346,7 @@ def test_the_list_leads_to_the_same_page(registrars_desk, place):
     assert page.context["back"] == f"{LIST}?status__exact=enrolled"
 
 
-def test_a_result_is_there_for_who_may_see_it_and_only_of_the_admin(registrars_desk, viewer, client, place):
+def test_a_result_is_shown_only_to_admin_users_who_can_view_enrollments(registrars_desk, viewer, client, place):
     enrollment = place(make_course())
     path = done(registrars_desk, "drop", enrollment).request["PATH_INFO"]
 
@@ -361,7 +363,7 @@ def test_a_result_is_there_for_who_may_see_it_and_only_of_the_admin(registrars_d
 
 @pytest.mark.parametrize("action", ["drop", "complete", "undo", "promote"])
 @pytest.mark.parametrize("size", [2, 40])
-def test_the_pages_cost_the_same_however_many_are_chosen(
+def test_the_query_count_does_not_depend_on_the_number_of_selected_enrollments(
     registrars_desk, place, action, size, django_assert_max_num_queries
 ):
     ahead = [place(make_course(capacity=1, waitlist_capacity=99)) for _ in range(size // 2)]

@@ -34,7 +34,7 @@ def line(origin):
     return waiting
 
 
-def test_courses_become_active_with_who_gets_a_seat_shown_first(registrars_desk, registrar, line):
+def test_activating_courses_shows_promotions_before_the_confirmation(registrars_desk, registrar, line):
     course, other = line.course, make_course()
 
     page = look(registrars_desk, COURSES, "activate", [course, other])
@@ -54,7 +54,7 @@ def test_courses_become_active_with_who_gets_a_seat_shown_first(registrars_desk,
     assert (newest.is_active, newest.history_user) == (True, registrar)
 
 
-def test_students_become_inactive_and_keep_what_they_have(registrars_desk, origin):
+def test_students_made_inactive_keep_their_enrollments(registrars_desk, origin):
     students = [make_student(), make_student(is_active=False)]
     enroll(student_id=students[0].pk, course_id=make_course().pk, origin=origin)
 
@@ -67,7 +67,7 @@ def test_students_become_inactive_and_keep_what_they_have(registrars_desk, origi
     assert StudentCourse.objects.get().status == "enrolled"
 
 
-def test_nothing_is_done_where_somebody_was_quicker(registrars_desk, line):
+def test_activation_is_not_executed_when_the_data_changed_after_the_preview(registrars_desk, line):
     page = look(registrars_desk, COURSES, "activate", [line.course])
     Course.objects.update(capacity=0)
 
@@ -77,7 +77,7 @@ def test_nothing_is_done_where_somebody_was_quicker(registrars_desk, line):
     assert not Course.objects.get().is_active
 
 
-def test_a_viewer_switches_nothing(viewer, client):
+def test_a_viewer_cannot_activate_or_deactivate(viewer, client):
     client.force_login(viewer)
     course = make_course()
 
@@ -87,7 +87,7 @@ def test_a_viewer_switches_nothing(viewer, client):
 
 
 @pytest.mark.parametrize("size", [2, 40])
-def test_switching_costs_the_same_however_many(registrars_desk, origin, size):
+def test_the_query_count_of_activation_does_not_depend_on_the_number_of_rows(registrars_desk, origin, size):
     courses = [make_course(capacity=0, waitlist_capacity=9, term=make_term()) for _ in range(size)]
     for course in courses:
         enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
@@ -105,7 +105,9 @@ def test_switching_costs_the_same_however_many(registrars_desk, origin, size):
 
 
 @pytest.mark.parametrize("size", [1, 30])
-def test_the_page_that_deletes_says_what_is_kept_and_why(registrars_desk, origin, size, django_assert_max_num_queries):
+def test_the_deletion_page_lists_protected_rows_and_the_reasons(
+    registrars_desk, origin, size, django_assert_max_num_queries
+):
     kept, free = make_student(student_number="S-1", given_name="Ada", family_name="Byron"), make_student()
     term = make_term(code="2026F", name="Fall")
     for _ in range(size):

@@ -60,14 +60,14 @@ def course(db):
     return course
 
 
-def test_a_course_opens_with_its_roster_by_name(registrars_desk, course):
+def test_the_course_page_opens_with_the_roster_sorted_by_name(registrars_desk, course):
     answer = registrars_desk.get(page_of(course))
 
     assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
     assert shown(answer) == [("S-2", None), ("S-1", None)]
 
 
-def test_the_waitlist_is_in_line_with_the_place_also_of_who_was_searched_for(registrars_desk, course):
+def test_the_waitlist_is_sorted_by_position_and_a_search_keeps_the_positions(registrars_desk, course):
     assert shown(registrars_desk.get(page_of(course, "?tab=waitlist"))) == [("S-3", 1), ("S-4", 2)]
     assert shown(registrars_desk.get(page_of(course, "?tab=waitlist&q=park+ros"))) == [("S-4", 2)]
 
@@ -75,11 +75,11 @@ def test_the_waitlist_is_in_line_with_the_place_also_of_who_was_searched_for(reg
 @pytest.mark.parametrize(
     ("query", "expected"), [("q=ada", ["S-2", "S-1"]), ("q=s-1", ["S-1"]), ("q=ada+byron", ["S-1"]), ("q=rosa", [])]
 )
-def test_a_roster_is_searched_by_number_and_name(registrars_desk, course, query, expected):
+def test_the_roster_is_searched_by_number_and_name(registrars_desk, course, query, expected):
     assert [number for number, _place in shown(registrars_desk.get(page_of(course, f"?{query}")))] == expected
 
 
-def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, course, origin):
+def test_former_and_completed_students_are_listed_separately(registrars_desk, course, origin):
     ada, mary = Student.objects.get(student_number="S-1"), Student.objects.get(student_number="S-2")
     drop(student_id=ada.pk, course_id=course.pk, origin=origin)
     complete(student_id=mary.pk, course_id=course.pk, grade="A", origin=origin)
@@ -95,7 +95,7 @@ def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, cou
     assert shown(registrars_desk.get(page_of(course, "?status=completed"))) == [("S-2", None)]
 
 
-def test_a_course_that_is_over_opens_with_who_has_completed_it(registrars_desk, course, origin):
+def test_the_page_of_an_ended_course_opens_with_completed_students(registrars_desk, course, origin):
     for enrollment in StudentCourse.objects.filter(student__student_number__in=["S-3", "S-4"]):
         drop(student_id=enrollment.student_id, course_id=course.pk, origin=origin)
     for enrollment in StudentCourse.objects.seated():
@@ -107,11 +107,11 @@ def test_a_course_that_is_over_opens_with_who_has_completed_it(registrars_desk, 
 @pytest.mark.parametrize(
     "query", ["tab=x", "tab=", "status=x", "page=x", "page=-1", "page=99999999999999999999", "tab=timeline&before=x"]
 )
-def test_what_no_link_leads_to_is_answered_all_the_same(registrars_desk, course, query):
+def test_unknown_query_parameters_of_the_course_page_are_ignored(registrars_desk, course, query):
     assert registrars_desk.get(page_of(course, f"?{query}")).status_code == 200
 
 
-def test_the_timeline_goes_back_page_by_page(registrars_desk, course, monkeypatch):
+def test_the_timeline_is_paginated_from_the_newest_event(registrars_desk, course, monkeypatch):
     monkeypatch.setattr("students.admin.tabs.EVENTS", 3)
 
     newest = registrars_desk.get(page_of(course, "?tab=timeline"))
@@ -124,7 +124,7 @@ def test_the_timeline_goes_back_page_by_page(registrars_desk, course, monkeypatc
     assert older.context["older"] is None
 
 
-def test_the_form_has_a_tab_and_is_come_back_to(registrars_desk, course):
+def test_saving_with_errors_or_continue_returns_to_the_form_tab(registrars_desk, course):
     form = {"code": "MATH-101", "name": "Calculus", "term": course.term_id, "level": "introductory", "is_active": "on"}
     where = {"enrollment_opens_at_0": "", "enrollment_opens_at_1": "", "capacity": "2", "waitlist_capacity": ""}
 
@@ -141,7 +141,7 @@ def buttons(answer):
     return re.findall(r'name="action" value="(\w+)"', answer.content.decode())
 
 
-def test_a_viewer_is_offered_nothing_that_changes_something(viewer, client, course):
+def test_a_viewer_sees_no_buttons_that_change_data(viewer, client, course):
     client.force_login(viewer)
 
     for tab in ("roster", "waitlist"):
@@ -150,7 +150,7 @@ def test_a_viewer_is_offered_nothing_that_changes_something(viewer, client, cour
     assert client.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": "1"}).status_code == 403
 
 
-def test_staff_of_the_course_are_offered_to_complete_and_nothing_else(django_user_model, client, course):
+def test_course_staff_see_only_the_complete_button(django_user_model, client, course):
     teacher = django_user_model.objects.create_user("teacher", is_staff=True)
     teacher.groups.add(Group.objects.get(name="Course staff"))
     CourseStaff.objects.create(course=course, user=teacher)
@@ -163,7 +163,7 @@ def test_staff_of_the_course_are_offered_to_complete_and_nothing_else(django_use
     assert buttons(client.get(page_of(course, "?tab=waitlist"))) == []
 
 
-def test_who_may_not_read_the_journal_has_no_timeline(django_user_model, client, course):
+def test_a_user_without_journal_permission_sees_no_timeline(django_user_model, client, course):
     user = django_user_model.objects.create_user("lists", is_staff=True)
     user.user_permissions.add(_permission("view_course"), _permission("view_studentcourse"))
     client.force_login(user)
@@ -173,7 +173,7 @@ def test_who_may_not_read_the_journal_has_no_timeline(django_user_model, client,
     assert (titles(answer), answer.context["tab"]) == ([("Roster", 2), ("Waitlist", 2), ("Settings", None)], "roster")
 
 
-def test_who_may_not_see_enrollments_sees_the_form_alone(django_user_model, client, course):
+def test_a_user_without_enrollment_permission_sees_only_the_form(django_user_model, client, course):
     user = django_user_model.objects.create_user("catalog", is_staff=True)
     user.user_permissions.add(_permission("view_course"))
     client.force_login(user)
@@ -183,7 +183,7 @@ def test_who_may_not_see_enrollments_sees_the_form_alone(django_user_model, clie
         assert client.post(f"/admin/courses/course/{course.pk}/{address}").status_code == 403
 
 
-def test_addresses_are_for_who_may_see_students(django_user_model, client, course):
+def test_email_addresses_require_permission_to_view_students(django_user_model, client, course):
     user = django_user_model.objects.create_user("lists", is_staff=True)
     user.user_permissions.add(_permission("view_course"), _permission("view_studentcourse"))
     client.force_login(user)
@@ -202,7 +202,7 @@ def recorded():
     return list(PersonalDataAccess.objects.values_list(*names))
 
 
-def test_the_roster_comes_as_a_file_and_that_is_recorded(viewer, client, course):
+def test_exporting_the_roster_as_csv_is_recorded(viewer, client, course):
     client.force_login(viewer)
 
     answer = client.get(f"/admin/courses/course/{course.pk}/roster.csv")
@@ -218,7 +218,7 @@ def test_the_roster_comes_as_a_file_and_that_is_recorded(viewer, client, course)
     assert recorded() == [("exported", "roster", "admin", "viewer", course.pk)]
 
 
-def test_the_roster_comes_as_a_page_to_print_and_that_is_recorded(registrars_desk, course):
+def test_printing_the_roster_is_recorded(registrars_desk, course):
     answer = registrars_desk.get(f"/admin/courses/course/{course.pk}/roster/?status=enrolled")
 
     assert answer.context["rows"] == [("S-2", "Adams, Mary", "enrolled"), ("S-1", "Byron, Ada", "enrolled")]
@@ -226,7 +226,7 @@ def test_the_roster_comes_as_a_page_to_print_and_that_is_recorded(registrars_des
 
 
 @pytest.mark.parametrize("address", ["roster.csv", "roster/"])
-def test_a_roster_that_there_is_not_is_not_recorded(registrars_desk, course, address):
+def test_a_roster_request_that_answers_404_is_not_recorded(registrars_desk, course, address):
     of_course = f"/admin/courses/course/{course.pk}/{address}"
 
     assert registrars_desk.get(f"{of_course}?status=x").status_code == 404
@@ -234,7 +234,7 @@ def test_a_roster_that_there_is_not_is_not_recorded(registrars_desk, course, add
     assert recorded() == []
 
 
-def test_addresses_are_those_of_the_chosen_or_of_all_and_that_is_recorded(registrars_desk, course):
+def test_email_addresses_of_selected_or_all_students_are_recorded(registrars_desk, course):
     Student.objects.filter(student_number="S-2").update(email="")
     address = f"/admin/courses/course/{course.pk}/addresses/?status=enrolled"
     elsewhere = make_course()
@@ -252,7 +252,7 @@ def test_addresses_are_those_of_the_chosen_or_of_all_and_that_is_recorded(regist
     assert rosa.email not in some.content.decode()
 
 
-def test_addresses_are_not_given_to_who_follows_a_link_or_chooses_nonsense(registrars_desk, course):
+def test_email_addresses_are_not_returned_for_get_or_invalid_selections(registrars_desk, course):
     address = f"/admin/courses/course/{course.pk}/addresses/"
 
     assert registrars_desk.get(address).status_code == 405
@@ -269,12 +269,12 @@ def test_addresses_are_not_given_to_who_follows_a_link_or_chooses_nonsense(regis
         (Seats(0, 0, 0), []),
     ],
 )
-def test_the_bar_shows_taken_over_free_and_waiting(seats, parts):
+def test_the_seat_bar_shows_taken_excess_free_and_waitlisted(seats, parts):
     assert [(part.kind, part.start, part.length) for part in seat_bar(seats).parts] == parts
 
 
 @pytest.mark.parametrize("query", ["", "?tab=waitlist", "?tab=timeline", "?q=a"])
-def test_a_large_course_costs_what_a_small_one_does(registrars_desk, course, query):
+def test_a_large_course_costs_the_queries_of_a_small_one(registrars_desk, course, query):
     registrars_desk.get(page_of(course, query))
     with CaptureQueriesContext(connection) as small:
         registrars_desk.get(page_of(course, query))
@@ -297,7 +297,7 @@ def test_a_large_course_costs_what_a_small_one_does(registrars_desk, course, que
     assert cost_of(large) < 15
 
 
-def test_a_long_roster_has_pages(registrars_desk, course, monkeypatch):
+def test_a_long_roster_is_paginated(registrars_desk, course, monkeypatch):
     monkeypatch.setattr("students.admin.pages.course.ROWS", 1)
 
     first, last = registrars_desk.get(page_of(course)), registrars_desk.get(page_of(course, "?page=2"))

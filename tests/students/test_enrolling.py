@@ -42,7 +42,7 @@ def people(db):
     return [make_student(student_number=f"S-{number}") for number in range(1, 6)]
 
 
-def test_each_line_is_told_and_what_is_shown_is_what_happens(registrars_desk, registrar, people, origin):
+def test_each_pasted_line_is_previewed_and_the_result_matches_the_preview(registrars_desk, registrar, people, origin):
     course = make_course(code="MATH-101", capacity=2, waitlist_capacity=5)
     enroll(student_id=people[0].pk, course_id=course.pk, origin=origin)
     people[3].is_active = False
@@ -86,7 +86,7 @@ def test_a_student_is_enrolled_in_several_courses(registrars_desk, people):
     assert standing() == [("S-1", "MATH-101", "enrolled"), ("S-1", "PHYS-1", "enrolled")]
 
 
-def test_a_course_named_in_two_ways_is_taken_once(registrars_desk, people):
+def test_a_course_identified_in_two_ways_is_enrolled_once(registrars_desk, people):
     make_course(code="MATH-101", term=make_term(code="2026F"))
 
     page = look(registrars_desk, people[0], "MATH-101, MATH-101@2026F", side="student")
@@ -95,7 +95,7 @@ def test_a_course_named_in_two_ways_is_taken_once(registrars_desk, people):
     assert problems(page) == [("MATH-101@2026F", "Named before, as MATH-101: taken once.", False)]
 
 
-def test_lines_are_put_right_and_taken_out_in_place(registrars_desk, people):
+def test_lines_can_be_corrected_and_removed_on_the_page(registrars_desk, people):
     course = make_course()
     form = {"listed": "S-1\r\nS-2", "kept": ["S-2"], "fix:S-99": "S-3", "fix:S-98": ""}
 
@@ -107,7 +107,7 @@ def test_lines_are_put_right_and_taken_out_in_place(registrars_desk, people):
     assert page.context["form"].initial["picked"] == []
 
 
-def test_nobody_is_enrolled_when_the_last_seat_is_taken_before_the_click(registrars_desk, people, origin):
+def test_nobody_is_enrolled_if_the_last_seat_is_taken_before_the_confirmation(registrars_desk, people, origin):
     course = make_course(capacity=1)
     page = look(registrars_desk, course, "S-1")
     enroll(student_id=people[1].pk, course_id=course.pk, origin=origin)
@@ -121,7 +121,7 @@ def test_nobody_is_enrolled_when_the_last_seat_is_taken_before_the_click(registr
     assert lines(again)["refused"] == [("S-1", "", "", f"{course.code} has no free seat.")]
 
 
-def test_a_waiver_lets_in_over_the_capacity_for_who_may_and_gives_a_reason(registrars_desk, people):
+def test_a_waiver_with_a_reason_enrolls_above_the_capacity(registrars_desk, people):
     course = make_course(code="MATH-101", capacity=0)
 
     without = look(registrars_desk, course, "S-1", waive="course_full")
@@ -131,7 +131,7 @@ def test_a_waiver_lets_in_over_the_capacity_for_who_may_and_gives_a_reason(regis
     assert lines(page) == {"changed": [("S-1", "enrolled", "")]}
 
 
-def test_a_viewer_enrolls_nobody_and_finds_no_way_there(viewer, client, people):
+def test_a_viewer_cannot_enroll_and_sees_no_link_to_the_page(viewer, client, people):
     client.force_login(viewer)
 
     assert [client.get(PAGE).status_code, look(client, make_course(), "S-1").status_code] == [403, 403]
@@ -155,7 +155,7 @@ def test_a_viewer_enrolls_nobody_and_finds_no_way_there(viewer, client, people):
         ({"one": "{course}", "text": "S-1", "reason": "x" * 1001}, ["reason"]),
     ],
 )
-def test_what_cannot_be_is_told_beside_its_field(registrars_desk, people, form, errors):
+def test_invalid_input_of_the_bulk_enroll_form_is_a_field_error(registrars_desk, people, form, errors):
     course = make_course()
     filled = {key: value.format(course=course.pk) if key == "one" else value for key, value in form.items()}
 
@@ -167,7 +167,7 @@ def test_what_cannot_be_is_told_beside_its_field(registrars_desk, people, form, 
 
 
 @pytest.mark.parametrize("key", ["x" * 500, "a@b@c", "'; DROP TABLE", "\u202e", "9" * 30, "<b>"])
-def test_no_key_is_too_strange(registrars_desk, people, key):
+def test_unusual_keys_cause_no_server_error(registrars_desk, people, key):
     course = make_course()
 
     pages = [
@@ -178,7 +178,7 @@ def test_no_key_is_too_strange(registrars_desk, people, key):
     assert standing() == []
 
 
-def test_what_is_over_the_limit_is_told_as_such(registrars_desk, people):
+def test_more_lines_than_the_limit_are_a_field_error(registrars_desk, people):
     page = look(registrars_desk, make_course(), "\n".join(f"S-{number}" for number in range(1001)))
 
     assert page.context["form"].errors == {"text": ["At most 1000 at a time: choose fewer."]}
@@ -186,7 +186,7 @@ def test_what_is_over_the_limit_is_told_as_such(registrars_desk, people):
 
 @pytest.mark.parametrize("side", ["course", "student"])
 @pytest.mark.parametrize("size", [2, 60])
-def test_the_page_costs_the_same_however_many_lines_there_are(
+def test_the_query_count_does_not_depend_on_the_number_of_lines(
     registrars_desk, origin, side, size, django_assert_max_num_queries
 ):
     students = [make_student() for _ in range(size)]

@@ -37,7 +37,7 @@ def listed(client, link):
     return client.get(link).context["cl"].result_count
 
 
-def test_every_number_is_that_of_the_list_behind_it(registrars_desk, world):
+def test_every_number_equals_the_count_of_the_linked_list(registrars_desk, world):
     shown = home(registrars_desk)
     told = {figure.label: figure for figure in [*shown["figures"], *shown["needs"]]}
 
@@ -64,7 +64,7 @@ def test_every_number_is_that_of_the_list_behind_it(registrars_desk, world):
     assert listed(registrars_desk, shown["chart"]["days"][0]["came"]) == 6
 
 
-def test_reasons_are_those_of_today_and_lead_to_their_refusals(registrars_desk, world):
+def test_refusal_reasons_of_today_link_to_their_refusals(registrars_desk, world):
     for codes in ("course_full", "course_full student_inactive", "enrollment_closed"):
         RefusedAct.objects.create(
             day=timezone.localdate(), student=make_student(), course=make_course(), channel="api", codes=codes
@@ -80,20 +80,20 @@ def test_reasons_are_those_of_today_and_lead_to_their_refusals(registrars_desk, 
     assert [listed(registrars_desk, reason.link) for reason in reasons] == [2, 1, 1]
 
 
-def test_another_term_can_be_chosen_and_nonsense_is_none(registrars_desk, world):
+def test_another_term_can_be_selected_and_an_invalid_one_is_ignored(registrars_desk, world):
     spring = make_term(code="2099S", starts_on="2099-02-01", ends_on="2099-07-31")
 
     assert home(registrars_desk, term=spring.pk)["term"] == spring
     assert [home(registrars_desk, term=text)["term"] for text in ("x", "999", "", "9" * 30)] == [world] * 4
 
 
-def test_an_empty_school_has_a_home(registrars_desk):
+def test_the_dashboard_works_without_any_data(registrars_desk):
     shown = home(registrars_desk)
 
     assert (shown["term"], shown["rows"], shown["fullest"], shown["chart"]) == (None, [], [], None)
 
 
-def test_one_sees_the_figures_of_what_one_may_see(client, world):
+def test_users_see_only_statistics_of_data_that_they_can_view(client, world):
     user = User.objects.create_user("guide", is_staff=True)
     client.force_login(user)
     assert (home(client)["needs"], "figures" in home(client)) == ([], False)
@@ -104,7 +104,9 @@ def test_one_sees_the_figures_of_what_one_may_see(client, world):
 
 
 @pytest.mark.parametrize("size", [1, 30])
-def test_home_costs_the_same_however_much_there_is(registrars_desk, world, origin, size, django_assert_num_queries):
+def test_the_query_count_of_the_dashboard_does_not_depend_on_the_data(
+    registrars_desk, world, origin, size, django_assert_num_queries
+):
     for _ in range(size):
         enroll(student_id=make_student().pk, course_id=make_course(term=world, capacity=1).pk, origin=origin)
 
@@ -114,7 +116,7 @@ def test_home_costs_the_same_however_much_there_is(registrars_desk, world, origi
         registrars_desk.get("/admin/")
 
 
-def test_course_staff_see_the_figures_of_their_own_courses(client, registrar, world, origin):
+def test_course_staff_see_statistics_of_their_own_courses_only(client, registrar, world, origin):
     teacher = User.objects.create_user("teacher", is_staff=True)
     teacher.groups.add(Group.objects.get(name="Course staff"))
     teacher.user_permissions.add(Permission.objects.get(codename="view_refusedact"))

@@ -39,7 +39,7 @@ class RandomActs(TestCase):
         ),
         st.integers(1, 30),
     )
-    def test_replaying_the_journal_gives_the_rows_for_any_acts_in_batches_of_any_size(self, drawn, size):
+    def test_replaying_the_journal_restores_the_rows_after_any_batches(self, drawn, size):
         students = [make_student().pk for _ in range(4)]
         courses = [make_course(capacity=1, waitlist_capacity=2).pk, make_course(capacity=2, waitlist_capacity=1).pk]
         origin = Origin(Channel.SYSTEM, may_waive=True)
@@ -82,7 +82,7 @@ def test_the_database_refuses_to_change_the_journal(origin, act):
 
 
 @pytest.mark.django_db
-def test_a_journal_that_does_not_hang_together_is_noticed(origin):
+def test_an_inconsistent_journal_is_detected(origin):
     enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
     [event] = EnrollmentEvent.objects.all()
     event.pk = None

@@ -30,7 +30,7 @@ class Only:
 
 @pytest.mark.parametrize("rule", RULES[Action.ENROLL], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("is_active", [True, False])
-def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, is_active):
+def test_rules_read_only_attributes_that_the_decision_cache_uses_as_its_key(rule, is_active):
     """``Ledger._decide_plain`` asks the rules once for a course, an active student or not, a seat or none."""
     course = SimpleNamespace(
         pk=2,
@@ -77,7 +77,7 @@ class Batches(TestCase):
             max_size=40,
         )
     )
-    def test_a_batch_answers_as_its_acts_would_one_by_one(self, drawn):
+    def test_a_batch_has_the_outcomes_of_its_commands_executed_singly(self, drawn):
         told = []
         for round_, size in enumerate((1, len(drawn) or 1)):
             students = [make_student(given_name=str(n), is_active=n != 7) for n in range(10)]

@@ -76,7 +76,7 @@ def held_on(number):
     return json.loads(command("export_student_data", number))
 
 
-def test_everything_that_is_held_is_exported(world):
+def test_all_personal_data_is_exported(world):
     held = held_on("S-1")
 
     assert {name: held["student"][name] for name in ("id", "student_number", "given_name", "email")} == {
@@ -103,7 +103,7 @@ def test_everything_that_is_held_is_exported(world):
     assert "Bob" not in json.dumps(held)
 
 
-def test_the_readable_form_says_the_same(world):
+def test_the_html_export_has_the_same_content(world):
     page = command("export_student_data", "S-1", format="html")
 
     for word in (*SECRETS, "MATH-101@2026F", "Hopper was fast", "There is no course code:NONE."):
@@ -111,7 +111,7 @@ def test_the_readable_form_says_the_same(world):
     assert "<script" not in page
 
 
-def test_an_export_goes_to_a_file_that_only_its_owner_reads(world, tmp_path):
+def test_an_export_file_is_readable_only_by_its_owner(world, tmp_path):
     file = tmp_path / "grace.json"
 
     said = command("export_student_data", "S-1", output=str(file), reason="asked for it", actor="registrar")
@@ -129,7 +129,7 @@ def test_an_export_that_cannot_be_written_is_not_recorded(world, tmp_path):
     assert PersonalDataAccess.objects.count() == 0
 
 
-def test_who_is_enrolled_nowhere_and_was_deleted_is_exported_from_the_history(origin):
+def test_a_deleted_student_without_enrollments_is_exported_from_the_history(origin):
     student = make_student(student_number="S-9", given_name="Grace")
     pk = student.pk
     student.delete()
@@ -157,7 +157,7 @@ def everything_in_the_database():
     return "\n".join([*values, *files, *pages])
 
 
-def test_nothing_that_names_an_erased_student_is_left_but_what_somebody_wrote_into_the_journal(world):
+def test_only_free_text_of_the_journal_can_still_name_an_erased_student(world):
     before = everything_in_the_database()
     said = command("erase_student", "S-1", reason="asked for it", yes=True, actor="registrar").splitlines()
     after = everything_in_the_database()
@@ -179,7 +179,7 @@ def test_nothing_that_names_an_erased_student_is_left_but_what_somebody_wrote_in
     assert EnrollmentEvent.objects.count() == 2
 
 
-def test_erasing_is_journalled(world):
+def test_erasing_is_recorded_in_the_journal(world):
     command("erase_student", "S-1", reason="asked for it", yes=True, actor="registrar")
 
     line = PersonalDataAccess.objects.get()
@@ -194,7 +194,7 @@ def test_erasing_is_journalled(world):
     assert (newest.history_change_reason, newest.history_user.username) == ("erased", "registrar")
 
 
-def test_who_is_erased_is_not_erased_again_nor_found_by_the_number(world):
+def test_an_erased_student_is_not_erased_again_and_not_found_by_number(world):
     command("erase_student", "S-1", reason="asked for it", yes=True)
 
     for number, why in [("S-1", "There is no student S-1."), (f"erased-{world.pk}", "erased already")]:
@@ -203,7 +203,7 @@ def test_who_is_erased_is_not_erased_again_nor_found_by_the_number(world):
     assert held_on(f"erased-{world.pk}")["student"]["given_name"] == ""
 
 
-def test_open_enrollments_are_ended_first(world, origin):
+def test_open_enrollments_must_be_ended_before_erasing(world, origin):
     course = make_course(code="ART-1")
     enroll(student_id=world.pk, course_id=course.pk, origin=origin)
 
@@ -215,7 +215,7 @@ def test_open_enrollments_are_ended_first(world, origin):
     assert Student.objects.get(pk=world.pk).given_name == ""
 
 
-def test_an_import_that_waits_and_names_the_student_is_waited_for(world):
+def test_erasing_is_refused_while_a_pending_import_names_the_student(world):
     job = imported(f"{STUDENTS}S-1,Grace,Hopper,\n", kind="students", review="always")
 
     with pytest.raises(CommandError, match=f"Import {job.pk}, which is needs review, may name this student"):
@@ -228,7 +228,7 @@ def test_an_import_that_waits_and_names_the_student_is_waited_for(world):
 
 
 @pytest.mark.parametrize("is_undo", [False, True])
-def test_an_import_at_work_that_may_still_write_the_name_of_a_student_is_waited_for(world, is_undo):
+def test_erasing_is_refused_while_a_running_import_may_write_the_name(world, is_undo):
     job = nth_import(1)
     if is_undo:
         job = start_undo(job.pk, door=ImportDoor.API, request_id="u")
@@ -245,7 +245,7 @@ def test_an_import_at_work_that_may_still_write_the_name_of_a_student_is_waited_
 
 
 @pytest.mark.parametrize(("answer", "is_left"), [("S-1", False), ("yes", True), ("", True)])
-def test_the_command_asks_before_it_erases(world, monkeypatch, answer, is_left):
+def test_the_command_asks_for_confirmation_before_erasing(world, monkeypatch, answer, is_left):
     monkeypatch.setattr("builtins.input", lambda _question: answer)
 
     if is_left:
@@ -257,12 +257,12 @@ def test_the_command_asks_before_it_erases(world, monkeypatch, answer, is_left):
     assert Student.objects.filter(student_number="S-1").exists() == is_left
 
 
-def test_erasing_takes_a_reason(world):
+def test_erasing_requires_a_reason(world):
     with pytest.raises(Refused, match="Erasing takes a reason"):
         erase(find_person("S-1"), reason=" ", door=Door.COMMAND)
 
 
-def test_no_door_gives_an_erased_student_a_name_again(world, api, registrars_desk):
+def test_no_entry_point_gives_an_erased_student_a_name(world, api, registrars_desk):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
     address = f"/admin/students/student/{world.pk}/change/"
 
@@ -281,7 +281,7 @@ def test_no_door_gives_an_erased_student_a_name_again(world, api, registrars_des
 
 
 @pytest.mark.parametrize("number", ["S-1", "S-OLD", "erased-0"])
-def test_no_entry_point_gives_an_erased_student_a_number_again(world, api, registrars_desk, number):
+def test_no_entry_point_gives_an_erased_student_a_number(world, api, registrars_desk, number):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
     address = f"/admin/students/student/{world.pk}"
     version = Student.history.filter(id=world.pk).last()
@@ -306,7 +306,7 @@ def test_no_entry_point_gives_an_erased_student_a_number_again(world, api, regis
 
 
 @pytest.mark.parametrize("reason", ["S-1 asked", "for grace@X.example", "Mr HOPPER's letter", "formerly ｓ‑old"])
-def test_the_record_of_access_takes_no_reason_that_names_the_student(world, registrars_desk, registrar, reason):
+def test_a_reason_in_the_record_of_access_cannot_name_the_student(world, registrars_desk, registrar, reason):
     permitted(registrar, "erase_student")
 
     with pytest.raises(Refused) as refused:
@@ -323,7 +323,7 @@ def test_the_record_of_access_takes_no_reason_that_names_the_student(world, regi
     assert Student.objects.get(pk=world.pk).student_number == "S-1"
 
 
-def test_lines_of_the_record_that_name_the_student_are_told(world):
+def test_erasing_reports_records_of_access_that_name_the_student(world):
     line = PersonalDataAccess.objects.create(
         at=timezone.now(), door="command", action="exported", subject="student", student=world, reason="for S-1"
     )
@@ -335,7 +335,7 @@ def test_lines_of_the_record_that_name_the_student_are_told(world):
     )
 
 
-def test_a_number_of_another_student_in_another_case_is_left(world):
+def test_a_number_of_another_student_in_different_case_is_not_redacted(world):
     make_student(student_number="s-1")
     imported("student_number,course_code\ns-1,NONE\nS-1,NONE\n", on_error="skip")
 
@@ -354,7 +354,7 @@ def test_a_file_that_cannot_be_searched_is_deleted(world):
     assert (job.chunks.count(), job.discarded_at is not None) == (0, True)
 
 
-def test_undoing_the_import_that_brought_a_student_brings_nothing_back(world):
+def test_undoing_the_import_that_created_an_erased_student_restores_nothing(world):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
     worked_on(start_undo(nth_import(1).pk, door=ImportDoor.COMMAND, request_id="r"))
@@ -365,7 +365,7 @@ def test_undoing_the_import_that_brought_a_student_brings_nothing_back(world):
     )
 
 
-def test_a_number_that_somebody_else_has_by_now_is_not_the_persons(world):
+def test_a_former_number_now_used_by_another_student_is_not_redacted(world):
     taken = make_student(student_number="S-OLD")
     imported("student_number,course_code\nS-OLD,NONE\n", on_error="skip")
 
@@ -387,7 +387,7 @@ def page_of(student):
     return f"/admin/students/student/{student.pk}/personal-data/"
 
 
-def test_the_page_says_what_will_happen_before_the_click(world, registrars_desk, registrar):
+def test_the_page_previews_the_erasure_before_the_confirmation(world, registrars_desk, registrar):
     permitted(registrar, "erase_student")
 
     page = registrars_desk.get(page_of(world)).content.decode()
@@ -402,7 +402,7 @@ def test_the_page_says_what_will_happen_before_the_click(world, registrars_desk,
         assert words in page
 
 
-def test_who_may_export_only_is_not_offered_to_erase(world, registrars_desk):
+def test_a_user_with_export_permission_only_sees_no_erase_form(world, registrars_desk):
     page = registrars_desk.get(page_of(world)).content.decode()
 
     assert ("Erase for good" in page, page.count("<form method")) == (False, 1)
@@ -410,7 +410,7 @@ def test_who_may_export_only_is_not_offered_to_erase(world, registrars_desk):
 
 
 @pytest.mark.parametrize(("form", "kind"), [("json", "application/json"), ("html", "text/html")])
-def test_an_export_in_the_admin_is_a_file_and_recorded(world, registrars_desk, registrar, form, kind):
+def test_an_export_in_the_admin_is_a_file_and_is_recorded(world, registrars_desk, registrar, form, kind):
     answer = registrars_desk.post(f"{page_of(world)}export/", {"format": form, "reason": "asked for it"})
 
     line = PersonalDataAccess.objects.get()
@@ -422,7 +422,7 @@ def test_an_export_in_the_admin_is_a_file_and_recorded(world, registrars_desk, r
     assert (line.action, line.door, line.actor, line.reason) == ("exported", "admin", registrar, "asked for it")
 
 
-def test_erasing_in_the_admin_takes_the_number_and_a_reason(world, registrars_desk, registrar):
+def test_erasing_in_the_admin_requires_the_number_and_a_reason(world, registrars_desk, registrar):
     permitted(registrar, "erase_student")
     address = f"{page_of(world)}erase/"
 
@@ -437,7 +437,7 @@ def test_erasing_in_the_admin_takes_the_number_and_a_reason(world, registrars_de
     assert [line.action for line in PersonalDataAccess.objects.order_by("pk")] == ["erased", "viewed"]
 
 
-def test_erasing_in_the_admin_says_what_stands_against_it(world, registrars_desk, registrar, origin):
+def test_erasing_in_the_admin_shows_the_obstacles(world, registrars_desk, registrar, origin):
     permitted(registrar, "erase_student")
     enroll(student_id=world.pk, course_id=make_course(code="ART-1").pk, origin=origin)
 
@@ -477,7 +477,7 @@ def told(**options):
     return command("apply_retention", **options).splitlines()
 
 
-def test_what_is_older_than_the_settings_say_is_let_go_of(old, world):
+def test_data_older_than_the_retention_settings_is_deleted(old, world):
     dry = told(dry_run=True)
     done = told()
 
@@ -506,7 +506,7 @@ def test_a_student_who_cannot_be_erased_yet_is_counted(old):
     assert told()[-1] == "0 students, erased, 1 refused."
 
 
-def test_nothing_is_erased_or_discarded_where_the_settings_do_not_say_so(old, settings):
+def test_without_retention_settings_nothing_is_erased_or_discarded(old, settings):
     settings.RETENTION_UPLOADS_DAYS = settings.RETENTION_STUDENTS_YEARS = 0
 
     assert [each.what for each in apply_retention(dry_run=True)] == [
@@ -518,7 +518,7 @@ def test_nothing_is_erased_or_discarded_where_the_settings_do_not_say_so(old, se
     ]
 
 
-def test_an_import_that_is_discarded_says_so_and_can_still_be_undone(old, registrars_desk):
+def test_a_discarded_import_is_marked_and_can_still_be_undone(old, registrars_desk):
     job = nth_import(1)
     list(apply_retention())
 
@@ -536,7 +536,7 @@ def test_an_import_that_is_discarded_says_so_and_can_still_be_undone(old, regist
         command("import_report", job.pk)
 
 
-def test_the_log_of_the_admin_keeps_who_did_what(world):
+def test_the_admin_log_keeps_the_user_and_anonymizes_the_erased_student(world):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
     assert [(entry.user.username, entry.object_repr) for entry in LogEntry.objects.all()] == [
@@ -544,7 +544,7 @@ def test_the_log_of_the_admin_keeps_who_did_what(world):
     ]
 
 
-def test_the_record_of_access_can_only_be_added_to(world):
+def test_the_record_of_access_is_append_only(world):
     everything_on(find_person("S-1"))
     command("export_student_data", "S-1")
 
@@ -554,7 +554,7 @@ def test_the_record_of_access_can_only_be_added_to(world):
     assert PersonalDataAccess.objects.count() == 1
 
 
-def test_what_a_person_was_refused_is_held_and_goes_with_the_names(world):
+def test_refusals_of_a_student_are_exported_and_erased(world):
     course = make_course()
     RefusedAct.objects.create(
         day=timezone.localdate(), student=world, course=course, action="enroll", channel="api", codes="course_full"

@@ -44,7 +44,7 @@ def told(answer):
     ]
 
 
-def test_the_running_term_comes_first_with_places_in_line_then_other_terms(registrars_desk, origin):
+def test_the_current_term_comes_first_with_waitlist_positions_then_other_terms(registrars_desk, origin):
     student, running = make_student(), term("NOW", -10, 10)
     full = make_course(code="FULL", term=running, capacity=1, waitlist_capacity=9)
     for each in (make_student(), make_student(), student):
@@ -64,7 +64,7 @@ def test_the_running_term_comes_first_with_places_in_line_then_other_terms(regis
     assert answer.context["standing"] == {"enrolled": 4, "waiting": 1, "completed": 0, "left": 0}
 
 
-def test_where_no_term_runs_the_next_comes_first_be_it_empty(registrars_desk):
+def test_without_a_current_term_the_next_term_comes_first_even_if_empty(registrars_desk):
     term("OVER", -90, -60)
     term("AFTER", 40, 50)
     term("NEXT", 20, 30)
@@ -72,14 +72,14 @@ def test_where_no_term_runs_the_next_comes_first_be_it_empty(registrars_desk):
     assert told(registrars_desk.get(page_of(make_student()))) == [("NEXT", "next", [])]
 
 
-def test_of_two_terms_that_run_the_one_that_began_last_comes_first(registrars_desk):
+def test_of_two_current_terms_the_one_that_started_last_comes_first(registrars_desk):
     term("YEAR", -100, 100)
     term("FALL", -10, 10)
 
     assert told(registrars_desk.get(page_of(make_student()))) == [("FALL", "running", [])]
 
 
-def test_what_has_ended_is_listed_with_its_grade_the_newest_first(registrars_desk, origin):
+def test_ended_enrollments_are_listed_with_grades_newest_first(registrars_desk, origin):
     student = make_student()
     left, done = make_course(code="A"), make_course(code="B")
     for course in (left, done):
@@ -96,7 +96,7 @@ def test_what_has_ended_is_listed_with_its_grade_the_newest_first(registrars_des
     assert told(answer) == []
 
 
-def test_a_students_page_has_the_timeline_and_the_form_in_tabs(registrars_desk, origin):
+def test_the_student_page_has_tabs_for_timeline_and_form(registrars_desk, origin):
     student = make_student()
     put(student, make_course(), origin, reason="transfer")
 
@@ -107,7 +107,7 @@ def test_a_students_page_has_the_timeline_and_the_form_in_tabs(registrars_desk, 
     assert 'name="given_name"' in registrars_desk.get(page_of(student, "?tab=form")).content.decode()
 
 
-def test_a_student_with_many_courses_costs_what_one_with_few_does(registrars_desk, origin):
+def test_a_student_with_many_courses_costs_the_queries_of_one_with_few(registrars_desk, origin):
     student, running = make_student(), term("NOW", -10, 10)
     costs = []
     for _ in range(2):
@@ -146,7 +146,7 @@ def full(db, origin):
     return course
 
 
-def test_the_box_says_enrolled_and_then_that_happens(registrars_desk, registrar, ada):
+def test_the_panel_previews_enrolled_and_the_student_is_enrolled(registrars_desk, registrar, ada):
     course = make_course(code="MATH-101", name="Calculus I")
 
     assert ask(registrars_desk, ada, course=course.pk) == {"kind": "enrolled", "place": None}
@@ -162,7 +162,7 @@ def test_the_box_says_enrolled_and_then_that_happens(registrars_desk, registrar,
     assert messages_of(done) == ["S-7 Ada Byron is enrolled in MATH-101 Calculus I."]
 
 
-def test_the_box_says_at_which_place_and_then_that_happens(registrars_desk, ada, full):
+def test_the_panel_previews_the_waitlist_position_and_the_student_gets_it(registrars_desk, ada, full):
     wish = {"course": full.pk, "on_full": "waitlist"}
 
     assert ask(registrars_desk, ada, **wish) == {"kind": "waitlisted", "place": 2}
@@ -172,7 +172,7 @@ def test_the_box_says_at_which_place_and_then_that_happens(registrars_desk, ada,
     assert messages_of(done) == ["No seat is free: the student waits at place 2."]
 
 
-def test_the_box_says_every_reason_against_it_and_then_nothing_happens(registrars_desk, full):
+def test_the_panel_previews_every_refusal_reason_and_nothing_changes(registrars_desk, full):
     gone = make_student(is_active=False)
 
     answer = ask(registrars_desk, gone, course=full.pk)
@@ -184,7 +184,7 @@ def test_the_box_says_every_reason_against_it_and_then_nothing_happens(registrar
     assert StudentCourse.objects.filter(student=gone).count() == 0
 
 
-def test_who_is_refused_for_want_of_a_seat_hears_where_they_could_wait(registrars_desk, ada, full):
+def test_a_refusal_for_a_full_course_shows_the_possible_waitlist_position(registrars_desk, ada, full):
     answer = ask(registrars_desk, ada, course=full.pk)
 
     assert ([refusal.code for refusal in answer["refusals"]], answer["could_wait_at"]) == (["course_full"], 2)
@@ -193,7 +193,7 @@ def test_who_is_refused_for_want_of_a_seat_hears_where_they_could_wait(registrar
     assert ask(registrars_desk, ada, course=full.pk)["could_wait_at"] is None
 
 
-def test_the_box_says_that_it_is_so_already(registrars_desk, ada, origin):
+def test_the_panel_says_that_the_student_is_already_enrolled(registrars_desk, ada, origin):
     course = make_course(code="MATH-101")
     put(ada, course, origin)
 
@@ -202,7 +202,7 @@ def test_the_box_says_that_it_is_so_already(registrars_desk, ada, origin):
     assert (answer["kind"], answer["errors"]) == ("already", ["This student is in MATH-101 already."])
 
 
-def test_a_waiver_is_told_to_take_a_reason_and_lets_past_the_line(registrars_desk, ada, full):
+def test_a_waiver_in_the_panel_requires_a_reason_and_skips_the_waitlist(registrars_desk, ada, full):
     wish = {"course": full.pk, "waive": ["course_full"]}
 
     assert [refusal.code for refusal in ask(registrars_desk, ada, **wish)["refusals"]] == ["waiver_needs_reason"]
@@ -215,13 +215,13 @@ def test_a_waiver_is_told_to_take_a_reason_and_lets_past_the_line(registrars_des
     "wish",
     [{}, {"course": ""}, {"course": "x"}, {"course": "9" * 30}, {"course": "-1"}, {"course": "1", "on_full": "x"}],
 )
-def test_a_box_that_is_not_filled_in_asks_for_more(registrars_desk, ada, wish):
+def test_an_incomplete_panel_asks_for_the_missing_fields(registrars_desk, ada, wish):
     assert ask(registrars_desk, ada, **wish)["kind"] == "incomplete"
     assert registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", wish).status_code == 200
     assert StudentCourse.objects.count() == 0
 
 
-def test_a_box_is_of_its_own_student_whatever_else_is_sent(registrars_desk, ada):
+def test_the_panel_enrolls_its_own_student_and_ignores_other_ids(registrars_desk, ada):
     course, other = make_course(), make_student()
 
     registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", {"course": course.pk, "student": other.pk})
@@ -229,7 +229,7 @@ def test_a_box_is_of_its_own_student_whatever_else_is_sent(registrars_desk, ada)
     assert StudentCourse.objects.get().student == ada
 
 
-def test_a_course_has_the_box_too(registrars_desk, ada, full):
+def test_the_course_page_has_the_panel_too(registrars_desk, ada, full):
     address = f"/admin/courses/course/{full.pk}/enroll/"
 
     answer = registrars_desk.post(address, {"student": ada.pk, "on_full": "waitlist", "ask": "1"})
@@ -240,7 +240,7 @@ def test_a_course_has_the_box_too(registrars_desk, ada, full):
     assert StudentCourse.objects.get(student=ada).status == "waitlisted"
 
 
-def test_a_fragment_is_the_answer_alone(registrars_desk, ada):
+def test_a_fragment_contains_only_the_preview_result(registrars_desk, ada):
     wish = {"course": make_course().pk, "ask": "1", "fragment": "1"}
 
     answer = registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", wish).content.decode().strip()
@@ -248,19 +248,19 @@ def test_a_fragment_is_the_answer_alone(registrars_desk, ada):
     assert answer == '<p class="desk-message success" data-kind="enrolled">Would be enrolled: a seat is free.</p>'
 
 
-def test_the_box_is_for_who_may_enroll(viewer, client, ada):
+def test_the_panel_requires_the_permission_to_enroll(viewer, client, ada):
     client.force_login(viewer)
 
     assert "box" not in client.get(page_of(ada)).context
     assert client.post(f"/admin/students/student/{ada.pk}/enroll/", {"ask": "1"}).status_code == 403
 
 
-def test_a_link_to_the_box_leads_to_the_page_and_of_nobody_nowhere(registrars_desk, ada):
+def test_a_get_of_the_panel_redirects_to_the_page_and_an_unknown_id_is_404(registrars_desk, ada):
     assert registrars_desk.get(f"/admin/students/student/{ada.pk}/enroll/")["Location"] == page_of(ada)
     assert registrars_desk.post(f"/admin/students/student/{ada.pk + 1}/enroll/").status_code == 404
 
 
-def test_who_is_deactivated_while_the_box_is_sent_is_refused(registrars_desk, ada, monkeypatch):
+def test_a_student_deactivated_while_the_panel_is_sent_is_refused(registrars_desk, ada, monkeypatch):
     def ask_then_change(acts, origin, **how):
         outcomes = judge(acts, origin, **how)
         Student.objects.update(is_active=False)
@@ -274,7 +274,7 @@ def test_who_is_deactivated_while_the_box_is_sent_is_refused(registrars_desk, ad
     assert StudentCourse.objects.count() == 0
 
 
-def test_an_erased_student_has_no_box(registrars_desk, ada):
+def test_an_erased_student_has_no_panel(registrars_desk, ada):
     Student.objects.filter(pk=ada.pk).update(
         student_number=f"erased-{ada.pk}",
         given_name="",

@@ -38,7 +38,7 @@ def seated(course):
     return list(StudentCourse.objects.seated().filter(course=course).order_by("pk").values_list("student", flat=True))
 
 
-def test_who_would_rather_wait_gets_a_seat_where_one_is_free(origin):
+def test_enrolling_with_the_waitlist_option_takes_a_free_seat(origin):
     course, student = make_course(capacity=1, waitlist_capacity=1), make_student()
 
     outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
@@ -47,7 +47,7 @@ def test_who_would_rather_wait_gets_a_seat_where_one_is_free(origin):
     assert (outcome.enrollment.status, outcome.enrollment.waitlist_position) == ("enrolled", None)
 
 
-def test_who_finds_no_seat_waits_at_the_end_of_the_line(origin):
+def test_a_student_without_a_seat_joins_the_end_of_the_waitlist(origin):
     course, _holder = full_course(origin)
     waiting(course, 2, origin)
     student = make_student()
@@ -62,7 +62,7 @@ def test_who_finds_no_seat_waits_at_the_end_of_the_line(origin):
     assert StudentCourse.objects.with_parties().get(student=student).position == 3
 
 
-def test_who_may_not_enroll_may_not_wait_either(origin):
+def test_a_student_who_cannot_enroll_cannot_join_the_waitlist(origin):
     course, _holder = full_course(origin)
     student = make_student(is_active=False)
 
@@ -76,7 +76,7 @@ def test_who_may_not_enroll_may_not_wait_either(origin):
     ("places", "message"),
     [(0, "C-1 has no free seat and no waitlist."), (2, "The waitlist of C-1 is full."), (None, None), (3, None)],
 )
-def test_a_waitlist_has_as_many_places_as_it_says(origin, places, message):
+def test_a_waitlist_accepts_as_many_students_as_its_capacity(origin, places, message):
     course, _holder = full_course(origin, code="C-1")
     waiting(course, 2, origin)
     Course.objects.update(waitlist_capacity=places)
@@ -88,7 +88,7 @@ def test_a_waitlist_has_as_many_places_as_it_says(origin, places, message):
 
 
 @pytest.mark.parametrize("verb", [drop, complete])
-def test_a_seat_that_comes_free_goes_to_who_is_next(origin, verb):
+def test_a_freed_seat_goes_to_the_first_waitlisted_student(origin, verb):
     course, holder = full_course(origin)
     first, second = waiting(course, 2, origin)
 
@@ -97,7 +97,7 @@ def test_a_seat_that_comes_free_goes_to_who_is_next(origin, verb):
     assert (seated(course), line(course)) == ([first.pk], [second.pk])
 
 
-def test_the_journal_tells_of_a_promotion_after_what_freed_the_seat(origin):
+def test_the_journal_lists_a_promotion_after_the_event_that_freed_the_seat(origin):
     course, holder = full_course(origin)
     [first] = waiting(course, 1, origin)
 
@@ -109,7 +109,7 @@ def test_the_journal_tells_of_a_promotion_after_what_freed_the_seat(origin):
     assert promoted.changes == {"enrolled_on": [None, str(promoted.enrollment.enrolled_on)]}
 
 
-def test_who_waits_can_leave_the_line(origin):
+def test_a_waitlisted_student_can_leave_the_waitlist(origin):
     course, holder = full_course(origin)
     first, second = waiting(course, 2, origin)
 
@@ -119,7 +119,7 @@ def test_who_waits_can_leave_the_line(origin):
     assert StudentCourse.objects.get(student=first).status == "dropped"
 
 
-def test_a_newcomer_does_not_take_the_seat_that_a_batch_frees_from_who_waits(origin):
+def test_a_seat_freed_in_a_batch_goes_to_the_waitlist_not_to_a_new_request(origin):
     course, holder = full_course(origin)
     [first] = waiting(course, 1, origin)
     newcomer = make_student()
@@ -131,7 +131,7 @@ def test_a_newcomer_does_not_take_the_seat_that_a_batch_frees_from_who_waits(ori
     assert seated(course) == [first.pk]
 
 
-def test_who_joins_an_empty_line_gets_the_seat_that_the_same_batch_frees(origin):
+def test_a_student_who_joins_an_empty_waitlist_gets_a_seat_freed_by_the_same_batch(origin):
     course, holder = full_course(origin)
     first, second = make_student(), make_student()
 
@@ -145,7 +145,7 @@ def test_who_joins_an_empty_line_gets_the_seat_that_the_same_batch_frees(origin)
     assert (seated(course), line(course)) == ([first.pk], [second.pk])
 
 
-def test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits(origin):
+def test_a_new_request_does_not_take_a_free_seat_while_a_student_is_waitlisted(origin):
     course, holder = full_course(origin, code="C-1")
     [first] = waiting(course, 1, origin)
     first.is_active = False
@@ -159,7 +159,7 @@ def test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits(origin):
     ]
 
 
-def test_a_newcomer_who_waits_behind_somebody_who_may_not_have_the_seat_gets_it(origin):
+def test_a_new_waitlist_request_gets_the_seat_if_the_first_student_is_ineligible(origin):
     course, holder = full_course(origin)
     [first] = waiting(course, 1, origin)
     first.is_active = False
@@ -173,7 +173,7 @@ def test_a_newcomer_who_waits_behind_somebody_who_may_not_have_the_seat_gets_it(
     assert (outcome.enrollment.status, seated(course), line(course)) == ("enrolled", [newcomer.pk], [first.pk])
 
 
-def test_who_no_longer_qualifies_is_passed_over_and_told_why_once(origin):
+def test_an_ineligible_waitlisted_student_is_passed_over_with_one_recorded_reason(origin):
     course, holder = full_course(origin, capacity=1)
     first, second, third = waiting(course, 3, origin)
     first.is_active = False
@@ -189,7 +189,7 @@ def test_who_no_longer_qualifies_is_passed_over_and_told_why_once(origin):
     assert (passed_over.from_status, passed_over.to_status, passed_over.changes) == ("waitlisted", "waitlisted", {})
 
 
-def test_a_new_reason_to_be_passed_over_is_told_too(origin):
+def test_a_new_reason_for_a_pass_over_is_recorded_too(origin):
     course, holder = full_course(origin)
     first, second = waiting(course, 2, origin)
     first.is_active = False
@@ -203,7 +203,7 @@ def test_a_new_reason_to_be_passed_over_is_told_too(origin):
     assert [event.refusals for event in told] == [["student_inactive"], ["student_inactive", "prerequisite_missing"]]
 
 
-def test_promotion_goes_by_the_rules_as_they_are_then(origin):
+def test_promotion_applies_the_rules_at_the_time_of_promotion(origin):
     opens = datetime(2026, 9, 1, tzinfo=UTC)
     with time_machine.travel(opens, tick=False):
         course, holder = full_course(origin, enrollment_closes_at=opens + timedelta(days=1))
@@ -216,7 +216,7 @@ def test_promotion_goes_by_the_rules_as_they_are_then(origin):
     assert EnrollmentEvent.objects.latest("pk").refusals == ["enrollment_closed"]
 
 
-def test_a_waiver_that_let_somebody_wait_holds_until_they_have_their_seat(origin):
+def test_a_waiver_used_to_join_the_waitlist_applies_to_the_promotion(origin):
     course, holder = full_course(origin)
     Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
     may = type(origin)(origin.channel, may_waive=True)
@@ -236,7 +236,7 @@ def test_a_waiver_that_let_somebody_wait_holds_until_they_have_their_seat(origin
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
 
 
-def test_a_waiver_holds_for_a_seat_that_the_same_batch_frees(origin):
+def test_a_waiver_applies_to_a_seat_freed_by_the_same_batch(origin):
     course, holder = full_course(origin)
     Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
     student = make_student()
@@ -252,7 +252,7 @@ def test_a_waiver_holds_for_a_seat_that_the_same_batch_frees(origin):
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
 
 
-def test_a_waiver_that_was_undone_does_not_hold(origin):
+def test_a_waiver_that_was_undone_does_not_apply(origin):
     course, holder = full_course(origin)
     [first] = waiting(course, 1, origin)
     Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
@@ -266,7 +266,7 @@ def test_a_waiver_that_was_undone_does_not_hold(origin):
     assert (seated(course), line(course)) == ([], [first.pk])
 
 
-def test_a_waiver_moves_somebody_past_the_line_and_over_the_capacity(origin):
+def test_a_waiver_enrolls_a_student_past_the_waitlist_and_above_the_capacity(origin):
     course, holder = full_course(origin)
     first, second = waiting(course, 2, origin)
     may = type(origin)(origin.channel, may_waive=True)
@@ -280,7 +280,7 @@ def test_a_waiver_moves_somebody_past_the_line_and_over_the_capacity(origin):
 
 
 @pytest.mark.parametrize("capacity", [3, None])
-def test_more_seats_let_in_as_many_as_there_are_seats(origin, capacity):
+def test_a_larger_capacity_promotes_as_many_students_as_there_are_seats(origin, capacity):
     course, holder = full_course(origin)
     students = waiting(course, 3, origin)
     Course.objects.update(capacity=capacity)
@@ -292,7 +292,7 @@ def test_more_seats_let_in_as_many_as_there_are_seats(origin, capacity):
     assert seated(course) == [holder.pk, *(student.pk for student in expected)]
 
 
-def test_fewer_seats_throw_nobody_out_and_let_nobody_in(origin):
+def test_a_smaller_capacity_removes_nobody_and_promotes_nobody(origin):
     course = make_course(capacity=3, waitlist_capacity=5)
     inside = [make_student() for _ in range(3)]
     enroll_many([(student.pk, course.pk) for student in inside], origin=origin)
@@ -307,7 +307,7 @@ def test_fewer_seats_throw_nobody_out_and_let_nobody_in(origin):
     assert (seated(course), line(course)) == ([first.pk], [])
 
 
-def test_completing_what_a_course_asks_for_gives_the_free_seat_in_it(origin):
+def test_completing_a_prerequisite_gives_the_student_a_free_seat(origin):
     asked_for = make_course(code="MATH-1")
     course, holder = full_course(origin, code="MATH-2")
     [first] = waiting(course, 1, origin)
@@ -321,7 +321,7 @@ def test_completing_what_a_course_asks_for_gives_the_free_seat_in_it(origin):
     assert (seated(course), line(course)) == ([first.pk], [])
 
 
-def test_arrival_is_the_order_of_the_lock_whatever_the_clocks_say(origin):
+def test_the_waitlist_order_is_the_lock_order_even_if_a_clock_is_behind(origin):
     course, _holder = full_course(origin)
     with time_machine.travel("2026-09-01T12:00:00Z", tick=False):
         [first] = waiting(course, 1, origin)
@@ -345,7 +345,7 @@ def test_undoing_an_enrollment_drops_it_and_frees_the_seat(origin):
     assert StudentCourse.objects.get(student=holder).status == "dropped"
 
 
-def test_undoing_a_drop_gives_the_seat_back_where_it_is_still_free(origin):
+def test_undoing_a_drop_restores_the_seat_if_it_is_still_free(origin):
     course, holder = full_course(origin)
     before = StudentCourse.objects.get()
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
@@ -359,7 +359,7 @@ def test_undoing_a_drop_gives_the_seat_back_where_it_is_still_free(origin):
     assert event.reason == "wrong button"
 
 
-def test_undoing_a_drop_does_not_take_the_seat_from_who_has_it_now(origin):
+def test_undoing_a_drop_does_not_take_the_seat_from_its_new_holder(origin):
     course, holder = full_course(origin)
     [first] = waiting(course, 1, origin)
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
@@ -371,7 +371,7 @@ def test_undoing_a_drop_does_not_take_the_seat_from_who_has_it_now(origin):
     assert seated(course) == [first.pk]
 
 
-def test_undoing_a_drop_from_the_line_gives_the_old_place_back(origin):
+def test_undoing_a_drop_from_the_waitlist_restores_the_position(origin):
     course, _holder = full_course(origin)
     first, second = waiting(course, 2, origin)
     drop(student_id=first.pk, course_id=course.pk, origin=origin)
@@ -381,7 +381,7 @@ def test_undoing_a_drop_from_the_line_gives_the_old_place_back(origin):
     assert line(course) == [first.pk, second.pk]
 
 
-def test_undoing_a_grade_gives_the_earlier_one_back_and_undoing_a_completion_the_seat(origin):
+def test_undo_restores_the_earlier_grade_and_after_a_completion_the_seat(origin):
     course, student = make_course(), make_student()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     complete(student_id=student.pk, course_id=course.pk, grade="B", origin=origin)
@@ -396,7 +396,7 @@ def test_undoing_a_grade_gives_the_earlier_one_back_and_undoing_a_completion_the
     assert [refusal.code for refusal in refused.value.refusals] == ["illegal_transition"]
 
 
-def test_an_act_and_its_undoing_in_one_batch_leave_what_was(origin):
+def test_a_command_and_its_undo_in_one_batch_restore_the_previous_state(origin):
     course, student = make_course(), make_student()
 
     perform([Act(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.UNDO)], origin)
