@@ -49,10 +49,10 @@ HOSTILE_BODIES = (
 CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_invalid_enrollments"
 WHO_MAY = "tests/test_access.py::test_each_role_is_answered_as_the_table_says"
 BUNDLES = "tests/bulk/test_bundles.py"
-FAILED_ROWS = "tests/bulk/test_api.py::test_failed_rows_come_back_as_they_were_sent_and_are_refused_again_for_the_same"
+FAILED_ROWS = "tests/bulk/test_api.py::test_failed_rows_are_returned_unchanged_and_fail_again_with_the_same_errors"
 ERASED = "tests/security/test_erasure.py::test_no_table_and_no_file_of_the_database_has_a_person_who_was_erased"
 BUDGET = "tests/security/test_limits.py"
-NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_a_course_that_cannot_be"
+NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_invalid_courses"
 
 
 class NotFound(Exception):
@@ -121,7 +121,7 @@ CONSTRAINTS = {
     ),
     "term_drop_deadline_is_within_its_dates": (
         SQLITE,
-        "tests/courses/test_renames.py::test_the_database_refuses_a_drop_deadline_outside_of_the_term",
+        "tests/courses/test_renames.py::test_the_database_refuses_a_drop_deadline_outside_the_term",
     ),
     "term_ends_after_it_starts": (
         SQLITE,
@@ -129,11 +129,11 @@ CONSTRAINTS = {
     ),
     "course_code_is_unique_in_a_term": (
         SQLITE,
-        "tests/courses/test_constraints.py::test_the_database_refuses_a_code_twice_in_a_term",
+        "tests/courses/test_constraints.py::test_the_database_refuses_a_duplicate_code_in_a_term",
     ),
     "course_code_is_unique_without_a_term": (
         SQLITE,
-        "tests/courses/test_constraints.py::test_the_database_refuses_a_code_twice_without_a_term",
+        "tests/courses/test_constraints.py::test_the_database_refuses_a_duplicate_code_without_a_term",
     ),
     "course_capacity_is_not_negative": (POSTGRESQL, NO_SUCH_COURSE),
     "course_waitlist_capacity_is_not_negative": (POSTGRESQL, NO_SUCH_COURSE),
@@ -141,7 +141,7 @@ CONSTRAINTS = {
     "course_level_is_known": (SQLITE, NO_SUCH_COURSE),
     "course_staff_is_named_once": (
         SQLITE,
-        "tests/courses/test_constraints.py::test_the_database_refuses_a_second_naming_of_course_staff",
+        "tests/courses/test_constraints.py::test_the_database_refuses_a_duplicate_member_of_the_course_staff",
     ),
     "student_email_is_unique": (
         SQLITE,
@@ -208,13 +208,13 @@ GUARDS = [
     Mutant(
         "a file with failed rows is applied again",
         SQLITE,
-        "tests/bulk/test_lifecycle.py::test_a_file_with_failed_rows_is_applied_again_until_no_row_fails",
+        "tests/bulk/test_lifecycle.py::test_a_file_with_failed_rows_can_be_imported_again_until_no_row_fails",
         instead("bulk/jobs/lifecycle.py", "last.state != State.DONE or last.errors or ", ""),
     ),
     Mutant(
         "an approval clears a late cancel",
         SQLITE,
-        "tests/bulk/test_lifecycle.py::test_a_cancel_that_comes_late_does_not_cancel_what_is_approved_later",
+        "tests/bulk/test_lifecycle.py::test_a_late_cancel_does_not_cancel_a_later_approval",
         instead("bulk/jobs/lifecycle.py", "at=timezone.now(), wants_cancel=False)", "at=timezone.now())"),
     ),
     Mutant(
@@ -230,33 +230,31 @@ GUARDS = [
     Mutant(
         "a worker survives the error of an import",
         SQLITE,
-        "tests/bulk/test_lifecycle.py"
-        "::test_an_error_does_not_end_the_worker_and_after_three_attempts_the_import_has_failed",
+        "tests/bulk/test_lifecycle.py::test_an_error_does_not_stop_the_worker_and_three_attempts_fail_the_import",
         instead("bulk/jobs/worker.py", "    except Exception as error:", "    except ZeroDivisionError as error:"),
     ),
     Mutant(
         "an import of a command fails at an unexpected error",
         SQLITE,
-        "tests/bulk/test_lifecycle.py"
-        "::test_no_worker_can_take_on_the_import_of_a_command_that_an_unexpected_error_has_ended",
+        "tests/bulk/test_lifecycle.py::test_no_worker_continues_a_command_import_that_an_unexpected_error_has_ended",
         instead("bulk/commands/base.py", "is_last_attempt=True", "is_last_attempt=False"),
     ),
     Mutant(
         "datasets are those of a client",
         SQLITE,
-        "tests/bulk/test_lifecycle.py::test_clients_and_staff_have_datasets_of_their_own",
+        "tests/bulk/test_lifecycle.py::test_clients_and_staff_have_separate_datasets",
         instead("bulk/models.py", "client=key.client_id, dataset=key.name", "dataset=key.name"),
     ),
     Mutant(
         "a client sees its own imports only",
         SQLITE,
-        "tests/bulk/test_lifecycle.py::test_a_client_sees_its_own_imports_and_no_others",
+        "tests/bulk/test_lifecycle.py::test_a_client_sees_only_its_own_imports",
         instead("bulk/models.py", "return self.filter(client=account_id)", "return self.all()"),
     ),
     Mutant(
         "a second import does not wait until the first one is received",
         POSTGRESQL,
-        "tests/bulk/test_lifecycle.py::test_a_second_file_does_not_wait_until_the_first_one_is_received",
+        "tests/bulk/test_lifecycle.py::test_a_second_file_is_refused_while_the_first_one_is_still_received",
         instead("bulk/jobs/lifecycle.py", "            if not _lock(dataset):", "            if False:"),
     ),
     Mutant(
@@ -497,7 +495,7 @@ GUARDS = [
     Mutant(
         "a full file's row of a known student and an unknown course",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F20,M-I,,-course_not_found-term:2026F]",
+        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F20,M-I,,-course_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
             "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
@@ -507,7 +505,7 @@ GUARDS = [
     Mutant(
         "a full file's row of an unknown student and a known course",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F2O,M-1,,-student_not_found-term:2026F]",
+        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F2O,M-1,,-student_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
             "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
@@ -517,7 +515,7 @@ GUARDS = [
     Mutant(
         "a full file's row of an unknown student and an unknown course",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F2O,M-I,,-student_not_found-term:2026F]",
+        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F2O,M-I,,-student_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
             "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
@@ -527,13 +525,13 @@ GUARDS = [
     Mutant(
         "a full file's row that cannot be read",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_with_a_row_that_cannot_be_read_ends_nothing_at_all[skip]",
+        "tests/bulk/test_full.py::test_a_full_file_with_an_unreadable_row_drops_nobody[skip]",
         instead("students/imports/enrollments.py", "self.listed.add([*unreadable, *map", "self.listed.add([*map"),
     ),
     Mutant(
         "a full file's row of a course outside of the scope",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F20,M-2,,-out_of_scope-term:2026F]",
+        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F20,M-2,,-out_of_scope-term:2026F]",
         instead(
             "students/imports/enrollments.py",
             "if isinstance(course, Course) and is_in_scope else ANY",
@@ -543,7 +541,7 @@ GUARDS = [
     Mutant(
         "the enrollments of other sources in a full import",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_ends_only_what_its_own_dataset_has_made[skip]",
+        "tests/bulk/test_full.py::test_a_full_file_drops_only_enrollments_made_by_its_dataset[skip]",
         instead(
             "students/imports/enrollments.py",
             "kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)",
@@ -553,7 +551,7 @@ GUARDS = [
     Mutant(
         "the brake of a full import on its own enrollments",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_ends_only_what_its_own_dataset_has_made[skip]",
+        "tests/bulk/test_full.py::test_a_full_file_drops_only_enrollments_made_by_its_dataset[skip]",
         instead(
             "students/imports/enrollments.py",
             "(self.scope.enrollments() if self.takes_over else self.scope.own_enrollments())",
@@ -563,7 +561,7 @@ GUARDS = [
     Mutant(
         "the end of what a full file does not list before its rows",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_swaps_students_in_a_full_course[True-skip]",
+        "tests/bulk/test_full.py::test_a_full_file_exchanges_students_in_a_full_course[True-skip]",
         instead(
             "bulk/jobs/runner.py",
             "                self._end_unlisted()\n                self._apply_rows()\n",
@@ -573,7 +571,7 @@ GUARDS = [
     Mutant(
         "the end of what a full file's rows end before its other rows",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_row_of_a_full_file_that_ends_frees_its_seat_for_an_earlier_row[dropped-skip]",
+        "tests/bulk/test_full.py::test_a_full_file_row_that_ends_an_enrollment_frees_a_seat_for_an_earlier_row[dropped-skip]",
         instead(
             "students/imports/enrollments.py",
             "            self._lock(acts, register)\n            self._end(acts, register)\n",
@@ -583,19 +581,19 @@ GUARDS = [
     Mutant(
         "the seats that a full file frees for its rows",
         SQLITE,
-        "tests/bulk/test_full.py::test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_is_left[skip]",
+        "tests/bulk/test_full.py::test_rows_of_a_full_file_precede_the_waitlist_and_it_gets_the_remaining_seats[skip]",
         instead("students/enrollment/transitions.py", " or act.course_id in register.before_waitlist", ""),
     ),
     Mutant(
         "the seats that a full file frees until its rows are through",
         SQLITE,
-        "tests/bulk/test_full.py::test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_is_left[skip]",
+        "tests/bulk/test_full.py::test_rows_of_a_full_file_precede_the_waitlist_and_it_gets_the_remaining_seats[skip]",
         instead("students/enrollment/batch.py", "if course_id not in self.register.before_waitlist:", "if course_id:"),
     ),
     Mutant(
         "the seats of a full import that is cancelled",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_import_that_is_cancelled_half_way_gives_the_seats_that_it_has_freed_to_those_who_wait[False]",
+        "tests/bulk/test_full.py::test_freed_seats_of_a_cancelled_full_import_go_to_the_waitlist[False]",
         instead(
             "bulk/jobs/runner.py",
             "                self._finish_parts()\n                raise\n",
@@ -605,19 +603,19 @@ GUARDS = [
     Mutant(
         "the end of a full import's enrollments once",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_import_that_was_killed_ends_once_and_counts_the_rows_of_its_file[2]",
+        "tests/bulk/test_full.py::test_a_killed_full_import_drops_each_student_once_and_counts_its_rows[2]",
         instead("bulk/jobs/runner.py", "job.mode != Mode.FULL or job.unlisted is not None", "job.mode != Mode.FULL"),
     ),
     Mutant(
         "the undo of an adoption",
         SQLITE,
-        "tests/bulk/test_full.py::test_the_undo_of_an_import_gives_back_what_it_has_adopted",
+        "tests/bulk/test_full.py::test_undoing_an_import_reverts_its_adoptions",
         instead("students/enrollment/loading.py", ".exclude(action=Action.ADOPT, file_import__in=undone)", ""),
     ),
     Mutant(
         "an undo by hand that passes over adoptions",
         SQLITE,
-        "tests/bulk/test_full.py::test_an_undo_by_hand_takes_back_what_was_done_before_an_adoption[False]",
+        "tests/bulk/test_full.py::test_a_manual_undo_reverts_the_change_before_an_adoption[False]",
         instead(
             "students/enrollment/loading.py", "event.action != Action.ADOPT or undone[event.enrollment.pair]", "event"
         ),
@@ -625,25 +623,25 @@ GUARDS = [
     Mutant(
         "a preview on a private copy",
         SQLITE,
-        "tests/bulk/test_private_copy.py::test_another_connection_writes_at_once_while_a_preview_runs[wish0]",
+        "tests/bulk/test_private_copy.py::test_another_connection_writes_without_waiting_during_a_preview[wish0]",
         instead("bulk/jobs/runner.py", "nullcontext() if may_keep else private_copy()", "nullcontext()"),
     ),
     Mutant(
         "a preview on a private copy that hears of a lost lease",
         SQLITE,
-        "tests/bulk/test_private_copy.py::test_a_preview_on_a_copy_ends_when_its_lease_is_lost",
+        "tests/bulk/test_private_copy.py::test_a_preview_on_a_copy_stops_when_its_lease_is_lost",
         instead("bulk/jobs/leases.py", "        if self.is_lost:\n            raise Lost\n", ""),
     ),
     Mutant(
         "the enrollments that an approval has shown",
         SQLITE,
-        "tests/bulk/test_full.py::test_an_approval_ends_nobody_else_than_those_who_were_shown",
+        "tests/bulk/test_full.py::test_an_approval_drops_only_the_students_of_the_preview",
         instead("bulk/row_results.py", 'f"id {result.object_id}"', '"0"'),
     ),
     Mutant(
         "a code that moves to another course between two chunks",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_code_that_moves_to_another_course_means_that_one_from_the_next_chunk_on",
+        "tests/bulk/test_full.py::test_a_code_moved_to_another_course_refers_to_it_from_the_next_chunk",
         instead(
             "students/imports/enrollments.py",
             "        self.courses = {}\n        self.student_ids = {}\n",
@@ -783,26 +781,25 @@ GUARDS = [
     Mutant(
         "the new code in the prerequisites of others",
         SQLITE,
-        "tests/courses/test_renames.py::test_a_new_code_is_written_into_the_prerequisites[rename_by_patch]",
+        "tests/courses/test_renames.py::test_renaming_a_course_updates_the_prerequisites_of_other_courses[rename_by_patch]",
         instead("courses/prerequisites.py", '        course.save(update_fields=["prerequisites"])', "        pass"),
     ),
     Mutant(
         "the code that no other course has",
         SQLITE,
-        "tests/courses/test_renames.py::test_the_prerequisites_keep_a_code_that_another_course_has[rename_by_patch]",
+        "tests/courses/test_renames.py::test_prerequisites_keep_a_code_that_another_course_still_has[rename_by_patch]",
         instead("courses/prerequisites.py", ".exclude(pk=course_id).exists():\n", ".exclude(pk=course_id)[:0]:\n"),
     ),
     Mutant(
         "the circle that a rename would close",
         SQLITE,
-        "tests/courses/test_renames.py::test_a_circle_by_a_rename_names_the_code_and_the_way",
+        "tests/courses/test_renames.py::test_the_error_of_a_cycle_by_a_rename_has_the_code_field_and_the_cycle",
         instead("courses/prerequisites.py", "{present: code} if is_followed", "{present: code} if False"),
     ),
     Mutant(
         "the deletion of a prerequisite refused",
         SQLITE,
-        "tests/courses/test_renames.py"
-        "::test_the_last_course_of_a_code_that_others_ask_for_is_not_deleted[delete_by_api]",
+        "tests/courses/test_renames.py::test_the_last_course_of_a_required_code_cannot_be_deleted[delete_by_api]",
         instead("courses/api/views.py", "refuse_to_delete([instance.pk], limits_of(self.request))", "pass"),
     ),
     Mutant(
@@ -814,37 +811,37 @@ GUARDS = [
     Mutant(
         "the id of a class in a zip, which is no code",
         SQLITE,
-        f"{BUNDLES}::test_a_class_whose_code_is_the_sourced_id_of_another_one_does_not_get_its_students",
+        f"{BUNDLES}::test_a_class_with_a_code_equal_to_another_sourced_id_does_not_get_its_students",
         instead("students/imports/references.py", "SPACES.get(table.spelling(CODE), CODE)", "CODE"),
     ),
     Mutant(
         "the refusal of two ids in a zip for one course",
         SQLITE,
-        f"{BUNDLES}::test_two_classes_that_would_be_one_course_are_both_refused_and_so_are_their_enrollments",
+        f"{BUNDLES}::test_two_classes_that_map_to_one_course_are_refused_with_their_enrollments",
         instead("courses/references.py", " or len(self.names.ids(space, keys[0])) > 1", ""),
     ),
     Mutant(
         "the error of a course in a zip that enrollments name",
         SQLITE,
-        f"{BUNDLES}::test_a_session_that_is_no_term_or_several_is_an_error_of_the_class",
+        f"{BUNDLES}::test_a_session_that_matches_no_term_or_several_is_an_error_of_the_class",
         instead("courses/references.py", "ERRONEOUS if row.unresolved else _key(row)", "_key(row)"),
     ),
     Mutant(
         "the days that a session in a zip has in common with its term",
         SQLITE,
-        f"{BUNDLES}::test_a_session_is_no_term_of_another_time_whose_code_is_its_sourced_id",
+        f"{BUNDLES}::test_a_session_does_not_match_a_term_of_other_dates_with_its_sourced_id_as_code",
         instead("courses/references.py", "and (start is None or start <= term.ends_on)", ""),
     ),
     Mutant(
         "the course without a term in a zip, which is none of a term",
         SQLITE,
-        f"{BUNDLES}::test_a_course_without_a_term_in_the_zip_is_not_the_one_of_a_term",
+        f"{BUNDLES}::test_a_failed_course_without_a_term_is_not_replaced_by_one_of_a_term",
         instead("students/imports/enrollments.py", "if not row.is_exact or", "if True or"),
     ),
     Mutant(
         "the files in a zip that references lead to, after an erasure",
         SQLITE,
-        f"{BUNDLES}::test_a_zip_that_a_person_is_erased_from_keeps_the_files_that_its_references_lead_to",
+        f"{BUNDLES}::test_redacting_a_person_in_a_zip_keeps_the_files_needed_for_references",
         instead("bulk/personal_data/search.py", "looked_up.get(table.stem)", "None"),
     ),
     Mutant(
@@ -866,19 +863,19 @@ GUARDS = [
     Mutant(
         "the refusal of a row that lacks a required cell",
         SQLITE,
-        "tests/bulk/test_reading.py::test_cells_that_are_missing_at_the_end_are_empty_where_they_may_be",
+        "tests/bulk/test_reading.py::test_missing_cells_at_the_end_are_empty_if_their_columns_are_optional",
         instead("bulk/files/csv_reader.py", "if name in required]:", "if name in ()]:"),
     ),
     Mutant(
         "the refusal of cells beyond the header",
         SQLITE,
-        "tests/bulk/test_reading.py::test_a_cell_under_no_name_is_an_error",
+        "tests/bulk/test_reading.py::test_a_cell_in_a_column_without_a_name_is_an_error",
         instead("bulk/files/csv_reader.py", "        if any(map(clean, raw[self.width :])):\n", "        if False:\n"),
     ),
     Mutant(
         "the refusal of another header in the middle",
         SQLITE,
-        "tests/bulk/test_reading.py::test_another_header_in_the_middle_refuses_the_file",
+        "tests/bulk/test_reading.py::test_a_different_header_in_the_middle_makes_the_file_unreadable",
         instead("bulk/files/csv_reader.py", 'raise self._unreadable("second_header", message, number)', "return True"),
     ),
     Mutant(
@@ -890,7 +887,7 @@ GUARDS = [
     Mutant(
         "the refusal of compression that unpacks to too much at once",
         SQLITE,
-        "tests/bulk/test_zips.py::test_a_file_compressed_by_a_rare_method_is_refused_unread",
+        "tests/bulk/test_zips.py::test_a_file_with_an_unsupported_compression_is_refused_unread",
         instead("bulk/files/zip_reader.py", "if self.info.compress_type not in", "if None in"),
     ),
     Mutant(
@@ -965,7 +962,7 @@ GUARDS = [
     Mutant(
         "the guard of formulas behind another separator",
         SQLITE,
-        "tests/bulk/test_cells.py::test_no_cell_of_a_file_is_run_whatever_separates_its_cells",
+        "tests/bulk/test_cells.py::test_no_cell_of_a_file_is_a_formula_with_any_separator",
         instead(
             "bulk/files/csv_cells.py",
             'text = _INNER.sub(r"\\1\'", "" if cell is None else str(cell))',

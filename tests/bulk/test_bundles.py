@@ -68,7 +68,7 @@ def seats():
 
 
 @pytest.mark.parametrize("on_error", [OnError.ABORT, OnError.SKIP])
-def test_an_enrollment_names_its_class_by_the_sourced_id_and_not_by_the_code(on_error):
+def test_an_enrollment_refers_to_its_class_by_sourced_id_and_not_by_code(on_error):
     classes = class_row("c-1", "ALG-1") + class_row("c-2", "ALG-2")
 
     job = brought(bundle(classes=classes, enrollments=enrollment(1, "c-1") + enrollment(2, "c-2")), on_error=on_error)
@@ -77,7 +77,7 @@ def test_an_enrollment_names_its_class_by_the_sourced_id_and_not_by_the_code(on_
     assert seats() == [("u-1", "ALG-1", "2026F"), ("u-2", "ALG-2", "2026F")]
 
 
-def test_a_class_whose_code_is_the_sourced_id_of_another_one_does_not_get_its_students():
+def test_a_class_with_a_code_equal_to_another_sourced_id_does_not_get_its_students():
     classes = class_row("A", "B") + class_row("B", "A")
 
     brought(bundle(classes=classes, enrollments=enrollment(1, "A") + enrollment(2, "B")))
@@ -85,7 +85,7 @@ def test_a_class_whose_code_is_the_sourced_id_of_another_one_does_not_get_its_st
     assert seats() == [("u-1", "B", "2026F"), ("u-2", "A", "2026F")]
 
 
-def test_a_course_of_school_whose_code_is_a_sourced_id_does_not_get_the_students_of_the_class():
+def test_a_course_with_a_code_equal_to_a_sourced_id_does_not_get_the_class_students():
     make_course(code="c-1")
 
     job = brought(bundle(classes=class_row("c-1", "ALG-1"), enrollments=enrollment(1, "c-1") + enrollment(2, "c-9")))
@@ -95,7 +95,7 @@ def test_a_course_of_school_whose_code_is_a_sourced_id_does_not_get_the_students
     assert told(job, "enrollments") == [("enrolled",), ("error", ("course_not_found", "course_code", message))]
 
 
-def test_a_code_in_the_place_of_a_sourced_id_is_refused_with_the_sourced_id():
+def test_a_code_used_instead_of_a_sourced_id_is_refused_with_the_sourced_id():
     job = brought(bundle(classes=class_row("c-1", "ALG-1"), enrollments=enrollment(1, "ALG-1") + enrollment(2, "C-1")))
 
     message = "enrollments.csv: classes.csv has no course with the sourcedId {}. Did you mean c-1?"
@@ -104,13 +104,13 @@ def test_a_code_in_the_place_of_a_sourced_id_is_refused_with_the_sourced_id():
     ]
 
 
-def test_a_class_without_a_code_has_its_sourced_id_as_the_code():
+def test_a_class_without_a_code_uses_its_sourced_id_as_the_code():
     brought(bundle(classes=class_row("c-1", ""), enrollments=enrollment(1, "c-1")))
 
     assert seats() == [("u-1", "c-1", "2026F")]
 
 
-def test_two_classes_that_would_be_one_course_are_both_refused_and_so_are_their_enrollments():
+def test_two_classes_that_map_to_one_course_are_refused_with_their_enrollments():
     classes = class_row("c-1", "ALG") + class_row("c-2", "ALG") + class_row("c-3", "GEO")
 
     job = brought(bundle(classes=classes, enrollments="".join(enrollment(n, f"c-{n}") for n in (1, 2, 3))))
@@ -132,7 +132,7 @@ def test_two_classes_that_would_be_one_course_are_both_refused_and_so_are_their_
     ]
 
 
-def test_a_sourced_id_of_two_courses_is_refused_in_both_rows_and_in_its_enrollments():
+def test_a_sourced_id_of_two_courses_is_refused_in_both_rows_and_their_enrollments():
     classes = class_row("c-1", "ALG") + class_row("c-1", "GEO")
 
     job = brought(bundle(classes=classes, enrollments=enrollment(1, "c-1")))
@@ -145,7 +145,7 @@ def test_a_sourced_id_of_two_courses_is_refused_in_both_rows_and_in_its_enrollme
     assert (told(job, "enrollments")[0][0], seats()) == ("error", [])
 
 
-def test_a_class_that_is_there_twice_word_for_word_is_one_class():
+def test_identical_rows_of_a_class_are_one_class():
     job = brought(bundle(classes=class_row("c-1", "ALG") * 2, enrollments=enrollment(1, "c-1")))
 
     assert (job.state, told(job, "courses"), told(job, "enrollments")) == (
@@ -155,7 +155,7 @@ def test_a_class_that_is_there_twice_word_for_word_is_one_class():
     )
 
 
-def test_a_class_that_has_failed_gives_its_enrollments_to_no_course_of_the_same_code():
+def test_enrollments_of_a_failed_class_are_not_moved_to_a_course_with_its_code():
     make_course(code="ALG", term=make_term(code="2025F"))
 
     job = brought(bundle(classes=class_row("c-1", "ALG", status="gone", term=""), enrollments=enrollment(1, "c-1")))
@@ -164,7 +164,7 @@ def test_a_class_that_has_failed_gives_its_enrollments_to_no_course_of_the_same_
     assert told(job, "enrollments") == [("error", ("course_not_found", "course_code", message))]
 
 
-def test_courses_give_titles_to_classes_that_have_none():
+def test_classes_without_a_title_get_the_title_of_their_course():
     classes = class_row("k-1", "ALG-1", title="", course="c-1") + class_row("k-2", "ALG-2", title="Own", course="c-9")
     courses = COURSES + "c-1,,Algebra,ALG,org\nc-2,,Never taught,XX,org\n"
 
@@ -179,7 +179,7 @@ def test_courses_give_titles_to_classes_that_have_none():
     assert without_parts(job.warnings)[-1] == {"code": "looked_up_files", "field": None, "message": message}
 
 
-def test_a_class_without_a_title_whose_course_is_not_there_is_an_error_of_its_title():
+def test_a_class_without_a_title_and_without_its_course_has_an_error_in_the_title():
     classes = class_row("k-1", "ALG-1", title="", course="c-9")
 
     job = brought(bundle(classes=classes, courses=COURSES + "c-1,,Algebra,ALG,org\n", enrollments=""))
@@ -188,7 +188,7 @@ def test_a_class_without_a_title_whose_course_is_not_there_is_an_error_of_its_ti
     assert told(job, "courses") == [("error", ("blank", "name", message))]
 
 
-def test_courses_of_oneroster_without_their_classes_are_no_classes():
+def test_oneroster_courses_without_classes_are_refused():
     courses = COURSES + "c-1,,Algebra,c-1,org\n"
 
     job = brought(bundle(courses=courses, enrollments=enrollment(1, "c-1")))
@@ -201,7 +201,7 @@ def test_courses_of_oneroster_without_their_classes_are_no_classes():
     )
 
 
-def test_two_files_of_offerings_are_refused():
+def test_two_files_of_course_offerings_are_refused():
     native = "course_code,term,name,level\nM-1,2026F,Maths,introductory\n"
 
     job = brought(zipped_as({"courses.csv": native, "classes.csv": native}))
@@ -226,7 +226,7 @@ def test_two_files_of_sessions_are_refused():
         "s-1,,Fall 2026,semester,,,2027",
     ],
 )
-def test_a_session_is_the_term_with_its_sourced_id_or_title_as_the_code_or_its_title_as_the_name(session):
+def test_a_session_matches_a_term_by_sourced_id_or_title_as_code_or_title_as_name(session):
     classes = class_row("c-1", "ALG", term=session.partition(",")[0])
 
     brought(bundle(classes=classes, academicSessions=f"{SESSIONS}{session}\n", enrollments=enrollment(1, "c-1")))
@@ -234,7 +234,7 @@ def test_a_session_is_the_term_with_its_sourced_id_or_title_as_the_code_or_its_t
     assert seats() == [("u-1", "ALG", "2026F")]
 
 
-def test_a_session_is_no_term_of_another_time_whose_code_is_its_sourced_id():
+def test_a_session_does_not_match_a_term_of_other_dates_with_its_sourced_id_as_code():
     make_term(code="s-1", starts_on="2020-01-01", ends_on="2020-06-30")
     session = "s-1,,Fall 2026,semester,2026-08-01,2026-12-31,2027\n"
 
@@ -243,7 +243,7 @@ def test_a_session_is_no_term_of_another_time_whose_code_is_its_sourced_id():
     assert list(Course.objects.values_list("term__code", flat=True)) == ["2026F"]
 
 
-def test_a_session_that_is_no_term_or_several_is_an_error_of_the_class():
+def test_a_session_that_matches_no_term_or_several_is_an_error_of_the_class():
     make_term(code="other", name="Fall 2026", starts_on="2026-08-24", ends_on="2026-12-18")
     sessions = (
         SESSIONS + "s-1,,Fall 2026,term,2026-08-01,2026-12-31,2027\ns-2,,Spring,term,2027-01-01,2027-06-30,2027\n"
@@ -268,7 +268,7 @@ def test_a_session_that_is_no_term_or_several_is_an_error_of_the_class():
     assert told(job, "enrollments") == [("error", ("course_not_found", "course_code", message))]
 
 
-def test_a_class_in_several_terms_is_refused_and_in_one_named_twice_is_not():
+def test_a_class_in_several_terms_is_refused_but_a_repeated_term_is_accepted():
     make_term(code="2027S")
     classes = class_row("c-1", "ALG", term="2026F,2027S") + class_row("c-2", "GEO", term="2026F, 2026F")
 
@@ -279,7 +279,7 @@ def test_a_class_in_several_terms_is_refused_and_in_one_named_twice_is_not():
     assert seats() == [("u-2", "GEO", "2026F")]
 
 
-def test_a_course_of_canvas_is_the_one_in_the_zip_and_not_one_of_another_term():
+def test_a_canvas_course_id_means_the_course_in_the_zip_and_not_one_of_another_term():
     make_course(code="ALG", term=None)
     make_course(code="ALG", term=make_term(code="2025F"))
     files = {
@@ -293,7 +293,7 @@ def test_a_course_of_canvas_is_the_one_in_the_zip_and_not_one_of_another_term():
     assert seats() == [("u-1", "ALG", "2026F")]
 
 
-def test_a_course_without_a_term_in_the_zip_is_not_the_one_of_a_term():
+def test_a_failed_course_without_a_term_is_not_replaced_by_one_of_a_term():
     make_course(code="ALG", term=make_term(code="2025F"))
     make_student(student_number="u-1")
     courses = "course_id,long_name,status,is_active\nALG,Algebra,active,perhaps\n"
@@ -305,7 +305,7 @@ def test_a_course_without_a_term_in_the_zip_is_not_the_one_of_a_term():
     assert told(job, "enrollments") == [("error", ("course_not_found", "course_code", message))]
 
 
-def test_a_course_of_canvas_with_a_code_of_its_own_is_named_by_its_id():
+def test_a_canvas_course_with_its_own_code_is_referenced_by_its_id():
     make_course(code="7")
     make_student(student_number="u-1")
     files = {
@@ -320,7 +320,7 @@ def test_a_course_of_canvas_with_a_code_of_its_own_is_named_by_its_id():
     assert told(job, "enrollments")[1] == ("error", ("course_not_found", "term", message))
 
 
-def test_sections_of_canvas_lead_to_their_courses():
+def test_canvas_sections_resolve_to_their_courses():
     for n in range(1, 6):
         make_student(student_number=f"u-{n}")
     files = {
@@ -344,7 +344,7 @@ def test_sections_of_canvas_lead_to_their_courses():
     assert seats() == [("u-1", "C-1", "2026F"), ("u-2", "C-2", "2026F")]
 
 
-def test_a_code_without_a_term_is_the_offering_in_the_zip():
+def test_a_code_without_a_term_means_the_only_offering_in_the_zip():
     make_course(code="ALG", term=None)
     make_term(code="2027S")
     make_student(student_number="u-1")
@@ -363,7 +363,7 @@ def test_a_code_without_a_term_is_the_offering_in_the_zip():
     assert seats() == [("u-1", "ALG", "2026F"), ("u-2", "GEO", "2027S")]
 
 
-def test_the_term_of_the_option_chooses_among_the_offerings_in_the_zip():
+def test_the_term_option_selects_among_the_offerings_in_the_zip():
     make_term(code="2027S")
     make_student(student_number="u-1")
     courses = "course_code,term,name\nGEO,2026F,Geometry\nGEO,2027S,Geometry\n"
@@ -375,7 +375,7 @@ def test_the_term_of_the_option_chooses_among_the_offerings_in_the_zip():
     assert seats() == [("u-1", "GEO", "2027S")]
 
 
-def test_enrollments_without_classes_name_courses_of_school_by_code():
+def test_without_classes_in_the_zip_enrollments_refer_to_existing_courses_by_code():
     make_course(code="c-1", term=None)
 
     job = brought(bundle(enrollments=enrollment(1, "c-1") + enrollment(2, "C-1")))
@@ -384,7 +384,7 @@ def test_enrollments_without_classes_name_courses_of_school_by_code():
     assert told(job, "enrollments") == [("enrolled",), ("error", ("course_not_found", "course_code", message))]
 
 
-def test_rows_of_teachers_are_skipped_and_rows_to_be_deleted_drop():
+def test_rows_of_teachers_are_skipped_and_rows_to_be_deleted_drop_students():
     classes = class_row("c-1", "ALG")
     brought(bundle(classes=classes, enrollments=enrollment(1, "c-1") + enrollment(2, "c-1")))
     changed = (
@@ -399,7 +399,7 @@ def test_rows_of_teachers_are_skipped_and_rows_to_be_deleted_drop():
     )
 
 
-def test_all_errors_of_a_row_are_told_and_the_failed_rows_come_back_as_they_were_sent():
+def test_all_errors_of_a_row_are_reported_and_failed_rows_are_returned_unchanged():
     enrollments = enrollment(1, "c-9", status="lost") + enrollment(9, "c-1") + enrollment(2, "c-1")
 
     job = brought(bundle(classes=class_row("c-1", "ALG", status="gone", title="x" * 300), enrollments=enrollments))
@@ -412,7 +412,7 @@ def test_all_errors_of_a_row_are_told_and_the_failed_rows_come_back_as_they_were
     assert "".join(Report(job, part).failed_as_csv()).replace("\r", "") == ENROLLMENTS + enrollments
 
 
-def test_the_same_zip_again_changes_nothing_and_it_can_be_taken_back():
+def test_the_same_zip_again_changes_nothing_and_can_be_undone():
     packed = bundle(classes=class_row("A", "B") + class_row("B", "A"), enrollments=enrollment(1, "A"))
     job = brought(packed)
     events = EnrollmentEvent.objects.count()
@@ -424,7 +424,7 @@ def test_the_same_zip_again_changes_nothing_and_it_can_be_taken_back():
     assert (undo.counts, seats()) == ({"reversed": 5, "kept": 2}, [])
 
 
-def test_a_preview_says_what_the_run_says():
+def test_a_preview_reports_the_outcomes_of_the_real_run():
     packed = bundle(classes=class_row("A", "B") + class_row("c-1", "X"), enrollments=enrollment(1, "A"))
     preview = imported(packed, on_error=OnError.SKIP, options=LEVEL, review="dry_run")
     packed.seek(0)
@@ -435,7 +435,7 @@ def test_a_preview_says_what_the_run_says():
     assert ({kind: told(job, kind) for kind in seen}, job.counts) == (seen, preview.counts)
 
 
-def test_a_zip_that_a_person_is_erased_from_keeps_the_files_that_its_references_lead_to():
+def test_redacting_a_person_in_a_zip_keeps_the_files_needed_for_references():
     sessions = SESSIONS + "s-1,,Fall 2026,term,2026-08-01,2026-12-31,2027\n"
     courses = COURSES + "c-1,,Algebra,ALG,u-1\n"
     classes = class_row("k-1", "ALG-1", title="", course="c-1", term="s-1")
@@ -452,7 +452,7 @@ def test_a_zip_that_a_person_is_erased_from_keeps_the_files_that_its_references_
     assert names == ["users.csv", "enrollments.csv", "courses.csv", "academicSessions.csv", "classes.csv"]
 
 
-def test_classes_that_are_sent_alone_are_refused_too_where_two_would_be_one_course():
+def test_classes_sent_alone_are_refused_if_two_map_to_one_course():
     text = CLASSES + class_row("c-1", "ALG") + class_row("c-2", "ALG") + class_row("c-3", "GEO")
 
     job = imported(io.BytesIO(text.encode()), kind="courses", on_error=OnError.SKIP, options=LEVEL)
@@ -460,7 +460,7 @@ def test_classes_that_are_sent_alone_are_refused_too_where_two_would_be_one_cour
     assert (job.counts, list(Course.objects.values_list("code", flat=True))) == ({"error": 2, "created": 1}, ["GEO"])
 
 
-def test_the_command_resolves_references_as_the_api_does(tmp_path):
+def test_the_command_resolves_references_like_the_api(tmp_path):
     path = tmp_path / "oneroster.zip"
     classes = class_row("A", "B") + class_row("B", "A")
     path.write_bytes(bundle(classes=classes, enrollments=enrollment(1, "A") + enrollment(2, "B")).read())

@@ -169,7 +169,7 @@ def brought(files, **options):
 
 @given(world=worlds, offered=classes, known=sessions, given_references=references)
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_an_enrollment_of_oneroster_is_in_the_course_of_its_class_or_its_row_is_named(
+def test_a_oneroster_enrollment_is_in_the_course_of_its_class_or_its_row_is_reported(
     tiny_chunks, world, offered, known, given_references
 ):
     with transaction.atomic():
@@ -201,7 +201,7 @@ def test_an_enrollment_of_oneroster_is_in_the_course_of_its_class_or_its_row_is_
     by_section=st.lists(st.booleans(), min_size=len(STUDENTS), max_size=len(STUDENTS)),
 )
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_an_enrollment_of_canvas_is_in_the_course_of_its_id_or_section_or_its_row_is_named(
+def test_a_canvas_enrollment_is_in_the_course_of_its_id_or_its_row_is_reported(
     tiny_chunks, world, offered, sections, given_references, by_section
 ):
     with transaction.atomic():
@@ -238,7 +238,7 @@ def test_an_enrollment_of_canvas_is_in_the_course_of_its_id_or_section_or_its_ro
     given_references=references,
 )
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_an_enrollment_that_gives_a_code_alone_is_in_the_offering_of_the_zip_or_its_row_is_named(
+def test_an_enrollment_by_code_is_in_the_offering_of_the_zip_or_its_row_is_reported(
     tiny_chunks, world, offered, headers, default, given_references
 ):
     default = default if default in world.terms else ""

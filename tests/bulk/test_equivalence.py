@@ -108,7 +108,7 @@ def tried(act, *arguments):
 
 @given(rows=files)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_a_file_does_what_its_rows_do_one_by_one(world, api: APIClient, rows):
+def test_a_file_has_the_effect_of_its_rows_sent_one_by_one(world, api: APIClient, rows):
     assert tried(from_a_file, rows) == tried(over_the_api, api, rows)
 
 
@@ -131,7 +131,7 @@ def test_the_same_file_again_writes_nothing(world, rows):
 
 @given(rows=files, hostile=st.text(st.characters(blacklist_categories=["Cs"]), max_size=200))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_whatever_a_file_holds_it_ends_with_an_answer_and_all_or_nothing(world, rows, hostile):
+def test_every_file_ends_with_a_report_and_is_applied_completely_or_not_at_all(world, rows, hostile):
     def send():
         text = HEADER + "".join(f"{n},{code},{term},{status},{grade}\n" for n, (code, term), status, grade in rows)
         order = Order(kind="enrollments", door=Door.API, request_id="r", review="needed", again=True)
@@ -148,7 +148,7 @@ def test_whatever_a_file_holds_it_ends_with_an_answer_and_all_or_nothing(world, 
 
 @given(rows=files)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_an_undo_leaves_open_what_was_open_before(world, rows):
+def test_an_undo_restores_the_open_enrollments_unless_students_were_promoted(world, rows):
     def there_and_back():
         from_a_file(rows)
         job = Import.objects.latest("pk")
@@ -164,7 +164,7 @@ def test_an_undo_leaves_open_what_was_open_before(world, rows):
     assert moved or after == before
 
 
-def test_an_export_imported_again_changes_nothing(world, tmp_path):
+def test_importing_an_export_changes_nothing(world, tmp_path):
     target = tmp_path / "export.csv"
     call_command("export_enrollments", output=str(target))
     before = standing(), EnrollmentEvent.objects.count()

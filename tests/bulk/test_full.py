@@ -100,7 +100,7 @@ def codes(job):
         ("F2O,M-2,,", "student_not_found"),
     ],
 )
-def test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean(course, scope, faulty, code):
+def test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to(course, scope, faulty, code):
     make_course(code="M-2", term=make_term(code="2027S"))
     for name in ("2028S", "2029S"):
         make_course(code="M-3", term=make_term(code=name))
@@ -121,7 +121,7 @@ def test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean(course, scop
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_full_file_with_a_row_that_cannot_be_read_ends_nothing_at_all(course, on_error):
+def test_a_full_file_with_an_unreadable_row_drops_nobody(course, on_error):
     by_api("X1", make_course(code="M-2", term=course.term))
 
     job = full(listing(NUMBERS[:18], '"a","b","c","d","e","f","g"'), on_error=on_error)
@@ -134,14 +134,14 @@ def test_a_full_file_with_a_row_that_cannot_be_read_ends_nothing_at_all(course, 
 
 
 @pytest.mark.parametrize("cells", ["asleep,", ",A", "completed," + "A" * 40])
-def test_a_row_with_a_wrong_cell_lists_its_student_and_course_all_the_same(course, cells):
+def test_a_row_with_an_invalid_cell_still_lists_its_student_and_course(course, cells):
     job = full(listing([*NUMBERS[:18], "X1"], f"F19,M-1,{cells}"))
 
     assert job.counts == {"unchanged": 18, "error": 1, "enrolled": 1, "dropped": 1}
     assert standing() == dict.fromkeys([*NUMBERS[:19], "X1"], "enrolled")
 
 
-def test_a_faulty_row_keeps_only_what_it_may_mean(course):
+def test_a_faulty_row_keeps_only_enrollments_that_it_may_refer_to(course):
     other = make_course(code="M-2", term=course.term)
     imported(HEADER + "F01,M-2,,\nF02,M-2,,\nX1,M-2,,\n")
 
@@ -154,14 +154,14 @@ def test_a_faulty_row_keeps_only_what_it_may_mean(course):
     assert (job.counts["dropped"], standing(other.code)) == (2, {"F01": "enrolled"})
 
 
-def test_the_report_says_which_row_may_mean_what_was_kept(course):
+def test_the_report_names_the_faulty_row_that_keeps_an_enrollment(course):
     job = full(listing(NUMBERS[:19], "F2O,M-1,,"))
 
     [kept] = told_of(job, outcome="kept_uncertain")
     assert (kept.number, kept.note, kept.raw) == (0, "Row 21 may be about this.", ["F20", "M-1", "", ""])
 
 
-def test_a_faulty_row_in_a_chunk_that_was_applied_protects_after_a_restart(course, small_chunks, monkeypatch):
+def test_a_faulty_row_of_an_applied_chunk_keeps_enrollments_after_a_restart(course, small_chunks, monkeypatch):
     text = HEADER + "F2O,M-1,,\n" + "".join(f"{number},M-1,,\n" for number in NUMBERS[:19])
     with killed_at(monkeypatch, call=3):
         full(text)
@@ -222,7 +222,7 @@ def sources(course):
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_full_file_ends_only_what_its_own_dataset_has_made(sources, on_error):
+def test_a_full_file_drops_only_enrollments_made_by_its_dataset(sources, on_error):
     job = full(listing(NUMBERS[:17]), on_error=on_error)
 
     assert job.counts == {"unchanged": 17, "dropped": 1, "kept_manual": 1, "kept_other_source": 2}
@@ -231,7 +231,7 @@ def test_a_full_file_ends_only_what_its_own_dataset_has_made(sources, on_error):
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_full_file_that_takes_over_ends_what_others_have_made_and_the_brake_counts_it(sources, on_error):
+def test_a_take_over_drops_enrollments_of_other_sources_and_counts_them_for_approval(sources, on_error):
     wish = {"options": {"take_over": "true"}, "on_error": on_error}
     job = full(listing(NUMBERS[:17]), **wish)
     assert (job.state, job.in_scope, job.ending, len(standing())) == (State.NEEDS_REVIEW, 21, 4, 21)
@@ -260,7 +260,7 @@ def sources_told():
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_full_file_that_takes_over_adopts_what_it_lists_and_the_next_one_ends_it(sources, small_chunks, on_error):
+def test_a_take_over_adopts_listed_enrollments_and_the_next_full_file_drops_them(sources, small_chunks, on_error):
     before = dict(StudentCourse.objects.values_list("pk", "version"))
     assert sources_told() == OTHERS
 
@@ -277,7 +277,7 @@ def test_a_full_file_that_takes_over_adopts_what_it_lists_and_the_next_one_ends_
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_dry_run_tells_what_would_be_adopted_and_adopts_nothing(sources, on_error):
+def test_a_dry_run_reports_adoptions_and_adopts_nothing(sources, on_error):
     job = full(listing(ALL_NUMBERS), on_error=on_error, review="dry_run", **TAKE_OVER)
 
     assert (job.state, job.counts) == (State.CANCELLED, {"unchanged": 18, "adopted": 3})
@@ -285,7 +285,7 @@ def test_a_dry_run_tells_what_would_be_adopted_and_adopts_nothing(sources, on_er
     assert (adoptions(job), sources_told()) == ([], OTHERS)
 
 
-def test_who_waits_and_is_listed_is_adopted_and_who_is_listed_as_ended_is_not(sources, course):
+def test_a_listed_waitlisted_student_is_adopted_but_not_one_listed_as_ended(sources, course):
     Course.objects.filter(pk=course.pk).update(capacity=21)
     by_api("X2", course, on_full=OnFull.WAITLIST)
     drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
@@ -299,7 +299,7 @@ def test_who_waits_and_is_listed_is_adopted_and_who_is_listed_as_ended_is_not(so
     assert full(listing([*NUMBERS[:19], "X2", "F20"], "X1,M-1,dropped,"), **TAKE_OVER).counts == {"unchanged": 22}
 
 
-def test_a_row_with_an_error_adopts_nothing_and_a_row_said_twice_adopts_once(sources):
+def test_a_row_with_an_error_adopts_nothing_and_a_repeated_row_adopts_once(sources):
     rows = [f"{number},M-1,," for number in (*NUMBERS[:18], "F19", "F19")]
 
     job = full(HEADER + "\n".join([*rows, "F20,M-1,asleep,", "X1,M-1,,A"]) + "\n", **TAKE_OVER)
@@ -310,7 +310,7 @@ def test_a_row_with_an_error_adopts_nothing_and_a_row_said_twice_adopts_once(sou
 
 @pytest.mark.parametrize("call", [1, 2, 10, 11])
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_full_import_that_takes_over_and_was_killed_adopts_once(sources, small_chunks, monkeypatch, on_error, call):
+def test_a_take_over_whose_process_was_killed_adopts_once(sources, small_chunks, monkeypatch, on_error, call):
     with killed_at(monkeypatch, call=call) as killed:
         full(listing(["F19", "F20", "X1", *NUMBERS[:18]]), on_error=on_error, **TAKE_OVER)
 
@@ -321,7 +321,7 @@ def test_a_full_import_that_takes_over_and_was_killed_adopts_once(sources, small
     assert sources_told() == {}
 
 
-def test_the_undo_of_an_import_gives_back_what_it_has_adopted(sources):
+def test_undoing_an_import_reverts_its_adoptions(sources):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
 
     undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
@@ -334,7 +334,7 @@ def test_the_undo_of_an_import_gives_back_what_it_has_adopted(sources):
     assert sources_told() == {}
 
 
-def test_the_undo_of_an_import_leaves_an_enrollment_that_was_changed_after_its_adoption(sources, course):
+def test_undoing_an_import_keeps_an_enrollment_changed_after_its_adoption(sources, course):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
 
@@ -346,7 +346,7 @@ def test_the_undo_of_an_import_leaves_an_enrollment_that_was_changed_after_its_a
 
 
 @pytest.mark.parametrize("is_undone_first", [True, False])
-def test_an_undo_by_hand_takes_back_what_was_done_before_an_adoption(sources, course, is_undone_first):
+def test_a_manual_undo_reverts_the_change_before_an_adoption(sources, course, is_undone_first):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     if is_undone_first:
         worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
@@ -359,9 +359,7 @@ def test_an_undo_by_hand_takes_back_what_was_done_before_an_adoption(sources, co
 
 
 @pytest.mark.parametrize(("is_undone_first", "outcome"), [(True, "reversed"), (False, "kept")])
-def test_the_undo_of_the_import_that_made_it_leaves_an_enrollment_that_another_dataset_has_adopted(
-    sources, is_undone_first, outcome
-):
+def test_undoing_the_creating_import_keeps_enrollments_adopted_by_another_dataset(sources, is_undone_first, outcome):
     made = Import.objects.get(dataset="evening school")
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     if is_undone_first:
@@ -372,7 +370,7 @@ def test_the_undo_of_the_import_that_made_it_leaves_an_enrollment_that_another_d
     assert (undo.counts, "X1" in standing()) == ({outcome: 1}, outcome == "kept")
 
 
-def test_programs_and_people_are_told_of_an_adoption(sources, api, registrars_desk):
+def test_adoptions_are_shown_in_the_change_feed_and_in_the_admin(sources, api, registrars_desk):
     cursor = api.get("/api/v1/changes?after=latest").json()["cursor"]
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
 
@@ -391,13 +389,13 @@ def test_programs_and_people_are_told_of_an_adoption(sources, api, registrars_de
             assert (page, answer.status_code, word in answer.content.decode()) == (page, 200, True)
 
 
-def test_a_full_file_that_takes_over_keeps_what_a_faulty_row_may_mean(sources):
+def test_a_take_over_keeps_enrollments_that_a_faulty_row_may_refer_to(sources):
     job = full(listing(NUMBERS[:17], "X9,M-1,,"), options={"take_over": "true"})
 
     assert job.counts == {"unchanged": 17, "error": 1, "kept_uncertain": 4}
 
 
-def test_a_listed_row_that_changes_nothing_leaves_the_enrollment_with_its_source(sources):
+def test_a_listed_row_without_changes_leaves_the_source_of_the_enrollment(sources):
     full(listing([*NUMBERS, "X1"]))
 
     job = full(listing(NUMBERS[:18]))
@@ -405,14 +403,14 @@ def test_a_listed_row_that_changes_nothing_leaves_the_enrollment_with_its_source
     assert job.counts == {"unchanged": 18, "kept_manual": 1, "kept_other_source": 2}
 
 
-def test_only_a_full_file_takes_over(course):
+def test_only_a_full_file_can_take_over(course):
     with pytest.raises(Refused) as refused:
         imported(listing(NUMBERS), options={"take_over": "true"})
 
     assert [(each.code, each.field) for each in refused.value.refusals] == [("invalid", "take_over")]
 
 
-def test_the_command_takes_over(sources, tmp_path, capsys):
+def test_the_command_has_the_take_over_option(sources, tmp_path, capsys):
     file = tmp_path / "full.csv"
     file.write_text(listing(NUMBERS[:17]))
 
@@ -424,7 +422,7 @@ def test_the_command_takes_over(sources, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("take_over", "state", "ending"), [("true", State.NEEDS_REVIEW, 21), ("false", State.DONE, 0)])
-def test_the_api_takes_over_what_the_commands_have_made(sources, api, take_over, state, ending):
+def test_the_api_takes_over_enrollments_made_by_commands(sources, api, take_over, state, ending):
     address = "/api/v1/imports?kind=enrollments&mode=full&scope=term:2026F&review=needed&take_over="
 
     answer = api.post(address + take_over, HEADER, content_type="text/csv")
@@ -439,7 +437,7 @@ def test_the_api_takes_over_what_the_commands_have_made(sources, api, take_over,
 
 
 @pytest.mark.parametrize(("ticked", "ending"), [({"take_over": "on"}, 21), ({}, 18)])
-def test_the_admin_takes_over_where_it_is_ticked(sources, registrars_desk, ticked, ending):
+def test_the_admin_takes_over_if_the_box_is_checked(sources, registrars_desk, ticked, ending):
     form = {"kind": "enrollments", "on_error": "abort", "mode": "full", "dataset": "default", "scope": "term:2026F"}
     file = SimpleUploadedFile("full.csv", HEADER.encode(), "text/csv")
 
@@ -450,7 +448,7 @@ def test_the_admin_takes_over_where_it_is_ticked(sources, registrars_desk, ticke
     assert (job.state, job.ending, job.mode) == (State.NEEDS_REVIEW, ending, "full")
 
 
-def test_an_approval_holds_while_other_programs_enroll_in_the_scope(course):
+def test_an_approval_is_valid_after_other_clients_enroll_in_the_scope(course):
     job = full(listing(NUMBERS[:17]))
     Course.objects.filter(pk=course.pk).update(capacity=30)
     by_api("X1", course)
@@ -460,7 +458,7 @@ def test_an_approval_holds_while_other_programs_enroll_in_the_scope(course):
     assert job.counts == {"unchanged": 17, "dropped": 3, "kept_other_source": 1}
 
 
-def test_an_approval_ends_nobody_else_than_those_who_were_shown(course, sources):
+def test_an_approval_drops_only_the_students_of_the_preview(course, sources):
     job = full(listing(NUMBERS[:15]))
     assert (job.state, job.ending) == (State.NEEDS_REVIEW, 3)
     registrar = get_user_model().objects.get(username="reg")
@@ -482,7 +480,7 @@ def test_an_approval_ends_nobody_else_than_those_who_were_shown(course, sources)
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_full_file_swaps_students_in_a_full_course(course, on_error, first, small_chunks):
+def test_a_full_file_exchanges_students_in_a_full_course(course, on_error, first, small_chunks):
     rows = [number for number in NUMBERS if number != "F05"]
 
     job = full(listing(["X1", *rows] if first else [*rows, "X1"]), on_error=on_error)
@@ -495,7 +493,9 @@ def test_a_full_file_swaps_students_in_a_full_course(course, on_error, first, sm
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
 @pytest.mark.parametrize("status", ["dropped", "completed"])
-def test_a_row_of_a_full_file_that_ends_frees_its_seat_for_an_earlier_row(course, on_error, status, small_chunks):
+def test_a_full_file_row_that_ends_an_enrollment_frees_a_seat_for_an_earlier_row(
+    course, on_error, status, small_chunks
+):
     rows = [number for number in NUMBERS if number != "F05"]
 
     job = full(listing(["X1", *rows], f"F05,M-1,{status},"), on_error=on_error)
@@ -507,7 +507,7 @@ def test_a_row_of_a_full_file_that_ends_frees_its_seat_for_an_earlier_row(course
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_is_left(course, on_error, small_chunks):
+def test_rows_of_a_full_file_precede_the_waitlist_and_it_gets_the_remaining_seats(course, on_error, small_chunks):
     by_api("X1", course, on_full=OnFull.WAITLIST)
     make_student(student_number="X3")
     by_api("X3", course, on_full=OnFull.WAITLIST)
@@ -519,7 +519,7 @@ def test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_i
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_student_who_waits_and_is_listed_comes_before_a_newcomer_and_before_one_who_is_not_listed(course, on_error):
+def test_a_listed_waitlisted_student_precedes_new_and_unlisted_students(course, on_error):
     by_api("X1", course, on_full=OnFull.WAITLIST)
     by_api("X2", course, on_full=OnFull.WAITLIST)
     make_student(student_number="X3")
@@ -531,7 +531,7 @@ def test_a_student_who_waits_and_is_listed_comes_before_a_newcomer_and_before_on
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_dry_run_of_a_full_file_leaves_the_waitlist_as_it_is(course, on_error):
+def test_a_dry_run_of_a_full_file_does_not_change_the_waitlist(course, on_error):
     by_api("X1", course, on_full=OnFull.WAITLIST)
     before = EnrollmentEvent.objects.count()
 
@@ -542,9 +542,7 @@ def test_a_dry_run_of_a_full_file_leaves_the_waitlist_as_it_is(course, on_error)
 
 
 @pytest.mark.parametrize("is_left_behind", [True, False])
-def test_a_full_import_that_is_cancelled_half_way_gives_the_seats_that_it_has_freed_to_those_who_wait(
-    course, small_chunks, monkeypatch, is_left_behind
-):
+def test_freed_seats_of_a_cancelled_full_import_go_to_the_waitlist(course, small_chunks, monkeypatch, is_left_behind):
     by_api("X1", course, on_full=OnFull.WAITLIST)
     with killed_at(monkeypatch, call=2):
         full(listing(NUMBERS[:19]))
@@ -563,9 +561,7 @@ def test_a_full_import_that_is_cancelled_half_way_gives_the_seats_that_it_has_fr
 
 
 @pytest.mark.parametrize("call", [1, 2, 11])
-def test_a_full_import_that_was_killed_ends_once_and_counts_the_rows_of_its_file(
-    course, small_chunks, monkeypatch, call
-):
+def test_a_killed_full_import_drops_each_student_once_and_counts_its_rows(course, small_chunks, monkeypatch, call):
     with killed_at(monkeypatch, call=call) as killed:
         full(listing(NUMBERS[:18], "X1,M-1,,", "F19,M-1,dropped,", "F99,M-9,dropped,", "F01,M-1,,"))
 
@@ -578,7 +574,7 @@ def test_a_full_import_that_was_killed_ends_once_and_counts_the_rows_of_its_file
     assert standing() == dict.fromkeys([*NUMBERS[:18], "F20", "X1"], "enrolled")
 
 
-def test_a_file_without_rows_ends_all_once_it_is_approved_and_can_be_undone(course):
+def test_a_full_file_without_rows_drops_everyone_after_approval_and_can_be_undone(course):
     job = worked_on(approve(full(HEADER).pk))
     assert (job.state, job.rows, job.counts, standing()) == (State.DONE, 0, {"dropped": 20}, {})
 
@@ -603,7 +599,7 @@ def move_code_after_first_chunk(monkeypatch, course):
     monkeypatch.setattr(runner.Run, "_apply_chunk", apply_chunk)
 
 
-def test_a_code_that_moves_to_another_course_means_that_one_from_the_next_chunk_on(term, small_chunks, monkeypatch):
+def test_a_code_moved_to_another_course_refers_to_it_from_the_next_chunk(term, small_chunks, monkeypatch):
     old = make_course(code="M-1", term=term)
     for number in NUMBERS[:4]:
         make_student(student_number=number)
@@ -617,7 +613,7 @@ def test_a_code_that_moves_to_another_course_means_that_one_from_the_next_chunk_
     )
 
 
-def test_a_scope_whose_code_moves_to_another_course_takes_the_rows_of_the_next_chunks(term, small_chunks, monkeypatch):
+def test_a_scope_whose_code_moves_to_another_course_accepts_the_following_chunks(term, small_chunks, monkeypatch):
     old = make_course(code="M-1", term=term)
     for number in NUMBERS[:4]:
         make_student(student_number=number)
@@ -691,7 +687,7 @@ def test_a_dry_run_of_an_undo_has_the_exit_code_and_the_rows_of_the_real_run(cou
     assert (done[0], f"{counted} were taken back." in done[1]) == (code, True)
 
 
-def test_the_report_of_a_dry_run_says_that_the_import_would_wait_for_approval(course):
+def test_a_dry_run_reports_that_the_import_would_wait_for_approval(course):
     job = full(listing(NUMBERS[:17]), review="dry_run")
 
     assert (job.state, without_parts(job.problems)) == (
@@ -830,7 +826,7 @@ def found_open():
 
 @given(before=befores, rows=files, call=st.integers(0, 6))
 @settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_a_full_file_reaches_the_state_of_the_model_and_its_repetition_changes_nothing(
+def test_a_full_file_reaches_the_state_of_the_model_and_a_repetition_changes_nothing(
     offered, small_chunks, monkeypatch, before, rows, call
 ):
     with transaction.atomic():

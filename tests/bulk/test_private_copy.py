@@ -108,7 +108,7 @@ def write_at_once(path):
 @pytest.mark.parametrize(
     "wish", [{"review": "always"}, {"review": "dry_run"}, {"review": "dry_run", "on_error": "skip"}]
 )
-def test_another_connection_writes_at_once_while_a_preview_runs(path, text, monkeypatch, wish):
+def test_another_connection_writes_without_waiting_during_a_preview(path, text, monkeypatch, wish):
     when_applied(monkeypatch, lambda: write_at_once(path))
 
     job = imported(text, **wish)
@@ -118,7 +118,7 @@ def test_another_connection_writes_at_once_while_a_preview_runs(path, text, monk
     assert (StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (0, 0)
 
 
-def test_another_connection_writes_at_once_while_what_was_approved_is_checked(path, text, monkeypatch):
+def test_another_connection_writes_without_waiting_while_an_approval_is_checked(path, text, monkeypatch):
     job = imported(text, review="always", on_error="skip")
     when_applied(monkeypatch, lambda: write_at_once(path))
 
@@ -128,7 +128,7 @@ def test_another_connection_writes_at_once_while_what_was_approved_is_checked(pa
     assert StudentCourse.objects.count() == ROWS - 10
 
 
-def test_a_preview_on_a_copy_tells_what_one_on_the_database_itself_tells(path, text):
+def test_a_preview_on_a_copy_reports_the_outcomes_of_one_on_the_database(path, text):
     def told():
         job = imported(text, review="always", on_error="skip")
         cancel(job.pk)
@@ -139,7 +139,7 @@ def test_a_preview_on_a_copy_tells_what_one_on_the_database_itself_tells(path, t
         assert told() == on_copy
 
 
-def test_a_preview_on_a_copy_tells_how_far_it_is_and_renews_its_lease(text, short_chunks, monkeypatch):
+def test_a_preview_on_a_copy_reports_its_progress_and_renews_its_lease(text, short_chunks, monkeypatch):
     def is_renewed():
         renewed = Import.objects.filter(leased_until__gt=began + leases.LEASE)
         return renewed.filter(progress__rows=1_000).exists()
@@ -161,7 +161,7 @@ def test_a_preview_on_a_copy_stops_when_it_is_cancelled(text, short_chunks, monk
     assert imported(text, review="always").state == State.CANCELLED
 
 
-def test_a_preview_on_a_copy_ends_when_its_lease_is_lost(text, short_chunks, monkeypatch):
+def test_a_preview_on_a_copy_stops_when_its_lease_is_lost(text, short_chunks, monkeypatch):
     def take():
         elsewhere(lambda: Import.objects.update(lease_owner="elsewhere:1:x"))
         time.sleep(0.2)  # some beats
@@ -174,7 +174,7 @@ def test_a_preview_on_a_copy_ends_when_its_lease_is_lost(text, short_chunks, mon
     assert (job.state, job.lease_owner, job.counts) == (State.VALIDATING, "elsewhere:1:x", {})
 
 
-def test_a_beat_while_the_database_is_busy_is_left_out(path, monkeypatch):
+def test_a_heartbeat_is_skipped_while_the_database_is_busy(path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT", 0.01)
     monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "timeout", 0)
     job = imported(ENROLLMENTS, review="always")
@@ -202,7 +202,7 @@ def open_copies():
     return found
 
 
-def test_the_copy_is_a_private_file_without_a_name_and_gone_at_the_end(text):
+def test_the_copy_is_an_unnamed_private_file_and_is_deleted_at_the_end(text):
     before = open_copies()
     with private_copy():
         Student.objects.all().delete()
@@ -216,7 +216,7 @@ def test_the_copy_is_a_private_file_without_a_name_and_gone_at_the_end(text):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_the_copy_is_gone_after_an_error_and_the_database_says_how_the_import_ended(text, tmp_path, monkeypatch, error):
+def test_after_an_error_the_copy_is_deleted_and_the_database_has_the_final_state(text, tmp_path, monkeypatch, error):
     def fail():
         assert is_on_private_copy()
         raise error

@@ -42,7 +42,7 @@ def order(**wish):
     return Order(**{"kind": "enrollments", "door": Door.API, "request_id": "r", "review": "needed", **wish})
 
 
-def test_of_twenty_uploads_at_once_one_is_taken_and_the_others_are_told_of_it():
+def test_of_twenty_simultaneous_uploads_one_is_accepted_and_the_others_are_refused():
     def upload(number):
         try:
             return receive(io.BytesIO(ENROLLMENTS.encode()), order()).pk
@@ -55,14 +55,14 @@ def test_of_twenty_uploads_at_once_one_is_taken_and_the_others_are_told_of_it():
     assert sorted(answers, key=str) == sorted([job.pk, *[["import_in_progress"]] * (RUNNERS - 1)], key=str)
 
 
-def test_twenty_uploads_of_twenty_datasets_are_all_taken():
+def test_twenty_simultaneous_uploads_of_twenty_datasets_are_accepted():
     all_at_once(lambda number: receive(io.BytesIO(ENROLLMENTS.encode()), order(dataset=str(number))))
 
     assert Import.objects.filter(state=State.VALIDATING).count() == RUNNERS
 
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
-def test_twenty_workers_on_one_import_do_it_once(on_error):
+def test_twenty_workers_process_one_import_once(on_error):
     make_course(code="M-1")
     numbers = [make_student().student_number for _ in range(50)]
     text = ENROLLMENTS + "".join(f"{number},M-1,,,,\n" for number in numbers)

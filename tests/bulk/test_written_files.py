@@ -238,7 +238,7 @@ def world():
 
 @settings(max_examples=examples(30))
 @given(files())
-def test_every_row_is_applied_as_meant_or_named(meant):
+def test_every_row_is_applied_with_its_meaning_or_reported(meant):
     with transaction.atomic():
         try:
             judge(meant)

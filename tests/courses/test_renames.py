@@ -81,7 +81,9 @@ DONE = 200, 302  # by a program; by a form, which leads on to another page
 
 
 @pytest.mark.parametrize("rename", RENAMES)
-def test_a_new_code_is_written_into_the_prerequisites(api, registrars_desk, intro, advanced, origin, rename):
+def test_renaming_a_course_updates_the_prerequisites_of_other_courses(
+    api, registrars_desk, intro, advanced, origin, rename
+):
     make_course(code="MORE", prerequisites=["ADV", "INTRO"])
     student = make_student()
     for act in (enroll, complete):
@@ -94,7 +96,7 @@ def test_a_new_code_is_written_into_the_prerequisites(api, registrars_desk, intr
 
 
 @pytest.mark.parametrize("rename", RENAMES)
-def test_the_prerequisites_keep_a_code_that_another_course_has(api, registrars_desk, intro, advanced, rename):
+def test_prerequisites_keep_a_code_that_another_course_still_has(api, registrars_desk, intro, advanced, rename):
     make_course(code="INTRO", term=make_term())
 
     assert rename(api, registrars_desk, intro, "INTRO101") in DONE
@@ -103,7 +105,7 @@ def test_the_prerequisites_keep_a_code_that_another_course_has(api, registrars_d
 
 
 @pytest.mark.parametrize("rename", RENAMES)
-def test_a_rename_that_would_close_a_circle_is_refused_whole(api, registrars_desk, rename):
+def test_a_rename_that_would_create_a_cycle_changes_nothing(api, registrars_desk, rename):
     first = make_course(code="A", term=make_term())
     make_course(code="B", prerequisites=["A"])
     make_course(code="C", prerequisites=["B"])
@@ -116,7 +118,7 @@ def test_a_rename_that_would_close_a_circle_is_refused_whole(api, registrars_des
     assert rename(api, registrars_desk, other, "C") in DONE  # no course asks for it
 
 
-def test_a_circle_by_a_rename_names_the_code_and_the_way(api):
+def test_the_error_of_a_cycle_by_a_rename_has_the_code_field_and_the_cycle(api):
     first = make_course(code="A", term=make_term())
     make_course(code="B", prerequisites=["A"])
     make_course(code="C", prerequisites=["B"])
@@ -127,7 +129,7 @@ def test_a_circle_by_a_rename_names_the_code_and_the_way(api):
     assert answer.json()["errors"] == [{"code": "prerequisite_cycle", "field": "code", "message": message}]
 
 
-def test_a_course_that_asks_for_the_old_and_the_new_code_names_the_new_one_once(api, intro):
+def test_a_course_that_requires_the_old_and_the_new_code_lists_the_new_one_once(api, intro):
     make_course(code="INTRO101", term=make_term())
     make_course(code="ADV", prerequisites=["INTRO101", "OTHER", "INTRO"])
 
@@ -136,7 +138,7 @@ def test_a_course_that_asks_for_the_old_and_the_new_code_names_the_new_one_once(
     assert asked_by("ADV") == ["INTRO101", "OTHER"]
 
 
-def test_a_course_cannot_keep_its_own_former_code_as_a_prerequisite(api, intro):
+def test_a_course_cannot_have_its_own_former_code_as_a_prerequisite(api, intro):
     answer = api.patch(f"/api/v1/courses/{intro.pk}", {"code": "NEW", "prerequisites": ["INTRO"]})
 
     assert [(each["code"], each["field"]) for each in answer.json()["errors"]] == [
@@ -145,7 +147,7 @@ def test_a_course_cannot_keep_its_own_former_code_as_a_prerequisite(api, intro):
     assert asked_by("INTRO") == []
 
 
-def test_each_course_that_follows_a_rename_has_a_row_in_its_history(api, intro, advanced):
+def test_each_course_updated_by_a_rename_has_a_row_in_its_history(api, intro, advanced):
     account = ApiClient.objects.get().user_id
     untouched = make_course(code="OTHER", prerequisites=["ADV"])
 
@@ -157,14 +159,14 @@ def test_each_course_that_follows_a_rename_has_a_row_in_its_history(api, intro, 
     assert untouched.history.count() == 1
 
 
-def test_a_rename_that_fails_leaves_the_prerequisites(api, intro, advanced):
+def test_a_failed_rename_does_not_change_prerequisites(api, intro, advanced):
     make_course(code="TAKEN")
 
     assert api.patch(f"/api/v1/courses/{intro.pk}", {"code": "TAKEN"}).json()["code"] == "unique"
     assert (asked_by("ADV"), asked_by("INTRO")) == (["INTRO"], [])
 
 
-def test_a_waiting_student_who_meets_the_prerequisites_by_a_rename_gets_the_free_seat(api, origin):
+def test_a_student_who_becomes_eligible_by_a_rename_gets_the_free_seat(api, origin):
     old = make_course(code="OLD")
     make_course(code="NEW", term=make_term())
     course = make_course(code="ADV", capacity=0, waitlist_capacity=1, prerequisites=[])
@@ -179,7 +181,7 @@ def test_a_waiting_student_who_meets_the_prerequisites_by_a_rename_gets_the_free
     assert StudentCourse.objects.get(course=course).status == "enrolled"
 
 
-def test_a_client_cannot_rename_what_courses_outside_of_its_limits_ask_for(intro):
+def test_a_client_cannot_rename_a_prerequisite_of_courses_outside_its_limits(intro):
     term = make_term(code="2026F")
     inside = make_course(code="INSIDE", term=term)
     alone = make_course(code="ALONE", term=term)
@@ -196,7 +198,7 @@ def test_a_client_cannot_rename_what_courses_outside_of_its_limits_ask_for(intro
     assert asked_by("NEXT") == ["OTHER"]
 
 
-def test_the_same_code_again_changes_no_prerequisites(api, intro, advanced):
+def test_saving_the_same_code_changes_no_prerequisites(api, intro, advanced):
     body = api.get(f"/api/v1/courses/{intro.pk}").json()
 
     assert api.put(f"/api/v1/courses/{intro.pk}", body).status_code == 200
@@ -217,7 +219,7 @@ def delete_by_action(api, desk, course):
 
 
 @pytest.mark.parametrize("delete", [delete_by_api, delete_by_page, delete_by_action])
-def test_the_last_course_of_a_code_that_others_ask_for_is_not_deleted(api, registrars_desk, intro, advanced, delete):
+def test_the_last_course_of_a_required_code_cannot_be_deleted(api, registrars_desk, intro, advanced, delete):
     second = make_course(code="INTRO", term=make_term())
 
     delete(api, registrars_desk, intro)
@@ -229,7 +231,7 @@ def test_the_last_course_of_a_code_that_others_ask_for_is_not_deleted(api, regis
     assert not Course.objects.filter(code="INTRO").exists()
 
 
-def test_the_refusal_of_a_deletion_names_who_asks_and_what_can_be_done(api, registrars_desk, intro, advanced):
+def test_the_refusal_of_a_deletion_lists_dependent_courses_and_gives_advice(api, registrars_desk, intro, advanced):
     make_course(code="MORE", term=make_term(code="2026F"), prerequisites=["INTRO"])
 
     answer = api.delete(f"/api/v1/courses/{intro.pk}")
@@ -243,7 +245,7 @@ def test_the_refusal_of_a_deletion_names_who_asks_and_what_can_be_done(api, regi
     assert f"<li>{message}</li>" in page
 
 
-def test_courses_that_ask_for_each_other_are_deleted_together(registrars_desk, intro, advanced):
+def test_courses_that_require_only_each_other_are_deleted_together(registrars_desk, intro, advanced):
     form = {"action": "delete_selected", "_selected_action": [intro.pk, advanced.pk], "post": "yes"}
 
     registrars_desk.post("/admin/courses/course/", form)
@@ -251,7 +253,7 @@ def test_courses_that_ask_for_each_other_are_deleted_together(registrars_desk, i
     assert Course.objects.count() == 0
 
 
-def test_a_refusal_counts_the_courses_outside_of_the_limits_and_names_none():
+def test_a_refusal_counts_courses_outside_the_limits_without_naming_them():
     term = make_term(code="2026F")
     course = make_course(code="INTRO", term=term)
     make_course(code="INSIDE", term=term, prerequisites=["INTRO"])
@@ -274,7 +276,7 @@ def test_a_refusal_names_a_few_courses_and_counts_the_rest(intro):
     assert message.startswith(f"INTRO is a prerequisite of: {named}, 2 more courses. Take")
 
 
-def test_undoing_an_import_keeps_a_course_that_others_ask_for(api):
+def test_undoing_an_import_keeps_a_course_that_others_require(api):
     rows = "course_code,name,level\nINTRO,Intro,introductory\nALONE,Alone,introductory\n"
     job = worked_on(api.post("/api/v1/imports?kind=courses&review=needed", rows, content_type="text/csv"))
     make_course(code="ADV", prerequisites=["INTRO"])
@@ -285,13 +287,13 @@ def test_undoing_an_import_keeps_a_course_that_others_ask_for(api):
     assert sorted(Course.objects.values_list("code", flat=True)) == ["ADV", "INTRO"]
 
 
-def test_a_course_with_enrollments_still_says_so(api, intro, origin):
+def test_deleting_a_course_with_enrollments_is_refused_as_has_history(api, intro, origin):
     enroll(student_id=make_student().pk, course_id=intro.pk, origin=origin)
 
     assert api.delete(f"/api/v1/courses/{intro.pk}").json()["code"] == "has_history"
 
 
-def test_no_prerequisite_dangles_and_no_circle_closes_whatever_is_renamed(db):
+def test_renames_never_leave_unknown_prerequisites_or_cycles(db):
     """All graphs of a few courses, each course renamed to each code: a rename is refused or leaves a sound graph."""
     edges = [("A", "B"), ("B", "C"), ("A", "C"), ("C", "A")]
     done = refused = 0
@@ -338,7 +340,9 @@ def has_circle(asks):
     return any(leads_to(code, code, frozenset()) for code in asks)
 
 
-def test_staff_of_own_courses_cannot_rename_what_other_courses_ask_for(registrar, registrars_desk, intro, advanced):
+def test_staff_limited_to_own_courses_cannot_rename_a_prerequisite_of_other_courses(
+    registrar, registrars_desk, intro, advanced
+):
     registrar.user_permissions.add(Permission.objects.get(codename="own_courses_only"))
     intro.staff.create(user=registrar)
 
@@ -361,7 +365,7 @@ def test_staff_of_own_courses_cannot_rename_what_other_courses_ask_for(registrar
         ({"starts_on": "2026-10-16", "drop_deadline": "2026-10-17"}, True),
     ],
 )
-def test_a_drop_deadline_lies_within_its_term(api, registrars_desk, fields, accepted):
+def test_a_drop_deadline_must_lie_within_its_term(api, registrars_desk, fields, accepted):
     dates = {"starts_on": "2026-09-01", "ends_on": "2027-01-31", "drop_deadline": "2026-10-15"}
     term = make_term(**dates)
 
@@ -381,12 +385,12 @@ def test_a_drop_deadline_lies_within_its_term(api, registrars_desk, fields, acce
         assert [each["code"] for each in answer.json()["errors"]] == ["drop_deadline_outside_term"]
 
 
-def test_the_database_refuses_a_drop_deadline_outside_of_the_term():
+def test_the_database_refuses_a_drop_deadline_outside_the_term():
     with pytest.raises(IntegrityError, match="term_drop_deadline_is_within_its_dates"):
         make_term(ends_on="2026-12-31", drop_deadline="2027-01-01")
 
 
-def test_the_migration_moves_deadlines_into_their_terms_and_leaves_a_row_in_the_history():
+def test_the_migration_moves_deadlines_into_their_terms_and_adds_a_history_row():
     before, inside, after = (make_term(ends_on="2026-12-31", drop_deadline="2026-06-01") for _ in range(3))
     without = make_term(ends_on="2026-12-31")
     with connection.cursor() as cursor:
@@ -425,7 +429,7 @@ WITHOUT_CONSTRAINT = {
 }
 
 
-def test_a_row_that_others_belong_to_is_kept_and_the_refusal_says_what_can_be_done(api, origin):
+def test_the_refusal_to_delete_a_referenced_row_gives_advice(api, origin):
     term = make_term()
     course, student = make_course(term=term), make_student()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
