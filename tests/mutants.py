@@ -33,21 +33,19 @@ LIMIT_OF_ALL = 1_800  # seconds that all tests together may take with all guards
 SHOWN = 100  # letters of how it fails
 PASSED, FAILED = 0, 1  # exit codes of pytest; others say that no test was run
 
-NO_SEAT_TWICE = "tests/test_race.py::test_the_last_seat_is_never_sold_twice"
-LATE_COMMIT = (
-    "tests/test_changes.py::test_a_reader_misses_nothing_and_sees_nothing_twice_when_the_first_writer_commits_last"
-)
+NO_SEAT_TWICE = "tests/test_race.py::test_the_last_seat_is_never_given_twice"
+LATE_COMMIT = "tests/test_changes.py::test_a_reader_gets_each_change_once_if_the_first_writer_commits_last"
 AFTER_A_RESTORE = (
-    "tests/test_changes.py::test_after_a_restore_a_cursor_of_a_lost_entry_has_expired_and_an_older_one_misses_nothing"
+    "tests/test_changes.py::test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_nothing"
 )
 APPEND_ONLY = "tests/students/test_journal.py::test_the_database_refuses_to_change_the_journal"
 NEXT_IN_LINE = "tests/students/test_waitlist.py::test_a_larger_capacity_promotes_as_many_students_as_there_are_seats"
-SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked"
+SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_without_a_database_is_locked_error"
 HOSTILE_BODIES = (
     "tests/hostile/test_api.py::test_whatever_a_program_sends_is_refused_by_name_and_writes_nothing[in_bodies]"
 )
 CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_invalid_enrollments"
-WHO_MAY = "tests/test_access.py::test_each_role_is_answered_as_the_table_says"
+WHO_MAY = "tests/test_access.py::test_each_role_gets_the_response_of_the_table"
 BUNDLES = "tests/bulk/test_bundles.py"
 FAILED_ROWS = "tests/bulk/test_api.py::test_failed_rows_are_returned_unchanged_and_fail_again_with_the_same_errors"
 ERASED = "tests/security/test_erasure.py::test_no_table_and_no_file_of_the_database_has_a_person_who_was_erased"
@@ -304,7 +302,7 @@ GUARDS = [
     Mutant(
         "the lock of promotion",
         POSTGRESQL,
-        "tests/test_race_waitlist.py::test_who_is_promoted_by_many_at_once_is_promoted_once",
+        "tests/test_race_waitlist.py::test_a_student_promoted_by_many_simultaneous_calls_is_promoted_once",
         instead(
             "students/enrollment/loading.py",
             "        (LOCKED, [unlocked])",
@@ -314,13 +312,13 @@ GUARDS = [
     Mutant(
         "the lock on a row that is edited",
         POSTGRESQL,
-        "tests/test_race.py::test_two_who_change_different_fields_at_once_do_not_undo_each_other",
+        "tests/test_race.py::test_two_simultaneous_changes_of_different_fields_are_both_kept",
         instead("school/api/views.py", "_base_manager.select_for_update(no_key=changes_only)", "_base_manager.all()"),
     ),
     Mutant(
         "the lock on the students of an act",
         POSTGRESQL,
-        "tests/test_race_students.py::test_an_act_waits_for_a_student_who_becomes_inactive_and_is_refused",
+        "tests/test_race_students.py::test_a_command_waits_for_a_student_being_deactivated_and_is_refused",
         instead(
             "students/enrollment/loading.py", "lambda ids: _students(ids), KEY_SHARE)", "lambda ids: _students(ids))"
         ),
@@ -328,7 +326,7 @@ GUARDS = [
     Mutant(
         "the lock on a student who is deactivated",
         POSTGRESQL,
-        "tests/test_race_students.py::test_a_student_who_is_being_enrolled_becomes_inactive_after_the_commit",
+        "tests/test_race_students.py::test_deactivating_a_student_waits_for_the_commit_of_an_enrollment",
         instead(
             "students/enrollment/service.py",
             'students.select_for_update().order_by("pk")',
@@ -344,13 +342,13 @@ GUARDS = [
     Mutant(
         "READ COMMITTED, whatever the server says",
         POSTGRESQL,
-        "tests/test_race.py::test_a_server_that_isolates_more_than_it_should_sells_no_seat_twice",
+        "tests/test_race.py::test_under_repeatable_read_no_seat_is_given_twice",
         instead("school/settings.py", '    _options["isolation_level"] = IsolationLevel.READ_COMMITTED\n', ""),
     ),
     Mutant(
         "another try after a deadlock",
         POSTGRESQL,
-        "tests/test_retry.py::test_a_deadlock_is_tried_again_and_all_is_done_once",
+        "tests/test_retry.py::test_after_a_deadlock_the_transaction_is_repeated_and_applied_once",
         instead("school/db/retry.py", "TRIES = 4", "TRIES = 1"),
     ),
     Mutant(
@@ -413,7 +411,7 @@ GUARDS = [
     Mutant(
         "the turns of SQLite's writers",
         SQLITE,
-        "tests/test_sqlite_writers.py::test_who_waits_for_the_lock_has_it_before_who_comes_back",
+        "tests/test_sqlite_writers.py::test_a_waiting_writer_gets_the_lock_before_a_returning_one",
         instead("school/settings.py", '    DATABASES["default"]["ENGINE"] = "school.db.sqlite"\n', ""),
     ),
     Mutant(
@@ -463,7 +461,7 @@ GUARDS = [
     Mutant(
         "the permission to save an earlier version",
         SQLITE,
-        "tests/test_admin_access.py::test_a_user_who_may_not_change_a_row_cannot_save_an_earlier_version_of_it",
+        "tests/test_admin_access.py::test_a_user_without_change_permission_cannot_restore_an_earlier_version",
         instead("school/desk/row_access.py", "                raise PermissionDenied\n", "                pass\n"),
     ),
     Mutant(
@@ -675,7 +673,7 @@ GUARDS = [
     Mutant(
         "the lock of who begins a window of counting",
         POSTGRESQL,
-        "tests/test_throttling_served.py::test_many_who_begin_a_window_at_once_begin_one",
+        "tests/test_throttling_served.py::test_many_requests_that_start_a_window_simultaneously_start_one",
         instead(
             "school/migrations/0004_counted_requests.py",
             "        PERFORM pg_advisory_xact_lock(23619, hashtext(whose));\n",
@@ -703,13 +701,13 @@ GUARDS = [
     Mutant(
         "nothing to lock for OPTIONS",
         POSTGRESQL,
-        "tests/test_access.py::test_options_answers_who_may_and_asks_for_no_row",
+        "tests/test_access.py::test_options_answers_an_authorized_client_without_reading_the_row",
         instead("school/api/settings.py", '    "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",\n', ""),
     ),
     Mutant(
         "the end of a request's patience",
         POSTGRESQL,
-        "tests/test_database_away.py::test_a_database_that_is_frozen_is_told_of_in_time_and_found_again",
+        "tests/test_database_away.py::test_a_frozen_database_is_reported_in_time_and_reconnected",
         instead("school/settings.py", '        _options["patience"] = DATABASE_TIMEOUT\n', "        pass\n"),
     ),
     Mutant(
@@ -805,7 +803,7 @@ GUARDS = [
     Mutant(
         "the lock of the prerequisites",
         POSTGRESQL,
-        "tests/test_race_prerequisites.py::test_two_renames_at_once_close_no_circle_together",
+        "tests/test_race_prerequisites.py::test_two_simultaneous_renames_do_not_create_a_cycle",
         instead("courses/prerequisites.py", 'if connection.vendor == "postgresql":', "if False:"),
     ),
     Mutant(

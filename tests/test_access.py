@@ -226,7 +226,7 @@ def without_a_trace(ask):
 
 
 @pytest.mark.parametrize(("route", "method", "scope", "granted", "viewing", "own", "foreign"), TABLE)
-def test_each_role_is_answered_as_the_table_says(
+def test_each_role_gets_the_response_of_the_table(
     own_and_foreign, registrar, viewer, route, method, scope, granted, viewing, own, foreign
 ):
     limited, *worlds = own_and_foreign
@@ -260,7 +260,7 @@ def test_each_role_is_answered_as_the_table_says(
 
 
 @pytest.mark.parametrize("route", sorted({row[0] for row in TABLE}))
-def test_nobody_is_told_by_head_or_options_what_a_get_keeps_from_them(own_and_foreign, route):
+def test_head_and_options_reveal_nothing_that_get_denies(own_and_foreign, route):
     limited, own, foreign = own_and_foreign
     reads = {row[2]: row for row in TABLE if row[:2] == (route, "GET")}
     callers = [caller(), bearer(client_named("program"), []), bearer(limited, settings.SCOPES)]
@@ -276,7 +276,7 @@ def test_nobody_is_told_by_head_or_options_what_a_get_keeps_from_them(own_and_fo
 
 
 @pytest.mark.django_db(transaction=True)  # as in production no transaction is open, and no row could be locked
-def test_options_answers_who_may_and_asks_for_no_row():
+def test_options_answers_an_authorized_client_without_reading_the_row():
     client = bearer(client_named("program"), settings.SCOPES)
     there = {"student": make_student().pk, "course": make_course().pk, "term": make_term().pk}
     paths = [f"/{API}{name}s/{pk}" for name, pk in there.items()]
@@ -287,5 +287,5 @@ def test_options_answers_who_may_and_asks_for_no_row():
 
 
 @pytest.mark.parametrize(("route", "status"), OPEN.items())
-def test_what_is_open_answers_anybody(client, route, status):
+def test_public_routes_answer_without_authentication(client, route, status):
     assert client.get(f"/{route.replace('<code>', 'course_full')}").status_code == status

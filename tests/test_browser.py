@@ -67,7 +67,7 @@ def test_a_registrar_completes_two_students_from_the_list_with_a_grade(page):
     assert list(StudentCourse.objects.values_list("status", "grade")) == [("completed", "A")] * 2
 
 
-def test_a_registrar_lets_a_student_wait_waives_a_full_course_and_undoes_a_drop(page):
+def test_a_registrar_waitlists_a_student_waives_a_full_course_and_undoes_a_drop(page):
     ada = make_student(student_number="S-1042", given_name="Ada", family_name="Byron")
     holder = make_student(student_number="S-1", given_name="Mary", family_name="Somerville")
     course = make_course(code="MATH-101", name="Calculus I", capacity=1, waitlist_capacity=5)

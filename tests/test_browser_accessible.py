@@ -63,7 +63,7 @@ HTML = "text/html; charset=utf-8"
 GROUPS = {"registrar": "Registrar", "viewer": "Viewer", "teacher, own": "Course staff", "auditor": "Auditor"}
 
 
-def test_every_address_outside_the_admin_is_known_to_be_a_page_or_none():
+def test_every_url_outside_the_admin_is_classified_as_page_or_not():
     assert {str(each.pattern) for each in get_resolver().url_patterns} == set(PLACES)
 
 
@@ -245,7 +245,7 @@ def refusals(page: Page, world: Busy) -> Iterator[str]:
     yield "locked"
 
 
-def test_what_hinders_people_is_found_in_the_light_and_in_the_dark(page):
+def test_accessibility_problems_are_detected_in_light_and_dark_mode(page):
     page.goto("/admin/login/")
     page.evaluate("document.body.innerHTML = '<main><input><p>Nearly black</p></main>'")
     page.evaluate("document.querySelector('p').style.color = '#151515'")
@@ -254,7 +254,7 @@ def test_what_hinders_people_is_found_in_the_light_and_in_the_dark(page):
 
 
 @pytest.mark.parametrize("led", [addresses, states, roles])
-def test_nothing_serious_hinders_anybody(page, world, led):
+def test_no_page_has_serious_accessibility_problems(page, world, led):
     found = {}
     for where in led(page, world):
         found[where] = hindrances(page)
@@ -263,7 +263,7 @@ def test_nothing_serious_hinders_anybody(page, world, led):
     assert {where: told for where, told in found.items() if told} == {}
 
 
-def test_nothing_serious_hinders_who_is_refused(page, world, complaints):
+def test_no_error_page_has_serious_accessibility_problems(page, world, complaints):
     found = {}
     for where in refusals(page, world):
         found[where] = hindrances(page)

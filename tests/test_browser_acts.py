@@ -46,7 +46,7 @@ def cells(page: Page, card: str) -> list[str]:
     return [" ".join(text.split()) for text in page.locator(f"#{card} tbody tr").all_inner_texts()]
 
 
-def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_undone(page, course):
+def test_several_enrollments_are_dropped_with_promotions_shown_and_undone(page, course):
     ada = StudentCourse.objects.earliest("pk")
     complete(student_id=ada.student_id, course_id=course.pk, grade="A", origin=SYSTEM)  # Emmy's seat stays, one is free
     log_in(page)
@@ -87,7 +87,7 @@ def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_und
     assert StudentCourse.objects.get(student__family_name="Somerville").status == "enrolled"
 
 
-def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
+def test_several_students_are_enrolled_after_the_pasted_lines_are_corrected(page, course):
     for number, name in ((2001, "Lise Meitner"), (2002, "Rosalind Franklin"), (2003, "Katherine Johnson")):
         given, family = name.split()
         make_student(student_number=f"S-{number}", given_name=given, family_name=family, is_active=number != 2003)
@@ -127,7 +127,7 @@ def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
     assert StudentCourse.objects.count() == before + 2
 
 
-def test_a_course_becomes_active_with_who_gets_a_seat_shown_first(page, course):
+def test_a_course_is_activated_with_promotions_shown_first(page, course):
     Course.objects.update(is_active=False, capacity=5)
     log_in(page)
     page.goto("/admin/courses/course/")

@@ -51,7 +51,7 @@ def find(page: Page, words: str) -> Locator:
     return found
 
 
-def test_somebody_is_found_refused_waitlisted_enrolled_and_gets_the_seats_that_many_leave(page, course):
+def test_a_student_is_found_refused_waitlisted_and_promoted_after_bulk_drops(page, course):
     log_in(page)
     assert Student.objects.count() == STUDENTS
     page.goto("/admin/students/student/")
@@ -96,7 +96,7 @@ def test_somebody_is_found_refused_waitlisted_enrolled_and_gets_the_seats_that_m
     assert StudentCourse.objects.seated().filter(course=course).count() == SEATS
 
 
-def test_course_staff_find_nobody_of_the_crowd_but_their_own(page, course):
+def test_course_staff_find_only_students_of_their_own_courses(page, course):
     teacher = User.objects.create_user("teacher", password="open sesame", is_staff=True)
     teacher.groups.add(Group.objects.get(name="Course staff"))
     CourseStaff.objects.create(course=course, user=teacher)
@@ -112,7 +112,7 @@ def test_course_staff_find_nobody_of_the_crowd_but_their_own(page, course):
     assert "S-177777" not in told
 
 
-def test_the_whole_way_is_gone_by_the_keyboard_alone_and_each_stop_is_seen(page, course):
+def test_a_workflow_is_completed_by_keyboard_with_visible_focus_at_each_step(page, course):
     page.goto("/")
     expect(page.get_by_label("Username")).to_be_visible()
     reach(page, page.get_by_label("Username"))

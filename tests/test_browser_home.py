@@ -63,7 +63,7 @@ def term(db):
     return term
 
 
-def test_home_leads_to_the_lists_behind_its_numbers(page, term):
+def test_the_dashboard_links_to_the_lists_behind_its_numbers(page, term):
     log_in(page)
 
     for label, rows in {
@@ -95,7 +95,7 @@ def test_home_leads_to_the_lists_behind_its_numbers(page, term):
 
 
 @pytest.mark.parametrize("view", ["wide", "narrow"])
-def test_home_in_light_and_dark(page, term, view):
+def test_the_dashboard_is_shown_in_light_and_dark_mode(page, term, view):
     page.set_viewport_size(NARROW if view == "narrow" else WIDE)
     log_in(page)
 

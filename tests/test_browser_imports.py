@@ -31,7 +31,7 @@ def send(page, text):
     page.get_by_role("button", name="Send and preview").click()
 
 
-def test_a_registrar_uploads_corrects_confirms_watches_and_undoes(page):
+def test_a_registrar_uploads_corrects_confirms_watches_and_undoes_a_file(page):
     make_course(code="MATH-101", name="Calculus I")
     for number in ("S-1", "S-2"):
         make_student(student_number=number)

@@ -104,7 +104,7 @@ def log_out(page: Page) -> None:
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_who_has_no_second_factor_sets_up_an_app_before_anything_else_and_needs_it_from_then_on(page):
+def test_a_user_without_a_second_factor_must_set_up_an_app_and_use_it_from_then_on(page):
     give_password(page, "ada")
     expect(page.get_by_text("Set up a second factor first")).to_be_visible()
     page.goto("/admin/students/student/")
@@ -168,7 +168,7 @@ def by_single_sign_on(page: Page) -> None:
     page.get_by_role("link", name="University login").click()
 
 
-def test_single_sign_on_lets_in_the_member_of_staff_whom_the_claim_names(page, world):
+def test_single_sign_on_logs_in_the_staff_user_named_by_the_claim(page, world):
     world.provider.claims = {"sub": "77", "preferred_username": "grace"}
     by_single_sign_on(page)
     expect(desk(page)).to_be_visible()
@@ -180,7 +180,7 @@ def test_single_sign_on_lets_in_the_member_of_staff_whom_the_claim_names(page, w
 
 
 @pytest.mark.parametrize("name", ["nobody", "student", ""])
-def test_single_sign_on_lets_nobody_in_who_is_no_staff(page, world, name):
+def test_single_sign_on_refuses_users_who_are_not_staff(page, world, name):
     world.provider.claims = {"sub": f"sub of {name}", "preferred_username": name, "email": "grace@school.example"}
     by_single_sign_on(page)
     expect(page.get_by_role("heading", name="Not known here")).to_be_visible()
@@ -189,7 +189,7 @@ def test_single_sign_on_lets_nobody_in_who_is_no_staff(page, world, name):
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_who_guesses_at_a_password_is_locked_out_of_this_login_as_well(page):
+def test_guessing_a_password_locks_this_login_too(page):
     for _guess in range(5):
         give_password(page, "locked", "a guess")
     expect(page.get_by_role("heading", name="Too many failed logins")).to_be_visible()
@@ -221,7 +221,7 @@ def said(page: Page, path: str, language: str) -> set[str]:
     return {unescape(text).strip() for text in texts if re.search("[a-z]{2}", text)}
 
 
-def test_pages_of_the_second_factor_are_in_the_language_that_a_browser_asks_for(page):
+def test_pages_of_the_second_factor_are_in_the_language_of_the_browser(page):
     assert in_english(page, "login/") == {}
     give_password(page, "rosa")
     page.get_by_role("link", name="Activate").click()

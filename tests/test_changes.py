@@ -72,7 +72,7 @@ def test_the_feed_has_every_change_of_every_enrollment_in_order(api, origin):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("limit", [1, 2, 5, 500])
-def test_pages_of_any_size_join_to_the_whole_feed(api, origin, limit):
+def test_pages_of_any_size_together_are_the_whole_feed(api, origin, limit):
     happen(origin, 5)
 
     ids, _cursor = read_all(api, limit=limit)
@@ -81,7 +81,7 @@ def test_pages_of_any_size_join_to_the_whole_feed(api, origin, limit):
 
 
 @pytest.mark.django_db
-def test_the_last_page_has_the_cursor_to_come_back_with(api, origin):
+def test_the_last_page_has_a_cursor_for_the_next_request(api, origin):
     happen(origin, 2)
     _ids, cursor = read_all(api)
     assert api.get(FEED, {"after": cursor}).json() == {"cursor": cursor, "has_more": False, "results": []}
@@ -93,7 +93,7 @@ def test_the_last_page_has_the_cursor_to_come_back_with(api, origin):
 
 
 @pytest.mark.django_db
-def test_latest_is_the_cursor_behind_all_there_is(api, origin):
+def test_latest_is_the_cursor_after_all_existing_changes(api, origin):
     happen(origin, 3)
 
     page = api.get(FEED, {"after": "latest"}).json()
@@ -125,7 +125,7 @@ def test_a_cursor_that_is_not_of_this_feed_is_400(api, origin, cursor):
 
 
 @pytest.mark.django_db
-def test_a_cursor_of_a_list_is_none_of_the_feed_and_the_other_way_round(api, origin):
+def test_cursors_of_lists_and_of_the_feed_are_not_interchangeable(api, origin):
     happen(origin, 2)
     of_list = api.get("/api/v1/enrollments?page_size=1").json()["next"].split("cursor=")[1]
     of_feed = api.get(FEED).json()["cursor"]
@@ -135,7 +135,7 @@ def test_a_cursor_of_a_list_is_none_of_the_feed_and_the_other_way_round(api, ori
 
 
 @pytest.mark.django_db
-def test_a_cursor_older_or_newer_than_what_is_kept_is_410(api, origin):
+def test_a_cursor_outside_the_stored_range_is_410(api, origin):
     happen(origin, 2)
     first, last = EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True)
 
@@ -161,7 +161,7 @@ def test_a_cursor_older_or_newer_than_what_is_kept_is_410(api, origin):
         ({"limit": "", "wait": ""}, [("invalid", "limit"), ("invalid", "wait")]),
     ],
 )
-def test_a_bad_question_is_400_with_every_error(api, query, errors):
+def test_an_invalid_query_is_400_with_every_error(api, query, errors):
     answer = api.get(FEED, query)
 
     assert answer.status_code == 400
@@ -181,7 +181,7 @@ def test_a_page_costs_the_same_queries_for_any_number_of_changes(origin, django_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
+def test_a_long_poll_waits_until_a_change_is_committed(api, origin, monkeypatch):
     monkeypatch.setattr(feed, "POLL", 0.01)
     looked = threading.Event()
     page_of = feed.Reader.page
@@ -209,7 +209,7 @@ def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
 
 
 @pytest.mark.django_db
-def test_an_answer_is_not_held_for_ever(api, monkeypatch):
+def test_a_long_poll_ends_after_its_timeout(api, monkeypatch):
     monkeypatch.setattr(feed, "POLL", 0.01)
     started = time.monotonic()
 
@@ -220,7 +220,7 @@ def test_an_answer_is_not_held_for_ever(api, monkeypatch):
 
 
 @pytest.mark.django_db
-def test_who_finds_the_waiting_room_full_is_answered_at_once(api, monkeypatch):
+def test_a_request_beyond_the_long_poll_limit_is_answered_immediately(api, monkeypatch):
     monkeypatch.setattr(feed, "_waiting_room", threading.BoundedSemaphore(0))
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
 
@@ -277,7 +277,7 @@ def read_around_a_late_commit(origin):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_misses_nothing_and_sees_nothing_twice_when_the_first_writer_commits_last(origin):
+def test_a_reader_gets_each_change_once_if_the_first_writer_commits_last(origin):
     heard, written = read_around_a_late_commit(origin)
 
     assert (heard, len(heard)) == (written, 2)
@@ -285,7 +285,7 @@ def test_a_reader_misses_nothing_and_sees_nothing_twice_when_the_first_writer_co
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_without_the_horizon_a_late_commit_is_missed(origin, monkeypatch):
+def test_without_the_safe_watermark_a_late_commit_is_missed(origin, monkeypatch):
     """The test above would notice: a plain ``id > cursor`` does not hear of the late writer."""
     monkeypatch.setattr(feed, "ON_POSTGRESQL", False)
 
@@ -296,7 +296,7 @@ def test_without_the_horizon_a_late_commit_is_missed(origin, monkeypatch):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_writer_that_rolls_back_holds_up_nobody(origin):
+def test_a_writer_that_rolls_back_does_not_block_the_feed(origin):
     class Undone(Exception):
         pass
 
@@ -311,7 +311,7 @@ def test_a_writer_that_rolls_back_holds_up_nobody(origin):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_of_many_writers_at_once_misses_nothing(origin):
+def test_a_reader_misses_no_change_of_many_concurrent_writers(origin):
     students, courses = [make_student().pk for _ in range(20)], [make_course().pk for _ in range(8)]
     done = threading.Event()
 
@@ -348,7 +348,7 @@ def test_a_reader_of_many_writers_at_once_misses_nothing(origin):
 
 
 @pytest.mark.django_db
-def test_the_command_prints_every_change_as_a_line_and_can_go_on_from_each(origin):
+def test_the_command_prints_each_change_as_a_line_and_resumes_after_any_of_them(origin):
     happen(origin, 3)
     out = io.StringIO()
     call_command("follow_changes", once=True, stdout=out)
@@ -365,7 +365,7 @@ def test_the_command_prints_every_change_as_a_line_and_can_go_on_from_each(origi
 
 
 @pytest.mark.django_db
-def test_the_command_says_in_one_line_that_a_cursor_is_none():
+def test_the_command_reports_an_invalid_cursor_in_one_line():
     with pytest.raises(CommandError, match=r"^This is no cursor of the change feed\. Begin without one\.$"):
         call_command("follow_changes", once=True, after="x")
 
@@ -396,7 +396,7 @@ def backed_up(folder):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_after_a_restore_a_cursor_of_a_lost_entry_has_expired_and_an_older_one_misses_nothing(api, origin, tmp_path):
+def test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_nothing(api, origin, tmp_path):
     happen(origin, 3)
     _ids, before = read_all(api)
     with backed_up(tmp_path):
@@ -420,7 +420,7 @@ def test_after_a_restore_a_cursor_of_a_lost_entry_has_expired_and_an_older_one_m
 
 
 @pytest.mark.django_db
-def test_a_cursor_without_a_digest_is_accepted_and_comes_back_with_one(api, origin):
+def test_a_cursor_without_a_digest_is_accepted_and_replaced_by_one_with_it(api, origin):
     happen(origin, 3)
     first, *others = EnrollmentEvent.objects.order_by("pk")
     old = signing.Signer(salt="changes").sign(str(first.pk))
@@ -463,7 +463,7 @@ def test_a_cursor_of_another_entry_with_the_same_id_has_expired(api, origin, fie
 
 
 @pytest.mark.django_db
-def test_a_cursor_stays_good_when_the_student_is_erased(api, origin):
+def test_a_cursor_stays_valid_when_the_student_is_erased(api, origin):
     student, course = make_student(), make_course()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     drop(student_id=student.pk, course_id=course.pk, origin=origin)

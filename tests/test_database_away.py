@@ -91,7 +91,7 @@ def problems(answers: list[Answer]) -> set[tuple[int, str, str, str | None]]:
 BUSY = {(503, "application/problem+json", "busy", "2")}
 
 
-def test_a_database_that_is_stopped_is_told_of_and_found_again(school):
+def test_a_stopped_database_is_reported_and_reconnected(school):
     assert {each.status for each in school.crowd()} == {200, 201}
     there = school.students()
 
@@ -105,7 +105,7 @@ def test_a_database_that_is_stopped_is_told_of_and_found_again(school):
     assert school.students() == there + 1
 
 
-def test_a_database_that_is_frozen_is_told_of_in_time_and_found_again(school):
+def test_a_frozen_database_is_reported_in_time_and_reconnected(school):
     assert {each.status for each in school.crowd()} == {200, 201}
     there = school.students()
 
@@ -121,7 +121,7 @@ def test_a_database_that_is_frozen_is_told_of_in_time_and_found_again(school):
     assert school.students() == there + 1
 
 
-def test_what_was_answered_is_there_after_a_freeze_amid_the_work(school):
+def test_acknowledged_writes_survive_a_freeze_during_the_work(school):
     there = school.students()
 
     with ThreadPoolExecutor(1) as pool:
@@ -144,7 +144,7 @@ def freeze_after(database: Server, seconds: float) -> None:
     database.freeze()
 
 
-def test_a_database_that_has_no_connection_left_is_told_of_and_found_again(school):
+def test_a_database_without_free_connections_is_reported_and_reconnected(school):
     with ExitStack() as taken:
         mine = taken.enter_context(psycopg.connect(school.url, autocommit=True))
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'school' AND pid <> %s"
@@ -161,7 +161,7 @@ def test_a_database_that_has_no_connection_left_is_told_of_and_found_again(schoo
     assert school.seconds_to_service() < BACK
 
 
-def test_a_lock_that_is_not_had_in_time_is_told_of_and_others_are_not_held_up(school):
+def test_a_lock_timeout_is_reported_and_does_not_block_other_requests(school):
     student = school.write().body["id"]
     name = f'{{"given_name": "B{student}"}}'
     change = ("PATCH", f"/api/v1/students/{student}", name)
@@ -179,7 +179,7 @@ def test_a_lock_that_is_not_had_in_time_is_told_of_and_others_are_not_held_up(sc
     assert ask(school.port, *change, **school.headers).status == 200
 
 
-def test_reads_go_on_and_nothing_is_lost_while_the_disk_is_full(school):
+def test_with_a_full_disk_reads_continue_and_no_acknowledged_write_is_lost(school):
     account = school.database.account
     owner = (account.pw_uid, account.pw_gid) if account else None
     with small_disk(school.database.folder, megabytes=64, owner=owner) as disk:
@@ -204,7 +204,7 @@ def test_reads_go_on_and_nothing_is_lost_while_the_disk_is_full(school):
     assert back < BACK
 
 
-def test_a_command_outlasts_a_freeze_that_no_request_would(school, tmp_path):
+def test_a_command_survives_a_freeze_longer_than_the_limit_of_requests(school, tmp_path):
     file = tmp_path / "students.csv"
     file.write_text("student_number,given_name,family_name\n" + "".join(f"C-{n},A,B\n" for n in range(20_000)))
     there = school.students()

@@ -150,7 +150,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 @time_machine.travel("2026-11-28T12:00Z")  # within the term of the examples
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
-def test_every_example_of_the_api_page_gets_the_answer_that_the_page_shows():
+def test_every_example_of_the_api_page_gets_the_documented_response():
     credentials = create_api_client("portal", " ".join(settings.SCOPES))
     token = ""
 
@@ -199,7 +199,7 @@ def test_the_api_page_lists_every_problem_code():
     assert meanings().keys() - set(quoted(table.column("Code"))) == set()
 
 
-def test_the_enrollment_page_tells_of_every_rule_what_it_means_when_it_is_asked_and_who_can_waive_it():
+def test_the_enrollment_page_lists_each_rule_with_meaning_action_and_waiver():
     [table] = tables(DOCS / "enrollment.md", "Code", "Asked when", "Means", "Who can waive it")
     expected: dict[str, tuple[set[str], list[str], bool]] = {}
     for action, rules in RULES.items():
@@ -216,7 +216,7 @@ def test_the_enrollment_page_tells_of_every_rule_what_it_means_when_it_is_asked_
     assert listed == {code: (asked, " ".join(means), waivable) for code, (asked, means, waivable) in expected.items()}
 
 
-def test_the_enrollment_page_draws_every_transition():
+def test_the_enrollment_page_shows_every_transition():
     drawn = re.findall(r"^    (\S+) --> (\S+): ", (DOCS / "enrollment.md").read_text(), re.MULTILINE)
     steps = {(start, end) for starts, end in ((STARTING_POINTS[Action.DROP], "dropped"),) for start in starts}
     steps |= {("enrolled", "withdrawn"), *((start, "completed") for start in STARTING_POINTS[Action.COMPLETE])}
@@ -259,13 +259,13 @@ def test_the_bulk_page_lists_every_column_of_every_kind_of_file():
     assert [quoted(table.column("Column")) for table in tables(DOCS / "bulk.md", "Column", "Required")] == expected
 
 
-def test_the_bulk_page_lists_every_status_that_a_row_may_ask_for():
+def test_the_bulk_page_lists_every_status_that_a_row_can_have():
     [table] = tables(DOCS / "bulk.md", "Status", "Asks for")
 
     assert set(quoted(table.column("Status"))) == {status for status in STATUS_TO_ACTION if status}
 
 
-def test_the_architecture_page_lists_every_variable_of_the_environment():
+def test_the_architecture_page_lists_every_environment_variable():
     [table] = tables(DOCS / "architecture.md", "Variable", "Default")
     read = re.findall(r"(?:env\.\w+|flag)\(\s*\"([A-Z_]+)\"", (ROOT / "school/settings.py").read_text())
 
@@ -273,7 +273,7 @@ def test_the_architecture_page_lists_every_variable_of_the_environment():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_relative_link_leads_to_a_file_and_to_a_heading_in_it(page):
+def test_every_relative_link_leads_to_an_existing_file_and_heading(page):
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         name, _hash, heading = link.partition("#")
@@ -285,7 +285,7 @@ def test_every_relative_link_leads_to_a_file_and_to_a_heading_in_it(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_that_a_page_names_exists(page):
+def test_every_command_in_the_documentation_exists(page):
     text = page.read_text()
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
@@ -294,7 +294,7 @@ def test_every_command_that_a_page_names_exists(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_source_file_that_a_page_names_exists(page):
+def test_every_source_file_in_the_documentation_exists(page):
     named = re.findall(r"`((?:school|bulk|courses|students|tests|bench)/[\w/]+\.py)`", page.read_text())
 
     assert [name for name in named if not (ROOT / name).exists()] == []

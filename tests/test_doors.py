@@ -115,7 +115,7 @@ def rows_and_journal():
     ("action", "rule"),
     [pytest.param(action, rule, id=f"{action}-{rule.name}") for action, rules in ASKED_FOR.items() for rule in rules],
 )
-def test_door_obeys_rule(door, action, rule, origin):
+def test_entry_point_obeys_rule(door, action, rule, origin):
     case = CASES[action, rule.name]  # a new rule needs its case
     student, other = make_student(**case.student), make_student()
     course = case.make_course()
@@ -132,12 +132,12 @@ def test_door_obeys_rule(door, action, rule, origin):
     assert rows_and_journal() == before
 
 
-def test_every_case_is_that_of_a_rule():
+def test_every_rule_has_a_case_and_every_case_a_rule():
     assert set(CASES) == {(action, rule.name) for action, rules in ASKED_FOR.items() for rule in rules}
 
 
 @each_door
-def test_door_names_every_reason_at_once(door):
+def test_entry_point_reports_every_reason_at_once(door):
     student = make_student(is_active=False)
     course = make_course(code="MATH-101", is_active=False, capacity=0)
 
@@ -148,7 +148,7 @@ def test_door_names_every_reason_at_once(door):
 
 
 @each_door
-def test_door_enrolls_whom_the_rules_let_in(door):
+def test_entry_point_enrolls_a_student_accepted_by_the_rules(door):
     student, course = make_student(), make_course()
 
     door(Wish(Action.ENROLL, student, course))
@@ -158,7 +158,7 @@ def test_door_enrolls_whom_the_rules_let_in(door):
 
 
 @each_door
-def test_door_lets_wait_whoever_would_rather_wait_and_tells_the_place(door, origin):
+def test_entry_point_waitlists_a_student_on_request_and_reports_the_position(door, origin):
     first, second, course = make_student(), make_student(), make_course(capacity=0, waitlist_capacity=5)
     enroll(student_id=first.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
 
@@ -171,7 +171,7 @@ def test_door_lets_wait_whoever_would_rather_wait_and_tells_the_place(door, orig
 
 @each_door
 @pytest.mark.parametrize("rule", [rule for rule in RULES[Action.ENROLL] if rule.waivable], ids=lambda rule: rule.name)
-def test_door_waives_a_rule_for_a_reason_and_the_journal_keeps_both(door, rule):
+def test_entry_point_waives_a_rule_and_the_journal_records_waiver_and_reason(door, rule):
     case = CASES[Action.ENROLL, rule.name]
     student, course = make_student(**case.student), case.make_course()
 
@@ -182,7 +182,7 @@ def test_door_waives_a_rule_for_a_reason_and_the_journal_keeps_both(door, rule):
 
 
 @each_door
-def test_door_takes_no_waiver_without_a_reason(door):
+def test_entry_point_refuses_a_waiver_without_a_reason(door):
     student, course = make_student(), make_course(capacity=0)
 
     answer = door(Wish(Action.ENROLL, student, course, waive=("course_full",)))
@@ -193,7 +193,7 @@ def test_door_takes_no_waiver_without_a_reason(door):
 
 @each_door
 @pytest.mark.parametrize("code", ["student_inactive", "nonsense"])
-def test_door_takes_no_waiver_of_what_cannot_be_waived(door, code):
+def test_entry_point_refuses_a_waiver_of_a_rule_that_cannot_be_waived(door, code):
     student, course = make_student(is_active=False), make_course()
 
     answer = door(Wish(Action.ENROLL, student, course, waive=(code,), reason="please"))
@@ -207,7 +207,7 @@ def test_door_takes_no_waiver_of_what_cannot_be_waived(door, code):
 @pytest.mark.parametrize(
     ("action", "status"), [(Action.DROP, "dropped"), (Action.COMPLETE, "completed"), (Action.UNDO, "dropped")]
 )
-def test_door_ends_an_enrollment_whose_rules_let_it(door, action, status, origin):
+def test_entry_point_ends_an_enrollment_if_the_rules_allow_it(door, action, status, origin):
     student, course = make_student(), make_course()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
@@ -219,7 +219,7 @@ def test_door_ends_an_enrollment_whose_rules_let_it(door, action, status, origin
 
 @each_door
 @pytest.mark.parametrize("action", [Action.DROP, Action.COMPLETE])
-def test_a_seat_freed_through_a_door_goes_to_who_waits(door, action, origin):
+def test_a_seat_freed_by_an_entry_point_goes_to_a_waitlisted_student(door, action, origin):
     leaving, waiting, course = make_student(), make_student(), make_course(capacity=1, waitlist_capacity=1)
     for student in (leaving, waiting):
         enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
@@ -232,7 +232,7 @@ def test_a_seat_freed_through_a_door_goes_to_who_waits(door, action, origin):
 
 
 @each_door
-def test_door_leaves_alone_who_is_in_already(door, origin):
+def test_entry_point_does_not_change_an_enrolled_student(door, origin):
     student, course = make_student(), make_course()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     before = rows_and_journal()
@@ -247,7 +247,7 @@ def test_door_leaves_alone_who_is_in_already(door, origin):
 
 @each_door
 @pytest.mark.parametrize("action", ASKED_FOR)
-def test_door_writes_its_name_into_the_journal(door, action, origin):
+def test_entry_point_records_its_channel_in_the_journal(door, action, origin):
     student, course = make_student(), make_course()
     if action != Action.ENROLL:
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)

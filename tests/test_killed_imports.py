@@ -52,7 +52,7 @@ def rows_done(environment, import_id):
     return len(asked.stdout.splitlines()) if asked.returncode == 0 else None
 
 
-def test_an_import_killed_at_random_moments_ends_as_if_undisturbed(environment, file):
+def test_an_import_killed_at_random_moments_ends_with_the_same_result(environment, file):
     """An import that ends three times without progress has failed, so each kill but the first one waits for some."""
     file, import_id = file
     dice = random.Random(ROWS)

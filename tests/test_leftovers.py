@@ -91,7 +91,7 @@ def pages(db):
 
 
 @pytest.mark.parametrize("language", ["de", "es"])
-def test_no_english_is_left_on_a_page(registrars_desk, pages, language):
+def test_translated_pages_contain_no_english_text(registrars_desk, pages, language):
     User.objects.filter(username="registrar").update(is_superuser=True)
     left = set()
     for path in [*pages, "/admin/access/", "/admin/auth/user/", "/admin/auth/user/add/", "/admin/password_change/"]:

@@ -187,5 +187,5 @@ def is_ahead(waiter: StudentCourse, other: StudentCourse) -> bool:
 
 
 @pytest.mark.django_db
-def test_whatever_is_done_the_register_is_as_it_must_be():
+def test_invariants_hold_after_every_step_of_random_commands():
     run_state_machine_as_test(Registration, settings=settings(max_examples=examples(15), stateful_step_count=30))

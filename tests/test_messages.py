@@ -50,12 +50,12 @@ def words_in(template: str) -> list[str]:
         ("{# Why #}<script src='x.js'>let words = 1;</script>", []),
     ],
 )
-def test_the_search_for_words_in_templates(template, words):
+def test_untranslated_words_are_found_in_templates(template, words):
     assert words_in(template) == words
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_template_says_nothing_that_is_not_translated(path):
+def test_templates_contain_no_untranslated_text(path):
     assert words_in(path.read_text()) == []
 
 
@@ -69,7 +69,7 @@ def test_a_template_says_nothing_that_is_not_translated(path):
         (Message(("%(n)s seat", "%(n)s seats"), ("%(n)s Platz", "")), ["not translated: '%(n)s seat'"]),
     ],
 )
-def test_what_is_wrong_with_a_translation(message, wrong):
+def test_faulty_translations_are_detected(message, wrong):
     assert wrong_with(message) == wrong
 
 
@@ -85,7 +85,7 @@ def our_models():
 
 
 @pytest.mark.parametrize("model", our_models(), ids=lambda model: model._meta.label)
-def test_a_model_has_names_that_are_translated(model):
+def test_model_names_are_translated(model):
     opts, desk = model._meta, admin.site._registry[model]
     inner = {"sha256", "fingerprint", "checkpoint", "attempts", "lease_owner", "leased_until"}
     inner |= {"unlisted", "reason_parts"}  # shown nowhere either
@@ -115,7 +115,7 @@ def our_forms(form: Any = forms.BaseForm) -> list[Any]:
     return [each for each in below if each.__module__.split(".")[0] in APPS and "declared_fields" in vars(each)]
 
 
-def test_fields_of_forms_have_labels_that_are_translated():
+def test_labels_of_form_fields_are_translated():
     fields = {
         f"{form.__name__}.{name}": field
         for form in our_forms()

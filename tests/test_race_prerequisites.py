@@ -36,7 +36,7 @@ def dangling():
     return asked - set(Course.objects.values_list("code", flat=True))
 
 
-def test_a_prerequisite_that_is_added_during_a_rename_is_renamed_or_refused(api):
+def test_a_prerequisite_added_during_a_rename_is_renamed_or_refused(api):
     intros = [make_course(code=f"INTRO{n}") for n in range(ROUNDS)]
     following = [make_course(code=f"ADV{n}") for n in range(ROUNDS)]
 
@@ -67,7 +67,7 @@ def test_a_course_is_deleted_or_becomes_a_prerequisite_and_never_both(api):
     assert dangling() == set()
 
 
-def test_two_courses_of_a_code_that_are_deleted_at_once_leave_one_for_those_that_ask(api):
+def test_of_two_courses_with_one_required_code_deleted_simultaneously_one_stays(api):
     pairs = [[make_course(code=f"INTRO{n}"), make_course(code=f"INTRO{n}", term=make_term())] for n in range(ROUNDS)]
     for n in range(ROUNDS):
         make_course(code=f"ADV{n}", prerequisites=[f"INTRO{n}"])
@@ -82,7 +82,7 @@ def test_two_courses_of_a_code_that_are_deleted_at_once_leave_one_for_those_that
     assert dangling() == set()
 
 
-def test_two_courses_of_a_code_that_are_renamed_at_once_leave_no_prerequisite_behind(api):
+def test_two_courses_with_one_code_renamed_simultaneously_leave_no_old_prerequisite(api):
     pairs = [[make_course(code=f"INTRO{n}"), make_course(code=f"INTRO{n}", term=make_term())] for n in range(ROUNDS)]
     following = [make_course(code=f"ADV{n}", prerequisites=[f"INTRO{n}"]) for n in range(ROUNDS)]
 
@@ -97,7 +97,7 @@ def test_two_courses_of_a_code_that_are_renamed_at_once_leave_no_prerequisite_be
     assert dangling() == set()
 
 
-def test_two_renames_at_once_close_no_circle_together(api):
+def test_two_simultaneous_renames_do_not_create_a_cycle(api):
     """B asks for A, and D for C. A may become D, or C may become B: both together would be a circle."""
     first = [make_course(code=f"A{n}", term=make_term()) for n in range(ROUNDS)]
     second = [make_course(code=f"C{n}", term=make_term()) for n in range(ROUNDS)]

@@ -150,7 +150,7 @@ INACTIVE = [erasing, by_a_save_under_lock, by_the_api, by_the_form_of_the_admin,
 
 
 @pytest.mark.parametrize("make_inactive", INACTIVE, ids=lambda each: each.__name__)
-def test_an_act_waits_for_a_student_who_becomes_inactive_and_is_refused(make_inactive):
+def test_a_command_waits_for_a_student_being_deactivated_and_is_refused(make_inactive):
     student, course = make_student(), make_course()
 
     with uncommitted(lambda: make_inactive(student)):
@@ -210,7 +210,7 @@ def test_a_waitlisted_student_who_becomes_inactive_is_passed_over():
 
 
 @pytest.mark.parametrize("make_inactive", INACTIVE[1:], ids=lambda each: each.__name__)
-def test_a_student_who_is_being_enrolled_becomes_inactive_after_the_commit(make_inactive):
+def test_deactivating_a_student_waits_for_the_commit_of_an_enrollment(make_inactive):
     student, course = make_student(), make_course()
 
     with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
@@ -222,7 +222,7 @@ def test_a_student_who_is_being_enrolled_becomes_inactive_after_the_commit(make_
     assert not Student.objects.get(pk=student.pk).is_active
 
 
-def test_a_file_that_makes_a_student_inactive_waits_for_the_enrollment(tmp_path):
+def test_a_file_that_deactivates_a_student_waits_for_the_enrollment(tmp_path):
     student, course = make_student(), make_course()
 
     with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
@@ -234,7 +234,7 @@ def test_a_file_that_makes_a_student_inactive_waits_for_the_enrollment(tmp_path)
     assert not Student.objects.get(pk=student.pk).is_active
 
 
-def test_a_student_who_is_being_enrolled_is_not_erased():
+def test_erasing_a_student_during_an_enrollment_is_refused():
     student, course = make_student(), make_course()
 
     with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
@@ -248,7 +248,7 @@ def test_a_student_who_is_being_enrolled_is_not_erased():
     assert Student.objects.get(pk=student.pk).erased_at is None
 
 
-def test_a_new_name_and_another_enrollment_of_the_student_wait_for_nothing():
+def test_renaming_a_student_and_another_enrollment_do_not_wait():
     student, course, other = make_student(), make_course(), make_course()
 
     with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
@@ -288,7 +288,7 @@ def test_a_preview_waits_for_no_lock_and_takes_none(taken, django_assert_max_num
 
 
 @pytest.mark.parametrize("action", ["drop", "complete", "undo"])
-def test_a_preview_of_many_waits_for_no_lock(action):
+def test_a_preview_of_a_bulk_enrollment_waits_for_no_lock(action):
     student, course = make_student(), make_course()
     enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN).enrollment
     assert enrollment is not None
@@ -305,7 +305,7 @@ def test_a_preview_of_many_waits_for_no_lock(action):
 
 
 @pytest.mark.parametrize("kind", ["student", "course"])
-def test_a_preview_of_making_inactive_waits_for_no_lock(kind):
+def test_a_preview_of_a_deactivation_waits_for_no_lock(kind):
     student, course = make_student(), make_course(capacity=0, waitlist_capacity=1)
     enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN, on_full=OnFull.WAITLIST)
     row: Any = student if kind == "student" else course

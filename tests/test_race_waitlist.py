@@ -71,7 +71,7 @@ def make_program(make_client):
     return make
 
 
-def test_a_freed_seat_goes_to_who_is_next_whoever_else_wants_it():
+def test_a_freed_seat_goes_to_the_first_waitlisted_student_despite_new_requests():
     students, course = [make_student() for _ in range(RUNNERS)], make_course(capacity=5, waitlist_capacity=8)
     codes: set[str] = set()
 
@@ -87,7 +87,7 @@ def test_a_freed_seat_goes_to_who_is_next_whoever_else_wants_it():
     assert len(in_the_order_of(Action.PROMOTE, "enrolled")) > ROUNDS
 
 
-def test_two_who_drop_at_once_let_in_the_first_two():
+def test_two_simultaneous_drops_promote_the_first_two_students():
     crowds = [crowded(seats=2, waiting=3) for _ in range(ROUNDS)]
 
     def act(runner, number):
@@ -102,7 +102,7 @@ def test_two_who_drop_at_once_let_in_the_first_two():
     ]
 
 
-def test_who_is_promoted_by_many_at_once_is_promoted_once():
+def test_a_student_promoted_by_many_simultaneous_calls_is_promoted_once():
     crowds = [crowded(seats=1, waiting=RUNNERS) for _ in range(ROUNDS)]
     Course.objects.update(capacity=3)
 
@@ -114,7 +114,7 @@ def test_who_is_promoted_by_many_at_once_is_promoted_once():
     assert violations(lambda event: (3, None)) == []
 
 
-def test_more_seats_and_freed_seats_at_once_are_each_given_once(make_program):
+def test_added_seats_and_simultaneously_freed_seats_are_each_given_once(make_program):
     crowds = [crowded(seats=RUNNERS - 1, waiting=RUNNERS + 9) for _ in range(5)]
     programs = [make_program() for _ in range(RUNNERS)]
 
@@ -134,7 +134,7 @@ def test_more_seats_and_freed_seats_at_once_are_each_given_once(make_program):
     assert violations(lambda event: (RUNNERS + 4, None)) == []
 
 
-def test_who_is_waived_in_takes_no_seat_from_the_count():
+def test_enrollments_by_waiver_do_not_reduce_the_seats_of_other_students():
     courses = [make_course(capacity=5) for _ in range(ROUNDS)]
     students = [make_student() for _ in range(RUNNERS)]
 
@@ -150,7 +150,7 @@ def test_who_is_waived_in_takes_no_seat_from_the_count():
         assert len(seated(course)) == 5 + waived
 
 
-def test_undo_and_newcomers_share_one_seat():
+def test_an_undo_and_new_requests_share_one_seat():
     crowds = [crowded(seats=1, waiting=0) for _ in range(ROUNDS)]
     for course, [holder], _line in crowds:
         drop(student_id=holder.pk, course_id=course.pk, origin=ORIGIN)
@@ -199,7 +199,7 @@ def test_imports_and_the_api_share_the_seats(make_program, tmp_path):
     assert set(EnrollmentEvent.objects.values_list("channel", flat=True)) == {"import", "api", "system"}
 
 
-def test_a_line_that_many_join_at_once_keeps_to_its_places_and_its_order():
+def test_a_waitlist_with_many_simultaneous_joins_keeps_its_limit_and_order():
     crowds = [crowded(seats=1, waiting=0, waitlist_capacity=5) for _ in range(ROUNDS)]
     students = [make_student() for _ in range(RUNNERS)]
 
@@ -213,7 +213,7 @@ def test_a_line_that_many_join_at_once_keeps_to_its_places_and_its_order():
     assert violations() == []
 
 
-def test_who_becomes_active_as_the_seat_comes_free_gets_it(make_program):
+def test_a_student_activated_while_the_seat_is_freed_gets_it(make_program):
     crowds = [crowded(seats=1, waiting=1) for _ in range(ROUNDS)]
     Student.objects.filter(pk__in=[line[0].pk for _course, _holders, line in crowds]).update(is_active=False)
     programs = [make_program() for _ in range(2)]
@@ -231,7 +231,7 @@ def test_who_becomes_active_as_the_seat_comes_free_gets_it(make_program):
     assert violations() == []
 
 
-def test_who_completes_what_was_missing_as_the_seat_comes_free_gets_it():
+def test_a_student_who_completes_a_prerequisite_while_the_seat_is_freed_gets_it():
     crowds = [crowded(seats=1, waiting=1) for _ in range(ROUNDS)]
     basics = make_course(code="BASIC")
     Course.objects.exclude(pk=basics.pk).update(prerequisites=["BASIC"])

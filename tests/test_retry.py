@@ -112,7 +112,7 @@ def meet_head_on_again_and_again(course: Course) -> Callable[[Rival], None]:
     return act
 
 
-def test_a_deadlock_is_tried_again_and_all_is_done_once():
+def test_after_a_deadlock_the_transaction_is_repeated_and_applied_once():
     student, first, second = make_student(), make_course(), make_course()
 
     with Rival(second).at_work(meet_head_on(first)), CaptureQueriesContext(connection) as queries:
@@ -123,7 +123,7 @@ def test_a_deadlock_is_tried_again_and_all_is_done_once():
     assert EnrollmentEvent.objects.count() == 2
 
 
-def test_a_serialization_failure_is_tried_again():
+def test_after_a_serialization_failure_the_transaction_is_repeated():
     student, course = make_student(), make_course(capacity=0)
 
     def make_room(rival: Rival) -> None:
@@ -142,7 +142,7 @@ def test_a_serialization_failure_is_tried_again():
     assert (tries_in(queries), outcome.changed) == (2, True)
 
 
-def test_within_a_transaction_of_the_callers_there_is_one_try():
+def test_within_a_transaction_of_the_caller_nothing_is_repeated():
     student, first, second = make_student(), make_course(), make_course()
 
     with (
@@ -155,7 +155,7 @@ def test_within_a_transaction_of_the_callers_there_is_one_try():
     assert EnrollmentEvent.objects.count() == 0
 
 
-def test_a_deadlock_that_comes_back_at_every_try_is_told_as_busy(make_client):
+def test_a_deadlock_at_every_attempt_is_reported_as_busy(make_client):
     """Completing a course locks it, and the one that the student waits for and that asks for it."""
     program = make_client("enrollments:write")
     student, asked_for, wanted = make_student(), make_course(code="BASIC"), make_course(capacity=0)

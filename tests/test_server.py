@@ -43,7 +43,7 @@ def ask_in_chunks(port, method, path, body, **headers):
         return answer.status, json.loads(answer.read())
 
 
-def test_a_body_without_a_length_is_refused_and_not_taken_for_an_empty_one(environment, port):
+def test_a_body_without_a_length_is_refused_and_not_read_as_empty(environment, port):
     headers = bearer(environment, port, "students:read students:write")
     before = ask(port, "GET", "/api/v1/students/1", **headers).body
 

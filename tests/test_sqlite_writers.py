@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-def test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked():
+def test_sixteen_processes_write_without_a_database_is_locked_error():
     command = [sys.executable, "-m", "stress.run", "--short", "writers"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
@@ -57,7 +57,7 @@ class File:
             self.connections.close_all()
 
 
-def test_who_waits_for_the_lock_has_it_before_who_comes_back(tmp_path):
+def test_a_waiting_writer_gets_the_lock_before_a_returning_one(tmp_path):
     file, order = File(tmp_path / "file"), []
 
     def wait():
@@ -77,7 +77,7 @@ def test_who_waits_for_the_lock_has_it_before_who_comes_back(tmp_path):
     assert order == ["who waits", "who comes back"]
 
 
-def test_nobody_waits_longer_than_they_may(tmp_path):
+def test_no_writer_waits_longer_than_the_timeout(tmp_path):
     file = File(tmp_path / "file", timeout=0.3)
 
     with ThreadPoolExecutor(4) as pool, file.writing():

@@ -61,7 +61,7 @@ def statuses(port, times, headers):
     return answers, Counter(status for status, _headers, _body in answers)
 
 
-def test_of_a_hundred_requests_to_four_processes_twenty_are_taken(environment):
+def test_of_a_hundred_requests_to_four_processes_twenty_are_accepted(environment):
     with serving({**environment, "API_RATE_CLIENT": "20"}, FOUR) as port:
         portal, lms = (client_of(environment, port, name) for name in ("portal", "lms"))
         answers, counted = statuses(port, 100, lambda n: portal)
@@ -85,7 +85,7 @@ def test_of_a_hundred_requests_to_four_processes_twenty_are_taken(environment):
 
 
 @pytest.mark.parametrize("kind", ["nothing", "a wrong token"])
-def test_an_address_is_counted_whatever_it_says_it_is(environment, kind):
+def test_an_ip_address_is_counted_despite_forged_headers(environment, kind):
     def spoofed(n):
         claims = [
             ("X-Forwarded-For", f"198.51.100.{n}"),
@@ -101,7 +101,7 @@ def test_an_address_is_counted_whatever_it_says_it_is(environment, kind):
 
 
 @pytest.mark.parametrize("proxies", ["1", "127.0.0.0/8"])
-def test_behind_a_proxy_that_is_configured_each_client_is_counted_and_none_gets_round(environment, proxies):
+def test_behind_a_configured_proxy_each_client_is_counted_and_cannot_evade_it(environment, proxies):
     def by_proxy(n):
         # What the client claims, in a header line of its own and in the proxy's; then whom the proxy was asked by.
         return [("X-Forwarded-For", f"192.0.2.{n}"), ("X-Forwarded-For", f"192.0.2.{n}, 198.51.100.{n % 2}")]
@@ -112,7 +112,7 @@ def test_behind_a_proxy_that_is_configured_each_client_is_counted_and_none_gets_
     assert counted == {401: 40, 429: 60}
 
 
-def test_secrets_guessed_at_by_many_at_once_are_locked_and_the_right_one_too(environment):
+def test_guessing_secrets_in_parallel_locks_the_client_even_with_the_right_secret(environment):
     with serving(environment, FOUR) as port:
         keys = json.loads(manage(environment, "create_api_client", "portal", "--scope=courses:read", "--json"))
         form = f"grant_type=client_credentials&client_id={keys['client_id']}&client_secret="
@@ -128,7 +128,7 @@ def test_secrets_guessed_at_by_many_at_once_are_locked_and_the_right_one_too(env
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite counts under a lock")
-def test_many_who_begin_a_window_at_once_begin_one():
+def test_many_requests_that_start_a_window_simultaneously_start_one():
     many, rounds = 8, 30
     taken: defaultdict[int, list[Any]] = defaultdict(list)
     with connection.cursor() as cursor:
