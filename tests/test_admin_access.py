@@ -1,8 +1,8 @@
 """
-Who may do what in the admin: every role on every address of it, on what is its own and on what is foreign.
+Access control of the admin: every role on every URL, with own objects and with foreign ones.
 
-A sign says what is answered: + a page, > on to another page, - on to the home page as for what is absent, L to the
-login, . 403, ? 404, x 405; one for each of the roles. A POST brings what deletes and confirms.
+One sign per role stands for the response: + a page, > a redirect to another page, - a redirect to the start page as for
+an absent object, L a redirect to the login, . 403, ? 404, x 405. A POST has the fields that delete and confirm.
 """
 
 import re
@@ -196,7 +196,7 @@ TABLE = [
 
 PARTS = re.compile(r"<path:object_id>|<id:pk>|<id>|\^\(\[\^/\]\+\)")
 VERSION = "([^/]+)/$"
-# What somebody who is kept to own courses must not be told of: another course, and who is in it. Terms are no secret.
+# Texts hidden from users limited to own courses: other courses and their students. Terms are visible.
 FOREIGN = re.compile("FOREIGN-[CS]|FOREIGN Ada|FOREIGN course")
 
 
@@ -220,7 +220,7 @@ def test_the_table_has_every_route_and_no_other():
 
 
 class World:
-    """A course of a term with a student in it, an import, and who may do what with them."""
+    """A course of a term with a student in it, an import, and the users of each role."""
 
     def __init__(self, name, sender, origin):
         self.name = name
@@ -307,7 +307,7 @@ def sign_of(answer):
 
 
 def ask(client, world, route, method):
-    """Ask, and take back whatever it did, so that each role finds the same."""
+    """Send a request and roll back its changes, so that each role finds the same data."""
     cookies = client.cookies.copy()
     with transaction.atomic():
         answer = getattr(client, method.lower())(world.address(route), {"post": "yes"} if method == "POST" else {})
@@ -347,7 +347,7 @@ def test_a_user_without_change_permission_cannot_restore_an_earlier_version(worl
     assert (answer.status_code, Term.objects.filter(name="Forged").count()) == (403, 0)
 
 
-# What is done with rows of a list
+# Actions on the rows of a list
 
 
 def world_of(role, worlds):
@@ -425,7 +425,7 @@ def test_the_student_page_shows_a_teacher_only_enrollments_in_own_courses(worlds
     assert ("OWN-C" in page, FOREIGN.search(page)) == (True, None)
 
 
-# Who says whose course it is
+# Assigning course staff
 
 
 def test_a_registrar_assigns_the_staff_of_a_course(worlds, callers):
@@ -453,7 +453,7 @@ def test_an_administrator_sees_the_courses_of_a_user_on_the_user_page(worlds, ca
 
 def test_the_query_count_does_not_depend_on_the_number_of_own_courses(worlds, callers):
     own, _foreign = worlds
-    callers["teacher, own"].get("/admin/")  # which notes in the session that somebody is at work
+    callers["teacher, own"].get("/admin/")  # which stores the time of the last activity in the session
     costs = []
     for number in (0, 30):
         for _course in range(number):

@@ -1,4 +1,4 @@
-"""A registrar at work, in the system's Chromium."""
+"""The work of a registrar, in the system's Chromium."""
 
 from playwright.sync_api import Page, expect
 
@@ -108,7 +108,7 @@ def test_a_registrar_waitlists_a_student_waives_a_full_course_and_undoes_a_drop(
     page.get_by_role("button", name="Undo the newest act").click()
     page.get_by_role("button", name="Undo for 1 enrollment").click()
     expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
-    # Undone, the waiver leads back into the line; the seat that has come free meanwhile is hers all the same.
+    # Undoing the waiver puts the student back on the waitlist, where she gets the seat freed meanwhile.
     assert StudentCourse.objects.get(student=ada).status == "enrolled"
     page.goto(f"/admin/students/student/{ada.pk}/change/")
     shot(page, "student")

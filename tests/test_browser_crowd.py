@@ -1,4 +1,4 @@
-"""A registrar's day among 100,000 students, in the system's Chromium: with the mouse, and with the keyboard alone."""
+"""A registrar's work with 100,000 students, in the system's Chromium: by mouse, and by keyboard alone."""
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -25,7 +25,7 @@ def enroll_all(course, students):
 
 @pytest.fixture
 def course(db):
-    """One of 120 seats among 40 others of the term: all are taken, and 12 wait."""
+    """A course of 120 seats among 40 others of the term: all seats are taken, and 12 students wait."""
     make_crowd()
     term = make_term(code="2026F", name="Fall 2026", starts_on="2020-09-01", ends_on="2090-12-18")
     make_course(code="PHYS-201", name="Mechanics", term=term, capacity=0)
@@ -42,7 +42,7 @@ def standing(number: str) -> dict[str, str]:
 
 
 def find(page: Page, words: str) -> Locator:
-    """Type into the palette; return what it has found, the best of it first."""
+    """Type into the palette; return the results, best first."""
     page.keyboard.press("Control+k")
     expect(page.locator("#search-input-command")).to_be_focused()
     page.keyboard.type(words)

@@ -1,4 +1,4 @@
-"""The look of the desk in the system's Chromium: every page under the policy, the palette, light and dark, narrow."""
+"""The admin theme in the system's Chromium: content security policy, palette, light, dark and narrow pages."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Home, a list and forms in German and Spanish, in the system's Chromium."""
+"""The dashboard, a list and forms in German and Spanish, in the system's Chromium."""
 
 import pytest
 from playwright.sync_api import expect

@@ -27,7 +27,7 @@ NAMES = [
 
 @pytest.fixture
 def course(db):
-    """Five seats, taken; two wait; one has left."""
+    """Five seats, all taken; two students wait; one has left."""
     term = make_term(code="2026F", name="Fall 2026", starts_on="2020-09-01", ends_on="2090-12-18")
     made = make_course(code="MATH-101", name="Calculus I", capacity=5, waitlist_capacity=10, term=term)
     for number, name in enumerate(NAMES):

@@ -1,4 +1,4 @@
-"""The pictures of README.md and docs/admin.md: SCREENSHOTS=docs makes them anew, on demo data."""
+"""The pictures of README.md and docs/admin.md: SCREENSHOTS=docs takes them again, on demo data."""
 
 import os
 import random
@@ -33,7 +33,7 @@ def test_every_picture_of_the_documentation_is_used_and_small():
 
 @pytest.fixture
 def term(db):
-    """Demo data, and weeks in which some come, more of them of late, and a few leave or are refused."""
+    """Demo data, and weeks in which students enroll, more of them lately, and a few leave or are refused."""
     dice = random.Random(7)
     make_demo(Size(1_500, 400, 12_000), now=timezone.now(), tell=lambda line: None)
     term = Term.objects.latest("starts_on")

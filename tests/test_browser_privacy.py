@@ -1,4 +1,4 @@
-"""A student's personal data in the system's Chromium: looked at, exported, erased."""
+"""A student's personal data in the system's Chromium: shown, exported and erased."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Two sessions at the same form of the admin, in the system's Chromium: the second one to save is refused."""
+"""Two sessions edit the same form of the admin, in the system's Chromium: the second save is refused."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Commands where the world is not as they would like it: full disks, pipes, lost files, settings for another place."""
+"""Commands in an adverse environment: full disks, pipes, lost files, and settings of another folder."""
 
 import errno
 import os
@@ -69,7 +69,7 @@ def test_make_run_uses_the_file_of_its_own_folder_with_any_configured_database(t
 
 
 def let_in(keys):
-    """Whether the staff user and the client are let in with these keys."""
+    """Return whether the staff user and the client can log in with these keys."""
     basic = b64encode(f"{keys['client_id']}:{keys['client_secret']}".encode()).decode()
     form = {"grant_type": "client_credentials"}
     answer = Client().post("/oauth/token", form, headers={"Authorization": f"Basic {basic}"})
@@ -79,7 +79,7 @@ def let_in(keys):
 
 @pytest.fixture
 def given(db, tmp_path):
-    """The demo's file of keys, and what is in it."""
+    """The file of the demo's keys, and its content."""
     file = tmp_path / ".demo.json"
     return file, demo_keys(file)
 
@@ -146,12 +146,12 @@ def test_keys_that_cannot_be_saved_are_not_issued(given, monkeypatch):
     assert let_in(keys) == (True, True)
 
 
-# What imports read
+# Input of imports
 
 
 @contextmanager
 def pipe(text):
-    """The name of a pipe that holds this text, as a shell's <(…) gives it."""
+    """Return the name of a pipe with this text, like a shell's <(…)."""
     reading, writing = os.pipe()
     os.write(writing, text.encode())
     os.close(writing)
@@ -178,7 +178,7 @@ def test_a_source_that_can_be_read_only_once_is_buffered_for_repeated_reads():
     assert readings == [b"abc", b"abc"]
 
 
-# What imports write
+# Output of imports
 
 
 @on_full_disks

@@ -1,4 +1,4 @@
-"""The documentation is true: its examples run, its lists are complete, and its links lead somewhere."""
+"""The documentation is correct: its examples run, its lists are complete, and its links work."""
 
 import json
 import re
@@ -32,7 +32,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOST = "127.0.0.1:8000"
 PAGING = {"cursor", "page_size", "search", "ordering", "fields", "expand"}
 
-# What differs from run to run, by the name it has in a body: its shape, and what is compared in its place.
+# Volatile values by their name in a body: the expected shape, and the value compared instead.
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"), "<instant>"
 DAY = re.compile(r"\d{4}-\d\d-\d\d"), "<day>"
 CURSOR = re.compile(r"(?<=[?&]cursor=)[\w.-]+"), "<cursor>"
@@ -54,7 +54,7 @@ VOLATILE = {
 
 @dataclass(frozen=True)
 class Message:
-    """One side of an exchange: the first line, the headers and the body of a fenced block."""
+    """A request or a response: the first line, the headers and the body of a fenced block."""
 
     start: str
     headers: dict[str, str]
@@ -67,12 +67,12 @@ class Table:
     rows: list[list[str]]
 
     def column(self, name: str) -> list[str]:
-        """Return the cells of a column, as they stand."""
+        """Return the cells of a column unchanged."""
         return [row[self.header.index(name)] for row in self.rows]
 
 
 def exchanges(page: Path) -> list[tuple[Message, Message]]:
-    """Return the requests of a page, each with the answer that follows it."""
+    """Return the requests of a page, each with the response that follows it."""
     messages = []
     for block in re.findall(r"^```http\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
         head, _blank, body = block.partition("\n\n")
@@ -91,22 +91,22 @@ def tables(page: Path, *names: str) -> list[Table]:
 
 
 def quoted(cells: list[str]) -> list[str]:
-    """Return what stands in backticks in these cells."""
+    """Return the texts in backticks in these cells."""
     return [word for cell in cells for word in re.findall(r"`([^`]+)`", cell)]
 
 
 def anchors(page: Path) -> set[str]:
-    """Return what links to the headings of a page end in."""
+    """Return the anchors of the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def settled(node: Any, name: str = "") -> Any:
-    """Return a body with everything volatile replaced, if it has the shape that it must have."""
+def without_volatile_values(node: Any, name: str = "") -> Any:
+    """Return a body with every volatile value replaced, if the value has the expected shape."""
     if isinstance(node, dict):
-        return {key: settled(value, key) for key, value in node.items()}
+        return {key: without_volatile_values(value, key) for key, value in node.items()}
     if isinstance(node, list):
-        return [settled(value, name) for value in node]
+        return [without_volatile_values(value, name) for value in node]
     if name in ("rows_per_second", "student_id") and node is not None:
         return "<number>"  # a preview uses up ids on PostgreSQL
     if isinstance(node, str) and name in VOLATILE:
@@ -115,8 +115,8 @@ def settled(node: Any, name: str = "") -> Any:
     return node
 
 
-def play(request: Message, credentials: Credentials, token: str) -> Any:
-    """Send a request of a page, with the token unless it shows credentials of its own, and return the answer."""
+def send(request: Message, credentials: Credentials, token: str) -> Any:
+    """Send a request of a page, with the token unless it has its own credentials, and return the response."""
     method, address = request.start.split(" ")
     basic = b64encode(f"{credentials.client_id}:{credentials.client_secret}".encode()).decode()
     body = request.body.replace("CLIENT_ID", credentials.client_id).replace("CLIENT_SECRET", credentials.client_secret)
@@ -130,15 +130,15 @@ def play(request: Message, credentials: Credentials, token: str) -> Any:
 
 
 def answer_of(response: Any, shown: Message) -> tuple[str, dict[str, str], Any]:
-    """Return the status, the headers that the page shows, and the body of an answer."""
+    """Return the status, the documented headers, and the body of a response."""
     content = response.getvalue()
     body = json.loads(content) if content else None
     headers = {name: response.headers.get(name, "") for name in shown.headers}
-    return f"HTTP/1.1 {response.status_code} {response.reason_phrase}", headers, settled(body)
+    return f"HTTP/1.1 {response.status_code} {response.reason_phrase}", headers, without_volatile_values(body)
 
 
 def shown_answer(shown: Message) -> tuple[str, dict[str, str], Any]:
-    return shown.start, shown.headers, settled(json.loads(shown.body)) if shown.body else None
+    return shown.start, shown.headers, without_volatile_values(json.loads(shown.body)) if shown.body else None
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -155,11 +155,11 @@ def test_every_example_of_the_api_page_gets_the_documented_response():
     token = ""
 
     for request, shown in exchanges(DOCS / "api.md"):
-        response = play(request, credentials, token)
+        response = send(request, credentials, token)
         if request.start == "POST /oauth/token":
             token = token or response.json()["access_token"]
         if request.start.startswith("POST /api/v1/imports"):
-            run_worker(is_wanted=lambda: True, once=True)  # `make run` has one at work all the time
+            run_worker(is_wanted=lambda: True, once=True)  # `make run` always runs one
 
         assert answer_of(response, shown) == shown_answer(shown), request.start
 

@@ -1,4 +1,4 @@
-"""The checks that tests and stress rely on do see what is wrong."""
+"""The invariant checks of the tests and the stress runs detect violations."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def crowd(origin):
-    """A course with two seats taken and two who wait, in the order of their ids."""
+    """A course with two seats taken and two waitlisted students, in the order of their ids."""
     course = make_course(capacity=2, waitlist_capacity=2)
     students = [make_student() for _ in range(4)]
     enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, origin=origin)
@@ -26,8 +26,8 @@ def crowd(origin):
     return course, list(StudentCourse.objects.order_by("pk"))
 
 
-def tell(enrollment, **fields):
-    """Add to the journal what never happened."""
+def add_event(enrollment, **fields):
+    """Add a journal entry of a change that never happened."""
     return EnrollmentEvent.objects.create(
         enrollment=enrollment, at=timezone.now(), channel=Channel.SYSTEM, **{"action": Action.ENROLL, **fields}
     )
@@ -53,7 +53,7 @@ def test_a_row_changed_without_a_journal_entry_is_detected(crowd):
 
 def test_a_gap_in_the_journal_is_detected(crowd):
     _course, (first, *_others) = crowd
-    tell(first, action=Action.COMPLETE, from_status=Status.WAITLISTED, to_status=Status.COMPLETED)
+    add_event(first, action=Action.COMPLETE, from_status=Status.WAITLISTED, to_status=Status.COMPLETED)
 
     [sentence] = violations()
 
@@ -83,8 +83,8 @@ def test_a_promotion_out_of_order_is_detected(crowd, origin):
 
 def test_enrolling_a_new_student_before_a_waitlisted_one_is_detected(crowd):
     _course, (first, _second, third, fourth) = crowd
-    tell(first, action=Action.DROP, from_status=Status.ENROLLED, to_status=Status.DROPPED)
-    newcomer = tell(first, to_status=Status.ENROLLED)
+    add_event(first, action=Action.DROP, from_status=Status.ENROLLED, to_status=Status.DROPPED)
+    newcomer = add_event(first, to_status=Status.ENROLLED)
 
     assert f"Entry {newcomer.pk} gives a newcomer a seat for which somebody waits: {[third.pk, fourth.pk]}." in (
         violations()

@@ -1,4 +1,4 @@
-"""What people read is in their language: marked in the code, and translated in the catalogues."""
+"""User-visible texts are marked in the code and translated in the catalogs."""
 
 import re
 from pathlib import Path
@@ -15,14 +15,14 @@ from django.utils.functional import Promise
 from tests.messages import APPS, LANGUAGES, ROOT, complaints, wanted, wrong_with
 
 TEMPLATES = sorted(path for app in APPS for path in (ROOT / app).rglob("*.html") if "templates" in path.parts)
-ICONS = {"chevron_right", "dock_to_right", "check", "search"}  # names of pictures
+ICONS = {"chevron_right", "dock_to_right", "check", "search"}  # names of icons
 WORD = re.compile(r"[^\W\d_]{2}")
 SAID = re.compile(r'\b(?:title|placeholder|aria-label|alt|data-label)="([^"]*)"')
 HOLE = "\0"
 
 
 def words_in(template: str) -> list[str]:
-    """Return what a template says by itself, outside of what is translated: between its tags, and in attributes."""
+    """Return the untranslated texts of a template: between its tags, and in attributes."""
     parts, is_translated = [], False
     for token in Lexer(template).tokenize():
         if token.token_type == TokenType.TEXT and not is_translated:
@@ -88,7 +88,7 @@ def our_models():
 def test_model_names_are_translated(model):
     opts, desk = model._meta, admin.site._registry[model]
     inner = {"sha256", "fingerprint", "checkpoint", "attempts", "lease_owner", "leased_until"}
-    inner |= {"unlisted", "reason_parts"}  # shown nowhere either
+    inner |= {"unlisted", "reason_parts"}  # also not shown anywhere
     said = {"name": opts.verbose_name, "names": opts.verbose_name_plural}
     for field in opts.get_fields():
         if field.auto_created or field.name in inner or not hasattr(field, "verbose_name") or field.primary_key:
@@ -104,8 +104,8 @@ def test_model_names_are_translated(model):
     assert [name for name, text in said.items() if not isinstance(text, Promise)] == []
 
 
-def theirs(form: Any) -> set[str]:
-    """Return the fields that a form has from a library."""
+def library_fields(form: Any) -> set[str]:
+    """Return the fields of a form that a library defines."""
     libraries = [base for base in form.__mro__ if base.__module__.split(".")[0] not in APPS]
     return {name for base in libraries for name in getattr(base, "declared_fields", {})}
 
@@ -120,7 +120,7 @@ def test_labels_of_form_fields_are_translated():
         f"{form.__name__}.{name}": field
         for form in our_forms()
         for name, field in form.declared_fields.items()
-        if name not in theirs(form)
+        if name not in library_fields(form)
     }
     said = {f"{name} {part}": getattr(field, part) for name, field in fields.items() for part in ("label", "help_text")}
 
@@ -128,7 +128,7 @@ def test_labels_of_form_fields_are_translated():
 
 
 def test_no_message_is_an_f_string():
-    """What is put together before it is looked up is found in no catalogue."""
+    """A text that is formatted before the lookup is found in no catalog."""
     glued = re.compile(r"\b(?:_|n?gettext(?:_lazy)?)\(\s*f[\"']")
     found = [
         str(path.relative_to(ROOT))

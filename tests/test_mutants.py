@@ -27,6 +27,6 @@ def test_every_guard_is_found_in_its_file_and_its_test_exists(mutant, tmp_path):
     functions = [each.name for each in ast.parse((ROOT / file).read_text()).body if isinstance(each, ast.FunctionDef)]
     copy_to(tmp_path)
 
-    mutant.take_away(tmp_path)  # or it raises
+    mutant.take_away(tmp_path)  # raises if the guard is not found
 
     assert not test or test.partition("[")[0] in functions

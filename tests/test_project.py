@@ -1,4 +1,4 @@
-"""Promises about the project itself."""
+"""Rules about the source code of the project."""
 
 import ast
 import subprocess
@@ -18,9 +18,9 @@ WRITES = {"create", "bulk_create", "update", "bulk_update", "get_or_create", "up
 
 def writes_of_enrollments(source: str) -> list[int]:
     """
-    Return the lines that write ``StudentCourse``: by its managers, or through a relation that holds it.
+    Return the lines that write ``StudentCourse`` by its managers or through a relation.
 
-    And those that write many rows of whatever model.
+    Lines that write many rows of any model are included.
     """
     lines = []
     for node in ast.walk(ast.parse(source)):
@@ -58,11 +58,11 @@ def test_only_the_enrollment_service_writes_enrollments():
         if (lines := writes_of_enrollments(path.read_text()))
     }
 
-    assert sorted(found) == ["students/enrollment/batch.py", "students/events/log.py"]  # which writes events alone
+    assert sorted(found) == ["students/enrollment/batch.py", "students/events/log.py"]  # which writes only events
 
 
 def test_no_module_calls_save_on_an_enrollment():
-    """``.save()`` on an instance is caught by what the name of the instance says."""
+    """``.save()`` calls are recognized by the name of the instance."""
     saves = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for app in APPS
@@ -86,7 +86,7 @@ def test_no_migration_is_missing():
 @pytest.mark.parametrize("target", [("students", None), ("courses", None), ("school", "0002_kept_answers")])
 def test_migrations_can_be_reverted_and_applied_again(target):
     executor = MigrationExecutor(connection)
-    leaves = executor.loader.graph.leaf_nodes()  # every app: others depend on what is taken back
+    leaves = executor.loader.graph.leaf_nodes()  # every app, because others depend on the reverted migrations
     try:
         executor.migrate([target])
     finally:

@@ -1,4 +1,4 @@
-"""The last seat, raced for by parallel connections to PostgreSQL."""
+"""Parallel connections to PostgreSQL compete for the last seat."""
 
 import threading
 from itertools import count
@@ -19,7 +19,7 @@ from tests.races import RUNNERS, race
 
 ROUNDS = 50
 ORIGIN = Origin(Channel.SYSTEM)
-ORIGINS = [Origin(Channel.API), ORIGIN]  # API requests and others alike
+ORIGINS = [Origin(Channel.API), ORIGIN]  # for the API and for other callers
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -28,7 +28,7 @@ pytestmark = [
 
 
 def race_for_the_last_seat(rounds):
-    """Return how many got the one seat of each round's course."""
+    """Return how many students got the one seat of the course of each round."""
     students = [make_student() for _ in range(RUNNERS)]
     courses = [make_course(capacity=1) for _ in range(rounds)]
     codes: list[tuple[str, ...]] = []
@@ -49,7 +49,7 @@ def test_the_last_seat_is_never_given_twice():
 
 
 def test_without_the_lock_the_last_seat_is_given_twice(monkeypatch):
-    """The race above would notice: with the lock taken out it fails within a few rounds."""
+    """The test above can fail: without the lock a seat is given twice within a few rounds."""
     without = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
     monkeypatch.setattr(loading, "LOCKED", without)
 
@@ -92,7 +92,7 @@ def test_a_freed_seat_is_given_although_the_course_was_cached_as_full():
 
 
 def test_under_repeatable_read_no_seat_is_given_twice():
-    """Under REPEATABLE READ, who waited for the lock would count the seats as they were before."""
+    """Under REPEATABLE READ a transaction that waited for the lock would count the seats of its old snapshot."""
     database = sql.Identifier(connection.settings_dict["NAME"])
     with connection.cursor() as cursor:
         cursor.execute(
@@ -186,7 +186,7 @@ def test_a_lock_timeout_on_a_course_asks_the_client_to_try_again(make_client):
     holder.start()
     locked.wait(timeout=60)
     with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '200ms'")  # what the server asks for when it connects, only shorter
+        cursor.execute("SET lock_timeout = '200ms'")  # the server's connection option, only shorter
     busy = ask()
     released.set()
     holder.join()

@@ -1,4 +1,4 @@
-"""Renames, deletions and new prerequisites at the same moment, on parallel connections to PostgreSQL."""
+"""Simultaneous renames, deletions and new prerequisites, on parallel connections to PostgreSQL."""
 
 import pytest
 from django.db import connection
@@ -17,7 +17,7 @@ pytestmark = [
 
 
 def race_of(api, *requests):
-    """Send these requests, each a function of the round, at once in each round; return the statuses of each round."""
+    """Send these requests, each a function of the round, simultaneously; return the statuses of each round."""
     token = api._credentials["HTTP_AUTHORIZATION"]
     statuses = [[0] * len(requests) for _ in range(ROUNDS)]
 
@@ -31,7 +31,7 @@ def race_of(api, *requests):
 
 
 def dangling():
-    """Return the codes that some course asks for and no course has."""
+    """Return the required codes that no course has."""
     asked = {code for codes in Course.objects.values_list("prerequisites", flat=True) for code in codes}
     return asked - set(Course.objects.values_list("code", flat=True))
 
@@ -98,7 +98,7 @@ def test_two_courses_with_one_code_renamed_simultaneously_leave_no_old_prerequis
 
 
 def test_two_simultaneous_renames_do_not_create_a_cycle(api):
-    """B asks for A, and D for C. A may become D, or C may become B: both together would be a circle."""
+    """B requires A, and D requires C. A may become D, or C may become B; both together would be a cycle."""
     first = [make_course(code=f"A{n}", term=make_term()) for n in range(ROUNDS)]
     second = [make_course(code=f"C{n}", term=make_term()) for n in range(ROUNDS)]
     for n in range(ROUNDS):

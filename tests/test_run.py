@@ -1,4 +1,4 @@
-"""``make run`` as a new user meets it, in a folder of its own. The packages are those of the tests."""
+"""``make run`` as a new user runs it, in its own folder. The packages are those of the tests."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def port():
 
 
 def start(folder, port):
-    """Start the demo and return it with what it said once it was up. Its logs go to the file ``stderr``."""
+    """Start the demo and return it with its first output. Its logs go to the file ``stderr``."""
     environment = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME")}
     with (folder / "stderr").open("a") as stderr:
         demo = subprocess.Popen(
@@ -152,14 +152,14 @@ def test_the_running_demo_logs_every_request_without_personal_data(folder, port,
 
     assert codes == ["200", "201", "409", "200", "200", "404"]
     logs = (folder / "stderr").read_text()
-    assert logs.count("request_finished") == len(codes) + 1  # the demo asked for its token
+    assert logs.count("request_finished") == len(codes) + 1  # the demo requested its token
     assert leaks_in(logs) == []
-    assert [line.strip() for line in leaks_in(said + rest)] == [curl]  # the banner's, which is no log
+    assert [line.strip() for line in leaks_in(said + rest)] == [curl]  # a line of the banner, which is no log line
 
 
 @pytest.fixture
 def read_only_folder():
-    """A folder with the Makefile that is read-only, and somebody to whom it is: to root nothing is."""
+    """A read-only folder with the Makefile, and a user other than root, who could write to it."""
     folder = Path(tempfile.mkdtemp())
     shutil.copy(ROOT / "Makefile", folder)
     folder.chmod(0o555)
@@ -171,7 +171,7 @@ def read_only_folder():
 def test_make_reports_a_read_only_folder_in_one_line(read_only_folder):
     folder, run_as = read_only_folder
 
-    bare = {"PATH": os.environ["PATH"]}  # the make that runs the tests would be told of as its parent
+    bare = {"PATH": os.environ["PATH"]}  # otherwise make would mention the make that runs the tests
     said = subprocess.run(["make", "run"], cwd=folder, env=bare, capture_output=True, text=True, check=False, **run_as)
 
     line, *rest = said.stderr.splitlines()
@@ -205,7 +205,7 @@ def test_a_malformed_setting_stops_the_start_with_a_message(variables, message):
 
 
 def run(*command, **variables):
-    """Run a command of School with these variables and no others; return its code and what it printed, and where."""
+    """Run a command of School with only these variables; return its exit code, its output and its errors."""
     given = {
         "PATH": os.environ["PATH"],
         "ENV_FILE": os.devnull,

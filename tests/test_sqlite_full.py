@@ -1,4 +1,4 @@
-"""An SQLite file on a disk that is full: reads go on, writes are told of, and nothing that was answered is lost."""
+"""An SQLite file on a full disk: reads continue, writes are refused, and no acknowledged write is lost."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Requests counted exactly, by the production server with several processes, on the database of the run."""
+"""Exact counting of requests by the production server with several processes, on the database of the run."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def environment(tmp_path):
     else:
         url = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**known)
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE school_counted")  # no model's, so no test empties it
+            cursor.execute("TRUNCATE school_counted")  # without a model, so no test empties it
     found = {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "CRITICAL", "TOKEN_CACHE_SECONDS": "30"}
     if connection.vendor == "sqlite":
         manage(found, "migrate", "--verbosity=0")
@@ -55,7 +55,7 @@ def client_of(environment, port, name):
 
 
 def statuses(port, times, headers):
-    """Ask so many times, sixteen at a time, each over a connection of its own, so that every process has its share."""
+    """Send this many requests, sixteen at a time, each over its own connection, so that every process gets some."""
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda n: ask(port, "GET", "/api/v1/terms", None, headers(n)), range(times)))
     return answers, Counter(status for status, _headers, _body in answers)
@@ -103,7 +103,7 @@ def test_an_ip_address_is_counted_despite_forged_headers(environment, kind):
 @pytest.mark.parametrize("proxies", ["1", "127.0.0.0/8"])
 def test_behind_a_configured_proxy_each_client_is_counted_and_cannot_evade_it(environment, proxies):
     def by_proxy(n):
-        # What the client claims, in a header line of its own and in the proxy's; then whom the proxy was asked by.
+        # Addresses claimed by the client, in its own header line and in that of the proxy; then its real address.
         return [("X-Forwarded-For", f"192.0.2.{n}"), ("X-Forwarded-For", f"192.0.2.{n}, 198.51.100.{n % 2}")]
 
     with serving({**environment, "API_RATE_ANONYMOUS": "20", "TRUSTED_PROXIES": proxies}, FOUR) as port:
@@ -124,7 +124,11 @@ def test_guessing_secrets_in_parallel_locks_the_client_even_with_the_right_secre
             counted = Counter(pool.map(guess, range(60)))
         right = guess(keys["client_secret"])
 
-    assert (set(counted), counted[401] <= 4 + 8, right) == ({401, 429}, True, 429)  # and those that were under way
+    assert (set(counted), counted[401] <= 4 + 8, right) == (
+        {401, 429},
+        True,
+        429,
+    )  # and the requests that were already running
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite counts under a lock")

@@ -1,4 +1,4 @@
-"""Imports in the admin, as a registrar and a viewer meet them."""
+"""Imports in the admin, as a registrar and as a viewer."""
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile

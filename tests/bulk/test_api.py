@@ -1,4 +1,4 @@
-"""Imports over the API."""
+"""Imports through the API."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Cells on their way in and out."""
+"""Cleaning and escaping of cells."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ def test_a_formula_after_an_empty_cell_is_escaped(cell, guarded):
 
 
 def formulas_in(line):
-    """The cells of a line that a spreadsheet runs, at whatever separators it splits the line."""
+    """Return the cells of a line that a spreadsheet evaluates, with any separator."""
     pieces = [piece for separators in (",", ";", "\t", ",;\t") for piece in re.split(f"[{separators}\r\n]", line)]
     return [piece for piece in pieces if unicodedata.normalize("NFKC", piece.strip(' "'))[:1] in set("=+-@")]
 

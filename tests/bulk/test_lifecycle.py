@@ -1,4 +1,4 @@
-"""How imports end: repeated, interrupted, failed by an error, cancelled late; and whom they keep from beginning."""
+"""How imports end: repeated, interrupted, failed or cancelled late; and which imports they block."""
 
 import io
 import os
@@ -37,7 +37,7 @@ ROWS = "".join(f"S-{n},Ada,Byron\n" for n in range(1, 7))
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Chunks of two rows, so that a few rows make several."""
+    """Chunks of two rows, so that a few rows make several chunks."""
     monkeypatch.setattr(runner, "CHUNK", 2)
     monkeypatch.setattr(base, "CHUNK", 2)
 
@@ -51,7 +51,7 @@ def file(tmp_path):
 
 
 def in_chunk(monkeypatch, number, happen, importer=StudentImporter):
-    """Let something happen after the rows of this chunk are applied, before its transaction is committed."""
+    """Call a function after the rows of this chunk are applied, before its transaction is committed."""
     real, seen = importer.apply, []
 
     def apply(self, rows):
@@ -64,7 +64,7 @@ def in_chunk(monkeypatch, number, happen, importer=StudentImporter):
     monkeypatch.setattr(importer, "apply", apply)
 
 
-def fail_by(error):
+def raising(error):
     def happen():
         raise error
 
@@ -241,7 +241,7 @@ def test_an_interrupted_undo_can_be_started_again(file, small_chunks, monkeypatc
     advice = f"2 rows are taken back; manage.py undo_import {job.pk} takes back the others."
     assert str(ended.value) == f"Interrupted. {advice}"
 
-    with pytest.raises(SystemExit):  # two rows are gone already: they are kept
+    with pytest.raises(SystemExit):  # two rows are deleted already: they are kept
         call_command("undo_import", str(job.pk))
 
     assert Student.objects.count() == 0
@@ -252,7 +252,7 @@ def test_after_an_unexpected_error_a_command_import_fails_and_releases_its_datas
     file, small_chunks, monkeypatch, on_error, applied
 ):
     with monkeypatch.context() as patch:
-        in_chunk(patch, 2, fail_by(KeyError("S-1")))
+        in_chunk(patch, 2, raising(KeyError("S-1")))
         with pytest.raises(CommandError) as ended:
             call_command("import_students", file, on_error=on_error)
 
@@ -272,7 +272,7 @@ def test_no_worker_continues_a_command_import_that_an_unexpected_error_has_ended
     order = Order(kind="students", door=Door.COMMAND, request_id="r", review="needed", on_error="skip")
     job = receive(io.BytesIO((STUDENTS + ROWS).encode()), order, then=reserve)
     with monkeypatch.context() as patch:
-        in_chunk(patch, 2, fail_by(KeyError("S-1")))
+        in_chunk(patch, 2, raising(KeyError("S-1")))
         with pytest.raises(KeyError):
             work_here(job, io.StringIO())
 
@@ -430,7 +430,7 @@ def test_an_undo_keeps_rows_without_an_earlier_version_in_the_history():
 
 def test_a_late_cancel_does_not_cancel_a_later_approval():
     job = imported(STUDENTS + ROWS, kind="students", review="always", on_error="skip")
-    Progress.objects.update(wants_cancel=True)  # written before the preview had ended, read by nobody
+    Progress.objects.update(wants_cancel=True)  # written before the preview ended, and never read
 
     approve(job.pk)
 
@@ -472,7 +472,7 @@ ADDRESS = "/api/v1/imports"
 
 @pytest.fixture
 def clients(make_client):
-    """Two API clients that may do the same."""
+    """Two API clients with the same scopes."""
     return [make_client("imports:read", "imports:write") for _ in range(2)]
 
 

@@ -1,4 +1,4 @@
-"""An import from its being received to its end, and back."""
+"""The life of an import from its receipt to its end, and its undo."""
 
 import io
 
@@ -27,7 +27,7 @@ def fall():
     return [make_student(student_number=f"S-{n}") for n in (1, 2, 3)]
 
 
-def standing():
+def latest_statuses():
     rows = StudentCourse.objects.newest().order_by("student__student_number", "course__code")
     return list(rows.values_list("student__student_number", "course__code", "status"))
 
@@ -120,12 +120,12 @@ def test_an_approval_applies_the_changes_of_the_preview(fall):
         {"enrolled": 2},
         [(2, "enrolled", []), (3, "enrolled", [])],
     )
-    assert (standing(), EnrollmentEvent.objects.count()) == ([], 0)
+    assert (latest_statuses(), EnrollmentEvent.objects.count()) == ([], 0)
 
     job = worked_on(approve(job.pk))
 
     assert (job.state, job.counts, job.checkpoint) == (State.DONE, {"enrolled": 2}, 2)
-    assert standing() == [("S-1", "M-1", "enrolled"), ("S-2", "M-1", "enrolled")]
+    assert latest_statuses() == [("S-1", "M-1", "enrolled"), ("S-2", "M-1", "enrolled")]
     assert set(EnrollmentEvent.objects.values_list("file_import", flat=True)) == {job.pk}
 
 
@@ -138,7 +138,7 @@ def test_an_approval_must_be_repeated_if_the_data_changed_after_the_preview(fall
 
     assert (job.state, [problem["code"] for problem in job.problems]) == (State.NEEDS_REVIEW, ["changed_since_preview"])
     assert job.counts == {"unchanged": 1, "enrolled": 1}
-    assert standing() == [("S-1", "M-1", "enrolled")]
+    assert latest_statuses() == [("S-1", "M-1", "enrolled")]
     assert worked_on(approve(job.pk)).state == State.DONE
 
 
@@ -180,7 +180,7 @@ def test_the_refusal_of_an_impossible_action_names_the_state(fall):
 
 @pytest.fixture
 def full_term(fall):
-    """Twenty students in M-1 of 2026F, brought by a file; return how a full file of some of them is imported."""
+    """Enroll twenty students in M-1 of 2026F by a file; return a function that imports a full file of some of them."""
     numbers = [make_student(student_number=f"N-{n:02}").student_number for n in range(20)]
     imported(ENROLLMENTS + "".join(f"{number},M-1,,,,\n" for number in numbers))
 
@@ -271,13 +271,13 @@ def undone(job, **wish):
 
 def test_an_undo_reverts_each_row_and_the_journal_records_both(fall):
     enroll(student_id=fall[0].pk, course_id=Course.objects.get().pk, origin=Origin(Channel.SYSTEM))
-    before = standing()
+    before = latest_statuses()
     job = imported(ENROLLMENTS + "S-1,M-1,,completed,A,\nS-2,M-1,,,,\n")
 
     undo = undone(job)
 
     assert (undo.state, undo.counts, job.state) == (State.DONE, {"reversed": 2}, State.UNDONE)
-    assert [row for row in standing() if row[2] == "enrolled"] == before
+    assert [row for row in latest_statuses() if row[2] == "enrolled"] == before
     assert StudentCourse.objects.get(student=fall[0]).grade == ""
     tagged = EnrollmentEvent.objects.filter(file_import__isnull=False).order_by("pk")
     assert list(tagged.values_list("action", "file_import")) == [
@@ -293,7 +293,7 @@ def test_a_dry_run_of_an_undo_changes_nothing(fall):
 
     undo = undone(job, dry_run=True)
 
-    assert (undo.counts, job.state, standing()) == ({"reversed": 1}, State.DONE, [("S-1", "M-1", "enrolled")])
+    assert (undo.counts, job.state, latest_statuses()) == ({"reversed": 1}, State.DONE, [("S-1", "M-1", "enrolled")])
 
 
 def test_an_undo_keeps_rows_that_were_changed_after_the_import(fall):
@@ -319,7 +319,7 @@ def test_waitlisted_students_are_promoted_after_an_undo_and_not_during_it(fall):
 
     assert undone(job).counts == {"reversed": 2}
 
-    assert standing() == [("S-1", "M-1", "enrolled"), ("S-2", "M-1", "dropped"), ("S-3", "M-1", "waitlisted")]
+    assert latest_statuses() == [("S-1", "M-1", "enrolled"), ("S-2", "M-1", "dropped"), ("S-3", "M-1", "waitlisted")]
 
 
 def test_a_seat_freed_by_an_undo_goes_to_the_waitlist(fall):
@@ -331,7 +331,7 @@ def test_a_seat_freed_by_an_undo_goes_to_the_waitlist(fall):
 
     undone(job)
 
-    assert standing() == [("S-1", "M-1", "dropped"), ("S-2", "M-1", "dropped"), ("S-3", "M-1", "enrolled")]
+    assert latest_statuses() == [("S-1", "M-1", "dropped"), ("S-2", "M-1", "dropped"), ("S-3", "M-1", "enrolled")]
 
 
 def test_undoing_a_student_file_deletes_new_students_and_restores_changed_ones(fall):

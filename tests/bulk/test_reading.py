@@ -1,4 +1,4 @@
-"""Reading files as people make them, and saying what is wrong with the rest."""
+"""Reading of CSV files in all common notations, and the errors of unreadable ones."""
 
 import io
 import time
@@ -307,7 +307,7 @@ def test_a_long_run_of_cr_is_split_into_lines_in_linear_time():
 
     lines = _split("a" + "\r" * 60_000 + "b")
 
-    assert time.process_time() - began < 0.5  # several seconds, if the LF behind them was looked for at each
+    assert time.process_time() - began < 0.5  # several seconds, if each CR searched for the LF after it
     assert (len(lines), lines[0], lines[-1]) == (60_001, "a\r", "b")
 
 

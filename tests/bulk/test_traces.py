@@ -1,4 +1,4 @@
-"""Rows of kept files that are about somebody: found whatever the file looks like, and blacked out where they stand."""
+"""Rows of stored files that name a person are found in any format, and are redacted in place."""
 
 import io
 import zipfile
@@ -47,7 +47,7 @@ def test_rows_that_name_a_person_are_found(text, found):
     assert found_in(text) == found
 
 
-def kept(job):
+def stored_content(job):
     return open_kept(Import.objects.get(pk=job.pk)).read()
 
 
@@ -61,8 +61,10 @@ def test_a_row_is_redacted_in_place_and_the_others_stay():
 
     rows = black_out(job, ADA)
 
-    # What takes two bytes becomes two x: no other row moves.
-    assert kept(job).decode() == 'student_number,course_code,reason\nxxx,x,"xxxxx;xxxxxx"\nS-2,A,\nxxx,xxxx,\n'
+    # A character of two bytes becomes two x, so that no other row moves.
+    assert (
+        stored_content(job).decode() == 'student_number,course_code,reason\nxxx,x,"xxxxx;xxxxxx"\nS-2,A,\nxxx,xxxx,\n'
+    )
     assert (rows, outcomes(Import.objects.get(pk=job.pk))) == (2, before)
     assert course.enrollments.count() == 2
 
@@ -101,7 +103,7 @@ def test_a_row_across_two_chunks_is_redacted_in_both():
     assert search(ADA).named == [job.pk]
     assert black_out(job, ADA) == 1
     assert search(ADA).named == []
-    assert kept(job).decode() == head + filler * lines + f"xxx,{'x' * rest},{'x' * 13}\n" + filler
+    assert stored_content(job).decode() == head + filler * lines + f"xxx,{'x' * rest},{'x' * 13}\n" + filler
 
 
 def test_each_file_of_a_zip_is_searched_and_rewritten():

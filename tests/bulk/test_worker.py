@@ -1,4 +1,4 @@
-"""Work in the background: taken once, left behind, gone on with."""
+"""Background work: imports are claimed once, and orphaned imports are resumed."""
 
 import os
 from datetime import timedelta
@@ -23,19 +23,19 @@ pytestmark = pytest.mark.django_db
 
 
 class Killed(BaseException):
-    """What nothing in the code expects, as a SIGKILL is."""
+    """An exception that no code handles, like a SIGKILL."""
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Chunks of two rows, so that a few rows make several."""
+    """Chunks of two rows, so that a few rows make several chunks."""
     monkeypatch.setattr(runner, "CHUNK", 2)
     monkeypatch.setattr(base, "CHUNK", 2)
 
 
 @pytest.fixture
 def text():
-    """Five rows for one course of four seats; the last row repeats the first and says otherwise."""
+    """Five rows for one course of three seats; the last row contradicts the first."""
     make_course(code="M-1", capacity=3)
     numbers = [make_student().student_number for _ in range(5)]
     rows = "".join(f"{number},M-1,,,,\n" for number in numbers)
@@ -56,8 +56,8 @@ def killed_in_chunk(monkeypatch, number):
     return lambda: monkeypatch.setattr(EnrollmentImporter, "apply", real)
 
 
-def leave_behind(job):
-    """The lease of who worked on it has run out."""
+def expire_lease(job):
+    """Let the lease of an import expire."""
     Import.objects.filter(pk=job.pk).update(lease_owner="elsewhere:1:x", leased_until=timezone.now())
 
 
@@ -74,7 +74,7 @@ def test_a_killed_import_is_resumed_once_with_the_same_result(monkeypatch, small
     applied = StudentCourse.objects.count()
     assert (applied, job.checkpoint) == ((chunk - 1) * 2, (chunk - 1) * 2) if on_error == "skip" else (0, 0)
 
-    leave_behind(job)
+    expire_lease(job)
     work()
     work()
 
@@ -94,7 +94,7 @@ def test_an_import_with_a_valid_lease_is_not_claimed_by_another_worker(text):
     assert lease is not None
     assert claim(job.pk) is None
     assert orphans() == []
-    leave_behind(job)
+    expire_lease(job)
     assert orphans() == [job.pk]
     assert claim(job.pk) is not None
     with pytest.raises(Lost):

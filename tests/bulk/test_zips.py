@@ -1,4 +1,4 @@
-"""Several files in one zip, and zips that mean harm."""
+"""Zips with several files, and malicious zips."""
 
 import io
 import zipfile
@@ -69,7 +69,7 @@ def test_a_zip_is_undone_in_reverse_order():
 
     undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
 
-    # Who was enrolled has history, and so has the course.
+    # The enrolled student has history, and so has the course.
     assert undo.counts == {"reversed": 2, "kept": 2}
     assert list(Student.objects.values_list("student_number", flat=True)) == ["S-1"]
 

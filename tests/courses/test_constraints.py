@@ -1,4 +1,4 @@
-"""What the database refuses of a course or a term, whoever writes it."""
+"""Database constraints of courses and terms."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        # A field that takes no negative numbers has a check of its own, which is first on SQLite.
+        # A field of positive numbers has its own check, which is evaluated first on SQLite.
         ("course_capacity_is_not_negative|failed: capacity", {"capacity": -1}),
         ("course_waitlist_capacity_is_not_negative|failed: waitlist_capacity", {"waitlist_capacity": -1}),
         (

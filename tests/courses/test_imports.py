@@ -1,4 +1,4 @@
-"""The course file."""
+"""The import of course files."""
 
 import csv
 from contextlib import suppress

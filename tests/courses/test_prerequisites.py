@@ -1,4 +1,4 @@
-"""What comes before a course: in the rules, in the API and in the admin."""
+"""Prerequisites in the rules, in the API and in the admin."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -17,7 +17,7 @@ def codes(error):
     return [each.code for each in error.value.error_dict["prerequisites"]]
 
 
-def take(student, course, origin, *verbs):
+def apply_commands(student, course, origin, *verbs):
     for verb in (enroll, *verbs):
         verb(student_id=student.pk, course_id=course.pk, origin=origin)
 
@@ -27,7 +27,7 @@ def test_a_prerequisite_completed_in_any_term_counts(origin):
     earlier = make_course(code="MATH-101", term=make_term(code="2025F"))
     make_course(code="MATH-101", term=make_term(code="2026F"))
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
-    take(student, earlier, origin, complete)
+    apply_commands(student, earlier, origin, complete)
 
     assert enroll(student_id=student.pk, course_id=following.pk, origin=origin).changed
 
@@ -36,7 +36,7 @@ def test_a_prerequisite_completed_in_any_term_counts(origin):
 def test_only_completed_prerequisites_count(origin, verbs, api):
     student, first = make_student(), make_course(code="MATH-101")
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
-    take(student, first, origin, *verbs)
+    apply_commands(student, first, origin, *verbs)
 
     answer = api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": following.pk})
 
@@ -47,7 +47,7 @@ def test_only_completed_prerequisites_count(origin, verbs, api):
 def test_a_prerequisite_completed_in_a_batch_counts_for_its_next_row(origin):
     student, first = make_student(), make_course(code="MATH-101")
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
-    take(student, first, origin)
+    apply_commands(student, first, origin)
 
     acts = [Act(Action.COMPLETE, student.pk, first.pk), Act(Action.ENROLL, student.pk, following.pk)]
 
@@ -57,7 +57,7 @@ def test_a_prerequisite_completed_in_a_batch_counts_for_its_next_row(origin):
 def test_enrolled_students_stay_enrolled_when_a_prerequisite_is_added(origin):
     student, course = make_student(), make_course(code="MATH-201")
     make_course(code="MATH-101")
-    take(student, course, origin)
+    apply_commands(student, course, origin)
     Course.objects.filter(pk=course.pk).update(prerequisites=["MATH-101"])
 
     assert enroll(student_id=student.pk, course_id=course.pk, origin=origin).accepted

@@ -1,4 +1,4 @@
-"""Prerequisites keep naming a course: what a new code and a deletion do to them, at every entry point."""
+"""Renaming and deleting courses that other courses have as a prerequisite, at every entry point."""
 
 from importlib import import_module
 from itertools import permutations
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 def form_of(course, code):
-    """Return what the form of a course sends, with another code."""
+    """Return the form data of a course with another code."""
     codes = ", ".join(course.prerequisites)
     form = {"code": code, "name": course.name, "level": course.level, "is_active": "on", "prerequisites": codes}
     return {**form, "term": course.term_id} if course.term_id else form
@@ -43,12 +43,12 @@ def advanced(intro):
 
 
 def worked_on(answer):
-    """Return the import of an answer, after its work."""
+    """Process the import of a response, and return it."""
     work_on(answer.json()["id"])
     return Import.objects.get(pk=answer.json()["id"])
 
 
-def asked_by(code):
+def prerequisites_of(code):
     return Course.objects.get(code=code).prerequisites
 
 
@@ -66,7 +66,7 @@ def rename_by_form(api, desk, course, code):
 
 
 def rename_by_history(api, desk, course, code):
-    """Save an earlier version of the course again, which had that code."""
+    """Restore an earlier version of the course, which had that code."""
     present = course.code
     Course.objects.filter(pk=course.pk).update(code=code)
     Course.objects.get(pk=course.pk).save()
@@ -77,7 +77,7 @@ def rename_by_history(api, desk, course, code):
 
 
 RENAMES = [rename_by_patch, rename_by_put, rename_by_form, rename_by_history]
-DONE = 200, 302  # by a program; by a form, which leads on to another page
+DONE = 200, 302  # by a client; by a form, which redirects to another page
 
 
 @pytest.mark.parametrize("rename", RENAMES)
@@ -91,7 +91,11 @@ def test_renaming_a_course_updates_the_prerequisites_of_other_courses(
 
     assert rename(api, registrars_desk, intro, "INTRO101") in DONE
 
-    assert (asked_by("INTRO101"), asked_by("ADV"), asked_by("MORE")) == ([], ["INTRO101"], ["ADV", "INTRO101"])
+    assert (prerequisites_of("INTRO101"), prerequisites_of("ADV"), prerequisites_of("MORE")) == (
+        [],
+        ["INTRO101"],
+        ["ADV", "INTRO101"],
+    )
     assert enroll(student_id=student.pk, course_id=advanced.pk, origin=origin).changed
 
 
@@ -101,7 +105,7 @@ def test_prerequisites_keep_a_code_that_another_course_still_has(api, registrars
 
     assert rename(api, registrars_desk, intro, "INTRO101") in DONE
 
-    assert (asked_by("ADV"), Course.objects.filter(code="INTRO101").count()) == (["INTRO"], 1)
+    assert (prerequisites_of("ADV"), Course.objects.filter(code="INTRO101").count()) == (["INTRO"], 1)
 
 
 @pytest.mark.parametrize("rename", RENAMES)
@@ -114,8 +118,8 @@ def test_a_rename_that_would_create_a_cycle_changes_nothing(api, registrars_desk
     assert rename(api, registrars_desk, first, "C") in (400, 200)
 
     assert sorted(Course.objects.values_list("code", flat=True)) == ["A", "B", "C", "X"]
-    assert (asked_by("B"), asked_by("C")) == (["A"], ["B"])
-    assert rename(api, registrars_desk, other, "C") in DONE  # no course asks for it
+    assert (prerequisites_of("B"), prerequisites_of("C")) == (["A"], ["B"])
+    assert rename(api, registrars_desk, other, "C") in DONE  # no course requires it
 
 
 def test_the_error_of_a_cycle_by_a_rename_has_the_code_field_and_the_cycle(api):
@@ -135,7 +139,7 @@ def test_a_course_that_requires_the_old_and_the_new_code_lists_the_new_one_once(
 
     assert api.patch(f"/api/v1/courses/{intro.pk}", {"code": "INTRO101"}).status_code == 200
 
-    assert asked_by("ADV") == ["INTRO101", "OTHER"]
+    assert prerequisites_of("ADV") == ["INTRO101", "OTHER"]
 
 
 def test_a_course_cannot_have_its_own_former_code_as_a_prerequisite(api, intro):
@@ -144,7 +148,7 @@ def test_a_course_cannot_have_its_own_former_code_as_a_prerequisite(api, intro):
     assert [(each["code"], each["field"]) for each in answer.json()["errors"]] == [
         ("course_not_found", "prerequisites")
     ]
-    assert asked_by("INTRO") == []
+    assert prerequisites_of("INTRO") == []
 
 
 def test_each_course_updated_by_a_rename_has_a_row_in_its_history(api, intro, advanced):
@@ -163,7 +167,7 @@ def test_a_failed_rename_does_not_change_prerequisites(api, intro, advanced):
     make_course(code="TAKEN")
 
     assert api.patch(f"/api/v1/courses/{intro.pk}", {"code": "TAKEN"}).json()["code"] == "unique"
-    assert (asked_by("ADV"), asked_by("INTRO")) == (["INTRO"], [])
+    assert (prerequisites_of("ADV"), prerequisites_of("INTRO")) == (["INTRO"], [])
 
 
 def test_a_student_who_becomes_eligible_by_a_rename_gets_the_free_seat(api, origin):
@@ -193,16 +197,16 @@ def test_a_client_cannot_rename_a_prerequisite_of_courses_outside_its_limits(int
     refused = client.patch(f"/api/v1/courses/{inside.pk}", {"code": "NEW"})
 
     assert (refused.status_code, refused.json()["code"]) == (403, "outside_limits")
-    assert (asked_by("OUTSIDE"), outside.history.count()) == (["INSIDE"], 1)
+    assert (prerequisites_of("OUTSIDE"), outside.history.count()) == (["INSIDE"], 1)
     assert client.patch(f"/api/v1/courses/{alone.pk}", {"code": "OTHER"}).status_code == 200
-    assert asked_by("NEXT") == ["OTHER"]
+    assert prerequisites_of("NEXT") == ["OTHER"]
 
 
 def test_saving_the_same_code_changes_no_prerequisites(api, intro, advanced):
     body = api.get(f"/api/v1/courses/{intro.pk}").json()
 
     assert api.put(f"/api/v1/courses/{intro.pk}", body).status_code == 200
-    assert (asked_by("ADV"), advanced.history.count()) == (["INTRO"], 1)
+    assert (prerequisites_of("ADV"), advanced.history.count()) == (["INTRO"], 1)
 
 
 def delete_by_api(api, desk, course):
@@ -294,12 +298,12 @@ def test_deleting_a_course_with_enrollments_is_refused_as_has_history(api, intro
 
 
 def test_renames_never_leave_unknown_prerequisites_or_cycles(db):
-    """All graphs of a few courses, each course renamed to each code: a rename is refused or leaves a sound graph."""
+    """All graphs of a few courses, each course renamed to each code: the rename is refused or the graph stays valid."""
     edges = [("A", "B"), ("B", "C"), ("A", "C"), ("C", "A")]
     done = refused = 0
     for chosen in range(2 ** len(edges)):
         asks = {code: [to for at, (of, to) in enumerate(edges) if of == code and chosen >> at & 1] for code in "ABC"}
-        if has_circle(asks):
+        if has_cycle(asks):
             continue
         for old, new in permutations("ABC", 2):
             Course.objects.all().delete()
@@ -316,21 +320,21 @@ def test_renames_never_leave_unknown_prerequisites_or_cycles(db):
                 refused += 1
                 renamed = {code: [new if each == old else each for each in asked] for code, asked in asks.items()}
                 renamed[new] = renamed[new] + renamed.pop(old)
-                assert has_circle(renamed)
+                assert has_cycle(renamed)
                 continue
             rename_in_prerequisites(course.pk, new)
             Course.objects.filter(pk=course.pk).update(code=new)
             after: dict[str, list[str]] = {}
             for code, prerequisites in Course.objects.values_list("code", "prerequisites"):
                 after.setdefault(code, []).extend(prerequisites)
-            assert not has_circle(after)
+            assert not has_cycle(after)
             assert {each for asked in after.values() for each in asked} <= set(after)
             done += 1
     assert done > 0
     assert refused > 0
 
 
-def has_circle(asks):
+def has_cycle(asks):
     def leads_to(code, target, seen):
         return any(
             each == target or (each not in seen and leads_to(each, target, seen | {each}))
@@ -348,7 +352,7 @@ def test_staff_limited_to_own_courses_cannot_rename_a_prerequisite_of_other_cour
 
     answer = registrars_desk.post(f"/admin/courses/course/{intro.pk}/change/", form_of(intro, "NEW"))
 
-    assert (answer.status_code, asked_by("ADV"), asked_by("INTRO")) == (403, ["INTRO"], [])
+    assert (answer.status_code, prerequisites_of("ADV"), prerequisites_of("INTRO")) == (403, ["INTRO"], [])
 
 
 @pytest.mark.parametrize(
@@ -419,7 +423,7 @@ def test_the_migration_moves_deadlines_into_their_terms_and_adds_a_history_row()
     )
 
 
-# PostgreSQL takes the change of the table back with the transaction of the test.
+# PostgreSQL rolls the change of the table back with the transaction of the test.
 WITHOUT_CONSTRAINT = {
     "sqlite": ["PRAGMA ignore_check_constraints = ON"],
     "postgresql": [

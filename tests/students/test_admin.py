@@ -1,4 +1,4 @@
-"""The admin, as a registrar uses it."""
+"""The admin pages of students, courses and enrollments, as a registrar uses them."""
 
 import re
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 ENROLLMENTS = "/admin/students/studentcourse/"
 
 
-def seat(student, course, origin):
+def make_enrollment(student, course, origin):
     return enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
 
 
@@ -58,7 +58,7 @@ def test_an_incomplete_form_has_errors_on_the_required_fields(registrars_desk, f
 
 
 def test_an_enrollment_cannot_be_edited_or_deleted_in_the_admin(registrars_desk, origin):
-    enrollment = seat(make_student(), make_course(), origin)
+    enrollment = make_enrollment(make_student(), make_course(), origin)
 
     edited = registrars_desk.post(f"{ENROLLMENTS}{enrollment.pk}/change/", {"status": "completed"})
     deleted = registrars_desk.post(f"{ENROLLMENTS}{enrollment.pk}/delete/", {"post": "yes"})
@@ -71,7 +71,7 @@ def test_an_enrollment_cannot_be_edited_or_deleted_in_the_admin(registrars_desk,
 
 
 def test_the_enrollment_page_shows_its_journal(registrars_desk, registrar, origin):
-    enrollment = seat(make_student(), make_course(), origin)
+    enrollment = make_enrollment(make_student(), make_course(), origin)
     complete(
         student_id=enrollment.student_id,
         course_id=enrollment.course_id,
@@ -89,7 +89,7 @@ def test_the_enrollment_page_shows_its_journal(registrars_desk, registrar, origi
 def test_the_course_list_shows_the_seats(registrars_desk, origin):
     course = make_course(code="MATH-101", name="Calculus I", capacity=3, term=make_term(code="2026F"))
     make_course(code="OPEN-1", name="No limit", capacity=None)
-    seat(make_student(), course, origin)
+    make_enrollment(make_student(), course, origin)
 
     page = registrars_desk.get("/admin/courses/course/")
 
@@ -102,7 +102,7 @@ def test_the_course_list_shows_the_seats(registrars_desk, origin):
 def test_the_student_page_lists_courses_and_the_course_page_lists_the_roster(registrars_desk, origin):
     student = make_student(student_number="S-7", given_name="Ada", family_name="Byron")
     course = make_course(code="MATH-101", name="Calculus I")
-    seat(student, course, origin)
+    make_enrollment(student, course, origin)
     of_student = text(registrars_desk.get(f"/admin/students/student/{student.pk}/change/"))
     of_course = text(registrars_desk.get(f"/admin/courses/course/{course.pk}/change/"))
 
@@ -112,24 +112,24 @@ def test_the_student_page_lists_courses_and_the_course_page_lists_the_roster(reg
 
 def test_a_viewer_can_view_but_not_change(viewer, client, origin):
     client.force_login(viewer)
-    enrollment = seat(make_student(), make_course(), origin)
+    enrollment = make_enrollment(make_student(), make_course(), origin)
     student = enrollment.student
 
     page = text(client.get(f"/admin/students/student/{student.pk}/change/"))
 
     assert ("Show all" in page, "Enroll in a course" in page, "to drop or complete" in page) == (True, False, False)
     assert client.get(f"{ENROLLMENTS}add/").status_code == 403
-    assert act_of(client, enrollment) == "enrolled"
+    assert event_of(client, enrollment) == "enrolled"
     assert client.post(f"/admin/students/student/{student.pk}/change/", {"given_name": "X"}).status_code == 403
 
 
-def act_of(client, enrollment):
+def event_of(client, enrollment):
     client.post(ENROLLMENTS, {"action": "drop", "_selected_action": [enrollment.pk]}, follow=True)
     return StudentCourse.objects.get(pk=enrollment.pk).status
 
 
 def test_students_with_enrollments_cannot_be_deleted(registrars_desk, origin):
-    enrollment = seat(make_student(), make_course(), origin)
+    enrollment = make_enrollment(make_student(), make_course(), origin)
 
     registrars_desk.post(f"/admin/students/student/{enrollment.student_id}/delete/", {"post": "yes"})
 

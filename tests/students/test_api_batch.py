@@ -1,4 +1,4 @@
-"""Many acts in one request: an outcome for each, in their order, at the price of a few."""
+"""Batch requests of the API: an outcome for each item, in order, at a constant number of queries."""
 
 import pytest
 from django.db import connection
@@ -23,8 +23,8 @@ def item(action, student, course, **more):
     return {"action": action, "student_id": student.pk, "course_id": course.pk, **more}
 
 
-def told(answer):
-    """Status and code of each outcome."""
+def outcomes_of(answer):
+    """Return status and code of each outcome."""
     return [(outcome["status"], outcome["code"]) for outcome in answer.json()["outcomes"]]
 
 
@@ -45,7 +45,7 @@ def test_each_batch_item_has_an_outcome_with_the_fields_of_a_single_response(api
 
     assert answer.status_code == 200
     statuses = ["created", "unchanged", "updated", "created", "updated", "unchanged"]
-    assert told(answer) == [(status, None) for status in statuses]
+    assert outcomes_of(answer) == [(status, None) for status in statuses]
     for outcome, (student, course) in zip(
         answer.json()["outcomes"],
         [(ada, math), (bob, math), (bob, math), (bob, art), (bob, art), (bob, art)],
@@ -78,7 +78,7 @@ def test_invalid_items_are_reported_individually_and_the_others_are_applied(api)
     )
 
     assert answer.status_code == 207
-    assert told(answer) == [
+    assert outcomes_of(answer) == [
         ("created", None),
         ("refused", "course_full"),
         ("not_found", "student_not_found"),
@@ -112,7 +112,7 @@ def test_a_batch_with_no_applied_item_is_a_problem_with_outcomes(api):
     answer = post(api, item("drop", make_student(), make_course()))
 
     assert (answer.status_code, answer["Content-Type"]) == (422, "application/problem+json")
-    assert (answer.json()["code"], told(answer)) == ("nothing_applied", [("not_found", "not_enrolled")])
+    assert (answer.json()["code"], outcomes_of(answer)) == ("nothing_applied", [("not_found", "not_enrolled")])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_an_atomic_batch_is_applied_completely_or_not_at_all(api, flaw, status):
 
     answer = post(api, item("enroll", student, course), item("drop", student, course), atomic=True)
 
-    assert (answer.status_code, told(answer)) == (200, [("created", None), ("updated", None)])
+    assert (answer.status_code, outcomes_of(answer)) == (200, [("created", None), ("updated", None)])
     assert StudentCourse.objects.get().status == "dropped"
 
 
@@ -162,8 +162,8 @@ def test_a_waiver_in_a_batch_needs_the_same_permission_as_a_single_one(make_clie
     without = post(make_client("enrollments:write"), waived)
     with_right = post(make_client("enrollments:write", "enrollments:waive"), waived)
 
-    assert (without.status_code, told(without)) == (422, [("refused", "waiver_not_allowed")])
-    assert (with_right.status_code, told(with_right)) == (200, [("created", None)])
+    assert (without.status_code, outcomes_of(without)) == (422, [("refused", "waiver_not_allowed")])
+    assert (with_right.status_code, outcomes_of(with_right)) == (200, [("created", None)])
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_batch_of_a_thousand_items_costs_the_queries_of_ten(api, origin):
             }
             for number, student in enumerate(students)
         ]
-        # Some are in already, one of them waits; some leave what others wait for.
+        # Some students are enrolled or waitlisted already; some drop courses with a waitlist.
         for student in students[:5]:
             enroll(student_id=student.pk, course_id=courses[2].pk, origin=origin)
             items[students.index(student)] |= {"action": "drop", "course_code": courses[2].code}
@@ -210,7 +210,7 @@ def test_a_batch_of_a_thousand_items_costs_the_queries_of_ten(api, origin):
             answer = post(api, *items)
         assert answer.status_code == 200
         assert len(answer.json()["outcomes"]) == size
-        # Many rows are copied in, with ids drawn before, where few are inserted; requests are counted now and then.
+        # Many rows are copied, with ids reserved before, few are inserted; the request count is stored occasionally.
         statements = [query["sql"] for query in queries if not any(word in query["sql"] for word in UNEVEN)]
         costs.append(sum(not sql.startswith(("INSERT", "COPY")) for sql in statements))
 

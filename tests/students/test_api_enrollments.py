@@ -1,4 +1,4 @@
-"""Associating students with courses and reading it back, over the API as a program does it."""
+"""Enrolling, dropping, completing and reading enrollments through the API."""
 
 from datetime import timedelta
 
@@ -284,7 +284,7 @@ def test_completing_requires_the_status_field(api, origin, body, errors):
 
 @pytest.fixture
 def three_statuses(origin):
-    """A student who is in one course, has completed one and has dropped one."""
+    """A student who is enrolled in one course, has completed one and has dropped one."""
     student = make_student()
     courses = [
         make_course(code=f"C-{n}", level=level) for n, level in enumerate(["introductory", "advanced", "graduate"])
@@ -385,7 +385,7 @@ def test_enrolling_a_waitlisted_student_by_a_waiver_answers_200(api, origin):
         enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
     wish = {"course_id": course.pk, "waive": ["course_full"], "reason": "graduates"}
 
-    # One by the short way, one by the general way, one in a batch.
+    # One by the fast path, one by the general path, one in a batch.
     plain = api.post(f"/api/v1/students/{waiting[0].pk}/courses", wish, format="json")
     general = api.post(f"/api/v1/students/{waiting[1].pk}/courses?", wish, format="json", HTTP_IDEMPOTENCY_KEY="k")
     item = {"action": "enroll", "student_id": waiting[2].pk, **wish}

@@ -1,4 +1,4 @@
-"""What the database refuses of a student, whoever writes it. Of enrollments: see test_enrollment.py."""
+"""Database constraints of students. The constraints of enrollments are tested in test_enrollment.py."""
 
 import pytest
 from django.db import IntegrityError, transaction

@@ -1,4 +1,4 @@
-"""The page of a course: its tabs, its seats, and the roster taken out of it."""
+"""The course page of the admin: its tabs, its seat bar and the exports of its roster."""
 
 import csv
 import io
@@ -28,8 +28,8 @@ def page_of(course, query=""):
     return f"/admin/courses/course/{course.pk}/change/{query}"
 
 
-def shown(answer):
-    """Return number and place of who is listed."""
+def listed_students(answer):
+    """Return student number and waitlist position of each listed student."""
     return [(row.student.student_number, row.waitlist_position) for row in answer.context["rows"]]
 
 
@@ -37,8 +37,8 @@ def titles(answer):
     return [(tab.title, tab.count) for tab in answer.context["tabs"]]
 
 
-def take(course, *people, email=True):
-    """Enroll people, or let them wait, in this order."""
+def enroll_in_order(course, *people, email=True):
+    """Enroll or waitlist students in this order."""
     students = [
         make_student(
             student_number=number, given_name=given, family_name=family, email=f"{number}@x.example" if email else ""
@@ -52,11 +52,11 @@ def take(course, *people, email=True):
 
 @pytest.fixture
 def course(db):
-    """Two seats and no end of a line, four people: Mary Adams and Ada Byron are in, Grace and Rosa wait."""
+    """A course with two seats and an unlimited waitlist: Mary Adams and Ada Byron are enrolled, Grace and Rosa wait."""
     course = make_course(
         code="MATH-101", name="Calculus I", capacity=2, waitlist_capacity=None, term=make_term(code="2026F")
     )
-    take(course, ADA, MARY, GRACE, ("S-4", "Rosa", "Parks"))
+    enroll_in_order(course, ADA, MARY, GRACE, ("S-4", "Rosa", "Parks"))
     return course
 
 
@@ -64,19 +64,19 @@ def test_the_course_page_opens_with_the_roster_sorted_by_name(registrars_desk, c
     answer = registrars_desk.get(page_of(course))
 
     assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
-    assert shown(answer) == [("S-2", None), ("S-1", None)]
+    assert listed_students(answer) == [("S-2", None), ("S-1", None)]
 
 
 def test_the_waitlist_is_sorted_by_position_and_a_search_keeps_the_positions(registrars_desk, course):
-    assert shown(registrars_desk.get(page_of(course, "?tab=waitlist"))) == [("S-3", 1), ("S-4", 2)]
-    assert shown(registrars_desk.get(page_of(course, "?tab=waitlist&q=park+ros"))) == [("S-4", 2)]
+    assert listed_students(registrars_desk.get(page_of(course, "?tab=waitlist"))) == [("S-3", 1), ("S-4", 2)]
+    assert listed_students(registrars_desk.get(page_of(course, "?tab=waitlist&q=park+ros"))) == [("S-4", 2)]
 
 
 @pytest.mark.parametrize(
     ("query", "expected"), [("q=ada", ["S-2", "S-1"]), ("q=s-1", ["S-1"]), ("q=ada+byron", ["S-1"]), ("q=rosa", [])]
 )
 def test_the_roster_is_searched_by_number_and_name(registrars_desk, course, query, expected):
-    assert [number for number, _place in shown(registrars_desk.get(page_of(course, f"?{query}")))] == expected
+    assert [number for number, _place in listed_students(registrars_desk.get(page_of(course, f"?{query}")))] == expected
 
 
 def test_former_and_completed_students_are_listed_separately(registrars_desk, course, origin):
@@ -90,9 +90,9 @@ def test_former_and_completed_students_are_listed_separately(registrars_desk, co
         ("completed", 1),
         ("left", 1),
     ]
-    assert shown(answer) == [("S-3", None), ("S-4", None)]
-    assert shown(registrars_desk.get(page_of(course, "?status=left"))) == [("S-1", None)]
-    assert shown(registrars_desk.get(page_of(course, "?status=completed"))) == [("S-2", None)]
+    assert listed_students(answer) == [("S-3", None), ("S-4", None)]
+    assert listed_students(registrars_desk.get(page_of(course, "?status=left"))) == [("S-1", None)]
+    assert listed_students(registrars_desk.get(page_of(course, "?status=completed"))) == [("S-2", None)]
 
 
 def test_the_page_of_an_ended_course_opens_with_completed_students(registrars_desk, course, origin):
@@ -101,7 +101,7 @@ def test_the_page_of_an_ended_course_opens_with_completed_students(registrars_de
     for enrollment in StudentCourse.objects.seated():
         complete(student_id=enrollment.student_id, course_id=course.pk, origin=origin)
 
-    assert shown(registrars_desk.get(page_of(course))) == [("S-2", None), ("S-1", None)]
+    assert listed_students(registrars_desk.get(page_of(course))) == [("S-2", None), ("S-1", None)]
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_viewer_sees_no_buttons_that_change_data(viewer, client, course):
 
     for tab in ("roster", "waitlist"):
         answer = client.get(page_of(course, f"?tab={tab}"))
-        assert (buttons(answer), "box" in answer.context, len(shown(answer))) == ([], False, 2)
+        assert (buttons(answer), "box" in answer.context, len(listed_students(answer))) == ([], False, 2)
     assert client.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": "1"}).status_code == 403
 
 
@@ -159,7 +159,7 @@ def test_course_staff_see_only_the_complete_button(django_user_model, client, co
     answer = client.get(page_of(course))
 
     assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
-    assert (buttons(answer), shown(answer)) == (["complete"], [("S-2", None), ("S-1", None)])
+    assert (buttons(answer), listed_students(answer)) == (["complete"], [("S-2", None), ("S-1", None)])
     assert buttons(client.get(page_of(course, "?tab=waitlist"))) == []
 
 
@@ -238,7 +238,7 @@ def test_email_addresses_of_selected_or_all_students_are_recorded(registrars_des
     Student.objects.filter(student_number="S-2").update(email="")
     address = f"/admin/courses/course/{course.pk}/addresses/?status=enrolled"
     elsewhere = make_course()
-    [rosa] = take(elsewhere, ("S-9", "Rosa", "Luxemburg"))
+    [rosa] = enroll_in_order(elsewhere, ("S-9", "Rosa", "Luxemburg"))
     chosen = StudentCourse.objects.filter(student__student_number__in=["S-1", "S-2", "S-9"])
 
     some = registrars_desk.post(address, {"chosen": [row.pk for row in chosen]})
@@ -302,6 +302,6 @@ def test_a_long_roster_is_paginated(registrars_desk, course, monkeypatch):
 
     first, last = registrars_desk.get(page_of(course)), registrars_desk.get(page_of(course, "?page=2"))
 
-    assert (shown(first), shown(last)) == ([("S-2", None)], [("S-1", None)])
+    assert (listed_students(first), listed_students(last)) == ([("S-2", None)], [("S-1", None)])
     assert 'rel="next"' in first.content.decode()
     assert 'rel="next"' not in last.content.decode()

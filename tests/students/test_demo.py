@@ -1,4 +1,4 @@
-"""Demo data: of the size asked for, told by its journal, and plausible day by day."""
+"""Demo data: its size, its journal and its plausible distribution over days."""
 
 from collections import Counter
 from datetime import UTC, date, datetime

@@ -1,4 +1,4 @@
-"""The verbs: what they write, what they refuse, and what they cost."""
+"""The enrollment service: its writes, its refusals and its query counts."""
 
 import re
 import sqlite3
@@ -216,12 +216,12 @@ def test_a_batch_that_loads_statuses_only_costs_the_queries_of_one_completion(or
 
 
 def statements_of(verb, *args, **options):
-    """The statements of a call by verb and table. The chunks of one insert, which SQLite bounds, count as one."""
+    """Return the statements of a call by verb and table. Chunks of one insert, which SQLite limits, count as one."""
     with CaptureQueriesContext(connection) as queries:
         verb(*args, **options)
-    # Ids are drawn, and the row of the journal announced, by statements of their own where rows are copied in.
+    # Where rows are copied, separate statements reserve ids and announce the journal entry.
     statements = [query["sql"] for query in queries if not re.search("pg_advisory|nextval", query["sql"])]
-    # SQLite is sent an UPDATE with the values of all rows, and Django tells of it by how many they are.
+    # SQLite gets an UPDATE with the values of all rows, which Django splits by their number.
     statements = [re.sub(r"^\d+ times: ", "", re.sub("^COPY", "INSERT", statement)) for statement in statements]
     found = [re.findall(r'^\(?(\w+).*?"(\w+)"', statement)[0] for statement in statements]
     work = [kind for kind in found if kind[0] not in ("SAVEPOINT", "RELEASE")]
@@ -231,10 +231,10 @@ def statements_of(verb, *args, **options):
 @pytest.mark.parametrize(
     ("prepare", "verb", "selects", "write"),
     [
-        (None, enroll_many, 4, "INSERT"),  # courses, seats taken and who waits, students, enrollments
+        (None, enroll_many, 4, "INSERT"),  # courses, seats taken and waitlists, students, enrollments
         (enroll_many, drop_many, 4, "UPDATE"),
-        (enroll_many, complete_many, 5, "UPDATE"),  # and what else the students wait for
-        (enroll_many, undo_many, 5, "UPDATE"),  # and what was done last
+        (enroll_many, complete_many, 5, "UPDATE"),  # and the other waitlists of the students
+        (enroll_many, undo_many, 5, "UPDATE"),  # and the last events
     ],
 )
 def test_a_batch_of_a_thousand_costs_the_queries_of_a_batch_of_one(prepare, verb, selects, write, origin):
@@ -353,7 +353,7 @@ PREVIEWS = [
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
+@pytest.mark.parametrize("preview", PREVIEWS, ids=["dry_run", "preview"])
 @pytest.mark.parametrize("action", [Action.ENROLL, Action.DROP, Action.COMPLETE, Action.UNDO])
 def test_a_preview_starts_no_transaction_and_takes_no_lock(origin, preview, action):
     student, course = make_student(), make_course(capacity=1, waitlist_capacity=5)
@@ -370,7 +370,7 @@ def test_a_preview_starts_no_transaction_and_takes_no_lock(origin, preview, acti
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
+@pytest.mark.parametrize("preview", PREVIEWS, ids=["dry_run", "preview"])
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows: tests/test_race_students.py")
 def test_a_preview_is_not_blocked_by_a_writing_connection(origin, preview):
     acts = [Act(Action.ENROLL, make_student().pk, make_course().pk)]
@@ -387,7 +387,7 @@ def test_a_preview_is_not_blocked_by_a_writing_connection(origin, preview):
     assert changed == [True]
 
 
-@pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
+@pytest.mark.parametrize("preview", PREVIEWS, ids=["dry_run", "preview"])
 @pytest.mark.parametrize("action", [Action.ENROLL, Action.DROP, Action.COMPLETE, Action.UNDO])
 def test_a_preview_matches_the_executed_command(origin, preview, action):
     students, course = [make_student() for _ in range(3)], make_course(capacity=1, waitlist_capacity=1)

@@ -1,4 +1,4 @@
-"""The figures of home: what they count, and that counting costs the same however much there is."""
+"""Statistics of the dashboard: their values, and a query count that does not depend on the data."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -27,7 +27,7 @@ def fall():
 
 
 def fill(course, seated, *, waiting=0, day=1):
-    """Seat so many, over the capacity too, and let so many wait."""
+    """Enroll this many students, even above the capacity, and waitlist that many."""
     for number in range(seated + waiting):
         wish = {"on_full": "waitlist"} if number >= seated else {"waive": ["course_full"], "reason": "test"}
         enroll(student_id=make_student().pk, course_id=course.pk, origin=at(day), **wish)
@@ -91,7 +91,7 @@ def test_courses_that_need_attention_are_listed_with_the_reason():
     fill(held_up, 1, waiting=1)
     fill(fine, 1, waiting=1)
     held_up.capacity = 3
-    held_up.save()  # as an import of courses would not: nobody is promoted
+    held_up.save()  # unlike an import of courses, which promotes students
 
     told = {offer.key: (offer.is_over, offer.is_held_up) for offer in statistics.offers()}
 

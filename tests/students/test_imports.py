@@ -1,4 +1,4 @@
-"""The commands that import and export, as data staff run them."""
+"""The import and export commands, as data staff run them."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ HEADER = "student_number,course_code,term,status,grade,reason\n"
 
 @pytest.fixture
 def run(tmp_path, capsys):
-    """Run an import of some text; return its exit code, its report and its failed rows."""
+    """Run an import of a text; return its exit code, its report and its failed rows."""
 
     def run(command, text, **options):
         file, report, failed = (tmp_path / name for name in ("file.csv", "report.csv", "failed.csv"))
@@ -352,7 +352,7 @@ def test_the_report_is_written_only_inside_its_folder(run, world, tmp_path):
 
 
 def test_equivalent_rows_for_one_enrollment_are_not_a_contradiction(run, world):
-    """A student in two sections of a course has a row for each in Canvas; statuses have several words."""
+    """In Canvas a student in two sections of a course has a row for each; statuses have several names."""
     header = "user_id,course_id,section_id,role,status\n"
     rows = "S-1,M-2,A,student,active\nS-1,M-2,B,StudentEnrollment,Enrolled\nS-1,M-2,,,\n"
 
@@ -384,7 +384,7 @@ def test_report_and_failed_rows_need_different_files(world, tmp_path):
 
 
 def test_a_missing_column_is_not_written_even_if_its_value_changed_meanwhile(run, monkeypatch):
-    """Somebody deactivates the student after the import has read it."""
+    """The student is deactivated after the import has read it."""
     student = make_student(student_number="S-1")
     read = StudentImporter.find
 

@@ -1,4 +1,4 @@
-"""Values in files as people, spreadsheets and other systems write them."""
+"""Values in files, as written by people, spreadsheets and other systems."""
 
 import csv
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ ZERO_WIDTH = "\u200b"
 
 @pytest.fixture
 def run(tmp_path, capsys):
-    """Import a text; return the exit code, and of each row the outcome, the codes, their fields and the message."""
+    """Import a text; return the exit code, and outcome, codes, fields and message of each row."""
 
     def run(kind, text, **options):
         file, report = tmp_path / "file.csv", tmp_path / "report.csv"
@@ -237,7 +237,7 @@ def test_timestamps_without_an_offset_are_local_and_must_exist_exactly_once(run,
 
 @pytest.mark.parametrize("cell", ["2026-08-01", "20260801", "2026-08-01 09.30", "2026-08-01 0930", "2026-W31-6 09:30"])
 def test_a_timestamp_without_an_unambiguous_time_of_day_is_refused(run, cell):
-    """Python takes a day for its midnight, and 09.30 for 9 h and 0.3 s."""
+    """Python reads a date as its midnight, and 09.30 as 9 h and 0.3 s."""
     _code, rows = run("courses", f"course_code,name,level,enrollment_closes_at\nM-1,A,advanced,{cell}\n")
 
     message = "Write the day and the time of day, as in 2026-08-01 09:00."
@@ -340,7 +340,7 @@ def test_an_email_address_passed_across_chunks_is_applied_only_with_abort(run, m
         assert emails() == {"A": "b@x.example", "B": "a@x.example", "C": ""}
         last = Student.history.filter(history_type="~").order_by("student_number")
         assert list(last.values_list("student_number", "email")) == [("A", "b@x.example"), ("B", "a@x.example")]
-    else:  # each chunk stands alone
+    else:  # each chunk is a separate transaction
         assert (code, [row[0] for row in rows]) == (2, ["error", "created", "error"])
         assert emails() == {"A": "a@x.example", "B": "b@x.example", "C": ""}
 
@@ -504,7 +504,7 @@ def test_undoing_an_import_restores_swapped_email_addresses(run):
 
 @pytest.mark.django_db(transaction=True)
 def test_rows_inserted_by_another_transaction_are_detected_and_the_others_saved(run, monkeypatch):
-    """Another transaction commits a number between the look for known students and the writing of new ones."""
+    """Another transaction commits a number after the lookup of existing students and before the insert."""
     find = StudentImporter.find
 
     def find_then_lose(self, rows):

@@ -1,4 +1,4 @@
-"""The journal: append-only, complete, and enough to make every row again."""
+"""The journal is append-only and complete, and every enrollment can be restored from it."""
 
 import pytest
 from django.db import DatabaseError, transaction
@@ -16,13 +16,13 @@ from tests.fuzz import examples
 
 
 def broken_rows():
-    """Return the enrollments that their journal does not lead to."""
+    """Return the enrollments that differ from the replay of their journal."""
     rows = StudentCourse.objects.prefetch_related("events")
     return [row.pk for row in rows if replay(row.events.order_by("pk")) != row_of(row)]
 
 
 class RandomActs(TestCase):
-    """Hypothesis makes a database for each example: pytest-django's fixtures make one for all."""
+    """Hypothesis needs a fresh database for each example; the fixtures of pytest-django make one for all examples."""
 
     @settings(max_examples=examples(60))
     @given(

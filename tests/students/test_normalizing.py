@@ -1,4 +1,4 @@
-"""The data migration that normalizes what is stored."""
+"""The data migration that normalizes stored texts."""
 
 from importlib import import_module
 
@@ -16,7 +16,7 @@ COURSES = import_module("courses.migrations.0006_normalized_texts")
 
 
 def store(table, pk, **columns):
-    """Store texts as they are, past the fields that normalize them."""
+    """Store texts without the normalization of the model fields."""
     names = ", ".join(f"{name} = %s" for name in columns)
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {table} SET {names} WHERE id = %s", [*columns.values(), pk])  # noqa: S608  # our names
@@ -46,7 +46,7 @@ def test_the_migration_stops_with_the_ids_of_students_that_would_become_equal(co
     first, second = make_student(), make_student()
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql" and column == "email":
-            cursor.execute("DROP INDEX student_email_is_unique")  # its lower() may find the two alike already
+            cursor.execute("DROP INDEX student_email_is_unique")  # its lower() may compare the two as equal already
     for student, value in zip((first, second), values, strict=True):
         store("students_student", student.pk, **{column: value})
 

@@ -1,4 +1,4 @@
-"""What people paste is read as they mean it."""
+"""Parsing of pasted text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Rules by themselves: no database."""
+"""The enrollment rules, without a database."""
 
 from collections import Counter
 from collections.abc import Iterable

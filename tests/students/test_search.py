@@ -1,4 +1,4 @@
-"""The command palette finds students, courses and enrollments by any of their words, for who may see them."""
+"""The command palette finds students, courses and enrollments by their words, within the user's permissions."""
 
 from dataclasses import replace
 
@@ -88,7 +88,7 @@ def test_the_query_count_of_a_search_does_not_depend_on_the_number_of_results(
         student = make_student(student_number=f"S-{number}", family_name="Byron")
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
-    registrars_desk.get("/admin/password_change/")  # the first page of a session notes when it began
+    registrars_desk.get("/admin/password_change/")  # the first page of a session stores its start time
 
     with django_assert_max_num_queries(16):
         found(registrars_desk, "byron math")

@@ -1,4 +1,4 @@
-"""Whatever frees a seat or makes who waits eligible, through whichever door, gives the seat away at once."""
+"""A change at any entry point that frees a seat or makes a waitlisted student eligible gives the seat immediately."""
 
 import csv
 import io
@@ -20,8 +20,8 @@ COURSE = {"code": "C-1", "name": "A course", "level": "introductory", "prerequis
 
 
 @pytest.fixture
-def line():
-    """A course with one seat, which is taken, and two who wait for it, in their order."""
+def waitlisted_course():
+    """A course with one seat, which is taken, and two waitlisted students in order."""
     course = make_course(code="C-1", capacity=1, waitlist_capacity=5)
     students = [make_student(student_number=f"S-{n}", email=f"s{n}@x.example") for n in range(3)]
     for student in students:
@@ -29,7 +29,7 @@ def line():
     return course, students
 
 
-def seated():
+def enrolled_ids():
     return list(StudentCourse.objects.seated().order_by("student").values_list("student", flat=True))
 
 
@@ -45,42 +45,42 @@ def import_file(command, path, text, **options):
 
 
 @pytest.mark.parametrize(("capacity", "more"), [(2, 1), (3, 2), (None, 2)])
-def test_more_seats_by_the_api_promote_waitlisted_students(api, line, capacity, more):
-    course, students = line
+def test_more_seats_by_the_api_promote_waitlisted_students(api, waitlisted_course, capacity, more):
+    course, students = waitlisted_course
 
     answer = api.patch(f"/api/v1/courses/{course.pk}", {"capacity": capacity})
 
-    assert seated() == [student.pk for student in students[: 1 + more]]
+    assert enrolled_ids() == [student.pk for student in students[: 1 + more]]
     free = None if capacity is None else 0
     assert answer.json()["seats"] == {"taken": 1 + more, "free": free, "waiting": 2 - more, "over": 0}
 
 
-def test_more_seats_in_the_admin_promote_waitlisted_students_and_list_them(registrars_desk, line):
-    course, students = line
+def test_more_seats_in_the_admin_promote_waitlisted_students_and_list_them(registrars_desk, waitlisted_course):
+    course, students = waitlisted_course
     form = {**COURSE, "capacity": 2, "waitlist_capacity": 5, "is_active": "on"}
     times = {f"enrollment_{name}_at_{part}": "" for name in ("opens", "closes") for part in (0, 1)}
 
     answer = registrars_desk.post(f"/admin/courses/course/{course.pk}/change/", {**form, **times}, follow=True)
 
-    assert seated() == [students[0].pk, students[1].pk]
+    assert enrolled_ids() == [students[0].pk, students[1].pk]
     told = [str(message) for message in answer.context["messages"]]
     assert f"{students[1]} · {course} had waited and has a seat now." in told
 
 
-def test_more_seats_by_a_file_promote_waitlisted_students(tmp_path, line):
-    _course, students = line
+def test_more_seats_by_a_file_promote_waitlisted_students(tmp_path, waitlisted_course):
+    _course, students = waitlisted_course
 
     import_file("import_courses", tmp_path / "c.csv", "code,name,level,capacity\nC-1,A course,introductory,2\n")
 
-    assert seated() == [students[0].pk, students[1].pk]
+    assert enrolled_ids() == [students[0].pk, students[1].pk]
     assert EnrollmentEvent.objects.latest("pk").action == "promote"
 
 
 # Fewer seats
 
 
-def test_a_capacity_below_the_taken_seats_is_reported_in_the_response(api, line):
-    course, _students = line
+def test_a_capacity_below_the_taken_seats_is_reported_in_the_response(api, waitlisted_course):
+    course, _students = waitlisted_course
 
     answer = api.patch(f"/api/v1/courses/{course.pk}", {"capacity": 0})
 
@@ -90,7 +90,7 @@ def test_a_capacity_below_the_taken_seats_is_reported_in_the_response(api, line)
     assert answer.json()["warnings"] == [{"code": "over_capacity", "message": message}]
 
 
-def test_a_capacity_below_the_taken_seats_is_reported_in_the_import_report(tmp_path, line):
+def test_a_capacity_below_the_taken_seats_is_reported_in_the_import_report(tmp_path, waitlisted_course):
     text = "code,name,level,capacity\nC-1,A course,introductory,0\nC-2,Another,introductory,0\n"
 
     rows = import_file("import_courses", tmp_path / "c.csv", text)
@@ -99,7 +99,7 @@ def test_a_capacity_below_the_taken_seats_is_reported_in_the_import_report(tmp_p
     assert [(row["outcome"], row["message"]) for row in rows] == [("updated", message), ("created", "")]
 
 
-def test_courses_over_capacity_can_be_filtered_in_the_admin(registrars_desk, line):
+def test_courses_over_capacity_can_be_filtered_in_the_admin(registrars_desk, waitlisted_course):
     Course.objects.filter(code="C-1").update(capacity=0)
     make_course(code="C-2", capacity=0)
 
@@ -111,8 +111,8 @@ def test_courses_over_capacity_can_be_filtered_in_the_admin(registrars_desk, lin
     assert [found(seats) for seats in ("over", "full", "free", "line")] == [["C-1"], ["C-1", "C-2"], [], ["C-1"]]
 
 
-def test_restoring_an_earlier_version_with_more_seats_promotes_students(registrars_desk, line):
-    course, students = line
+def test_restoring_an_earlier_version_with_more_seats_promotes_students(registrars_desk, waitlisted_course):
+    course, students = waitlisted_course
     course.capacity = 2
     course.save()
     earlier = course.history.latest().pk
@@ -123,38 +123,38 @@ def test_restoring_an_earlier_version_with_more_seats_promotes_students(registra
 
     registrars_desk.post(f"/admin/courses/course/{course.pk}/history/{earlier}/", {**form, **times})
 
-    assert seated() == [students[0].pk, students[1].pk]
+    assert enrolled_ids() == [students[0].pk, students[1].pk]
 
 
 # Active again
 
 
-def test_reactivating_a_course_promotes_waitlisted_students(api, line):
-    course, students = line
+def test_reactivating_a_course_promotes_waitlisted_students(api, waitlisted_course):
+    course, students = waitlisted_course
     Course.objects.update(is_active=False)
     drop(student_id=students[0].pk, course_id=course.pk, origin=ORIGIN)
-    assert seated() == []
+    assert enrolled_ids() == []
 
     api.patch(f"/api/v1/courses/{course.pk}", {"is_active": True})
 
-    assert seated() == [students[1].pk]
+    assert enrolled_ids() == [students[1].pk]
 
 
 @pytest.fixture
-def passed_over(line):
-    """The next in line is not active, and nobody else waits: the seat is free."""
-    course, students = line
+def passed_over(waitlisted_course):
+    """The only waitlisted student is inactive, and a seat is free."""
+    course, students = waitlisted_course
     drop(student_id=students[2].pk, course_id=course.pk, origin=ORIGIN)
     Student.objects.filter(pk=students[1].pk).update(is_active=False)
     drop(student_id=students[0].pk, course_id=course.pk, origin=ORIGIN)
-    assert seated() == []
+    assert enrolled_ids() == []
     return students[1]
 
 
 def test_a_student_reactivated_by_the_api_gets_the_seat(api, passed_over):
     api.patch(f"/api/v1/students/{passed_over.pk}", {"is_active": True})
 
-    assert seated() == [passed_over.pk]
+    assert enrolled_ids() == [passed_over.pk]
 
 
 def test_a_student_reactivated_in_the_admin_gets_the_seat(registrars_desk, passed_over):
@@ -162,7 +162,7 @@ def test_a_student_reactivated_in_the_admin_gets_the_seat(registrars_desk, passe
 
     registrars_desk.post(f"/admin/students/student/{passed_over.pk}/change/", form)
 
-    assert seated() == [passed_over.pk]
+    assert enrolled_ids() == [passed_over.pk]
 
 
 def test_a_student_reactivated_by_a_file_gets_the_seat(tmp_path, passed_over):
@@ -170,11 +170,11 @@ def test_a_student_reactivated_by_a_file_gets_the_seat(tmp_path, passed_over):
 
     import_file("import_students", tmp_path / "s.csv", text)
 
-    assert seated() == [passed_over.pk]
+    assert enrolled_ids() == [passed_over.pk]
 
 
-def test_the_promote_command_seats_students_after_a_window_has_opened(line, capsys):
-    course, students = line
+def test_the_promote_command_seats_students_after_a_window_has_opened(waitlisted_course, capsys):
+    course, students = waitlisted_course
     Course.objects.update(enrollment_opens_at="2999-01-01T00:00Z")
     drop(student_id=students[0].pk, course_id=course.pk, origin=ORIGIN)
     Course.objects.update(enrollment_opens_at="2026-01-01T00:00Z")
@@ -182,13 +182,13 @@ def test_the_promote_command_seats_students_after_a_window_has_opened(line, caps
     call_command("promote_waitlists")
 
     assert capsys.readouterr().out == "1 of those who waited have a seat now.\n"
-    assert seated() == [students[1].pk]
+    assert enrolled_ids() == [students[1].pk]
 
 
 # Files
 
 
-def test_a_file_waitlists_students_by_its_status_column_or_the_on_full_option(tmp_path, line):
+def test_a_file_waitlists_students_by_its_status_column_or_the_on_full_option(tmp_path, waitlisted_course):
     for n in range(3, 6):
         make_student(student_number=f"S-{n}", email="")
     head = "student_number,course_code,status\n"
@@ -268,8 +268,8 @@ def test_the_problem_page_states_which_users_can_waive_the_rule(client, code, sa
 # Timelines
 
 
-def test_student_course_and_enrollment_pages_show_the_events(registrars_desk, line):
-    course, students = line
+def test_student_course_and_enrollment_pages_show_the_events(registrars_desk, waitlisted_course):
+    course, students = waitlisted_course
     drop(student_id=students[0].pk, course_id=course.pk, reason="moved away", origin=ORIGIN)
     enrollment = StudentCourse.objects.get(student=students[0])
 

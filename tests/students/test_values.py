@@ -1,4 +1,4 @@
-"""A value means one thing at every entry point: the API, the forms of the admin, and files."""
+"""A value is treated identically at every entry point: the API, the forms of the admin, and files."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ from tests.factories import make_student
 
 pytestmark = pytest.mark.django_db
 
-# Characters that mislead: invisible ones, dashes, full-width letters, marks that compose, other alphabets, controls.
+# Confusable characters: invisible ones, dashes, full-width and combining ones, other alphabets, controls.
 CATEGORIES: tuple[Any, ...] = ("Cf", "Cc", "Zs", "Zl", "Zp", "Pd", "Mn")
 MISLEADING = st.one_of(
     st.characters(categories=CATEGORIES, exclude_characters="\r\n\0"),
@@ -73,15 +73,15 @@ def by_file(values):
     return {(error.field, error.code) for error in result.errors} or stored
 
 
-def told_alike(name, value):
+def same_result_everywhere(name, value):
     values = {**GOOD, name: value}
     told = {"api": by_api(values), "form": by_form(values), "file": by_file(values)}
-    # An empty number is missing in a form and blank elsewhere, in Django's words.
+    # For an empty number, Django's code is `required` in a form and `blank` elsewhere.
     codes = {
         door: {(field, code.replace("required", "blank")) for field, code in each} if isinstance(each, set) else each
         for door, each in told.items()
     }
-    # Django's form of an address stops at its own check.
+    # Django's form field of an email address stops after its own check.
     for errors in codes.values():
         if isinstance(errors, set) and ("email", "invalid") in errors:
             errors.discard(("email", "control_characters"))
@@ -95,8 +95,10 @@ ALIKE = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 @ALIKE
 @given(value=TEXTS)
 def test_a_number_is_stored_or_refused_identically_at_every_entry_point(value):
-    assume(not value.startswith(("'", "=", "+", "-", "@", "\t", "\r")))  # spreadsheets would run it: cells guard it
-    told = told_alike("student_number", value)
+    assume(
+        not value.startswith(("'", "=", "+", "-", "@", "\t", "\r"))
+    )  # a spreadsheet would evaluate it: cells are escaped
+    told = same_result_everywhere("student_number", value)
     if isinstance(told, dict):
         stored = told["student_number"]
         assert stored == unicodedata.normalize("NFC", value).strip(INVISIBLE)
@@ -108,7 +110,7 @@ def test_a_number_is_stored_or_refused_identically_at_every_entry_point(value):
 @given(value=TEXTS, name=st.sampled_from(["given_name", "family_name"]))
 def test_a_name_is_stored_or_refused_identically_at_every_entry_point(name, value):
     assume(not value.startswith(("'", "=", "+", "-", "@", "\t", "\r")))
-    told = told_alike(name, value)
+    told = same_result_everywhere(name, value)
     if isinstance(told, dict):
         assert told[name] == unicodedata.normalize("NFC", value).strip(INVISIBLE)
 
@@ -121,7 +123,7 @@ def test_a_name_is_stored_or_refused_identically_at_every_entry_point(name, valu
 )
 def test_an_email_address_is_stored_or_refused_identically_at_every_entry_point(value):
     assume(not value.startswith(("'", "=", "+", "-", "@", "\t", "\r")))
-    told_alike("email", value)
+    same_result_everywhere("email", value)
 
 
 @given(st.text())
@@ -133,7 +135,7 @@ def test_normalizing_twice_changes_nothing(text):
 @pytest.mark.parametrize("bell", ["Ada\x07", "A\x1b[2J", "Ada\u2028Maria"])
 @pytest.mark.parametrize("name", ["given_name", "family_name"])
 def test_control_characters_in_names_are_refused_at_every_entry_point(name, bell):
-    assert told_alike(name, bell) == {(name, "control_characters")}
+    assert same_result_everywhere(name, bell) == {(name, "control_characters")}
 
 
 def test_invisible_names_are_blank_at_every_entry_point():
@@ -143,8 +145,8 @@ def test_invisible_names_are_blank_at_every_entry_point():
 
 
 def test_length_is_measured_after_normalizing():
-    assert told_alike("student_number", "E\u0301" * 64)["student_number"] == "\u00c9" * 64
-    assert told_alike("student_number", "E\u0301" * 65) == {("student_number", "max_length")}
+    assert same_result_everywhere("student_number", "E\u0301" * 64)["student_number"] == "\u00c9" * 64
+    assert same_result_everywhere("student_number", "E\u0301" * 65) == {("student_number", "max_length")}
 
 
 @pytest.mark.parametrize("identifier_now_refused", ["S\u20111", "2,026", "S\u200b-1"])

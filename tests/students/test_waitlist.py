@@ -1,4 +1,4 @@
-"""The waitlist: who waits, who is next, and every way in which a seat comes free."""
+"""The waitlist: its order, its limits and every way in which a seat is freed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,26 +15,26 @@ from tests.factories import make_course, make_student
 pytestmark = pytest.mark.django_db
 
 
-def waiting(course, count, origin):
-    """Let so many students wait for a seat in a full course, and return them in their order."""
+def add_waitlisted(course, count, origin):
+    """Add this many students to the waitlist of a full course, and return them in order."""
     students = [make_student() for _ in range(count)]
     enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, origin=origin)
-    assert line(course) == [student.pk for student in students]
+    assert waitlist_of(course) == [student.pk for student in students]
     return students
 
 
 def full_course(origin, **fields):
-    """A course with one seat and whoever holds it."""
+    """Return a course with one seat and the student who holds it."""
     course, holder = make_course(**{"capacity": 1, "waitlist_capacity": 10, **fields}), make_student()
     enroll(student_id=holder.pk, course_id=course.pk, origin=origin)
     return course, holder
 
 
-def line(course):
+def waitlist_of(course):
     return list(StudentCourse.objects.in_line().filter(course=course).values_list("student", flat=True))
 
 
-def seated(course):
+def enrolled_in(course):
     return list(StudentCourse.objects.seated().filter(course=course).order_by("pk").values_list("student", flat=True))
 
 
@@ -49,7 +49,7 @@ def test_enrolling_with_the_waitlist_option_takes_a_free_seat(origin):
 
 def test_a_student_without_a_seat_joins_the_end_of_the_waitlist(origin):
     course, _holder = full_course(origin)
-    waiting(course, 2, origin)
+    add_waitlisted(course, 2, origin)
     student = make_student()
 
     outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
@@ -78,7 +78,7 @@ def test_a_student_who_cannot_enroll_cannot_join_the_waitlist(origin):
 )
 def test_a_waitlist_accepts_as_many_students_as_its_capacity(origin, places, message):
     course, _holder = full_course(origin, code="C-1")
-    waiting(course, 2, origin)
+    add_waitlisted(course, 2, origin)
     Course.objects.update(waitlist_capacity=places)
 
     [outcome] = judge([Act(Action.ENROLL, make_student().pk, course.pk, on_full=OnFull.WAITLIST)], origin)
@@ -90,16 +90,16 @@ def test_a_waitlist_accepts_as_many_students_as_its_capacity(origin, places, mes
 @pytest.mark.parametrize("verb", [drop, complete])
 def test_a_freed_seat_goes_to_the_first_waitlisted_student(origin, verb):
     course, holder = full_course(origin)
-    first, second = waiting(course, 2, origin)
+    first, second = add_waitlisted(course, 2, origin)
 
     verb(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([first.pk], [second.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [second.pk])
 
 
 def test_the_journal_lists_a_promotion_after_the_event_that_freed_the_seat(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
 
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
@@ -111,24 +111,24 @@ def test_the_journal_lists_a_promotion_after_the_event_that_freed_the_seat(origi
 
 def test_a_waitlisted_student_can_leave_the_waitlist(origin):
     course, holder = full_course(origin)
-    first, second = waiting(course, 2, origin)
+    first, second = add_waitlisted(course, 2, origin)
 
     drop(student_id=first.pk, course_id=course.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([holder.pk], [second.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([holder.pk], [second.pk])
     assert StudentCourse.objects.get(student=first).status == "dropped"
 
 
 def test_a_seat_freed_in_a_batch_goes_to_the_waitlist_not_to_a_new_request(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     newcomer = make_student()
 
     acts = [Act(Action.DROP, holder.pk, course.pk), Act(Action.ENROLL, newcomer.pk, course.pk)]
     outcomes = perform(acts, origin)
 
     assert [[refusal.code for refusal in outcome.refusals] for outcome in outcomes] == [[], ["course_full"]]
-    assert seated(course) == [first.pk]
+    assert enrolled_in(course) == [first.pk]
 
 
 def test_a_student_who_joins_an_empty_waitlist_gets_a_seat_freed_by_the_same_batch(origin):
@@ -142,12 +142,12 @@ def test_a_student_who_joins_an_empty_waitlist_gets_a_seat_freed_by_the_same_bat
     ]
     perform(acts, origin)
 
-    assert (seated(course), line(course)) == ([first.pk], [second.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [second.pk])
 
 
 def test_a_new_request_does_not_take_a_free_seat_while_a_student_is_waitlisted(origin):
     course, holder = full_course(origin, code="C-1")
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     first.is_active = False
     first.save()
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
@@ -161,7 +161,7 @@ def test_a_new_request_does_not_take_a_free_seat_while_a_student_is_waitlisted(o
 
 def test_a_new_waitlist_request_gets_the_seat_if_the_first_student_is_ineligible(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     first.is_active = False
     first.save()
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
@@ -170,19 +170,23 @@ def test_a_new_waitlist_request_gets_the_seat_if_the_first_student_is_ineligible
     outcome = enroll(student_id=newcomer.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
 
     assert outcome.enrollment is not None
-    assert (outcome.enrollment.status, seated(course), line(course)) == ("enrolled", [newcomer.pk], [first.pk])
+    assert (outcome.enrollment.status, enrolled_in(course), waitlist_of(course)) == (
+        "enrolled",
+        [newcomer.pk],
+        [first.pk],
+    )
 
 
 def test_an_ineligible_waitlisted_student_is_passed_over_with_one_recorded_reason(origin):
     course, holder = full_course(origin, capacity=1)
-    first, second, third = waiting(course, 3, origin)
+    first, second, third = add_waitlisted(course, 3, origin)
     first.is_active = False
     first.save()
 
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
     drop(student_id=second.pk, course_id=course.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([third.pk], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([third.pk], [first.pk])
     [passed_over] = EnrollmentEvent.objects.filter(action="pass_over")
     assert (passed_over.enrollment.student, passed_over.refusals) == (first, ["student_inactive"])
     assert (passed_over.reason, passed_over.channel) == ("This student is not active.", "system")
@@ -191,7 +195,7 @@ def test_an_ineligible_waitlisted_student_is_passed_over_with_one_recorded_reaso
 
 def test_a_new_reason_for_a_pass_over_is_recorded_too(origin):
     course, holder = full_course(origin)
-    first, second = waiting(course, 2, origin)
+    first, second = add_waitlisted(course, 2, origin)
     first.is_active = False
     first.save()
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
@@ -207,12 +211,12 @@ def test_promotion_applies_the_rules_at_the_time_of_promotion(origin):
     opens = datetime(2026, 9, 1, tzinfo=UTC)
     with time_machine.travel(opens, tick=False):
         course, holder = full_course(origin, enrollment_closes_at=opens + timedelta(days=1))
-        [first] = waiting(course, 1, origin)
+        [first] = add_waitlisted(course, 1, origin)
 
     with time_machine.travel(opens + timedelta(days=1), tick=False):
         drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([], [first.pk])
     assert EnrollmentEvent.objects.latest("pk").refusals == ["enrollment_closed"]
 
 
@@ -232,7 +236,7 @@ def test_a_waiver_used_to_join_the_waitlist_applies_to_the_promotion(origin):
 
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    assert seated(course) == [student.pk]
+    assert enrolled_in(course) == [student.pk]
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
 
 
@@ -248,13 +252,13 @@ def test_a_waiver_applies_to_a_seat_freed_by_the_same_batch(origin):
     ]
     perform(acts, type(origin)(origin.channel, may_waive=True))
 
-    assert seated(course) == [student.pk]
+    assert enrolled_in(course) == [student.pk]
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
 
 
 def test_a_waiver_that_was_undone_does_not_apply(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
     may = type(origin)(origin.channel, may_waive=True)
     both = ["course_full", "enrollment_closed"]
@@ -263,17 +267,17 @@ def test_a_waiver_that_was_undone_does_not_apply(origin):
 
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([], [first.pk])
 
 
 def test_a_waiver_enrolls_a_student_past_the_waitlist_and_above_the_capacity(origin):
     course, holder = full_course(origin)
-    first, second = waiting(course, 2, origin)
+    first, second = add_waitlisted(course, 2, origin)
     may = type(origin)(origin.channel, may_waive=True)
 
     enroll(student_id=second.pk, course_id=course.pk, waive=["course_full"], reason="graduates", origin=may)
 
-    assert (seated(course), line(course)) == ([holder.pk, second.pk], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([holder.pk, second.pk], [first.pk])
     event = EnrollmentEvent.objects.latest("pk")
     assert (event.action, event.from_status, event.to_status) == ("enroll", "waitlisted", "enrolled")
     assert (event.waived, event.reason) == (["course_full"], "graduates")
@@ -282,54 +286,54 @@ def test_a_waiver_enrolls_a_student_past_the_waitlist_and_above_the_capacity(ori
 @pytest.mark.parametrize("capacity", [3, None])
 def test_a_larger_capacity_promotes_as_many_students_as_there_are_seats(origin, capacity):
     course, holder = full_course(origin)
-    students = waiting(course, 3, origin)
+    students = add_waitlisted(course, 3, origin)
     Course.objects.update(capacity=capacity)
 
     promoted = promote([course.pk], origin=origin)
 
     expected = students if capacity is None else students[:2]
     assert [enrollment.student for enrollment in promoted] == expected
-    assert seated(course) == [holder.pk, *(student.pk for student in expected)]
+    assert enrolled_in(course) == [holder.pk, *(student.pk for student in expected)]
 
 
 def test_a_smaller_capacity_removes_nobody_and_promotes_nobody(origin):
     course = make_course(capacity=3, waitlist_capacity=5)
     inside = [make_student() for _ in range(3)]
     enroll_many([(student.pk, course.pk) for student in inside], origin=origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     Course.objects.update(capacity=1)
 
     for student in inside[:2]:
         drop(student_id=student.pk, course_id=course.pk, origin=origin)
-    assert (seated(course), line(course)) == ([inside[2].pk], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([inside[2].pk], [first.pk])
 
     drop(student_id=inside[2].pk, course_id=course.pk, origin=origin)
-    assert (seated(course), line(course)) == ([first.pk], [])
+    assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [])
 
 
 def test_completing_a_prerequisite_gives_the_student_a_free_seat(origin):
     asked_for = make_course(code="MATH-1")
     course, holder = full_course(origin, code="MATH-2")
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     Course.objects.filter(pk=course.pk).update(prerequisites=["MATH-1"])
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
-    assert (seated(course), line(course)) == ([], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([], [first.pk])
     enroll(student_id=first.pk, course_id=asked_for.pk, origin=origin)
 
     complete(student_id=first.pk, course_id=asked_for.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([first.pk], [])
+    assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [])
 
 
 def test_the_waitlist_order_is_the_lock_order_even_if_a_clock_is_behind(origin):
     course, _holder = full_course(origin)
     with time_machine.travel("2026-09-01T12:00:00Z", tick=False):
-        [first] = waiting(course, 1, origin)
+        [first] = add_waitlisted(course, 1, origin)
     with time_machine.travel("2026-09-01T11:59:59Z", tick=False):  # another server, whose clock is behind
         second = make_student()
         enroll(student_id=second.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
 
-    assert line(course) == [first.pk, second.pk]
+    assert waitlist_of(course) == [first.pk, second.pk]
 
 
 # Undo
@@ -337,11 +341,11 @@ def test_the_waitlist_order_is_the_lock_order_even_if_a_clock_is_behind(origin):
 
 def test_undoing_an_enrollment_drops_it_and_frees_the_seat(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
 
     undo(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    assert seated(course) == [first.pk]
+    assert enrolled_in(course) == [first.pk]
     assert StudentCourse.objects.get(student=holder).status == "dropped"
 
 
@@ -361,24 +365,24 @@ def test_undoing_a_drop_restores_the_seat_if_it_is_still_free(origin):
 
 def test_undoing_a_drop_does_not_take_the_seat_from_its_new_holder(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
     with pytest.raises(Refused) as refused:
         undo(student_id=holder.pk, course_id=course.pk, origin=origin)
 
     assert [refusal.code for refusal in refused.value.refusals] == ["course_full"]
-    assert seated(course) == [first.pk]
+    assert enrolled_in(course) == [first.pk]
 
 
 def test_undoing_a_drop_from_the_waitlist_restores_the_position(origin):
     course, _holder = full_course(origin)
-    first, second = waiting(course, 2, origin)
+    first, second = add_waitlisted(course, 2, origin)
     drop(student_id=first.pk, course_id=course.pk, origin=origin)
 
     undo(student_id=first.pk, course_id=course.pk, origin=origin)
 
-    assert line(course) == [first.pk, second.pk]
+    assert waitlist_of(course) == [first.pk, second.pk]
 
 
 def test_undo_restores_the_earlier_grade_and_after_a_completion_the_seat(origin):
