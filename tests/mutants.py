@@ -33,26 +33,24 @@ LIMIT_OF_ALL = 1_800  # seconds that all tests together may take with all guards
 SHOWN = 100  # letters of how it fails
 PASSED, FAILED = 0, 1  # exit codes of pytest; others say that no test was run
 
-NO_SEAT_TWICE = "tests/test_race.py::test_the_last_seat_is_never_sold_twice"
-LATE_COMMIT = (
-    "tests/test_changes.py::test_a_reader_misses_nothing_and_sees_nothing_twice_when_the_first_writer_commits_last"
-)
+NO_SEAT_TWICE = "tests/test_race.py::test_the_last_seat_is_never_given_twice"
+LATE_COMMIT = "tests/test_changes.py::test_a_reader_gets_each_change_once_if_the_first_writer_commits_last"
 AFTER_A_RESTORE = (
-    "tests/test_changes.py::test_after_a_restore_a_cursor_of_a_lost_entry_has_expired_and_an_older_one_misses_nothing"
+    "tests/test_changes.py::test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_nothing"
 )
 APPEND_ONLY = "tests/students/test_journal.py::test_the_database_refuses_to_change_the_journal"
-NEXT_IN_LINE = "tests/students/test_waitlist.py::test_more_seats_let_in_as_many_as_there_are_seats"
-SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked"
+NEXT_IN_LINE = "tests/students/test_waitlist.py::test_a_larger_capacity_promotes_as_many_students_as_there_are_seats"
+SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_without_a_database_is_locked_error"
 HOSTILE_BODIES = (
     "tests/hostile/test_api.py::test_whatever_a_program_sends_is_refused_by_name_and_writes_nothing[in_bodies]"
 )
-CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_what_cannot_be"
-WHO_MAY = "tests/test_access.py::test_each_role_is_answered_as_the_table_says"
+CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_invalid_enrollments"
+WHO_MAY = "tests/test_access.py::test_each_role_gets_the_response_of_the_table"
 BUNDLES = "tests/bulk/test_bundles.py"
-FAILED_ROWS = "tests/bulk/test_api.py::test_failed_rows_come_back_as_they_were_sent_and_are_refused_again_for_the_same"
+FAILED_ROWS = "tests/bulk/test_api.py::test_failed_rows_are_returned_unchanged_and_fail_again_with_the_same_errors"
 ERASED = "tests/security/test_erasure.py::test_no_table_and_no_file_of_the_database_has_a_person_who_was_erased"
 BUDGET = "tests/security/test_limits.py"
-NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_a_course_that_cannot_be"
+NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_invalid_courses"
 
 
 class NotFound(Exception):
@@ -115,10 +113,13 @@ def constraints_in(models: Path) -> Iterator[tuple[str, str, ast.Call]]:
 
 # The test of every constraint. Those with a check of their own in the field are told apart on PostgreSQL only.
 CONSTRAINTS = {
-    "refused_act_is_one_a_day": (SQLITE, "tests/students/test_refused.py::test_the_database_keeps_one_a_day"),
+    "refused_act_is_one_a_day": (
+        SQLITE,
+        "tests/students/test_refused.py::test_the_database_keeps_one_refusal_per_day_student_course_and_action",
+    ),
     "term_drop_deadline_is_within_its_dates": (
         SQLITE,
-        "tests/courses/test_renames.py::test_the_database_refuses_a_drop_deadline_outside_of_the_term",
+        "tests/courses/test_renames.py::test_the_database_refuses_a_drop_deadline_outside_the_term",
     ),
     "term_ends_after_it_starts": (
         SQLITE,
@@ -126,11 +127,11 @@ CONSTRAINTS = {
     ),
     "course_code_is_unique_in_a_term": (
         SQLITE,
-        "tests/courses/test_constraints.py::test_the_database_refuses_a_code_twice_in_a_term",
+        "tests/courses/test_constraints.py::test_the_database_refuses_a_duplicate_code_in_a_term",
     ),
     "course_code_is_unique_without_a_term": (
         SQLITE,
-        "tests/courses/test_constraints.py::test_the_database_refuses_a_code_twice_without_a_term",
+        "tests/courses/test_constraints.py::test_the_database_refuses_a_duplicate_code_without_a_term",
     ),
     "course_capacity_is_not_negative": (POSTGRESQL, NO_SUCH_COURSE),
     "course_waitlist_capacity_is_not_negative": (POSTGRESQL, NO_SUCH_COURSE),
@@ -138,11 +139,11 @@ CONSTRAINTS = {
     "course_level_is_known": (SQLITE, NO_SUCH_COURSE),
     "course_staff_is_named_once": (
         SQLITE,
-        "tests/courses/test_constraints.py::test_the_database_refuses_a_second_naming_of_course_staff",
+        "tests/courses/test_constraints.py::test_the_database_refuses_a_duplicate_member_of_the_course_staff",
     ),
     "student_email_is_unique": (
         SQLITE,
-        "tests/students/test_constraints.py::test_the_database_refuses_an_email_address_twice_whatever_its_case",
+        "tests/students/test_constraints.py::test_the_database_refuses_a_duplicate_email_address_in_any_case",
     ),
     "student_has_a_name": (
         SQLITE,
@@ -150,7 +151,7 @@ CONSTRAINTS = {
     ),
     "student_is_nobody_once_erased": (
         SQLITE,
-        "tests/students/test_constraints.py::test_the_database_refuses_a_name_to_a_student_who_was_erased",
+        "tests/students/test_constraints.py::test_the_database_refuses_a_name_for_an_erased_student",
     ),
     "enrollment_is_open_once": (
         SQLITE,
@@ -205,13 +206,13 @@ GUARDS = [
     Mutant(
         "a file with failed rows is applied again",
         SQLITE,
-        "tests/bulk/test_lifecycle.py::test_a_file_with_failed_rows_is_applied_again_until_no_row_fails",
+        "tests/bulk/test_lifecycle.py::test_a_file_with_failed_rows_can_be_imported_again_until_no_row_fails",
         instead("bulk/jobs/lifecycle.py", "last.state != State.DONE or last.errors or ", ""),
     ),
     Mutant(
         "an approval clears a late cancel",
         SQLITE,
-        "tests/bulk/test_lifecycle.py::test_a_cancel_that_comes_late_does_not_cancel_what_is_approved_later",
+        "tests/bulk/test_lifecycle.py::test_a_late_cancel_does_not_cancel_a_later_approval",
         instead("bulk/jobs/lifecycle.py", "at=timezone.now(), wants_cancel=False)", "at=timezone.now())"),
     ),
     Mutant(
@@ -227,39 +228,37 @@ GUARDS = [
     Mutant(
         "a worker survives the error of an import",
         SQLITE,
-        "tests/bulk/test_lifecycle.py"
-        "::test_an_error_does_not_end_the_worker_and_after_three_attempts_the_import_has_failed",
+        "tests/bulk/test_lifecycle.py::test_an_error_does_not_stop_the_worker_and_three_attempts_fail_the_import",
         instead("bulk/jobs/worker.py", "    except Exception as error:", "    except ZeroDivisionError as error:"),
     ),
     Mutant(
         "an import of a command fails at an unexpected error",
         SQLITE,
-        "tests/bulk/test_lifecycle.py"
-        "::test_no_worker_can_take_on_the_import_of_a_command_that_an_unexpected_error_has_ended",
+        "tests/bulk/test_lifecycle.py::test_no_worker_continues_a_command_import_that_an_unexpected_error_has_ended",
         instead("bulk/commands/base.py", "is_last_attempt=True", "is_last_attempt=False"),
     ),
     Mutant(
         "datasets are those of a client",
         SQLITE,
-        "tests/bulk/test_lifecycle.py::test_clients_and_staff_have_datasets_of_their_own",
+        "tests/bulk/test_lifecycle.py::test_clients_and_staff_have_separate_datasets",
         instead("bulk/models.py", "client=key.client_id, dataset=key.name", "dataset=key.name"),
     ),
     Mutant(
         "a client sees its own imports only",
         SQLITE,
-        "tests/bulk/test_lifecycle.py::test_a_client_sees_its_own_imports_and_no_others",
+        "tests/bulk/test_lifecycle.py::test_a_client_sees_only_its_own_imports",
         instead("bulk/models.py", "return self.filter(client=account_id)", "return self.all()"),
     ),
     Mutant(
         "a second import does not wait until the first one is received",
         POSTGRESQL,
-        "tests/bulk/test_lifecycle.py::test_a_second_file_does_not_wait_until_the_first_one_is_received",
+        "tests/bulk/test_lifecycle.py::test_a_second_file_is_refused_while_the_first_one_is_still_received",
         instead("bulk/jobs/lifecycle.py", "            if not _lock(dataset):", "            if False:"),
     ),
     Mutant(
         "nothing is done but what was shown",
         SQLITE,
-        "tests/students/test_acting.py::test_nothing_is_done_where_something_else_would_come_of_it",
+        "tests/students/test_acting.py::test_action_is_not_executed_when_its_result_would_differ_from_the_preview",
         instead(
             "students/enrollment/service.py",
             "    if forecast.fingerprint != fingerprint:\n",
@@ -269,25 +268,25 @@ GUARDS = [
     Mutant(
         "who follows by itself is part of what was shown",
         SQLITE,
-        "tests/students/test_acting.py::test_nothing_is_done_where_something_else_would_come_of_it",
+        "tests/students/test_acting.py::test_action_is_not_executed_when_its_result_would_differ_from_the_preview",
         instead("students/enrollment/preview.py", ", *(_of_event(*each) for each in self.followed)]", "]"),
     ),
     Mutant(
         "who waits leaves before a seat comes free for them",
         SQLITE,
-        "tests/students/test_acting.py::test_who_waits_leaves_before_a_seat_comes_free_for_them",
+        "tests/students/test_acting.py::test_waitlisted_students_are_dropped_before_a_seat_is_freed",
         instead("students/admin/actions/confirm.py", "row.status != Status.WAITLISTED, row.pk", "row.pk"),
     ),
     Mutant(
         "who is moved up waits still",
         SQLITE,
-        "tests/students/test_acting.py::test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read",
+        "tests/students/test_acting.py::test_a_student_who_leaves_the_waitlist_after_it_was_read_is_not_enrolled",
         instead("students/admin/actions/confirm.py", "(row.pk, row.version) if way is MOVE_UP else None", "None"),
     ),
     Mutant(
         "pages go back to local paths only",
         SQLITE,
-        "tests/students/test_acting.py::test_nobody_is_led_to_another_host",
+        "tests/students/test_acting.py::test_redirects_never_lead_to_another_host",
         instead(
             "students/admin/actions/result.py",
             'wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)',
@@ -297,13 +296,13 @@ GUARDS = [
     Mutant(
         "what was asked about making active is taken back",
         SQLITE,
-        "tests/students/test_activity.py::test_nothing_is_done_where_somebody_was_quicker",
+        "tests/students/test_activity.py::test_activation_is_not_executed_when_the_data_changed_after_the_preview",
         instead("students/admin/actions/activate.py", "                transaction.set_rollback(True)\n", ""),
     ),
     Mutant(
         "the lock of promotion",
         POSTGRESQL,
-        "tests/test_race_waitlist.py::test_who_is_promoted_by_many_at_once_is_promoted_once",
+        "tests/test_race_waitlist.py::test_a_student_promoted_by_many_simultaneous_calls_is_promoted_once",
         instead(
             "students/enrollment/loading.py",
             "        (LOCKED, [unlocked])",
@@ -313,13 +312,13 @@ GUARDS = [
     Mutant(
         "the lock on a row that is edited",
         POSTGRESQL,
-        "tests/test_race.py::test_two_who_change_different_fields_at_once_do_not_undo_each_other",
+        "tests/test_race.py::test_two_simultaneous_changes_of_different_fields_are_both_kept",
         instead("school/api/views.py", "_base_manager.select_for_update(no_key=changes_only)", "_base_manager.all()"),
     ),
     Mutant(
         "the lock on the students of an act",
         POSTGRESQL,
-        "tests/test_race_students.py::test_an_act_waits_for_a_student_who_becomes_inactive_and_is_refused",
+        "tests/test_race_students.py::test_a_command_waits_for_a_student_being_deactivated_and_is_refused",
         instead(
             "students/enrollment/loading.py", "lambda ids: _students(ids), KEY_SHARE)", "lambda ids: _students(ids))"
         ),
@@ -327,7 +326,7 @@ GUARDS = [
     Mutant(
         "the lock on a student who is deactivated",
         POSTGRESQL,
-        "tests/test_race_students.py::test_a_student_who_is_being_enrolled_becomes_inactive_after_the_commit",
+        "tests/test_race_students.py::test_deactivating_a_student_waits_for_the_commit_of_an_enrollment",
         instead(
             "students/enrollment/service.py",
             'students.select_for_update().order_by("pk")',
@@ -343,13 +342,13 @@ GUARDS = [
     Mutant(
         "READ COMMITTED, whatever the server says",
         POSTGRESQL,
-        "tests/test_race.py::test_a_server_that_isolates_more_than_it_should_sells_no_seat_twice",
+        "tests/test_race.py::test_under_repeatable_read_no_seat_is_given_twice",
         instead("school/settings.py", '    _options["isolation_level"] = IsolationLevel.READ_COMMITTED\n', ""),
     ),
     Mutant(
         "another try after a deadlock",
         POSTGRESQL,
-        "tests/test_retry.py::test_a_deadlock_is_tried_again_and_all_is_done_once",
+        "tests/test_retry.py::test_after_a_deadlock_the_transaction_is_repeated_and_applied_once",
         instead("school/db/retry.py", "TRIES = 4", "TRIES = 1"),
     ),
     Mutant(
@@ -375,7 +374,7 @@ GUARDS = [
     Mutant(
         "a free seat is kept for who waits",
         SQLITE,
-        "tests/students/test_waitlist.py::test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits",
+        "tests/students/test_waitlist.py::test_a_new_request_does_not_take_a_free_seat_while_a_student_is_waitlisted",
         instead(
             "students/enrollment/transitions.py",
             "is_next = not register.waiting[act.course_id] or",
@@ -412,7 +411,7 @@ GUARDS = [
     Mutant(
         "the turns of SQLite's writers",
         SQLITE,
-        "tests/test_sqlite_writers.py::test_who_waits_for_the_lock_has_it_before_who_comes_back",
+        "tests/test_sqlite_writers.py::test_a_waiting_writer_gets_the_lock_before_a_returning_one",
         instead("school/settings.py", '    DATABASES["default"]["ENGINE"] = "school.db.sqlite"\n', ""),
     ),
     Mutant(
@@ -462,7 +461,7 @@ GUARDS = [
     Mutant(
         "the permission to save an earlier version",
         SQLITE,
-        "tests/test_admin_access.py::test_a_user_who_may_not_change_a_row_cannot_save_an_earlier_version_of_it",
+        "tests/test_admin_access.py::test_a_user_without_change_permission_cannot_restore_an_earlier_version",
         instead("school/desk/row_access.py", "                raise PermissionDenied\n", "                pass\n"),
     ),
     Mutant(
@@ -494,7 +493,7 @@ GUARDS = [
     Mutant(
         "a full file's row of a known student and an unknown course",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F20,M-I,,-course_not_found-term:2026F]",
+        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F20,M-I,,-course_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
             "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
@@ -504,7 +503,7 @@ GUARDS = [
     Mutant(
         "a full file's row of an unknown student and a known course",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F2O,M-1,,-student_not_found-term:2026F]",
+        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F2O,M-1,,-student_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
             "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
@@ -514,7 +513,7 @@ GUARDS = [
     Mutant(
         "a full file's row of an unknown student and an unknown course",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F2O,M-I,,-student_not_found-term:2026F]",
+        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F2O,M-I,,-student_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
             "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
@@ -524,13 +523,13 @@ GUARDS = [
     Mutant(
         "a full file's row that cannot be read",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_with_a_row_that_cannot_be_read_ends_nothing_at_all[skip]",
+        "tests/bulk/test_full.py::test_a_full_file_with_an_unreadable_row_drops_nobody[skip]",
         instead("students/imports/enrollments.py", "self.listed.add([*unreadable, *map", "self.listed.add([*map"),
     ),
     Mutant(
         "a full file's row of a course outside of the scope",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F20,M-2,,-out_of_scope-term:2026F]",
+        "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F20,M-2,,-out_of_scope-term:2026F]",
         instead(
             "students/imports/enrollments.py",
             "if isinstance(course, Course) and is_in_scope else ANY",
@@ -540,7 +539,7 @@ GUARDS = [
     Mutant(
         "the enrollments of other sources in a full import",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_ends_only_what_its_own_dataset_has_made[skip]",
+        "tests/bulk/test_full.py::test_a_full_file_drops_only_enrollments_made_by_its_dataset[skip]",
         instead(
             "students/imports/enrollments.py",
             "kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)",
@@ -550,7 +549,7 @@ GUARDS = [
     Mutant(
         "the brake of a full import on its own enrollments",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_ends_only_what_its_own_dataset_has_made[skip]",
+        "tests/bulk/test_full.py::test_a_full_file_drops_only_enrollments_made_by_its_dataset[skip]",
         instead(
             "students/imports/enrollments.py",
             "(self.scope.enrollments() if self.takes_over else self.scope.own_enrollments())",
@@ -560,7 +559,7 @@ GUARDS = [
     Mutant(
         "the end of what a full file does not list before its rows",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_file_swaps_students_in_a_full_course[True-skip]",
+        "tests/bulk/test_full.py::test_a_full_file_exchanges_students_in_a_full_course[True-skip]",
         instead(
             "bulk/jobs/runner.py",
             "                self._end_unlisted()\n                self._apply_rows()\n",
@@ -570,7 +569,7 @@ GUARDS = [
     Mutant(
         "the end of what a full file's rows end before its other rows",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_row_of_a_full_file_that_ends_frees_its_seat_for_an_earlier_row[dropped-skip]",
+        "tests/bulk/test_full.py::test_a_full_file_row_that_ends_an_enrollment_frees_a_seat_for_an_earlier_row[dropped-skip]",
         instead(
             "students/imports/enrollments.py",
             "            self._lock(acts, register)\n            self._end(acts, register)\n",
@@ -580,19 +579,19 @@ GUARDS = [
     Mutant(
         "the seats that a full file frees for its rows",
         SQLITE,
-        "tests/bulk/test_full.py::test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_is_left[skip]",
+        "tests/bulk/test_full.py::test_rows_of_a_full_file_precede_the_waitlist_and_it_gets_the_remaining_seats[skip]",
         instead("students/enrollment/transitions.py", " or act.course_id in register.before_waitlist", ""),
     ),
     Mutant(
         "the seats that a full file frees until its rows are through",
         SQLITE,
-        "tests/bulk/test_full.py::test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_is_left[skip]",
+        "tests/bulk/test_full.py::test_rows_of_a_full_file_precede_the_waitlist_and_it_gets_the_remaining_seats[skip]",
         instead("students/enrollment/batch.py", "if course_id not in self.register.before_waitlist:", "if course_id:"),
     ),
     Mutant(
         "the seats of a full import that is cancelled",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_import_that_is_cancelled_half_way_gives_the_seats_that_it_has_freed_to_those_who_wait[False]",
+        "tests/bulk/test_full.py::test_freed_seats_of_a_cancelled_full_import_go_to_the_waitlist[False]",
         instead(
             "bulk/jobs/runner.py",
             "                self._finish_parts()\n                raise\n",
@@ -602,19 +601,19 @@ GUARDS = [
     Mutant(
         "the end of a full import's enrollments once",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_full_import_that_was_killed_ends_once_and_counts_the_rows_of_its_file[2]",
+        "tests/bulk/test_full.py::test_a_killed_full_import_drops_each_student_once_and_counts_its_rows[2]",
         instead("bulk/jobs/runner.py", "job.mode != Mode.FULL or job.unlisted is not None", "job.mode != Mode.FULL"),
     ),
     Mutant(
         "the undo of an adoption",
         SQLITE,
-        "tests/bulk/test_full.py::test_the_undo_of_an_import_gives_back_what_it_has_adopted",
+        "tests/bulk/test_full.py::test_undoing_an_import_reverts_its_adoptions",
         instead("students/enrollment/loading.py", ".exclude(action=Action.ADOPT, file_import__in=undone)", ""),
     ),
     Mutant(
         "an undo by hand that passes over adoptions",
         SQLITE,
-        "tests/bulk/test_full.py::test_an_undo_by_hand_takes_back_what_was_done_before_an_adoption[False]",
+        "tests/bulk/test_full.py::test_a_manual_undo_reverts_the_change_before_an_adoption[False]",
         instead(
             "students/enrollment/loading.py", "event.action != Action.ADOPT or undone[event.enrollment.pair]", "event"
         ),
@@ -622,25 +621,25 @@ GUARDS = [
     Mutant(
         "a preview on a private copy",
         SQLITE,
-        "tests/bulk/test_private_copy.py::test_another_connection_writes_at_once_while_a_preview_runs[wish0]",
+        "tests/bulk/test_private_copy.py::test_another_connection_writes_without_waiting_during_a_preview[wish0]",
         instead("bulk/jobs/runner.py", "nullcontext() if may_keep else private_copy()", "nullcontext()"),
     ),
     Mutant(
         "a preview on a private copy that hears of a lost lease",
         SQLITE,
-        "tests/bulk/test_private_copy.py::test_a_preview_on_a_copy_ends_when_its_lease_is_lost",
+        "tests/bulk/test_private_copy.py::test_a_preview_on_a_copy_stops_when_its_lease_is_lost",
         instead("bulk/jobs/leases.py", "        if self.is_lost:\n            raise Lost\n", ""),
     ),
     Mutant(
         "the enrollments that an approval has shown",
         SQLITE,
-        "tests/bulk/test_full.py::test_an_approval_ends_nobody_else_than_those_who_were_shown",
+        "tests/bulk/test_full.py::test_an_approval_drops_only_the_students_of_the_preview",
         instead("bulk/row_results.py", 'f"id {result.object_id}"', '"0"'),
     ),
     Mutant(
         "a code that moves to another course between two chunks",
         SQLITE,
-        "tests/bulk/test_full.py::test_a_code_that_moves_to_another_course_means_that_one_from_the_next_chunk_on",
+        "tests/bulk/test_full.py::test_a_code_moved_to_another_course_refers_to_it_from_the_next_chunk",
         instead(
             "students/imports/enrollments.py",
             "        self.courses = {}\n        self.student_ids = {}\n",
@@ -674,7 +673,7 @@ GUARDS = [
     Mutant(
         "the lock of who begins a window of counting",
         POSTGRESQL,
-        "tests/test_throttling_served.py::test_many_who_begin_a_window_at_once_begin_one",
+        "tests/test_throttling_served.py::test_many_requests_that_start_a_window_simultaneously_start_one",
         instead(
             "school/migrations/0004_counted_requests.py",
             "        PERFORM pg_advisory_xact_lock(23619, hashtext(whose));\n",
@@ -702,13 +701,13 @@ GUARDS = [
     Mutant(
         "nothing to lock for OPTIONS",
         POSTGRESQL,
-        "tests/test_access.py::test_options_answers_who_may_and_asks_for_no_row",
+        "tests/test_access.py::test_options_answers_an_authorized_client_without_reading_the_row",
         instead("school/api/settings.py", '    "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",\n', ""),
     ),
     Mutant(
         "the end of a request's patience",
         POSTGRESQL,
-        "tests/test_database_away.py::test_a_database_that_is_frozen_is_told_of_in_time_and_found_again",
+        "tests/test_database_away.py::test_a_frozen_database_is_reported_in_time_and_reconnected",
         instead("school/settings.py", '        _options["patience"] = DATABASE_TIMEOUT\n', "        pass\n"),
     ),
     Mutant(
@@ -780,68 +779,67 @@ GUARDS = [
     Mutant(
         "the new code in the prerequisites of others",
         SQLITE,
-        "tests/courses/test_renames.py::test_a_new_code_is_written_into_the_prerequisites[rename_by_patch]",
+        "tests/courses/test_renames.py::test_renaming_a_course_updates_the_prerequisites_of_other_courses[rename_by_patch]",
         instead("courses/prerequisites.py", '        course.save(update_fields=["prerequisites"])', "        pass"),
     ),
     Mutant(
         "the code that no other course has",
         SQLITE,
-        "tests/courses/test_renames.py::test_the_prerequisites_keep_a_code_that_another_course_has[rename_by_patch]",
+        "tests/courses/test_renames.py::test_prerequisites_keep_a_code_that_another_course_still_has[rename_by_patch]",
         instead("courses/prerequisites.py", ".exclude(pk=course_id).exists():\n", ".exclude(pk=course_id)[:0]:\n"),
     ),
     Mutant(
         "the circle that a rename would close",
         SQLITE,
-        "tests/courses/test_renames.py::test_a_circle_by_a_rename_names_the_code_and_the_way",
+        "tests/courses/test_renames.py::test_the_error_of_a_cycle_by_a_rename_has_the_code_field_and_the_cycle",
         instead("courses/prerequisites.py", "{present: code} if is_followed", "{present: code} if False"),
     ),
     Mutant(
         "the deletion of a prerequisite refused",
         SQLITE,
-        "tests/courses/test_renames.py"
-        "::test_the_last_course_of_a_code_that_others_ask_for_is_not_deleted[delete_by_api]",
+        "tests/courses/test_renames.py::test_the_last_course_of_a_required_code_cannot_be_deleted[delete_by_api]",
         instead("courses/api/views.py", "refuse_to_delete([instance.pk], limits_of(self.request))", "pass"),
     ),
     Mutant(
         "the lock of the prerequisites",
         POSTGRESQL,
-        "tests/test_race_prerequisites.py::test_two_renames_at_once_close_no_circle_together",
+        "tests/test_race_prerequisites.py::test_two_simultaneous_renames_do_not_create_a_cycle",
         instead("courses/prerequisites.py", 'if connection.vendor == "postgresql":', "if False:"),
     ),
     Mutant(
         "the id of a class in a zip, which is no code",
         SQLITE,
-        f"{BUNDLES}::test_a_class_whose_code_is_the_sourced_id_of_another_one_does_not_get_its_students",
+        f"{BUNDLES}::test_a_class_with_a_code_equal_to_another_sourced_id_does_not_get_its_students",
         instead("students/imports/references.py", "SPACES.get(table.spelling(CODE), CODE)", "CODE"),
     ),
     Mutant(
         "the refusal of two ids in a zip for one course",
         SQLITE,
-        f"{BUNDLES}::test_two_classes_that_would_be_one_course_are_both_refused_and_so_are_their_enrollments",
+        f"{BUNDLES}::test_two_classes_that_map_to_one_course_are_refused_with_their_enrollments",
         instead("courses/references.py", " or len(self.names.ids(space, keys[0])) > 1", ""),
     ),
     Mutant(
         "the error of a course in a zip that enrollments name",
         SQLITE,
-        f"{BUNDLES}::test_a_session_that_is_no_term_or_several_is_an_error_of_the_class",
+        f"{BUNDLES}::test_a_session_that_matches_no_term_or_several_is_an_error_of_the_class",
         instead("courses/references.py", "ERRONEOUS if row.unresolved else _key(row)", "_key(row)"),
     ),
     Mutant(
         "the days that a session in a zip has in common with its term",
         SQLITE,
-        f"{BUNDLES}::test_a_session_is_no_term_of_another_time_whose_code_is_its_sourced_id",
+        f"{BUNDLES}::test_a_session_does_not_match_a_term_of_other_dates_with_its_sourced_id_as_code",
         instead("courses/references.py", "and (start is None or start <= term.ends_on)", ""),
     ),
     Mutant(
         "the course without a term in a zip, which is none of a term",
         SQLITE,
-        f"{BUNDLES}::test_a_course_without_a_term_in_the_zip_is_not_the_one_of_a_term",
+        f"{BUNDLES}::test_a_failed_course_without_a_term_is_not_replaced_by_one_of_a_term",
         instead("students/imports/enrollments.py", "if not row.is_exact or", "if True or"),
     ),
     Mutant(
         "the files in a zip that references lead to, after an erasure",
         SQLITE,
-        f"{BUNDLES}::test_a_zip_that_a_person_is_erased_from_keeps_the_files_that_its_references_lead_to",
+        f"{BUNDLES}::test_redacting_a_person_in_a_zip_keeps_the_files_needed_for_references",
         instead("bulk/personal_data/search.py", "looked_up.get(table.stem)", "None"),
     ),
     Mutant(
@@ -863,19 +861,19 @@ GUARDS = [
     Mutant(
         "the refusal of a row that lacks a required cell",
         SQLITE,
-        "tests/bulk/test_reading.py::test_cells_that_are_missing_at_the_end_are_empty_where_they_may_be",
+        "tests/bulk/test_reading.py::test_missing_cells_at_the_end_are_empty_if_their_columns_are_optional",
         instead("bulk/files/csv_reader.py", "if name in required]:", "if name in ()]:"),
     ),
     Mutant(
         "the refusal of cells beyond the header",
         SQLITE,
-        "tests/bulk/test_reading.py::test_a_cell_under_no_name_is_an_error",
+        "tests/bulk/test_reading.py::test_a_cell_in_a_column_without_a_name_is_an_error",
         instead("bulk/files/csv_reader.py", "        if any(map(clean, raw[self.width :])):\n", "        if False:\n"),
     ),
     Mutant(
         "the refusal of another header in the middle",
         SQLITE,
-        "tests/bulk/test_reading.py::test_another_header_in_the_middle_refuses_the_file",
+        "tests/bulk/test_reading.py::test_a_different_header_in_the_middle_makes_the_file_unreadable",
         instead("bulk/files/csv_reader.py", 'raise self._unreadable("second_header", message, number)', "return True"),
     ),
     Mutant(
@@ -887,14 +885,13 @@ GUARDS = [
     Mutant(
         "the refusal of compression that unpacks to too much at once",
         SQLITE,
-        "tests/bulk/test_zips.py::test_a_file_compressed_by_a_rare_method_is_refused_unread",
+        "tests/bulk/test_zips.py::test_a_file_with_an_unsupported_compression_is_refused_unread",
         instead("bulk/files/zip_reader.py", "if self.info.compress_type not in", "if None in"),
     ),
     Mutant(
         "the refusal of characters in identifiers that mislead",
         SQLITE,
-        "tests/students/test_imports_values.py::"
-        "test_a_number_with_a_character_that_misleads_is_refused_by_name_in_every_file",
+        "tests/students/test_imports_values.py::test_a_number_with_a_confusable_character_is_refused_in_every_file",
         instead(
             "school/validators.py",
             "            if fault := _fault_in_character(character, position):\n",
@@ -904,7 +901,7 @@ GUARDS = [
     Mutant(
         "one form of texts on the way to the database",
         SQLITE,
-        "tests/students/test_values.py::test_every_way_to_the_database_normalizes",
+        "tests/students/test_values.py::test_create_bulk_create_update_and_filter_normalize_values",
         instead(
             "school/fields.py",
             "super().to_python(value)  # type: ignore[misc]\n        return self.normalize(value)",
@@ -927,7 +924,7 @@ GUARDS = [
     Mutant(
         "an erased student keeps the pseudonym",
         SQLITE,
-        "tests/students/test_privacy.py::test_no_entry_point_gives_an_erased_student_a_number_again",
+        "tests/students/test_privacy.py::test_no_entry_point_gives_an_erased_student_a_number",
         instead("students/models/student.py", "condition=Q(erased_at__isnull=True)", "condition=Q(pk__gte=0)"),
     ),
     Mutant(
@@ -963,7 +960,7 @@ GUARDS = [
     Mutant(
         "the guard of formulas behind another separator",
         SQLITE,
-        "tests/bulk/test_cells.py::test_no_cell_of_a_file_is_run_whatever_separates_its_cells",
+        "tests/bulk/test_cells.py::test_no_cell_of_a_file_is_a_formula_with_any_separator",
         instead(
             "bulk/files/csv_cells.py",
             'text = _INNER.sub(r"\\1\'", "" if cell is None else str(cell))',

@@ -1,11 +1,11 @@
 """
-Who may do what: every role on every method of every route, on an object of its own and on a foreign one.
+Access control of the API: every role on every method of every route, with an own object and with a foreign one.
 
-Whatever the row: a stranger is 401; staff without a permission, a token without a scope and a token with any other
-scope than the row's are 403. A row says what the scope and a registrar are answered, what a viewer is, and what a
-client with every scope is that is limited to a term: on what lies in it, and on what does not. For all but this client
-own and foreign objects are alike, except that no client sees the imports of others. ABSENT: a list that is answered,
-and has nothing foreign in it.
+In every row an anonymous request gets 401; staff without a permission, a token without a scope and a token with all
+other scopes get 403. A row has the status for a token with the scope and for a registrar, the status for a viewer, and
+the two statuses for a client that has every scope but is limited to a term: for objects inside the term and outside it.
+Only this client distinguishes own and foreign objects, except that no client sees the imports of others. ABSENT: a list
+that is returned without foreign objects.
 """
 
 from datetime import timedelta
@@ -74,7 +74,7 @@ TABLE = [
 ]
 # fmt: on
 
-# What answers anybody, and what it answers to a GET.
+# Public routes, and the status of a GET.
 OPEN = {
     "": 302,
     "api": 200,
@@ -84,7 +84,7 @@ OPEN = {
     "oauth/token": 405,
     "health": 200,
     "health/live": 200,
-    "health/ready": 503,  # no worker is at work
+    "health/ready": 503,  # no worker is running
     "metrics": 404,
     "problems/": 200,
     "problems/<code>": 200,
@@ -103,7 +103,7 @@ API = "api/v1/"
 
 
 def routes(resolver=None, prefix=""):
-    """Yield each route, the admin's left out, with the methods that it takes."""
+    """Yield each route outside the admin with its methods."""
     for pattern in (resolver or get_resolver()).url_patterns:
         route = prefix + str(pattern.pattern)
         if isinstance(pattern, URLResolver):
@@ -129,7 +129,7 @@ def test_the_table_has_every_method_of_every_route_and_no_other():
 
 
 def bearer(client, scopes):
-    """A token as the endpoint makes one, but without the hashing of secrets that takes so long."""
+    """Return a client with a token like those of the endpoint, but without the slow hashing of secrets."""
     token = get_access_token_model()(
         application=client, scope=" ".join(scopes), expires=timezone.now() + timedelta(hours=1)
     )
@@ -153,7 +153,7 @@ def client_named(name, **limits):
 
 
 class World:
-    """A term with a course, a student in it, and an import of them: whatever a route can name."""
+    """A term with a course, a student in it, and an import of them: an object for every route."""
 
     def __init__(self, name, sender, origin):
         self.name = name
@@ -181,7 +181,7 @@ class World:
         return f"/{API}{route.replace('<import>', str(self.file_import.pk))}"
 
     def body(self, route, method):
-        """Return what may be sent there."""
+        """Return a valid body for the route."""
         student = {"student_number": "NEW", "given_name": "Ada", "family_name": "Byron"}
         course = {"code": "NEW", "name": "New", "level": "introductory", "term": self.term.code}
         term = {"code": "NEW", "name": "New", "starts_on": "2026-09-01", "ends_on": "2027-01-31"}
@@ -220,7 +220,7 @@ def own_and_foreign(origin, registrar):
 
 
 def without_a_trace(ask):
-    """Ask, and take back whatever it did, so that each role finds the same."""
+    """Send a request and roll back its changes, so that each role finds the same data."""
     with transaction.atomic():
         answer = ask()
         text = b"".join(answer) if answer.streaming else answer.content
@@ -229,7 +229,7 @@ def without_a_trace(ask):
 
 
 @pytest.mark.parametrize(("route", "method", "scope", "granted", "viewing", "own", "foreign"), TABLE)
-def test_each_role_is_answered_as_the_table_says(
+def test_each_role_gets_the_response_of_the_table(
     own_and_foreign, registrar, viewer, route, method, scope, granted, viewing, own, foreign
 ):
     limited, *worlds = own_and_foreign
@@ -263,7 +263,7 @@ def test_each_role_is_answered_as_the_table_says(
 
 
 @pytest.mark.parametrize("route", sorted({row[0] for row in TABLE}))
-def test_nobody_is_told_by_head_or_options_what_a_get_keeps_from_them(own_and_foreign, route):
+def test_head_and_options_reveal_nothing_that_get_denies(own_and_foreign, route):
     limited, own, foreign = own_and_foreign
     reads = {row[2]: row for row in TABLE if row[:2] == (route, "GET")}
     callers = [caller(), bearer(client_named("program"), []), bearer(limited, settings.SCOPES)]
@@ -278,8 +278,8 @@ def test_nobody_is_told_by_head_or_options_what_a_get_keeps_from_them(own_and_fo
     assert [statuses(client, own, "options") for client in callers[:2]] == [401, 403]
 
 
-@pytest.mark.django_db(transaction=True)  # as in production no transaction is open, and no row could be locked
-def test_options_answers_who_may_and_asks_for_no_row():
+@pytest.mark.django_db(transaction=True)  # as in production no transaction is open, so no row could be locked
+def test_options_answers_an_authorized_client_without_reading_the_row():
     client = bearer(client_named("program"), settings.SCOPES)
     there = {"student": make_student().pk, "course": make_course().pk, "term": make_term().pk}
     paths = [f"/{API}{name}s/{pk}" for name, pk in there.items()]
@@ -290,5 +290,5 @@ def test_options_answers_who_may_and_asks_for_no_row():
 
 
 @pytest.mark.parametrize(("route", "status"), OPEN.items())
-def test_what_is_open_answers_anybody(client, route, status):
+def test_public_routes_answer_without_authentication(client, route, status):
     assert client.get(f"/{route.replace('<code>', 'course_full')}").status_code == status

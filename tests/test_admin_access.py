@@ -1,8 +1,8 @@
 """
-Who may do what in the admin: every role on every address of it, on what is its own and on what is foreign.
+Access control of the admin: every role on every URL, with own objects and with foreign ones.
 
-A sign says what is answered: + a page, > on to another page, - on to the home page as for what is absent, L to the
-login, . 403, ? 404, x 405; one for each of the roles. A POST brings what deletes and confirms.
+One sign per role stands for the response: + a page, > a redirect to another page, - a redirect to the start page as for
+an absent object, L a redirect to the login, . 403, ? 404, x 405. A POST has the fields that delete and confirm.
 """
 
 import re
@@ -196,7 +196,7 @@ TABLE = [
 
 PARTS = re.compile(r"<path:object_id>|<id:pk>|<id>|\^\(\[\^/\]\+\)")
 VERSION = "([^/]+)/$"
-# What somebody who is kept to own courses must not be told of: another course, and who is in it. Terms are no secret.
+# Texts hidden from users limited to own courses: other courses and their students. Terms are visible.
 FOREIGN = re.compile("FOREIGN-[CS]|FOREIGN Ada|FOREIGN course")
 
 
@@ -220,7 +220,7 @@ def test_the_table_has_every_route_and_no_other():
 
 
 class World:
-    """A course of a term with a student in it, an import, and who may do what with them."""
+    """A course of a term with a student in it, an import, and the users of each role."""
 
     def __init__(self, name, sender, origin):
         self.name = name
@@ -307,7 +307,7 @@ def sign_of(answer):
 
 
 def ask(client, world, route, method):
-    """Ask, and take back whatever it did, so that each role finds the same."""
+    """Send a request and roll back its changes, so that each role finds the same data."""
     cookies = client.cookies.copy()
     with transaction.atomic():
         answer = getattr(client, method.lower())(world.address(route), {"post": "yes"} if method == "POST" else {})
@@ -318,7 +318,7 @@ def ask(client, world, route, method):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_each_role_is_answered_as_the_table_says(worlds, callers, method):
+def test_each_role_gets_the_response_of_the_table(worlds, callers, method):
     own, foreign = worlds
     expected = {route: get if method == "GET" else post for route, get, post in TABLE}
     found, told = {}, []
@@ -337,7 +337,7 @@ def test_each_role_is_answered_as_the_table_says(worlds, callers, method):
 
 
 @pytest.mark.parametrize("role", ["viewer", "teacher, own"])
-def test_a_user_who_may_not_change_a_row_cannot_save_an_earlier_version_of_it(worlds, callers, role):
+def test_a_user_without_change_permission_cannot_restore_an_earlier_version(worlds, callers, role):
     own, _foreign = worlds
     pk, version = own.ids["courses/term"], own.versions["courses/term"]
     form = {"code": "OWN-T", "name": "Forged", "starts_on": "2026-01-01", "ends_on": "2026-12-31"}
@@ -347,7 +347,7 @@ def test_a_user_who_may_not_change_a_row_cannot_save_an_earlier_version_of_it(wo
     assert (answer.status_code, Term.objects.filter(name="Forged").count()) == (403, 0)
 
 
-# What is done with rows of a list
+# Actions on the rows of a list
 
 
 def world_of(role, worlds):
@@ -362,7 +362,7 @@ def world_of(role, worlds):
         ("undo", ["administrator", "registrar"]),
     ],
 )
-def test_an_action_on_enrollments_is_done_for_who_may_and_for_nobody_else(worlds, callers, action, allowed):
+def test_only_authorized_roles_can_execute_an_action_on_enrollments(worlds, callers, action, allowed):
     done = []
     for role, client in callers.items():
         pk = world_of(role, worlds).ids["students/studentcourse"]
@@ -377,7 +377,7 @@ def test_an_action_on_enrollments_is_done_for_who_may_and_for_nobody_else(worlds
     assert done == allowed
 
 
-def test_a_teacher_finds_nothing_of_a_foreign_course_in_lists_and_by_searching(worlds, callers):
+def test_a_teacher_finds_nothing_of_other_courses_in_lists_and_searches(worlds, callers):
     teacher = callers["teacher, own"]
     pages = ["courses/course/", "students/studentcourse/", "students/enrollmentevent/", "courses/term/"]
     found = {page: [row.pk for row in teacher.get(f"/admin/{page}").context["cl"].result_list] for page in pages}
@@ -388,7 +388,7 @@ def test_a_teacher_finds_nothing_of_a_foreign_course_in_lists_and_by_searching(w
     assert ["-C" in text for text in told] == [True, False, False]
 
 
-def test_a_session_of_a_teacher_is_limited_over_the_api_as_well(worlds, callers):
+def test_a_teacher_session_is_limited_in_the_api_too(worlds, callers):
     teacher = callers["teacher, own"]
     own, foreign = ({kind.split("/")[1]: pk for kind, pk in world.ids.items()} for world in worlds)
 
@@ -402,7 +402,7 @@ def test_a_session_of_a_teacher_is_limited_over_the_api_as_well(worlds, callers)
     assert (status("students"), status(f"students/{own['student']}")) == (403, 403)
 
 
-def test_who_is_in_two_groups_is_kept_to_own_courses_all_the_same(worlds, callers):
+def test_a_user_in_a_second_group_is_still_limited_to_own_courses(worlds, callers):
     own, _foreign = worlds
     own.teacher.groups.add(Group.objects.get(name="Registrar"))
     client = callers["teacher, own"]
@@ -413,7 +413,7 @@ def test_who_is_in_two_groups_is_kept_to_own_courses_all_the_same(worlds, caller
     assert "FOREIGN-C" not in seen[0].content.decode()
 
 
-def test_a_student_shows_a_teacher_the_places_in_own_courses_only(worlds, callers, origin):
+def test_the_student_page_shows_a_teacher_only_enrollments_in_own_courses(worlds, callers, origin):
     own, foreign = worlds
     own.teacher.groups.add(Group.objects.get(name="Viewer"))
     student = own.ids["students/student"]
@@ -425,10 +425,10 @@ def test_a_student_shows_a_teacher_the_places_in_own_courses_only(worlds, caller
     assert ("OWN-C" in page, FOREIGN.search(page)) == (True, None)
 
 
-# Who says whose course it is
+# Assigning course staff
 
 
-def test_a_registrar_names_the_staff_of_a_course(worlds, callers):
+def test_a_registrar_assigns_the_staff_of_a_course(worlds, callers):
     own, foreign = worlds
     desk, course = callers["registrar"], foreign.ids["courses/course"]
     page = desk.get(f"/admin/courses/course/{course}/staff/", follow=True)
@@ -443,7 +443,7 @@ def test_a_registrar_names_the_staff_of_a_course(worlds, callers):
     assert ask(callers["teacher, own"], foreign, "courses/course/<id>/change/", "GET")[0] == "+"
 
 
-def test_an_administrator_sees_the_courses_of_a_user_on_the_users_page(worlds, callers):
+def test_an_administrator_sees_the_courses_of_a_user_on_the_user_page(worlds, callers):
     own, _foreign = worlds
 
     page = callers["administrator"].get(f"/admin/auth/user/{own.teacher.pk}/change/").content.decode()
@@ -451,9 +451,9 @@ def test_an_administrator_sees_the_courses_of_a_user_on_the_users_page(worlds, c
     assert "OWN-C" in page
 
 
-def test_being_kept_to_own_courses_costs_the_same_whatever_the_number(worlds, callers):
+def test_the_query_count_does_not_depend_on_the_number_of_own_courses(worlds, callers):
     own, _foreign = worlds
-    callers["teacher, own"].get("/admin/")  # which notes in the session that somebody is at work
+    callers["teacher, own"].get("/admin/")  # which stores the time of the last activity in the session
     costs = []
     for number in (0, 30):
         for _course in range(number):

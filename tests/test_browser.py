@@ -1,4 +1,4 @@
-"""A registrar at work, in the system's Chromium."""
+"""The work of a registrar, in the system's Chromium."""
 
 from playwright.sync_api import Page, expect
 
@@ -67,7 +67,7 @@ def test_a_registrar_completes_two_students_from_the_list_with_a_grade(page):
     assert list(StudentCourse.objects.values_list("status", "grade")) == [("completed", "A")] * 2
 
 
-def test_a_registrar_lets_a_student_wait_waives_a_full_course_and_undoes_a_drop(page):
+def test_a_registrar_waitlists_a_student_waives_a_full_course_and_undoes_a_drop(page):
     ada = make_student(student_number="S-1042", given_name="Ada", family_name="Byron")
     holder = make_student(student_number="S-1", given_name="Mary", family_name="Somerville")
     course = make_course(code="MATH-101", name="Calculus I", capacity=1, waitlist_capacity=5)
@@ -108,7 +108,7 @@ def test_a_registrar_lets_a_student_wait_waives_a_full_course_and_undoes_a_drop(
     page.get_by_role("button", name="Undo the newest act").click()
     page.get_by_role("button", name="Undo for 1 enrollment").click()
     expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
-    # Undone, the waiver leads back into the line; the seat that has come free meanwhile is hers all the same.
+    # Undoing the waiver puts the student back on the waitlist, where she gets the seat freed meanwhile.
     assert StudentCourse.objects.get(student=ada).status == "enrolled"
     page.goto(f"/admin/students/student/{ada.pk}/change/")
     shot(page, "student")

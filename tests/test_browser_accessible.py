@@ -1,10 +1,9 @@
 """
-Nothing on any page hinders people, as far as axe-core can tell, in light and in dark.
+axe-core finds no accessibility problem on any page, in light and in dark mode.
 
-Every address that shows a page to an administrator is looked at: which ones there are is held whole by
-tests/test_admin_access.py. Pages that answer a form, and what opens on a page, are reached as people reach them. Other
-roles see other pages at the same addresses: those where they work are looked at as each of them, and so is what tells
-people that they are in the wrong place.
+Every URL that shows a page to an administrator is checked; tests/test_admin_access.py keeps their list complete. Pages
+after a form, and parts that open on a page, are reached as users reach them. Other roles see other pages at the same
+URLs: their working pages are checked as each role, and so are the error pages.
 """
 
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ from tests.test_admin_access import ROLES, TABLE, World
 
 __all__ = ["page", "pytestmark"]
 
-# Outside the admin: pages that are ours, and what is none: for programs, or Swagger's.
+# URLs outside the admin: pages of School, and other ones: for clients, or pages of Swagger UI.
 PLACES = {
     "": "leads to the admin",
     "admin/": "the admin",
@@ -40,7 +39,7 @@ PLACES = {
     **dict.fromkeys(("health", "health/live", "health/ready"), "for programs"),
     "api/docs": "Swagger's",
 }
-# Addresses of the admin that answer with no page: files, parts of pages, and what there is not.
+# URLs of the admin that return no page: files, fragments, and missing objects.
 NO_PAGES = {
     "<nowhere>",
     "bulk/import/<id>/failed-rows/",
@@ -53,7 +52,7 @@ NO_PAGES = {
 }
 PAGES = [route for route, get, _post in TABLE if get[0] == "+" and route not in NO_PAGES]
 
-# Where people work, as far as they may: home, the lists, and the pages of a course, a student and an enrollment.
+# The working pages of each role: dashboard, lists, and the pages of a course, a student and an enrollment.
 DESK = {
     *("", "access/", "courses/course/", "courses/course/<id>/change/"),
     *("students/student/", "students/student/<id>/change/"),
@@ -64,12 +63,12 @@ HTML = "text/html; charset=utf-8"
 GROUPS = {"registrar": "Registrar", "viewer": "Viewer", "teacher, own": "Course staff", "auditor": "Auditor"}
 
 
-def test_every_address_outside_the_admin_is_known_to_be_a_page_or_none():
+def test_every_url_outside_the_admin_is_classified_as_page_or_not():
     assert {str(each.pattern) for each in get_resolver().url_patterns} == set(PLACES)
 
 
 class Busy(World):
-    """And a course that is full, where two wait."""
+    """The same data, and a full course with two waitlisted students."""
 
     full: Course
 
@@ -87,7 +86,7 @@ def world(registrar, origin):
 
 
 def addresses(page: Page, world: Busy) -> Iterator[str]:
-    """Lead the browser to each page, and say where it is."""
+    """Open each page in the browser, and yield its name."""
     log_in(page)
     for route in PAGES:
         page.goto(world.address(route))
@@ -99,7 +98,7 @@ def addresses(page: Page, world: Busy) -> Iterator[str]:
 
 
 def states(page: Page, world: Busy) -> Iterator[str]:
-    """Do what people do on pages, and say what it was."""
+    """Bring pages into the states that users reach, and yield their names."""
     yield from logins(page)
     log_in(page)
     yield from what_opens(page, world)
@@ -167,7 +166,7 @@ def answers(page: Page, world: Busy) -> Iterator[str]:
     yield "result"
     page.goto("/admin/students/studentcourse/enroll-many/")
     choose(page, "one", "ART", "ART-1")
-    text = "S-0\nS-1\nS-9\nOWN-S\n"  # one has been dropped, one is in already, one is not there, one is new
+    text = "S-0\nS-1\nS-9\nOWN-S\n"  # one student was dropped, one is enrolled already, one does not exist, one is new
     page.get_by_role("textbox", name="Students, by their numbers").fill(text)
     page.get_by_role("button", name="Show what would happen").click()
     expect(page.get_by_text("There is no student number:S-9.")).to_be_visible()
@@ -213,7 +212,7 @@ def come_in(page: Page, user: User) -> None:
 
 
 def refusals(page: Page, world: Busy) -> Iterator[str]:
-    """Be in the wrong place, or too often, and say which it was."""
+    """Open the error pages, and yield their names."""
     page.goto("/admin/login/")
     page.context.clear_cookies()
     page.get_by_label("Username").fill("registrar")
@@ -248,7 +247,7 @@ def refusals(page: Page, world: Busy) -> Iterator[str]:
     yield "locked"
 
 
-def test_what_hinders_people_is_found_in_the_light_and_in_the_dark(page):
+def test_accessibility_problems_are_detected_in_light_and_dark_mode(page):
     page.goto("/admin/login/")
     page.evaluate("document.body.innerHTML = '<main><input><p>Nearly black</p></main>'")
     page.evaluate("document.querySelector('p').style.color = '#151515'")
@@ -257,7 +256,7 @@ def test_what_hinders_people_is_found_in_the_light_and_in_the_dark(page):
 
 
 @pytest.mark.parametrize("led", [addresses, states, roles])
-def test_nothing_serious_hinders_anybody(page, world, led):
+def test_no_page_has_serious_accessibility_problems(page, world, led):
     found = {}
     for where in led(page, world):
         found[where] = hindrances(page)
@@ -266,7 +265,7 @@ def test_nothing_serious_hinders_anybody(page, world, led):
     assert {where: told for where, told in found.items() if told} == {}
 
 
-def test_nothing_serious_hinders_who_is_refused(page, world, complaints):
+def test_no_error_page_has_serious_accessibility_problems(page, world, complaints):
     found = {}
     for where in refusals(page, world):
         found[where] = hindrances(page)

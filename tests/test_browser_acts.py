@@ -1,4 +1,4 @@
-"""Many enrollments at once in the system's Chromium: consequences before the click, results after it."""
+"""Bulk actions on enrollments in the system's Chromium: the preview before the confirmation, and the result page."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -18,7 +18,7 @@ SYSTEM = Origin(Channel.SYSTEM)
 
 @pytest.fixture
 def course(db):
-    """Four seats, all taken, one of them completed; two wait."""
+    """Four seats, all taken, one of them by a completed enrollment; two students wait."""
     course = make_course(
         code="MATH-101", name="Calculus I", capacity=4, waitlist_capacity=9, term=make_term(code="2026F")
     )
@@ -29,12 +29,12 @@ def course(db):
     return course
 
 
-def picture(page: Page, name: str) -> None:
-    """Keep a picture, wide and narrow, in light and dark, and see that nothing sticks out. The page stays as it was."""
+def screenshots(page: Page, name: str) -> None:
+    """Take screenshots, wide and narrow, light and dark, and check for overflow. The page keeps its state."""
     for width, size in {"wide": WIDE, "narrow": NARROW}.items():
         page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict
         for colours in ("light", "dark"):
-            # By its class and not by loading anew: what is written in the form would be lost.
+            # By the class and not by a reload, which would lose the content of the form.
             page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", colours == "dark")
             shot(page, f"{name}-{width}-{colours}", whole=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
@@ -46,9 +46,11 @@ def cells(page: Page, card: str) -> list[str]:
     return [" ".join(text.split()) for text in page.locator(f"#{card} tbody tr").all_inner_texts()]
 
 
-def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_undone(page, course):
+def test_several_enrollments_are_dropped_with_promotions_shown_and_undone(page, course):
     ada = StudentCourse.objects.earliest("pk")
-    complete(student_id=ada.student_id, course_id=course.pk, grade="A", origin=SYSTEM)  # Emmy's seat stays, one is free
+    complete(
+        student_id=ada.student_id, course_id=course.pk, grade="A", origin=SYSTEM
+    )  # Emmy keeps her seat, one seat is free
     log_in(page)
     page.goto(f"/admin/students/studentcourse/?course__id__exact={course.pk}")
     for name in NAMES[:3]:
@@ -64,7 +66,7 @@ def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_und
     ]
     assert [each.split("MATH")[0].strip() for each in cells(page, "promoted")] == ["S-1006 Hedy Lamarr"]
     assert "An enrollment that is completed cannot become dropped" in cells(page, "refused")[0]
-    picture(page, "consequences")
+    screenshots(page, "consequences")
     assert StudentCourse.objects.seated().count() == 4
 
     page.get_by_role("checkbox", name="S-1003 Grace Hopper").uncheck()
@@ -72,7 +74,7 @@ def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_und
     page.get_by_role("button", name="Drop 1 enrollment").click()
 
     expect(page.get_by_role("heading", name="Who got a seat by that")).to_be_visible()
-    picture(page, "result")
+    screenshots(page, "result")
     assert StudentCourse.objects.get(student__family_name="Lamarr").status == "enrolled"
 
     page.get_by_role("button", name="Undo").click()
@@ -81,13 +83,13 @@ def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_und
     page.get_by_role("textbox", name="Reason").fill("It was somebody else")
     page.get_by_role("button", name="Look again").click()
     expect(page.get_by_role("button", name="Undo for 1 enrollment")).to_be_visible()
-    picture(page, "undo")
+    screenshots(page, "undo")
     page.get_by_role("button", name="Undo for 1 enrollment").click()
     expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
     assert StudentCourse.objects.get(student__family_name="Somerville").status == "enrolled"
 
 
-def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
+def test_several_students_are_enrolled_after_the_pasted_lines_are_corrected(page, course):
     for number, name in ((2001, "Lise Meitner"), (2002, "Rosalind Franklin"), (2003, "Katherine Johnson")):
         given, family = name.split()
         make_student(student_number=f"S-{number}", given_name=given, family_name=family, is_active=number != 2003)
@@ -98,7 +100,7 @@ def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
     log_in(page)
     page.get_by_role("link", name="Enroll many").click()
     expect(page.get_by_role("button", name="Show what would happen")).to_be_visible()
-    picture(page, "enroll-many")
+    screenshots(page, "enroll-many")
     choose(page, "one", "PHYS", "PHYS-100@2026F Mechanics")
     page.get_by_role("textbox", name="Students, by their numbers").fill(
         "S-2001\tLise Meitner\nS-20O2\tRosalind Franklin\nS-2003\tKatherine Johnson\nS-1001\tAda Byron\n"
@@ -109,7 +111,7 @@ def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
     expect(page.get_by_text("There is no student number:S-20O2.")).to_be_visible()
     assert cells(page, "refused") == ["S-2003 Katherine Johnson This student is not active."]
     assert cells(page, "same") == ["S-1001 Ada Byron enrolled In already."]
-    picture(page, "enroll-many-lines")
+    screenshots(page, "enroll-many-lines")
 
     page.get_by_role("textbox", name="Instead of S-20O2").fill("S-2002")
     page.get_by_role("button", name="Look again").click()
@@ -118,16 +120,16 @@ def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
         "S-2001 Lise Meitner enrolled",
         "S-2002 Rosalind Franklin waitlisted place 1",
     ]
-    picture(page, "enroll-many-fixed")
+    screenshots(page, "enroll-many-fixed")
     assert StudentCourse.objects.count() == before
     page.get_by_role("button", name="Enroll 2").click()
 
     expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
-    picture(page, "enroll-many-result")
+    screenshots(page, "enroll-many-result")
     assert StudentCourse.objects.count() == before + 2
 
 
-def test_a_course_becomes_active_with_who_gets_a_seat_shown_first(page, course):
+def test_a_course_is_activated_with_promotions_shown_first(page, course):
     Course.objects.update(is_active=False, capacity=5)
     log_in(page)
     page.goto("/admin/courses/course/")
@@ -136,7 +138,7 @@ def test_a_course_becomes_active_with_who_gets_a_seat_shown_first(page, course):
     page.get_by_role("button", name="Run", exact=True).click()
 
     expect(page.get_by_role("heading", name="Who gets a seat by that")).to_be_visible()
-    picture(page, "activate")
+    screenshots(page, "activate")
     page.get_by_role("button", name="Make active: 1").click()
     expect(page.locator(".messagelist .success")).to_have_text("1 is active now.")
     assert [each.split("MATH")[0].strip() for each in cells(page, "promoted")] == ["S-1005 Sofja Kowalewskaja"]
@@ -146,4 +148,4 @@ def test_a_course_becomes_active_with_who_gets_a_seat_shown_first(page, course):
     page.get_by_label("Select action to run").select_option(label="Delete selected students")
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_text("S-1001 Ada Byron (enrollments: 1)")).to_be_visible()
-    picture(page, "delete")
+    screenshots(page, "delete")

@@ -1,4 +1,4 @@
-"""A registrar's day among 100,000 students, in the system's Chromium: with the mouse, and with the keyboard alone."""
+"""A registrar's work with 100,000 students, in the system's Chromium: by mouse, and by keyboard alone."""
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -25,7 +25,7 @@ def enroll_all(course, students):
 
 @pytest.fixture
 def course(db):
-    """One of 120 seats among 40 others of the term: all are taken, and 12 wait."""
+    """A course of 120 seats among 40 others of the term: all seats are taken, and 12 students wait."""
     make_crowd()
     term = make_term(code="2026F", name="Fall 2026", starts_on="2020-09-01", ends_on="2090-12-18")
     make_course(code="PHYS-201", name="Mechanics", term=term, capacity=0)
@@ -42,7 +42,7 @@ def standing(number: str) -> dict[str, str]:
 
 
 def find(page: Page, words: str) -> Locator:
-    """Type into the palette; return what it has found, the best of it first."""
+    """Type into the palette; return the results, best first."""
     page.keyboard.press("Control+k")
     expect(page.locator("#search-input-command")).to_be_focused()
     page.keyboard.type(words)
@@ -51,7 +51,7 @@ def find(page: Page, words: str) -> Locator:
     return found
 
 
-def test_somebody_is_found_refused_waitlisted_enrolled_and_gets_the_seats_that_many_leave(page, course):
+def test_a_student_is_found_refused_waitlisted_and_promoted_after_bulk_drops(page, course):
     log_in(page)
     assert Student.objects.count() == STUDENTS
     page.goto("/admin/students/student/")
@@ -96,7 +96,7 @@ def test_somebody_is_found_refused_waitlisted_enrolled_and_gets_the_seats_that_m
     assert StudentCourse.objects.seated().filter(course=course).count() == SEATS
 
 
-def test_course_staff_find_nobody_of_the_crowd_but_their_own(page, course):
+def test_course_staff_find_only_students_of_their_own_courses(page, course):
     teacher = User.objects.create_user("teacher", password="open sesame", is_staff=True)
     teacher.groups.add(Group.objects.get(name="Course staff"))
     CourseStaff.objects.create(course=course, user=teacher)
@@ -112,7 +112,7 @@ def test_course_staff_find_nobody_of_the_crowd_but_their_own(page, course):
     assert "S-177777" not in told
 
 
-def test_the_whole_way_is_gone_by_the_keyboard_alone_and_each_stop_is_seen(page, course):
+def test_a_workflow_is_completed_by_keyboard_with_visible_focus_at_each_step(page, course):
     page.goto("/")
     expect(page.get_by_label("Username")).to_be_visible()
     reach(page, page.get_by_label("Username"))

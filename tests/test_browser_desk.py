@@ -1,4 +1,4 @@
-"""The look of the desk in the system's Chromium: every page under the policy, the palette, light and dark, narrow."""
+"""The admin theme in the system's Chromium: content security policy, palette, light, dark and narrow pages."""
 
 import re
 
@@ -26,7 +26,7 @@ def crowd(db):
     return course
 
 
-def test_every_page_keeps_to_the_policy(page, crowd):
+def test_no_page_violates_the_content_security_policy(page, crowd):
     User.objects.filter(username="registrar").update(is_superuser=True)
     log_in(page)
     lists = page.eval_on_selector_all("#nav-sidebar a[href^='/admin/']", "links => links.map(link => link.pathname)")
@@ -48,7 +48,7 @@ def test_every_page_keeps_to_the_policy(page, crowd):
     assert len(seen) >= 20
 
 
-def test_a_student_is_found_from_anywhere_by_the_keyboard(page, crowd):
+def test_a_student_is_found_from_any_page_by_keyboard(page, crowd):
     log_in(page)
     page.keyboard.press("Control+k")
     expect(page.locator("#search-input-command")).to_be_focused()
@@ -63,7 +63,7 @@ def test_a_student_is_found_from_anywhere_by_the_keyboard(page, crowd):
 
 
 @pytest.mark.parametrize("view", ["wide", "narrow"])
-def test_lists_and_forms_in_light_and_dark(page, crowd, view):
+def test_lists_and_forms_fit_the_window_in_light_and_dark_mode(page, crowd, view):
     if view == "narrow":
         page.set_viewport_size(NARROW)
     log_in(page)
@@ -83,7 +83,7 @@ def test_lists_and_forms_in_light_and_dark(page, crowd, view):
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
 
-def test_nothing_sticks_out_of_what_it_is_in(page, crowd):
+def test_no_control_overflows_its_container(page, crowd):
     User.objects.filter(username="registrar").update(is_superuser=True)
     log_in(page)
     page.goto("/admin/auth/group/add/")

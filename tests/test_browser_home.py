@@ -1,4 +1,4 @@
-"""Home in the system's Chromium: figures that lead to the lists behind them, in light and dark, wide and narrow."""
+"""The dashboard in the system's Chromium: numbers that link to lists, in light and dark mode, wide and narrow."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ from tests.factories import make_course, make_student, make_term
 __all__ = ["page", "pytestmark"]
 
 COURSES = [
-    # code, name, level, capacity, seats taken, in line
+    # code, name, level, capacity, seats taken, waitlisted
     ("BIO-101", "Introduction to Biology", "introductory", 24, 24, 5),
     ("CS-101", "Introduction to Computer Science", "introductory", 30, 32, 3),
     ("MATH-101", "Calculus I", "introductory", 28, 21, 0),
@@ -31,7 +31,7 @@ COURSES = [
 
 @pytest.fixture
 def term(db):
-    """A term of 30 days so far: many come before it begins, a few later, and some leave."""
+    """A term that started 30 days ago: many students enroll before it starts, a few later, and some leave."""
     today = timezone.localdate()
     term = make_term(
         code="2026F", name="Fall 2026", starts_on=today - timedelta(days=30), ends_on=today + timedelta(days=90)
@@ -63,7 +63,7 @@ def term(db):
     return term
 
 
-def test_home_leads_to_the_lists_behind_its_numbers(page, term):
+def test_the_dashboard_links_to_the_lists_behind_its_numbers(page, term):
     log_in(page)
 
     for label, rows in {
@@ -95,7 +95,7 @@ def test_home_leads_to_the_lists_behind_its_numbers(page, term):
 
 
 @pytest.mark.parametrize("view", ["wide", "narrow"])
-def test_home_in_light_and_dark(page, term, view):
+def test_the_dashboard_is_shown_in_light_and_dark_mode(page, term, view):
     page.set_viewport_size(NARROW if view == "narrow" else WIDE)
     log_in(page)
 

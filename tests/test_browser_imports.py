@@ -15,9 +15,9 @@ HEADER = "student_number,course_code,term,status,grade\n"
 
 def let_a_worker_come_by():
     """
-    Do the work while the page looks for its progress.
+    Run the worker while the page polls the progress.
 
-    SQLite in memory, where tests live, refuses at once where files wait: so until nothing is left to do.
+    SQLite in memory, which the tests use, fails where a file would wait for a lock; so it runs until nothing is left.
     """
     for _attempt in range(20):
         run_worker(is_wanted=lambda: True, once=True)
@@ -31,7 +31,7 @@ def send(page, text):
     page.get_by_role("button", name="Send and preview").click()
 
 
-def test_a_registrar_uploads_corrects_confirms_watches_and_undoes(page):
+def test_a_registrar_uploads_corrects_confirms_watches_and_undoes_a_file(page):
     make_course(code="MATH-101", name="Calculus I")
     for number in ("S-1", "S-2"):
         make_student(student_number=number)

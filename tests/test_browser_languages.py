@@ -1,4 +1,4 @@
-"""Home, a list and forms in German and Spanish, in the system's Chromium."""
+"""The dashboard, a list and forms in German and Spanish, in the system's Chromium."""
 
 import pytest
 from playwright.sync_api import expect
@@ -35,7 +35,7 @@ def course(db):
         ("es", "Español", "Registro académico", "Estudiantes", "Lista del curso", "no tiene plazas libres"),
     ],
 )
-def test_the_desk_in_another_language(page, course, language, name, home, students, roster, full):
+def test_the_admin_is_shown_in_other_languages(page, course, language, name, home, students, roster, full):
     log_in(page)
     page.locator("#nav-sidebar").get_by_text("registrar", exact=True).click()
     shot(page, f"menu-{language}")
@@ -58,7 +58,7 @@ def test_the_desk_in_another_language(page, course, language, name, home, studen
     shot(page, f"form-{language}", whole=True)
 
 
-def test_pages_have_room_for_long_words(page, course):
+def test_pages_show_the_long_words_of_german(page, course):
     language = "de"
     log_in(page)
     page.context.add_cookies([{"name": "django_language", "value": language, "url": page.url}])

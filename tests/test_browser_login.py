@@ -1,7 +1,7 @@
 """
 Logging in with a second factor and by single sign-on, in the system's Chromium.
 
-The server runs in a process of its own: what is switched on by settings is there from the start or not at all.
+The server runs in a separate process, because some settings take effect only at its start.
 """
 
 import base64
@@ -40,7 +40,7 @@ User.objects.create_user("student", password={PASSWORD!r})
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A server that requires a second factor, and the provider that it knows."""
+    """A server that requires a second factor, and the identity provider that it uses."""
     with provider_at_work() as provider:
         environment = {
             **os.environ,
@@ -74,7 +74,7 @@ def page(world: Any) -> Iterator[Page]:
 
 
 def code_for(secret: str, *, later: int = 0) -> str:
-    """The code of an authenticator app (RFC 6238), now or some periods later."""
+    """Return the code of an authenticator app (RFC 6238), now or some periods later."""
     key = base64.b32decode(secret + "=" * (-len(secret) % 8))
     digest = hmac.digest(key, struct.pack(">Q", int(time.time()) // 30 + later), hashlib.sha1)
     place = digest[-1] & 15
@@ -104,7 +104,7 @@ def log_out(page: Page) -> None:
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_who_has_no_second_factor_sets_up_an_app_before_anything_else_and_needs_it_from_then_on(page):
+def test_a_user_without_a_second_factor_must_set_up_an_app_and_use_it_from_then_on(page):
     give_password(page, "ada")
     expect(page.get_by_text("Set up a second factor first")).to_be_visible()
     page.goto("/admin/students/student/")
@@ -168,19 +168,22 @@ def by_single_sign_on(page: Page) -> None:
     page.get_by_role("link", name="University login").click()
 
 
-def test_single_sign_on_lets_in_the_member_of_staff_whom_the_claim_names(page, world):
+def test_single_sign_on_logs_in_the_staff_user_named_by_the_claim(page, world):
     world.provider.claims = {"sub": "77", "preferred_username": "grace"}
     by_single_sign_on(page)
     expect(desk(page)).to_be_visible()
 
     log_out(page)
-    world.provider.claims = {"sub": "77", "preferred_username": "grace.hopper"}  # renamed since: the sub is known
+    world.provider.claims = {
+        "sub": "77",
+        "preferred_username": "grace.hopper",
+    }  # renamed since: the sub is still the same
     by_single_sign_on(page)
     expect(desk(page)).to_be_visible()
 
 
 @pytest.mark.parametrize("name", ["nobody", "student", ""])
-def test_single_sign_on_lets_nobody_in_who_is_no_staff(page, world, name):
+def test_single_sign_on_refuses_users_who_are_not_staff(page, world, name):
     world.provider.claims = {"sub": f"sub of {name}", "preferred_username": name, "email": "grace@school.example"}
     by_single_sign_on(page)
     expect(page.get_by_role("heading", name="Not known here")).to_be_visible()
@@ -189,7 +192,7 @@ def test_single_sign_on_lets_nobody_in_who_is_no_staff(page, world, name):
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_who_guesses_at_a_password_is_locked_out_of_this_login_as_well(page):
+def test_guessing_a_password_locks_this_login_too(page):
     for _guess in range(5):
         give_password(page, "locked", "a guess")
     expect(page.get_by_role("heading", name="Too many failed logins")).to_be_visible()
@@ -198,22 +201,22 @@ def test_who_guesses_at_a_password_is_locked_out_of_this_login_as_well(page):
     expect(page.get_by_role("heading", name="Too many failed logins")).to_be_visible()
 
 
-# What is the same in English: names, and words that are German too.
+# Texts that are identical in English: names, and words that are German too.
 SAME = {"de": {"School", "University login", "Code", "Code:", "Name:"}, "es": {"School", "University login"}}
 
 
-def in_english(page: Page, *paths: str) -> dict[str, set[str]]:
-    """Return what these pages say in English to who asks for German or Spanish, where it is anything."""
+def english_phrases(page: Page, *paths: str) -> dict[str, set[str]]:
+    """Return the English phrases, except those in SAME, that these pages contain in German or Spanish."""
     left: dict[str, set[str]] = {}
     for path in paths:
-        english = said(page, path, "en")
+        english = texts_of(page, path, "en")
         for language, proper in SAME.items():
-            same = english & said(page, path, language) - proper
+            same = english & texts_of(page, path, language) - proper
             left |= {f"{path} {language}": same} if same else {}
     return left
 
 
-def said(page: Page, path: str, language: str) -> set[str]:
+def texts_of(page: Page, path: str, language: str) -> set[str]:
     answer = page.request.get(f"/accounts/{path}", headers={"Accept-Language": language})
     assert (answer.status, f'<html lang="{language}">' in answer.text()) == (200, True)
     html = re.sub(r"<(script|style)\b.*?</\1>", "", answer.text(), flags=re.DOTALL)
@@ -221,20 +224,23 @@ def said(page: Page, path: str, language: str) -> set[str]:
     return {unescape(text).strip() for text in texts if re.search("[a-z]{2}", text)}
 
 
-def test_pages_of_the_second_factor_are_in_the_language_that_a_browser_asks_for(page):
-    assert in_english(page, "login/") == {}
+def test_pages_of_the_second_factor_are_in_the_language_of_the_browser(page):
+    assert english_phrases(page, "login/") == {}
     give_password(page, "rosa")
     page.get_by_role("link", name="Activate").click()
     confirm_password(page)
     factors = ("2fa/", "2fa/webauthn/add/", "2fa/webauthn/", "reauthenticate/", "logout/")
-    assert in_english(page, *factors, "2fa/totp/activate/") == {}
-    page.reload()  # each look at it makes another secret
+    assert english_phrases(page, *factors, "2fa/totp/activate/") == {}
+    page.reload()  # each view of the page creates another secret
     secret = page.locator("#authenticator_secret").input_value()
     page.locator("#id_code").fill(code_for(secret))
     page.get_by_role("button", name="Activate").click()
     expect(page.get_by_text("Authenticator app activated.")).to_be_visible()
 
-    assert in_english(page, "2fa/", "2fa/recovery-codes/", "2fa/recovery-codes/generate/", "2fa/totp/deactivate/") == {}
+    assert (
+        english_phrases(page, "2fa/", "2fa/recovery-codes/", "2fa/recovery-codes/generate/", "2fa/totp/deactivate/")
+        == {}
+    )
     log_out(page)
     give_password(page, "rosa")
-    assert in_english(page, "2fa/authenticate/") == {}
+    assert english_phrases(page, "2fa/authenticate/") == {}

@@ -27,7 +27,7 @@ NAMES = [
 
 @pytest.fixture
 def course(db):
-    """Five seats, taken; two wait; one has left."""
+    """Five seats, all taken; two students wait; one has left."""
     term = make_term(code="2026F", name="Fall 2026", starts_on="2020-09-01", ends_on="2090-12-18")
     made = make_course(code="MATH-101", name="Calculus I", capacity=5, waitlist_capacity=10, term=term)
     for number, name in enumerate(NAMES):
@@ -42,7 +42,7 @@ def course(db):
     return made
 
 
-def test_a_student_is_found_and_enrolled_told_before_what_would_happen(page, course):
+def test_a_student_is_found_and_enrolled_after_a_preview(page, course):
     make_course(code="ART-1", name="Painting", capacity=0, term=course.term)
     make_course(code="ART-2", name="Sculpture", capacity=3, term=course.term)
     maria = make_student(student_number="S-500", given_name="Maria", family_name="Merian", email="")
@@ -83,7 +83,7 @@ def test_a_student_is_found_and_enrolled_told_before_what_would_happen(page, cou
     assert standing == {"MATH-101": "waitlisted", "ART-2": "enrolled"}
 
 
-def test_without_scripts_the_box_answers_on_a_page_of_its_own(page, course):
+def test_without_scripts_the_panel_shows_the_preview_on_a_separate_page(page, course):
     log_in(page)
     page.route("**/students/enroll_box*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
     page.goto(f"/admin/courses/course/{course.pk}/change/")
@@ -99,7 +99,7 @@ def test_without_scripts_the_box_answers_on_a_page_of_its_own(page, course):
     assert StudentCourse.objects.get(student=maria).status == "waitlisted"
 
 
-def test_addresses_of_the_chosen_are_copied_and_of_all_where_nobody_is_chosen(page, course):
+def test_email_addresses_are_copied_for_selected_students_or_for_all(page, course):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     log_in(page)
     page.goto(f"/admin/courses/course/{course.pk}/change/")
@@ -124,7 +124,7 @@ def test_addresses_of_the_chosen_are_copied_and_of_all_where_nobody_is_chosen(pa
     expect(page.locator(".page-chosen")).to_have_text("5 chosen")
 
 
-def test_the_chosen_are_completed_and_moved_up_with_the_consequences_shown_first(page, course):
+def test_selected_students_are_completed_and_promoted_after_a_preview(page, course):
     log_in(page)
     page.goto(f"/admin/courses/course/{course.pk}/change/")
     expect(page.get_by_role("button", name="Complete")).to_be_disabled()
@@ -152,7 +152,7 @@ def test_the_chosen_are_completed_and_moved_up_with_the_consequences_shown_first
     assert (event.waived, event.reason) == (["course_full"], "Needs it to graduate")
 
 
-def test_the_tabs_of_a_course_are_walked_by_the_keyboard(page, course):
+def test_the_tabs_of_a_course_are_reached_by_keyboard(page, course):
     log_in(page)
     page.goto(f"/admin/courses/course/{course.pk}/change/")
 
@@ -170,7 +170,7 @@ def test_the_tabs_of_a_course_are_walked_by_the_keyboard(page, course):
     expect(page.get_by_role("link", name="Settings")).to_have_attribute("aria-current", "page")
 
 
-def test_the_roster_is_printed_without_what_is_not_for_paper(page, course):
+def test_the_roster_is_printed_without_screen_only_elements(page, course):
     log_in(page)
     page.goto(f"/admin/courses/course/{course.pk}/change/")
     page.get_by_role("link", name="Print").click()
@@ -184,7 +184,7 @@ def test_the_roster_is_printed_without_what_is_not_for_paper(page, course):
 
 
 @pytest.mark.parametrize("view", ["wide", "narrow"])
-def test_pages_of_courses_and_students_in_light_and_dark(page, course, view):
+def test_course_and_student_pages_are_shown_in_light_and_dark_mode(page, course, view):
     if view == "narrow":
         page.set_viewport_size(NARROW)
     log_in(page)

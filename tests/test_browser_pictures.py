@@ -1,4 +1,4 @@
-"""The pictures of README.md and docs/admin.md: SCREENSHOTS=docs makes them anew, on demo data."""
+"""The pictures of README.md and docs/admin.md: SCREENSHOTS=docs takes them again, on demo data."""
 
 import os
 import random
@@ -24,7 +24,7 @@ PICTURES = {"desk-home", "desk-course", "desk-student", "desk-consequences", "de
 DAYS = 24
 
 
-def test_the_pictures_are_shown_and_small():
+def test_every_picture_of_the_documentation_is_used_and_small():
     assert {path.stem for path in DOCS.glob("*.png")} == PICTURES
     assert [path.name for path in DOCS.glob("*.png") if path.stat().st_size > 200_000] == []
     pages = ((DOCS / "admin.md").read_text(), (DOCS.parent / "README.md").read_text().replace("docs/", ""))
@@ -33,7 +33,7 @@ def test_the_pictures_are_shown_and_small():
 
 @pytest.fixture
 def term(db):
-    """Demo data, and weeks in which some come, more of them of late, and a few leave or are refused."""
+    """Demo data, and weeks in which students enroll, more of them lately, and a few leave or are refused."""
     dice = random.Random(7)
     make_demo(Size(1_500, 400, 12_000), now=timezone.now(), tell=lambda line: None)
     term = Term.objects.latest("starts_on")
@@ -53,7 +53,7 @@ def term(db):
 
 
 @pytest.mark.skipif(not os.environ.get("SCREENSHOTS"), reason="who wants pictures sets SCREENSHOTS to a folder")
-def test_the_desk_is_photographed(page, term):
+def test_the_pictures_of_the_documentation_are_taken(page, term):
     waited = StudentCourse.objects.filter(status="waitlisted", course__term=term).earliest("pk").course
     student = Student.objects.exclude(enrollments__course=waited).earliest("pk")
     page.set_viewport_size({"width": 1280, "height": 980})

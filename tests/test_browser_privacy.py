@@ -1,4 +1,4 @@
-"""A student's personal data in the system's Chromium: looked at, exported, erased."""
+"""A student's personal data in the system's Chromium: shown, exported and erased."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.factories import make_student, make_term
 __all__ = ["page", "pytestmark"]
 
 
-def test_all_that_is_held_is_exported_and_then_erased(page):
+def test_all_personal_data_is_exported_and_then_erased(page):
     imported("student_number,given_name,family_name,email\nS-1,Ada,Byron,\n", kind="students")
     student = Student.objects.get()
     User.objects.get(username="registrar").user_permissions.add(Permission.objects.get(codename="erase_student"))
@@ -43,7 +43,7 @@ def test_all_that_is_held_is_exported_and_then_erased(page):
     assert [line.action for line in PersonalDataAccess.objects.order_by("pk")] == ["viewed", "exported", "erased"]
 
 
-def test_a_program_is_shut_out_from_the_page_about_access(page):
+def test_a_client_is_revoked_on_the_access_page(page):
     User.objects.filter(username="registrar").update(is_superuser=True)
     make_term(code="2026F")
     create_api_client("portal", "students:read courses:read", terms=["2026F"])

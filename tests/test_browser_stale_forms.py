@@ -1,4 +1,4 @@
-"""Two sessions at the same form of the admin, in the system's Chromium: the second one to save is refused."""
+"""Two sessions edit the same form of the admin, in the system's Chromium: the second save is refused."""
 
 import re
 
@@ -12,7 +12,7 @@ from tests.factories import make_course
 __all__ = ["page", "pytestmark"]
 
 
-def test_the_second_session_is_refused_reads_what_changed_and_saves_what_was_typed_again(page, live_server):
+def test_the_second_session_is_refused_reviews_the_changes_and_saves_again(page, live_server):
     course = make_course(code="MATH-101", name="Algebra", capacity=30)
     address = f"/admin/courses/course/{course.pk}/change/?tab=form"
     other = page.context.browser.new_context(base_url=live_server.url).new_page()

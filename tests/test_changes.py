@@ -1,4 +1,4 @@
-"""The change feed: every change once, in order, whoever commits late."""
+"""The change feed has every change once and in order, even if a transaction commits late."""
 
 import io
 import json
@@ -31,15 +31,15 @@ FEED = "/api/v1/changes"
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="only there do transactions overlap")
 
 
-def happen(origin, times=1):
-    """Let so many students enroll, one after the other."""
+def enroll_students(origin, times=1):
+    """Enroll this many students, one after the other."""
     course = make_course()
     for _ in range(times):
         enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
 
 
 def read_all(api, **query):
-    """Read pages until there is no more, and return the ids and the last cursor."""
+    """Read all pages, and return the ids and the last cursor."""
     ids, cursor, more = [], "", True
     while more:
         page = api.get(FEED, {"after": cursor, **query}).json()
@@ -72,8 +72,8 @@ def test_the_feed_has_every_change_of_every_enrollment_in_order(api, origin):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("limit", [1, 2, 5, 500])
-def test_pages_of_any_size_join_to_the_whole_feed(api, origin, limit):
-    happen(origin, 5)
+def test_pages_of_any_size_together_are_the_whole_feed(api, origin, limit):
+    enroll_students(origin, 5)
 
     ids, _cursor = read_all(api, limit=limit)
 
@@ -81,20 +81,20 @@ def test_pages_of_any_size_join_to_the_whole_feed(api, origin, limit):
 
 
 @pytest.mark.django_db
-def test_the_last_page_has_the_cursor_to_come_back_with(api, origin):
-    happen(origin, 2)
+def test_the_last_page_has_a_cursor_for_the_next_request(api, origin):
+    enroll_students(origin, 2)
     _ids, cursor = read_all(api)
     assert api.get(FEED, {"after": cursor}).json() == {"cursor": cursor, "has_more": False, "results": []}
 
-    happen(origin)
+    enroll_students(origin)
 
     results = api.get(FEED, {"after": cursor}).json()["results"]
     assert [event["id"] for event in results] == [EnrollmentEvent.objects.latest("pk").pk]
 
 
 @pytest.mark.django_db
-def test_latest_is_the_cursor_behind_all_there_is(api, origin):
-    happen(origin, 3)
+def test_latest_is_the_cursor_after_all_existing_changes(api, origin):
+    enroll_students(origin, 3)
 
     page = api.get(FEED, {"after": "latest"}).json()
 
@@ -104,7 +104,7 @@ def test_latest_is_the_cursor_behind_all_there_is(api, origin):
 @pytest.mark.django_db
 def test_an_empty_feed_has_a_cursor_too(api, origin):
     page = api.get(FEED).json()
-    happen(origin)
+    enroll_students(origin)
 
     assert (page["has_more"], page["results"]) == (False, [])
     assert len(api.get(FEED, {"after": page["cursor"]}).json()["results"]) == 1
@@ -116,7 +116,7 @@ def test_an_empty_feed_has_a_cursor_too(api, origin):
     ["x", "1", "0", "é", "1:x", signing.Signer().sign("1"), signing.Signer(salt="changes").sign("x")],
 )
 def test_a_cursor_that_is_not_of_this_feed_is_400(api, origin, cursor):
-    happen(origin)
+    enroll_students(origin)
 
     answer = api.get(FEED, {"after": cursor})
 
@@ -125,8 +125,8 @@ def test_a_cursor_that_is_not_of_this_feed_is_400(api, origin, cursor):
 
 
 @pytest.mark.django_db
-def test_a_cursor_of_a_list_is_none_of_the_feed_and_the_other_way_round(api, origin):
-    happen(origin, 2)
+def test_cursors_of_lists_and_of_the_feed_are_not_interchangeable(api, origin):
+    enroll_students(origin, 2)
     of_list = api.get("/api/v1/enrollments?page_size=1").json()["next"].split("cursor=")[1]
     of_feed = api.get(FEED).json()["cursor"]
 
@@ -135,8 +135,8 @@ def test_a_cursor_of_a_list_is_none_of_the_feed_and_the_other_way_round(api, ori
 
 
 @pytest.mark.django_db
-def test_a_cursor_older_or_newer_than_what_is_kept_is_410(api, origin):
-    happen(origin, 2)
+def test_a_cursor_outside_the_stored_range_is_410(api, origin):
+    enroll_students(origin, 2)
     first, last = EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True)
 
     for position in (-1, last + 1):
@@ -161,7 +161,7 @@ def test_a_cursor_older_or_newer_than_what_is_kept_is_410(api, origin):
         ({"limit": "", "wait": ""}, [("invalid", "limit"), ("invalid", "wait")]),
     ],
 )
-def test_a_bad_question_is_400_with_every_error(api, query, errors):
+def test_an_invalid_query_is_400_with_every_error(api, query, errors):
     answer = api.get(FEED, query)
 
     assert answer.status_code == 400
@@ -171,17 +171,17 @@ def test_a_bad_question_is_400_with_every_error(api, query, errors):
 @pytest.mark.django_db
 def test_a_page_costs_the_same_queries_for_any_number_of_changes(origin, django_assert_num_queries):
     for size in (1, 30):
-        happen(origin, size)
+        enroll_students(origin, size)
         expected = 1 if connection.vendor == "sqlite" else 4
         with django_assert_num_queries(expected):
             assert len(read_changes("", 500).entries) >= size
 
 
-# Waiting
+# Long polling
 
 
 @pytest.mark.django_db(transaction=True)
-def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
+def test_a_long_poll_waits_until_a_change_is_committed(api, origin, monkeypatch):
     monkeypatch.setattr(feed, "POLL", 0.01)
     looked = threading.Event()
     page_of = feed.Reader.page
@@ -193,7 +193,7 @@ def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
 
     def act():
         looked.wait(timeout=20)
-        happen(origin)
+        enroll_students(origin)
         connection.close()
 
     if connection.vendor == "sqlite":
@@ -209,7 +209,7 @@ def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
 
 
 @pytest.mark.django_db
-def test_an_answer_is_not_held_for_ever(api, monkeypatch):
+def test_a_long_poll_ends_after_its_timeout(api, monkeypatch):
     monkeypatch.setattr(feed, "POLL", 0.01)
     started = time.monotonic()
 
@@ -220,19 +220,19 @@ def test_an_answer_is_not_held_for_ever(api, monkeypatch):
 
 
 @pytest.mark.django_db
-def test_who_finds_the_waiting_room_full_is_answered_at_once(api, monkeypatch):
+def test_a_request_beyond_the_long_poll_limit_is_answered_immediately(api, monkeypatch):
     monkeypatch.setattr(feed, "_waiting_room", threading.BoundedSemaphore(0))
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
 
     assert api.get(FEED, {"wait": 20}).json()["results"] == []
 
 
-# The late commit
+# Late commits
 
 
 @contextmanager
 def late_writer(origin):
-    """A writer that takes its place in the journal now, and commits when the block ends."""
+    """Insert a journal entry now, and commit it when the block ends."""
     written, may_commit = threading.Event(), threading.Event()
     student, course = make_student(), make_course()
 
@@ -255,9 +255,9 @@ def late_writer(origin):
 
 def read_around_a_late_commit(origin):
     """
-    Return whom a reader who polls hears of, and all that the journal has, both in order.
+    Return the students that a polling reader gets, and those of the whole journal, both in order.
 
-    The first writer takes its place in the journal, the second one comes later and is done before.
+    The first writer inserts its journal entry first, but the second writer commits first.
     """
     heard: list[int] = []
     cursor = ""
@@ -269,7 +269,7 @@ def read_around_a_late_commit(origin):
         cursor = page.cursor
 
     with late_writer(origin):
-        happen(origin)
+        enroll_students(origin)
         poll()
     poll()
     return heard, list(EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True))
@@ -277,7 +277,7 @@ def read_around_a_late_commit(origin):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_misses_nothing_and_sees_nothing_twice_when_the_first_writer_commits_last(origin):
+def test_a_reader_gets_each_change_once_if_the_first_writer_commits_last(origin):
     heard, written = read_around_a_late_commit(origin)
 
     assert (heard, len(heard)) == (written, 2)
@@ -285,8 +285,8 @@ def test_a_reader_misses_nothing_and_sees_nothing_twice_when_the_first_writer_co
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_without_the_horizon_a_late_commit_is_missed(origin, monkeypatch):
-    """The test above would notice: a plain ``id > cursor`` does not hear of the late writer."""
+def test_without_the_safe_watermark_a_late_commit_is_missed(origin, monkeypatch):
+    """The test above can fail: a plain ``id > cursor`` misses the late commit."""
     monkeypatch.setattr(feed, "ON_POSTGRESQL", False)
 
     heard, written = read_around_a_late_commit(origin)
@@ -296,14 +296,14 @@ def test_without_the_horizon_a_late_commit_is_missed(origin, monkeypatch):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_writer_that_rolls_back_holds_up_nobody(origin):
+def test_a_writer_that_rolls_back_does_not_block_the_feed(origin):
     class Undone(Exception):
         pass
 
     with pytest.raises(Undone), transaction.atomic():
-        happen(origin)
+        enroll_students(origin)
         raise Undone
-    happen(origin)
+    enroll_students(origin)
 
     assert len(read_changes("", 10).entries) == 1
     assert log.horizon() == EnrollmentEvent.objects.latest("pk").pk
@@ -311,7 +311,7 @@ def test_a_writer_that_rolls_back_holds_up_nobody(origin):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_of_many_writers_at_once_misses_nothing(origin):
+def test_a_reader_misses_no_change_of_many_concurrent_writers(origin):
     students, courses = [make_student().pk for _ in range(20)], [make_course().pk for _ in range(8)]
     done = threading.Event()
 
@@ -348,8 +348,8 @@ def test_a_reader_of_many_writers_at_once_misses_nothing(origin):
 
 
 @pytest.mark.django_db
-def test_the_command_prints_every_change_as_a_line_and_can_go_on_from_each(origin):
-    happen(origin, 3)
+def test_the_command_prints_each_change_as_a_line_and_resumes_after_any_of_them(origin):
+    enroll_students(origin, 3)
     out = io.StringIO()
     call_command("follow_changes", once=True, stdout=out)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
@@ -365,12 +365,12 @@ def test_the_command_prints_every_change_as_a_line_and_can_go_on_from_each(origi
 
 
 @pytest.mark.django_db
-def test_the_command_says_in_one_line_that_a_cursor_is_none():
+def test_the_command_reports_an_invalid_cursor_in_one_line():
     with pytest.raises(CommandError, match=r"^This is no cursor of the change feed\. Begin without one\.$"):
         call_command("follow_changes", once=True, after="x")
 
 
-# A database that was restored
+# A restored database
 
 
 @contextmanager
@@ -396,14 +396,14 @@ def backed_up(folder):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_after_a_restore_a_cursor_of_a_lost_entry_has_expired_and_an_older_one_misses_nothing(api, origin, tmp_path):
-    happen(origin, 3)
+def test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_nothing(api, origin, tmp_path):
+    enroll_students(origin, 3)
     _ids, before = read_all(api)
     with backed_up(tmp_path):
-        happen(origin, 100)
+        enroll_students(origin, 100)
         lost = [api.get(FEED, {"after": before, "limit": limit}).json()["cursor"] for limit in (1, 50, 100)]
         _ids, latest = read_all(api)
-    happen(origin, 200)
+    enroll_students(origin, 200)
 
     for cursor in (*lost, latest):
         answer = api.get(FEED, {"after": cursor})
@@ -420,8 +420,8 @@ def test_after_a_restore_a_cursor_of_a_lost_entry_has_expired_and_an_older_one_m
 
 
 @pytest.mark.django_db
-def test_a_cursor_without_a_digest_is_accepted_and_comes_back_with_one(api, origin):
-    happen(origin, 3)
+def test_a_cursor_without_a_digest_is_accepted_and_replaced_by_one_with_it(api, origin):
+    enroll_students(origin, 3)
     first, *others = EnrollmentEvent.objects.order_by("pk")
     old = signing.Signer(salt="changes").sign(str(first.pk))
 
@@ -434,7 +434,7 @@ def test_a_cursor_without_a_digest_is_accepted_and_comes_back_with_one(api, orig
 
 @pytest.mark.django_db
 def test_every_way_to_read_the_feed_gives_the_same_cursor(api, origin):
-    happen(origin, 3)
+    enroll_students(origin, 3)
     first, second, last = EnrollmentEvent.objects.order_by("pk")
     out = io.StringIO()
     call_command("follow_changes", "--once", stdout=out)
@@ -452,7 +452,7 @@ def test_every_way_to_read_the_feed_gives_the_same_cursor(api, origin):
 @pytest.mark.django_db
 @pytest.mark.parametrize("field", ["enrollment_id", "action", "at", "request_id"])
 def test_a_cursor_of_another_entry_with_the_same_id_has_expired(api, origin, field):
-    happen(origin, 2)
+    enroll_students(origin, 2)
     first = EnrollmentEvent.objects.order_by("pk")[0]
     other = {"enrollment_id": 999, "action": "drop", "at": timezone.now(), "request_id": "another"}
     setattr(first, field, other[field])
@@ -463,7 +463,7 @@ def test_a_cursor_of_another_entry_with_the_same_id_has_expired(api, origin, fie
 
 
 @pytest.mark.django_db
-def test_a_cursor_stays_good_when_the_student_is_erased(api, origin):
+def test_a_cursor_stays_valid_when_the_student_is_erased(api, origin):
     student, course = make_student(), make_course()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     drop(student_id=student.pk, course_id=course.pk, origin=origin)

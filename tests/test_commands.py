@@ -1,4 +1,4 @@
-"""Commands where the world is not as they would like it: full disks, pipes, lost files, settings for another place."""
+"""Commands in an adverse environment: full disks, pipes, lost files, and settings of another folder."""
 
 import errno
 import os
@@ -37,7 +37,7 @@ on_full_disks = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on th
 
 
 @pytest.mark.parametrize("environment", [{}, {"DATABASE_URL": "postgres://elsewhere/production"}])
-def test_make_run_uses_the_file_of_its_own_folder_whatever_database_is_configured(tmp_path, environment):
+def test_make_run_uses_the_file_of_its_own_folder_with_any_configured_database(tmp_path, environment):
     folder = tmp_path / "a folder's #1 name? 100%41"
     (folder / ".venv/bin").mkdir(parents=True)
     shutil.copy(ROOT / "Makefile", folder)
@@ -69,7 +69,7 @@ def test_make_run_uses_the_file_of_its_own_folder_whatever_database_is_configure
 
 
 def let_in(keys):
-    """Whether the staff user and the client are let in with these keys."""
+    """Return whether the staff user and the client can log in with these keys."""
     basic = b64encode(f"{keys['client_id']}:{keys['client_secret']}".encode()).decode()
     form = {"grant_type": "client_credentials"}
     answer = Client().post("/oauth/token", form, headers={"Authorization": f"Basic {basic}"})
@@ -79,12 +79,12 @@ def let_in(keys):
 
 @pytest.fixture
 def given(db, tmp_path):
-    """The demo's file of keys, and what is in it."""
+    """The file of the demo's keys, and its content."""
     file = tmp_path / ".demo.json"
     return file, demo_keys(file)
 
 
-def test_the_demo_keeps_its_keys_in_a_file_that_only_its_owner_reads(given):
+def test_the_demo_keeps_its_keys_in_a_file_readable_only_by_its_owner(given):
     file, keys = given
 
     assert demo_keys(file) == keys
@@ -94,7 +94,7 @@ def test_the_demo_keeps_its_keys_in_a_file_that_only_its_owner_reads(given):
 
 
 @pytest.mark.parametrize("content", [None, b"", b'{"password": "x', b'{"password": "x"}', b"[]", b"\xff\xfe\x00"])
-def test_the_demo_gives_new_keys_to_the_same_user_and_client_where_its_file_is_lost(given, content):
+def test_the_demo_gives_new_keys_to_the_same_user_and_client_if_its_file_is_lost(given, content):
     file, lost = given
     file.unlink() if content is None else file.write_bytes(content)
 
@@ -108,7 +108,7 @@ def test_the_demo_gives_new_keys_to_the_same_user_and_client_where_its_file_is_l
     assert demo_keys(file) == keys
 
 
-def test_the_demo_gives_new_keys_where_its_file_is_of_another_database(given):
+def test_the_demo_gives_new_keys_if_its_file_is_of_another_database(given):
     file, _keys = given
     ApiClient.objects.all().delete()
     User.objects.all().delete()
@@ -116,7 +116,7 @@ def test_the_demo_gives_new_keys_where_its_file_is_of_another_database(given):
     assert let_in(demo_keys(file)) == (True, True)
 
 
-def test_the_demo_leaves_a_password_that_was_changed_as_it_is(given):
+def test_the_demo_does_not_reset_a_password_that_was_changed(given):
     file, keys = given
     registrar = User.objects.get(username="registrar")
     registrar.set_password("open sesame")
@@ -127,7 +127,7 @@ def test_the_demo_leaves_a_password_that_was_changed_as_it_is(given):
 
 
 @on_full_disks
-def test_keys_that_cannot_be_kept_are_not_given(given, monkeypatch):
+def test_keys_that_cannot_be_saved_are_not_issued(given, monkeypatch):
     file, keys = given
     file.unlink()
 
@@ -146,12 +146,12 @@ def test_keys_that_cannot_be_kept_are_not_given(given, monkeypatch):
     assert let_in(keys) == (True, True)
 
 
-# What imports read
+# Input of imports
 
 
 @contextmanager
 def pipe(text):
-    """The name of a pipe that holds this text, as a shell's <(…) gives it."""
+    """Return the name of a pipe with this text, like a shell's <(…)."""
     reading, writing = os.pipe()
     os.write(writing, text.encode())
     os.close(writing)
@@ -162,14 +162,14 @@ def pipe(text):
 
 
 @pytest.mark.django_db
-def test_a_pipe_is_a_file_too():
+def test_a_command_reads_a_file_from_a_pipe():
     with pipe(HEADER + "S-1,Ada,Byron\n") as name:
         call_command("import_students", name)
 
     assert [str(student.student_number) for student in Student.objects.all()] == ["S-1"]
 
 
-def test_a_source_that_can_be_read_once_is_read_as_often_as_need_be():
+def test_a_source_that_can_be_read_only_once_is_buffered_for_repeated_reads():
     with pipe("abc") as name, open_source(name) as source:
         readings = [source.read()]
         source.seek(0)
@@ -178,7 +178,7 @@ def test_a_source_that_can_be_read_once_is_read_as_often_as_need_be():
     assert readings == [b"abc", b"abc"]
 
 
-# What imports write
+# Output of imports
 
 
 @on_full_disks
@@ -198,9 +198,7 @@ def test_an_import_whose_output_does_not_fit_the_disk_applies_nothing(tmp_path, 
 
 @on_full_disks
 @pytest.mark.django_db
-def test_an_output_that_fails_after_the_last_row_leaves_the_import_as_it_is_and_can_be_had_again(
-    tmp_path, capsys, monkeypatch
-):
+def test_an_output_that_fails_after_the_last_row_keeps_the_import_and_is_repeatable(tmp_path, capsys, monkeypatch):
     file = tmp_path / "file.csv"
     file.write_text(HEADER + "S-1,Ada,Byron\n")
 
@@ -223,7 +221,7 @@ def test_an_output_that_fails_after_the_last_row_leaves_the_import_as_it_is_and_
 
 @on_full_disks
 @pytest.mark.django_db
-def test_an_export_that_does_not_fit_the_disk_names_what_it_cannot_write(origin):
+def test_an_export_that_does_not_fit_the_disk_names_the_file_it_cannot_write(origin):
     enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
     said = []
 
@@ -238,7 +236,7 @@ def test_an_export_that_does_not_fit_the_disk_names_what_it_cannot_write(origin)
 
 
 @pytest.mark.django_db
-def test_an_export_ends_quietly_when_nobody_reads_on(origin):
+def test_an_export_ends_without_an_error_if_its_pipe_is_closed(origin):
     enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
     reading, writing = os.pipe()
     os.close(reading)
@@ -248,7 +246,7 @@ def test_an_export_ends_quietly_when_nobody_reads_on(origin):
 
 
 @pytest.mark.django_db
-def test_a_carriage_return_in_a_cell_is_exported_in_quotes_and_refused_by_name_when_imported(origin, tmp_path):
+def test_a_carriage_return_in_a_cell_is_quoted_in_exports_and_refused_in_imports(origin, tmp_path):
     student, course = make_student(student_number="S-1"), make_course(code="M-1")
     keys = {"student_id": student.pk, "course_id": course.pk, "origin": origin}
     enroll(**keys)

@@ -1,7 +1,7 @@
 """
-A PostgreSQL server that is stopped, frozen, full or taken: 503 in time, and service again by itself.
+A PostgreSQL server that is stopped, frozen, full or busy: 503 in time, and automatic recovery.
 
-The web server is the real one, and so is the database, which belongs to these tests alone.
+The web server is the production server, and the database server is a real one that only these tests use.
 """
 
 import json
@@ -18,10 +18,10 @@ from tests.disks import full, small_disk
 from tests.postgres import Server, find_binaries, server_at_hand
 from tests.serving import Answer, ask, bearer, environment_of, manage, serving
 
-IN_TIME = 6.0  # seconds to an answer, whatever the database does
-BACK = 1.0  # seconds from its return to service
+IN_TIME = 6.0  # maximum seconds to a response, in any state of the database
+BACK = 1.0  # maximum seconds from the return of the database to a successful write
 SLOTS = 30
-CROWD = 40  # more than the web server has threads
+CROWD = 40  # more than the threads of the web server
 DURABLE = ["-c", f"max_connections={SLOTS}"]
 
 pytestmark = [
@@ -31,7 +31,7 @@ pytestmark = [
 
 
 class School:
-    """A web server, the database behind it, and a program that speaks to it."""
+    """A web server, its database, and an API client."""
 
     def __init__(self, database: Server, url: str, port: int, headers: dict[str, str]) -> None:
         self.database, self.url, self.port, self.headers = database, url, port, headers
@@ -45,13 +45,13 @@ class School:
         return ask(self.port, "POST", "/api/v1/students", json.dumps(student), **self.headers)
 
     def crowd(self) -> list[Answer]:
-        """Let many ask at once, some to read and some to write."""
+        """Send many reads and writes simultaneously."""
         with ThreadPoolExecutor(CROWD) as pool:
             asked = [pool.submit(self.write if n % 2 else self.read) for n in range(CROWD)]
             return [each.result() for each in asked]
 
     def seconds_to_service(self) -> float:
-        """Return how long it takes from now on until a write is answered as ever."""
+        """Return the number of seconds from now until a write succeeds."""
         began = time.monotonic()
         while time.monotonic() < began + 20 and self.write().status != 201:
             time.sleep(0.02)
@@ -81,7 +81,7 @@ def school() -> Iterator[School]:
 
 
 def problems(answers: list[Answer]) -> set[tuple[int, str, str, str | None]]:
-    """Return how they were refused: status, kind, code, and when to come again."""
+    """Return status, content type, code and Retry-After of refused requests."""
     return {
         (each.status, each.headers["Content-Type"], each.body["code"], each.headers.get("Retry-After"))
         for each in answers
@@ -91,7 +91,7 @@ def problems(answers: list[Answer]) -> set[tuple[int, str, str, str | None]]:
 BUSY = {(503, "application/problem+json", "busy", "2")}
 
 
-def test_a_database_that_is_stopped_is_told_of_and_found_again(school):
+def test_a_stopped_database_is_reported_and_reconnected(school):
     assert {each.status for each in school.crowd()} == {200, 201}
     there = school.students()
 
@@ -105,7 +105,7 @@ def test_a_database_that_is_stopped_is_told_of_and_found_again(school):
     assert school.students() == there + 1
 
 
-def test_a_database_that_is_frozen_is_told_of_in_time_and_found_again(school):
+def test_a_frozen_database_is_reported_in_time_and_reconnected(school):
     assert {each.status for each in school.crowd()} == {200, 201}
     there = school.students()
 
@@ -121,7 +121,7 @@ def test_a_database_that_is_frozen_is_told_of_in_time_and_found_again(school):
     assert school.students() == there + 1
 
 
-def test_what_was_answered_is_there_after_a_freeze_amid_the_work(school):
+def test_acknowledged_writes_survive_a_freeze_during_the_work(school):
     there = school.students()
 
     with ThreadPoolExecutor(1) as pool:
@@ -144,7 +144,7 @@ def freeze_after(database: Server, seconds: float) -> None:
     database.freeze()
 
 
-def test_a_database_that_has_no_connection_left_is_told_of_and_found_again(school):
+def test_a_database_without_free_connections_is_reported_and_reconnected(school):
     with ExitStack() as taken:
         mine = taken.enter_context(psycopg.connect(school.url, autocommit=True))
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'school' AND pid <> %s"
@@ -161,7 +161,7 @@ def test_a_database_that_has_no_connection_left_is_told_of_and_found_again(schoo
     assert school.seconds_to_service() < BACK
 
 
-def test_a_lock_that_is_not_had_in_time_is_told_of_and_others_are_not_held_up(school):
+def test_a_lock_timeout_is_reported_and_does_not_block_other_requests(school):
     student = school.write().body["id"]
     name = f'{{"given_name": "B{student}"}}'
     change = ("PATCH", f"/api/v1/students/{student}", name)
@@ -179,7 +179,7 @@ def test_a_lock_that_is_not_had_in_time_is_told_of_and_others_are_not_held_up(sc
     assert ask(school.port, *change, **school.headers).status == 200
 
 
-def test_reads_go_on_and_nothing_is_lost_while_the_disk_is_full(school):
+def test_with_a_full_disk_reads_continue_and_no_acknowledged_write_is_lost(school):
     account = school.database.account
     owner = (account.pw_uid, account.pw_gid) if account else None
     with small_disk(school.database.folder, megabytes=64, owner=owner) as disk:
@@ -204,14 +204,14 @@ def test_reads_go_on_and_nothing_is_lost_while_the_disk_is_full(school):
     assert back < BACK
 
 
-def test_a_command_outlasts_a_freeze_that_no_request_would(school, tmp_path):
+def test_a_command_survives_a_freeze_longer_than_the_limit_of_requests(school, tmp_path):
     file = tmp_path / "students.csv"
     file.write_text("student_number,given_name,family_name\n" + "".join(f"C-{n},A,B\n" for n in range(20_000)))
     there = school.students()
 
     with ThreadPoolExecutor(1) as pool:
         command = pool.submit(manage, environment_of(school.url), "import_students", str(file))
-        time.sleep(3)  # which it needs to begin
+        time.sleep(3)  # which it needs to start
         school.database.freeze()
         time.sleep(IN_TIME)
         school.database.thaw()

@@ -1,4 +1,4 @@
-"""The documentation is true: its examples run, its lists are complete, and its links lead somewhere."""
+"""The documentation is correct: its examples run, its lists are complete, and its links work."""
 
 import json
 import re
@@ -32,7 +32,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOST = "127.0.0.1:8000"
 PAGING = {"cursor", "page_size", "search", "ordering", "fields", "expand"}
 
-# What differs from run to run, by the name it has in a body: its shape, and what is compared in its place.
+# Volatile values by their name in a body: the expected shape, and the value compared instead.
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z"), "<instant>"
 DAY = re.compile(r"\d{4}-\d\d-\d\d"), "<day>"
 CURSOR = re.compile(r"(?<=[?&]cursor=)[\w.-]+"), "<cursor>"
@@ -54,7 +54,7 @@ VOLATILE = {
 
 @dataclass(frozen=True)
 class Message:
-    """One side of an exchange: the first line, the headers and the body of a fenced block."""
+    """A request or a response: the first line, the headers and the body of a fenced block."""
 
     start: str
     headers: dict[str, str]
@@ -67,12 +67,12 @@ class Table:
     rows: list[list[str]]
 
     def column(self, name: str) -> list[str]:
-        """Return the cells of a column, as they stand."""
+        """Return the cells of a column unchanged."""
         return [row[self.header.index(name)] for row in self.rows]
 
 
 def exchanges(page: Path) -> list[tuple[Message, Message]]:
-    """Return the requests of a page, each with the answer that follows it."""
+    """Return the requests of a page, each with the response that follows it."""
     messages = []
     for block in re.findall(r"^```http\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
         head, _blank, body = block.partition("\n\n")
@@ -91,22 +91,22 @@ def tables(page: Path, *names: str) -> list[Table]:
 
 
 def quoted(cells: list[str]) -> list[str]:
-    """Return what stands in backticks in these cells."""
+    """Return the texts in backticks in these cells."""
     return [word for cell in cells for word in re.findall(r"`([^`]+)`", cell)]
 
 
 def anchors(page: Path) -> set[str]:
-    """Return what links to the headings of a page end in."""
+    """Return the anchors of the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def settled(node: Any, name: str = "") -> Any:
-    """Return a body with everything volatile replaced, if it has the shape that it must have."""
+def without_volatile_values(node: Any, name: str = "") -> Any:
+    """Return a body with every volatile value replaced, if the value has the expected shape."""
     if isinstance(node, dict):
-        return {key: settled(value, key) for key, value in node.items()}
+        return {key: without_volatile_values(value, key) for key, value in node.items()}
     if isinstance(node, list):
-        return [settled(value, name) for value in node]
+        return [without_volatile_values(value, name) for value in node]
     if name in ("rows_per_second", "student_id") and node is not None:
         return "<number>"  # a preview uses up ids on PostgreSQL
     if isinstance(node, str) and name in VOLATILE:
@@ -115,8 +115,8 @@ def settled(node: Any, name: str = "") -> Any:
     return node
 
 
-def play(request: Message, credentials: Credentials, token: str) -> Any:
-    """Send a request of a page, with the token unless it shows credentials of its own, and return the answer."""
+def send(request: Message, credentials: Credentials, token: str) -> Any:
+    """Send a request of a page, with the token unless it has its own credentials, and return the response."""
     method, address = request.start.split(" ")
     basic = b64encode(f"{credentials.client_id}:{credentials.client_secret}".encode()).decode()
     body = request.body.replace("CLIENT_ID", credentials.client_id).replace("CLIENT_SECRET", credentials.client_secret)
@@ -130,15 +130,15 @@ def play(request: Message, credentials: Credentials, token: str) -> Any:
 
 
 def answer_of(response: Any, shown: Message) -> tuple[str, dict[str, str], Any]:
-    """Return the status, the headers that the page shows, and the body of an answer."""
+    """Return the status, the documented headers, and the body of a response."""
     content = response.getvalue()
     body = json.loads(content) if content else None
     headers = {name: response.headers.get(name, "") for name in shown.headers}
-    return f"HTTP/1.1 {response.status_code} {response.reason_phrase}", headers, settled(body)
+    return f"HTTP/1.1 {response.status_code} {response.reason_phrase}", headers, without_volatile_values(body)
 
 
 def shown_answer(shown: Message) -> tuple[str, dict[str, str], Any]:
-    return shown.start, shown.headers, settled(json.loads(shown.body)) if shown.body else None
+    return shown.start, shown.headers, without_volatile_values(json.loads(shown.body)) if shown.body else None
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -150,16 +150,16 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 @time_machine.travel("2026-11-28T12:00Z")  # within the term of the examples
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
-def test_every_example_of_the_api_page_gets_the_answer_that_the_page_shows():
+def test_every_example_of_the_api_page_gets_the_documented_response():
     credentials = create_api_client("portal", " ".join(settings.SCOPES))
     token = ""
 
     for request, shown in exchanges(DOCS / "api.md"):
-        response = play(request, credentials, token)
+        response = send(request, credentials, token)
         if request.start == "POST /oauth/token":
             token = token or response.json()["access_token"]
         if request.start.startswith("POST /api/v1/imports"):
-            run_worker(is_wanted=lambda: True, once=True)  # `make run` has one at work all the time
+            run_worker(is_wanted=lambda: True, once=True)  # `make run` always runs one
 
         assert answer_of(response, shown) == shown_answer(shown), request.start
 
@@ -199,7 +199,7 @@ def test_the_api_page_lists_every_problem_code():
     assert meanings().keys() - set(quoted(table.column("Code"))) == set()
 
 
-def test_the_enrollment_page_tells_of_every_rule_what_it_means_when_it_is_asked_and_who_can_waive_it():
+def test_the_enrollment_page_lists_each_rule_with_meaning_action_and_waiver():
     [table] = tables(DOCS / "enrollment.md", "Code", "Asked when", "Means", "Who can waive it")
     expected: dict[str, tuple[set[str], list[str], bool]] = {}
     for action, rules in RULES.items():
@@ -216,7 +216,7 @@ def test_the_enrollment_page_tells_of_every_rule_what_it_means_when_it_is_asked_
     assert listed == {code: (asked, " ".join(means), waivable) for code, (asked, means, waivable) in expected.items()}
 
 
-def test_the_enrollment_page_draws_every_transition():
+def test_the_enrollment_page_shows_every_transition():
     drawn = re.findall(r"^    (\S+) --> (\S+): ", (DOCS / "enrollment.md").read_text(), re.MULTILINE)
     steps = {(start, end) for starts, end in ((STARTING_POINTS[Action.DROP], "dropped"),) for start in starts}
     steps |= {("enrolled", "withdrawn"), *((start, "completed") for start in STARTING_POINTS[Action.COMPLETE])}
@@ -259,13 +259,13 @@ def test_the_bulk_page_lists_every_column_of_every_kind_of_file():
     assert [quoted(table.column("Column")) for table in tables(DOCS / "bulk.md", "Column", "Required")] == expected
 
 
-def test_the_bulk_page_lists_every_status_that_a_row_may_ask_for():
+def test_the_bulk_page_lists_every_status_that_a_row_can_have():
     [table] = tables(DOCS / "bulk.md", "Status", "Asks for")
 
     assert set(quoted(table.column("Status"))) == {status for status in STATUS_TO_ACTION if status}
 
 
-def test_the_architecture_page_lists_every_variable_of_the_environment():
+def test_the_architecture_page_lists_every_environment_variable():
     [table] = tables(DOCS / "architecture.md", "Variable", "Default")
     read = re.findall(r"(?:env\.\w+|flag)\(\s*\"([A-Z_]+)\"", (ROOT / "school/settings.py").read_text())
 
@@ -273,7 +273,7 @@ def test_the_architecture_page_lists_every_variable_of_the_environment():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_relative_link_leads_to_a_file_and_to_a_heading_in_it(page):
+def test_every_relative_link_leads_to_an_existing_file_and_heading(page):
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
         name, _hash, heading = link.partition("#")
@@ -285,7 +285,7 @@ def test_every_relative_link_leads_to_a_file_and_to_a_heading_in_it(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_command_that_a_page_names_exists(page):
+def test_every_command_in_the_documentation_exists(page):
     text = page.read_text()
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
@@ -294,7 +294,7 @@ def test_every_command_that_a_page_names_exists(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_source_file_that_a_page_names_exists(page):
+def test_every_source_file_in_the_documentation_exists(page):
     named = re.findall(r"`((?:school|bulk|courses|students|tests|bench)/[\w/]+\.py)`", page.read_text())
 
     assert [name for name in named if not (ROOT / name).exists()] == []

@@ -1,4 +1,4 @@
-"""One rule set, every door: what one refuses, all refuse, in the same words."""
+"""One set of rules for every entry point: a refusal is the same everywhere, with the same message."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,10 +20,10 @@ pytestmark = pytest.mark.django_db
 @dataclass(frozen=True)
 class Case:
     """
-    A student and a course whom one rule keeps apart, and its sentence.
+    A student and a course that break one rule, and its message.
 
-    ``before`` has happened between the two, ``others`` to another student in the course after that. ``term`` has the
-    fields of the course's term, if it has one.
+    ``before`` are earlier commands of the student in the course, ``others`` later ones of another student in it.
+    ``term`` has the fields of the course's term, if it has one.
     """
 
     message: str
@@ -80,42 +80,42 @@ CASES: dict[tuple[str, str], Case] = {
         others=(Action.ENROLL,),
     ),
 }
-# Promotion comes by itself, and only the undo of an import asks whether something has changed since the import.
+# No client requests a promotion, and only the undo of an import checks for changes since the import.
 ASKED_FOR = {
     action: tuple(rule for rule in rules if rule is not is_untouched)
     for action, rules in RULES.items()
     if action != Action.PROMOTE
 }
 
-# Where a door has no way to ask for what the rule forbids, and what it says in place of the rule: the actions of the
-# admin's list are for the enrollments ticked in it, and who was never enrolled has none to tick.
+# Rules that an entry point cannot break, and its message instead: the actions of the admin apply to selected
+# enrollments, and a student who was never enrolled has none.
 CANNOT_BE_ASKED: dict[tuple[str, str], str] = {
     ("admin", "was_ever_enrolled"): "Items must be selected in order to perform actions on them.",
 }
 
 CHANNELS = {"api": "api", "batch": "api", "admin": "admin", "command": "import"}
 
-each_door = pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+each_entry_point = pytest.mark.parametrize("entry_point", DOORS, ids=lambda entry_point: entry_point.__name__)
 
 
-def through(door, wish):
-    """Return what a door answers; skip where it does not offer the action."""
+def through(entry_point, wish):
+    """Return the response of an entry point; skip if it does not offer the action."""
     try:
-        return door(wish)
+        return entry_point(wish)
     except NotOffered:
-        pytest.skip(f"{door.__name__} does not {wish.action}")
+        pytest.skip(f"{entry_point.__name__} does not {wish.action}")
 
 
 def rows_and_journal():
     return list(StudentCourse.objects.order_by("pk").values()), list(EnrollmentEvent.objects.order_by("pk").values())
 
 
-@each_door
+@each_entry_point
 @pytest.mark.parametrize(
     ("action", "rule"),
     [pytest.param(action, rule, id=f"{action}-{rule.name}") for action, rules in ASKED_FOR.items() for rule in rules],
 )
-def test_door_obeys_rule(door, action, rule, origin):
+def test_entry_point_obeys_rule(entry_point, action, rule, origin):
     case = CASES[action, rule.name]  # a new rule needs its case
     student, other = make_student(**case.student), make_student()
     course = case.make_course()
@@ -126,133 +126,133 @@ def test_door_obeys_rule(door, action, rule, origin):
     before = rows_and_journal()
     assert len(before[1]) == len(earlier)
 
-    answer = through(door, Wish(action, student, course, on_full=case.on_full))
+    answer = through(entry_point, Wish(action, student, course, on_full=case.on_full))
 
-    assert CANNOT_BE_ASKED.get((door.__name__, rule.name), case.message) in answer
+    assert CANNOT_BE_ASKED.get((entry_point.__name__, rule.name), case.message) in answer
     assert rows_and_journal() == before
 
 
-def test_every_case_is_that_of_a_rule():
+def test_every_rule_has_a_case_and_every_case_a_rule():
     assert set(CASES) == {(action, rule.name) for action, rules in ASKED_FOR.items() for rule in rules}
 
 
-@each_door
-def test_door_names_every_reason_at_once(door):
+@each_entry_point
+def test_entry_point_reports_every_reason_at_once(entry_point):
     student = make_student(is_active=False)
     course = make_course(code="MATH-101", is_active=False, capacity=0)
 
-    answer = door(Wish(Action.ENROLL, student, course))
+    answer = entry_point(Wish(Action.ENROLL, student, course))
 
     messages = ["This student is not active.", "MATH-101 is not active.", "MATH-101 has no free seat."]
     assert [message for message in messages if message in answer] == messages
 
 
-@each_door
-def test_door_enrolls_whom_the_rules_let_in(door):
+@each_entry_point
+def test_entry_point_enrolls_a_student_accepted_by_the_rules(entry_point):
     student, course = make_student(), make_course()
 
-    door(Wish(Action.ENROLL, student, course))
+    entry_point(Wish(Action.ENROLL, student, course))
 
     assert [(e.student, e.course, e.status) for e in StudentCourse.objects.all()] == [(student, course, "enrolled")]
     assert EnrollmentEvent.objects.count() == 1
 
 
-@each_door
-def test_door_lets_wait_whoever_would_rather_wait_and_tells_the_place(door, origin):
+@each_entry_point
+def test_entry_point_waitlists_a_student_on_request_and_reports_the_position(entry_point, origin):
     first, second, course = make_student(), make_student(), make_course(capacity=0, waitlist_capacity=5)
     enroll(student_id=first.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
 
-    answer = door(Wish(Action.ENROLL, second, course, on_full="waitlist"))
+    answer = entry_point(Wish(Action.ENROLL, second, course, on_full="waitlist"))
 
     told = {"admin": "waits at place 2", "command": "waitlisted Place 2 in line."}
-    assert told.get(door.__name__, '"waitlist_position":2') in answer
+    assert told.get(entry_point.__name__, '"waitlist_position":2') in answer
     assert list(StudentCourse.objects.in_line().values_list("student", flat=True)) == [first.pk, second.pk]
 
 
-@each_door
+@each_entry_point
 @pytest.mark.parametrize("rule", [rule for rule in RULES[Action.ENROLL] if rule.waivable], ids=lambda rule: rule.name)
-def test_door_waives_a_rule_for_a_reason_and_the_journal_keeps_both(door, rule):
+def test_entry_point_waives_a_rule_and_the_journal_records_waiver_and_reason(entry_point, rule):
     case = CASES[Action.ENROLL, rule.name]
     student, course = make_student(**case.student), case.make_course()
 
-    door(Wish(Action.ENROLL, student, course, waive=(rule.code,), reason="the dean agreed"))
+    entry_point(Wish(Action.ENROLL, student, course, waive=(rule.code,), reason="the dean agreed"))
 
     [event] = EnrollmentEvent.objects.all()
     assert (event.to_status, event.waived, event.reason) == ("enrolled", [rule.code], "the dean agreed")
 
 
-@each_door
-def test_door_takes_no_waiver_without_a_reason(door):
+@each_entry_point
+def test_entry_point_refuses_a_waiver_without_a_reason(entry_point):
     student, course = make_student(), make_course(capacity=0)
 
-    answer = door(Wish(Action.ENROLL, student, course, waive=("course_full",)))
+    answer = entry_point(Wish(Action.ENROLL, student, course, waive=("course_full",)))
 
     assert "A waiver needs a reason." in answer
     assert rows_and_journal() == ([], [])
 
 
-@each_door
+@each_entry_point
 @pytest.mark.parametrize("code", ["student_inactive", "nonsense"])
-def test_door_takes_no_waiver_of_what_cannot_be_waived(door, code):
+def test_entry_point_refuses_a_waiver_of_a_rule_that_cannot_be_waived(entry_point, code):
     student, course = make_student(is_active=False), make_course()
 
-    answer = door(Wish(Action.ENROLL, student, course, waive=(code,), reason="please"))
+    answer = entry_point(Wish(Action.ENROLL, student, course, waive=(code,), reason="please"))
 
     in_admin = f"Select a valid choice. {code} is not one of the available choices."
-    assert (in_admin if door.__name__ == "admin" else f"{code} cannot be waived, only: ") in answer
+    assert (in_admin if entry_point.__name__ == "admin" else f"{code} cannot be waived, only: ") in answer
     assert rows_and_journal() == ([], [])
 
 
-@each_door
+@each_entry_point
 @pytest.mark.parametrize(
     ("action", "status"), [(Action.DROP, "dropped"), (Action.COMPLETE, "completed"), (Action.UNDO, "dropped")]
 )
-def test_door_ends_an_enrollment_whose_rules_let_it(door, action, status, origin):
+def test_entry_point_ends_an_enrollment_if_the_rules_allow_it(entry_point, action, status, origin):
     student, course = make_student(), make_course()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
-    through(door, Wish(action, student, course))
+    through(entry_point, Wish(action, student, course))
 
     assert [(e.student, e.course, e.status) for e in StudentCourse.objects.all()] == [(student, course, status)]
     assert [event.to_status for event in EnrollmentEvent.objects.all()] == ["enrolled", status]
 
 
-@each_door
+@each_entry_point
 @pytest.mark.parametrize("action", [Action.DROP, Action.COMPLETE])
-def test_a_seat_freed_through_a_door_goes_to_who_waits(door, action, origin):
+def test_a_seat_freed_by_an_entry_point_goes_to_a_waitlisted_student(entry_point, action, origin):
     leaving, waiting, course = make_student(), make_student(), make_course(capacity=1, waitlist_capacity=1)
     for student in (leaving, waiting):
         enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
 
-    door(Wish(action, leaving, course))
+    entry_point(Wish(action, leaving, course))
 
     assert list(StudentCourse.objects.seated().values_list("student", flat=True)) == [waiting.pk]
     promoted = EnrollmentEvent.objects.latest("pk")
     assert (promoted.action, promoted.channel, promoted.actor) == ("promote", "system", None)
 
 
-@each_door
-def test_door_leaves_alone_who_is_in_already(door, origin):
+@each_entry_point
+def test_entry_point_does_not_change_an_enrolled_student(entry_point, origin):
     student, course = make_student(), make_course()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     before = rows_and_journal()
 
-    answer = door(Wish(Action.ENROLL, student, course))
+    answer = entry_point(Wish(Action.ENROLL, student, course))
 
     in_admin = f"This student is in {course.code} already."
     told = {"api": '"status":"enrolled"', "batch": '"status":"unchanged"', "admin": in_admin, "command": "unchanged"}
-    assert told[door.__name__] in answer
+    assert told[entry_point.__name__] in answer
     assert rows_and_journal() == before
 
 
-@each_door
+@each_entry_point
 @pytest.mark.parametrize("action", ASKED_FOR)
-def test_door_writes_its_name_into_the_journal(door, action, origin):
+def test_entry_point_records_its_channel_in_the_journal(entry_point, action, origin):
     student, course = make_student(), make_course()
     if action != Action.ENROLL:
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
-    through(door, Wish(action, student, course))
+    through(entry_point, Wish(action, student, course))
 
     newest = EnrollmentEvent.objects.latest("pk")
-    assert (newest.action, newest.channel) == (action, CHANNELS[door.__name__])
+    assert (newest.action, newest.channel) == (action, CHANNELS[entry_point.__name__])

@@ -1,4 +1,4 @@
-"""The checks that tests and stress rely on do see what is wrong."""
+"""The invariant checks of the tests and the stress runs detect violations."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def crowd(origin):
-    """A course with two seats taken and two who wait, in the order of their ids."""
+    """A course with two seats taken and two waitlisted students, in the order of their ids."""
     course = make_course(capacity=2, waitlist_capacity=2)
     students = [make_student() for _ in range(4)]
     enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, origin=origin)
@@ -26,14 +26,14 @@ def crowd(origin):
     return course, list(StudentCourse.objects.order_by("pk"))
 
 
-def tell(enrollment, **fields):
-    """Add to the journal what never happened."""
+def add_event(enrollment, **fields):
+    """Add a journal entry of a change that never happened."""
     return EnrollmentEvent.objects.create(
         enrollment=enrollment, at=timezone.now(), channel=Channel.SYSTEM, **{"action": Action.ENROLL, **fields}
     )
 
 
-def test_who_is_kept_waiting_is_seen(crowd):
+def test_a_waitlisted_student_beside_a_free_seat_is_detected(crowd):
     course, (_first, _second, third, fourth) = crowd
     Course.objects.update(capacity=3)
 
@@ -42,7 +42,7 @@ def test_who_is_kept_waiting_is_seen(crowd):
     ]
 
 
-def test_a_row_that_was_changed_behind_the_journals_back_is_seen(crowd):
+def test_a_row_changed_without_a_journal_entry_is_detected(crowd):
     _course, (first, *_others) = crowd
     StudentCourse.objects.filter(pk=first.pk).update(version=7)
 
@@ -51,16 +51,16 @@ def test_a_row_that_was_changed_behind_the_journals_back_is_seen(crowd):
     assert sentence.startswith(f"Enrollment {first.pk} is ")
 
 
-def test_a_journal_with_a_gap_is_seen(crowd):
+def test_a_gap_in_the_journal_is_detected(crowd):
     _course, (first, *_others) = crowd
-    tell(first, action=Action.COMPLETE, from_status=Status.WAITLISTED, to_status=Status.COMPLETED)
+    add_event(first, action=Action.COMPLETE, from_status=Status.WAITLISTED, to_status=Status.COMPLETED)
 
     [sentence] = violations()
 
     assert sentence.startswith(f"The journal of enrollment {first.pk} does not hang together: ")
 
 
-def test_more_seats_and_places_than_there_are_are_seen(crowd):
+def test_more_students_than_seats_or_waitlist_positions_are_detected(crowd):
     _course, (_first, second, _third, fourth) = crowd
     seat, place = second.events.get(), fourth.events.get()
 
@@ -70,7 +70,7 @@ def test_more_seats_and_places_than_there_are_are_seen(crowd):
     ]
 
 
-def test_who_is_promoted_before_somebody_else_is_seen(crowd, origin):
+def test_a_promotion_out_of_order_is_detected(crowd, origin):
     course, (first, _second, third, fourth) = crowd
     StudentCourse.objects.filter(pk=third.pk).update(waitlisted_at=timezone.now() + timedelta(hours=1))
     drop(student_id=first.student_id, course_id=course.pk, origin=origin)
@@ -81,17 +81,17 @@ def test_who_is_promoted_before_somebody_else_is_seen(crowd, origin):
     assert violations() == [f"Entry {promoted.pk} gives a seat before those who came first: [{third.pk}]."]
 
 
-def test_a_newcomer_before_who_waits_is_seen(crowd):
+def test_enrolling_a_new_student_before_a_waitlisted_one_is_detected(crowd):
     _course, (first, _second, third, fourth) = crowd
-    tell(first, action=Action.DROP, from_status=Status.ENROLLED, to_status=Status.DROPPED)
-    newcomer = tell(first, to_status=Status.ENROLLED)
+    add_event(first, action=Action.DROP, from_status=Status.ENROLLED, to_status=Status.DROPPED)
+    newcomer = add_event(first, to_status=Status.ENROLLED)
 
     assert f"Entry {newcomer.pk} gives a newcomer a seat for which somebody waits: {[third.pk, fourth.pk]}." in (
         violations()
     )
 
 
-def test_who_joins_before_somebody_who_is_there_is_seen(crowd):
+def test_a_waitlist_entry_inserted_before_an_earlier_one_is_detected(crowd):
     _course, (_first, _second, third, fourth) = crowd
     joined = fourth.events.get()
     StudentCourse.objects.filter(pk=third.pk).update(waitlisted_at=fourth.waitlisted_at + timedelta(seconds=1))
@@ -100,7 +100,7 @@ def test_who_joins_before_somebody_who_is_there_is_seen(crowd):
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite keeps its constraints in a transaction")
-def test_two_open_enrollments_of_one_student_are_seen(crowd):
+def test_two_open_enrollments_of_one_student_are_detected(crowd):
     course, (first, *_others) = crowd
     [unique] = [each for each in StudentCourse._meta.constraints if each.name == "enrollment_is_open_once"]
     with connection.schema_editor() as editor:
@@ -111,13 +111,13 @@ def test_two_open_enrollments_of_one_student_are_seen(crowd):
     assert list(double_places()) == [f"Student {first.student_id} has 2 open enrollments in course {course.pk}."]
 
 
-def test_what_was_answered_and_is_not_there_is_seen(crowd):
+def test_an_acknowledged_enrollment_that_is_missing_is_detected(crowd):
     _course, enrollments = crowd
 
     assert missing([enrollments[0].pk, 1_000_000]) == ["Enrollment 1000000 was answered and is not there."]
 
 
-def test_a_course_that_is_not_as_full_as_it_must_be_is_seen(crowd):
+def test_a_course_with_unexpected_enrollment_counts_is_detected(crowd):
     course, _enrollments = crowd
 
     assert misfilled(course, enrolled=2, waiting=2) == []

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def environment(tmp_path):
-    """The environment of a process that works on the test's database; SQLite in memory cannot be shared."""
+    """The environment of a process on the test database; SQLite in memory cannot be shared."""
     known = connection.settings_dict
     if connection.vendor == "sqlite":
         url = f"sqlite:///{tmp_path}/school.sqlite3"

@@ -1,7 +1,7 @@
 """
-An import in chunks, killed at random moments again and again, ends as if nobody had touched it.
+An import in chunks that is killed repeatedly at random moments ends with the result of an undisturbed one.
 
-``KILLS=20 KILLED_ROWS=100000`` make it a long one.
+``KILLS=20 KILLED_ROWS=100000`` makes a long test.
 """
 
 import csv
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def file(environment, tmp_path):
-    """A file of more students for each course than it has seats, and the id that its import will have."""
+    """A file with more students per course than seats, and the id of its import."""
     numbers = [f"S-{n}" for n in range(ROWS // COURSES)]
     students, courses, enrollments = (tmp_path / f"{name}.csv" for name in ("students", "courses", "enrollments"))
     students.write_text(
@@ -45,15 +45,15 @@ def file(environment, tmp_path):
 
 
 def rows_done(environment, import_id):
-    """The number of rows in the report; None if there is no such import yet: its sender has to send it again."""
+    """Return the number of rows in the report; None if there is no such import yet and it must be sent again."""
     asked = subprocess.run(
         command_line("import_report", import_id), env=environment, capture_output=True, text=True, check=False
     )
     return len(asked.stdout.splitlines()) if asked.returncode == 0 else None
 
 
-def test_an_import_killed_at_random_moments_ends_as_if_undisturbed(environment, file):
-    """An import that ends three times without progress has failed, so each kill but the first one waits for some."""
+def test_an_import_killed_at_random_moments_ends_with_the_same_result(environment, file):
+    """An import fails after three kills without progress, so each kill after the first waits for progress."""
     file, import_id = file
     dice = random.Random(ROWS)
     command = command_line("import_enrollments", file, "--on-error=skip", "--dataset=killed")
@@ -68,7 +68,7 @@ def test_an_import_killed_at_random_moments_ends_as_if_undisturbed(environment, 
         done = rows_done(environment, import_id)
         if done is not None:
             command = command_line("work", "--once")
-    if done is None:  # killed before it had begun, each time
+    if done is None:  # killed before its start each time
         subprocess.run(command, env=environment, capture_output=True, check=False)
     for _worker in range(3):
         manage(environment, "work", "--once")

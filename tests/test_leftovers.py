@@ -1,4 +1,4 @@
-"""Pages in German and Spanish say nothing in English: what stands on them and on the English ones alike is no text."""
+"""Pages in German and Spanish contain no English text: a text on both a translated and the English page is an error."""
 
 import re
 from html.parser import HTMLParser
@@ -12,12 +12,12 @@ from students.models import Channel, EnrollmentEvent, StudentCourse
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
 
-# Names of people and things, of columns of files and of pictures, and words that are the same in another language.
+# Proper names, names of file columns and pictures, and words that are identical in the other language.
 SAME = {
     *("School", "Ctrl + K", "esc", "English", "Deutsch", "español", "en", "de", "es", "registrar", "Registrar"),
     *("student_number", "course_code", "term", "status", "grade", "reason", "default", "Calculus I", "A term"),
     *("student_not_found", "course_not_found", "API", "CSV", "ID", "null", '"enrolled_on"', '"ended_on"'),
-    *("Auditor", "Course staff", "Viewer"),  # names of groups, which stand in the database
+    *("Auditor", "Course staff", "Viewer"),  # names of groups, which are stored in the database
 }
 SAME_IN = {
     "de": {"Code", "Import", "Journal", "Name", "Status", "System", "Scopes", "Client", "Filter", "Import 1 | School"},
@@ -28,7 +28,7 @@ SAID = {"title", "placeholder", "aria-label", "alt", "data-label"}
 
 
 class Texts(HTMLParser):
-    """The texts of a page that people see or hear: between its tags, and in attributes."""
+    """The visible and spoken texts of a page: between its tags, and in attributes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ def pages(db):
 
 
 @pytest.mark.parametrize("language", ["de", "es"])
-def test_no_english_is_left_on_a_page(registrars_desk, pages, language):
+def test_translated_pages_contain_no_english_text(registrars_desk, pages, language):
     User.objects.filter(username="registrar").update(is_superuser=True)
     left = set()
     for path in [*pages, "/admin/access/", "/admin/auth/user/", "/admin/auth/user/add/", "/admin/password_change/"]:

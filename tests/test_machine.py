@@ -1,4 +1,4 @@
-"""Any acts in any order: after every single one the register is as it must be."""
+"""Random commands in any order: the invariants hold after every one of them."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -37,7 +37,7 @@ ORIGIN = Origin(Channel.SYSTEM, may_waive=True)
 
 student_numbers, course_numbers = st.integers(0, STUDENTS - 1), st.integers(0, COURSES - 1)
 grades = st.sampled_from([None, "", "A", "B"])
-# Most acts waive nothing.
+# Most commands waive nothing.
 waivers: st.SearchStrategy[frozenset[str]] = st.one_of(
     st.just(frozenset()), st.frozensets(st.sampled_from(sorted(WAIVABLE)))
 )
@@ -52,7 +52,7 @@ edits = st.one_of(
 
 
 class Registration(RuleBasedStateMachine):
-    """Students and staff at a few courses that are small, so that seats are always short."""
+    """Students and staff with a few small courses, so that seats are always scarce."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Registration(RuleBasedStateMachine):
             make_course(code="NEXT", capacity=1, waitlist_capacity=3, prerequisites=["BASIC"], term=over),
             make_course(code="OTHER", capacity=1, waitlist_capacity=None),
         ]
-        # How every course was limited, from which entry of the journal on.
+        # The limits of every course, by the journal entry from which they applied.
         self.limits = [(0, course.pk, course.capacity, course.waitlist_capacity) for course in self.courses]
         self.seen = 0
 
@@ -77,14 +77,14 @@ class Registration(RuleBasedStateMachine):
         return {"student_id": self.students[student].pk, "course_id": self.courses[course].pk}
 
     def act(self, verb: Any, student: int, course: int, **wishes: Any) -> None:
-        """Do it, or be refused: one entry for what was done, besides what follows by itself, and none for a refusal."""
+        """Run a command: an accepted one adds one entry besides the system's own, a refused one adds none."""
         changed = 0
         with suppress(Refused):
             changed = verb(**self.pair(student, course), origin=ORIGIN, **wishes).changed
         assert len([event for event in self.news() if event.action not in BY_ITSELF]) == changed
 
     def news(self) -> list[EnrollmentEvent]:
-        """What the journal tells of the last step."""
+        """Return the new journal entries of the last step."""
         return list(EnrollmentEvent.objects.filter(pk__gt=self.seen).select_related("enrollment").order_by("pk"))
 
     @rule(student=student_numbers, course=course_numbers, on_full=on_fulls, waive=waivers)
@@ -129,14 +129,14 @@ class Registration(RuleBasedStateMachine):
 
     @rule(pairs=st.lists(st.tuples(student_numbers, course_numbers), min_size=1, max_size=4))
     def undo_many_as_one(self, pairs: list[tuple[int, int]]) -> None:
-        """Take acts back as the undoing of an import does: seats that come free are given at the end."""
+        """Undo commands like the undo of an import: freed seats are given at the end."""
         acts = [Act(Action.UNDO, self.students[student].pk, self.courses[course].pk) for student, course in pairs]
         undo_together(acts, ORIGIN)
         promote({act.course_id for act in acts}, origin=ORIGIN)
 
     @rule(course=course_numbers, edit=edits)
     def change_course(self, course: int, edit: tuple[str, Any]) -> None:
-        """Change a course as the API does: under its lock, then seat who waits."""
+        """Change a course like the API: under its lock, then promote waitlisted students."""
         name, value = edit
         changed = Course.objects.select_for_update(no_key=True).get(pk=self.courses[course].pk)
         setattr(changed, name, [] if name == "prerequisites" and changed.code in value else value)
@@ -146,7 +146,7 @@ class Registration(RuleBasedStateMachine):
 
     @rule(student=student_numbers, is_active=st.booleans())
     def change_student(self, student: int, is_active: bool) -> None:
-        """Change a student as the API does: under the locks of the courses that they wait for, then seat who waits."""
+        """Change a student like the API: lock the courses that have the student on the waitlist, then promote."""
         waited_for = courses_waited_for([self.students[student].pk])
         changed = Student.objects.select_for_update(no_key=True).get(pk=self.students[student].pk)
         changed.is_active = is_active
@@ -155,20 +155,22 @@ class Registration(RuleBasedStateMachine):
 
     @rule()
     def promote(self) -> None:
-        """Nothing is left to do for who only asks for promotion."""
+        """A promotion without a preceding change has no effect."""
         assert promote([course.pk for course in self.courses], origin=ORIGIN) == []
 
     @invariant()
-    def the_register_is_as_it_must_be(self) -> None:
+    def invariants_hold(self) -> None:
         assert violations(self.limits_at) == []
 
     @invariant()
-    def who_came_first_and_may_have_the_seat_is_not_passed_over(self) -> None:
+    def promotions_keep_the_waitlist_order(self) -> None:
         still_waiting = [waiter for waiter, reasons in who_waits() if not reasons]
         for event in self.news():
             got = event.enrollment
             if event.action == Action.PROMOTE and got.status == event.to_status:
-                assert [each for each in still_waiting if each.course_id == got.course_id and is_ahead(each, got)] == []
+                assert [
+                    each for each in still_waiting if each.course_id == got.course_id and waited_longer(each, got)
+                ] == []
         self.seen = self.last_entry()
 
     def limits_at(self, event: EnrollmentEvent) -> tuple[int | None, int | None]:
@@ -180,12 +182,12 @@ class Registration(RuleBasedStateMachine):
         return newest.pk if newest else 0
 
 
-def is_ahead(waiter: StudentCourse, other: StudentCourse) -> bool:
+def waited_longer(waiter: StudentCourse, other: StudentCourse) -> bool:
     assert waiter.waitlisted_at is not None
     assert other.waitlisted_at is not None
     return (waiter.waitlisted_at, waiter.pk) < (other.waitlisted_at, other.pk)
 
 
 @pytest.mark.django_db
-def test_whatever_is_done_the_register_is_as_it_must_be():
+def test_invariants_hold_after_every_step_of_random_commands():
     run_state_machine_as_test(Registration, settings=settings(max_examples=examples(15), stateful_step_count=30))

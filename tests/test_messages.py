@@ -1,4 +1,4 @@
-"""What people read is in their language: marked in the code, and translated in the catalogues."""
+"""User-visible texts are marked in the code and translated in the catalogs."""
 
 import re
 from pathlib import Path
@@ -15,14 +15,14 @@ from django.utils.functional import Promise
 from tests.messages import APPS, LANGUAGES, ROOT, complaints, wanted, wrong_with
 
 TEMPLATES = sorted(path for app in APPS for path in (ROOT / app).rglob("*.html") if "templates" in path.parts)
-ICONS = {"chevron_right", "dock_to_right", "check", "search"}  # names of pictures
+ICONS = {"chevron_right", "dock_to_right", "check", "search"}  # names of icons
 WORD = re.compile(r"[^\W\d_]{2}")
 SAID = re.compile(r'\b(?:title|placeholder|aria-label|alt|data-label)="([^"]*)"')
 HOLE = "\0"
 
 
 def words_in(template: str) -> list[str]:
-    """Return what a template says by itself, outside of what is translated: between its tags, and in attributes."""
+    """Return the untranslated texts of a template: between its tags, and in attributes."""
     parts, is_translated = [], False
     for token in Lexer(template).tokenize():
         if token.token_type == TokenType.TEXT and not is_translated:
@@ -50,12 +50,12 @@ def words_in(template: str) -> list[str]:
         ("{# Why #}<script src='x.js'>let words = 1;</script>", []),
     ],
 )
-def test_the_search_for_words_in_templates(template, words):
+def test_untranslated_words_are_found_in_templates(template, words):
     assert words_in(template) == words
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_template_says_nothing_that_is_not_translated(path):
+def test_templates_contain_no_untranslated_text(path):
     assert words_in(path.read_text()) == []
 
 
@@ -69,7 +69,7 @@ def test_a_template_says_nothing_that_is_not_translated(path):
         (Message(("%(n)s seat", "%(n)s seats"), ("%(n)s Platz", "")), ["not translated: '%(n)s seat'"]),
     ],
 )
-def test_what_is_wrong_with_a_translation(message, wrong):
+def test_faulty_translations_are_detected(message, wrong):
     assert wrong_with(message) == wrong
 
 
@@ -85,10 +85,10 @@ def our_models():
 
 
 @pytest.mark.parametrize("model", our_models(), ids=lambda model: model._meta.label)
-def test_a_model_has_names_that_are_translated(model):
+def test_model_names_are_translated(model):
     opts, desk = model._meta, admin.site._registry[model]
     inner = {"sha256", "fingerprint", "checkpoint", "attempts", "lease_owner", "leased_until"}
-    inner |= {"unlisted", "reason_parts"}  # shown nowhere either
+    inner |= {"unlisted", "reason_parts"}  # also not shown anywhere
     said = {"name": opts.verbose_name, "names": opts.verbose_name_plural}
     for field in opts.get_fields():
         if field.auto_created or field.name in inner or not hasattr(field, "verbose_name") or field.primary_key:
@@ -104,8 +104,8 @@ def test_a_model_has_names_that_are_translated(model):
     assert [name for name, text in said.items() if not isinstance(text, Promise)] == []
 
 
-def theirs(form: Any) -> set[str]:
-    """Return the fields that a form has from a library."""
+def library_fields(form: Any) -> set[str]:
+    """Return the fields of a form that a library defines."""
     libraries = [base for base in form.__mro__ if base.__module__.split(".")[0] not in APPS]
     return {name for base in libraries for name in getattr(base, "declared_fields", {})}
 
@@ -115,12 +115,12 @@ def our_forms(form: Any = forms.BaseForm) -> list[Any]:
     return [each for each in below if each.__module__.split(".")[0] in APPS and "declared_fields" in vars(each)]
 
 
-def test_fields_of_forms_have_labels_that_are_translated():
+def test_labels_of_form_fields_are_translated():
     fields = {
         f"{form.__name__}.{name}": field
         for form in our_forms()
         for name, field in form.declared_fields.items()
-        if name not in theirs(form)
+        if name not in library_fields(form)
     }
     said = {f"{name} {part}": getattr(field, part) for name, field in fields.items() for part in ("label", "help_text")}
 
@@ -128,7 +128,7 @@ def test_fields_of_forms_have_labels_that_are_translated():
 
 
 def test_no_message_is_an_f_string():
-    """What is put together before it is looked up is found in no catalogue."""
+    """A text that is formatted before the lookup is found in no catalog."""
     glued = re.compile(r"\b(?:_|n?gettext(?:_lazy)?)\(\s*f[\"']")
     found = [
         str(path.relative_to(ROOT))

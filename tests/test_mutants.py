@@ -12,7 +12,7 @@ def test_every_constraint_has_a_test_that_proves_it():
     assert sorted(CONSTRAINTS) == sorted(name for _file, _model, name in known_constraints())
 
 
-def test_words_choose_guards_by_their_names_and_by_those_of_their_tests():
+def test_search_words_select_guards_by_their_names_and_by_their_test_names():
     assert len(matching([])) == len([*GUARDS, *constraints()])
     assert [mutant.guard for mutant in matching(["OUTDATED form"])] == ["the check of outdated forms"]
     assert [mutant.guard for mutant in matching(["test_stale_forms"])] == [
@@ -42,7 +42,7 @@ def tree(copy):
 
 
 @pytest.mark.parametrize("mutant", [*GUARDS, *constraints()], ids=lambda mutant: mutant.guard)
-def test_every_guard_is_where_it_was_and_so_is_its_test(mutant, tree):
+def test_every_guard_is_found_in_its_file_and_its_test_exists(mutant, tree):
     file, _, test = mutant.test.partition("::")
     functions = [each.name for each in ast.parse((ROOT / file).read_text()).body if isinstance(each, ast.FunctionDef)]
 

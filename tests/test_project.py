@@ -1,4 +1,4 @@
-"""Promises about the project itself."""
+"""Rules about the source code of the project."""
 
 import ast
 import subprocess
@@ -18,9 +18,9 @@ WRITES = {"create", "bulk_create", "update", "bulk_update", "get_or_create", "up
 
 def writes_of_enrollments(source: str) -> list[int]:
     """
-    Return the lines that write ``StudentCourse``: by its managers, or through a relation that holds it.
+    Return the lines that write ``StudentCourse`` by its managers or through a relation.
 
-    And those that write many rows of whatever model.
+    Lines that write many rows of any model are included.
     """
     lines = []
     for node in ast.walk(ast.parse(source)):
@@ -46,11 +46,11 @@ def writes_of_enrollments(source: str) -> list[int]:
         "update_many(rows, names)",
     ],
 )
-def test_the_search_for_writers_finds_one(line):
+def test_the_search_for_writes_of_enrollments_finds_a_write(line):
     assert writes_of_enrollments(line) == [1]
 
 
-def test_only_the_verbs_write_enrollments():
+def test_only_the_enrollment_service_writes_enrollments():
     found = {
         str(path.relative_to(ROOT)): lines
         for app in APPS
@@ -58,11 +58,11 @@ def test_only_the_verbs_write_enrollments():
         if (lines := writes_of_enrollments(path.read_text()))
     }
 
-    assert sorted(found) == ["students/enrollment/batch.py", "students/events/log.py"]  # which writes events alone
+    assert sorted(found) == ["students/enrollment/batch.py", "students/events/log.py"]  # which writes only events
 
 
-def test_no_save_of_an_enrollment_slips_in():
-    """``.save()`` on an instance is caught by what the name of the instance says."""
+def test_no_module_calls_save_on_an_enrollment():
+    """``.save()`` calls are recognized by the name of the instance."""
     saves = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for app in APPS
@@ -84,9 +84,9 @@ def test_no_migration_is_missing():
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("target", [("students", None), ("courses", None), ("school", "0002_kept_answers")])
-def test_migrations_go_back_and_forth(target):
+def test_migrations_can_be_reverted_and_applied_again(target):
     executor = MigrationExecutor(connection)
-    leaves = executor.loader.graph.leaf_nodes()  # every app: others depend on what is taken back
+    leaves = executor.loader.graph.leaf_nodes()  # every app, because others depend on the reverted migrations
     try:
         executor.migrate([target])
     finally:
@@ -95,13 +95,13 @@ def test_migrations_go_back_and_forth(target):
     assert set(MigrationExecutor(connection).loader.applied_migrations) >= set(leaves)
 
 
-def test_the_layers_hold():
+def test_the_import_contracts_hold():
     lint = subprocess.run([Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True)
 
     assert (lint.returncode, "0 broken" in lint.stdout) == (0, True)
 
 
-def test_every_pin_is_exact_and_has_a_reason():
+def test_every_requirement_is_pinned_exactly_and_has_a_reason():
     for name in ("requirements.in", "requirements-dev.in"):
         for line in (ROOT / name).read_text().splitlines():
             if line and not line.startswith(("#", "-r")):
@@ -110,7 +110,7 @@ def test_every_pin_is_exact_and_has_a_reason():
                 assert reason.strip(), line
 
 
-def test_every_file_is_about_one_subject():
+def test_no_source_file_has_more_than_400_lines():
     long = {
         str(path.relative_to(ROOT)): count
         for app in APPS

@@ -1,4 +1,4 @@
-"""The last seat, raced for by parallel connections to PostgreSQL."""
+"""Parallel connections to PostgreSQL compete for the last seat."""
 
 import threading
 from itertools import count
@@ -19,7 +19,7 @@ from tests.races import RUNNERS, race
 
 ROUNDS = 50
 ORIGIN = Origin(Channel.SYSTEM)
-ORIGINS = [Origin(Channel.API), ORIGIN]  # API requests and others alike
+ORIGINS = [Origin(Channel.API), ORIGIN]  # for the API and for other callers
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -28,7 +28,7 @@ pytestmark = [
 
 
 def race_for_the_last_seat(rounds):
-    """Return how many got the one seat of each round's course."""
+    """Return how many students got the one seat of the course of each round."""
     students = [make_student() for _ in range(RUNNERS)]
     courses = [make_course(capacity=1) for _ in range(rounds)]
     codes: list[tuple[str, ...]] = []
@@ -44,19 +44,19 @@ def race_for_the_last_seat(rounds):
     return [StudentCourse.objects.seated().filter(course=course).count() for course in courses]
 
 
-def test_the_last_seat_is_never_sold_twice():
+def test_the_last_seat_is_never_given_twice():
     assert race_for_the_last_seat(ROUNDS) == [1] * ROUNDS
 
 
-def test_without_the_lock_the_last_seat_is_sold_twice(monkeypatch):
-    """The race above would notice: with the lock taken out it fails within a few rounds."""
+def test_without_the_lock_the_last_seat_is_given_twice(monkeypatch):
+    """The test above can fail: without the lock a seat is given twice within a few rounds."""
     without = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
     monkeypatch.setattr(loading, "LOCKED", without)
 
     assert max(race_for_the_last_seat(ROUNDS)) > 1
 
 
-def test_who_is_refused_by_a_full_course_does_not_wait_for_its_lock():
+def test_a_request_refused_by_a_full_course_does_not_wait_for_its_lock():
     course, first, second = make_course(capacity=1), make_student(), make_student()
     enroll(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
     with pytest.raises(Refused):
@@ -81,7 +81,7 @@ def test_who_is_refused_by_a_full_course_does_not_wait_for_its_lock():
     assert told_meanwhile == [["course_full"]]
 
 
-def test_a_seat_that_comes_free_is_given_though_the_course_was_full_a_moment_ago():
+def test_a_freed_seat_is_given_although_the_course_was_cached_as_full():
     course, first, second = make_course(capacity=1), make_student(), make_student()
     enroll(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
     with pytest.raises(Refused):
@@ -91,8 +91,8 @@ def test_a_seat_that_comes_free_is_given_though_the_course_was_full_a_moment_ago
     assert enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN).changed
 
 
-def test_a_server_that_isolates_more_than_it_should_sells_no_seat_twice():
-    """Under REPEATABLE READ, who waited for the lock would count the seats as they were before."""
+def test_under_repeatable_read_no_seat_is_given_twice():
+    """Under REPEATABLE READ a transaction that waited for the lock would count the seats of its old snapshot."""
     database = sql.Identifier(connection.settings_dict["NAME"])
     with connection.cursor() as cursor:
         cursor.execute(
@@ -105,7 +105,7 @@ def test_a_server_that_isolates_more_than_it_should_sells_no_seat_twice():
             cursor.execute(sql.SQL("ALTER DATABASE {} RESET default_transaction_isolation").format(database))
 
 
-def test_a_student_who_clicks_twice_is_enrolled_once():
+def test_two_simultaneous_requests_of_a_student_enroll_once():
     student, courses = make_student(), [make_course() for _ in range(ROUNDS)]
     changed = count()
 
@@ -118,7 +118,7 @@ def test_a_student_who_clicks_twice_is_enrolled_once():
     assert (next(changed), StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (ROUNDS,) * 3
 
 
-def test_seats_given_back_and_taken_at_once_never_exceed_the_capacity():
+def test_seats_freed_and_taken_simultaneously_never_exceed_the_capacity():
     students, course = [make_student() for _ in range(RUNNERS)], make_course(capacity=5)
     seen: list[int] = []
     codes: set[str] = set()
@@ -150,7 +150,7 @@ def test_batches_that_name_the_same_courses_in_any_order_do_not_deadlock():
     assert [StudentCourse.objects.seated().filter(course=course).count() for course in courses] == [10] * 6
 
 
-def test_two_who_change_different_fields_at_once_do_not_undo_each_other(make_client):
+def test_two_simultaneous_changes_of_different_fields_are_both_kept(make_client):
     program = make_client("students:write", "students:read")
     token = program._credentials["HTTP_AUTHORIZATION"]
     students = [make_student(given_name="old", family_name="old") for _ in range(10)]
@@ -167,7 +167,7 @@ def test_two_who_change_different_fields_at_once_do_not_undo_each_other(make_cli
     assert set(Student.objects.values_list("given_name", "family_name")) == {("new", "new")}
 
 
-def test_who_waits_too_long_for_a_course_is_told_to_try_again(make_client):
+def test_a_lock_timeout_on_a_course_asks_the_client_to_try_again(make_client):
     program = make_client("enrollments:write")
     student, course = make_student(), make_course()
     locked, released = threading.Event(), threading.Event()
@@ -186,7 +186,7 @@ def test_who_waits_too_long_for_a_course_is_told_to_try_again(make_client):
     holder.start()
     locked.wait(timeout=60)
     with connection.cursor() as cursor:
-        cursor.execute("SET lock_timeout = '200ms'")  # what the server asks for when it connects, only shorter
+        cursor.execute("SET lock_timeout = '200ms'")  # the server's connection option, only shorter
     busy = ask()
     released.set()
     holder.join()
@@ -197,7 +197,7 @@ def test_who_waits_too_long_for_a_course_is_told_to_try_again(make_client):
     assert again.status_code == 201
 
 
-def test_two_courses_that_ask_for_each_other_at_once_do_not_close_a_circle(make_client):
+def test_two_simultaneous_prerequisite_changes_do_not_create_a_cycle(make_client):
     token = make_client("courses:write")._credentials["HTTP_AUTHORIZATION"]
     pairs = [(make_course(code=f"A-{n}"), make_course(code=f"B-{n}")) for n in range(10)]
 

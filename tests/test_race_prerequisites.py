@@ -1,4 +1,4 @@
-"""Renames, deletions and new prerequisites at the same moment, on parallel connections to PostgreSQL."""
+"""Simultaneous renames, deletions and new prerequisites, on parallel connections to PostgreSQL."""
 
 import pytest
 from django.db import connection
@@ -17,7 +17,7 @@ pytestmark = [
 
 
 def race_of(api, *requests):
-    """Send these requests, each a function of the round, at once in each round; return the statuses of each round."""
+    """Send these requests, each a function of the round, simultaneously; return the statuses of each round."""
     token = api._credentials["HTTP_AUTHORIZATION"]
     statuses = [[0] * len(requests) for _ in range(ROUNDS)]
 
@@ -31,12 +31,12 @@ def race_of(api, *requests):
 
 
 def dangling():
-    """Return the codes that some course asks for and no course has."""
+    """Return the required codes that no course has."""
     asked = {code for codes in Course.objects.values_list("prerequisites", flat=True) for code in codes}
     return asked - set(Course.objects.values_list("code", flat=True))
 
 
-def test_a_prerequisite_that_is_added_during_a_rename_is_renamed_or_refused(api):
+def test_a_prerequisite_added_during_a_rename_is_renamed_or_refused(api):
     intros = [make_course(code=f"INTRO{n}") for n in range(ROUNDS)]
     following = [make_course(code=f"ADV{n}") for n in range(ROUNDS)]
 
@@ -67,7 +67,7 @@ def test_a_course_is_deleted_or_becomes_a_prerequisite_and_never_both(api):
     assert dangling() == set()
 
 
-def test_two_courses_of_a_code_that_are_deleted_at_once_leave_one_for_those_that_ask(api):
+def test_of_two_courses_with_one_required_code_deleted_simultaneously_one_stays(api):
     pairs = [[make_course(code=f"INTRO{n}"), make_course(code=f"INTRO{n}", term=make_term())] for n in range(ROUNDS)]
     for n in range(ROUNDS):
         make_course(code=f"ADV{n}", prerequisites=[f"INTRO{n}"])
@@ -82,7 +82,7 @@ def test_two_courses_of_a_code_that_are_deleted_at_once_leave_one_for_those_that
     assert dangling() == set()
 
 
-def test_two_courses_of_a_code_that_are_renamed_at_once_leave_no_prerequisite_behind(api):
+def test_two_courses_with_one_code_renamed_simultaneously_leave_no_old_prerequisite(api):
     pairs = [[make_course(code=f"INTRO{n}"), make_course(code=f"INTRO{n}", term=make_term())] for n in range(ROUNDS)]
     following = [make_course(code=f"ADV{n}", prerequisites=[f"INTRO{n}"]) for n in range(ROUNDS)]
 
@@ -97,8 +97,8 @@ def test_two_courses_of_a_code_that_are_renamed_at_once_leave_no_prerequisite_be
     assert dangling() == set()
 
 
-def test_two_renames_at_once_close_no_circle_together(api):
-    """B asks for A, and D for C. A may become D, or C may become B: both together would be a circle."""
+def test_two_simultaneous_renames_do_not_create_a_cycle(api):
+    """B requires A, and D requires C. A may become D, or C may become B; both together would be a cycle."""
     first = [make_course(code=f"A{n}", term=make_term()) for n in range(ROUNDS)]
     second = [make_course(code=f"C{n}", term=make_term()) for n in range(ROUNDS)]
     for n in range(ROUNDS):

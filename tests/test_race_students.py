@@ -1,4 +1,4 @@
-"""A student who is erased, deactivated or deleted while an act on an enrollment is under way."""
+"""A student is erased, deactivated or deleted while a command on an enrollment is running."""
 
 import io
 import threading
@@ -33,8 +33,8 @@ pytestmark = [
 ]
 
 
-class Beside(threading.Thread):
-    """A thread with a connection of its own, and what it returned or raised."""
+class BackgroundCall(threading.Thread):
+    """A thread with its own connection, and its result or exception."""
 
     def __init__(self, do: Callable[[], Any]) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Beside(threading.Thread):
 
 @contextmanager
 def uncommitted(do: Callable[[], Any]) -> Iterator[None]:
-    """Do something on another connection, and commit it at the end of the block."""
+    """Call a function on another connection, and commit it at the end of the block."""
     done, go_on = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -63,7 +63,7 @@ def uncommitted(do: Callable[[], Any]) -> Iterator[None]:
             done.set()
             go_on.wait(timeout=60)
 
-    holder = Beside(hold)
+    holder = BackgroundCall(hold)
     try:
         assert done.wait(timeout=60), holder.error
         yield
@@ -73,7 +73,7 @@ def uncommitted(do: Callable[[], Any]) -> Iterator[None]:
     assert holder.error is None
 
 
-def somebody_waits_for_a_lock() -> bool:
+def a_lock_is_waited_for() -> bool:
     ends_at = time.monotonic() + PATIENCE
     while time.monotonic() < ends_at:
         with connection.cursor() as cursor:
@@ -86,7 +86,7 @@ def somebody_waits_for_a_lock() -> bool:
     return False
 
 
-def erasing(student: Student) -> Any:
+def erase_student(student: Student) -> Any:
     return erase(person_of(Student.objects.get(pk=student.pk)), reason="asked for it", door=Door.COMMAND)
 
 
@@ -146,16 +146,16 @@ def accounts(make_client):
     User.objects.create_superuser("boss")
 
 
-INACTIVE = [erasing, by_a_save_under_lock, by_the_api, by_the_form_of_the_admin, by_the_action_of_the_admin]
+INACTIVE = [erase_student, by_a_save_under_lock, by_the_api, by_the_form_of_the_admin, by_the_action_of_the_admin]
 
 
 @pytest.mark.parametrize("make_inactive", INACTIVE, ids=lambda each: each.__name__)
-def test_an_act_waits_for_a_student_who_becomes_inactive_and_is_refused(make_inactive):
+def test_a_command_waits_for_a_student_being_deactivated_and_is_refused(make_inactive):
     student, course = make_student(), make_course()
 
     with uncommitted(lambda: make_inactive(student)):
-        asking = Beside(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN))
-        waited = somebody_waits_for_a_lock()
+        asking = BackgroundCall(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN))
+        waited = a_lock_is_waited_for()
     asking.join()
 
     assert waited
@@ -182,9 +182,9 @@ def in_a_file(student_id: int, course_id: int) -> list[str]:
 def test_every_way_of_enrolling_waits_for_an_erasure(way):
     student, course = make_student(), make_course()
 
-    with uncommitted(lambda: erasing(student)):
-        asking = Beside(lambda: way(student.pk, course.pk))
-        waited = somebody_waits_for_a_lock()
+    with uncommitted(lambda: erase_student(student)):
+        asking = BackgroundCall(lambda: way(student.pk, course.pk))
+        waited = a_lock_is_waited_for()
     asking.join()
 
     assert (waited, asking.error, asking.result) == (True, None, ["student_inactive"])
@@ -198,8 +198,8 @@ def test_a_waitlisted_student_who_becomes_inactive_is_passed_over():
         enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN, on_full=OnFull.WAITLIST)
 
     with uncommitted(lambda: by_a_save_under_lock(second)):
-        dropping = Beside(lambda: drop(student_id=first.pk, course_id=course.pk, origin=ORIGIN))
-        waited = somebody_waits_for_a_lock()
+        dropping = BackgroundCall(lambda: drop(student_id=first.pk, course_id=course.pk, origin=ORIGIN))
+        waited = a_lock_is_waited_for()
     dropping.join()
 
     assert (waited, dropping.error) == (True, None)
@@ -210,36 +210,36 @@ def test_a_waitlisted_student_who_becomes_inactive_is_passed_over():
 
 
 @pytest.mark.parametrize("make_inactive", INACTIVE[1:], ids=lambda each: each.__name__)
-def test_a_student_who_is_being_enrolled_becomes_inactive_after_the_commit(make_inactive):
+def test_deactivating_a_student_waits_for_the_commit_of_an_enrollment(make_inactive):
     student, course = make_student(), make_course()
 
     with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
-        changing = Beside(lambda: make_inactive(student))
-        waited = somebody_waits_for_a_lock()
+        changing = BackgroundCall(lambda: make_inactive(student))
+        waited = a_lock_is_waited_for()
     changing.join()
 
     assert (waited, changing.error) == (True, None)
     assert not Student.objects.get(pk=student.pk).is_active
 
 
-def test_a_file_that_makes_a_student_inactive_waits_for_the_enrollment(tmp_path):
+def test_a_file_that_deactivates_a_student_waits_for_the_enrollment(tmp_path):
     student, course = make_student(), make_course()
 
     with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
-        changing = Beside(lambda: by_a_file(student, tmp_path))
-        waited = somebody_waits_for_a_lock()
+        changing = BackgroundCall(lambda: by_a_file(student, tmp_path))
+        waited = a_lock_is_waited_for()
     changing.join()
 
     assert (waited, changing.error) == (True, None)
     assert not Student.objects.get(pk=student.pk).is_active
 
 
-def test_a_student_who_is_being_enrolled_is_not_erased():
+def test_erasing_a_student_during_an_enrollment_is_refused():
     student, course = make_student(), make_course()
 
     with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
-        changing = Beside(lambda: erasing(student))
-        waited = somebody_waits_for_a_lock()
+        changing = BackgroundCall(lambda: erase_student(student))
+        waited = a_lock_is_waited_for()
     changing.join()
 
     assert waited
@@ -248,13 +248,13 @@ def test_a_student_who_is_being_enrolled_is_not_erased():
     assert Student.objects.get(pk=student.pk).erased_at is None
 
 
-def test_a_new_name_and_another_enrollment_of_the_student_wait_for_nothing():
+def test_renaming_a_student_and_another_enrollment_do_not_wait():
     student, course, other = make_student(), make_course(), make_course()
 
     with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
-        renaming = Beside(lambda: program().patch(f"/api/v1/students/{student.pk}", {"given_name": "New"}))
+        renaming = BackgroundCall(lambda: program().patch(f"/api/v1/students/{student.pk}", {"given_name": "New"}))
         renaming.join(timeout=PATIENCE)
-        enrolling = Beside(lambda: enroll(student_id=student.pk, course_id=other.pk, origin=ORIGIN))
+        enrolling = BackgroundCall(lambda: enroll(student_id=student.pk, course_id=other.pk, origin=ORIGIN))
         enrolling.join(timeout=PATIENCE)
         waiting = renaming.is_alive(), enrolling.is_alive()
     renaming.join()
@@ -279,7 +279,7 @@ def test_a_preview_waits_for_no_lock_and_takes_none(taken, django_assert_max_num
         return page.context["answer"]["kind"], locking
 
     with uncommitted(lambda: type(row).objects.select_for_update().get(pk=row.pk)):
-        asking = Beside(preview)
+        asking = BackgroundCall(preview)
         asking.join(timeout=PATIENCE)
         waits = asking.is_alive()
     asking.join()
@@ -288,14 +288,14 @@ def test_a_preview_waits_for_no_lock_and_takes_none(taken, django_assert_max_num
 
 
 @pytest.mark.parametrize("action", ["drop", "complete", "undo"])
-def test_a_preview_of_many_waits_for_no_lock(action):
+def test_a_preview_of_a_bulk_enrollment_waits_for_no_lock(action):
     student, course = make_student(), make_course()
     enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN).enrollment
     assert enrollment is not None
     body = {"action": action, "chosen": [enrollment.pk], "reason": "", "grade": ""}
 
     with uncommitted(lambda: type(course).objects.select_for_update().get(pk=course.pk)):
-        asking = Beside(lambda: desk().post("/admin/students/studentcourse/act/", body))
+        asking = BackgroundCall(lambda: desk().post("/admin/students/studentcourse/act/", body))
         asking.join(timeout=PATIENCE)
         waits = asking.is_alive()
     asking.join()
@@ -305,7 +305,7 @@ def test_a_preview_of_many_waits_for_no_lock(action):
 
 
 @pytest.mark.parametrize("kind", ["student", "course"])
-def test_a_preview_of_making_inactive_waits_for_no_lock(kind):
+def test_a_preview_of_a_deactivation_waits_for_no_lock(kind):
     student, course = make_student(), make_course(capacity=0, waitlist_capacity=1)
     enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN, on_full=OnFull.WAITLIST)
     row: Any = student if kind == "student" else course
@@ -313,7 +313,7 @@ def test_a_preview_of_making_inactive_waits_for_no_lock(kind):
     form = {"action": "deactivate", "_selected_action": [row.pk], "index": 0}
 
     with uncommitted(lambda: type(course).objects.select_for_update().get(pk=course.pk)):
-        asking = Beside(lambda: desk().post(path, form))
+        asking = BackgroundCall(lambda: desk().post(path, form))
         asking.join(timeout=PATIENCE)
         waits = asking.is_alive()
     asking.join()

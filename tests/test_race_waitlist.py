@@ -1,4 +1,4 @@
-"""Freed seats, lines, waivers, undo and imports, raced for by parallel connections to PostgreSQL."""
+"""Parallel connections to PostgreSQL compete in freed seats, waitlists, waivers, undo and imports."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -27,24 +27,26 @@ pytestmark = [
 ]
 
 
-def refused(verb: Callable[..., object], student: Student, course: Course, **wishes: object) -> list[str]:
-    """Do it, and return the codes of what stands against it."""
+def refusal_codes_of(verb: Callable[..., object], student: Student, course: Course, **wishes: object) -> list[str]:
+    """Call a function, and return the codes of its refusal."""
     try:
         verb(student_id=student.pk, course_id=course.pk, origin=ORIGIN, **wishes)
-    except Refused as refused:
-        return [refusal.code for refusal in refused.refusals]
+    except Refused:
+        return [refusal.code for refusal in refusal_codes_of.refusals]
     return []
 
 
-def crowded(*, seats: int, waiting: int, **fields: object) -> tuple[Course, list[Student], list[Student]]:
-    """A course with all its seats taken and so many in line: it, who is in, and who waits, in their order."""
+def full_course_with_waitlist(
+    *, seats: int, waiting: int, **fields: object
+) -> tuple[Course, list[Student], list[Student]]:
+    """Return a full course with a waitlist, its enrolled students, and its waitlisted students in order."""
     course = make_course(**{"capacity": seats, "waitlist_capacity": None, **fields})
     students = [make_student() for _ in range(seats + waiting)]
     enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, origin=ORIGIN)
     return course, students[:seats], students[seats:]
 
 
-def seated(course: Course) -> list[int]:
+def enrolled_in(course: Course) -> list[int]:
     return sorted(course.enrollments.filter(status="enrolled").values_list("student", flat=True))
 
 
@@ -52,15 +54,15 @@ def ids(students: list[Student]) -> list[int]:
     return sorted(student.pk for student in students)
 
 
-def in_the_order_of(action: Action, to_status: str) -> list[int]:
-    """The students in the order in which the journal tells this of them."""
+def students_in_order_of(action: Action, to_status: str) -> list[int]:
+    """Return the students in the order of their journal entries of this action."""
     events = EnrollmentEvent.objects.filter(action=action, to_status=to_status).order_by("pk")
     return list(events.values_list("enrollment__student", flat=True))
 
 
 @pytest.fixture
 def make_program(make_client):
-    """Make clients of the API of one program, one for each runner."""
+    """Return a function that makes an API client for each runner, all of one program."""
     token = make_client("students:write", "courses:write", "enrollments:write")._credentials["HTTP_AUTHORIZATION"]
 
     def make() -> APIClient:
@@ -71,24 +73,24 @@ def make_program(make_client):
     return make
 
 
-def test_a_freed_seat_goes_to_who_is_next_whoever_else_wants_it():
+def test_a_freed_seat_goes_to_the_first_waitlisted_student_despite_new_requests():
     students, course = [make_student() for _ in range(RUNNERS)], make_course(capacity=5, waitlist_capacity=8)
     codes: set[str] = set()
 
     def act(runner, number):
         wishes = [(drop, {}), (enroll, {}), (enroll, {"on_full": OnFull.WAITLIST}), (enroll, {"on_full": "waitlist"})]
         verb, wish = wishes[(runner + number) % 4]
-        codes.update(refused(verb, students[runner], course, **wish))
+        codes.update(refusal_codes_of(verb, students[runner], course, **wish))
 
     race(act, 2 * ROUNDS)
 
     assert violations() == []
     assert codes == {"course_full", "waitlist_full", "not_enrolled"}
-    assert len(in_the_order_of(Action.PROMOTE, "enrolled")) > ROUNDS
+    assert len(students_in_order_of(Action.PROMOTE, "enrolled")) > ROUNDS
 
 
-def test_two_who_drop_at_once_let_in_the_first_two():
-    crowds = [crowded(seats=2, waiting=3) for _ in range(ROUNDS)]
+def test_two_simultaneous_drops_promote_the_first_two_students():
+    crowds = [full_course_with_waitlist(seats=2, waiting=3) for _ in range(ROUNDS)]
 
     def act(runner, number):
         course, holders, _line = crowds[number]
@@ -97,25 +99,25 @@ def test_two_who_drop_at_once_let_in_the_first_two():
     race(act, ROUNDS, runners=2)
 
     assert violations() == []
-    assert [seated(course) for course, _holders, _line in crowds] == [
+    assert [enrolled_in(course) for course, _holders, _line in crowds] == [
         ids(line[:2]) for _course, _holders, line in crowds
     ]
 
 
-def test_who_is_promoted_by_many_at_once_is_promoted_once():
-    crowds = [crowded(seats=1, waiting=RUNNERS) for _ in range(ROUNDS)]
+def test_a_student_promoted_by_many_simultaneous_calls_is_promoted_once():
+    crowds = [full_course_with_waitlist(seats=1, waiting=RUNNERS) for _ in range(ROUNDS)]
     Course.objects.update(capacity=3)
 
     race(lambda runner, number: promote([crowds[number][0].pk], origin=ORIGIN), ROUNDS)
 
     for course, holders, line in crowds:
-        assert seated(course) == ids([*holders, *line[:2]])
+        assert enrolled_in(course) == ids([*holders, *line[:2]])
     assert EnrollmentEvent.objects.filter(action=Action.PROMOTE).count() == 2 * ROUNDS
     assert violations(lambda event: (3, None)) == []
 
 
-def test_more_seats_and_freed_seats_at_once_are_each_given_once(make_program):
-    crowds = [crowded(seats=RUNNERS - 1, waiting=RUNNERS + 9) for _ in range(5)]
+def test_added_seats_and_simultaneously_freed_seats_are_each_given_once(make_program):
+    crowds = [full_course_with_waitlist(seats=RUNNERS - 1, waiting=RUNNERS + 9) for _ in range(5)]
     programs = [make_program() for _ in range(RUNNERS)]
 
     def act(runner, number):
@@ -130,28 +132,28 @@ def test_more_seats_and_freed_seats_at_once_are_each_given_once(make_program):
     race(act, 5)
 
     for course, _holders, line in crowds:
-        assert seated(course) == ids(line[: RUNNERS + 4])
+        assert enrolled_in(course) == ids(line[: RUNNERS + 4])
     assert violations(lambda event: (RUNNERS + 4, None)) == []
 
 
-def test_who_is_waived_in_takes_no_seat_from_the_count():
+def test_enrollments_by_waiver_do_not_reduce_the_seats_of_other_students():
     courses = [make_course(capacity=5) for _ in range(ROUNDS)]
     students = [make_student() for _ in range(RUNNERS)]
 
     def act(runner, number):
         waive = {"waive": ["course_full"], "reason": "graduates"} if runner % 4 == 0 else {}
-        refused(enroll, students[runner], courses[number], **waive)
+        refusal_codes_of(enroll, students[runner], courses[number], **waive)
 
     race(act, ROUNDS)
 
     assert violations() == []
     for course in courses:
         waived = EnrollmentEvent.objects.filter(enrollment__course=course, waived=["course_full"]).count()
-        assert len(seated(course)) == 5 + waived
+        assert len(enrolled_in(course)) == 5 + waived
 
 
-def test_undo_and_newcomers_share_one_seat():
-    crowds = [crowded(seats=1, waiting=0) for _ in range(ROUNDS)]
+def test_an_undo_and_new_requests_share_one_seat():
+    crowds = [full_course_with_waitlist(seats=1, waiting=0) for _ in range(ROUNDS)]
     for course, [holder], _line in crowds:
         drop(student_id=holder.pk, course_id=course.pk, origin=ORIGIN)
     students = [make_student() for _ in range(RUNNERS)]
@@ -160,12 +162,12 @@ def test_undo_and_newcomers_share_one_seat():
     def act(runner, number):
         course, [holder], _line = crowds[number]
         verb, student = (undo, holder) if runner == 0 else (enroll, students[runner])
-        codes.update(refused(verb, student, course))
+        codes.update(refusal_codes_of(verb, student, course))
 
     race(act, ROUNDS)
 
     assert violations() == []
-    assert [len(seated(course)) for course, _holders, _line in crowds] == [1] * ROUNDS
+    assert [len(enrolled_in(course)) for course, _holders, _line in crowds] == [1] * ROUNDS
     assert codes == {"course_full"}
 
 
@@ -183,7 +185,7 @@ def test_imports_and_the_api_share_the_seats(make_program, tmp_path):
     def act(runner, number):
         if runner < importers:
             quiet = {"stdout": StringIO(), "stderr": StringIO()}
-            with suppress(SystemExit):  # some rows are always refused: the exit code says so
+            with suppress(SystemExit):  # some rows are always refused, as the exit code shows
                 file = files[number * importers + runner]
                 call_command("import_enrollments", file, on_error="skip", dataset=str(runner), **quiet)
         elif (runner + number) % 3:
@@ -199,22 +201,25 @@ def test_imports_and_the_api_share_the_seats(make_program, tmp_path):
     assert set(EnrollmentEvent.objects.values_list("channel", flat=True)) == {"import", "api", "system"}
 
 
-def test_a_line_that_many_join_at_once_keeps_to_its_places_and_its_order():
-    crowds = [crowded(seats=1, waiting=0, waitlist_capacity=5) for _ in range(ROUNDS)]
+def test_a_waitlist_with_many_simultaneous_joins_keeps_its_limit_and_order():
+    crowds = [full_course_with_waitlist(seats=1, waiting=0, waitlist_capacity=5) for _ in range(ROUNDS)]
     students = [make_student() for _ in range(RUNNERS)]
 
-    race(lambda runner, number: refused(enroll, students[runner], crowds[number][0], on_full=OnFull.WAITLIST), ROUNDS)
+    race(
+        lambda runner, number: refusal_codes_of(enroll, students[runner], crowds[number][0], on_full=OnFull.WAITLIST),
+        ROUNDS,
+    )
 
     for course, _holders, _line in crowds:
         assert misfilled(course, enrolled=1, waiting=5) == []
         for _ in range(5):
-            drop(student_id=seated(course)[0], course_id=course.pk, origin=ORIGIN)
-    assert in_the_order_of(Action.PROMOTE, "enrolled") == in_the_order_of(Action.ENROLL, "waitlisted")
+            drop(student_id=enrolled_in(course)[0], course_id=course.pk, origin=ORIGIN)
+    assert students_in_order_of(Action.PROMOTE, "enrolled") == students_in_order_of(Action.ENROLL, "waitlisted")
     assert violations() == []
 
 
-def test_who_becomes_active_as_the_seat_comes_free_gets_it(make_program):
-    crowds = [crowded(seats=1, waiting=1) for _ in range(ROUNDS)]
+def test_a_student_activated_while_the_seat_is_freed_gets_it(make_program):
+    crowds = [full_course_with_waitlist(seats=1, waiting=1) for _ in range(ROUNDS)]
     Student.objects.filter(pk__in=[line[0].pk for _course, _holders, line in crowds]).update(is_active=False)
     programs = [make_program() for _ in range(2)]
 
@@ -227,12 +232,14 @@ def test_who_becomes_active_as_the_seat_comes_free_gets_it(make_program):
 
     race(act, ROUNDS, runners=2)
 
-    assert [seated(course) for course, _holders, _line in crowds] == [ids(line) for _course, _holders, line in crowds]
+    assert [enrolled_in(course) for course, _holders, _line in crowds] == [
+        ids(line) for _course, _holders, line in crowds
+    ]
     assert violations() == []
 
 
-def test_who_completes_what_was_missing_as_the_seat_comes_free_gets_it():
-    crowds = [crowded(seats=1, waiting=1) for _ in range(ROUNDS)]
+def test_a_student_who_completes_a_prerequisite_while_the_seat_is_freed_gets_it():
+    crowds = [full_course_with_waitlist(seats=1, waiting=1) for _ in range(ROUNDS)]
     basics = make_course(code="BASIC")
     Course.objects.exclude(pk=basics.pk).update(prerequisites=["BASIC"])
     enroll_many([(line[0].pk, basics.pk) for _course, _holders, line in crowds], origin=ORIGIN)
@@ -244,6 +251,8 @@ def test_who_completes_what_was_missing_as_the_seat_comes_free_gets_it():
 
     race(act, ROUNDS, runners=2)
 
-    assert [seated(course) for course, _holders, _line in crowds] == [ids(line) for _course, _holders, line in crowds]
+    assert [enrolled_in(course) for course, _holders, _line in crowds] == [
+        ids(line) for _course, _holders, line in crowds
+    ]
     assert violations() == []
     assert StudentCourse.objects.completed().count() == ROUNDS

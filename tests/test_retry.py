@@ -1,4 +1,4 @@
-"""What PostgreSQL ends because two transactions are in each other's way is tried again, and at last answered 503."""
+"""Transactions that PostgreSQL aborts because of a conflict are repeated, and finally answered with 503."""
 
 import threading
 import time
@@ -36,9 +36,9 @@ def superuser(transactional_db):
 
 class Rival:
     """
-    Somebody whose transaction, on a connection of its own, holds a course that the test's verb comes to wait for.
+    A transaction on a separate connection, which holds a course lock that the test's command waits for.
 
-    It looks for deadlocks so late that PostgreSQL ends the other one, always.
+    Its deadlock timeout is so long that PostgreSQL always aborts the other transaction.
     """
 
     def __init__(self, course: Course) -> None:
@@ -47,7 +47,7 @@ class Rival:
 
     @contextmanager
     def at_work(self, act: Callable[["Rival"], object]) -> Iterator[None]:
-        """Let the rival lock its course, and then act; wait for its end after the block."""
+        """Let the rival lock its course, and then call ``act``; wait for its end after the block."""
 
         def run() -> None:
             try:
@@ -69,7 +69,7 @@ class Rival:
                 done.result(timeout=60)
 
     def wait_for_the_other(self) -> None:
-        """Come back when the other transaction waits for a lock, or is over."""
+        """Return when the other transaction waits for a lock or has ended."""
         deadline = time.monotonic() + 60
         with connection.cursor() as cursor:
             while not self.over.is_set() and time.monotonic() < deadline:
@@ -91,8 +91,8 @@ def tries_in(queries: CaptureQueriesContext) -> int:
     return len([query for query in queries.captured_queries if "FOR NO KEY UPDATE" in query["sql"]])
 
 
-def meet_head_on(course: Course) -> Callable[[Rival], None]:
-    """Want the other's course once it wants the rival's."""
+def cause_deadlock(course: Course) -> Callable[[Rival], None]:
+    """Let the test lock the rival's course while the rival locks the test's course."""
 
     def act(rival: Rival) -> None:
         rival.wait_for_the_other()
@@ -101,29 +101,29 @@ def meet_head_on(course: Course) -> Callable[[Rival], None]:
     return act
 
 
-def meet_head_on_again_and_again(course: Course) -> Callable[[Rival], None]:
+def cause_deadlock_at_every_attempt(course: Course) -> Callable[[Rival], None]:
     def act(rival: Rival) -> None:
         while not rival.over.is_set():
             rival.wait_for_the_other()
             with transaction.atomic():
                 lock(course)
-                transaction.set_rollback(True)  # lets go of this course, and not of the rival's
+                transaction.set_rollback(True)  # releases the lock of this course, but not of the rival's
 
     return act
 
 
-def test_a_deadlock_is_tried_again_and_all_is_done_once():
+def test_after_a_deadlock_the_transaction_is_repeated_and_applied_once():
     student, first, second = make_student(), make_course(), make_course()
 
-    with Rival(second).at_work(meet_head_on(first)), CaptureQueriesContext(connection) as queries:
+    with Rival(second).at_work(cause_deadlock(first)), CaptureQueriesContext(connection) as queries:
         outcomes = enroll_many([(student.pk, first.pk), (student.pk, second.pk)], origin=ORIGIN)
 
-    assert 1 < tries_in(queries) <= TRIES  # who tries again soonest may meet the rival once more
+    assert 1 < tries_in(queries) <= TRIES  # an early retry may meet the rival once more
     assert [outcome.changed for outcome in outcomes] == [True, True]
     assert EnrollmentEvent.objects.count() == 2
 
 
-def test_a_serialization_failure_is_tried_again():
+def test_after_a_serialization_failure_the_transaction_is_repeated():
     student, course = make_student(), make_course(capacity=0)
 
     def make_room(rival: Rival) -> None:
@@ -142,11 +142,11 @@ def test_a_serialization_failure_is_tried_again():
     assert (tries_in(queries), outcome.changed) == (2, True)
 
 
-def test_within_a_transaction_of_the_callers_there_is_one_try():
+def test_within_a_transaction_of_the_caller_nothing_is_repeated():
     student, first, second = make_student(), make_course(), make_course()
 
     with (
-        Rival(second).at_work(meet_head_on(first)),
+        Rival(second).at_work(cause_deadlock(first)),
         pytest.raises(OperationalError, match="deadlock detected"),
         transaction.atomic(),
     ):
@@ -155,8 +155,8 @@ def test_within_a_transaction_of_the_callers_there_is_one_try():
     assert EnrollmentEvent.objects.count() == 0
 
 
-def test_a_deadlock_that_comes_back_at_every_try_is_told_as_busy(make_client):
-    """Completing a course locks it, and the one that the student waits for and that asks for it."""
+def test_a_deadlock_at_every_attempt_is_reported_as_busy(make_client):
+    """Completing a course locks it, and the waitlisted course of the student that requires it."""
     program = make_client("enrollments:write")
     student, asked_for, wanted = make_student(), make_course(code="BASIC"), make_course(capacity=0)
     Course.objects.filter(pk=wanted.pk).update(waitlist_capacity=1)
@@ -166,7 +166,7 @@ def test_a_deadlock_that_comes_back_at_every_try_is_told_as_busy(make_client):
     address, wish = f"/api/v1/students/{student.pk}/courses/{asked_for.pk}", {"status": "completed"}
 
     rival = Rival(wanted)
-    with rival.at_work(meet_head_on_again_and_again(asked_for)), CaptureQueriesContext(connection) as queries:
+    with rival.at_work(cause_deadlock_at_every_attempt(asked_for)), CaptureQueriesContext(connection) as queries:
         busy = program.patch(address, wish)
     tries = tries_in(queries)
     again = program.patch(address, wish)

@@ -1,4 +1,4 @@
-"""``make run`` as a new user meets it, in a folder of its own. The packages are those of the tests."""
+"""``make run`` as a new user runs it, in its own folder. The packages are those of the tests."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def port():
 
 
 def start(folder, port):
-    """Start the demo and return it with what it said once it was up. Its logs go to the file ``stderr``."""
+    """Start the demo and return it with its first output. Its logs go to the file ``stderr``."""
     environment = {key: value for key, value in os.environ.items() if key in ("PATH", "HOME")}
     with (folder / "stderr").open("a") as stderr:
         demo = subprocess.Popen(
@@ -70,7 +70,7 @@ def stop(demo, with_signal):
     return demo.returncode, rest.strip().splitlines()[-1]
 
 
-def test_the_demo_runs_twice_with_the_same_data_and_ends_cleanly(folder, port):
+def test_the_demo_runs_twice_with_the_same_data_and_ends_without_errors(folder, port):
     demo, said = start(folder, port)
     [curl] = re.findall(r"curl .*", said)
     answer = subprocess.run(shlex.split(curl), capture_output=True, text=True, check=True).stdout
@@ -98,7 +98,7 @@ def test_the_demo_runs_twice_with_the_same_data_and_ends_cleanly(folder, port):
     assert oct((folder / ".demo.json").stat().st_mode & 0o777) == "0o600"
 
 
-def test_the_demo_that_is_interrupted_before_it_serves_says_so_and_runs_the_next_time(folder, port):
+def test_a_demo_interrupted_before_serving_reports_it_and_runs_the_next_time(folder, port):
     demo = subprocess.Popen(
         [sys.executable, "manage.py", "run_demo", "--port", str(port)],
         cwd=folder,
@@ -121,7 +121,7 @@ def test_the_demo_that_is_interrupted_before_it_serves_says_so_and_runs_the_next
 
 
 @pytest.mark.parametrize("as_json", ["true", "false"])
-def test_the_running_demo_logs_every_request_and_nobodys_data(folder, port, as_json):
+def test_the_running_demo_logs_every_request_without_personal_data(folder, port, as_json):
     variables = folder / ".env"
     variables.write_text(variables.read_text().replace("LOG_JSON=false", f"LOG_JSON={as_json}"))
     somebody = {
@@ -152,14 +152,14 @@ def test_the_running_demo_logs_every_request_and_nobodys_data(folder, port, as_j
 
     assert codes == ["200", "201", "409", "200", "200", "404"]
     logs = (folder / "stderr").read_text()
-    assert logs.count("request_finished") == len(codes) + 1  # the demo asked for its token
+    assert logs.count("request_finished") == len(codes) + 1  # the demo requested its token
     assert leaks_in(logs) == []
-    assert [line.strip() for line in leaks_in(said + rest)] == [curl]  # the banner's, which is no log
+    assert [line.strip() for line in leaks_in(said + rest)] == [curl]  # a line of the banner, which is no log line
 
 
 @pytest.fixture
 def read_only_folder():
-    """A folder with the Makefile that is read-only, and somebody to whom it is: to root nothing is."""
+    """A read-only folder with the Makefile, and a user other than root, who could write to it."""
     folder = Path(tempfile.mkdtemp())
     shutil.copy(ROOT / "Makefile", folder)
     folder.chmod(0o555)
@@ -168,10 +168,10 @@ def read_only_folder():
     shutil.rmtree(folder)
 
 
-def test_make_says_in_one_line_that_a_folder_is_read_only(read_only_folder):
+def test_make_reports_a_read_only_folder_in_one_line(read_only_folder):
     folder, run_as = read_only_folder
 
-    bare = {"PATH": os.environ["PATH"]}  # the make that runs the tests would be told of as its parent
+    bare = {"PATH": os.environ["PATH"]}  # otherwise make would mention the make that runs the tests
     said = subprocess.run(["make", "run"], cwd=folder, env=bare, capture_output=True, text=True, check=False, **run_as)
 
     line, *rest = said.stderr.splitlines()
@@ -193,7 +193,7 @@ def test_make_says_in_one_line_that_a_folder_is_read_only(read_only_folder):
         ({"DATABASE_URL": "mysql://a/b"}, "DATABASE_URL must begin with sqlite:/// or postgres://."),
     ],
 )
-def test_a_malformed_setting_stops_the_start_with_a_sentence(variables, message):
+def test_a_malformed_setting_stops_the_start_with_a_message(variables, message):
     given = {"PATH": os.environ["PATH"], "ENV_FILE": os.devnull, "SECRET_KEY": os.environ["SECRET_KEY"], **variables}
     environment = {key: value for key, value in given.items() if value is not None}
 
@@ -205,7 +205,7 @@ def test_a_malformed_setting_stops_the_start_with_a_sentence(variables, message)
 
 
 def run(*command, **variables):
-    """Run a command of School with these variables and no others; return its code and what it printed, and where."""
+    """Run a command of School with only these variables; return its exit code, its output and its errors."""
     given = {
         "PATH": os.environ["PATH"],
         "ENV_FILE": os.devnull,
@@ -221,7 +221,7 @@ def run(*command, **variables):
 
 @pytest.mark.parametrize("command", ["serve", "run_demo"])
 @pytest.mark.parametrize("port", ["0", "-1", "70000", "word", "", "٨٠٠٠"])
-def test_a_port_that_is_none_stops_the_start_with_a_sentence(command, port, tmp_path):
+def test_an_invalid_port_stops_the_start_with_a_message(command, port, tmp_path):
     said = run(command, f"--port={port}", DATABASE_URL=f"sqlite:///{tmp_path}/empty.sqlite3")
 
     assert said == (1, "", f"CommandError: PORT must be a number from 1 to 65535, not {port!r}.\n")
@@ -230,7 +230,7 @@ def test_a_port_that_is_none_stops_the_start_with_a_sentence(command, port, tmp_
 @pytest.mark.parametrize(
     "command", [["serve"], ["work", "--once"], ["list_imports"], ["import_students", "pyproject.toml"]], ids=" ".join
 )
-def test_a_database_without_all_migrations_stops_the_start_with_a_sentence(command, port, tmp_path):
+def test_unapplied_migrations_stop_the_start_with_a_message(command, port, tmp_path):
     url = f"sqlite:///{tmp_path}/school.sqlite3"
     arguments = [*command, f"--port={port}"] if command == ["serve"] else command
 
@@ -243,13 +243,13 @@ def test_a_database_without_all_migrations_stops_the_start_with_a_sentence(comma
 
 
 @pytest.mark.parametrize("command", [["list_imports"], ["import_students", "pyproject.toml"]], ids=" ".join)
-def test_a_command_whose_database_does_not_answer_says_so_in_a_line(command, tmp_path):
+def test_a_command_reports_an_unreachable_database_in_one_line(command, tmp_path):
     said = run(*command, DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/school.sqlite3")
 
     assert said == (1, "", "CommandError: The database gave up (unable to open database file).\n")
 
 
-def test_https_without_a_proxy_stops_the_start_with_a_sentence(port, tmp_path):
+def test_https_without_a_proxy_stops_the_start_with_a_message(port, tmp_path):
     code, _stdout, stderr = run("serve", f"--port={port}", HTTPS="true", DATABASE_URL=f"sqlite:///{tmp_path}/s.sqlite3")
 
     assert (code, stderr) == (
@@ -266,7 +266,7 @@ def test_a_server_without_workers_or_threads_is_refused(option, number):
 
 
 @pytest.mark.parametrize("content", [b"SECRET_KEY=\xff", None])
-def test_a_file_of_settings_that_cannot_be_read_stops_the_start_with_a_sentence(tmp_path, content):
+def test_an_unreadable_settings_file_stops_the_start_with_a_message(tmp_path, content):
     file = tmp_path / "settings"
     file.mkdir() if content is None else file.write_bytes(content)
     reason = "Is a directory" if content is None else "it is not UTF-8"
@@ -277,7 +277,7 @@ def test_a_file_of_settings_that_cannot_be_read_stops_the_start_with_a_sentence(
 @pytest.mark.parametrize(
     "url", ["postgres://u:S3CRET@host:12x/db", "postgres://u:S3/CRET@host:5432/db", "other://u:S3CRET@host/db"]
 )
-def test_a_malformed_address_of_the_database_does_not_print_the_password(url):
+def test_the_error_of_a_malformed_database_url_hides_the_password(url):
     code, stdout, stderr = run("check", DATABASE_URL=url)
 
     assert (code, stdout, stderr.count("\n")) == (1, "", 1)
@@ -288,7 +288,7 @@ def test_a_malformed_address_of_the_database_does_not_print_the_password(url):
 @pytest.mark.parametrize(
     ("variables", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
 )
-def test_lines_of_the_log_are_coloured_on_a_terminal_only_and_never_with_no_color(variables, is_coloured):
+def test_log_lines_are_colored_only_on_a_terminal_and_never_with_no_color(variables, is_coloured):
     print_line = "import django; django.setup(); import structlog; structlog.get_logger().warning('event_of_a_test')"
     given = {
         "PATH": os.environ["PATH"],
@@ -311,7 +311,7 @@ def test_lines_of_the_log_are_coloured_on_a_terminal_only_and_never_with_no_colo
 
 
 @pytest.mark.parametrize("python", ["/nowhere/python", "no-such-python"])
-def test_make_says_in_one_line_that_there_is_no_such_python(tmp_path, python):
+def test_make_reports_a_missing_python_in_one_line(tmp_path, python):
     shutil.copy(ROOT / "Makefile", tmp_path)
     bare = {"PATH": os.environ["PATH"]}
 
@@ -337,7 +337,7 @@ PLANNING = "-c plan_cache_mode=force_generic_plan -c enable_memoize=off"
         ("postgres://a@b/c?options=-c%20work_mem%3D8MB", "0", {"options": f"-c work_mem=8MB {PLANNING}"}),
     ],
 )
-def test_the_lock_timeout_joins_what_the_address_of_the_database_brings(url, timeout, expected):
+def test_the_lock_timeout_is_added_to_the_options_of_the_database_url(url, timeout, expected):
     given = {
         "ENV_FILE": os.devnull,
         "SECRET_KEY": os.environ["SECRET_KEY"],

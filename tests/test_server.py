@@ -1,4 +1,4 @@
-"""The production server itself: what Django's test client cannot see."""
+"""The production server: behavior that Django's test client does not show."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ def environment(tmp_path):
 
 @pytest.fixture
 def port(environment) -> Iterator[int]:
-    """The port of `manage.py serve` with a little data behind it."""
+    """The port of `manage.py serve` with a little data."""
     manage(environment, "migrate", "--verbosity=0")
     manage(environment, "seed_demo", "--students=4", "--courses=4", "--enrollments=4")
     with serving(environment, "--workers=1") as port:
@@ -31,7 +31,7 @@ def ask_in_chunks(port, method, path, body, **headers):
     """
     Send a chunked request in one piece.
 
-    The server answers from the headers and closes: who still sends then may lose the answer.
+    The server responds after the headers and closes; a client that is still sending may lose the response.
     """
     head = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Transfer-Encoding: chunked"]
     head += [f"{name}: {value}" for name, value in headers.items()]
@@ -43,7 +43,7 @@ def ask_in_chunks(port, method, path, body, **headers):
         return answer.status, json.loads(answer.read())
 
 
-def test_a_body_without_a_length_is_refused_and_not_taken_for_an_empty_one(environment, port):
+def test_a_body_without_a_length_is_refused_and_not_read_as_empty(environment, port):
     headers = bearer(environment, port, "students:read students:write")
     before = ask(port, "GET", "/api/v1/students/1", **headers).body
 

@@ -1,4 +1,4 @@
-"""An SQLite file on a disk that is full: reads go on, writes are told of, and nothing that was answered is lost."""
+"""An SQLite file on a full disk: reads continue, writes are refused, and no acknowledged write is lost."""
 
 import json
 
@@ -11,7 +11,7 @@ from tests.serving import ask, bearer, environment_of, manage, serving
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="it is about SQLite")
 
 
-def test_reads_go_on_and_nothing_is_lost_while_the_disk_is_full(tmp_path):
+def test_with_a_full_disk_reads_continue_and_no_acknowledged_write_is_lost(tmp_path):
     with small_disk(tmp_path, megabytes=24) as disk:
         environment = environment_of(f"sqlite:///{disk}/school.sqlite3")
         manage(environment, "migrate", "--verbosity=0")

@@ -1,4 +1,4 @@
-"""Writers to one SQLite file: each gets the lock in its turn, and nothing is lost."""
+"""Writers to one SQLite file: each gets the lock in turn, and no write is lost."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 
-def test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked():
+def test_sixteen_processes_write_without_a_database_is_locked_error():
     command = [sys.executable, "-m", "stress.run", "--short", "writers"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
@@ -29,7 +29,7 @@ def test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked():
 
 
 class File:
-    """An SQLite file with a connection for each thread that writes to it, by the project's settings."""
+    """An SQLite file with a connection for each writing thread, by the settings of the project."""
 
     def __init__(self, path: Path, **options: float) -> None:
         known = settings.DATABASES["default"]
@@ -48,7 +48,7 @@ class File:
             own.set_autocommit(True)
 
     def write(self) -> float:
-        """Write once on a connection of its own, and return how many seconds it took to be let in."""
+        """Write once on a separate connection, and return the number of seconds until it got the lock."""
         began = time.monotonic()
         try:
             with self.writing():
@@ -57,7 +57,7 @@ class File:
             self.connections.close_all()
 
 
-def test_who_waits_for_the_lock_has_it_before_who_comes_back(tmp_path):
+def test_a_waiting_writer_gets_the_lock_before_a_returning_one(tmp_path):
     file, order = File(tmp_path / "file"), []
 
     def wait():
@@ -68,7 +68,7 @@ def test_who_waits_for_the_lock_has_it_before_who_comes_back(tmp_path):
     with ThreadPoolExecutor(1) as pool:
         with file.writing():
             waiting = pool.submit(wait)
-            time.sleep(0.5)  # SQLite itself looks every tenth of a second by now
+            time.sleep(0.5)  # SQLite itself polls every tenth of a second by now
         with file.writing():
             order.append("who comes back")
         waiting.result()
@@ -77,7 +77,7 @@ def test_who_waits_for_the_lock_has_it_before_who_comes_back(tmp_path):
     assert order == ["who waits", "who comes back"]
 
 
-def test_nobody_waits_longer_than_they_may(tmp_path):
+def test_no_writer_waits_longer_than_the_timeout(tmp_path):
     file = File(tmp_path / "file", timeout=0.3)
 
     with ThreadPoolExecutor(4) as pool, file.writing():

@@ -1,4 +1,4 @@
-"""Requests counted exactly, by the production server with several processes, on the database of the run."""
+"""Exact counting of requests by the production server with several processes, on the database of the run."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def environment(tmp_path):
     else:
         url = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**known)
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE school_counted")  # no model's, so no test empties it
+            cursor.execute("TRUNCATE school_counted")  # without a model, so no test empties it
     found = {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "CRITICAL", "TOKEN_CACHE_SECONDS": "30"}
     if connection.vendor == "sqlite":
         manage(found, "migrate", "--verbosity=0")
@@ -55,13 +55,13 @@ def client_of(environment, port, name):
 
 
 def statuses(port, times, headers):
-    """Ask so many times, sixteen at a time, each over a connection of its own, so that every process has its share."""
+    """Send this many requests, sixteen at a time, each over its own connection, so that every process gets some."""
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda n: ask(port, "GET", "/api/v1/terms", None, headers(n)), range(times)))
     return answers, Counter(status for status, _headers, _body in answers)
 
 
-def test_of_a_hundred_requests_to_four_processes_twenty_are_taken(environment):
+def test_of_a_hundred_requests_to_four_processes_twenty_are_accepted(environment):
     with serving({**environment, "API_RATE_CLIENT": "20"}, FOUR) as port:
         portal, lms = (client_of(environment, port, name) for name in ("portal", "lms"))
         answers, counted = statuses(port, 100, lambda n: portal)
@@ -85,7 +85,7 @@ def test_of_a_hundred_requests_to_four_processes_twenty_are_taken(environment):
 
 
 @pytest.mark.parametrize("kind", ["nothing", "a wrong token"])
-def test_an_address_is_counted_whatever_it_says_it_is(environment, kind):
+def test_an_ip_address_is_counted_despite_forged_headers(environment, kind):
     def spoofed(n):
         claims = [
             ("X-Forwarded-For", f"198.51.100.{n}"),
@@ -101,9 +101,9 @@ def test_an_address_is_counted_whatever_it_says_it_is(environment, kind):
 
 
 @pytest.mark.parametrize("proxies", ["1", "127.0.0.0/8"])
-def test_behind_a_proxy_that_is_configured_each_client_is_counted_and_none_gets_round(environment, proxies):
+def test_behind_a_configured_proxy_each_client_is_counted_and_cannot_evade_it(environment, proxies):
     def by_proxy(n):
-        # What the client claims, in a header line of its own and in the proxy's; then whom the proxy was asked by.
+        # Addresses claimed by the client, in its own header line and in that of the proxy; then its real address.
         return [("X-Forwarded-For", f"192.0.2.{n}"), ("X-Forwarded-For", f"192.0.2.{n}, 198.51.100.{n % 2}")]
 
     with serving({**environment, "API_RATE_ANONYMOUS": "20", "TRUSTED_PROXIES": proxies}, FOUR) as port:
@@ -112,7 +112,7 @@ def test_behind_a_proxy_that_is_configured_each_client_is_counted_and_none_gets_
     assert counted == {401: 40, 429: 60}
 
 
-def test_secrets_guessed_at_by_many_at_once_are_locked_and_the_right_one_too(environment):
+def test_guessing_secrets_in_parallel_locks_the_client_even_with_the_right_secret(environment):
     with serving(environment, FOUR) as port:
         keys = json.loads(manage(environment, "create_api_client", "portal", "--scope=courses:read", "--json"))
         form = f"grant_type=client_credentials&client_id={keys['client_id']}&client_secret="
@@ -124,11 +124,15 @@ def test_secrets_guessed_at_by_many_at_once_are_locked_and_the_right_one_too(env
             counted = Counter(pool.map(guess, range(60)))
         right = guess(keys["client_secret"])
 
-    assert (set(counted), counted[401] <= 4 + 8, right) == ({401, 429}, True, 429)  # and those that were under way
+    assert (set(counted), counted[401] <= 4 + 8, right) == (
+        {401, 429},
+        True,
+        429,
+    )  # and the requests that were already running
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite counts under a lock")
-def test_many_who_begin_a_window_at_once_begin_one():
+def test_many_requests_that_start_a_window_simultaneously_start_one():
     many, rounds = 8, 30
     taken: defaultdict[int, list[Any]] = defaultdict(list)
     with connection.cursor() as cursor:

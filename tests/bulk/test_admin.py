@@ -1,4 +1,4 @@
-"""Imports in the admin, as a registrar and a viewer meet them."""
+"""Imports in the admin, as a registrar and as a viewer."""
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -25,7 +25,7 @@ def send(desk, text, **wish):
     return desk.post(f"{IMPORTS}add/", {**form, "file": file, **wish}, follow=True)
 
 
-def test_an_upload_waits_for_its_confirmation(registrars_desk, registrar):
+def test_an_uploaded_file_is_applied_only_after_its_confirmation(registrars_desk, registrar):
     page = send(registrars_desk, ENROLLMENTS + "S-1,M-1,,,,\n")
     job = Import.objects.get()
     assert page.redirect_chain == [(f"{IMPORTS}{job.pk}/change/", 302)]
@@ -40,7 +40,7 @@ def test_an_upload_waits_for_its_confirmation(registrars_desk, registrar):
     assert StudentCourse.objects.count() == 1
 
 
-def test_a_second_upload_and_the_same_again_are_errors_of_the_form(registrars_desk):
+def test_a_second_upload_or_a_repeated_file_is_a_form_error(registrars_desk):
     text = ENROLLMENTS + "S-1,M-1,,,,\n"
     send(registrars_desk, text)
 
@@ -61,13 +61,13 @@ def test_a_second_upload_and_the_same_again_are_errors_of_the_form(registrars_de
     ("wish", "said"),
     [({"mode": "full"}, "A scope is term:CODE"), ({"kind": "students", "term": "x"}, "has no option term")],
 )
-def test_what_cannot_be_wished_for_is_an_error_of_the_form(registrars_desk, wish, said):
+def test_invalid_import_options_are_form_errors(registrars_desk, wish, said):
     page = send(registrars_desk, ENROLLMENTS, **wish)
 
     assert (said in page.content.decode() or wish["kind"] == "students", Import.objects.count() <= 1) == (True, True)
 
 
-def test_every_problem_is_shown_in_pages(registrars_desk):
+def test_the_problems_of_an_import_are_listed_on_pages(registrars_desk):
     job = imported(ENROLLMENTS + "S-9,M-9,,,,\n" * 150)
 
     first = registrars_desk.get(f"{IMPORTS}{job.pk}/change/").content.decode()
@@ -79,7 +79,7 @@ def test_every_problem_is_shown_in_pages(registrars_desk):
     )
 
 
-def test_a_file_that_cannot_be_read_has_a_page_with_the_reason(registrars_desk):
+def test_an_unreadable_file_has_a_page_with_the_reason(registrars_desk):
     job = imported("nonsense\n")
 
     page = registrars_desk.get(f"{IMPORTS}{job.pk}/change/")
@@ -88,7 +88,7 @@ def test_a_file_that_cannot_be_read_has_a_page_with_the_reason(registrars_desk):
     assert registrars_desk.get(f"{IMPORTS}{job.pk}/report/").status_code == 404
 
 
-def test_both_files_can_be_had(registrars_desk):
+def test_the_report_and_the_failed_rows_can_be_downloaded(registrars_desk):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-9,M-1,,,,\n", on_error="skip")
 
     report, failed = (
@@ -100,7 +100,7 @@ def test_both_files_can_be_had(registrars_desk):
     assert report.startswith("\ufeffstudent_number,")
 
 
-def test_a_viewer_looks_and_does_nothing(viewer, client):
+def test_a_viewer_can_view_imports_but_not_change_them(viewer, client):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", review="always")
     client.force_login(viewer)
 
@@ -113,7 +113,7 @@ def test_a_viewer_looks_and_does_nothing(viewer, client):
 
 
 @pytest.mark.parametrize("verb", ["approve", "undo", "cancel", "explode"])
-def test_an_act_that_is_not_possible_says_so(registrars_desk, verb):
+def test_an_impossible_action_on_an_import_shows_a_message(registrars_desk, verb):
     job = imported("nonsense\n")
 
     page = registrars_desk.post(f"{IMPORTS}{job.pk}/{verb}/", follow=True)
@@ -123,11 +123,11 @@ def test_an_act_that_is_not_possible_says_so(registrars_desk, verb):
 
 
 @pytest.mark.parametrize("path", ["999/change/", "999/live/", "999/report/"])
-def test_what_is_not_there_is_not_found(registrars_desk, path):
+def test_a_missing_import_or_file_is_404(registrars_desk, path):
     assert registrars_desk.get(f"{IMPORTS}{path}", follow=True).status_code in (200, 404)
 
 
-def test_a_disk_that_is_full_is_told_of_in_plain_words(registrars_desk, monkeypatch):
+def test_a_full_disk_is_reported_in_plain_language(registrars_desk, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
@@ -143,7 +143,7 @@ def test_a_disk_that_is_full_is_told_of_in_plain_words(registrars_desk, monkeypa
     assert Import.objects.count() == 0
 
 
-def test_a_page_shows_what_of_a_file_is_ignored(registrars_desk):
+def test_the_import_page_lists_the_ignored_parts_of_a_file(registrars_desk):
     job = imported("student_number,note,course_code\nS-1,x,M-1\n")
 
     page = registrars_desk.get(f"{IMPORTS}{job.pk}/change/").content.decode()
@@ -151,7 +151,7 @@ def test_a_page_shows_what_of_a_file_is_ignored(registrars_desk):
     assert "Unknown columns, left aside: note" in page
 
 
-def test_two_files_at_once_are_an_error_of_the_form(registrars_desk):
+def test_two_files_in_one_upload_are_a_form_error(registrars_desk):
     files = [SimpleUploadedFile(name, ENROLLMENTS.encode(), "text/csv") for name in ("a.csv", "b.csv")]
     page = send(registrars_desk, "", file=files)
 

@@ -1,4 +1,4 @@
-"""Imports over the API."""
+"""Imports through the API."""
 
 import io
 import json
@@ -64,7 +64,7 @@ def test_a_file_is_sent_previewed_approved_reported_and_undone(api):
     assert StudentCourse.objects.get().status == "dropped"
 
 
-def test_a_report_in_json_has_the_cells_and_every_error(api):
+def test_the_json_report_has_the_cells_and_every_error(api):
     address = send(api, ENROLLMENTS + "S-9,M-9,,,,\n")["Location"]
     work()
 
@@ -85,7 +85,7 @@ def test_a_report_in_json_has_the_cells_and_every_error(api):
     }
 
 
-def test_a_form_with_a_file_is_taken_as_well(api):
+def test_a_file_is_accepted_as_multipart_form_data(api):
     file = SimpleUploadedFile("fall.csv", (ENROLLMENTS + "S-1,M-1,,,,\n").encode(), "text/csv")
 
     answer = api.post(IMPORTS, {"file": file, "kind": "enrollments", "review": "needed"}, format="multipart")
@@ -95,7 +95,7 @@ def test_a_form_with_a_file_is_taken_as_well(api):
     assert Import.objects.get().state == "done"
 
 
-def test_a_second_import_of_the_dataset_is_a_conflict(api):
+def test_a_second_import_of_a_dataset_is_a_conflict(api):
     first = send(api, ENROLLMENTS + "S-1,M-1,,,,\n").json()
 
     answer = send(api, ENROLLMENTS + "S-2,M-1,,,,\n")
@@ -104,7 +104,7 @@ def test_a_second_import_of_the_dataset_is_a_conflict(api):
     assert str(first["id"]) in answer.json()["detail"]
 
 
-def test_the_same_file_again_is_answered_with_the_first_import(api):
+def test_the_same_file_again_returns_the_first_import(api):
     text = ENROLLMENTS + "S-1,M-1,,,,\n"
     first = send(api, text, review="needed").json()
     work()
@@ -138,7 +138,7 @@ def test_an_import_is_cancelled_before_its_review(api):
         ({"kind": "students", "term": "2026F"}, "unknown_option", "term"),
     ],
 )
-def test_a_wish_that_cannot_be_is_a_400_with_its_field(api, options, code, field):
+def test_an_invalid_option_is_a_400_with_its_field(api, options, code, field):
     answer = send(api, ENROLLMENTS, **options)
 
     assert answer.status_code == 400
@@ -152,20 +152,20 @@ def test_a_request_without_a_file_is_a_400(api):
 
 
 @override_settings(MAX_UPLOAD_BYTES=1_000)
-def test_a_file_that_is_too_large_is_a_413_and_nothing_is_kept(api):
+def test_a_file_above_the_size_limit_is_a_413_and_is_not_stored(api):
     answer = send(api, ENROLLMENTS + "S-1,M-1,,,,\n" * 100)
 
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
     assert Import.objects.count() == 0
 
 
-def test_a_body_that_says_it_is_huge_is_refused_unread(api):
+def test_a_body_with_an_excessive_content_length_is_refused_unread(api):
     answer = api.post(IMPORTS, io.BytesIO(b""), content_type="text/csv", CONTENT_LENGTH=str(2 << 30))
 
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
-def test_a_disk_that_is_full_is_told_of_and_nothing_is_kept(api, monkeypatch):
+def test_a_full_disk_is_reported_and_nothing_is_stored(api, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
@@ -177,7 +177,7 @@ def test_a_disk_that_is_full_is_told_of_and_nothing_is_kept(api, monkeypatch):
     assert Import.objects.count() == 0
 
 
-def test_rules_are_waived_only_for_who_may(api, make_client):
+def test_a_file_waives_rules_only_for_a_client_with_the_scope(api, make_client):
     text = "student_number,course_code,waive,reason\nS-1,M-1,course_full,because\nS-2,M-1,course_full,so\n"
     make_course(code="M-2", capacity=0)
     text = text.replace("M-1", "M-2")
@@ -193,7 +193,7 @@ def test_rules_are_waived_only_for_who_may(api, make_client):
     ]
 
 
-def test_a_list_of_imports_costs_the_same_for_two_as_for_twenty(api, django_assert_max_num_queries):
+def test_a_list_of_twenty_imports_costs_the_queries_of_a_list_of_two(api, django_assert_max_num_queries):
     for number in range(3):
         send(api, ENROLLMENTS, dataset=str(number))
 
@@ -204,7 +204,7 @@ def test_a_list_of_imports_costs_the_same_for_two_as_for_twenty(api, django_asse
     assert len(api.get(f"{IMPORTS}?state=validating&dataset=1").json()["results"]) == 1
 
 
-def test_outcomes_take_little_room(api):
+def test_stored_outcomes_are_small(api):
     course = make_course(code="BIG")
     numbers = [make_student().student_number for _ in range(300)]
     send(api, ENROLLMENTS + "".join(f"{number},{course.code},,,,\n" for number in numbers), review="needed")
@@ -215,7 +215,7 @@ def test_outcomes_take_little_room(api):
     assert zlib.decompress(page.content)
 
 
-def test_an_upload_with_a_key_is_taken_once_however_it_is_wrapped_up(api):
+def test_an_upload_with_an_idempotency_key_is_accepted_once_with_any_boundary(api):
     options = {"kind": "enrollments", "dataset": "night"}
 
     def upload(text, key):
@@ -231,7 +231,7 @@ def test_an_upload_with_a_key_is_taken_once_however_it_is_wrapped_up(api):
     assert Import.objects.count() == 1
 
 
-def test_who_watches_an_import_is_told_when_it_has_gone_on(api):
+def test_the_etag_of_an_import_changes_with_its_progress(api):
     address = send(api, ENROLLMENTS + "S-1,M-1,,,,\n")["Location"]
     tag = api.get(address)["ETag"]
     waiting = api.get(address, headers={"If-None-Match": tag})
@@ -242,7 +242,7 @@ def test_who_watches_an_import_is_told_when_it_has_gone_on(api):
     assert api.get(IMPORTS, headers={"If-None-Match": listed["ETag"]}).status_code == 304
 
 
-def test_a_file_that_is_no_zip_has_no_parts_to_name(api):
+def test_an_import_of_a_single_file_has_no_parts(api):
     send(api, ENROLLMENTS + "S-1,M-1,,,,\n")
     work()
     address = f"{IMPORTS}/{Import.objects.get().pk}"
@@ -263,7 +263,7 @@ FAULTY = [
 ]
 
 
-def test_failed_rows_come_back_as_they_were_sent_and_are_refused_again_for_the_same(api):
+def test_failed_rows_are_returned_unchanged_and_fail_again_with_the_same_errors(api):
     header = "student_number,course_code,term,status"
     sent = "\n".join([header, *FAULTY, 'S-9,="M-1",,', "S-1,M-1,,"]) + "\n"
     first = send(api, sent, on_error="skip", review="needed")["Location"]
@@ -283,7 +283,7 @@ def test_failed_rows_come_back_as_they_were_sent_and_are_refused_again_for_the_s
     assert len(refused(first)) == len(FAULTY) + 1
 
 
-def test_the_report_has_every_cell_under_a_key_of_its_own(api):
+def test_each_cell_of_the_report_has_a_unique_key(api):
     header = "student_number,Notes,course_code,Notes,,column 5"
     address = send(api, f"{header}\nS-9,a,M-1,b,c,d\nS-9,a,M-1,b,c,d,e,f\nS-9,,M-1\n")["Location"]
     work()
@@ -300,7 +300,7 @@ def test_the_report_has_every_cell_under_a_key_of_its_own(api):
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\r\n\n", b"\xef\xbb\xbf,,,\n"])
 @pytest.mark.parametrize("is_form", [True, False])
-def test_an_empty_file_is_named_so_as_a_body_and_in_a_form(api, content, is_form):
+def test_an_empty_file_is_reported_for_a_raw_body_and_for_a_form(api, content, is_form):
     if is_form:
         form = {"file": SimpleUploadedFile("fall.csv", content, "text/csv"), "kind": "enrollments"}
         answer = api.post(IMPORTS, form, format="multipart")
@@ -323,7 +323,7 @@ def test_two_files_in_a_form_are_refused(api):
 
 
 @pytest.mark.parametrize("content_type", ["application/vnd.ms-excel", "application/octet-stream", "application/x-zip"])
-def test_a_body_of_another_type_is_refused_with_the_types_that_are_taken(api, content_type):
+def test_a_body_of_an_unsupported_type_is_refused_with_the_supported_types(api, content_type):
     answer = api.post(f"{IMPORTS}?kind=enrollments", ENROLLMENTS.encode(), content_type=content_type)
 
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
@@ -331,7 +331,7 @@ def test_a_body_of_another_type_is_refused_with_the_types_that_are_taken(api, co
         assert media_type in answer.json()["detail"]
 
 
-def test_what_a_file_has_beyond_its_columns_is_a_warning(api):
+def test_content_beyond_the_known_columns_is_a_warning(api):
     address = send(api, "student_number,note,course_code\nS-1,x,M-1\nstudent_number,note,course_code\n")["Location"]
     work()
 
@@ -343,7 +343,7 @@ def test_what_a_file_has_beyond_its_columns_is_a_warning(api):
 
 @pytest.mark.parametrize(("asked", "mark"), [("true", "\ufeff"), ("false", ""), (None, "")])
 @pytest.mark.parametrize("name", ["report", "failed-rows"])
-def test_a_csv_has_a_byte_order_mark_on_request(api, name, asked, mark):
+def test_a_csv_download_has_a_byte_order_mark_on_request(api, name, asked, mark):
     address = send(api, ENROLLMENTS + "S-9,M-1,,,,\n")["Location"]
     work()
     query = {} if asked is None else {"bom": asked}

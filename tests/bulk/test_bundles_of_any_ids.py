@@ -1,4 +1,4 @@
-"""Zips whose ids and codes come from one small pool: an enrollment is in the right course, or its row is named."""
+"""Zips with ids and codes from one small pool: each enrollment is in the right course, or its row is reported."""
 
 import io
 from collections import defaultdict
@@ -41,7 +41,7 @@ class Session(NamedTuple):
 
 
 class World(NamedTuple):
-    """What School has before the zip comes: terms by code with their name and days, and courses by code and term."""
+    """The rows of School before the import: terms by code with name and dates, and courses by code and term."""
 
     terms: dict[str, tuple[str, tuple[str, str]]]
     courses: set[tuple[str, str]]
@@ -79,7 +79,7 @@ def prepare(world):
 
 
 def term_meant(name, world, known):
-    """Return the code of the term that a class means, None for none or several."""
+    """Return the code of the term that a class refers to, or None for no term or several."""
     if known is None or not name:
         return name if not name or name in world.terms else None
     meant = {each for each in known if each.id == name}
@@ -97,7 +97,7 @@ def term_meant(name, world, known):
 
 
 def courses_meant(offered, world, known):
-    """Return the course that each id of a class means, and no id that means none or several."""
+    """Return the course of each class id that refers to exactly one course."""
     found, faulty = defaultdict(set), set()
     for each in offered:
         term = term_meant(each.term, world, known)
@@ -116,7 +116,7 @@ def courses_meant(offered, world, known):
 
 
 def offering_meant(name, offered, world, default):
-    """Return the course that a code without a term means, with its title; None for none or several."""
+    """Return the course, with its title, of a code without a term; None for no course or several."""
     terms = {each.term for each in offered if each.id == name}
     title = f"Class {name}" if terms else "Of School"
     there = {term for code, term in world.courses if code == name and (not term or term in world.terms)}
@@ -129,27 +129,27 @@ def offering_meant(name, offered, world, default):
     return (name, term, title) if term in world.terms else None
 
 
-def seats():
+def enrolled_courses():
     enrolled = StudentCourse.objects.open().values_list(
         "student__student_number", "course__code", "course__term__code", "course__name"
     )
     return {number: (code, term or "", name) for number, code, term, name in enrolled}
 
 
-def told(job, kind):
+def stored_results(job, kind):
     [part] = [part for part in parts_of(job) if part.name == kind]
     return [row.told for row in Report(job, part).rows()]
 
 
-def titled(courses):
+def with_titles(courses):
     return {name: (*course, f"Class {name}") for name, course in courses.items()}
 
 
 def check(job, given_references, meant):
-    """Every row is applied to the course that it means, under the title of its own row, or named with its place."""
+    """Every row is applied to its course, with the title of that course's row, or is reported with its field."""
     expected = {number: meant[name] for number, name in zip(STUDENTS, given_references, strict=True) if name in meant}
-    assert seats() == expected
-    rows = told(job, "enrollments")
+    assert enrolled_courses() == expected
+    rows = stored_results(job, "enrollments")
     assert [row.number for row in rows] == [*range(2, len(STUDENTS) + 2)]
     for row, number in zip(rows, STUDENTS, strict=True):
         assert row.outcome == ("enrolled" if number in expected else "error")
@@ -161,14 +161,14 @@ def table(header, rows):
     return "\n".join([header, *(",".join(row) for row in rows)]) + "\n"
 
 
-def brought(files, **options):
+def import_zip(files, **options):
     options = {"level": "introductory", **options}
     return imported(io.BytesIO(zipped_as(files).read()), on_error=OnError.SKIP, options=options)
 
 
 @given(world=worlds, offered=classes, known=sessions, given_references=references)
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_an_enrollment_of_oneroster_is_in_the_course_of_its_class_or_its_row_is_named(
+def test_a_oneroster_enrollment_is_in_the_course_of_its_class_or_its_row_is_reported(
     tiny_chunks, world, offered, known, given_references
 ):
     with transaction.atomic():
@@ -186,9 +186,9 @@ def test_an_enrollment_of_oneroster_is_in_the_course_of_its_class_or_its_row_is_
             rows = [(each.id, each.title, *each.days) for each in known]
             files["academicSessions.csv"] = table("sourcedId,title,startDate,endDate", rows)
 
-        job = brought(files)
+        job = import_zip(files)
 
-        check(job, given_references, titled(courses_meant(offered, world, known)))
+        check(job, given_references, with_titles(courses_meant(offered, world, known)))
         transaction.set_rollback(True)
 
 
@@ -200,7 +200,7 @@ def test_an_enrollment_of_oneroster_is_in_the_course_of_its_class_or_its_row_is_
     by_section=st.lists(st.booleans(), min_size=len(STUDENTS), max_size=len(STUDENTS)),
 )
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_an_enrollment_of_canvas_is_in_the_course_of_its_id_or_section_or_its_row_is_named(
+def test_a_canvas_enrollment_is_in_the_course_of_its_id_or_its_row_is_reported(
     tiny_chunks, world, offered, sections, given_references, by_section
 ):
     with transaction.atomic():
@@ -217,13 +217,13 @@ def test_an_enrollment_of_canvas_is_in_the_course_of_its_id_or_section_or_its_ro
             "enrollments.csv": table("course_id,user_id,section_id", rows),
         }
 
-        job = brought(files)
+        job = import_zip(files)
 
         named = [
             sections.get(name, "") if is_section else name
             for name, is_section in zip(given_references, by_section, strict=True)
         ]
-        check(job, named, titled(courses_meant(offered, world, None)))
+        check(job, named, with_titles(courses_meant(offered, world, None)))
         transaction.set_rollback(True)
 
 
@@ -237,7 +237,7 @@ def test_an_enrollment_of_canvas_is_in_the_course_of_its_id_or_section_or_its_ro
     given_references=references,
 )
 @settings(max_examples=examples(40), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_an_enrollment_that_gives_a_code_alone_is_in_the_offering_of_the_zip_or_its_row_is_named(
+def test_an_enrollment_by_code_is_in_the_offering_of_the_zip_or_its_row_is_reported(
     tiny_chunks, world, offered, headers, default, given_references
 ):
     default = default if default in world.terms else ""
@@ -249,7 +249,7 @@ def test_an_enrollment_that_gives_a_code_alone_is_in_the_offering_of_the_zip_or_
             "enrollments.csv": table(f"{of_enrollments},student_number", zip(given_references, STUDENTS, strict=True)),
         }
 
-        job = brought(files, term=default)
+        job = import_zip(files, term=default)
 
         meant = {name: offering_meant(name, offered, world, default) for name in POOL}
         check(job, given_references, {name: course for name, course in meant.items() if course})

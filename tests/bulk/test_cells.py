@@ -1,4 +1,4 @@
-"""Cells on their way in and out."""
+"""Cleaning and escaping of cells."""
 
 import csv
 import io
@@ -14,13 +14,13 @@ from school.validators import INVISIBLE, normalized
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t1", "\r1", "'=1"])
-def test_what_a_spreadsheet_would_run_is_guarded(cell):
+def test_spreadsheet_formulas_are_escaped(cell):
     assert guard(cell) == f"'{cell}"
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "﹦", "⁼"])
 @pytest.mark.parametrize("before", ["a;", "a\t", "a,", "a\n", "a\r\n", "a; ", 'a;"', "a;\t", "O'Neil;"])
-def test_what_a_spreadsheet_would_run_behind_another_separator_is_guarded(before, sign):
+def test_formulas_after_another_separator_are_escaped(before, sign):
     cell = f"{before}{sign}cmd|' /C calc'!A0"
 
     assert guard(cell) == guard_as_it_came(cell) == f"{before}'{sign}cmd|' /C calc'!A0"
@@ -28,17 +28,17 @@ def test_what_a_spreadsheet_would_run_behind_another_separator_is_guarded(before
 
 
 @pytest.mark.parametrize("cell", ["＝1", "＋1", "－1", "＠A", " =1", "\u3000＝1", '"=1', '" "＝1'])
-def test_what_begins_with_a_full_width_sign_or_a_blank_is_guarded(cell):
+def test_cells_starting_with_a_full_width_sign_or_a_space_are_escaped(cell):
     assert (guard(cell), guard_as_it_came(cell)) == (f"'{cell}", f"'{cell}")
 
 
 @pytest.mark.parametrize(("cell", "guarded"), [("\t=1", "'\t'=1"), ("\r=1", "'\r'=1"), (";=1", ";'=1")])
-def test_a_formula_behind_an_empty_cell_is_guarded(cell, guarded):
+def test_a_formula_after_an_empty_cell_is_escaped(cell, guarded):
     assert (guard(cell), guard_as_it_came(cell)) == (guarded, guarded)
 
 
 def formulas_in(line):
-    """The cells of a line that a spreadsheet runs, at whatever separators it splits the line."""
+    """Return the cells of a line that a spreadsheet evaluates, with any separator."""
     pieces = [piece for separators in (",", ";", "\t", ",;\t") for piece in re.split(f"[{separators}\r\n]", line)]
     return [piece for piece in pieces if unicodedata.normalize("NFKC", piece.strip(' "'))[:1] in set("=+-@")]
 
@@ -47,7 +47,7 @@ CELLS = st.text(st.sampled_from("=+-@＝＠;,'\"\t\r\n 0a\u3000\u200b")) | st.te
 
 
 @given(st.lists(CELLS, min_size=1), st.sampled_from(",;\t"))
-def test_no_cell_of_a_file_is_run_whatever_separates_its_cells(cells, delimiter):
+def test_no_cell_of_a_file_is_a_formula_with_any_separator(cells, delimiter):
     cells = [normalized(cell) for cell in cells]
     file = io.StringIO(newline="")
     csv.writer(file, delimiter=delimiter).writerow([*map(guard, cells), "end"])
@@ -58,7 +58,7 @@ def test_no_cell_of_a_file_is_run_whatever_separates_its_cells(cells, delimiter)
 
 
 @pytest.mark.parametrize("cell", ["S-1042", "O'Brien", "'quoted'", "", "1=1", "007"])
-def test_what_is_harmless_stays_as_it_is(cell):
+def test_harmless_cells_are_not_changed(cell):
     assert guard(cell) == cell
 
 
@@ -83,17 +83,17 @@ def test_what_is_harmless_stays_as_it_is(cell):
         ("\u200b", ""),
     ],
 )
-def test_cells_are_trimmed_of_what_cannot_be_seen(cell, meant):
+def test_invisible_characters_around_cells_are_removed(cell, meant):
     assert clean(cell) == meant
 
 
 @given(CELLS)
-def test_what_is_written_is_read_back(text):
+def test_a_written_cell_is_read_back_unchanged(text):
     assert clean(guard(normalized(text))) == normalized(text)
 
 
 @given(st.text(st.sampled_from("=+-@'\"\t\r\n 0a\u200b")) | st.text())
-def test_a_cell_that_goes_out_as_it_came_is_read_as_before_and_runs_nothing(cell):
+def test_a_cell_returned_unchanged_has_the_same_value_and_is_no_formula(cell):
     out = guard_as_it_came(cell)
 
     assert clean(out) == clean(cell)
@@ -101,5 +101,5 @@ def test_a_cell_that_goes_out_as_it_came_is_read_as_before_and_runs_nothing(cell
 
 
 @pytest.mark.parametrize("cell", ['="00123"', "'00123", "'=1", " S-1 ", "\u200bS-1", "S-1", ""])
-def test_a_cell_that_no_spreadsheet_runs_goes_out_exactly_as_it_came(cell):
+def test_a_cell_that_is_no_formula_is_returned_exactly_as_received(cell):
     assert guard_as_it_came(cell) == cell

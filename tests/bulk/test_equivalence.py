@@ -1,4 +1,4 @@
-"""A file does what its rows would do one by one over the API, whatever is in it; and is taken back whole."""
+"""A file has the effect of its rows sent one by one through the API, and its undo reverts all of it."""
 
 import io
 
@@ -28,7 +28,7 @@ row = st.tuples(
     st.sampled_from(["", "enrolled", "waitlisted", "dropped", "completed", "asleep"]),
     st.sampled_from(["", "", "A", "B"]),
 )
-# A pair at most once: a file that says a thing twice contradicts itself, and a sequence of requests does not.
+# Each pair at most once: a repeated pair contradicts itself in a file, but not in a sequence of requests.
 files = st.lists(row, max_size=12, unique_by=lambda each: (each[0], each[1]))
 
 
@@ -54,13 +54,13 @@ def world():
     assert imported(HEADER + "S-3,FREE,2026F,completed,A\n").state == "done"
 
 
-def standing():
+def enrollments():
     rows = StudentCourse.objects.order_by("student__student_number", "course__code", "pk")
     return list(rows.values_list("student__student_number", "course__code", "status", "grade"))
 
 
-def over_the_api(client, rows):
-    """Send each row as a request; return what became of it, and of all of them."""
+def sent_to_api(client, rows):
+    """Send each row as a request; return the success of each, and the resulting enrollments."""
     answers = []
     for number, (code, term), status, grade in rows:
         courses = f"/api/v1/students/number:{number}/courses"
@@ -78,38 +78,38 @@ def over_the_api(client, rows):
             body = {"status": "completed", **({"grade": grade} if grade else {})}
             answer = client.patch(f"{courses}/{key}", body)
         answers.append(answer.status_code < 300)
-    return answers, standing()
+    return answers, enrollments()
 
 
 def from_a_file(rows):
     text = HEADER + "".join(f"{n},{code},{term},{status},{grade}\n" for n, (code, term), status, grade in rows)
     job = imported(text, on_error="skip", again=True)
-    return [outcome != "error" for _number, outcome, _codes in outcomes(job)], standing()
+    return [outcome != "error" for _number, outcome, _codes in outcomes(job)], enrollments()
 
 
-def open_now():
-    return [each for each in standing() if each[2] in ("enrolled", "waitlisted")]
+def open_enrollments():
+    return [each for each in enrollments() if each[2] in ("enrolled", "waitlisted")]
 
 
-class Undo(Exception):
-    """Ends a trial."""
+class Rollback(Exception):
+    """Ends a transaction."""
 
 
-def tried(act, *arguments):
-    """Return what an act answers, and leave everything as it was."""
+def rolled_back(act, *arguments):
+    """Return the result of a function, and roll back its changes."""
     found = None
     try:
         with transaction.atomic():
             found = act(*arguments)
-            raise Undo
-    except Undo:
+            raise Rollback
+    except Rollback:
         return found
 
 
 @given(rows=files)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_a_file_does_what_its_rows_do_one_by_one(world, api: APIClient, rows):
-    assert tried(from_a_file, rows) == tried(over_the_api, api, rows)
+def test_a_file_has_the_effect_of_its_rows_sent_one_by_one(world, api: APIClient, rows):
+    assert rolled_back(from_a_file, rows) == rolled_back(sent_to_api, api, rows)
 
 
 @given(rows=files)
@@ -117,29 +117,29 @@ def test_a_file_does_what_its_rows_do_one_by_one(world, api: APIClient, rows):
 def test_the_same_file_again_writes_nothing(world, rows):
     def twice():
         accepted, _standing = from_a_file(rows)
-        # A seat that a late row freed may let in the second time whom an early row could not get in.
+        # A seat freed by a late row may be given to the student of an early row the second time.
         mended = [each for each, good in zip(rows, accepted, strict=True) if good]
         from_a_file(mended)
-        before = standing(), EnrollmentEvent.objects.count()
+        before = enrollments(), EnrollmentEvent.objects.count()
         from_a_file(mended)
-        return before, (standing(), EnrollmentEvent.objects.count())
+        return before, (enrollments(), EnrollmentEvent.objects.count())
 
-    first, second = tried(twice)
+    first, second = rolled_back(twice)
 
     assert first == second
 
 
 @given(rows=files, hostile=st.text(st.characters(blacklist_categories=["Cs"]), max_size=200))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_whatever_a_file_holds_it_ends_with_an_answer_and_all_or_nothing(world, rows, hostile):
+def test_every_file_ends_with_a_report_and_is_applied_completely_or_not_at_all(world, rows, hostile):
     def send():
         text = HEADER + "".join(f"{n},{code},{term},{status},{grade}\n" for n, (code, term), status, grade in rows)
         order = Order(kind="enrollments", door=Door.API, request_id="r", review="needed", again=True)
         job = worked_on(receive(io.BytesIO((text + hostile).encode()), order))
-        return job.state, standing(), EnrollmentEvent.objects.count()
+        return job.state, enrollments(), EnrollmentEvent.objects.count()
 
-    before = standing(), EnrollmentEvent.objects.count()
-    state, *left = tried(send)
+    before = enrollments(), EnrollmentEvent.objects.count()
+    state, *left = rolled_back(send)
 
     assert state in ("done", "failed")
     if state == "failed":
@@ -148,29 +148,29 @@ def test_whatever_a_file_holds_it_ends_with_an_answer_and_all_or_nothing(world, 
 
 @given(rows=files)
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_an_undo_leaves_open_what_was_open_before(world, rows):
+def test_an_undo_restores_the_open_enrollments_unless_students_were_promoted(world, rows):
     def there_and_back():
         from_a_file(rows)
         job = Import.objects.latest("pk")
         if job.may_become("undone") and job.checkpoint:
             worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
         moved = EnrollmentEvent.objects.filter(action=Action.PROMOTE).exists()
-        return moved, open_now()
+        return moved, open_enrollments()
 
-    before = open_now()
-    moved, after = tried(there_and_back)
+    before = open_enrollments()
+    moved, after = rolled_back(there_and_back)
 
-    # Who waited and has got a seat by the import keeps it, and whose seat that was does not get it back.
+    # A student promoted by the import keeps the seat, so its former holder does not get it back.
     assert moved or after == before
 
 
-def test_an_export_imported_again_changes_nothing(world, tmp_path):
+def test_importing_an_export_changes_nothing(world, tmp_path):
     target = tmp_path / "export.csv"
     call_command("export_enrollments", output=str(target))
-    before = standing(), EnrollmentEvent.objects.count()
+    before = enrollments(), EnrollmentEvent.objects.count()
 
     job = imported(target.read_text())
 
     assert (job.state, set(job.counts)) == ("done", {"unchanged"})
-    assert (standing(), EnrollmentEvent.objects.count()) == before
+    assert (enrollments(), EnrollmentEvent.objects.count()) == before
     assert Course.objects.count() == len(COURSES)

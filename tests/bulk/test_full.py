@@ -1,4 +1,4 @@
-"""Full files of enrollments: what they end, what they keep, and the state that they reach."""
+"""Full files of enrollments: the enrollments they drop and keep, and the resulting state."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +25,7 @@ from students.enrollment.commands import OnFull, Origin
 from students.events.log import replay, row_of
 from students.imports import EnrollmentImporter
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
-from tests.bulk.test_worker import Killed, leave_behind
+from tests.bulk.test_worker import Killed, expire_lease
 from tests.bulk.work import imported, outcomes, without_parts, work, worked_on
 from tests.factories import make_course, make_student, make_term
 from tests.fuzz import examples
@@ -39,7 +39,7 @@ API = Origin(Channel.API)
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Chunks of two rows, so that a few rows make several."""
+    """Chunks of two rows, so that a few rows make several chunks."""
     for module in (part, base, students.imports.enrollments, students.imports.scope):
         monkeypatch.setattr(module, "CHUNK", 2)
 
@@ -51,7 +51,7 @@ def term():
 
 @pytest.fixture
 def course(term):
-    """A course of twenty seats, all of them taken by students whom a file of the dataset has enrolled."""
+    """A course of twenty seats, all taken by students whom a file of the dataset has enrolled."""
     course = make_course(code="M-1", term=term, capacity=20, waitlist_capacity=5)
     for number in [*NUMBERS, "X1", "X2"]:
         make_student(student_number=number)
@@ -68,8 +68,8 @@ def full(text, **wish):
     return imported(text, **{"mode": "full", "scope": "term:2026F", "on_error": "skip", "again": True, **wish})
 
 
-def standing(course_code="M-1"):
-    """How students stand in a course now, those who wait or are enrolled."""
+def open_statuses(course_code="M-1"):
+    """Return the status of each student who is enrolled or waitlisted in a course."""
     rows = StudentCourse.objects.open().filter(course__code=course_code).order_by("student__student_number")
     return dict(rows.values_list("student__student_number", "status"))
 
@@ -100,7 +100,7 @@ def codes(job):
         ("F2O,M-2,,", "student_not_found"),
     ],
 )
-def test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean(course, scope, faulty, code):
+def test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to(course, scope, faulty, code):
     make_course(code="M-2", term=make_term(code="2027S"))
     for name in ("2028S", "2029S"):
         make_course(code="M-3", term=make_term(code=name))
@@ -110,7 +110,7 @@ def test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean(course, scop
     assert job.state == State.DONE_WITH_ERRORS
     assert job.counts == {"unchanged": 19, "error": 1, "kept_uncertain": 1}
     assert next(found for number, _outcome, found in outcomes(job) if number == 21)[0] == code
-    assert standing() == dict.fromkeys(NUMBERS, "enrolled")
+    assert open_statuses() == dict.fromkeys(NUMBERS, "enrolled")
     assert without_parts(job.problems) == [
         {
             "code": "kept_uncertain",
@@ -121,27 +121,27 @@ def test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean(course, scop
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_full_file_with_a_row_that_cannot_be_read_ends_nothing_at_all(course, on_error):
+def test_a_full_file_with_an_unreadable_row_drops_nobody(course, on_error):
     by_api("X1", make_course(code="M-2", term=course.term))
 
     job = full(listing(NUMBERS[:18], '"a","b","c","d","e","f","g"'), on_error=on_error)
 
     assert job.counts == {"unchanged": 18, "error": 1, "kept_uncertain": 2, "kept_other_source": 1}
-    assert (job.state, standing()) == (
+    assert (job.state, open_statuses()) == (
         State.DONE_WITH_ERRORS if on_error == "skip" else State.FAILED,
         dict.fromkeys(NUMBERS, "enrolled"),
     )
 
 
 @pytest.mark.parametrize("cells", ["asleep,", ",A", "completed," + "A" * 40])
-def test_a_row_with_a_wrong_cell_lists_its_student_and_course_all_the_same(course, cells):
+def test_a_row_with_an_invalid_cell_still_lists_its_student_and_course(course, cells):
     job = full(listing([*NUMBERS[:18], "X1"], f"F19,M-1,{cells}"))
 
     assert job.counts == {"unchanged": 18, "error": 1, "enrolled": 1, "dropped": 1}
-    assert standing() == dict.fromkeys([*NUMBERS[:19], "X1"], "enrolled")
+    assert open_statuses() == dict.fromkeys([*NUMBERS[:19], "X1"], "enrolled")
 
 
-def test_a_faulty_row_keeps_only_what_it_may_mean(course):
+def test_a_faulty_row_keeps_only_enrollments_that_it_may_refer_to(course):
     other = make_course(code="M-2", term=course.term)
     imported(HEADER + "F01,M-2,,\nF02,M-2,,\nX1,M-2,,\n")
 
@@ -149,31 +149,31 @@ def test_a_faulty_row_keeps_only_what_it_may_mean(course):
 
     kept = [number for number, outcome, _codes in outcomes(job) if outcome == "kept_uncertain"]
     assert (len(kept), codes(job)) == (3, ["kept_uncertain"])  # F20 in M-1; F02 and X1 in M-2
-    assert standing(other.code) == {"F01": "enrolled", "F02": "enrolled", "X1": "enrolled"}
+    assert open_statuses(other.code) == {"F01": "enrolled", "F02": "enrolled", "X1": "enrolled"}
     job = full(listing(NUMBERS[:19], "F20,M-9,,", "F01,M-2,,"))
-    assert (job.counts["dropped"], standing(other.code)) == (2, {"F01": "enrolled"})
+    assert (job.counts["dropped"], open_statuses(other.code)) == (2, {"F01": "enrolled"})
 
 
-def test_the_report_says_which_row_may_mean_what_was_kept(course):
+def test_the_report_names_the_faulty_row_that_keeps_an_enrollment(course):
     job = full(listing(NUMBERS[:19], "F2O,M-1,,"))
 
     [kept] = told_of(job, outcome="kept_uncertain")
     assert (kept.number, kept.note, kept.raw) == (0, "Row 21 may be about this.", ["F20", "M-1", "", ""])
 
 
-def test_a_faulty_row_in_a_chunk_that_was_applied_protects_after_a_restart(course, small_chunks, monkeypatch):
+def test_a_faulty_row_of_an_applied_chunk_keeps_enrollments_after_a_restart(course, small_chunks, monkeypatch):
     text = HEADER + "F2O,M-1,,\n" + "".join(f"{number},M-1,,\n" for number in NUMBERS[:19])
     with killed_at(monkeypatch, call=3):
         full(text)
     make_student(student_number="F2O")
 
-    job = resumed()
+    job = resume()
 
-    assert (job.counts, standing()["F20"]) == ({"error": 1, "unchanged": 19, "kept_uncertain": 1}, "enrolled")
+    assert (job.counts, open_statuses()["F20"]) == ({"error": 1, "unchanged": 19, "kept_uncertain": 1}, "enrolled")
 
 
 class killed_at:  # noqa: N801  # a context manager
-    """Let the process die when it applies a chunk for the ``call``-th time after the preview, if it gets so far."""
+    """Kill the process at the ``call``-th chunk after the preview, if it is reached."""
 
     def __init__(self, monkeypatch, *, call):
         self.monkeypatch, self.call, self.is_killed = monkeypatch, call, False
@@ -197,11 +197,11 @@ class killed_at:  # noqa: N801  # a context manager
         return kind is Killed
 
 
-def resumed():
-    """Let a worker go on with the newest import, which nobody works on any more."""
+def resume():
+    """Let a worker resume the newest import, after its lease has expired."""
     job = Import.objects.latest("pk")
     if job.is_active:
-        leave_behind(job)
+        expire_lease(job)
         work()
     return Import.objects.get(pk=job.pk)
 
@@ -211,7 +211,7 @@ def resumed():
 
 @pytest.fixture
 def sources(course):
-    """F19 was enrolled by hand, F20 by a program; X1 by the file of another dataset."""
+    """F19 was enrolled by hand, F20 by an API client, and X1 by the file of another dataset."""
     registrar = get_user_model().objects.create_user("reg", is_staff=True)
     for number, origin in (("F19", Origin(Channel.ADMIN, actor_id=registrar.pk)), ("F20", API)):
         student = Student.objects.get(student_number=number)
@@ -222,24 +222,24 @@ def sources(course):
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_full_file_ends_only_what_its_own_dataset_has_made(sources, on_error):
+def test_a_full_file_drops_only_enrollments_made_by_its_dataset(sources, on_error):
     job = full(listing(NUMBERS[:17]), on_error=on_error)
 
     assert job.counts == {"unchanged": 17, "dropped": 1, "kept_manual": 1, "kept_other_source": 2}
     assert (job.state, job.in_scope, job.ending) == (State.DONE, 18, 1)
-    assert standing() == dict.fromkeys([*NUMBERS[:17], "F19", "F20", "X1"], "enrolled")
+    assert open_statuses() == dict.fromkeys([*NUMBERS[:17], "F19", "F20", "X1"], "enrolled")
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_full_file_that_takes_over_ends_what_others_have_made_and_the_brake_counts_it(sources, on_error):
+def test_a_take_over_drops_enrollments_of_other_sources_and_counts_them_for_approval(sources, on_error):
     wish = {"options": {"take_over": "true"}, "on_error": on_error}
     job = full(listing(NUMBERS[:17]), **wish)
-    assert (job.state, job.in_scope, job.ending, len(standing())) == (State.NEEDS_REVIEW, 21, 4, 21)
+    assert (job.state, job.in_scope, job.ending, len(open_statuses())) == (State.NEEDS_REVIEW, 21, 4, 21)
 
     job = worked_on(approve(job.pk))
 
     assert (job.state, job.counts) == (State.DONE, {"unchanged": 17, "dropped": 4})
-    assert standing() == dict.fromkeys(NUMBERS[:17], "enrolled")
+    assert open_statuses() == dict.fromkeys(NUMBERS[:17], "enrolled")
 
 
 TAKE_OVER = {"options": {"take_over": "true"}}
@@ -248,48 +248,48 @@ ALL_NUMBERS = [*NUMBERS, "X1"]
 
 
 def adoptions(job):
-    """The journal's entries of an import that adopt: the student, and what was changed."""
+    """Return student and changes of each journal entry in which an import adopts an enrollment."""
     events = EnrollmentEvent.objects.filter(file_import=job, action=Action.ADOPT).order_by("pk")
     return list(events.values_list("enrollment__student__student_number", "from_status", "to_status", "changes"))
 
 
-def sources_told():
-    """The outcome of each enrollment that a full file of the dataset without rows would keep, by student number."""
+def kept_outcomes():
+    """Return by student number the enrollments that a full file of the dataset without rows would keep."""
     job = full(HEADER, review="dry_run")
     return {each.raw[0]: each.outcome for each in told_of(job) if each.raw and each.outcome != "dropped"}
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_full_file_that_takes_over_adopts_what_it_lists_and_the_next_one_ends_it(sources, small_chunks, on_error):
+def test_a_take_over_adopts_listed_enrollments_and_the_next_full_file_drops_them(sources, small_chunks, on_error):
     before = dict(StudentCourse.objects.values_list("pk", "version"))
-    assert sources_told() == OTHERS
+    assert kept_outcomes() == OTHERS
 
     job = full(listing(ALL_NUMBERS), on_error=on_error, **TAKE_OVER)
 
     assert (job.state, job.counts) == (State.DONE, {"unchanged": 18, "adopted": 3})
     assert adoptions(job) == [(number, "enrolled", "enrolled", {}) for number in OTHERS]
     assert dict(StudentCourse.objects.values_list("pk", "version")) == before
-    assert sources_told() == {}
+    assert kept_outcomes() == {}
     again = full(listing(ALL_NUMBERS), on_error=on_error, **TAKE_OVER)
     assert (again.counts, adoptions(again)) == ({"unchanged": 21}, [])
     job = full(listing(NUMBERS[:19]), on_error=on_error)
-    assert (job.counts, standing()) == ({"unchanged": 19, "dropped": 2}, dict.fromkeys(NUMBERS[:19], "enrolled"))
+    assert (job.counts, open_statuses()) == ({"unchanged": 19, "dropped": 2}, dict.fromkeys(NUMBERS[:19], "enrolled"))
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_dry_run_tells_what_would_be_adopted_and_adopts_nothing(sources, on_error):
+def test_a_dry_run_reports_adoptions_and_adopts_nothing(sources, on_error):
     job = full(listing(ALL_NUMBERS), on_error=on_error, review="dry_run", **TAKE_OVER)
 
     assert (job.state, job.counts) == (State.CANCELLED, {"unchanged": 18, "adopted": 3})
     assert [told.number for told in told_of(job, outcome="adopted")] == [20, 21, 22]
-    assert (adoptions(job), sources_told()) == ([], OTHERS)
+    assert (adoptions(job), kept_outcomes()) == ([], OTHERS)
 
 
-def test_who_waits_and_is_listed_is_adopted_and_who_is_listed_as_ended_is_not(sources, course):
+def test_a_listed_waitlisted_student_is_adopted_but_not_one_listed_as_ended(sources, course):
     Course.objects.filter(pk=course.pk).update(capacity=21)
     by_api("X2", course, on_full=OnFull.WAITLIST)
     drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
-    assert standing()["X2"] == "enrolled"
+    assert open_statuses()["X2"] == "enrolled"
     by_api("F20", course, on_full=OnFull.WAITLIST)
 
     job = full(listing([*NUMBERS[:19], "X2", "F20"], "X1,M-1,dropped,"), **TAKE_OVER)
@@ -299,42 +299,42 @@ def test_who_waits_and_is_listed_is_adopted_and_who_is_listed_as_ended_is_not(so
     assert full(listing([*NUMBERS[:19], "X2", "F20"], "X1,M-1,dropped,"), **TAKE_OVER).counts == {"unchanged": 22}
 
 
-def test_a_row_with_an_error_adopts_nothing_and_a_row_said_twice_adopts_once(sources):
+def test_a_row_with_an_error_adopts_nothing_and_a_repeated_row_adopts_once(sources):
     rows = [f"{number},M-1,," for number in (*NUMBERS[:18], "F19", "F19")]
 
     job = full(HEADER + "\n".join([*rows, "F20,M-1,asleep,", "X1,M-1,,A"]) + "\n", **TAKE_OVER)
 
     assert job.counts == {"unchanged": 19, "adopted": 1, "error": 2}
-    assert sources_told() == {"F20": "kept_other_source", "X1": "kept_other_source"}
+    assert kept_outcomes() == {"F20": "kept_other_source", "X1": "kept_other_source"}
 
 
 @pytest.mark.parametrize("call", [1, 2, 10, 11])
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_full_import_that_takes_over_and_was_killed_adopts_once(sources, small_chunks, monkeypatch, on_error, call):
+def test_a_take_over_whose_process_was_killed_adopts_once(sources, small_chunks, monkeypatch, on_error, call):
     with killed_at(monkeypatch, call=call) as killed:
         full(listing(["F19", "F20", "X1", *NUMBERS[:18]]), on_error=on_error, **TAKE_OVER)
 
-    job = resumed()
+    job = resume()
 
     assert (killed.is_killed, job.state, job.counts) == (True, State.DONE, {"unchanged": 18, "adopted": 3})
     assert [number for number, *_ in adoptions(job)] == ["F19", "F20", "X1"]
-    assert sources_told() == {}
+    assert kept_outcomes() == {}
 
 
-def test_the_undo_of_an_import_gives_back_what_it_has_adopted(sources):
+def test_undoing_an_import_reverts_its_adoptions(sources):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
 
     undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
 
     job.refresh_from_db()
     assert (job.state, undo.counts) == (State.UNDONE, {"reversed": 3})
-    assert standing() == dict.fromkeys(ALL_NUMBERS, "enrolled")
-    assert sources_told() == OTHERS
+    assert open_statuses() == dict.fromkeys(ALL_NUMBERS, "enrolled")
+    assert kept_outcomes() == OTHERS
     assert full(listing(ALL_NUMBERS), **TAKE_OVER).counts == {"unchanged": 18, "adopted": 3}
-    assert sources_told() == {}
+    assert kept_outcomes() == {}
 
 
-def test_the_undo_of_an_import_leaves_an_enrollment_that_was_changed_after_its_adoption(sources, course):
+def test_undoing_an_import_keeps_an_enrollment_changed_after_its_adoption(sources, course):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
 
@@ -342,26 +342,24 @@ def test_the_undo_of_an_import_leaves_an_enrollment_that_was_changed_after_its_a
 
     job.refresh_from_db()
     assert (job.state, undo.counts) == (State.PARTLY_UNDONE, {"reversed": 2, "kept": 1})
-    assert sources_told() == {"F19": "kept_manual", "X1": "kept_other_source"}
+    assert kept_outcomes() == {"F19": "kept_manual", "X1": "kept_other_source"}
 
 
 @pytest.mark.parametrize("is_undone_first", [True, False])
-def test_an_undo_by_hand_takes_back_what_was_done_before_an_adoption(sources, course, is_undone_first):
+def test_a_manual_undo_reverts_the_change_before_an_adoption(sources, course, is_undone_first):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     if is_undone_first:
         worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
 
     undo(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
 
-    assert standing() == dict.fromkeys([*NUMBERS[:19], "X1"], "enrolled")
+    assert open_statuses() == dict.fromkeys([*NUMBERS[:19], "X1"], "enrolled")
     with pytest.raises(Refused):
         undo(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
 
 
 @pytest.mark.parametrize(("is_undone_first", "outcome"), [(True, "reversed"), (False, "kept")])
-def test_the_undo_of_the_import_that_made_it_leaves_an_enrollment_that_another_dataset_has_adopted(
-    sources, is_undone_first, outcome
-):
+def test_undoing_the_creating_import_keeps_enrollments_adopted_by_another_dataset(sources, is_undone_first, outcome):
     made = Import.objects.get(dataset="evening school")
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     if is_undone_first:
@@ -369,10 +367,10 @@ def test_the_undo_of_the_import_that_made_it_leaves_an_enrollment_that_another_d
 
     undo = worked_on(start_undo(made.pk, door=Door.API, request_id="v"))
 
-    assert (undo.counts, "X1" in standing()) == ({outcome: 1}, outcome == "kept")
+    assert (undo.counts, "X1" in open_statuses()) == ({outcome: 1}, outcome == "kept")
 
 
-def test_programs_and_people_are_told_of_an_adoption(sources, api, registrars_desk):
+def test_adoptions_are_shown_in_the_change_feed_and_in_the_admin(sources, api, registrars_desk):
     cursor = api.get("/api/v1/changes?after=latest").json()["cursor"]
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
 
@@ -391,13 +389,13 @@ def test_programs_and_people_are_told_of_an_adoption(sources, api, registrars_de
             assert (page, answer.status_code, word in answer.content.decode()) == (page, 200, True)
 
 
-def test_a_full_file_that_takes_over_keeps_what_a_faulty_row_may_mean(sources):
+def test_a_take_over_keeps_enrollments_that_a_faulty_row_may_refer_to(sources):
     job = full(listing(NUMBERS[:17], "X9,M-1,,"), options={"take_over": "true"})
 
     assert job.counts == {"unchanged": 17, "error": 1, "kept_uncertain": 4}
 
 
-def test_a_listed_row_that_changes_nothing_leaves_the_enrollment_with_its_source(sources):
+def test_a_listed_row_without_changes_leaves_the_source_of_the_enrollment(sources):
     full(listing([*NUMBERS, "X1"]))
 
     job = full(listing(NUMBERS[:18]))
@@ -405,26 +403,26 @@ def test_a_listed_row_that_changes_nothing_leaves_the_enrollment_with_its_source
     assert job.counts == {"unchanged": 18, "kept_manual": 1, "kept_other_source": 2}
 
 
-def test_only_a_full_file_takes_over(course):
+def test_only_a_full_file_can_take_over(course):
     with pytest.raises(Refused) as refused:
         imported(listing(NUMBERS), options={"take_over": "true"})
 
     assert [(each.code, each.field) for each in refused.value.refusals] == [("invalid", "take_over")]
 
 
-def test_the_command_takes_over(sources, tmp_path, capsys):
+def test_the_command_has_the_take_over_option(sources, tmp_path, capsys):
     file = tmp_path / "full.csv"
     file.write_text(listing(NUMBERS[:17]))
 
     with pytest.raises(SystemExit) as error:
         call_command("import_enrollments", str(file), "--mode=full", "--scope=term:2026F", "--take-over")
 
-    assert (error.value.code, len(standing())) == (3, 21)
+    assert (error.value.code, len(open_statuses())) == (3, 21)
     assert "4 of the 21 in its scope would end, which is more than 10 %." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("take_over", "state", "ending"), [("true", State.NEEDS_REVIEW, 21), ("false", State.DONE, 0)])
-def test_the_api_takes_over_what_the_commands_have_made(sources, api, take_over, state, ending):
+def test_the_api_takes_over_enrollments_made_by_commands(sources, api, take_over, state, ending):
     address = "/api/v1/imports?kind=enrollments&mode=full&scope=term:2026F&review=needed&take_over="
 
     answer = api.post(address + take_over, HEADER, content_type="text/csv")
@@ -439,7 +437,7 @@ def test_the_api_takes_over_what_the_commands_have_made(sources, api, take_over,
 
 
 @pytest.mark.parametrize(("ticked", "ending"), [({"take_over": "on"}, 21), ({}, 18)])
-def test_the_admin_takes_over_where_it_is_ticked(sources, registrars_desk, ticked, ending):
+def test_the_admin_takes_over_if_the_box_is_checked(sources, registrars_desk, ticked, ending):
     form = {"kind": "enrollments", "on_error": "abort", "mode": "full", "dataset": "default", "scope": "term:2026F"}
     file = SimpleUploadedFile("full.csv", HEADER.encode(), "text/csv")
 
@@ -450,7 +448,7 @@ def test_the_admin_takes_over_where_it_is_ticked(sources, registrars_desk, ticke
     assert (job.state, job.ending, job.mode) == (State.NEEDS_REVIEW, ending, "full")
 
 
-def test_an_approval_holds_while_other_programs_enroll_in_the_scope(course):
+def test_an_approval_is_valid_after_other_clients_enroll_in_the_scope(course):
     job = full(listing(NUMBERS[:17]))
     Course.objects.filter(pk=course.pk).update(capacity=30)
     by_api("X1", course)
@@ -460,7 +458,7 @@ def test_an_approval_holds_while_other_programs_enroll_in_the_scope(course):
     assert job.counts == {"unchanged": 17, "dropped": 3, "kept_other_source": 1}
 
 
-def test_an_approval_ends_nobody_else_than_those_who_were_shown(course, sources):
+def test_an_approval_drops_only_the_students_of_the_preview(course, sources):
     job = full(listing(NUMBERS[:15]))
     assert (job.state, job.ending) == (State.NEEDS_REVIEW, 3)
     registrar = get_user_model().objects.get(username="reg")
@@ -470,7 +468,7 @@ def test_an_approval_ends_nobody_else_than_those_who_were_shown(course, sources)
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     own = Origin(Channel.IMPORT, import_id=Import.objects.order_by("pk")[0].pk)
     student = Student.objects.get(student_number="X2")
-    enroll(student_id=student.pk, course_id=course.pk, origin=own)  # as many would end as before
+    enroll(student_id=student.pk, course_id=course.pk, origin=own)  # as many enrollments would be dropped as before
 
     job = worked_on(approve(job.pk))
 
@@ -482,32 +480,34 @@ def test_an_approval_ends_nobody_else_than_those_who_were_shown(course, sources)
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_full_file_swaps_students_in_a_full_course(course, on_error, first, small_chunks):
+def test_a_full_file_exchanges_students_in_a_full_course(course, on_error, first, small_chunks):
     rows = [number for number in NUMBERS if number != "F05"]
 
     job = full(listing(["X1", *rows] if first else [*rows, "X1"]), on_error=on_error)
 
     assert (job.state, job.counts) == (State.DONE, {"unchanged": 19, "enrolled": 1, "dropped": 1})
-    assert standing() == dict.fromkeys([*rows, "X1"], "enrolled")
+    assert open_statuses() == dict.fromkeys([*rows, "X1"], "enrolled")
     undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
-    assert (undo.counts, standing()) == ({"reversed": 2}, dict.fromkeys(NUMBERS, "enrolled"))
+    assert (undo.counts, open_statuses()) == ({"reversed": 2}, dict.fromkeys(NUMBERS, "enrolled"))
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
 @pytest.mark.parametrize("status", ["dropped", "completed"])
-def test_a_row_of_a_full_file_that_ends_frees_its_seat_for_an_earlier_row(course, on_error, status, small_chunks):
+def test_a_full_file_row_that_ends_an_enrollment_frees_a_seat_for_an_earlier_row(
+    course, on_error, status, small_chunks
+):
     rows = [number for number in NUMBERS if number != "F05"]
 
     job = full(listing(["X1", *rows], f"F05,M-1,{status},"), on_error=on_error)
 
     assert (job.state, job.counts) == (State.DONE, {"unchanged": 19, "enrolled": 1, status: 1})
     assert outcomes(job)[-1] == (22, status, [])
-    assert standing() == dict.fromkeys([*rows, "X1"], "enrolled")
+    assert open_statuses() == dict.fromkeys([*rows, "X1"], "enrolled")
     assert full(listing(["X1", *rows], f"F05,M-1,{status},")).counts == {"unchanged": 21}
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_is_left(course, on_error, small_chunks):
+def test_rows_of_a_full_file_precede_the_waitlist_and_it_gets_the_remaining_seats(course, on_error, small_chunks):
     by_api("X1", course, on_full=OnFull.WAITLIST)
     make_student(student_number="X3")
     by_api("X3", course, on_full=OnFull.WAITLIST)
@@ -515,11 +515,11 @@ def test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_i
     job = full(listing([*NUMBERS[:18], "X2"]), on_error=on_error)
 
     assert job.counts == {"unchanged": 18, "enrolled": 1, "dropped": 2, "kept_other_source": 2}
-    assert standing() == {**dict.fromkeys([*NUMBERS[:18], "X1", "X2"], "enrolled"), "X3": "waitlisted"}
+    assert open_statuses() == {**dict.fromkeys([*NUMBERS[:18], "X1", "X2"], "enrolled"), "X3": "waitlisted"}
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_student_who_waits_and_is_listed_comes_before_a_newcomer_and_before_one_who_is_not_listed(course, on_error):
+def test_a_listed_waitlisted_student_precedes_new_and_unlisted_students(course, on_error):
     by_api("X1", course, on_full=OnFull.WAITLIST)
     by_api("X2", course, on_full=OnFull.WAITLIST)
     make_student(student_number="X3")
@@ -527,71 +527,67 @@ def test_a_student_who_waits_and_is_listed_comes_before_a_newcomer_and_before_on
     job = full(listing(["X3", *NUMBERS[:19], "X2"]), on_error="skip")
 
     assert [found for found in outcomes(job) if found[2]] == [(2, "error", ["course_full"])]
-    assert standing() == {**dict.fromkeys([*NUMBERS[:19], "X2"], "enrolled"), "X1": "waitlisted"}
+    assert open_statuses() == {**dict.fromkeys([*NUMBERS[:19], "X2"], "enrolled"), "X1": "waitlisted"}
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
-def test_a_dry_run_of_a_full_file_leaves_the_waitlist_as_it_is(course, on_error):
+def test_a_dry_run_of_a_full_file_does_not_change_the_waitlist(course, on_error):
     by_api("X1", course, on_full=OnFull.WAITLIST)
     before = EnrollmentEvent.objects.count()
 
     job = full(listing(NUMBERS[:19]), on_error=on_error, review="dry_run")
 
     assert (job.state, job.rows, job.counts["dropped"]) == (State.CANCELLED, 19, 1)
-    assert (EnrollmentEvent.objects.count(), standing()["X1"]) == (before, "waitlisted")
+    assert (EnrollmentEvent.objects.count(), open_statuses()["X1"]) == (before, "waitlisted")
 
 
 @pytest.mark.parametrize("is_left_behind", [True, False])
-def test_a_full_import_that_is_cancelled_half_way_gives_the_seats_that_it_has_freed_to_those_who_wait(
-    course, small_chunks, monkeypatch, is_left_behind
-):
+def test_freed_seats_of_a_cancelled_full_import_go_to_the_waitlist(course, small_chunks, monkeypatch, is_left_behind):
     by_api("X1", course, on_full=OnFull.WAITLIST)
     with killed_at(monkeypatch, call=2):
         full(listing(NUMBERS[:19]))
     job = Import.objects.latest("pk")
-    assert (job.state, job.checkpoint, job.unlisted, standing()["X1"]) == (State.APPLYING, 4, 2, "waitlisted")
+    assert (job.state, job.checkpoint, job.unlisted, open_statuses()["X1"]) == (State.APPLYING, 4, 2, "waitlisted")
 
     if is_left_behind:
-        leave_behind(job)
+        expire_lease(job)
         job = cancel(job.pk)
     else:
         job.progress.wants_cancel = True
         job.progress.save()
-        job = resumed()
+        job = resume()
 
-    assert (job.state, standing()) == (State.CANCELLED, dict.fromkeys([*NUMBERS[:19], "X1"], "enrolled"))
+    assert (job.state, open_statuses()) == (State.CANCELLED, dict.fromkeys([*NUMBERS[:19], "X1"], "enrolled"))
 
 
 @pytest.mark.parametrize("call", [1, 2, 11])
-def test_a_full_import_that_was_killed_ends_once_and_counts_the_rows_of_its_file(
-    course, small_chunks, monkeypatch, call
-):
+def test_a_killed_full_import_drops_each_student_once_and_counts_its_rows(course, small_chunks, monkeypatch, call):
     with killed_at(monkeypatch, call=call) as killed:
         full(listing(NUMBERS[:18], "X1,M-1,,", "F19,M-1,dropped,", "F99,M-9,dropped,", "F01,M-1,,"))
 
-    job = resumed()
+    job = resume()
 
     assert killed.is_killed
     assert job.counts == {"unchanged": 19, "enrolled": 1, "dropped": 1, "error": 1, "kept_uncertain": 1}
     assert (job.rows, job.checkpoint, job.progress.rows) == (22, 23, 22)
     assert [number for number, *_ in outcomes(job)] == [0, *range(2, 24)]
-    assert standing() == dict.fromkeys([*NUMBERS[:18], "F20", "X1"], "enrolled")
+    assert open_statuses() == dict.fromkeys([*NUMBERS[:18], "F20", "X1"], "enrolled")
 
 
-def test_a_file_without_rows_ends_all_once_it_is_approved_and_can_be_undone(course):
+def test_a_full_file_without_rows_drops_everyone_after_approval_and_can_be_undone(course):
     job = worked_on(approve(full(HEADER).pk))
-    assert (job.state, job.rows, job.counts, standing()) == (State.DONE, 0, {"dropped": 20}, {})
+    assert (job.state, job.rows, job.counts, open_statuses()) == (State.DONE, 0, {"dropped": 20}, {})
 
     worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
 
-    assert standing() == dict.fromkeys(NUMBERS, "enrolled")
+    assert open_statuses() == dict.fromkeys(NUMBERS, "enrolled")
 
 
 # Codes that move between two transactions
 
 
 def move_code_after_first_chunk(monkeypatch, course):
-    """Give the code of a course to a new one in its term, once the first chunk of an import is applied."""
+    """Give the code of a course to a new one in its term after the first chunk of an import."""
     real = runner.Run._apply_chunk
 
     def apply_chunk(run, part, rows):
@@ -603,7 +599,7 @@ def move_code_after_first_chunk(monkeypatch, course):
     monkeypatch.setattr(runner.Run, "_apply_chunk", apply_chunk)
 
 
-def test_a_code_that_moves_to_another_course_means_that_one_from_the_next_chunk_on(term, small_chunks, monkeypatch):
+def test_a_code_moved_to_another_course_refers_to_it_from_the_next_chunk(term, small_chunks, monkeypatch):
     old = make_course(code="M-1", term=term)
     for number in NUMBERS[:4]:
         make_student(student_number=number)
@@ -611,13 +607,13 @@ def test_a_code_that_moves_to_another_course_means_that_one_from_the_next_chunk_
 
     imported(listing(NUMBERS[:4]), on_error="skip")
 
-    assert (standing("M-0"), standing("M-1")) == (
+    assert (open_statuses("M-0"), open_statuses("M-1")) == (
         dict.fromkeys(NUMBERS[:2], "enrolled"),
         dict.fromkeys(NUMBERS[2:4], "enrolled"),
     )
 
 
-def test_a_scope_whose_code_moves_to_another_course_takes_the_rows_of_the_next_chunks(term, small_chunks, monkeypatch):
+def test_a_scope_whose_code_moves_to_another_course_accepts_the_following_chunks(term, small_chunks, monkeypatch):
     old = make_course(code="M-1", term=term)
     for number in NUMBERS[:4]:
         make_student(student_number=number)
@@ -625,7 +621,7 @@ def test_a_scope_whose_code_moves_to_another_course_takes_the_rows_of_the_next_c
 
     job = full(listing(NUMBERS[:4]), scope="course:M-1@2026F")
 
-    assert (job.counts, standing("M-1")) == ({"enrolled": 4}, dict.fromkeys(NUMBERS[2:4], "enrolled"))
+    assert (job.counts, open_statuses("M-1")) == ({"enrolled": 4}, dict.fromkeys(NUMBERS[2:4], "enrolled"))
 
 
 # Dry runs
@@ -691,7 +687,7 @@ def test_a_dry_run_of_an_undo_has_the_exit_code_and_the_rows_of_the_real_run(cou
     assert (done[0], f"{counted} were taken back." in done[1]) == (code, True)
 
 
-def test_the_report_of_a_dry_run_says_that_the_import_would_wait_for_approval(course):
+def test_a_dry_run_reports_that_the_import_would_wait_for_approval(course):
     job = full(listing(NUMBERS[:17]), review="dry_run")
 
     assert (job.state, without_parts(job.problems)) == (
@@ -711,13 +707,13 @@ def test_the_report_of_a_dry_run_says_that_the_import_would_wait_for_approval(co
 
 @dataclass
 class World:
-    """What a file is expected to make of two courses: M-1 has three seats, M-2 has no limit."""
+    """The expected state of two courses: M-1 has three seats, M-2 has no limit."""
 
     open: dict[tuple[str, str], str] = field(default_factory=dict)  # source by student and course
-    line: list[str] = field(default_factory=list)  # who of these waits for M-1, in order
+    line: list[str] = field(default_factory=list)  # waitlist of M-1, in order
 
     def after(self, rows):
-        """Return who is open in what by then, and who waits. A line of separators is no row."""
+        """Return the expected open enrollments and the waitlist. A line of separators is no row."""
         rows = [row for row in rows if any(row)]
         first: dict[tuple[str, str], str] = {}
         for number, code, status in rows:
@@ -732,7 +728,7 @@ class World:
         newcomers = [pair[0] for pair in wanted if pair not in kept]
         others = [number for number in waiting if number not in listed_first]
         free = SEATS - len(seated)
-        is_freed = seated_before != seated  # without a freed seat newcomers come behind those who wait
+        is_freed = seated_before != seated  # without a freed seat new students come after waitlisted ones
         order = [*listed_first, *newcomers, *others] if is_freed else [*waiting, *newcomers]
         in_seats = {number for number, _code in seated} | set(order[: max(free, 0)])
         rest = {pair[0] for pair in first if pair[1] == "M-2" and first[pair] == ""}
@@ -742,11 +738,11 @@ class World:
     def _stays(self, pair, source, first, rows):
         if pair in first:
             return first[pair] != "dropped"
-        return source != "own" or any(may_mean(row, pair) for row in rows)
+        return source != "own" or any(may_refer_to(row, pair) for row in rows)
 
 
-def may_mean(row, pair):
-    """Whether a row that does not name both a student and a course may mean this pair."""
+def may_refer_to(row, pair):
+    """Return True if a row without a valid student or course may refer to this enrollment."""
     number, code, _status = row
     if code is None:
         return True
@@ -791,7 +787,7 @@ def offered(term):
 
 
 def enrolled_before(before):
-    """Enroll students as each source does it."""
+    """Enroll students through each source."""
     world = World()
     registrar = get_user_model().objects.get(username="reg")
     for (number, code), source in before:
@@ -809,7 +805,7 @@ def enrolled_before(before):
     return world
 
 
-def line_of(row):
+def row_text(row):
     number, code, status = row
     return f"{number},M-1,,,,,,too many\n" if code is None else f"{number},{code},{status},\n"
 
@@ -819,26 +815,26 @@ def approved(job):
 
 
 def found_open():
-    seats = standing("M-1")
+    seats = open_statuses("M-1")
     line = StudentCourse.objects.in_line().filter(course__code="M-1")
     return (
         {number for number, status in seats.items() if status == "enrolled"},
         list(line.values_list("student__student_number", flat=True)),
-        set(standing("M-2")),
+        set(open_statuses("M-2")),
     )
 
 
 @given(before=befores, rows=files, call=st.integers(0, 6))
 @settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_a_full_file_reaches_the_state_of_the_model_and_its_repetition_changes_nothing(
+def test_a_full_file_reaches_the_state_of_the_model_and_a_repetition_changes_nothing(
     offered, small_chunks, monkeypatch, before, rows, call
 ):
     with transaction.atomic():
         world = enrolled_before(before)
-        text = HEADER + "".join(map(line_of, rows))
+        text = HEADER + "".join(map(row_text, rows))
         with killed_at(monkeypatch, call=call):
             approved(full(text))
-        job = approved(resumed())
+        job = approved(resume())
         if job.state != State.FAILED:
             assert found_open() == world.after(rows)
             events = EnrollmentEvent.objects.count()

@@ -1,4 +1,4 @@
-"""Files that mean harm, or were made by accident."""
+"""Malicious files, and files damaged by accident."""
 
 import time
 import tracemalloc
@@ -22,7 +22,7 @@ def world():
 
 
 @pytest.mark.parametrize(("columns", "state"), [(200, State.DONE), (201, State.FAILED), (100_000, State.FAILED)])
-def test_a_header_of_more_than_200_columns_is_refused_in_no_time(columns, state):
+def test_a_header_of_more_than_200_columns_is_refused_quickly(columns, state):
     names = ["student_number", "course_code", *(f"c{n}" for n in range(columns - 2))]
     text = ",".join(names) + "\n" + ",".join(["S-1", "M-1", *["x"] * (columns - 2)]) + "\n"
     started = time.process_time()
@@ -37,7 +37,7 @@ def test_a_header_of_more_than_200_columns_is_refused_in_no_time(columns, state)
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", '"\t=1"'])
-def test_formula_cells_come_out_harmless_in_both_files(cell):
+def test_formulas_are_escaped_in_the_report_and_in_the_failed_rows(cell):
     job = imported(f"student_number,course_code,note\nS-9,M-1,{cell}\n")
 
     [part] = parts_of(job)
@@ -57,13 +57,13 @@ def test_formula_cells_come_out_harmless_in_both_files(cell):
         ("student_number,student_number,course_code\n", "duplicate_column"),
     ],
 )
-def test_what_cannot_be_read_is_told_and_changes_nothing(text, code):
+def test_an_unreadable_file_is_reported_and_changes_nothing(text, code):
     job = imported(text, on_error="skip")
 
     assert (job.state, job.problems[0]["code"]) == (State.FAILED, code)
 
 
-def test_a_row_with_every_error_names_them_all():
+def test_all_errors_of_a_row_are_reported():
     job = imported(ENROLLMENTS + f"S-9,M-9,2099F,asleep,{'A' * 40},{'r' * 1001}\n")
 
     assert outcomes(job)[0][2] == [
@@ -75,8 +75,8 @@ def test_a_row_with_every_error_names_them_all():
     ]
 
 
-def test_memory_does_not_grow_with_the_file(monkeypatch):
-    monkeypatch.setattr(part, "CHUNK", 2_000)  # which bounds it, and would take a longer file
+def test_memory_use_does_not_depend_on_the_file_size(monkeypatch):
+    monkeypatch.setattr(part, "CHUNK", 2_000)  # which limits it, and would accept a longer file
 
     def peak(rows):
         text = ENROLLMENTS + "S-1,M-1,,,,\n" * rows

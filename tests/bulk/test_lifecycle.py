@@ -1,4 +1,4 @@
-"""How imports end: repeated, interrupted, failed by an error, cancelled late; and whom they keep from beginning."""
+"""How imports end: repeated, interrupted, failed or cancelled late; and which imports they block."""
 
 import io
 import os
@@ -37,7 +37,7 @@ ROWS = "".join(f"S-{n},Ada,Byron\n" for n in range(1, 7))
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Chunks of two rows, so that a few rows make several."""
+    """Chunks of two rows, so that a few rows make several chunks."""
     monkeypatch.setattr(part, "CHUNK", 2)
     monkeypatch.setattr(base, "CHUNK", 2)
 
@@ -51,7 +51,7 @@ def file(tmp_path):
 
 
 def in_chunk(monkeypatch, number, happen, importer=StudentImporter):
-    """Let something happen after the rows of this chunk are applied, before its transaction is committed."""
+    """Call a function after the rows of this chunk are applied, before its transaction is committed."""
     real, seen = importer.apply, []
 
     def apply(self, rows):
@@ -64,7 +64,7 @@ def in_chunk(monkeypatch, number, happen, importer=StudentImporter):
     monkeypatch.setattr(importer, "apply", apply)
 
 
-def fail_by(error):
+def raising(error):
     def happen():
         raise error
 
@@ -78,7 +78,7 @@ def undo(job):
 # The same file again
 
 
-def test_a_file_with_failed_rows_is_applied_again_until_no_row_fails():
+def test_a_file_with_failed_rows_can_be_imported_again_until_no_row_fails():
     make_course(code="M-1")
     text = ENROLLMENTS + "S-1,M-1,,,,\n"
     make_student(student_number="S-2")
@@ -106,7 +106,7 @@ def test_a_file_is_applied_again_after_another_file_or_an_undo_changed_the_datas
     assert imported(second, kind="students").counts == {"updated": 1}
 
 
-def test_what_applied_nothing_since_does_not_make_a_repetition_necessary():
+def test_imports_that_applied_nothing_do_not_make_a_repeated_file_necessary():
     text = STUDENTS + "S-1,Ada,Byron\n"
     first = imported(text, kind="students")
     imported(STUDENTS + "S-2,Ada,Byron\n", kind="students", review="dry_run")
@@ -118,7 +118,7 @@ def test_what_applied_nothing_since_does_not_make_a_repetition_necessary():
     assert same.value.earlier == first
 
 
-def test_a_file_that_was_cancelled_between_its_chunks_is_applied_again(small_chunks, monkeypatch):
+def test_a_file_cancelled_between_its_chunks_is_applied_again(small_chunks, monkeypatch):
     in_chunk(monkeypatch, 1, lambda: Progress.objects.update(wants_cancel=True))
     job = imported(STUDENTS + ROWS, kind="students", on_error="skip")
     assert (job.state, job.applied_rows) == (State.CANCELLED, 2)
@@ -126,7 +126,7 @@ def test_a_file_that_was_cancelled_between_its_chunks_is_applied_again(small_chu
     assert imported(STUDENTS + ROWS, kind="students", on_error="skip").counts == {"created": 4, "unchanged": 2}
 
 
-def test_the_command_exits_with_2_each_time_that_rows_fail_and_with_0_for_an_unnecessary_repetition(tmp_path, capsys):
+def test_the_command_exits_with_2_if_rows_fail_and_with_0_for_a_repeated_file(tmp_path, capsys):
     path = tmp_path / "students.csv"
     path.write_text(STUDENTS + "S-1,Ada,Byron\nS-2,,\n")
     for _night in range(2):
@@ -159,7 +159,7 @@ def test_the_command_exits_with_2_each_time_that_rows_fail_and_with_0_for_an_unn
     ],
 )
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
-def test_a_file_that_cannot_be_read_ends_as_failed_and_its_dataset_is_free(tmp_path, file, content, code, on_error):
+def test_an_import_of_an_unreadable_file_fails_and_releases_its_dataset(tmp_path, file, content, code, on_error):
     broken = tmp_path / "broken.csv"
     broken.write_bytes(content)
     outputs = {"report": str(tmp_path / "report.csv"), "failed": str(tmp_path / "failed.csv")}
@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_read_ends_as_failed_and_its_dataset_is_free(tmp_p
     assert Student.objects.count() == 6
 
 
-def test_what_is_no_zip_ends_as_failed_and_its_dataset_is_free(file):
+def test_an_import_of_an_invalid_zip_fails_and_releases_its_dataset(file):
     with pytest.raises(CommandError, match="This is no zip that can be read"):
         call_command("import_zip", file)
 
@@ -185,7 +185,7 @@ def test_what_is_no_zip_ends_as_failed_and_its_dataset_is_free(file):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("on_error", "chunk", "applied"), [("abort", 2, 0), ("skip", 1, 0), ("skip", 2, 2)])
-def test_a_signal_cancels_an_import_and_the_advice_works(
+def test_a_signal_cancels_an_import_and_the_printed_advice_is_correct(
     file, small_chunks, monkeypatch, number, on_error, chunk, applied
 ):
     handler = signal.getsignal(number)
@@ -230,7 +230,7 @@ def test_a_signal_while_the_file_is_received_leaves_no_import(file, monkeypatch)
     assert Import.objects.count() == 0
 
 
-def test_an_undo_that_is_interrupted_can_be_begun_again(file, small_chunks, monkeypatch):
+def test_an_interrupted_undo_can_be_started_again(file, small_chunks, monkeypatch):
     call_command("import_students", file)
     job = Import.objects.get()
     undoer = StudentImporter.undoer
@@ -241,18 +241,18 @@ def test_an_undo_that_is_interrupted_can_be_begun_again(file, small_chunks, monk
     advice = f"2 rows are taken back; manage.py undo_import {job.pk} takes back the others."
     assert str(ended.value) == f"Interrupted. {advice}"
 
-    with pytest.raises(SystemExit):  # two rows are gone already: they are kept
+    with pytest.raises(SystemExit):  # two rows are deleted already: they are kept
         call_command("undo_import", str(job.pk))
 
     assert Student.objects.count() == 0
 
 
 @pytest.mark.parametrize(("on_error", "applied"), [("abort", 0), ("skip", 2)])
-def test_an_unexpected_error_lets_the_import_of_a_command_fail_and_its_dataset_is_free(
+def test_after_an_unexpected_error_a_command_import_fails_and_releases_its_dataset(
     file, small_chunks, monkeypatch, on_error, applied
 ):
     with monkeypatch.context() as patch:
-        in_chunk(patch, 2, fail_by(KeyError("S-1")))
+        in_chunk(patch, 2, raising(KeyError("S-1")))
         with pytest.raises(CommandError) as ended:
             call_command("import_students", file, on_error=on_error)
 
@@ -268,11 +268,11 @@ def test_an_unexpected_error_lets_the_import_of_a_command_fail_and_its_dataset_i
     assert Student.objects.count() == 6
 
 
-def test_no_worker_can_take_on_the_import_of_a_command_that_an_unexpected_error_has_ended(small_chunks, monkeypatch):
+def test_no_worker_continues_a_command_import_that_an_unexpected_error_has_ended(small_chunks, monkeypatch):
     order = Order(kind="students", door=Door.COMMAND, request_id="r", review="needed", on_error="skip")
     job = receive(io.BytesIO((STUDENTS + ROWS).encode()), order, then=reserve)
     with monkeypatch.context() as patch:
-        in_chunk(patch, 2, fail_by(KeyError("S-1")))
+        in_chunk(patch, 2, raising(KeyError("S-1")))
         with pytest.raises(KeyError):
             work_here(job, io.StringIO())
 
@@ -282,7 +282,7 @@ def test_no_worker_can_take_on_the_import_of_a_command_that_an_unexpected_error_
     assert (job.state, Student.objects.count()) == (State.FAILED, 2)
 
 
-def test_the_import_of_a_command_that_was_killed_is_released_for_the_next_one(file, small_chunks):
+def test_the_import_of_a_killed_command_is_released_for_the_next_one(file, small_chunks):
     for checkpoint in (0, 2):
         left = Import.objects.create(
             kind="students",
@@ -303,7 +303,7 @@ def test_the_import_of_a_command_that_was_killed_is_released_for_the_next_one(fi
         assert (left.state, left.problems[0]["message"]) == (State.FAILED, f"It was interrupted. {said}")
 
 
-def test_a_worker_leaves_an_import_alone_that_a_command_has_just_received(file, monkeypatch):
+def test_a_worker_does_not_claim_an_import_that_a_command_has_just_received(file, monkeypatch):
     seen = []
     monkeypatch.setattr(
         "bulk.commands.base.show_id", lambda job, stderr: seen.append((orphans(), job.lease_owner != ""))
@@ -315,7 +315,7 @@ def test_a_worker_leaves_an_import_alone_that_a_command_has_just_received(file, 
     assert Import.objects.get().state == State.DONE
 
 
-def test_an_approval_by_command_is_applied_by_the_command_and_by_no_worker(monkeypatch, capsys):
+def test_an_approval_by_command_is_applied_by_the_command_and_not_by_a_worker(monkeypatch, capsys):
     job = imported(STUDENTS + ROWS, kind="students", review="always")
     Import.objects.update(created_at="2026-01-01T00:00:00Z")
     seen = []
@@ -327,7 +327,7 @@ def test_an_approval_by_command_is_applied_by_the_command_and_by_no_worker(monke
     assert capsys.readouterr().out == "        6 created\n6 of 6 rows were applied.\n"
 
 
-def test_a_command_does_not_say_that_nothing_was_applied_while_another_process_applies_the_import(monkeypatch, capsys):
+def test_approve_import_exits_with_3_while_another_process_applies_the_import(monkeypatch, capsys):
     job = imported(STUDENTS + ROWS, kind="students", review="always")
     monkeypatch.setattr("bulk.commands.base.work_on", lambda *_, **__: False)
 
@@ -343,9 +343,7 @@ def test_a_command_does_not_say_that_nothing_was_applied_while_another_process_a
 
 
 @pytest.mark.parametrize("error", [KeyError("S-1"), OSError(28, "No space left on device"), MemoryError()])
-def test_an_error_does_not_end_the_worker_and_after_three_attempts_the_import_has_failed(
-    monkeypatch, file, error, caplog
-):
+def test_an_error_does_not_stop_the_worker_and_three_attempts_fail_the_import(monkeypatch, file, error, caplog):
     job = receive(io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=Door.API, request_id="r"))
     attempts = []
 
@@ -367,7 +365,7 @@ def test_an_error_does_not_end_the_worker_and_after_three_attempts_the_import_ha
     assert len(attempts) == 3
 
 
-def test_attempts_count_anew_after_each_chunk_that_was_applied(small_chunks, monkeypatch):
+def test_attempts_are_counted_from_zero_after_each_applied_chunk(small_chunks, monkeypatch):
     job = receive(
         io.BytesIO((STUDENTS + ROWS).encode()),
         Order(kind="students", door=Door.API, request_id="r", review="needed", on_error="skip"),
@@ -391,7 +389,7 @@ def test_attempts_count_anew_after_each_chunk_that_was_applied(small_chunks, mon
     assert (job.state, Student.objects.count()) == (State.DONE, 6)
 
 
-def test_an_import_that_kills_its_process_three_times_without_progress_has_failed():
+def test_an_import_that_kills_its_process_three_times_without_progress_fails():
     job = imported(STUDENTS + ROWS, kind="students", review="always")
     approve(job.pk)
     for _kill in range(3):
@@ -404,7 +402,7 @@ def test_an_import_that_kills_its_process_three_times_without_progress_has_faile
     assert (job.state, job.problems[0]["code"]) == (State.FAILED, "interrupted")
 
 
-def test_an_undo_keeps_what_the_history_has_no_earlier_version_of():
+def test_an_undo_keeps_rows_without_an_earlier_version_in_the_history():
     imported(STUDENTS + "S-1,Ada,Byron\nS-2,Alan,Turing\n", kind="students")
     job = imported(STUDENTS + "S-1,Ada,Lovelace\nS-2,Alan,T\nS-3,Grace,Hopper\n", kind="students")
     history = Student.history.model.objects
@@ -430,9 +428,9 @@ def test_an_undo_keeps_what_the_history_has_no_earlier_version_of():
 # Cancelled late
 
 
-def test_a_cancel_that_comes_late_does_not_cancel_what_is_approved_later():
+def test_a_late_cancel_does_not_cancel_a_later_approval():
     job = imported(STUDENTS + ROWS, kind="students", review="always", on_error="skip")
-    Progress.objects.update(wants_cancel=True)  # written before the preview had ended, read by nobody
+    Progress.objects.update(wants_cancel=True)  # written before the preview ended, and never read
 
     approve(job.pk)
 
@@ -451,7 +449,7 @@ def test_a_cancel_while_a_preview_is_saved_cancels_the_import(monkeypatch):
     assert imported(STUDENTS + ROWS, kind="students", review="always").state == State.CANCELLED
 
 
-def test_a_cancel_during_the_last_chunk_of_a_full_file_keeps_what_it_has_ended_and_can_be_undone(monkeypatch):
+def test_a_cancel_in_the_last_chunk_of_a_full_file_keeps_its_drops_and_can_be_undone(monkeypatch):
     make_course(code="M-1")
     for number in range(1, 21):
         make_student(student_number=f"S-{number}")
@@ -474,7 +472,7 @@ ADDRESS = "/api/v1/imports"
 
 @pytest.fixture
 def clients(make_client):
-    """Two API clients that may do the same."""
+    """Two API clients with the same scopes."""
     return [make_client("imports:read", "imports:write") for _ in range(2)]
 
 
@@ -483,7 +481,7 @@ def send(client, text, **wish):
     return client.post(f"{ADDRESS}?{query}", text, content_type="text/csv")
 
 
-def test_clients_and_staff_have_datasets_of_their_own(clients, file):
+def test_clients_and_staff_have_separate_datasets(clients, file):
     portal, library = clients
     text = STUDENTS + ROWS
     first = send(portal, text, review="always")
@@ -497,7 +495,7 @@ def test_clients_and_staff_have_datasets_of_their_own(clients, file):
     assert (again.status_code, again.json()["import"]) == (409, first.json()["id"])
 
 
-def test_a_client_sees_its_own_imports_and_no_others(clients, file, registrar):
+def test_a_client_sees_only_its_own_imports(clients, file, registrar):
     portal, library = clients
     own = send(portal, STUDENTS + ROWS).json()["id"]
     other = send(library, STUDENTS + ROWS).json()["id"]
@@ -514,7 +512,7 @@ def test_a_client_sees_its_own_imports_and_no_others(clients, file, registrar):
     assert len(staff.get(ADDRESS).json()["results"]) == 3
 
 
-def test_the_undo_of_an_import_is_of_the_same_dataset(clients):
+def test_an_undo_belongs_to_the_dataset_of_its_import(clients):
     portal, library = clients
     job = Import.objects.get(pk=send(portal, STUDENTS + ROWS).json()["id"])
     work()
@@ -527,7 +525,7 @@ def test_the_undo_of_an_import_is_of_the_same_dataset(clients):
     assert send(portal, STUDENTS + ROWS, again="true").json()["import"] == undone.pk
 
 
-def test_imports_from_before_clients_had_datasets_are_given_to_their_clients(clients):
+def test_the_migration_assigns_earlier_imports_to_their_clients(clients):
     portal, _library = clients
     own = Import.objects.get(pk=send(portal, STUDENTS + ROWS).json()["id"])
     work()
@@ -559,7 +557,7 @@ def test_the_refusal_of_a_second_import_names_the_first_one(clients, is_seen, sa
 
 
 @pytest.mark.parametrize("verb", ["approve", "undo"])
-def test_what_cannot_be_done_with_an_import_is_refused_before_anything_is_locked(verb, monkeypatch):
+def test_an_impossible_action_on_an_import_is_refused_before_locking(verb, monkeypatch):
     job = receive(io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=Door.API, request_id="r"))
     act = approve if verb == "approve" else lambda pk: start_undo(pk, door=Door.API, request_id="u")
 
@@ -571,7 +569,7 @@ def test_what_cannot_be_done_with_an_import_is_refused_before_anything_is_locked
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the whole database")
-def test_while_an_import_is_at_work_in_one_transaction_nothing_waits_for_its_lock(clients, file):
+def test_requests_do_not_wait_for_the_lock_of_a_running_import(clients, file):
     portal, _library = clients
     own = send(portal, STUDENTS + ROWS).json()["id"]
     job = receive(io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=Door.COMMAND, request_id="r"))
@@ -606,7 +604,7 @@ def test_while_an_import_is_at_work_in_one_transaction_nothing_waits_for_its_loc
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks the whole database")
-def test_a_second_file_does_not_wait_until_the_first_one_is_received(monkeypatch):
+def test_a_second_file_is_refused_while_the_first_one_is_still_received(monkeypatch):
     inside, done = threading.Event(), threading.Event()
 
     def receive_slowly():
@@ -655,7 +653,7 @@ def test_list_imports_shows_the_newest_first(file, capsys):
 
 
 @pytest.mark.parametrize("command", ["undo_import", "import_report"])
-def test_every_command_names_its_import_first(file, capsys, command):
+def test_every_command_prints_its_import_id_first(file, capsys, command):
     call_command("import_students", file)
     job = Import.objects.get()
     assert capsys.readouterr().err.splitlines()[0] == f"import {job.pk}"

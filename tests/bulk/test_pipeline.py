@@ -1,4 +1,4 @@
-"""An import from its being received to its end, and back."""
+"""The life of an import from its receipt to its end, and its undo."""
 
 import io
 
@@ -27,7 +27,7 @@ def fall():
     return [make_student(student_number=f"S-{n}") for n in (1, 2, 3)]
 
 
-def standing():
+def latest_statuses():
     rows = StudentCourse.objects.newest().order_by("student__student_number", "course__code")
     return list(rows.values_list("student__student_number", "course__code", "status"))
 
@@ -39,7 +39,7 @@ def codes_of(refused):
 # States
 
 
-def test_every_state_has_its_transitions_and_only_what_is_over_is_not_active():
+def test_every_state_has_its_transitions_and_all_but_final_states_are_active():
     assert set(TRANSITIONS) == set(State)
     assert {state for state in State if not TRANSITIONS[state]} == {State.UNDONE}
     assert set(ACTIVE) == {State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING}
@@ -57,7 +57,7 @@ def test_a_second_import_of_a_dataset_is_refused_while_one_is_active(fall):
     assert imported(ENROLLMENTS + "S-3,M-1,,,,\n").state == State.DONE
 
 
-def test_the_database_itself_keeps_two_active_imports_of_a_dataset_apart(registrar, viewer):
+def test_the_database_refuses_a_second_active_import_of_a_dataset(registrar, viewer):
     for client in (None, registrar, viewer):
         Import.objects.create(kind="students", door=Door.API, request_id="r", client=client)
 
@@ -66,7 +66,7 @@ def test_the_database_itself_keeps_two_active_imports_of_a_dataset_apart(registr
             Import.objects.create(kind="courses", door=Door.API, request_id="r", client=client)
 
 
-def test_the_file_that_was_applied_last_is_not_applied_again_unless_asked(fall):
+def test_the_last_applied_file_is_not_applied_again_without_the_option(fall):
     text = ENROLLMENTS + "S-1,M-1,,,,\n"
     first = imported(text)
 
@@ -78,7 +78,7 @@ def test_the_file_that_was_applied_last_is_not_applied_again_unless_asked(fall):
     assert EnrollmentEvent.objects.count() == 1
 
 
-def test_a_file_that_was_undone_or_is_asked_for_otherwise_is_not_the_same_again(fall):
+def test_after_an_undo_or_with_other_options_a_file_is_no_repetition(fall):
     text = ENROLLMENTS + "S-1,M-1,,,,\n"
     first = imported(text)
     assert imported(text, on_error="skip").counts == {"unchanged": 1}
@@ -103,7 +103,7 @@ def test_a_file_that_was_undone_or_is_asked_for_otherwise_is_not_the_same_again(
         ({"mode": "full", "scope": "course:M-9"}, ["course_not_found"]),
     ],
 )
-def test_what_cannot_be_wished_for_is_refused_and_nothing_is_kept(fall, wish, codes):
+def test_invalid_options_are_refused_and_nothing_is_stored(fall, wish, codes):
     with pytest.raises(Refused) as refused:
         imported(ENROLLMENTS, **wish)
 
@@ -113,24 +113,24 @@ def test_what_cannot_be_wished_for_is_refused_and_nothing_is_kept(fall, wish, co
 # Preview and approval
 
 
-def test_a_preview_tells_what_would_happen_and_an_approval_makes_it_so(fall):
+def test_an_approval_applies_the_changes_of_the_preview(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-2,M-1,,,,\n", review="always")
     assert (job.state, job.counts, outcomes(job)) == (
         State.NEEDS_REVIEW,
         {"enrolled": 2},
         [(2, "enrolled", []), (3, "enrolled", [])],
     )
-    assert (standing(), EnrollmentEvent.objects.count()) == ([], 0)
+    assert (latest_statuses(), EnrollmentEvent.objects.count()) == ([], 0)
 
     job = worked_on(approve(job.pk))
 
     assert (job.state, job.counts, job.checkpoint) == (State.DONE, {"enrolled": 2}, 2)
-    assert standing() == [("S-1", "M-1", "enrolled"), ("S-2", "M-1", "enrolled")]
+    assert latest_statuses() == [("S-1", "M-1", "enrolled"), ("S-2", "M-1", "enrolled")]
     assert set(EnrollmentEvent.objects.values_list("file_import", flat=True)) == {job.pk}
 
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
-def test_an_approval_of_what_has_changed_since_is_asked_for_again(fall, on_error):
+def test_an_approval_must_be_repeated_if_the_data_changed_after_the_preview(fall, on_error):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-2,M-1,,,,\n", review="always", on_error=on_error)
     enroll(student_id=fall[0].pk, course_id=Course.objects.get().pk, origin=Origin(Channel.SYSTEM))
 
@@ -138,25 +138,25 @@ def test_an_approval_of_what_has_changed_since_is_asked_for_again(fall, on_error
 
     assert (job.state, [problem["code"] for problem in job.problems]) == (State.NEEDS_REVIEW, ["changed_since_preview"])
     assert job.counts == {"unchanged": 1, "enrolled": 1}
-    assert standing() == [("S-1", "M-1", "enrolled")]
+    assert latest_statuses() == [("S-1", "M-1", "enrolled")]
     assert worked_on(approve(job.pk)).state == State.DONE
 
 
-def test_a_preview_with_errors_that_abort_has_failed_with_every_error_named(fall):
+def test_with_abort_a_preview_with_errors_fails_and_reports_every_error(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-9,M-9,,,,\n", review="always")
 
     assert (job.state, [problem["code"] for problem in job.problems]) == (State.FAILED, ["rows_with_errors"])
     assert outcomes(job) == [(2, "enrolled", []), (3, "error", ["student_not_found", "course_not_found"])]
 
 
-def test_what_cannot_be_read_has_failed_with_the_reason(fall):
+def test_an_import_of_an_unreadable_file_fails_with_the_reason(fall):
     job = imported("nonsense\n")
 
     assert (job.state, job.problems[0]["code"], job.counts) == (State.FAILED, "missing_column", {})
 
 
 @pytest.mark.parametrize("verb", [approve, cancel])
-def test_what_is_over_is_neither_approved_nor_cancelled(fall, verb):
+def test_a_finished_import_cannot_be_approved_or_cancelled(fall, verb):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\n")
 
     with pytest.raises(Refused) as refused:
@@ -165,7 +165,7 @@ def test_what_is_over_is_neither_approved_nor_cancelled(fall, verb):
     assert codes_of(refused) == ["import_not_possible"]
 
 
-def test_an_act_that_is_not_possible_names_the_state_in_plain_words(fall):
+def test_the_refusal_of_an_impossible_action_names_the_state(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", review="always")
 
     with pytest.raises(Refused) as refused:
@@ -180,7 +180,7 @@ def test_an_act_that_is_not_possible_names_the_state_in_plain_words(fall):
 
 @pytest.fixture
 def full_term(fall):
-    """Twenty students in M-1 of 2026F, brought by a file; return how a full file of some of them is imported."""
+    """Enroll twenty students in M-1 of 2026F by a file; return a function that imports a full file of some of them."""
     numbers = [make_student(student_number=f"N-{n:02}").student_number for n in range(20)]
     imported(ENROLLMENTS + "".join(f"{number},M-1,,,,\n" for number in numbers))
 
@@ -193,7 +193,7 @@ def full_term(fall):
 
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
-def test_a_full_file_ends_what_it_no_longer_lists(full_term, on_error):
+def test_a_full_file_drops_students_that_it_does_not_list(full_term, on_error):
     job = full_term({"N-00", "N-01"}, on_error=on_error)
 
     assert (job.state, job.counts, job.ending, job.in_scope) == (State.DONE, {"unchanged": 18, "dropped": 2}, 2, 20)
@@ -201,7 +201,7 @@ def test_a_full_file_ends_what_it_no_longer_lists(full_term, on_error):
 
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
-def test_a_full_file_that_would_end_more_than_a_tenth_waits_for_approval(full_term, on_error):
+def test_a_full_file_that_would_drop_more_than_a_tenth_waits_for_approval(full_term, on_error):
     job = full_term({"N-00", "N-01", "N-02"}, on_error=on_error)
     assert (job.state, job.ending, StudentCourse.objects.open().count()) == (State.NEEDS_REVIEW, 3, 20)
 
@@ -210,7 +210,7 @@ def test_a_full_file_that_would_end_more_than_a_tenth_waits_for_approval(full_te
     assert (job.state, StudentCourse.objects.open().count()) == (State.DONE, 17)
 
 
-def test_a_full_file_leaves_alone_what_a_person_changed_by_hand(full_term, registrar):
+def test_a_full_file_keeps_enrollments_that_were_changed_manually(full_term, registrar):
     student, course = Student.objects.get(student_number="N-00"), Course.objects.get()
     by_hand = Origin(Channel.ADMIN, actor_id=registrar.pk)
     drop(student_id=student.pk, course_id=course.pk, origin=by_hand)
@@ -223,7 +223,7 @@ def test_a_full_file_leaves_alone_what_a_person_changed_by_hand(full_term, regis
     assert StudentCourse.objects.open().filter(student=student).exists()
 
 
-def test_a_full_file_speaks_for_its_own_dataset_and_scope_only(full_term, fall):
+def test_a_full_file_affects_only_its_own_dataset_and_scope(full_term, fall):
     other = make_course(code="M-2", term=make_term(code="2027S"))
     enroll(student_id=fall[0].pk, course_id=other.pk, origin=Origin(Channel.SYSTEM))
     imported(ENROLLMENTS + "S-1,M-1,,,,\n", dataset="evening school")
@@ -233,7 +233,7 @@ def test_a_full_file_speaks_for_its_own_dataset_and_scope_only(full_term, fall):
     assert (job.counts, job.in_scope) == ({"unchanged": 19, "dropped": 1, "kept_other_source": 1}, 20)
 
 
-def test_a_full_file_does_not_reach_beyond_its_scope(fall):
+def test_a_full_file_row_outside_its_scope_is_an_error(fall):
     make_course(code="M-2", term=make_term(code="2027S"))
 
     job = imported(ENROLLMENTS + "S-1,M-2,,,,\n", mode="full", scope="term:2026F")
@@ -241,7 +241,7 @@ def test_a_full_file_does_not_reach_beyond_its_scope(fall):
     assert (job.state, outcomes(job)) == (State.FAILED, [(2, "error", ["out_of_scope"])])
 
 
-def test_a_full_file_with_a_row_that_cannot_be_read_ends_nothing(full_term):
+def test_an_unreadable_row_of_a_full_file_prevents_all_drops(full_term):
     listed = "".join(f"N-{n:02},M-1,,,,\n" for n in range(1, 20))
 
     job = imported(ENROLLMENTS + listed + "N-00;M-1\n", mode="full", scope="term:2026F", on_error="skip")
@@ -250,7 +250,7 @@ def test_a_full_file_with_a_row_that_cannot_be_read_ends_nothing(full_term):
     assert StudentCourse.objects.open().count() == 20
 
 
-def test_rows_without_a_term_are_of_the_term_that_is_named(fall):
+def test_the_term_option_applies_to_rows_without_a_term(fall):
     make_course(code="M-1", term=make_term(code="2027S"))
 
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", options={"term": "2027S"})
@@ -269,15 +269,15 @@ def undone(job, **wish):
     return job_of
 
 
-def test_an_undo_takes_back_each_row_and_the_journal_tells_of_both(fall):
+def test_an_undo_reverts_each_row_and_the_journal_records_both(fall):
     enroll(student_id=fall[0].pk, course_id=Course.objects.get().pk, origin=Origin(Channel.SYSTEM))
-    before = standing()
+    before = latest_statuses()
     job = imported(ENROLLMENTS + "S-1,M-1,,completed,A,\nS-2,M-1,,,,\n")
 
     undo = undone(job)
 
     assert (undo.state, undo.counts, job.state) == (State.DONE, {"reversed": 2}, State.UNDONE)
-    assert [row for row in standing() if row[2] == "enrolled"] == before
+    assert [row for row in latest_statuses() if row[2] == "enrolled"] == before
     assert StudentCourse.objects.get(student=fall[0]).grade == ""
     tagged = EnrollmentEvent.objects.filter(file_import__isnull=False).order_by("pk")
     assert list(tagged.values_list("action", "file_import")) == [
@@ -288,15 +288,15 @@ def test_an_undo_takes_back_each_row_and_the_journal_tells_of_both(fall):
     ]
 
 
-def test_an_undo_tried_out_changes_nothing(fall):
+def test_a_dry_run_of_an_undo_changes_nothing(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\n")
 
     undo = undone(job, dry_run=True)
 
-    assert (undo.counts, job.state, standing()) == ({"reversed": 1}, State.DONE, [("S-1", "M-1", "enrolled")])
+    assert (undo.counts, job.state, latest_statuses()) == ({"reversed": 1}, State.DONE, [("S-1", "M-1", "enrolled")])
 
 
-def test_an_undo_keeps_what_somebody_has_touched_since(fall):
+def test_an_undo_keeps_rows_that_were_changed_after_the_import(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-2,M-1,,,,\n")
     drop(student_id=fall[0].pk, course_id=Course.objects.get().pk, origin=Origin(Channel.ADMIN))
 
@@ -307,7 +307,7 @@ def test_an_undo_keeps_what_somebody_has_touched_since(fall):
     assert undone(job).counts == {"kept": 1}
 
 
-def test_waitlists_move_after_an_undo_and_not_in_the_middle_of_it(fall):
+def test_waitlisted_students_are_promoted_after_an_undo_and_not_during_it(fall):
     one, _two, three = fall
     course = Course.objects.get()
     course.capacity, course.waitlist_capacity = 1, 5
@@ -319,10 +319,10 @@ def test_waitlists_move_after_an_undo_and_not_in_the_middle_of_it(fall):
 
     assert undone(job).counts == {"reversed": 2}
 
-    assert standing() == [("S-1", "M-1", "enrolled"), ("S-2", "M-1", "dropped"), ("S-3", "M-1", "waitlisted")]
+    assert latest_statuses() == [("S-1", "M-1", "enrolled"), ("S-2", "M-1", "dropped"), ("S-3", "M-1", "waitlisted")]
 
 
-def test_a_seat_that_an_undo_frees_goes_to_who_waits(fall):
+def test_a_seat_freed_by_an_undo_goes_to_the_waitlist(fall):
     course = Course.objects.get()
     course.capacity, course.waitlist_capacity = 1, 5
     course.save()
@@ -331,10 +331,10 @@ def test_a_seat_that_an_undo_frees_goes_to_who_waits(fall):
 
     undone(job)
 
-    assert standing() == [("S-1", "M-1", "dropped"), ("S-2", "M-1", "dropped"), ("S-3", "M-1", "enrolled")]
+    assert latest_statuses() == [("S-1", "M-1", "dropped"), ("S-2", "M-1", "dropped"), ("S-3", "M-1", "enrolled")]
 
 
-def test_students_that_a_file_made_are_gone_and_changed_ones_are_as_before(fall):
+def test_undoing_a_student_file_deletes_new_students_and_restores_changed_ones(fall):
     header = "student_number,given_name,family_name\n"
     Student.objects.filter(student_number="S-1").update(given_name="Ada")
     imported(header + "S-1,Ada,Byron\n", kind="students")
@@ -350,7 +350,7 @@ def test_students_that_a_file_made_are_gone_and_changed_ones_are_as_before(fall)
     assert set(Student.objects.values_list("student_number", flat=True)) == {"S-1", "S-2", "S-3", "S-8"}
 
 
-def test_a_course_that_was_changed_since_is_kept(fall):
+def test_an_undo_keeps_a_course_that_was_changed_after_the_import(fall):
     header = "course_code,term,name,level\n"
     job = imported(header + "M-1,2026F,Renamed,graduate\nM-7,2026F,New,graduate\n", kind="courses")
     course = Course.objects.get(code="M-1")
@@ -378,7 +378,7 @@ def test_an_import_that_applied_nothing_or_was_undone_cannot_be_undone(fall):
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 1])
-def test_a_kept_file_is_read_as_it_came_and_again(size):
+def test_a_stored_file_is_read_repeatedly_with_its_original_content(size):
     content = bytes(n % 251 for n in range(size))
     job = Import.objects.create(kind="students", door=Door.API, request_id="r")
 
@@ -391,7 +391,7 @@ def test_a_kept_file_is_read_as_it_came_and_again(size):
     assert job.size == size
 
 
-def test_a_received_file_is_all_kept_or_not_at_all(fall, monkeypatch):
+def test_a_received_file_is_stored_completely_or_not_at_all(fall, monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""Previews on an SQLite file: they run on a private copy, and others write meanwhile."""
+"""Previews on an SQLite file use a private copy, so that other connections can write meanwhile."""
 
 import sqlite3
 import stat
@@ -33,7 +33,7 @@ ROWS = 3_000
 
 @pytest.fixture
 def path(tmp_path, transactional_db, monkeypatch):
-    """The database of the tests in a file, which every thread opens by the project's settings."""
+    """A copy of the test database in a file, which every thread opens with the settings of the project."""
     memory, path = connections["default"], tmp_path / "school.sqlite3"
     with closing(sqlite3.connect(path)) as file:
         memory.connection.backup(file)
@@ -46,7 +46,7 @@ def path(tmp_path, transactional_db, monkeypatch):
 
 @pytest.fixture
 def text(path):
-    """More rows than the course has seats, and one that names nobody."""
+    """More rows than the course has seats, and one of an unknown student."""
     make_course(code="M-1", capacity=ROWS - 10)
     template = make_student(student_number="S-0")
     numbers = [f"S-{n}" for n in range(1, ROWS)]
@@ -58,7 +58,7 @@ def text(path):
 
 @pytest.fixture
 def short_chunks(monkeypatch):
-    """Three chunks, and many beats while one of them is applied."""
+    """Three chunks, and many heartbeats while one of them is applied."""
     for module in (part, base):
         monkeypatch.setattr(module, "CHUNK", 1_000)
     monkeypatch.setattr(leases, "BEAT", 0.01)
@@ -78,8 +78,8 @@ def when_applied(monkeypatch, act, *, chunk=1):
     monkeypatch.setattr(EnrollmentImporter, "apply", apply)
 
 
-def elsewhere(act):
-    """Do something in another thread, on a connection of its own, and return what it returns."""
+def in_other_thread(act):
+    """Call a function in another thread, on its own connection, and return its result."""
 
     def run():
         try:
@@ -91,14 +91,14 @@ def elsewhere(act):
         return pool.submit(run).result()
 
 
-def until(holds):
+def wait_until(holds):
     deadline = time.monotonic() + 20
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def write_at_once(path):
+def write_without_waiting(path):
     with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         other.execute("UPDATE students_student SET family_name = 'Lovelace' WHERE student_number = 'S-1'")
@@ -108,8 +108,8 @@ def write_at_once(path):
 @pytest.mark.parametrize(
     "wish", [{"review": "always"}, {"review": "dry_run"}, {"review": "dry_run", "on_error": "skip"}]
 )
-def test_another_connection_writes_at_once_while_a_preview_runs(path, text, monkeypatch, wish):
-    when_applied(monkeypatch, lambda: write_at_once(path))
+def test_another_connection_writes_without_waiting_during_a_preview(path, text, monkeypatch, wish):
+    when_applied(monkeypatch, lambda: write_without_waiting(path))
 
     job = imported(text, **wish)
 
@@ -118,9 +118,9 @@ def test_another_connection_writes_at_once_while_a_preview_runs(path, text, monk
     assert (StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (0, 0)
 
 
-def test_another_connection_writes_at_once_while_what_was_approved_is_checked(path, text, monkeypatch):
+def test_another_connection_writes_without_waiting_while_an_approval_is_checked(path, text, monkeypatch):
     job = imported(text, review="always", on_error="skip")
-    when_applied(monkeypatch, lambda: write_at_once(path))
+    when_applied(monkeypatch, lambda: write_without_waiting(path))
 
     job = worked_on(approve(job.pk))
 
@@ -128,7 +128,7 @@ def test_another_connection_writes_at_once_while_what_was_approved_is_checked(pa
     assert StudentCourse.objects.count() == ROWS - 10
 
 
-def test_a_preview_on_a_copy_tells_what_one_on_the_database_itself_tells(path, text):
+def test_a_preview_on_a_copy_reports_the_outcomes_of_one_on_the_database(path, text):
     def told():
         job = imported(text, review="always", on_error="skip")
         cancel(job.pk)
@@ -139,21 +139,21 @@ def test_a_preview_on_a_copy_tells_what_one_on_the_database_itself_tells(path, t
         assert told() == on_copy
 
 
-def test_a_preview_on_a_copy_tells_how_far_it_is_and_renews_its_lease(text, short_chunks, monkeypatch):
+def test_a_preview_on_a_copy_reports_its_progress_and_renews_its_lease(text, short_chunks, monkeypatch):
     def is_renewed():
         renewed = Import.objects.filter(leased_until__gt=began + leases.LEASE)
         return renewed.filter(progress__rows=1_000).exists()
 
     began = timezone.now()
-    when_applied(monkeypatch, lambda: elsewhere(lambda: until(is_renewed)), chunk=2)
+    when_applied(monkeypatch, lambda: in_other_thread(lambda: wait_until(is_renewed)), chunk=2)
 
     assert imported(text, review="dry_run").progress.rows == ROWS + 1
 
 
 def test_a_preview_on_a_copy_stops_when_it_is_cancelled(text, short_chunks, monkeypatch):
     def cancel_it():
-        elsewhere(lambda: cancel(Import.objects.get().pk))
-        time.sleep(0.2)  # some beats
+        in_other_thread(lambda: cancel(Import.objects.get().pk))
+        time.sleep(0.2)  # some heartbeats
 
     when_applied(monkeypatch, cancel_it)
     when_applied(monkeypatch, lambda: pytest.fail("It went on."), chunk=2)
@@ -161,10 +161,10 @@ def test_a_preview_on_a_copy_stops_when_it_is_cancelled(text, short_chunks, monk
     assert imported(text, review="always").state == State.CANCELLED
 
 
-def test_a_preview_on_a_copy_ends_when_its_lease_is_lost(text, short_chunks, monkeypatch):
+def test_a_preview_on_a_copy_stops_when_its_lease_is_lost(text, short_chunks, monkeypatch):
     def take():
-        elsewhere(lambda: Import.objects.update(lease_owner="elsewhere:1:x"))
-        time.sleep(0.2)  # some beats
+        in_other_thread(lambda: Import.objects.update(lease_owner="elsewhere:1:x"))
+        time.sleep(0.2)  # some heartbeats
 
     when_applied(monkeypatch, take)
     when_applied(monkeypatch, lambda: pytest.fail("It went on."), chunk=2)
@@ -174,7 +174,7 @@ def test_a_preview_on_a_copy_ends_when_its_lease_is_lost(text, short_chunks, mon
     assert (job.state, job.lease_owner, job.counts) == (State.VALIDATING, "elsewhere:1:x", {})
 
 
-def test_a_beat_while_the_database_is_busy_is_left_out(path, monkeypatch):
+def test_a_heartbeat_is_skipped_while_the_database_is_busy(path, monkeypatch):
     monkeypatch.setattr(leases, "BEAT", 0.01)
     monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "timeout", 0)
     job = imported(ENROLLMENTS, review="always")
@@ -187,13 +187,13 @@ def test_a_beat_while_the_database_is_busy_is_left_out(path, monkeypatch):
             lease.note(7)
             time.sleep(0.1)
             other.execute("COMMIT")
-        elsewhere(lambda: until(lambda: Import.objects.get().progress.rows == 7))
+        in_other_thread(lambda: wait_until(lambda: Import.objects.get().progress.rows == 7))
 
     assert not lease.is_lost
 
 
 def open_copies():
-    """The mode of each temporary database that this process has open, and whether its file still has a name."""
+    """Return the mode of each temporary database that this process has open, and its number of names."""
     found = []
     for link in Path("/proc/self/fd").iterdir():
         if link.is_symlink() and "etilqs" in str(link.readlink()):
@@ -202,12 +202,12 @@ def open_copies():
     return found
 
 
-def test_the_copy_is_a_private_file_without_a_name_and_gone_at_the_end(text):
+def test_the_copy_is_an_unnamed_private_file_and_is_deleted_at_the_end(text):
     before = open_copies()
     with private_copy():
         Student.objects.all().delete()
         with connection.cursor() as cursor:
-            cursor.execute("CREATE TABLE large AS SELECT zeroblob(10000000)")  # more than stays in memory
+            cursor.execute("CREATE TABLE large AS SELECT zeroblob(10000000)")  # more than SQLite keeps in memory
         copies = open_copies()
 
     assert (len(copies) > len(before), set(copies)) == (True, {(0o600, 0)})
@@ -216,7 +216,7 @@ def test_the_copy_is_a_private_file_without_a_name_and_gone_at_the_end(text):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_the_copy_is_gone_after_an_error_and_the_database_says_how_the_import_ended(text, tmp_path, monkeypatch, error):
+def test_after_an_error_the_copy_is_deleted_and_the_database_has_the_final_state(text, tmp_path, monkeypatch, error):
     def fail():
         assert is_on_private_copy()
         raise error

@@ -1,4 +1,4 @@
-"""Many at once: uploads of one dataset, and workers on one import."""
+"""Simultaneous uploads of one dataset, and simultaneous workers on one import."""
 
 import io
 import threading
@@ -23,8 +23,8 @@ pytestmark = [
 ]
 
 
-def all_at_once(act):
-    """Call ``act(number)`` on as many connections as there are runners, at the same instant; return the answers."""
+def run_simultaneously(act):
+    """Call ``act(number)`` on one connection per runner at the same instant; return the results."""
     start = threading.Barrier(RUNNERS)
 
     def run(number):
@@ -42,33 +42,33 @@ def order(**wish):
     return Order(**{"kind": "enrollments", "door": Door.API, "request_id": "r", "review": "needed", **wish})
 
 
-def test_of_twenty_uploads_at_once_one_is_taken_and_the_others_are_told_of_it():
+def test_of_twenty_simultaneous_uploads_one_is_accepted_and_the_others_are_refused():
     def upload(number):
         try:
             return receive(io.BytesIO(ENROLLMENTS.encode()), order()).pk
         except Refused as refused:
             return [refusal.code for refusal in refused.refusals]
 
-    answers = all_at_once(upload)
+    answers = run_simultaneously(upload)
 
     [job] = Import.objects.all()
     assert sorted(answers, key=str) == sorted([job.pk, *[["import_in_progress"]] * (RUNNERS - 1)], key=str)
 
 
-def test_twenty_uploads_of_twenty_datasets_are_all_taken():
-    all_at_once(lambda number: receive(io.BytesIO(ENROLLMENTS.encode()), order(dataset=str(number))))
+def test_twenty_simultaneous_uploads_of_twenty_datasets_are_accepted():
+    run_simultaneously(lambda number: receive(io.BytesIO(ENROLLMENTS.encode()), order(dataset=str(number))))
 
     assert Import.objects.filter(state=State.VALIDATING).count() == RUNNERS
 
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
-def test_twenty_workers_on_one_import_do_it_once(on_error):
+def test_twenty_workers_process_one_import_once(on_error):
     make_course(code="M-1")
     numbers = [make_student().student_number for _ in range(50)]
     text = ENROLLMENTS + "".join(f"{number},M-1,,,,\n" for number in numbers)
     job = receive(io.BytesIO(text.encode()), order(on_error=on_error))
 
-    answers = all_at_once(lambda number: work_on(job.pk))
+    answers = run_simultaneously(lambda number: work_on(job.pk))
 
     job.refresh_from_db()
     assert (answers.count(True), job.state, job.counts) == (1, State.DONE, {"enrolled": 50})

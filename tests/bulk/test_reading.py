@@ -1,4 +1,4 @@
-"""Reading files as people make them, and saying what is wrong with the rest."""
+"""Reading of CSV files in all common notations, and the errors of unreadable ones."""
 
 import io
 import time
@@ -60,7 +60,7 @@ ROW = {"student_number": "S-1", "course_code": "M-1"}
         b'student_number,course_code\n="S-1","=""M-1"""\n',
     ],
 )
-def test_one_row_written_in_many_ways(data):
+def test_one_row_is_read_from_many_notations(data):
     assert read(data) == [(2, ROW, [])]
 
 
@@ -68,17 +68,17 @@ def test_one_row_written_in_many_ways(data):
     "blank",
     ["", ",", ",,,", " , ", '"",""', "\u00a0,\u200b", "\ufeff", '""'],
 )
-def test_blank_rows_are_skipped_everywhere_and_keep_their_number(blank):
+def test_blank_rows_are_skipped_everywhere_but_counted_in_row_numbers(blank):
     data = f"{blank}\nstudent_number,course_code\n{blank}\nS-1,M-1\n{blank}\n".encode()
 
     assert (read(data), Table(io.BytesIO(data), COLUMNS).count()) == ([(4, ROW, [])], 1)
 
 
-def test_a_line_that_states_the_separator_has_no_number():
+def test_a_line_that_declares_the_separator_is_not_numbered():
     assert read(b"sep=;\nstudent_number;course_code\nS-1\n") == [(2, {}, ["ragged_row"])]
 
 
-def test_cells_that_are_missing_at_the_end_are_empty_where_they_may_be():
+def test_missing_cells_at_the_end_are_empty_if_their_columns_are_optional():
     data = b"student_number,course_code,term\nS-1,M-1\nS-1\n"
     rows = list(Table(io.BytesIO(data), COLUMNS))
 
@@ -88,7 +88,7 @@ def test_cells_that_are_missing_at_the_end_are_empty_where_they_may_be():
     ]
 
 
-def test_a_cell_under_no_name_is_an_error():
+def test_a_cell_in_a_column_without_a_name_is_an_error():
     assert read(b"student_number,course_code,\nS-1,Jr.,M-1\n") == [(2, {}, ["ragged_row"])]
 
 
@@ -101,7 +101,7 @@ def test_a_cell_under_no_name_is_an_error():
         "user_id,course_code,",
     ],
 )
-def test_the_header_once_more_is_left_aside_with_a_warning(repeated):
+def test_a_repeated_header_is_skipped_with_a_warning(repeated):
     table = Table(io.BytesIO(f"student_number,course_code\nS-1,M-1\n{repeated}\nS-2,M-2\n".encode()), COLUMNS)
 
     assert [(row.number, row.cells["student_number"]) for row in table] == [(2, "S-1"), (4, "S-2")]
@@ -112,7 +112,7 @@ def test_the_header_once_more_is_left_aside_with_a_warning(repeated):
 @pytest.mark.parametrize(
     "other", ["course_code,student_number", "nr,student_number,course_code", "student_number,term"]
 )
-def test_another_header_in_the_middle_refuses_the_file(other):
+def test_a_different_header_in_the_middle_makes_the_file_unreadable(other):
     with pytest.raises(UnreadableFile) as error:
         Table(io.BytesIO(f"student_number,course_code\nS-1,M-1\n{other}\nM-2,S-2\n".encode()), COLUMNS).count()
 
@@ -120,11 +120,11 @@ def test_another_header_in_the_middle_refuses_the_file(other):
 
 
 @pytest.mark.parametrize("dashes", ["---,---", "--------------,-----------", "===,===", "-,-"])
-def test_a_line_of_dashes_is_an_error_and_no_row(dashes):
+def test_a_line_of_dashes_is_an_error(dashes):
     assert read(f"student_number,course_code\n{dashes}\nS-1,M-1\n".encode()) == [(2, {}, ["dashes"]), (3, ROW, [])]
 
 
-def test_line_breaks_of_unicode_and_those_in_quotes_end_no_row():
+def test_unicode_and_quoted_line_breaks_do_not_end_a_row():
     text = 'student_number,course_code,term\nS-1,"M\r\n1\r2\n3",a\u2028b\x0bc\x0cd\x85e\n'
 
     assert read(text.encode()) == [
@@ -150,7 +150,7 @@ def test_quotes_within_a_cell_are_text():
         ('"two\nS-2,M-1,,"\n', [["ragged_row"]]),
     ],
 )
-def test_a_quote_that_is_closed_some_rows_later_swallows_none_in_silence(rest, codes):
+def test_a_late_closing_quote_never_loses_rows_without_an_error(rest, codes):
     rows = read(f"student_number,course_code,term,notes\nS-1,M-1,,{rest}".encode())
 
     assert [errors for _number, _cells, errors in rows] == codes
@@ -158,7 +158,7 @@ def test_a_quote_that_is_closed_some_rows_later_swallows_none_in_silence(rest, c
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("length", [10, 65_000, 200_000])
-def test_rows_across_blocks_of_the_file_are_whole(line_end, length):
+def test_rows_across_blocks_of_the_file_are_complete(line_end, length):
     rows = [f"S-{n},{'a ' * (n % 7)}M" for n in range(length // 10)]
     data = line_end.join(["student_number,course_code", *rows, '"S-x", "M"']).encode()
 
@@ -167,7 +167,7 @@ def test_rows_across_blocks_of_the_file_are_whole(line_end, length):
     assert found == [*rows, "S-x,M"]
 
 
-def test_a_title_above_the_header_is_shown_as_it_was_read():
+def test_the_error_of_a_title_above_the_header_quotes_the_title():
     with pytest.raises(UnreadableFile) as error:
         Table(io.BytesIO(b"\nStudents of fall,x\nstudent_number,course_code\nS-1,M-1\n"), COLUMNS)
 
@@ -202,7 +202,7 @@ def test_a_title_above_the_header_is_shown_as_it_was_read():
         (b"sep=|\nstudent_number|course_code\n", "unknown_separator", "a comma, a semicolon or a tab"),
     ],
 )
-def test_a_file_that_is_no_csv_is_named(content, code, said):
+def test_the_type_of_a_file_that_is_no_csv_is_reported(content, code, said):
     with pytest.raises(UnreadableFile) as error:
         Table(io.BytesIO(content), COLUMNS).count()
 
@@ -213,13 +213,13 @@ def test_ids_are_text():
     assert read(b"student_number,course_code\n007,1e5\n")[0][1] == {"student_number": "007", "course_code": "1e5"}
 
 
-def test_rows_are_numbered_as_a_spreadsheet_does():
+def test_rows_are_numbered_as_in_a_spreadsheet():
     data = b'student_number,course_code\nS-1,M-1\n\n"S\n2",M-2\nS-3,M-3\n'
 
     assert [number for number, _cells, _errors in read(data)] == [2, 4, 5]
 
 
-def test_a_ragged_row_is_an_error_of_its_own_and_the_rest_is_read():
+def test_a_row_with_a_wrong_number_of_cells_is_an_error_and_the_rest_is_read():
     data = b"student_number,course_code\nS-1\nS-2,M-2,x\nS-3,M-3\n"
 
     assert [(number, errors) for number, _cells, errors in read(data)] == [
@@ -229,11 +229,11 @@ def test_a_ragged_row_is_an_error_of_its_own_and_the_rest_is_read():
     ]
 
 
-def test_unknown_columns_without_a_name_are_called_by_their_place():
+def test_unknown_columns_without_a_name_are_reported_by_position():
     assert Table(io.BytesIO(b"student_number,,course_code,x,\n"), COLUMNS).unknown_columns == ["column 2", "x"]
 
 
-def test_unknown_columns_are_left_aside_and_told():
+def test_unknown_columns_are_ignored_and_reported():
     table = Table(io.BytesIO(b"student_number,shoe size,course_code\nS-1,42,M-1\n"), COLUMNS)
 
     assert (table.unknown_columns, [row.cells for row in table]) == (["shoe size"], [ROW])
@@ -259,21 +259,21 @@ def test_unknown_columns_are_left_aside_and_told():
         (b'student_number,course_code\nS-1,"M-1" x\n', "malformed_csv", 2),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why_and_where(data, code, row):
+def test_an_unreadable_file_is_reported_with_reason_and_position(data, code, row):
     with pytest.raises(UnreadableFile) as error:
         Table(io.BytesIO(data), COLUMNS).count()
 
     assert (error.value.code, error.value.row) == (code, row)
 
 
-def test_a_missing_file_is_told_by_name(tmp_path):
+def test_a_missing_file_is_reported_with_its_name(tmp_path):
     why = r"Cannot read .*missing\.csv: No such file or directory\."
 
     with pytest.raises(UnreadableFile, match=why), open_source(str(tmp_path / "missing.csv")):
         pass
 
 
-def test_a_folder_is_no_file(tmp_path):
+def test_a_directory_is_refused_as_a_file(tmp_path):
     with pytest.raises(UnreadableFile, match="Is a directory"), open_source(str(tmp_path)):
         pass
 
@@ -288,7 +288,7 @@ def test_any_bytes_are_read_or_refused(tail):
     assert all(number >= 1 and (cells or errors) for number, cells, errors in rows)
 
 
-def test_reading_a_long_file_takes_no_more_memory_than_a_short_one(tmp_path):
+def test_reading_a_long_file_uses_no_more_memory_than_a_short_one(tmp_path):
     peaks = []
     for rows in (1_000, 100_000):
         path = tmp_path / f"{rows}.csv"
@@ -307,7 +307,7 @@ def test_a_long_run_of_cr_is_split_into_lines_in_linear_time():
 
     lines = _split("a" + "\r" * 60_000 + "b")
 
-    assert time.process_time() - began < 0.5  # several seconds, if the LF behind them was looked for at each
+    assert time.process_time() - began < 0.5  # several seconds, if each CR searched for the LF after it
     assert (len(lines), lines[0], lines[-1]) == (60_001, "a\r", "b")
 
 

@@ -1,4 +1,4 @@
-"""Rows of kept files that are about somebody: found whatever the file looks like, and blacked out where they stand."""
+"""Rows of stored files that name a person are found in any format, and are redacted in place."""
 
 import io
 import zipfile
@@ -43,15 +43,15 @@ def found_in(text):
         ('student_number,course_code\n="0042",A\n', [(2, b'="0042",A\n')]),
     ],
 )
-def test_rows_about_somebody_are_found(text, found):
+def test_rows_that_name_a_person_are_found(text, found):
     assert found_in(text) == found
 
 
-def kept(job):
+def stored_content(job):
     return open_kept(Import.objects.get(pk=job.pk)).read()
 
 
-def test_a_row_is_blacked_out_where_it_stands_and_the_others_stay():
+def test_a_row_is_redacted_in_place_and_the_others_stay():
     course = make_course(code="A")
     for number in ("S-1", "S-2"):
         make_student(student_number=number)
@@ -61,13 +61,15 @@ def test_a_row_is_blacked_out_where_it_stands_and_the_others_stay():
 
     rows = black_out(job, ADA)
 
-    # What takes two bytes becomes two x: no other row moves.
-    assert kept(job).decode() == 'student_number,course_code,reason\nxxx,x,"xxxxx;xxxxxx"\nS-2,A,\nxxx,xxxx,\n'
+    # A character of two bytes becomes two x, so that no other row moves.
+    assert (
+        stored_content(job).decode() == 'student_number,course_code,reason\nxxx,x,"xxxxx;xxxxxx"\nS-2,A,\nxxx,xxxx,\n'
+    )
     assert (rows, outcomes(Import.objects.get(pk=job.pk))) == (2, before)
     assert course.enrollments.count() == 2
 
 
-def test_what_was_said_of_a_row_loses_its_words_and_keeps_its_codes():
+def test_stored_messages_of_a_redacted_row_are_emptied_and_codes_stay():
     job = imported("student_number,course_code\nS-1,NONE\nS-2,NONE\n")
     said = [list(row.errors) for row in rows_naming(job, ADA)]
 
@@ -79,7 +81,7 @@ def test_what_was_said_of_a_row_loses_its_words_and_keeps_its_codes():
     assert [number for number, _outcome, codes in outcomes(job) if codes] == [2, 3]
 
 
-def test_a_row_that_was_shown_as_the_header_is_shown_no_more():
+def test_a_redacted_row_is_removed_from_the_message_about_the_header():
     job = imported("S-1,A\nS-2,B\n")
     assert "S-1 | A" in job.problems[0]["message"]
 
@@ -90,7 +92,7 @@ def test_a_row_that_was_shown_as_the_header_is_shown_no_more():
     ]
 
 
-def test_a_row_across_two_chunks_is_blacked_out_in_both():
+def test_a_row_across_two_chunks_is_redacted_in_both():
     head = "student_number,course_code,reason\n"
     filler = f"S-2,A,{'z' * 999}\n"
     lines = (CHUNK_BYTES - len(head) - 10) // len(filler)
@@ -101,10 +103,10 @@ def test_a_row_across_two_chunks_is_blacked_out_in_both():
     assert search(ADA).named == [job.pk]
     assert black_out(job, ADA) == 1
     assert search(ADA).named == []
-    assert kept(job).decode() == head + filler * lines + f"xxx,{'x' * rest},{'x' * 13}\n" + filler
+    assert stored_content(job).decode() == head + filler * lines + f"xxx,{'x' * rest},{'x' * 13}\n" + filler
 
 
-def test_each_file_of_a_zip_is_searched_and_made_anew():
+def test_each_file_of_a_zip_is_searched_and_rewritten():
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("a/students.csv", "student_number,given_name,family_name\nS-1,Ada,Byron\nS-2,Bob,Berg\n")
@@ -127,13 +129,13 @@ def imported_zip(packed):
     return worked_on(receive(packed, Order("zip", Door.API, "r", review="needed")))
 
 
-def test_what_is_no_zip_is_told_as_not_searched():
+def test_an_invalid_zip_is_reported_as_not_searched():
     job = imported_zip(io.BytesIO(b"S-1 is in no zip"))
 
     assert (job.state, search(ADA)) == ("failed", ([], [job.pk], job.pk))
 
 
-def test_rows_that_stand_in_no_file_are_found_and_blacked_out():
+def test_rows_of_an_undo_without_a_file_are_found_and_redacted():
     make_course(code="A")
     make_student(student_number="S-1")
     job = imported("student_number,course_code\nS-1,A\n")
@@ -144,7 +146,7 @@ def test_rows_that_stand_in_no_file_are_found_and_blacked_out():
     assert search(ADA).named == []
 
 
-def test_a_file_that_is_discarded_is_searched_no_more():
+def test_a_discarded_file_is_not_searched():
     job = imported("student_number,course_code\nS-1,A\n")
 
     discard(job)

@@ -1,4 +1,4 @@
-"""Work in the background: taken once, left behind, gone on with."""
+"""Background work: imports are claimed once, and orphaned imports are resumed."""
 
 import os
 from datetime import timedelta
@@ -22,19 +22,19 @@ pytestmark = pytest.mark.django_db
 
 
 class Killed(BaseException):
-    """What nothing in the code expects, as a SIGKILL is."""
+    """An exception that no code handles, like a SIGKILL."""
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Chunks of two rows, so that a few rows make several."""
+    """Chunks of two rows, so that a few rows make several chunks."""
     monkeypatch.setattr(part, "CHUNK", 2)
     monkeypatch.setattr(base, "CHUNK", 2)
 
 
 @pytest.fixture
 def text():
-    """Five rows for one course of four seats; the last row repeats the first and says otherwise."""
+    """Five rows for one course of three seats; the last row contradicts the first."""
     make_course(code="M-1", capacity=3)
     numbers = [make_student().student_number for _ in range(5)]
     rows = "".join(f"{number},M-1,,,,\n" for number in numbers)
@@ -55,14 +55,14 @@ def killed_in_chunk(monkeypatch, number):
     return lambda: monkeypatch.setattr(EnrollmentImporter, "apply", real)
 
 
-def leave_behind(job):
-    """The lease of who worked on it has run out."""
+def expire_lease(job):
+    """Let the lease of an import expire."""
     Import.objects.filter(pk=job.pk).update(lease_owner="elsewhere:1:x", leased_until=timezone.now())
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
-def test_an_import_that_was_killed_goes_on_once_with_the_same_end(monkeypatch, small_chunks, text, chunk, on_error):
+def test_a_killed_import_is_resumed_once_with_the_same_result(monkeypatch, small_chunks, text, chunk, on_error):
     text = text if on_error == "skip" else "\n".join(text.splitlines()[:4]) + "\n"
     revive = killed_in_chunk(monkeypatch, chunk)
     with pytest.raises(Killed):
@@ -73,7 +73,7 @@ def test_an_import_that_was_killed_goes_on_once_with_the_same_end(monkeypatch, s
     applied = StudentCourse.objects.count()
     assert (applied, job.checkpoint) == ((chunk - 1) * 2, (chunk - 1) * 2) if on_error == "skip" else (0, 0)
 
-    leave_behind(job)
+    expire_lease(job)
     work()
     work()
 
@@ -85,7 +85,7 @@ def test_an_import_that_was_killed_goes_on_once_with_the_same_end(monkeypatch, s
     assert codes[3:] == ([["course_full"], ["course_full"], ["duplicate_row"]] if on_error == "skip" else [])
 
 
-def test_what_somebody_works_on_is_not_taken_by_another(text):
+def test_an_import_with_a_valid_lease_is_not_claimed_by_another_worker(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
     lease = claim(job.pk)
@@ -93,14 +93,14 @@ def test_what_somebody_works_on_is_not_taken_by_another(text):
     assert lease is not None
     assert claim(job.pk) is None
     assert orphans() == []
-    leave_behind(job)
+    expire_lease(job)
     assert orphans() == [job.pk]
     assert claim(job.pk) is not None
     with pytest.raises(Lost):
         lease.locked()
 
 
-def test_a_process_of_this_machine_that_is_gone_has_left_its_import_at_once(text, monkeypatch):
+def test_an_import_of_a_dead_process_on_this_machine_is_orphaned_immediately(text, monkeypatch):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
     claim(job.pk)
@@ -113,7 +113,7 @@ def test_a_process_of_this_machine_that_is_gone_has_left_its_import_at_once(text
     assert orphans() == [job.pk]
 
 
-def test_a_task_that_comes_twice_does_the_work_once(text):
+def test_a_task_that_is_delivered_twice_does_the_work_once(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
     for _ in range(3):
@@ -125,7 +125,7 @@ def test_a_task_that_comes_twice_does_the_work_once(text):
     assert EnrollmentEvent.objects.count() == 3
 
 
-def test_an_import_that_no_task_came_for_is_found(text):
+def test_an_import_without_a_task_is_found_by_the_worker(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
     assert orphans() == []
@@ -137,7 +137,7 @@ def test_an_import_that_no_task_came_for_is_found(text):
     assert job.state == State.DONE_WITH_ERRORS
 
 
-def test_a_cancelled_import_stops_at_the_next_chunk_and_what_is_applied_can_be_undone(text, small_chunks, monkeypatch):
+def test_a_cancelled_import_stops_at_the_next_chunk_and_its_rows_can_be_undone(text, small_chunks, monkeypatch):
     real = EnrollmentImporter.apply
 
     def apply(self, rows):
@@ -153,7 +153,7 @@ def test_a_cancelled_import_stops_at_the_next_chunk_and_what_is_applied_can_be_u
     assert job.may_become(State.UNDONE)
 
 
-def test_cancelling_what_nobody_works_on_ends_it_at_once(text):
+def test_cancelling_an_import_without_a_worker_ends_it_immediately(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
 
@@ -161,7 +161,7 @@ def test_cancelling_what_nobody_works_on_ends_it_at_once(text):
     assert worked_on(job).state == State.CANCELLED
 
 
-def test_what_the_database_gives_up_over_is_tried_again(text, monkeypatch):
+def test_an_import_interrupted_by_a_database_error_is_tried_again(text, monkeypatch):
     real = EnrollmentImporter.apply
 
     def busy(self, rows):
@@ -180,7 +180,7 @@ def test_what_the_database_gives_up_over_is_tried_again(text, monkeypatch):
     assert job.state == State.DONE_WITH_ERRORS
 
 
-def test_an_import_that_kills_every_worker_is_given_up(text):
+def test_an_import_that_kills_every_worker_fails(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
     Import.objects.update(attempts=MOST_ATTEMPTS)

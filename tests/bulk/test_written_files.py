@@ -1,8 +1,8 @@
 """
-Files as people write them: every row is applied as it was meant, or is named with its number.
+Files in human notations: every row is applied with its meaning, or is reported with its number.
 
-A file is made from rows whose meaning is known, which are then written in some human way. The import is judged by its
-report and by the database.
+A file is made from rows with a known meaning, which are then written in a random notation. The test compares the report
+of the import and the database with the meaning.
 """
 
 import io
@@ -39,7 +39,7 @@ NAMES = [
     "-Li",
 ]
 NUMBERS = ["S-1", "00123", "7", "B.2", "S 9", "ÄB-1", "x_1", "0", "N'4", "+5"]
-ENROLLED = [f"{number}e" for number in NUMBERS]  # students that exist
+ENROLLED = [f"{number}e" for number in NUMBERS]  # existing students
 COURSES = ["MATH-101", "0101", "Bio 2", "X'1"]
 INVISIBLE = ["", "", "", " ", "  ", "\u00a0", "\u200b", "\ufeff"]
 NOTES = ["", "", "seen", "two\nlines", "a, b; c\td", 'he said "no"', "=1+1", "é"]
@@ -62,8 +62,8 @@ SPELLED = {
 
 
 @dataclass
-class Meant:
-    """A file, and what it means: the rows to be applied by number, those to be refused, and a fault of the whole."""
+class ExpectedFile:
+    """A file and its meaning: the rows to be applied by number, the rows to be refused, and a fault of the file."""
 
     kind: str
     content: bytes = b""
@@ -72,8 +72,8 @@ class Meant:
     is_refused: bool = False
 
 
-class Pen:
-    """Writes the rows of a file in a human way."""
+class FileWriter:
+    """Writes the rows of a file in one of many notations."""
 
     def __init__(self, draw, separator):
         self.draw = draw
@@ -89,10 +89,10 @@ class Pen:
         return self.draw(st.integers(1, one_in)) == 1
 
     def line(self, text):
-        """Write a record; return its number."""
+        """Write a record; return its row number."""
         end = self.choose(self.ends)
         if not text and self.text.endswith("\r"):
-            end = "\r"  # LF would belong to the CR before it
+            end = "\r"  # an LF would belong to the CR before it
         self.text += text + end
         self.number += 1
         return self.number
@@ -127,14 +127,14 @@ class Pen:
 @st.composite
 def files(draw):
     separator = draw(st.sampled_from(",;\t"))
-    pen = Pen(draw, separator)
+    pen = FileWriter(draw, separator)
     kind = pen.choose(["students", "enrollments"])
     required = (
         ["student_number", "given_name", "family_name"] if kind == "students" else ["student_number", "course_code"]
     )
     optional = ["email"] if kind == "students" else ["status"]
     columns = draw(st.permutations(required + optional + [f"Note {n}" for n in range(draw(st.integers(0, 2)))]))
-    meant = Meant(kind)
+    meant = ExpectedFile(kind)
     if pen.happens(5):
         stated = pen.choose(["sep=;", "SEP=;", '"sep=;"', "sep=;;;", "sep =;"]).replace(";", separator)
         pen.line(stated)
@@ -161,7 +161,7 @@ def files(draw):
 
 
 def rows_of(kind):
-    """Rows about different things."""
+    """Return rows with different keys."""
     unique = ["student_number"]
     if kind == "students":
         cells = {
@@ -218,7 +218,7 @@ def imported(kind, content):
     )
 
 
-def told(job):
+def stored_outcomes(job):
     [part] = parts_of(job)
     return {each.number: (each.outcome, [e[0] for e in each.errors]) for _raw, each in Report(job, part).rows()}
 
@@ -238,15 +238,15 @@ def world():
 
 @settings(max_examples=examples(30))
 @given(files())
-def test_every_row_is_applied_as_meant_or_named(meant):
+def test_every_row_is_applied_with_its_meaning_or_reported(meant):
     with transaction.atomic():
         try:
-            judge(meant)
+            check_import(meant)
         finally:
             transaction.set_rollback(True)
 
 
-def judge(meant):
+def check_import(meant):
     students = Student.objects.exclude(student_number__in=ENROLLED)
 
     job = imported(meant.kind, meant.content)
@@ -256,7 +256,7 @@ def judge(meant):
         assert [problem["code"] for problem in job.problems] != []
         assert (students.count(), StudentCourse.objects.count()) == (0, 0)
         return
-    report = told(job)
+    report = stored_outcomes(job)
     assert {number for number, (outcome, _codes) in report.items() if outcome == ERROR} == meant.refused, job.problems
     assert set(report) == meant.refused | set(meant.rows)
     names = ("student_number", "given_name", "family_name", "email")
@@ -270,5 +270,5 @@ def judge(meant):
         if meant.kind == "enrollments"
     }
     if meant.refused:
-        again = told(imported(meant.kind, failed_rows(job)))
+        again = stored_outcomes(imported(meant.kind, failed_rows(job)))
         assert list(again.values()) == [report[number] for number in sorted(meant.refused)]

@@ -1,4 +1,4 @@
-"""Several files in one zip, and zips that mean harm."""
+"""Zips with several files, and malicious zips."""
 
 import io
 import zipfile
@@ -50,31 +50,31 @@ def code_of(job):
 
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
-def test_its_files_are_applied_in_the_order_in_which_one_leads_to_the_other(on_error):
+def test_the_files_of_a_zip_are_applied_in_the_order_of_their_references(on_error):
     job = imported(zipped(enrollments=ENROLLMENTS, classes=COURSES, students=STUDENTS), on_error=on_error)
 
     assert (job.state, job.counts) == (State.DONE, {"created": 3, "enrolled": 2})
     assert StudentCourse.objects.open().count() == 2
 
 
-def test_one_bad_row_in_one_file_and_nothing_of_any_is_applied():
+def test_with_abort_one_invalid_row_in_one_file_prevents_the_whole_zip():
     job = imported(zipped(students=STUDENTS, courses=COURSES, enrollments=ENROLLMENTS + "S-9,M-1\n"))
 
     assert code_of(job) == (State.FAILED, "rows_with_errors")
     assert (Student.objects.count(), Course.objects.count()) == (0, 0)
 
 
-def test_it_is_taken_back_in_the_other_order():
+def test_a_zip_is_undone_in_reverse_order():
     job = imported(zipped(students=STUDENTS, courses=COURSES, enrollments="student_number,course_code\nS-1,M-1\n"))
 
     undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
 
-    # Who was enrolled has history, and so has the course.
+    # The enrolled student has history, and so has the course.
     assert undo.counts == {"reversed": 2, "kept": 2}
     assert list(Student.objects.values_list("student_number", flat=True)) == ["S-1"]
 
 
-def test_its_report_is_had_part_by_part(api, registrars_desk):
+def test_the_report_of_a_zip_is_available_for_each_part(api, registrars_desk):
     packed = zipped(students=STUDENTS, courses=COURSES, enrollments=ENROLLMENTS)
     address = api.post("/api/v1/imports?kind=zip", packed.read(), content_type="application/zip")["Location"]
     work()
@@ -91,24 +91,24 @@ def test_its_report_is_had_part_by_part(api, registrars_desk):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x05\x06" + b"\0" * 18, b"x" * 100_000])
-def test_what_is_no_zip_has_failed_with_the_reason(content):
+def test_an_import_of_an_invalid_zip_fails_with_the_reason(content):
     job = imported(io.BytesIO(content))
 
     assert job.state == State.FAILED
     assert job.problems[0]["code"] in ("not_a_zip", "missing_file")
 
 
-def test_a_zip_without_a_file_that_is_known_has_failed():
+def test_an_import_of_a_zip_without_known_files_fails():
     assert code_of(imported(zipped(teachers="a,b\n"))) == (State.FAILED, "missing_file")
 
 
 @override_settings(MAX_UNZIPPED_BYTES=1_000_000)
-def test_a_bomb_is_refused_by_what_it_says_of_its_size():
+def test_a_zip_bomb_is_refused_by_its_declared_size():
     assert code_of(imported(zipped(students=STUDENTS + "\n" * 5_000_000))) == (State.FAILED, "zip_too_large")
 
 
 @override_settings(MAX_UNZIPPED_BYTES=1_000_000)
-def test_a_bomb_that_lies_about_its_size_is_refused_by_what_comes_out():
+def test_a_zip_bomb_with_a_false_size_is_refused_while_it_is_unpacked():
     honest = bytearray(zipped(students=STUDENTS + "x" * 5_000_000).read())
     size = (len(STUDENTS) + 5_000_000).to_bytes(4, "little")
     small = len(STUDENTS).to_bytes(4, "little")
@@ -129,7 +129,7 @@ def test_a_zip_of_thousands_of_files_is_refused_unread():
     ]
 
 
-def test_a_directory_that_would_fill_the_memory_is_refused_unread():
+def test_a_zip_directory_larger_than_memory_allows_is_refused_unread():
     packed = bytearray(zipped(students=STUDENTS).read())
     place = packed.rfind(b"PK\x05\x06")
     packed[place + 12 : place + 16] = (1 << 30).to_bytes(4, "little")
@@ -137,7 +137,7 @@ def test_a_directory_that_would_fill_the_memory_is_refused_unread():
     assert code_of(imported(io.BytesIO(bytes(packed)))) == (State.FAILED, "zip_too_large")
 
 
-def test_an_encrypted_file_has_failed_with_the_reason():
+def test_an_encrypted_zip_fails_with_the_reason():
     packed = bytearray(zipped(students=STUDENTS).read())
     for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         packed[packed.find(signature) + offset] |= 1
@@ -149,7 +149,7 @@ def test_an_encrypted_file_has_failed_with_the_reason():
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
-def test_a_file_compressed_by_a_rare_method_is_refused_unread(method):
+def test_a_file_with_an_unsupported_compression_is_refused_unread(method):
     job = imported(zipped_as({"students.csv": STUDENTS}, method))
 
     said = "students.csv is compressed by a method that is not read. Use Deflate, the usual one."
@@ -175,11 +175,11 @@ def test_two_files_of_one_kind_are_refused_and_both_are_named(names, said):
 @pytest.mark.parametrize(
     "name", ["export\\students.csv", "/students.csv", "../../students.csv", "a/b/STUDENTS.csv", "./students.csv"]
 )
-def test_a_file_is_found_in_whatever_folder_it_is(name):
+def test_a_file_is_found_in_any_folder_of_the_zip(name):
     assert imported(zipped_as({name: STUDENTS})).counts == {"created": 2}
 
 
-def test_what_operating_systems_add_is_ignored_and_all_else_is_a_warning():
+def test_files_added_by_operating_systems_are_ignored_and_others_cause_a_warning():
     by_system = ["__MACOSX/students.csv", "__MACOSX/._students.csv", "._students.csv", "Thumbs.db", "x/desktop.ini"]
     files = {
         **dict.fromkeys(by_system, "\0junk"),
@@ -195,7 +195,7 @@ def test_what_operating_systems_add_is_ignored_and_all_else_is_a_warning():
     assert without_parts(job.warnings) == [{"code": "unread_files", "field": None, "message": message}]
 
 
-def test_a_zip_without_a_file_that_is_known_says_what_it_has():
+def test_the_error_of_a_zip_without_known_files_lists_its_files():
     job = imported(zipped_as({"inner.zip": "PK", "teachers.csv": "a"}))
 
     message = "The zip has none of: students.csv, courses.csv, enrollments.csv. It has: teachers.csv, inner.zip."
@@ -213,7 +213,7 @@ def test_a_zip_without_a_file_that_is_known_says_what_it_has():
         ),
     ],
 )
-def test_a_document_that_is_sent_as_a_zip_says_what_it_is(names, said):
+def test_the_error_for_a_document_sent_as_a_zip_names_its_type(names, said):
     job = imported(zipped_as(dict.fromkeys(names, "x")))
 
     assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "missing_file"), said)

@@ -1,4 +1,4 @@
-"""Importing in tests as the doors do it: receive a file, let a worker come by."""
+"""Run imports in tests as the entry points do: receive a file, then let a worker process it."""
 
 import io
 from typing import Any
@@ -16,14 +16,14 @@ ENROLLMENTS = "student_number,course_code,term,status,grade,reason\n"
 
 
 def work() -> None:
-    """Let a worker do all that waits, on the connection that the test's transaction is on."""
+    """Let a worker process all waiting imports, on the connection of the test's transaction."""
     worker = "django_tasks_db.management.commands.db_worker.close_old_connections"
     with mock.patch(worker), mock.patch("bulk.jobs.worker.close_old_connections"):
         call_command("work", once=True)
 
 
 def imported(text: str, *, kind: str = "enrollments", **wish: Any) -> Import:
-    """Receive a file and work on it, up to its end or its review."""
+    """Receive a file and process it until its end or its review."""
     order = Order(**{"kind": kind, "door": Door.API, "request_id": "r", "review": "needed", **wish})
     job = receive(io.BytesIO(text.encode()), order)
     return worked_on(job)
@@ -35,11 +35,11 @@ def worked_on(job: Import) -> Import:
 
 
 def outcomes(job: Import) -> list[tuple[int, str, list[str]]]:
-    """What became of each row: its number, the outcome, and the codes."""
+    """Return for each row its number, the outcome and the codes."""
     [part] = parts_of(job)
     return [(told.number, told.outcome, [error[0] for error in told.errors]) for _raw, told in Report(job, part).rows()]
 
 
 def without_parts(notes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The problems or warnings of an import without what translates their messages."""
+    """Return the problems or warnings of an import without the parts from which their messages are translated."""
     return [{name: note[name] for name in ("code", "field", "message")} for note in notes]

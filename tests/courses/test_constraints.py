@@ -1,4 +1,4 @@
-"""What the database refuses of a course or a term, whoever writes it."""
+"""Database constraints of courses and terms."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
-        # A field that takes no negative numbers has a check of its own, which is first on SQLite.
+        # A field of positive numbers has its own check, which is evaluated first on SQLite.
         ("course_capacity_is_not_negative|failed: capacity", {"capacity": -1}),
         ("course_waitlist_capacity_is_not_negative|failed: waitlist_capacity", {"waitlist_capacity": -1}),
         (
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
         ("course_level_is_known", {"level": "nursery"}),
     ],
 )
-def test_the_database_refuses_a_course_that_cannot_be(name, fields):
+def test_the_database_refuses_invalid_courses(name, fields):
     with pytest.raises(IntegrityError, match=name):
         make_course(**fields)
 
@@ -33,7 +33,7 @@ def test_the_database_refuses_a_term_that_ends_before_it_starts():
         make_term(starts_on="2026-09-02", ends_on="2026-09-01")
 
 
-def test_the_database_refuses_a_code_twice_in_a_term():
+def test_the_database_refuses_a_duplicate_code_in_a_term():
     term = make_term()
     make_course(code="C-1", term=term)
     make_course(code="C-1", term=make_term())
@@ -42,7 +42,7 @@ def test_the_database_refuses_a_code_twice_in_a_term():
         make_course(code="C-1", term=term)
 
 
-def test_the_database_refuses_a_code_twice_without_a_term():
+def test_the_database_refuses_a_duplicate_code_without_a_term():
     make_course(code="C-1", term=make_term())
     make_course(code="C-1")
 
@@ -50,7 +50,7 @@ def test_the_database_refuses_a_code_twice_without_a_term():
         make_course(code="C-1")
 
 
-def test_the_database_refuses_a_second_naming_of_course_staff():
+def test_the_database_refuses_a_duplicate_member_of_the_course_staff():
     course, teacher = make_course(), User.objects.create_user("teacher")
     CourseStaff.objects.create(course=course, user=teacher)
 

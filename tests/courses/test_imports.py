@@ -1,4 +1,4 @@
-"""The course file."""
+"""The import of course files."""
 
 import csv
 from contextlib import suppress
@@ -27,7 +27,7 @@ def run(tmp_path):
     return run
 
 
-def test_courses_are_made_changed_and_left_alone(run):
+def test_courses_are_created_updated_and_unchanged(run):
     term = make_term(code="2026F")
     make_course(code="M-1", name="Old", term=term, capacity=10)
     make_course(code="M-1", name="Elsewhere", term=None)
@@ -64,7 +64,7 @@ def test_courses_are_made_changed_and_left_alone(run):
         ("M-1,,A,introductory,,9999-12-31T23:59:59-14:00,,", "year_out_of_range", "enrollment_opens_at"),
     ],
 )
-def test_a_course_that_cannot_be_is_named_and_the_others_are_made(run, row, code, field):
+def test_an_invalid_course_is_reported_and_the_others_are_created(run, row, code, field):
     told = run(HEADER + f"{row}\nM-2,,B,introductory,,,,\n")
 
     assert told == [("error", code, field), ("created", "", "")]

@@ -1,4 +1,4 @@
-"""What comes before a course: in the rules, in the API and in the admin."""
+"""Prerequisites in the rules, in the API and in the admin."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -17,26 +17,26 @@ def codes(error):
     return [each.code for each in error.value.error_dict["prerequisites"]]
 
 
-def take(student, course, origin, *verbs):
+def apply_commands(student, course, origin, *verbs):
     for verb in (enroll, *verbs):
         verb(student_id=student.pk, course_id=course.pk, origin=origin)
 
 
-def test_a_prerequisite_counts_from_whatever_term(origin):
+def test_a_prerequisite_completed_in_any_term_counts(origin):
     student = make_student()
     earlier = make_course(code="MATH-101", term=make_term(code="2025F"))
     make_course(code="MATH-101", term=make_term(code="2026F"))
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
-    take(student, earlier, origin, complete)
+    apply_commands(student, earlier, origin, complete)
 
     assert enroll(student_id=student.pk, course_id=following.pk, origin=origin).changed
 
 
 @pytest.mark.parametrize("verbs", [(), (drop,)], ids=["enrolled", "dropped"])
-def test_only_what_is_completed_counts(origin, verbs, api):
+def test_only_completed_prerequisites_count(origin, verbs, api):
     student, first = make_student(), make_course(code="MATH-101")
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
-    take(student, first, origin, *verbs)
+    apply_commands(student, first, origin, *verbs)
 
     answer = api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": following.pk})
 
@@ -44,20 +44,20 @@ def test_only_what_is_completed_counts(origin, verbs, api):
     assert answer.json()["detail"] == "MATH-201 asks for MATH-101 to be completed first."
 
 
-def test_what_a_batch_completes_counts_for_its_next_row(origin):
+def test_a_prerequisite_completed_in_a_batch_counts_for_its_next_row(origin):
     student, first = make_student(), make_course(code="MATH-101")
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
-    take(student, first, origin)
+    apply_commands(student, first, origin)
 
     acts = [Act(Action.COMPLETE, student.pk, first.pk), Act(Action.ENROLL, student.pk, following.pk)]
 
     assert [outcome.changed for outcome in perform(acts, origin)] == [True, True]
 
 
-def test_who_is_in_already_stays_when_a_prerequisite_is_added(origin):
+def test_enrolled_students_stay_enrolled_when_a_prerequisite_is_added(origin):
     student, course = make_student(), make_course(code="MATH-201")
     make_course(code="MATH-101")
-    take(student, course, origin)
+    apply_commands(student, course, origin)
     Course.objects.filter(pk=course.pk).update(prerequisites=["MATH-101"])
 
     assert enroll(student_id=student.pk, course_id=course.pk, origin=origin).accepted
@@ -72,7 +72,7 @@ def test_who_is_in_already_stays_when_a_prerequisite_is_added(origin):
         ("A", ["NONE", "C"], ["course_not_found", "prerequisite_cycle"]),
     ],
 )
-def test_a_circle_and_an_unknown_code_are_refused(code, prerequisites, expected):
+def test_cycles_and_unknown_codes_are_refused(code, prerequisites, expected):
     for name, asked in (("A", []), ("B", ["A"]), ("C", ["B"])):
         make_course(code=name, prerequisites=asked)
 
@@ -82,7 +82,7 @@ def test_a_circle_and_an_unknown_code_are_refused(code, prerequisites, expected)
     assert codes(error) == expected
 
 
-def test_a_circle_is_told_course_by_course():
+def test_the_error_of_a_cycle_lists_its_courses_in_order():
     for name, asked in (("A", []), ("B", ["A"]), ("C", ["B"])):
         make_course(code=name, prerequisites=asked)
 
@@ -90,7 +90,7 @@ def test_a_circle_is_told_course_by_course():
         check_prerequisites("A", ["C"])
 
 
-def test_a_course_may_give_up_what_it_asked_for():
+def test_prerequisites_of_a_course_can_be_removed():
     make_course(code="A", prerequisites=[])
     course = make_course(code="B", prerequisites=["A"])
     make_course(code="C", prerequisites=[])
@@ -99,7 +99,7 @@ def test_a_course_may_give_up_what_it_asked_for():
     check_prerequisites("A", [], course_id=None)
 
 
-def test_the_api_sets_and_checks_prerequisites(api):
+def test_the_api_sets_and_validates_prerequisites(api):
     first, second = make_course(code="A"), make_course(code="B", prerequisites=["A"])
 
     fine = api.patch("/api/v1/courses/code:B", {"prerequisites": []})
@@ -113,7 +113,7 @@ def test_the_api_sets_and_checks_prerequisites(api):
     assert wrong.status_code == 400
 
 
-def test_an_unknown_prerequisite_or_term_is_named_as_a_key_with_the_similar_one(api):
+def test_an_unknown_prerequisite_or_term_is_reported_with_a_similar_one(api):
     make_course(code="MATH-101", term=make_term(code="2026F"))
     body = {"code": "MATH-201", "name": "Algebra", "level": "advanced"}
 
@@ -129,14 +129,14 @@ def test_an_unknown_prerequisite_or_term_is_named_as_a_key_with_the_similar_one(
     ]
 
 
-def test_a_prerequisite_that_is_named_twice_is_stored_once(api):
+def test_a_repeated_prerequisite_is_stored_once(api):
     make_course(code="MATH-101")
     body = {"code": "MATH-201", "name": "Algebra", "level": "advanced", "prerequisites": ["MATH-101", "MATH-101"]}
 
     assert api.post("/api/v1/courses", body).json()["prerequisites"] == ["MATH-101"]
 
 
-def test_the_admin_takes_codes_in_a_line_and_refuses_a_circle(registrars_desk):
+def test_the_admin_accepts_comma_separated_codes_and_refuses_a_cycle(registrars_desk):
     make_course(code="A")
     course = make_course(code="B", name="Two")
     url = f"/admin/courses/course/{course.pk}/change/"

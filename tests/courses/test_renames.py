@@ -1,4 +1,4 @@
-"""Prerequisites keep naming a course: what a new code and a deletion do to them, at every entry point."""
+"""Renaming and deleting courses that other courses have as a prerequisite, at every entry point."""
 
 from importlib import import_module
 from itertools import permutations
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 def form_of(course, code):
-    """Return what the form of a course sends, with another code."""
+    """Return the form data of a course with another code."""
     codes = ", ".join(course.prerequisites)
     form = {"code": code, "name": course.name, "level": course.level, "is_active": "on", "prerequisites": codes}
     return {**form, "term": course.term_id} if course.term_id else form
@@ -43,12 +43,12 @@ def advanced(intro):
 
 
 def worked_on(answer):
-    """Return the import of an answer, after its work."""
+    """Process the import of a response, and return it."""
     work_on(answer.json()["id"])
     return Import.objects.get(pk=answer.json()["id"])
 
 
-def asked_by(code):
+def prerequisites_of(code):
     return Course.objects.get(code=code).prerequisites
 
 
@@ -66,7 +66,7 @@ def rename_by_form(api, desk, course, code):
 
 
 def rename_by_history(api, desk, course, code):
-    """Save an earlier version of the course again, which had that code."""
+    """Restore an earlier version of the course, which had that code."""
     present = course.code
     Course.objects.filter(pk=course.pk).update(code=code)
     Course.objects.get(pk=course.pk).save()
@@ -77,11 +77,13 @@ def rename_by_history(api, desk, course, code):
 
 
 RENAMES = [rename_by_patch, rename_by_put, rename_by_form, rename_by_history]
-DONE = 200, 302  # by a program; by a form, which leads on to another page
+DONE = 200, 302  # by a client; by a form, which redirects to another page
 
 
 @pytest.mark.parametrize("rename", RENAMES)
-def test_a_new_code_is_written_into_the_prerequisites(api, registrars_desk, intro, advanced, origin, rename):
+def test_renaming_a_course_updates_the_prerequisites_of_other_courses(
+    api, registrars_desk, intro, advanced, origin, rename
+):
     make_course(code="MORE", prerequisites=["ADV", "INTRO"])
     student = make_student()
     for act in (enroll, complete):
@@ -89,21 +91,25 @@ def test_a_new_code_is_written_into_the_prerequisites(api, registrars_desk, intr
 
     assert rename(api, registrars_desk, intro, "INTRO101") in DONE
 
-    assert (asked_by("INTRO101"), asked_by("ADV"), asked_by("MORE")) == ([], ["INTRO101"], ["ADV", "INTRO101"])
+    assert (prerequisites_of("INTRO101"), prerequisites_of("ADV"), prerequisites_of("MORE")) == (
+        [],
+        ["INTRO101"],
+        ["ADV", "INTRO101"],
+    )
     assert enroll(student_id=student.pk, course_id=advanced.pk, origin=origin).changed
 
 
 @pytest.mark.parametrize("rename", RENAMES)
-def test_the_prerequisites_keep_a_code_that_another_course_has(api, registrars_desk, intro, advanced, rename):
+def test_prerequisites_keep_a_code_that_another_course_still_has(api, registrars_desk, intro, advanced, rename):
     make_course(code="INTRO", term=make_term())
 
     assert rename(api, registrars_desk, intro, "INTRO101") in DONE
 
-    assert (asked_by("ADV"), Course.objects.filter(code="INTRO101").count()) == (["INTRO"], 1)
+    assert (prerequisites_of("ADV"), Course.objects.filter(code="INTRO101").count()) == (["INTRO"], 1)
 
 
 @pytest.mark.parametrize("rename", RENAMES)
-def test_a_rename_that_would_close_a_circle_is_refused_whole(api, registrars_desk, rename):
+def test_a_rename_that_would_create_a_cycle_changes_nothing(api, registrars_desk, rename):
     first = make_course(code="A", term=make_term())
     make_course(code="B", prerequisites=["A"])
     make_course(code="C", prerequisites=["B"])
@@ -112,11 +118,11 @@ def test_a_rename_that_would_close_a_circle_is_refused_whole(api, registrars_des
     assert rename(api, registrars_desk, first, "C") in (400, 200)
 
     assert sorted(Course.objects.values_list("code", flat=True)) == ["A", "B", "C", "X"]
-    assert (asked_by("B"), asked_by("C")) == (["A"], ["B"])
-    assert rename(api, registrars_desk, other, "C") in DONE  # no course asks for it
+    assert (prerequisites_of("B"), prerequisites_of("C")) == (["A"], ["B"])
+    assert rename(api, registrars_desk, other, "C") in DONE  # no course requires it
 
 
-def test_a_circle_by_a_rename_names_the_code_and_the_way(api):
+def test_the_error_of_a_cycle_by_a_rename_has_the_code_field_and_the_cycle(api):
     first = make_course(code="A", term=make_term())
     make_course(code="B", prerequisites=["A"])
     make_course(code="C", prerequisites=["B"])
@@ -127,25 +133,25 @@ def test_a_circle_by_a_rename_names_the_code_and_the_way(api):
     assert answer.json()["errors"] == [{"code": "prerequisite_cycle", "field": "code", "message": message}]
 
 
-def test_a_course_that_asks_for_the_old_and_the_new_code_names_the_new_one_once(api, intro):
+def test_a_course_that_requires_the_old_and_the_new_code_lists_the_new_one_once(api, intro):
     make_course(code="INTRO101", term=make_term())
     make_course(code="ADV", prerequisites=["INTRO101", "OTHER", "INTRO"])
 
     assert api.patch(f"/api/v1/courses/{intro.pk}", {"code": "INTRO101"}).status_code == 200
 
-    assert asked_by("ADV") == ["INTRO101", "OTHER"]
+    assert prerequisites_of("ADV") == ["INTRO101", "OTHER"]
 
 
-def test_a_course_cannot_keep_its_own_former_code_as_a_prerequisite(api, intro):
+def test_a_course_cannot_have_its_own_former_code_as_a_prerequisite(api, intro):
     answer = api.patch(f"/api/v1/courses/{intro.pk}", {"code": "NEW", "prerequisites": ["INTRO"]})
 
     assert [(each["code"], each["field"]) for each in answer.json()["errors"]] == [
         ("course_not_found", "prerequisites")
     ]
-    assert asked_by("INTRO") == []
+    assert prerequisites_of("INTRO") == []
 
 
-def test_each_course_that_follows_a_rename_has_a_row_in_its_history(api, intro, advanced):
+def test_each_course_updated_by_a_rename_has_a_row_in_its_history(api, intro, advanced):
     account = ApiClient.objects.get().user_id
     untouched = make_course(code="OTHER", prerequisites=["ADV"])
 
@@ -157,14 +163,14 @@ def test_each_course_that_follows_a_rename_has_a_row_in_its_history(api, intro, 
     assert untouched.history.count() == 1
 
 
-def test_a_rename_that_fails_leaves_the_prerequisites(api, intro, advanced):
+def test_a_failed_rename_does_not_change_prerequisites(api, intro, advanced):
     make_course(code="TAKEN")
 
     assert api.patch(f"/api/v1/courses/{intro.pk}", {"code": "TAKEN"}).json()["code"] == "unique"
-    assert (asked_by("ADV"), asked_by("INTRO")) == (["INTRO"], [])
+    assert (prerequisites_of("ADV"), prerequisites_of("INTRO")) == (["INTRO"], [])
 
 
-def test_a_waiting_student_who_meets_the_prerequisites_by_a_rename_gets_the_free_seat(api, origin):
+def test_a_student_who_becomes_eligible_by_a_rename_gets_the_free_seat(api, origin):
     old = make_course(code="OLD")
     make_course(code="NEW", term=make_term())
     course = make_course(code="ADV", capacity=0, waitlist_capacity=1, prerequisites=[])
@@ -179,7 +185,7 @@ def test_a_waiting_student_who_meets_the_prerequisites_by_a_rename_gets_the_free
     assert StudentCourse.objects.get(course=course).status == "enrolled"
 
 
-def test_a_client_cannot_rename_what_courses_outside_of_its_limits_ask_for(intro):
+def test_a_client_cannot_rename_a_prerequisite_of_courses_outside_its_limits(intro):
     term = make_term(code="2026F")
     inside = make_course(code="INSIDE", term=term)
     alone = make_course(code="ALONE", term=term)
@@ -191,16 +197,16 @@ def test_a_client_cannot_rename_what_courses_outside_of_its_limits_ask_for(intro
     refused = client.patch(f"/api/v1/courses/{inside.pk}", {"code": "NEW"})
 
     assert (refused.status_code, refused.json()["code"]) == (403, "outside_limits")
-    assert (asked_by("OUTSIDE"), outside.history.count()) == (["INSIDE"], 1)
+    assert (prerequisites_of("OUTSIDE"), outside.history.count()) == (["INSIDE"], 1)
     assert client.patch(f"/api/v1/courses/{alone.pk}", {"code": "OTHER"}).status_code == 200
-    assert asked_by("NEXT") == ["OTHER"]
+    assert prerequisites_of("NEXT") == ["OTHER"]
 
 
-def test_the_same_code_again_changes_no_prerequisites(api, intro, advanced):
+def test_saving_the_same_code_changes_no_prerequisites(api, intro, advanced):
     body = api.get(f"/api/v1/courses/{intro.pk}").json()
 
     assert api.put(f"/api/v1/courses/{intro.pk}", body).status_code == 200
-    assert (asked_by("ADV"), advanced.history.count()) == (["INTRO"], 1)
+    assert (prerequisites_of("ADV"), advanced.history.count()) == (["INTRO"], 1)
 
 
 def delete_by_api(api, desk, course):
@@ -217,7 +223,7 @@ def delete_by_action(api, desk, course):
 
 
 @pytest.mark.parametrize("delete", [delete_by_api, delete_by_page, delete_by_action])
-def test_the_last_course_of_a_code_that_others_ask_for_is_not_deleted(api, registrars_desk, intro, advanced, delete):
+def test_the_last_course_of_a_required_code_cannot_be_deleted(api, registrars_desk, intro, advanced, delete):
     second = make_course(code="INTRO", term=make_term())
 
     delete(api, registrars_desk, intro)
@@ -229,7 +235,7 @@ def test_the_last_course_of_a_code_that_others_ask_for_is_not_deleted(api, regis
     assert not Course.objects.filter(code="INTRO").exists()
 
 
-def test_the_refusal_of_a_deletion_names_who_asks_and_what_can_be_done(api, registrars_desk, intro, advanced):
+def test_the_refusal_of_a_deletion_lists_dependent_courses_and_gives_advice(api, registrars_desk, intro, advanced):
     make_course(code="MORE", term=make_term(code="2026F"), prerequisites=["INTRO"])
 
     answer = api.delete(f"/api/v1/courses/{intro.pk}")
@@ -243,7 +249,7 @@ def test_the_refusal_of_a_deletion_names_who_asks_and_what_can_be_done(api, regi
     assert f"<li>{message}</li>" in page
 
 
-def test_courses_that_ask_for_each_other_are_deleted_together(registrars_desk, intro, advanced):
+def test_courses_that_require_only_each_other_are_deleted_together(registrars_desk, intro, advanced):
     form = {"action": "delete_selected", "_selected_action": [intro.pk, advanced.pk], "post": "yes"}
 
     registrars_desk.post("/admin/courses/course/", form)
@@ -251,7 +257,7 @@ def test_courses_that_ask_for_each_other_are_deleted_together(registrars_desk, i
     assert Course.objects.count() == 0
 
 
-def test_a_refusal_counts_the_courses_outside_of_the_limits_and_names_none():
+def test_a_refusal_counts_courses_outside_the_limits_without_naming_them():
     term = make_term(code="2026F")
     course = make_course(code="INTRO", term=term)
     make_course(code="INSIDE", term=term, prerequisites=["INTRO"])
@@ -274,7 +280,7 @@ def test_a_refusal_names_a_few_courses_and_counts_the_rest(intro):
     assert message.startswith(f"INTRO is a prerequisite of: {named}, 2 more courses. Take")
 
 
-def test_undoing_an_import_keeps_a_course_that_others_ask_for(api):
+def test_undoing_an_import_keeps_a_course_that_others_require(api):
     rows = "course_code,name,level\nINTRO,Intro,introductory\nALONE,Alone,introductory\n"
     job = worked_on(api.post("/api/v1/imports?kind=courses&review=needed", rows, content_type="text/csv"))
     make_course(code="ADV", prerequisites=["INTRO"])
@@ -285,19 +291,19 @@ def test_undoing_an_import_keeps_a_course_that_others_ask_for(api):
     assert sorted(Course.objects.values_list("code", flat=True)) == ["ADV", "INTRO"]
 
 
-def test_a_course_with_enrollments_still_says_so(api, intro, origin):
+def test_deleting_a_course_with_enrollments_is_refused_as_has_history(api, intro, origin):
     enroll(student_id=make_student().pk, course_id=intro.pk, origin=origin)
 
     assert api.delete(f"/api/v1/courses/{intro.pk}").json()["code"] == "has_history"
 
 
-def test_no_prerequisite_dangles_and_no_circle_closes_whatever_is_renamed(db):
-    """All graphs of a few courses, each course renamed to each code: a rename is refused or leaves a sound graph."""
+def test_renames_never_leave_unknown_prerequisites_or_cycles(db):
+    """All graphs of a few courses, each course renamed to each code: the rename is refused or the graph stays valid."""
     edges = [("A", "B"), ("B", "C"), ("A", "C"), ("C", "A")]
     done = refused = 0
     for chosen in range(2 ** len(edges)):
         asks = {code: [to for at, (of, to) in enumerate(edges) if of == code and chosen >> at & 1] for code in "ABC"}
-        if has_circle(asks):
+        if has_cycle(asks):
             continue
         for old, new in permutations("ABC", 2):
             Course.objects.all().delete()
@@ -314,21 +320,21 @@ def test_no_prerequisite_dangles_and_no_circle_closes_whatever_is_renamed(db):
                 refused += 1
                 renamed = {code: [new if each == old else each for each in asked] for code, asked in asks.items()}
                 renamed[new] = renamed[new] + renamed.pop(old)
-                assert has_circle(renamed)
+                assert has_cycle(renamed)
                 continue
             rename_in_prerequisites(course.pk, new)
             Course.objects.filter(pk=course.pk).update(code=new)
             after: dict[str, list[str]] = {}
             for code, prerequisites in Course.objects.values_list("code", "prerequisites"):
                 after.setdefault(code, []).extend(prerequisites)
-            assert not has_circle(after)
+            assert not has_cycle(after)
             assert {each for asked in after.values() for each in asked} <= set(after)
             done += 1
     assert done > 0
     assert refused > 0
 
 
-def has_circle(asks):
+def has_cycle(asks):
     def leads_to(code, target, seen):
         return any(
             each == target or (each not in seen and leads_to(each, target, seen | {each}))
@@ -338,13 +344,15 @@ def has_circle(asks):
     return any(leads_to(code, code, frozenset()) for code in asks)
 
 
-def test_staff_of_own_courses_cannot_rename_what_other_courses_ask_for(registrar, registrars_desk, intro, advanced):
+def test_staff_limited_to_own_courses_cannot_rename_a_prerequisite_of_other_courses(
+    registrar, registrars_desk, intro, advanced
+):
     registrar.user_permissions.add(Permission.objects.get(codename="own_courses_only"))
     intro.staff.create(user=registrar)
 
     answer = registrars_desk.post(f"/admin/courses/course/{intro.pk}/change/", form_of(intro, "NEW"))
 
-    assert (answer.status_code, asked_by("ADV"), asked_by("INTRO")) == (403, ["INTRO"], [])
+    assert (answer.status_code, prerequisites_of("ADV"), prerequisites_of("INTRO")) == (403, ["INTRO"], [])
 
 
 @pytest.mark.parametrize(
@@ -361,7 +369,7 @@ def test_staff_of_own_courses_cannot_rename_what_other_courses_ask_for(registrar
         ({"starts_on": "2026-10-16", "drop_deadline": "2026-10-17"}, True),
     ],
 )
-def test_a_drop_deadline_lies_within_its_term(api, registrars_desk, fields, accepted):
+def test_a_drop_deadline_must_lie_within_its_term(api, registrars_desk, fields, accepted):
     dates = {"starts_on": "2026-09-01", "ends_on": "2027-01-31", "drop_deadline": "2026-10-15"}
     term = make_term(**dates)
 
@@ -381,12 +389,12 @@ def test_a_drop_deadline_lies_within_its_term(api, registrars_desk, fields, acce
         assert [each["code"] for each in answer.json()["errors"]] == ["drop_deadline_outside_term"]
 
 
-def test_the_database_refuses_a_drop_deadline_outside_of_the_term():
+def test_the_database_refuses_a_drop_deadline_outside_the_term():
     with pytest.raises(IntegrityError, match="term_drop_deadline_is_within_its_dates"):
         make_term(ends_on="2026-12-31", drop_deadline="2027-01-01")
 
 
-def test_the_migration_moves_deadlines_into_their_terms_and_leaves_a_row_in_the_history():
+def test_the_migration_moves_deadlines_into_their_terms_and_adds_a_history_row():
     before, inside, after = (make_term(ends_on="2026-12-31", drop_deadline="2026-06-01") for _ in range(3))
     without = make_term(ends_on="2026-12-31")
     with connection.cursor() as cursor:
@@ -415,7 +423,7 @@ def test_the_migration_moves_deadlines_into_their_terms_and_leaves_a_row_in_the_
     )
 
 
-# PostgreSQL takes the change of the table back with the transaction of the test.
+# PostgreSQL rolls the change of the table back with the transaction of the test.
 WITHOUT_CONSTRAINT = {
     "sqlite": ["PRAGMA ignore_check_constraints = ON"],
     "postgresql": [
@@ -425,7 +433,7 @@ WITHOUT_CONSTRAINT = {
 }
 
 
-def test_a_row_that_others_belong_to_is_kept_and_the_refusal_says_what_can_be_done(api, origin):
+def test_the_refusal_to_delete_a_referenced_row_gives_advice(api, origin):
     term = make_term()
     course, student = make_course(term=term), make_student()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)

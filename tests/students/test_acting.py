@@ -1,4 +1,4 @@
-"""Acting on many enrollments in the admin: what is shown is what happens, or nothing does."""
+"""Bulk actions on enrollments in the admin: the result matches the confirmed preview, or nothing is changed."""
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -15,8 +15,8 @@ ACT = f"{LIST}act/"
 
 
 @pytest.fixture
-def place(origin):
-    """Give a student a place in a course, a seat or one in line."""
+def make_enrollment(origin):
+    """Enroll a student in a course, or add the student to the waitlist."""
 
     def give(course, student=None):
         student = student or make_student()
@@ -26,24 +26,24 @@ def place(origin):
     return give
 
 
-def look(desk, action, *enrollments, **form):
+def preview(desk, action, *enrollments, **form):
     return desk.post(ACT, {"action": action, "chosen": [each.pk for each in enrollments], **form})
 
 
 def confirm(desk, page, action, *enrollments, **form):
-    return look(desk, action, *enrollments, step="confirm", shown=page.context["fingerprint"], **form)
+    return preview(desk, action, *enrollments, step="confirm", shown=page.context["fingerprint"], **form)
 
 
-def done(desk, action, *enrollments, **form):
-    """Look, confirm, and return the page about what came of it."""
-    page = look(desk, action, *enrollments, **form)
+def confirmed_result(desk, action, *enrollments, **form):
+    """Preview and confirm an action, and return the result page."""
+    page = preview(desk, action, *enrollments, **form)
     answer = confirm(desk, page, action, *enrollments, **form)
     assert answer.status_code == 302, answer.context["told"]
     return desk.get(answer["Location"])
 
 
-def told(page):
-    """Return the lines of a page, by the card that they stand in."""
+def rows_by_card(page):
+    """Return the rows of a page by the card that shows them."""
     cards = page.context["told"]
     return {
         name: [(line.student.pk, line.before, line.after, line.detail, *line.why) for line in getattr(cards, name)]
@@ -60,13 +60,13 @@ def statuses():
     return list(StudentCourse.objects.order_by("pk").values_list("status", flat=True))
 
 
-def test_what_is_shown_is_what_happens_with_who_gets_a_seat_thereby(registrars_desk, registrar, place):
+def test_confirmed_action_matches_its_preview_including_promotions(registrars_desk, registrar, make_enrollment):
     course = make_course(code="MATH-101", capacity=2, waitlist_capacity=9)
-    leaving, ended, _next, last = (place(course) for _ in range(4))
-    done(registrars_desk, "complete", ended, grade="A")  # and the next gets the seat
+    leaving, ended, _next, last = (make_enrollment(course) for _ in range(4))
+    confirmed_result(registrars_desk, "complete", ended, grade="A")  # and the next student gets the seat
     assert statuses() == ["enrolled", "completed", "enrolled", "waitlisted"]
 
-    page = look(registrars_desk, "drop", leaving, ended, reason="moved away")
+    page = preview(registrars_desk, "drop", leaving, ended, reason="moved away")
 
     shown = {
         "changed": [(leaving.student_id, "enrolled", "dropped", "")],
@@ -81,7 +81,7 @@ def test_what_is_shown_is_what_happens_with_who_gets_a_seat_thereby(registrars_d
             )
         ],
     }
-    assert told(page) == shown
+    assert rows_by_card(page) == shown
     assert [(tile.number, tile.label) for tile in page.context["told"].tiles] == [
         (1, "dropped"),
         (1, "promoted"),
@@ -93,68 +93,68 @@ def test_what_is_shown_is_what_happens_with_who_gets_a_seat_thereby(registrars_d
     result = registrars_desk.get(answer["Location"])
 
     assert statuses() == ["dropped", "completed", "enrolled", "enrolled"]
-    assert told(result) == shown
+    assert rows_by_card(result) == shown
     dropped = EnrollmentEvent.objects.get(action="drop")
     assert (dropped.actor, dropped.channel, dropped.reason) == (registrar, "admin", "moved away")
     assert result.context["to_undo"] == [leaving.pk]
 
 
-def test_who_waits_leaves_before_a_seat_comes_free_for_them(registrars_desk, place):
-    """The other way round they would have been enrolled for a moment, and after the deadline withdrawn."""
+def test_waitlisted_students_are_dropped_before_a_seat_is_freed(registrars_desk, make_enrollment):
+    """In the other order they would be enrolled for a moment, and be marked withdrawn after the deadline."""
     term = make_term(drop_deadline="2026-01-02")
     course = make_course(capacity=1, waitlist_capacity=9, term=term)
-    seated, waiting = place(course), place(course)
+    seated, waiting = make_enrollment(course), make_enrollment(course)
 
-    done(registrars_desk, "drop", seated, waiting)
+    confirmed_result(registrars_desk, "drop", seated, waiting)
 
     assert statuses() == ["withdrawn", "dropped"]
     assert list(EnrollmentEvent.objects.filter(action="promote")) == []
 
 
-def test_nothing_is_done_where_something_else_would_come_of_it(registrars_desk, place, origin):
+def test_action_is_not_executed_when_its_result_would_differ_from_the_preview(registrars_desk, make_enrollment, origin):
     course = make_course(capacity=1, waitlist_capacity=9)
-    leaving = place(course)
-    page = look(registrars_desk, "drop", leaving)
-    waiting = place(course)  # somebody joins the line between the look and the click
+    leaving = make_enrollment(course)
+    page = preview(registrars_desk, "drop", leaving)
+    waiting = make_enrollment(course)  # a student joins the waitlist between preview and confirmation
 
     again = confirm(registrars_desk, page, "drop", leaving)
 
     assert (again.status_code, again.context["differs"], statuses()) == (200, True, ["enrolled", "waitlisted"])
-    assert told(again)["promoted"] == [(waiting.student_id, "waitlisted", "enrolled", "")]
+    assert rows_by_card(again)["promoted"] == [(waiting.student_id, "waitlisted", "enrolled", "")]
     assert "Nothing was done" in again.content.decode()
     assert confirm(registrars_desk, again, "drop", leaving).status_code == 302
     assert statuses() == ["dropped", "enrolled"]
 
 
-def test_confirming_twice_changes_nothing_the_second_time(registrars_desk, place):
-    enrollment = place(make_course())
-    page = look(registrars_desk, "drop", enrollment)
+def test_confirming_an_action_twice_changes_nothing_the_second_time(registrars_desk, make_enrollment):
+    enrollment = make_enrollment(make_course())
+    page = preview(registrars_desk, "drop", enrollment)
     confirm(registrars_desk, page, "drop", enrollment)
 
     again = confirm(registrars_desk, page, "drop", enrollment)
 
-    assert (again.context["differs"], told(again)) == (
+    assert (again.context["differs"], rows_by_card(again)) == (
         True,
         {"same": [(enrollment.student_id, "dropped", "dropped", "", "It is so already.")]},
     )
     assert EnrollmentEvent.objects.filter(action="drop").count() == 1
 
 
-def test_another_grade_than_was_shown_is_shown_first(registrars_desk, place):
-    enrollment = place(make_course())
-    page = look(registrars_desk, "complete", enrollment, grade="A")
+def test_a_grade_that_differs_from_the_preview_is_previewed_again(registrars_desk, make_enrollment):
+    enrollment = make_enrollment(make_course())
+    page = preview(registrars_desk, "complete", enrollment, grade="A")
 
     again = confirm(registrars_desk, page, "complete", enrollment, grade="B")
 
     assert (again.context["differs"], statuses()) == (True, ["enrolled"])
-    assert told(again) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade B")]}
+    assert rows_by_card(again) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade B")]}
 
 
-def test_grade_and_reason_are_taken_without_the_blanks_around_them(registrars_desk, place):
-    enrollment = place(make_course())
+def test_grade_and_reason_are_stripped_of_surrounding_spaces(registrars_desk, make_enrollment):
+    enrollment = make_enrollment(make_course())
 
-    done(registrars_desk, "complete", enrollment, grade="  A ", reason=" exam ")
-    look(registrars_desk, "complete", enrollment, grade="   ")
+    confirmed_result(registrars_desk, "complete", enrollment, grade="  A ", reason=" exam ")
+    preview(registrars_desk, "complete", enrollment, grade="   ")
 
     assert (StudentCourse.objects.get().grade, EnrollmentEvent.objects.latest("pk").reason) == ("A", "exam")
 
@@ -167,20 +167,22 @@ def test_grade_and_reason_are_taken_without_the_blanks_around_them(registrars_de
         ("reason", "a\tb", "Use no control characters."),
     ],
 )
-def test_what_cannot_be_kept_is_told_beside_its_field_and_nothing_is_lost(registrars_desk, place, name, text, error):
-    enrollment = place(make_course())
+def test_invalid_grade_or_reason_is_a_field_error_and_keeps_the_selection(
+    registrars_desk, make_enrollment, name, text, error
+):
+    enrollment = make_enrollment(make_course())
 
-    page = look(registrars_desk, "complete", enrollment, **{name: text}, step="confirm", shown="x")
+    page = preview(registrars_desk, "complete", enrollment, **{name: text}, step="confirm", shown="x")
 
     assert page.context["form"].errors == {name: [error]}
     assert f'name="chosen" value="{enrollment.pk}"' in page.content.decode()
     assert statuses() == ["enrolled"]
 
 
-def test_no_enrollment_is_compared_with_every_other(registrars_desk, place, monkeypatch):
-    """A thousand of them would be compared half a million times."""
+def test_preview_does_not_compare_enrollments_pairwise(registrars_desk, make_enrollment, monkeypatch):
+    """A thousand enrollments would need half a million comparisons."""
     course = make_course()
-    rows = [place(course).pk for _ in range(3)]
+    rows = [make_enrollment(course).pk for _ in range(3)]
     monkeypatch.setattr(StudentCourse, "__eq__", lambda one, other: pytest.fail("compared"))
 
     page = registrars_desk.post(ACT, {"action": "drop", "chosen": rows})
@@ -188,40 +190,40 @@ def test_no_enrollment_is_compared_with_every_other(registrars_desk, place, monk
     assert [line.key for line in page.context["told"].changed] == rows
 
 
-def test_a_row_that_is_history_is_left_alone(registrars_desk, place, origin):
+def test_an_enrollment_replaced_by_a_newer_one_is_unchanged(registrars_desk, make_enrollment, origin):
     student, course = make_student(), make_course()
-    old = place(course, student)
+    old = make_enrollment(course, student)
     drop(student_id=student.pk, course_id=course.pk, origin=origin)
-    place(course, student)
+    make_enrollment(course, student)
 
-    page = look(registrars_desk, "drop", old)
+    page = preview(registrars_desk, "drop", old)
 
     why = "The student has come back since, in a newer enrollment."
-    assert told(page) == {"same": [(student.pk, "dropped", "dropped", "", why)]}
+    assert rows_by_card(page) == {"same": [(student.pk, "dropped", "dropped", "", why)]}
     assert "Nothing would change." in page.content.decode()
 
 
-def test_an_act_is_undone_with_its_consequences_shown_first(registrars_desk, place):
+def test_undoing_an_action_shows_its_consequences_first(registrars_desk, make_enrollment):
     course = make_course(code="MATH-101", capacity=1, waitlist_capacity=9)
-    leaving, _waiting = place(course), place(course)
-    other = place(make_course())
-    result = done(registrars_desk, "drop", leaving, other)
+    leaving, _waiting = make_enrollment(course), make_enrollment(course)
+    other = make_enrollment(make_course())
+    result = confirmed_result(registrars_desk, "drop", leaving, other)
     assert result.context["to_undo"] == [leaving.pk, other.pk]
 
-    page = look(registrars_desk, "undo", leaving, other)
-    assert told(page) == {
+    page = preview(registrars_desk, "undo", leaving, other)
+    assert rows_by_card(page) == {
         "changed": [(other.student_id, "dropped", "enrolled", "")],
         "refused": [(leaving.student_id, "dropped", "dropped", "", "MATH-101 has no free seat.")],
     }
-    undone = done(registrars_desk, "undo", leaving, other, waive="course_full", reason="by mistake")
+    undone = confirmed_result(registrars_desk, "undo", leaving, other, waive="course_full", reason="by mistake")
 
     assert statuses() == ["enrolled", "enrolled", "enrolled"]
     assert undone.context["to_undo"] == []
 
 
-def test_what_somebody_did_since_is_not_undone_along(registrars_desk, place, origin):
-    first, second = place(make_course()), place(make_course())
-    result = done(registrars_desk, "complete", first, second)
+def test_undo_skips_enrollments_that_changed_after_the_action(registrars_desk, make_enrollment, origin):
+    first, second = make_enrollment(make_course()), make_enrollment(make_course())
+    result = confirmed_result(registrars_desk, "complete", first, second)
     complete(student_id=first.student_id, course_id=first.course_id, grade="C", origin=origin)
 
     again = registrars_desk.get(result.request.get("PATH_INFO"))
@@ -229,19 +231,21 @@ def test_what_somebody_did_since_is_not_undone_along(registrars_desk, place, ori
     assert again.context["to_undo"] == [second.pk]
 
 
-def test_who_waits_is_moved_up_by_a_waiver_with_a_reason_and_no_other_way(registrars_desk, registrar, place):
+def test_a_waitlisted_student_is_enrolled_early_only_by_a_waiver_with_a_reason(
+    registrars_desk, registrar, make_enrollment
+):
     course = make_course(capacity=1, waitlist_capacity=9)
-    seated, _first, second = (place(course) for _ in range(3))
+    seated, _first, second = (make_enrollment(course) for _ in range(3))
 
-    page = look(registrars_desk, "promote", seated, second)
-    assert told(page) == {
+    page = preview(registrars_desk, "promote", seated, second)
+    assert rows_by_card(page) == {
         "refused": [(second.student_id, "waitlisted", "waitlisted", "", "A waiver needs a reason.")],
         "same": [(seated.student_id, "enrolled", "enrolled", "", "Waits for no seat.")],
     }
     confirm(registrars_desk, page, "promote", seated, second)
     assert statuses() == ["enrolled", "waitlisted", "waitlisted"]
 
-    done(registrars_desk, "promote", second, reason="graduates in June")
+    confirmed_result(registrars_desk, "promote", second, reason="graduates in June")
 
     assert statuses() == ["enrolled", "waitlisted", "enrolled"]
     event = EnrollmentEvent.objects.latest("pk")
@@ -253,22 +257,24 @@ def test_who_waits_is_moved_up_by_a_waiver_with_a_reason_and_no_other_way(regist
     )
 
 
-def test_who_has_left_the_line_meanwhile_is_not_enrolled_anew(registrars_desk, place, origin):
+def test_a_student_who_left_the_waitlist_is_not_enrolled_by_a_waiver(registrars_desk, make_enrollment, origin):
     course = make_course(capacity=1, waitlist_capacity=9)
-    place(course)
-    waiting = place(course)
-    page = look(registrars_desk, "promote", waiting, reason="x")
+    make_enrollment(course)
+    waiting = make_enrollment(course)
+    page = preview(registrars_desk, "promote", waiting, reason="x")
     drop(student_id=waiting.student_id, course_id=course.pk, origin=origin)
 
     again = confirm(registrars_desk, page, "promote", waiting, reason="x")
 
     assert (again.context["differs"], statuses()) == (True, ["enrolled", "dropped"])
-    assert told(again)["same"] == [(waiting.student_id, "dropped", "dropped", "", "Waits for no seat.")]
+    assert rows_by_card(again)["same"] == [(waiting.student_id, "dropped", "dropped", "", "Waits for no seat.")]
 
 
-def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_desk, place, origin, monkeypatch):
+def test_a_student_who_leaves_the_waitlist_after_it_was_read_is_not_enrolled(
+    registrars_desk, make_enrollment, origin, monkeypatch
+):
     course = make_course(capacity=0, waitlist_capacity=9)
-    waiting = place(course)
+    waiting = make_enrollment(course)
 
     def leave_then_ask(acts, origin):
         drop(student_id=waiting.student_id, course_id=course.pk, origin=origin)
@@ -276,32 +282,32 @@ def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_d
 
     monkeypatch.setattr("students.admin.actions.confirm.foresee", leave_then_ask)
 
-    page = look(registrars_desk, "promote", waiting, reason="x")
+    page = preview(registrars_desk, "promote", waiting, reason="x")
 
     why = "This is not what you have read: somebody changed it meanwhile. Read it again."
-    assert told(page) == {"refused": [(waiting.student_id, "dropped", "dropped", "", why)]}
+    assert rows_by_card(page) == {"refused": [(waiting.student_id, "dropped", "dropped", "", why)]}
 
 
 @pytest.mark.parametrize("action", ["drop", "complete", "undo", "promote"])
-def test_a_viewer_gets_to_none_of_it(viewer, client, place, action):
-    enrollment = place(make_course(capacity=0, waitlist_capacity=9))
+def test_a_viewer_cannot_open_the_action_pages(viewer, client, make_enrollment, action):
+    enrollment = make_enrollment(make_course(capacity=0, waitlist_capacity=9))
     client.force_login(viewer)
 
-    assert look(client, action, enrollment, reason="x", step="confirm", shown="x").status_code == 403
+    assert preview(client, action, enrollment, reason="x", step="confirm", shown="x").status_code == 403
     client.post(LIST, {"action": action, "_selected_action": [enrollment.pk], "reason": "x"}, follow=True)
 
     assert statuses() == ["waitlisted"]
 
 
-def test_who_may_not_waive_rules_moves_nobody_up(client, place):
+def test_a_user_without_the_waiver_permission_cannot_enroll_a_waitlisted_student(client, make_enrollment):
     user = User.objects.create_user("clerk", is_staff=True)
     names = ["add_studentcourse", "change_studentcourse", "view_studentcourse"]
     user.user_permissions.set(Permission.objects.filter(codename__in=names))
     client.force_login(user)
-    enrollment = place(make_course(capacity=0, waitlist_capacity=9))
+    enrollment = make_enrollment(make_course(capacity=0, waitlist_capacity=9))
 
-    assert look(client, "promote", enrollment, reason="x").status_code == 403
-    assert "waive" not in look(client, "undo", enrollment).context["form"].fields
+    assert preview(client, "promote", enrollment, reason="x").status_code == 403
+    assert "waive" not in preview(client, "undo", enrollment).context["form"].fields
 
 
 @pytest.mark.parametrize(
@@ -313,46 +319,48 @@ def test_who_may_not_waive_rules_moves_nobody_up(client, place):
         ({"action": "drop", "chosen": range(1, 1002)}, ("error", "At most 1000 at a time: choose fewer.")),
     ],
 )
-def test_what_makes_no_sense_is_told_where_one_came_from(registrars_desk, form, message):
+def test_an_invalid_action_redirects_to_the_previous_page_with_a_message(registrars_desk, form, message):
     answer = registrars_desk.post(ACT, {**form, "next": "/admin/courses/course/"}, follow=True)
 
     assert (answer.redirect_chain, messages(answer)) == ([("/admin/courses/course/", 302)], [message])
 
 
 @pytest.mark.parametrize("address", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil", ""])
-def test_nobody_is_led_to_another_host(registrars_desk, address):
+def test_redirects_never_lead_to_another_host(registrars_desk, address):
     answer = registrars_desk.post(ACT, {"action": "drop", "next": address})
 
     assert answer["Location"] == LIST
 
 
-def test_what_is_not_there_is_counted(registrars_desk, place):
-    enrollment = place(make_course())
+def test_enrollments_that_were_not_found_are_counted(registrars_desk, make_enrollment):
+    enrollment = make_enrollment(make_course())
 
     page = registrars_desk.post(ACT, {"action": "drop", "chosen": [enrollment.pk, 10**9, 10**9 + 1]})
 
     assert "2 of the chosen were not found." in page.content.decode()
 
 
-def test_the_list_leads_to_the_same_page(registrars_desk, place):
-    enrollment = place(make_course())
+def test_the_action_of_the_enrollment_list_opens_the_confirmation_page(registrars_desk, make_enrollment):
+    enrollment = make_enrollment(make_course())
     form = {"action": "complete", "_selected_action": [enrollment.pk], "grade": "A", "reason": ""}
 
     page = registrars_desk.post(f"{LIST}?status__exact=enrolled", form)
 
-    assert told(page) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade A")]}
+    assert rows_by_card(page) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade A")]}
     assert page.context["back"] == f"{LIST}?status__exact=enrolled"
 
 
-def test_a_result_is_there_for_who_may_see_it_and_only_of_the_admin(registrars_desk, viewer, client, place):
-    enrollment = place(make_course())
-    path = done(registrars_desk, "drop", enrollment).request["PATH_INFO"]
+def test_a_result_is_shown_only_to_admin_users_who_can_view_enrollments(
+    registrars_desk, viewer, client, make_enrollment
+):
+    enrollment = make_enrollment(make_course())
+    path = confirmed_result(registrars_desk, "drop", enrollment).request["PATH_INFO"]
 
     client.force_login(viewer)
     page = client.get(path)
     client.force_login(User.objects.create_user("clerk", is_staff=True))
 
-    assert (told(page), page.context["to_undo"]) == (
+    assert (rows_by_card(page), page.context["to_undo"]) == (
         {"changed": [(enrollment.student_id, "enrolled", "dropped", "")]},
         [],
     )
@@ -361,15 +369,15 @@ def test_a_result_is_there_for_who_may_see_it_and_only_of_the_admin(registrars_d
 
 @pytest.mark.parametrize("action", ["drop", "complete", "undo", "promote"])
 @pytest.mark.parametrize("size", [2, 40])
-def test_the_pages_cost_the_same_however_many_are_chosen(
-    registrars_desk, place, action, size, django_assert_max_num_queries
+def test_the_query_count_does_not_depend_on_the_number_of_selected_enrollments(
+    registrars_desk, make_enrollment, action, size, django_assert_max_num_queries
 ):
-    ahead = [place(make_course(capacity=1, waitlist_capacity=99)) for _ in range(size // 2)]
-    behind = [place(enrollment.course) for enrollment in ahead]
+    ahead = [make_enrollment(make_course(capacity=1, waitlist_capacity=99)) for _ in range(size // 2)]
+    behind = [make_enrollment(enrollment.course) for enrollment in ahead]
     chosen = behind if action == "promote" else ahead + behind
 
     with django_assert_max_num_queries(24):
-        page = look(registrars_desk, action, *chosen, reason="x")
+        page = preview(registrars_desk, action, *chosen, reason="x")
     with django_assert_max_num_queries(25):
         answer = confirm(registrars_desk, page, action, *chosen, reason="x")
     with django_assert_max_num_queries(24):

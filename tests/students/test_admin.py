@@ -1,4 +1,4 @@
-"""The admin, as a registrar uses it."""
+"""The admin pages of students, courses and enrollments, as a registrar uses them."""
 
 import re
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 ENROLLMENTS = "/admin/students/studentcourse/"
 
 
-def seat(student, course, origin):
+def make_enrollment(student, course, origin):
     return enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
 
 
@@ -27,7 +27,7 @@ def errors(answer):
     return [str(error) for error in answer.context["adminform"].form.non_field_errors()]
 
 
-def test_an_enrollment_is_made_by_the_verbs(registrars_desk, registrar):
+def test_adding_an_enrollment_in_the_admin_records_actor_and_reason(registrars_desk, registrar):
     student, course = make_student(), make_course()
 
     answer = registrars_desk.post(
@@ -40,7 +40,7 @@ def test_an_enrollment_is_made_by_the_verbs(registrars_desk, registrar):
     assert answer.redirect_chain == [(ENROLLMENTS, 302)]
 
 
-def test_a_refusal_is_a_form_error_with_every_reason_before_anything_is_saved(registrars_desk):
+def test_a_refusal_is_a_form_error_with_every_reason_and_saves_nothing(registrars_desk):
     student, course = make_student(is_active=False), make_course(code="MATH-101", is_active=False, capacity=0)
 
     answer = registrars_desk.post(f"{ENROLLMENTS}add/", {"student": student.pk, "course": course.pk})
@@ -50,15 +50,15 @@ def test_a_refusal_is_a_form_error_with_every_reason_before_anything_is_saved(re
 
 
 @pytest.mark.parametrize("form", [{}, {"student": "9"}, {"student": "x", "course": "y"}])
-def test_a_form_that_is_not_filled_in_asks_for_more(registrars_desk, form):
+def test_an_incomplete_form_has_errors_on_the_required_fields(registrars_desk, form):
     answer = registrars_desk.post(f"{ENROLLMENTS}add/", form)
 
     assert (answer.status_code, StudentCourse.objects.count()) == (200, 0)
     assert set(answer.context["adminform"].form.errors) == {"student", "course"}
 
 
-def test_an_enrollment_is_never_edited_or_deleted(registrars_desk, origin):
-    enrollment = seat(make_student(), make_course(), origin)
+def test_an_enrollment_cannot_be_edited_or_deleted_in_the_admin(registrars_desk, origin):
+    enrollment = make_enrollment(make_student(), make_course(), origin)
 
     edited = registrars_desk.post(f"{ENROLLMENTS}{enrollment.pk}/change/", {"status": "completed"})
     deleted = registrars_desk.post(f"{ENROLLMENTS}{enrollment.pk}/delete/", {"post": "yes"})
@@ -70,8 +70,8 @@ def test_an_enrollment_is_never_edited_or_deleted(registrars_desk, origin):
     assert StudentCourse.objects.get().status == "enrolled"
 
 
-def test_the_page_of_an_enrollment_has_its_journal(registrars_desk, registrar, origin):
-    enrollment = seat(make_student(), make_course(), origin)
+def test_the_enrollment_page_shows_its_journal(registrars_desk, registrar, origin):
+    enrollment = make_enrollment(make_student(), make_course(), origin)
     complete(
         student_id=enrollment.student_id,
         course_id=enrollment.course_id,
@@ -89,7 +89,7 @@ def test_the_page_of_an_enrollment_has_its_journal(registrars_desk, registrar, o
 def test_the_course_list_shows_the_seats(registrars_desk, origin):
     course = make_course(code="MATH-101", name="Calculus I", capacity=3, term=make_term(code="2026F"))
     make_course(code="OPEN-1", name="No limit", capacity=None)
-    seat(make_student(), course, origin)
+    make_enrollment(make_student(), course, origin)
 
     page = registrars_desk.get("/admin/courses/course/")
 
@@ -99,10 +99,10 @@ def test_the_course_list_shows_the_seats(registrars_desk, origin):
     assert "OPEN-1 No limit - - 0 no limit 0" in text(page)
 
 
-def test_a_student_shows_their_courses_and_a_course_its_roster(registrars_desk, origin):
+def test_the_student_page_lists_courses_and_the_course_page_lists_the_roster(registrars_desk, origin):
     student = make_student(student_number="S-7", given_name="Ada", family_name="Byron")
     course = make_course(code="MATH-101", name="Calculus I")
-    seat(student, course, origin)
+    make_enrollment(student, course, origin)
     of_student = text(registrars_desk.get(f"/admin/students/student/{student.pk}/change/"))
     of_course = text(registrars_desk.get(f"/admin/courses/course/{course.pk}/change/"))
 
@@ -110,26 +110,26 @@ def test_a_student_shows_their_courses_and_a_course_its_roster(registrars_desk, 
     assert "S-7 Byron, Ada" in of_course
 
 
-def test_a_viewer_sees_and_changes_nothing(viewer, client, origin):
+def test_a_viewer_can_view_but_not_change(viewer, client, origin):
     client.force_login(viewer)
-    enrollment = seat(make_student(), make_course(), origin)
+    enrollment = make_enrollment(make_student(), make_course(), origin)
     student = enrollment.student
 
     page = text(client.get(f"/admin/students/student/{student.pk}/change/"))
 
     assert ("Show all" in page, "Enroll in a course" in page, "to drop or complete" in page) == (True, False, False)
     assert client.get(f"{ENROLLMENTS}add/").status_code == 403
-    assert act_of(client, enrollment) == "enrolled"
+    assert event_of(client, enrollment) == "enrolled"
     assert client.post(f"/admin/students/student/{student.pk}/change/", {"given_name": "X"}).status_code == 403
 
 
-def act_of(client, enrollment):
+def event_of(client, enrollment):
     client.post(ENROLLMENTS, {"action": "drop", "_selected_action": [enrollment.pk]}, follow=True)
     return StudentCourse.objects.get(pk=enrollment.pk).status
 
 
-def test_students_with_history_are_kept(registrars_desk, origin):
-    enrollment = seat(make_student(), make_course(), origin)
+def test_students_with_enrollments_cannot_be_deleted(registrars_desk, origin):
+    enrollment = make_enrollment(make_student(), make_course(), origin)
 
     registrars_desk.post(f"/admin/students/student/{enrollment.student_id}/delete/", {"post": "yes"})
 
@@ -137,7 +137,7 @@ def test_students_with_history_are_kept(registrars_desk, origin):
 
 
 @pytest.mark.parametrize(("term", "expected"), [("byr", ["S-7"]), ("S-7", ["S-7"]), ("nobody", [])])
-def test_students_are_found_by_typing(registrars_desk, term, expected):
+def test_students_are_found_by_autocomplete(registrars_desk, term, expected):
     make_student(student_number="S-7", family_name="Byron")
     make_student(student_number="S-8", family_name="Adams")
 
@@ -149,7 +149,7 @@ def test_students_are_found_by_typing(registrars_desk, term, expected):
     assert [result["text"].split()[0] for result in answer.json()["results"]] == expected
 
 
-def test_an_edit_is_kept_with_who_made_it(registrars_desk, registrar):
+def test_an_edit_is_stored_in_the_history_with_its_user(registrars_desk, registrar):
     student = make_student(given_name="Ada")
     form = {"student_number": student.student_number, "given_name": "Augusta", "family_name": "Byron", "email": ""}
 
@@ -160,7 +160,7 @@ def test_an_edit_is_kept_with_who_made_it(registrars_desk, registrar):
     assert registrars_desk.get(f"/admin/students/student/{student.pk}/history/").status_code == 200
 
 
-def test_a_student_who_is_deactivated_while_the_form_is_saved_is_refused(registrars_desk, monkeypatch):
+def test_a_student_deactivated_while_the_form_is_saved_is_refused(registrars_desk, monkeypatch):
     student, course = make_student(), make_course()
 
     def ask_then_change(acts, origin, **how):

@@ -1,4 +1,4 @@
-"""Many acts in one request: an outcome for each, in their order, at the price of a few."""
+"""Batch requests of the API: an outcome for each item, in order, at a constant number of queries."""
 
 import pytest
 from django.db import connection
@@ -23,12 +23,12 @@ def item(action, student, course, **more):
     return {"action": action, "student_id": student.pk, "course_id": course.pk, **more}
 
 
-def told(answer):
-    """Status and code of each outcome."""
+def outcomes_of(answer):
+    """Return status and code of each outcome."""
     return [(outcome["status"], outcome["code"]) for outcome in answer.json()["outcomes"]]
 
 
-def test_each_item_has_an_outcome_in_the_shape_of_the_single_answers(api, origin):
+def test_each_batch_item_has_an_outcome_with_the_fields_of_a_single_response(api, origin):
     ada, bob, math = make_student(), make_student(), make_course(code="MATH-101", term=make_term(code="2026F"))
     art = make_course(code="ART-101")
     enroll(student_id=bob.pk, course_id=math.pk, origin=origin)
@@ -45,7 +45,7 @@ def test_each_item_has_an_outcome_in_the_shape_of_the_single_answers(api, origin
 
     assert answer.status_code == 200
     statuses = ["created", "unchanged", "updated", "created", "updated", "unchanged"]
-    assert told(answer) == [(status, None) for status in statuses]
+    assert outcomes_of(answer) == [(status, None) for status in statuses]
     for outcome, (student, course) in zip(
         answer.json()["outcomes"],
         [(ada, math), (bob, math), (bob, math), (bob, art), (bob, art), (bob, art)],
@@ -55,7 +55,7 @@ def test_each_item_has_an_outcome_in_the_shape_of_the_single_answers(api, origin
     assert EnrollmentEvent.objects.latest("pk").reason == "moved"
 
 
-def test_bad_items_are_told_one_by_one_and_the_others_are_done(api):
+def test_invalid_items_are_reported_individually_and_the_others_are_applied(api):
     student, course, full = make_student(), make_course(), make_course(code="FULL", capacity=0)
     for term in ("2026F", "2027S"):
         make_course(code="TWICE", term=make_term(code=term))
@@ -78,7 +78,7 @@ def test_bad_items_are_told_one_by_one_and_the_others_are_done(api):
     )
 
     assert answer.status_code == 207
-    assert told(answer) == [
+    assert outcomes_of(answer) == [
         ("created", None),
         ("refused", "course_full"),
         ("not_found", "student_not_found"),
@@ -108,11 +108,11 @@ def test_bad_items_are_told_one_by_one_and_the_others_are_done(api):
     assert StudentCourse.objects.get().course == course
 
 
-def test_a_batch_of_which_nothing_is_applied_is_a_problem_with_outcomes(api):
+def test_a_batch_with_no_applied_item_is_a_problem_with_outcomes(api):
     answer = post(api, item("drop", make_student(), make_course()))
 
     assert (answer.status_code, answer["Content-Type"]) == (422, "application/problem+json")
-    assert (answer.json()["code"], told(answer)) == ("nothing_applied", [("not_found", "not_enrolled")])
+    assert (answer.json()["code"], outcomes_of(answer)) == ("nothing_applied", [("not_found", "not_enrolled")])
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_batch_of_which_nothing_is_applied_is_a_problem_with_outcomes(api):
         ({"course_id": None, "course_code": "FULL"}, "refused"),
     ],
 )
-def test_an_atomic_batch_is_done_as_a_whole_or_not_at_all(api, flaw, status):
+def test_an_atomic_batch_is_applied_completely_or_not_at_all(api, flaw, status):
     student, course = make_student(), make_course()
     make_course(code="FULL", capacity=0)
     bad = {name: value for name, value in {**item("enroll", student, course), **flaw}.items() if value is not None}
@@ -137,11 +137,11 @@ def test_an_atomic_batch_is_done_as_a_whole_or_not_at_all(api, flaw, status):
 
     answer = post(api, item("enroll", student, course), item("drop", student, course), atomic=True)
 
-    assert (answer.status_code, told(answer)) == (200, [("created", None), ("updated", None)])
+    assert (answer.status_code, outcomes_of(answer)) == (200, [("created", None), ("updated", None)])
     assert StudentCourse.objects.get().status == "dropped"
 
 
-def test_a_seat_that_an_item_frees_goes_to_who_waits_before_the_next_item(api, origin):
+def test_a_seat_freed_by_an_item_goes_to_the_waitlist_before_the_next_item(api, origin):
     leaving, waiting, late, course = make_student(), make_student(), make_student(), make_course(capacity=1)
     course.waitlist_capacity = 5
     course.save()
@@ -155,15 +155,15 @@ def test_a_seat_that_an_item_frees_goes_to_who_waits_before_the_next_item(api, o
     assert StudentCourse.objects.seated().get().student == waiting
 
 
-def test_a_waiver_in_a_batch_takes_the_same_right_as_a_single_one(make_client):
+def test_a_waiver_in_a_batch_needs_the_same_permission_as_a_single_one(make_client):
     student, course = make_student(), make_course(capacity=0)
     waived = item("enroll", student, course, waive=["course_full"], reason="the dean agreed")
 
     without = post(make_client("enrollments:write"), waived)
     with_right = post(make_client("enrollments:write", "enrollments:waive"), waived)
 
-    assert (without.status_code, told(without)) == (422, [("refused", "waiver_not_allowed")])
-    assert (with_right.status_code, told(with_right)) == (200, [("created", None)])
+    assert (without.status_code, outcomes_of(without)) == (422, [("refused", "waiver_not_allowed")])
+    assert (with_right.status_code, outcomes_of(with_right)) == (200, [("created", None)])
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_waiver_in_a_batch_takes_the_same_right_as_a_single_one(make_client):
         ({"items": [{}] * 1001}, 413, ["too_many_items"]),
     ],
 )
-def test_a_batch_that_is_none_is_refused_as_a_whole(api, body, status, code):
+def test_a_malformed_batch_is_refused_completely(api, body, status, code):
     answer = api.post(URL, body)
 
     assert (answer.status_code, [error["code"] for error in answer.json()["errors"]]) == (status, code)
@@ -186,7 +186,7 @@ def test_a_batch_that_is_none_is_refused_as_a_whole(api, body, status, code):
 UNEVEN = ("nextval", "school_count(")
 
 
-def test_a_batch_costs_the_same_queries_for_ten_items_as_for_a_thousand(api, origin):
+def test_a_batch_of_a_thousand_items_costs_the_queries_of_ten(api, origin):
     courses = [make_course(capacity=2, waitlist_capacity=None, term=make_term()) for _ in range(2)]
     courses.append(make_course())
     costs = []
@@ -201,7 +201,7 @@ def test_a_batch_costs_the_same_queries_for_ten_items_as_for_a_thousand(api, ori
             }
             for number, student in enumerate(students)
         ]
-        # Some are in already, one of them waits; some leave what others wait for.
+        # Some students are enrolled or waitlisted already; some drop courses with a waitlist.
         for student in students[:5]:
             enroll(student_id=student.pk, course_id=courses[2].pk, origin=origin)
             items[students.index(student)] |= {"action": "drop", "course_code": courses[2].code}
@@ -210,14 +210,14 @@ def test_a_batch_costs_the_same_queries_for_ten_items_as_for_a_thousand(api, ori
             answer = post(api, *items)
         assert answer.status_code == 200
         assert len(answer.json()["outcomes"]) == size
-        # Many rows are copied in, with ids drawn before, where few are inserted; requests are counted now and then.
+        # Many rows are copied, with ids reserved before, few are inserted; the request count is stored occasionally.
         statements = [query["sql"] for query in queries if not any(word in query["sql"] for word in UNEVEN)]
         costs.append(sum(not sql.startswith(("INSERT", "COPY")) for sql in statements))
 
     assert costs[0] == costs[1]
 
 
-def test_dropping_in_a_batch_is_what_a_viewer_may_not_and_a_registrar_may(viewer, registrar, origin):
+def test_a_registrar_can_drop_in_a_batch_and_a_viewer_cannot(viewer, registrar, origin):
     student, course = make_student(), make_course()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     statuses = []

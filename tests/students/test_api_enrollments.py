@@ -1,4 +1,4 @@
-"""Associating students with courses and reading it back, over the API as a program does it."""
+"""Enrolling, dropping, completing and reading enrollments through the API."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ def seat(student, course, origin):
     return enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
 
 
-def test_enrolling_answers_201_with_the_enrollment_and_where_it_is(api):
+def test_enrolling_answers_201_with_the_enrollment_and_its_location(api):
     student = make_student(student_number="S-1042", given_name="Ada", family_name="Byron")
     course = make_course(code="MATH-101", name="Calculus I", term=make_term(code="2026F"))
 
@@ -55,7 +55,7 @@ def test_enrolling_answers_201_with_the_enrollment_and_where_it_is(api):
     assert api.get(answer["Location"]).json() == answer.json()
 
 
-def test_the_journal_knows_the_program_its_reason_and_the_request(api):
+def test_the_journal_records_client_reason_and_request(api):
     answer = api.post(url(make_student()), {"course_id": make_course().pk, "reason": "transfer"})
 
     event = EnrollmentEvent.objects.get()
@@ -64,7 +64,7 @@ def test_the_journal_knows_the_program_its_reason_and_the_request(api):
 
 
 @pytest.mark.parametrize("with_slash", ["", "/"])
-def test_a_retry_answers_200_with_the_same_enrollment(api, with_slash):
+def test_a_repeated_request_answers_200_with_the_same_enrollment(api, with_slash):
     student, course = make_student(), make_course()
     first = api.post(url(student), {"course_id": course.pk})
 
@@ -78,7 +78,7 @@ def test_a_retry_answers_200_with_the_same_enrollment(api, with_slash):
     [{"course_code": "MATH-101", "term": "2026F"}, {"course_code": "MATH-101"}],
     ids=["code and term", "code alone"],
 )
-def test_a_course_can_be_named_by_its_code(api, body):
+def test_a_course_can_be_identified_by_its_code(api, body):
     course = make_course(code="MATH-101", term=make_term(code="2026F"))
 
     answer = api.post(url(make_student()), body)
@@ -86,7 +86,7 @@ def test_a_course_can_be_named_by_its_code(api, body):
     assert (answer.status_code, answer.json()["course"]["id"]) == (201, course.pk)
 
 
-def test_a_code_that_several_terms_have_needs_the_term(api):
+def test_a_code_used_in_several_terms_needs_the_term(api):
     for code in ("2026F", "2027S"):
         make_course(code="MATH-101", term=make_term(code=code))
 
@@ -96,7 +96,7 @@ def test_a_code_that_several_terms_have_needs_the_term(api):
     assert answer.json()["detail"] == "MATH-101 is offered in several terms (2026F, 2027S): name the term."
 
 
-def test_natural_keys_work_in_addresses(api, origin):
+def test_natural_keys_work_in_urls(api, origin):
     student = make_student(student_number="S-1042")
     course = make_course(code="MATH-101", term=make_term(code="2026F"))
     seat(student, course, origin)
@@ -133,7 +133,7 @@ def test_a_refusal_is_409_with_every_reason_and_changes_nothing(api, student, co
     assert StudentCourse.objects.count() == 0
 
 
-def test_the_refusal_of_a_full_course_reads_like_this(api):
+def test_the_response_for_a_full_course_has_every_problem_field(api):
     course = make_course(code="MATH-101", capacity=0)
 
     answer = api.post(url(make_student()), {"course_id": course.pk})
@@ -171,7 +171,7 @@ def test_the_refusal_of_a_full_course_reads_like_this(api):
         ("get", "/api/v1/enrollments/99999999999999999999", None, "not_found"),
     ],
 )
-def test_what_is_not_there_is_404_with_its_code(api, method, path, body, code):
+def test_a_missing_student_course_or_enrollment_is_404_with_its_code(api, method, path, body, code):
     student, course = make_student(), make_course(code="MATH-101")
     path = path.format(student=student.pk, course=course.pk, missing=2**62)
 
@@ -180,7 +180,7 @@ def test_what_is_not_there_is_404_with_its_code(api, method, path, body, code):
     assert (answer.status_code, answer.json()["code"]) == (404, code)
 
 
-def test_dropping_answers_204_and_again_204_and_keeps_the_row(api, origin):
+def test_dropping_answers_204_also_the_second_time_and_keeps_the_row(api, origin):
     student, course = make_student(), make_course()
     enrollment = seat(student, course, origin)
 
@@ -189,7 +189,7 @@ def test_dropping_answers_204_and_again_204_and_keeps_the_row(api, origin):
     assert (enrollment.status, enrollment.version) == ("dropped", 2)
 
 
-def test_who_dropped_can_come_back(api, origin):
+def test_a_dropped_student_can_enroll_again(api, origin):
     student, course = make_student(), make_course()
     old = seat(student, course, origin)
     drop(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -200,7 +200,7 @@ def test_who_dropped_can_come_back(api, origin):
     assert api.get(url(student, course)).json()["id"] == answer.json()["id"] != old.pk
 
 
-def test_completing_takes_a_grade_and_a_correction_of_it(api, origin):
+def test_completing_stores_a_grade_and_a_corrected_grade(api, origin):
     student, course = make_student(), make_course()
     seat(student, course, origin)
 
@@ -213,7 +213,7 @@ def test_completing_takes_a_grade_and_a_correction_of_it(api, origin):
     ]
 
 
-def test_an_ended_enrollment_is_not_reopened(api, origin):
+def test_an_ended_enrollment_cannot_be_reopened(api, origin):
     student, course = make_student(), make_course()
     seat(student, course, origin)
     complete(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -255,7 +255,7 @@ def test_an_ended_enrollment_is_not_reopened(api, origin):
         (None, [("which_course", None)]),
     ],
 )
-def test_a_bad_body_is_400_with_every_error(api, body, errors):
+def test_an_invalid_body_is_400_with_every_error(api, body, errors):
     answer = api.post(url(make_student()), body)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
@@ -272,7 +272,7 @@ def test_a_bad_body_is_400_with_every_error(api, body, errors):
         ({"status": "completed", "grade": "A\rB"}, [("control_characters", "grade")]),
     ],
 )
-def test_completing_needs_its_status(api, origin, body, errors):
+def test_completing_requires_the_status_field(api, origin, body, errors):
     student, course = make_student(), make_course()
     seat(student, course, origin)
 
@@ -284,7 +284,7 @@ def test_completing_needs_its_status(api, origin, body, errors):
 
 @pytest.fixture
 def three_statuses(origin):
-    """A student who is in one course, has completed one and has dropped one."""
+    """A student who is enrolled in one course, has completed one and has dropped one."""
     student = make_student()
     courses = [
         make_course(code=f"C-{n}", level=level) for n, level in enumerate(["introductory", "advanced", "graduate"])
@@ -310,13 +310,13 @@ def three_statuses(origin):
         ("?status=all&ordering=-id", ["C-2", "C-1", "C-0"]),
     ],
 )
-def test_a_students_courses_can_be_filtered_and_ordered(api, three_statuses, query, expected):
+def test_the_courses_of_a_student_can_be_filtered_and_ordered(api, three_statuses, query, expected):
     answer = api.get(url(three_statuses) + query)
 
     assert [enrollment["course"]["code"] for enrollment in answer.json()["results"]] == expected
 
 
-def test_the_roster_lists_who_is_in_the_course(api, origin):
+def test_the_roster_lists_the_students_of_the_course(api, origin):
     course = make_course(code="MATH-101")
     ada, bob, gone = (make_student(family_name=name) for name in ("Byron", "Adams", "Crane"))
     for student in (ada, bob, gone):
@@ -329,7 +329,7 @@ def test_the_roster_lists_who_is_in_the_course(api, origin):
     assert [enrollment["student"]["id"] for enrollment in answer.json()["results"]] == [bob.pk, ada.pk]
 
 
-def test_the_flat_list_has_every_filter(api, origin):
+def test_the_enrollment_list_supports_every_filter(api, origin):
     student, course = make_student(student_number="S-1"), make_course(code="M-1", term=make_term(code="2026F"))
     enrollment = seat(student, course, origin)
     seat(make_student(), make_course(), origin)
@@ -345,7 +345,7 @@ def test_the_flat_list_has_every_filter(api, origin):
         assert [each["id"] for each in answer.json()["results"]] == [enrollment.pk], query
 
 
-def test_an_ended_enrollment_is_found_by_its_id(api, origin):
+def test_an_ended_enrollment_is_retrieved_by_its_id(api, origin):
     student, course = make_student(), make_course()
     enrollment = seat(student, course, origin)
     drop(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -354,7 +354,7 @@ def test_an_ended_enrollment_is_found_by_its_id(api, origin):
 
 
 @pytest.mark.parametrize("corrections", [1, 20])
-def test_the_journal_of_an_enrollment_is_read_in_one_query_however_long_it_is(api, origin, corrections):
+def test_the_journal_of_an_enrollment_is_read_in_one_query_at_any_length(api, origin, corrections):
     student, course = make_student(), make_course()
     enrollment = seat(student, course, origin)
     for number in range(corrections):
@@ -370,7 +370,7 @@ def test_the_journal_of_an_enrollment_is_read_in_one_query_however_long_it_is(ap
     assert {(line["channel"], line["actor"]) for line in lines} == {("system", None)}
 
 
-def test_instants_are_utc_whatever_the_schools_time_zone(api, settings):
+def test_timestamps_are_utc_in_every_time_zone_of_the_school(api, settings):
     settings.TIME_ZONE = "America/New_York"
 
     answer = api.post(url(make_student()), {"course_id": make_course().pk})
@@ -378,14 +378,14 @@ def test_instants_are_utc_whatever_the_schools_time_zone(api, settings):
     assert answer.json()["created_at"][-1] == "Z"
 
 
-def test_a_waitlisted_student_who_is_enrolled_by_a_waiver_is_changed_and_not_created(api, origin):
+def test_enrolling_a_waitlisted_student_by_a_waiver_answers_200(api, origin):
     course = make_course(capacity=1, waitlist_capacity=3)
     waiting = [make_student() for _ in range(3)]
     for student in (make_student(), *waiting):
         enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
     wish = {"course_id": course.pk, "waive": ["course_full"], "reason": "graduates"}
 
-    # One by the short way, one by the general way, one in a batch.
+    # One by the fast path, one by the general path, one in a batch.
     plain = api.post(f"/api/v1/students/{waiting[0].pk}/courses", wish, format="json")
     general = api.post(f"/api/v1/students/{waiting[1].pk}/courses?", wish, format="json", HTTP_IDEMPOTENCY_KEY="k")
     item = {"action": "enroll", "student_id": waiting[2].pk, **wish}
@@ -397,7 +397,7 @@ def test_a_waitlisted_student_who_is_enrolled_by_a_waiver_is_changed_and_not_cre
     assert (batch.status_code, outcome["status"], outcome["enrollment"]["status"]) == (200, "updated", "enrolled")
 
 
-def test_a_student_who_comes_back_by_a_waiver_is_created(api, origin):
+def test_enrolling_a_dropped_student_by_a_waiver_answers_201(api, origin):
     student, course = make_student(), make_course(capacity=0)
     wish = {"course_id": course.pk, "waive": ["course_full"], "reason": "graduates"}
     statuses = []

@@ -1,4 +1,4 @@
-"""What the database refuses of a student, whoever writes it. Of enrollments: see test_enrollment.py."""
+"""Database constraints of students. The constraints of enrollments are tested in test_enrollment.py."""
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -9,7 +9,7 @@ from tests.factories import make_student
 
 
 @pytest.mark.django_db
-def test_the_database_refuses_an_email_address_twice_whatever_its_case():
+def test_the_database_refuses_a_duplicate_email_address_in_any_case():
     make_student(email="ada@school.example")
     make_student(email="")
     make_student(email="")
@@ -29,7 +29,7 @@ def test_the_database_refuses_an_email_address_twice_whatever_its_case():
         {"is_active": True},
     ],
 )
-def test_the_database_refuses_a_name_to_a_student_who_was_erased(given):
+def test_the_database_refuses_a_name_for_an_erased_student(given):
     student = make_student()
     nothing = {"given_name": "", "family_name": "", "email": "", "is_active": False}
     Student.objects.filter(pk=student.pk).update(

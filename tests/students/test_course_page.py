@@ -1,4 +1,4 @@
-"""The page of a course: its tabs, its seats, and the roster taken out of it."""
+"""The course page of the admin: its tabs, its seat bar and the exports of its roster."""
 
 import csv
 import io
@@ -28,8 +28,8 @@ def page_of(course, query=""):
     return f"/admin/courses/course/{course.pk}/change/{query}"
 
 
-def shown(answer):
-    """Return number and place of who is listed."""
+def listed_students(answer):
+    """Return student number and waitlist position of each listed student."""
     return [(row.student.student_number, row.waitlist_position) for row in answer.context["rows"]]
 
 
@@ -37,8 +37,8 @@ def titles(answer):
     return [(tab.title, tab.count) for tab in answer.context["tabs"]]
 
 
-def take(course, *people, email=True):
-    """Enroll people, or let them wait, in this order."""
+def enroll_in_order(course, *people, email=True):
+    """Enroll or waitlist students in this order."""
     students = [
         make_student(
             student_number=number, given_name=given, family_name=family, email=f"{number}@x.example" if email else ""
@@ -52,34 +52,34 @@ def take(course, *people, email=True):
 
 @pytest.fixture
 def course(db):
-    """Two seats and no end of a line, four people: Mary Adams and Ada Byron are in, Grace and Rosa wait."""
+    """A course with two seats and an unlimited waitlist: Mary Adams and Ada Byron are enrolled, Grace and Rosa wait."""
     course = make_course(
         code="MATH-101", name="Calculus I", capacity=2, waitlist_capacity=None, term=make_term(code="2026F")
     )
-    take(course, ADA, MARY, GRACE, ("S-4", "Rosa", "Parks"))
+    enroll_in_order(course, ADA, MARY, GRACE, ("S-4", "Rosa", "Parks"))
     return course
 
 
-def test_a_course_opens_with_its_roster_by_name(registrars_desk, course):
+def test_the_course_page_opens_with_the_roster_sorted_by_name(registrars_desk, course):
     answer = registrars_desk.get(page_of(course))
 
     assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
-    assert shown(answer) == [("S-2", None), ("S-1", None)]
+    assert listed_students(answer) == [("S-2", None), ("S-1", None)]
 
 
-def test_the_waitlist_is_in_line_with_the_place_also_of_who_was_searched_for(registrars_desk, course):
-    assert shown(registrars_desk.get(page_of(course, "?tab=waitlist"))) == [("S-3", 1), ("S-4", 2)]
-    assert shown(registrars_desk.get(page_of(course, "?tab=waitlist&q=park+ros"))) == [("S-4", 2)]
+def test_the_waitlist_is_sorted_by_position_and_a_search_keeps_the_positions(registrars_desk, course):
+    assert listed_students(registrars_desk.get(page_of(course, "?tab=waitlist"))) == [("S-3", 1), ("S-4", 2)]
+    assert listed_students(registrars_desk.get(page_of(course, "?tab=waitlist&q=park+ros"))) == [("S-4", 2)]
 
 
 @pytest.mark.parametrize(
     ("query", "expected"), [("q=ada", ["S-2", "S-1"]), ("q=s-1", ["S-1"]), ("q=ada+byron", ["S-1"]), ("q=rosa", [])]
 )
-def test_a_roster_is_searched_by_number_and_name(registrars_desk, course, query, expected):
-    assert [number for number, _place in shown(registrars_desk.get(page_of(course, f"?{query}")))] == expected
+def test_the_roster_is_searched_by_number_and_name(registrars_desk, course, query, expected):
+    assert [number for number, _place in listed_students(registrars_desk.get(page_of(course, f"?{query}")))] == expected
 
 
-def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, course, origin):
+def test_former_and_completed_students_are_listed_separately(registrars_desk, course, origin):
     ada, mary = Student.objects.get(student_number="S-1"), Student.objects.get(student_number="S-2")
     drop(student_id=ada.pk, course_id=course.pk, origin=origin)
     complete(student_id=mary.pk, course_id=course.pk, grade="A", origin=origin)
@@ -90,28 +90,28 @@ def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, cou
         ("completed", 1),
         ("left", 1),
     ]
-    assert shown(answer) == [("S-3", None), ("S-4", None)]
-    assert shown(registrars_desk.get(page_of(course, "?status=left"))) == [("S-1", None)]
-    assert shown(registrars_desk.get(page_of(course, "?status=completed"))) == [("S-2", None)]
+    assert listed_students(answer) == [("S-3", None), ("S-4", None)]
+    assert listed_students(registrars_desk.get(page_of(course, "?status=left"))) == [("S-1", None)]
+    assert listed_students(registrars_desk.get(page_of(course, "?status=completed"))) == [("S-2", None)]
 
 
-def test_a_course_that_is_over_opens_with_who_has_completed_it(registrars_desk, course, origin):
+def test_the_page_of_an_ended_course_opens_with_completed_students(registrars_desk, course, origin):
     for enrollment in StudentCourse.objects.filter(student__student_number__in=["S-3", "S-4"]):
         drop(student_id=enrollment.student_id, course_id=course.pk, origin=origin)
     for enrollment in StudentCourse.objects.seated():
         complete(student_id=enrollment.student_id, course_id=course.pk, origin=origin)
 
-    assert shown(registrars_desk.get(page_of(course))) == [("S-2", None), ("S-1", None)]
+    assert listed_students(registrars_desk.get(page_of(course))) == [("S-2", None), ("S-1", None)]
 
 
 @pytest.mark.parametrize(
     "query", ["tab=x", "tab=", "status=x", "page=x", "page=-1", "page=99999999999999999999", "tab=timeline&before=x"]
 )
-def test_what_no_link_leads_to_is_answered_all_the_same(registrars_desk, course, query):
+def test_unknown_query_parameters_of_the_course_page_are_ignored(registrars_desk, course, query):
     assert registrars_desk.get(page_of(course, f"?{query}")).status_code == 200
 
 
-def test_the_timeline_goes_back_page_by_page(registrars_desk, course, monkeypatch):
+def test_the_timeline_is_paginated_from_the_newest_event(registrars_desk, course, monkeypatch):
     monkeypatch.setattr("students.admin.tabs.EVENTS", 3)
 
     newest = registrars_desk.get(page_of(course, "?tab=timeline"))
@@ -124,7 +124,7 @@ def test_the_timeline_goes_back_page_by_page(registrars_desk, course, monkeypatc
     assert older.context["older"] is None
 
 
-def test_the_form_has_a_tab_and_is_come_back_to(registrars_desk, course):
+def test_saving_with_errors_or_continue_returns_to_the_form_tab(registrars_desk, course):
     form = {"code": "MATH-101", "name": "Calculus", "term": course.term_id, "level": "introductory", "is_active": "on"}
     where = {"enrollment_opens_at_0": "", "enrollment_opens_at_1": "", "capacity": "2", "waitlist_capacity": ""}
 
@@ -141,16 +141,16 @@ def buttons(answer):
     return re.findall(r'name="action" value="(\w+)"', answer.content.decode())
 
 
-def test_a_viewer_is_offered_nothing_that_changes_something(viewer, client, course):
+def test_a_viewer_sees_no_buttons_that_change_data(viewer, client, course):
     client.force_login(viewer)
 
     for tab in ("roster", "waitlist"):
         answer = client.get(page_of(course, f"?tab={tab}"))
-        assert (buttons(answer), "box" in answer.context, len(shown(answer))) == ([], False, 2)
+        assert (buttons(answer), "box" in answer.context, len(listed_students(answer))) == ([], False, 2)
     assert client.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": "1"}).status_code == 403
 
 
-def test_staff_of_the_course_are_offered_to_complete_and_nothing_else(django_user_model, client, course):
+def test_course_staff_see_only_the_complete_button(django_user_model, client, course):
     teacher = django_user_model.objects.create_user("teacher", is_staff=True)
     teacher.groups.add(Group.objects.get(name="Course staff"))
     CourseStaff.objects.create(course=course, user=teacher)
@@ -159,11 +159,11 @@ def test_staff_of_the_course_are_offered_to_complete_and_nothing_else(django_use
     answer = client.get(page_of(course))
 
     assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
-    assert (buttons(answer), shown(answer)) == (["complete"], [("S-2", None), ("S-1", None)])
+    assert (buttons(answer), listed_students(answer)) == (["complete"], [("S-2", None), ("S-1", None)])
     assert buttons(client.get(page_of(course, "?tab=waitlist"))) == []
 
 
-def test_who_may_not_read_the_journal_has_no_timeline(django_user_model, client, course):
+def test_a_user_without_journal_permission_sees_no_timeline(django_user_model, client, course):
     user = django_user_model.objects.create_user("lists", is_staff=True)
     user.user_permissions.add(_permission("view_course"), _permission("view_studentcourse"))
     client.force_login(user)
@@ -173,7 +173,7 @@ def test_who_may_not_read_the_journal_has_no_timeline(django_user_model, client,
     assert (titles(answer), answer.context["tab"]) == ([("Roster", 2), ("Waitlist", 2), ("Settings", None)], "roster")
 
 
-def test_who_may_not_see_enrollments_sees_the_form_alone(django_user_model, client, course):
+def test_a_user_without_enrollment_permission_sees_only_the_form(django_user_model, client, course):
     user = django_user_model.objects.create_user("catalog", is_staff=True)
     user.user_permissions.add(_permission("view_course"))
     client.force_login(user)
@@ -183,7 +183,7 @@ def test_who_may_not_see_enrollments_sees_the_form_alone(django_user_model, clie
         assert client.post(f"/admin/courses/course/{course.pk}/{address}").status_code == 403
 
 
-def test_addresses_are_for_who_may_see_students(django_user_model, client, course):
+def test_email_addresses_require_permission_to_view_students(django_user_model, client, course):
     user = django_user_model.objects.create_user("lists", is_staff=True)
     user.user_permissions.add(_permission("view_course"), _permission("view_studentcourse"))
     client.force_login(user)
@@ -202,7 +202,7 @@ def recorded():
     return list(PersonalDataAccess.objects.values_list(*names))
 
 
-def test_the_roster_comes_as_a_file_and_that_is_recorded(viewer, client, course):
+def test_exporting_the_roster_as_csv_is_recorded(viewer, client, course):
     client.force_login(viewer)
 
     answer = client.get(f"/admin/courses/course/{course.pk}/roster.csv")
@@ -218,7 +218,7 @@ def test_the_roster_comes_as_a_file_and_that_is_recorded(viewer, client, course)
     assert recorded() == [("exported", "roster", "admin", "viewer", course.pk)]
 
 
-def test_the_roster_comes_as_a_page_to_print_and_that_is_recorded(registrars_desk, course):
+def test_printing_the_roster_is_recorded(registrars_desk, course):
     answer = registrars_desk.get(f"/admin/courses/course/{course.pk}/roster/?status=enrolled")
 
     assert answer.context["rows"] == [("S-2", "Adams, Mary", "enrolled"), ("S-1", "Byron, Ada", "enrolled")]
@@ -226,7 +226,7 @@ def test_the_roster_comes_as_a_page_to_print_and_that_is_recorded(registrars_des
 
 
 @pytest.mark.parametrize("address", ["roster.csv", "roster/"])
-def test_a_roster_that_there_is_not_is_not_recorded(registrars_desk, course, address):
+def test_a_roster_request_that_answers_404_is_not_recorded(registrars_desk, course, address):
     of_course = f"/admin/courses/course/{course.pk}/{address}"
 
     assert registrars_desk.get(f"{of_course}?status=x").status_code == 404
@@ -234,11 +234,11 @@ def test_a_roster_that_there_is_not_is_not_recorded(registrars_desk, course, add
     assert recorded() == []
 
 
-def test_addresses_are_those_of_the_chosen_or_of_all_and_that_is_recorded(registrars_desk, course):
+def test_email_addresses_of_selected_or_all_students_are_recorded(registrars_desk, course):
     Student.objects.filter(student_number="S-2").update(email="")
     address = f"/admin/courses/course/{course.pk}/addresses/?status=enrolled"
     elsewhere = make_course()
-    [rosa] = take(elsewhere, ("S-9", "Rosa", "Luxemburg"))
+    [rosa] = enroll_in_order(elsewhere, ("S-9", "Rosa", "Luxemburg"))
     chosen = StudentCourse.objects.filter(student__student_number__in=["S-1", "S-2", "S-9"])
 
     some = registrars_desk.post(address, {"chosen": [row.pk for row in chosen]})
@@ -252,7 +252,7 @@ def test_addresses_are_those_of_the_chosen_or_of_all_and_that_is_recorded(regist
     assert rosa.email not in some.content.decode()
 
 
-def test_addresses_are_not_given_to_who_follows_a_link_or_chooses_nonsense(registrars_desk, course):
+def test_email_addresses_are_not_returned_for_get_or_invalid_selections(registrars_desk, course):
     address = f"/admin/courses/course/{course.pk}/addresses/"
 
     assert registrars_desk.get(address).status_code == 405
@@ -269,12 +269,12 @@ def test_addresses_are_not_given_to_who_follows_a_link_or_chooses_nonsense(regis
         (Seats(0, 0, 0), []),
     ],
 )
-def test_the_bar_shows_taken_over_free_and_waiting(seats, parts):
+def test_the_seat_bar_shows_taken_excess_free_and_waitlisted(seats, parts):
     assert [(part.kind, part.start, part.length) for part in seat_bar(seats).parts] == parts
 
 
 @pytest.mark.parametrize("query", ["", "?tab=waitlist", "?tab=timeline", "?q=a"])
-def test_a_large_course_costs_what_a_small_one_does(registrars_desk, course, query):
+def test_a_large_course_costs_the_queries_of_a_small_one(registrars_desk, course, query):
     registrars_desk.get(page_of(course, query))
     with CaptureQueriesContext(connection) as small:
         registrars_desk.get(page_of(course, query))
@@ -297,11 +297,11 @@ def test_a_large_course_costs_what_a_small_one_does(registrars_desk, course, que
     assert cost_of(large) < 15
 
 
-def test_a_long_roster_has_pages(registrars_desk, course, monkeypatch):
+def test_a_long_roster_is_paginated(registrars_desk, course, monkeypatch):
     monkeypatch.setattr("students.admin.pages.course.ROWS", 1)
 
     first, last = registrars_desk.get(page_of(course)), registrars_desk.get(page_of(course, "?page=2"))
 
-    assert (shown(first), shown(last)) == ([("S-2", None)], [("S-1", None)])
+    assert (listed_students(first), listed_students(last)) == ([("S-2", None)], [("S-1", None)])
     assert 'rel="next"' in first.content.decode()
     assert 'rel="next"' not in last.content.decode()

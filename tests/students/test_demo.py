@@ -1,4 +1,4 @@
-"""Demo data: of the size asked for, told by its journal, and plausible day by day."""
+"""Demo data: its size, its journal and its plausible distribution over days."""
 
 from collections import Counter
 from datetime import UTC, date, datetime
@@ -25,7 +25,7 @@ def make(now, size):
 
 
 @pytest.mark.parametrize("now", [NOW, datetime(2026, 7, 1, 0, 30, tzinfo=UTC), datetime(2026, 7, 9, tzinfo=UTC)])
-def test_it_has_the_size_asked_for_and_its_journal_tells_every_row_in_order_and_nothing_to_come(now):
+def test_demo_data_has_the_requested_size_and_a_complete_ordered_past_journal(now):
     make(now, SMALL)
 
     rows = StudentCourse.objects.all()
@@ -37,7 +37,7 @@ def test_it_has_the_size_asked_for_and_its_journal_tells_every_row_in_order_and_
     assert EnrollmentEvent.objects.filter(at__gt=now).count() == 0
 
 
-def test_past_terms_are_finished_and_the_last_one_runs():
+def test_past_terms_have_no_open_enrollments_and_the_current_term_has():
     term = make(NOW, SMALL)
 
     past = StudentCourse.objects.exclude(course__term=term)
@@ -46,7 +46,7 @@ def test_past_terms_are_finished_and_the_last_one_runs():
     assert set(running.values_list("status", flat=True)) == {"enrolled", "waitlisted", "dropped", "withdrawn"}
 
 
-def test_most_come_when_registration_opens_few_on_a_weekend_and_who_leaves_does_so_over_weeks():
+def test_enrollments_peak_at_opening_dip_on_weekends_and_drops_spread_over_weeks():
     term = make(NOW, Size(1_000, 40, 3_200))
     days = by_day(term, date(2026, 11, 26))
 
@@ -72,6 +72,6 @@ def test_most_come_when_registration_opens_few_on_a_weekend_and_who_leaves_does_
         (Size(2, 5, 10), "too few courses for so many"),
     ],
 )
-def test_a_size_that_does_not_fit_is_refused(size, reason):
+def test_an_impossible_size_is_refused(size, reason):
     with pytest.raises(ValueError, match=reason):
         make(NOW, size)

@@ -1,4 +1,4 @@
-"""Enrolling many in the admin: pasted, shown line by line, put right, confirmed."""
+"""Bulk enrollment in the admin: pasted lines are previewed, corrected and confirmed."""
 
 import pytest
 
@@ -12,12 +12,12 @@ pytestmark = pytest.mark.django_db
 PAGE = "/admin/students/studentcourse/enroll-many/"
 
 
-def look(desk, one, text="", side="course", **form):
+def preview(desk, one, text="", side="course", **form):
     return desk.post(PAGE, {"side": side, "one": one.pk, "text": text, **form})
 
 
 def confirm(desk, page, one, text="", **form):
-    return look(desk, one, text, step="confirm", shown=page.context["fingerprint"], **form)
+    return preview(desk, one, text, step="confirm", shown=page.context["fingerprint"], **form)
 
 
 def lines(page):
@@ -33,7 +33,7 @@ def problems(page):
     return [(problem.pasted.key, problem.why, problem.fixed) for problem in page.context["problems"]]
 
 
-def standing():
+def all_enrollments():
     return list(StudentCourse.objects.order_by("pk").values_list("student__student_number", "course__code", "status"))
 
 
@@ -42,14 +42,14 @@ def people(db):
     return [make_student(student_number=f"S-{number}") for number in range(1, 6)]
 
 
-def test_each_line_is_told_and_what_is_shown_is_what_happens(registrars_desk, registrar, people, origin):
+def test_each_pasted_line_is_previewed_and_the_result_matches_the_preview(registrars_desk, registrar, people, origin):
     course = make_course(code="MATH-101", capacity=2, waitlist_capacity=5)
     enroll(student_id=people[0].pk, course_id=course.pk, origin=origin)
     people[3].is_active = False
     people[3].save()
     text = "S-1\nS-2\tMary\nS-3\nS-4\nS-99\nS-2"
 
-    page = look(registrars_desk, course, text, on_full="waitlist", reason="the dean's list")
+    page = preview(registrars_desk, course, text, on_full="waitlist", reason="the dean's list")
 
     assert lines(page) == {
         "changed": [("S-2", "enrolled", ""), ("S-3", "waitlisted", "place 1")],
@@ -60,12 +60,12 @@ def test_each_line_is_told_and_what_is_shown_is_what_happens(registrars_desk, re
         ("S-99", "There is no student number:S-99.", True),
         ("S-2", "Named before, as S-2: taken once.", False),
     ]
-    assert len(standing()) == 1
+    assert len(all_enrollments()) == 1
 
     answer = confirm(registrars_desk, page, course, text, on_full="waitlist", reason="the dean's list")
     result = registrars_desk.get(answer["Location"])
 
-    assert standing()[1:] == [("S-2", "MATH-101", "enrolled"), ("S-3", "MATH-101", "waitlisted")]
+    assert all_enrollments()[1:] == [("S-2", "MATH-101", "enrolled"), ("S-3", "MATH-101", "waitlisted")]
     event = EnrollmentEvent.objects.latest("pk")
     assert (event.actor, event.channel, event.reason) == (registrar, "admin", "the dean's list")
     shown = result.context["told"]
@@ -78,28 +78,28 @@ def test_a_student_is_enrolled_in_several_courses(registrars_desk, people):
         make_course(code=code, term=make_term(code=f"{code}{term}") if code != "PHYS-1" else None)
     text = "MATH-101\nMATH-101@MATH-1012026F\nPHYS-1"
 
-    page = look(registrars_desk, people[0], text, side="student")
+    page = preview(registrars_desk, people[0], text, side="student")
 
     assert lines(page) == {"changed": [("MATH-101@MATH-1012026F", "enrolled", ""), ("PHYS-1", "enrolled", "")]}
     assert [key for key, *_ in problems(page)] == ["MATH-101"]
     confirm(registrars_desk, page, people[0], text, side="student")
-    assert standing() == [("S-1", "MATH-101", "enrolled"), ("S-1", "PHYS-1", "enrolled")]
+    assert all_enrollments() == [("S-1", "MATH-101", "enrolled"), ("S-1", "PHYS-1", "enrolled")]
 
 
-def test_a_course_named_in_two_ways_is_taken_once(registrars_desk, people):
+def test_a_course_identified_in_two_ways_is_enrolled_once(registrars_desk, people):
     make_course(code="MATH-101", term=make_term(code="2026F"))
 
-    page = look(registrars_desk, people[0], "MATH-101, MATH-101@2026F", side="student")
+    page = preview(registrars_desk, people[0], "MATH-101, MATH-101@2026F", side="student")
 
     assert [key for key, *_ in lines(page)["changed"]] == ["MATH-101"]
     assert problems(page) == [("MATH-101@2026F", "Named before, as MATH-101: taken once.", False)]
 
 
-def test_lines_are_put_right_and_taken_out_in_place(registrars_desk, people):
+def test_lines_can_be_corrected_and_removed_on_the_page(registrars_desk, people):
     course = make_course()
     form = {"listed": "S-1\r\nS-2", "kept": ["S-2"], "fix:S-99": "S-3", "fix:S-98": ""}
 
-    page = look(registrars_desk, course, "S-1\nS-2\nS-99\tGrace\nS-98", **form, picked=[people[3].pk])
+    page = preview(registrars_desk, course, "S-1\nS-2\nS-99\tGrace\nS-98", **form, picked=[people[3].pk])
 
     assert [key for key, *_ in lines(page)["changed"]] == ["S-2", "S-3", "S-4"]
     assert problems(page) == []
@@ -107,34 +107,34 @@ def test_lines_are_put_right_and_taken_out_in_place(registrars_desk, people):
     assert page.context["form"].initial["picked"] == []
 
 
-def test_nobody_is_enrolled_when_the_last_seat_is_taken_before_the_click(registrars_desk, people, origin):
+def test_nobody_is_enrolled_if_the_last_seat_is_taken_before_the_confirmation(registrars_desk, people, origin):
     course = make_course(capacity=1)
-    page = look(registrars_desk, course, "S-1")
+    page = preview(registrars_desk, course, "S-1")
     enroll(student_id=people[1].pk, course_id=course.pk, origin=origin)
 
     again = confirm(registrars_desk, page, course, "S-1")
 
-    assert (again.status_code, standing()) == (200, [("S-2", course.code, "enrolled")])
+    assert (again.status_code, all_enrollments()) == (200, [("S-2", course.code, "enrolled")])
     assert [str(message) for message in again.context["messages"]] == [
         "Nothing was done: what would happen now is not what was shown. Look again, and confirm."
     ]
     assert lines(again)["refused"] == [("S-1", "", "", f"{course.code} has no free seat.")]
 
 
-def test_a_waiver_lets_in_over_the_capacity_for_who_may_and_gives_a_reason(registrars_desk, people):
+def test_a_waiver_with_a_reason_enrolls_above_the_capacity(registrars_desk, people):
     course = make_course(code="MATH-101", capacity=0)
 
-    without = look(registrars_desk, course, "S-1", waive="course_full")
-    page = look(registrars_desk, course, "S-1", waive="course_full", reason="graduates")
+    without = preview(registrars_desk, course, "S-1", waive="course_full")
+    page = preview(registrars_desk, course, "S-1", waive="course_full", reason="graduates")
 
     assert lines(without) == {"refused": [("S-1", "", "", "A waiver needs a reason.")]}
     assert lines(page) == {"changed": [("S-1", "enrolled", "")]}
 
 
-def test_a_viewer_enrolls_nobody_and_finds_no_way_there(viewer, client, people):
+def test_a_viewer_cannot_enroll_and_sees_no_link_to_the_page(viewer, client, people):
     client.force_login(viewer)
 
-    assert [client.get(PAGE).status_code, look(client, make_course(), "S-1").status_code] == [403, 403]
+    assert [client.get(PAGE).status_code, preview(client, make_course(), "S-1").status_code] == [403, 403]
     assert PAGE not in client.get("/admin/students/student/").content.decode()
 
 
@@ -155,38 +155,39 @@ def test_a_viewer_enrolls_nobody_and_finds_no_way_there(viewer, client, people):
         ({"one": "{course}", "text": "S-1", "reason": "x" * 1001}, ["reason"]),
     ],
 )
-def test_what_cannot_be_is_told_beside_its_field(registrars_desk, people, form, errors):
+def test_invalid_input_of_the_bulk_enroll_form_is_a_field_error(registrars_desk, people, form, errors):
     course = make_course()
     filled = {key: value.format(course=course.pk) if key == "one" else value for key, value in form.items()}
 
     page = registrars_desk.post(PAGE, {"side": "course", "step": "confirm", "shown": "x", **filled})
 
     found = page.context["form"].errors
-    assert (page.status_code, standing()) == (200, [])
+    assert (page.status_code, all_enrollments()) == (200, [])
     assert (found if isinstance(errors, dict) else list(found)) == errors
 
 
 @pytest.mark.parametrize("key", ["x" * 500, "a@b@c", "'; DROP TABLE", "\u202e", "9" * 30, "<b>"])
-def test_no_key_is_too_strange(registrars_desk, people, key):
+def test_unusual_keys_cause_no_server_error(registrars_desk, people, key):
     course = make_course()
 
     pages = [
-        look(registrars_desk, one, f"{key}\tx", side=side) for one, side in ((course, "course"), (people[0], "student"))
+        preview(registrars_desk, one, f"{key}\tx", side=side)
+        for one, side in ((course, "course"), (people[0], "student"))
     ]
 
     assert [page.status_code for page in pages] == [200, 200]
-    assert standing() == []
+    assert all_enrollments() == []
 
 
-def test_what_is_over_the_limit_is_told_as_such(registrars_desk, people):
-    page = look(registrars_desk, make_course(), "\n".join(f"S-{number}" for number in range(1001)))
+def test_more_lines_than_the_limit_are_a_field_error(registrars_desk, people):
+    page = preview(registrars_desk, make_course(), "\n".join(f"S-{number}" for number in range(1001)))
 
     assert page.context["form"].errors == {"text": ["At most 1000 at a time: choose fewer."]}
 
 
 @pytest.mark.parametrize("side", ["course", "student"])
 @pytest.mark.parametrize("size", [2, 60])
-def test_the_page_costs_the_same_however_many_lines_there_are(
+def test_the_query_count_does_not_depend_on_the_number_of_lines(
     registrars_desk, origin, side, size, django_assert_max_num_queries
 ):
     students = [make_student() for _ in range(size)]
@@ -198,7 +199,7 @@ def test_the_page_costs_the_same_however_many_lines_there_are(
     text = "\n".join(f"{key}\tsomething" for key in [*keys, "unknown"])
 
     with django_assert_max_num_queries(24):
-        page = look(registrars_desk, one, text, side=side, on_full="waitlist")
+        page = preview(registrars_desk, one, text, side=side, on_full="waitlist")
     with django_assert_max_num_queries(24):
         answer = confirm(registrars_desk, page, one, text, side=side, on_full="waitlist")
     with django_assert_max_num_queries(24):

@@ -1,4 +1,4 @@
-"""The verbs: what they write, what they refuse, and what they cost."""
+"""The enrollment service: its writes, its refusals and its query counts."""
 
 import re
 import sqlite3
@@ -46,7 +46,7 @@ def statuses(course):
 
 
 @time_machine.travel(DAY, tick=False)
-def test_enrolling_makes_an_open_enrollment(origin):
+def test_enrolling_creates_an_open_enrollment(origin):
     student, course = make_student(), make_course()
 
     outcome = enroll(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -58,7 +58,7 @@ def test_enrolling_makes_an_open_enrollment(origin):
     assert list(student.courses.all()) == [course]
 
 
-def test_enrolling_twice_finds_the_first_enrollment(origin):
+def test_enrolling_twice_returns_the_first_enrollment(origin):
     student, course = make_student(), make_course()
     first = enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
@@ -86,7 +86,7 @@ def test_the_last_seat_of_a_batch_goes_to_the_first_row(origin):
     assert [outcome.accepted for outcome in outcomes] == [True, False, False]
 
 
-def test_a_seat_that_a_batch_frees_is_free_for_its_next_row(origin):
+def test_a_seat_freed_by_a_batch_is_free_for_its_next_row(origin):
     course = make_course(capacity=1)
     leaving, coming = make_student(), make_student()
     enroll(student_id=leaving.pk, course_id=course.pk, origin=origin)
@@ -97,7 +97,7 @@ def test_a_seat_that_a_batch_frees_is_free_for_its_next_row(origin):
     assert statuses(course) == ["dropped", "enrolled"]
 
 
-def test_leaving_and_coming_back_in_one_batch_leaves_two_rows_and_the_whole_story(origin):
+def test_dropping_and_enrolling_again_in_a_batch_makes_two_rows_and_all_events(origin):
     student, course = make_student(), make_course()
     acts = [Act(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.ENROLL)]
 
@@ -108,7 +108,7 @@ def test_leaving_and_coming_back_in_one_batch_leaves_two_rows_and_the_whole_stor
     assert list(story) == [("", "enrolled"), ("enrolled", "dropped"), ("", "enrolled")]
 
 
-def test_who_comes_back_gets_a_new_row_and_keeps_the_old_one(origin):
+def test_enrolling_again_creates_a_new_row_and_keeps_the_old_one(origin):
     student, course = make_student(), make_course()
     for verb in (enroll, drop, enroll):
         verb(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -117,7 +117,7 @@ def test_who_comes_back_gets_a_new_row_and_keeps_the_old_one(origin):
 
 
 @pytest.mark.parametrize(("deadline", "expected"), [("2026-09-15", "dropped"), ("2026-09-14", "withdrawn")])
-def test_the_drop_deadline_of_the_term_decides(origin, deadline, expected):
+def test_the_drop_deadline_of_the_term_separates_dropped_from_withdrawn(origin, deadline, expected):
     course = make_course(term=make_term(drop_deadline=deadline))
     student = make_student()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -130,7 +130,7 @@ def test_the_drop_deadline_of_the_term_decides(origin, deadline, expected):
 
 
 @time_machine.travel(datetime(2026, 9, 16, 3, tzinfo=UTC))
-def test_the_deadline_is_a_day_in_the_schools_time_zone(origin, settings):
+def test_the_drop_deadline_is_a_day_in_the_time_zone_of_the_school(origin, settings):
     settings.TIME_ZONE = "America/New_York"  # where it is still the 15th
     student, course = make_student(), make_course(term=make_term(drop_deadline="2026-09-15"))
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -149,7 +149,7 @@ def test_a_second_drop_changes_nothing(origin):
     assert EnrollmentEvent.objects.count() == 2
 
 
-def test_a_grade_can_be_corrected_and_the_end_stays(origin):
+def test_correcting_a_grade_keeps_the_end_date(origin):
     student, course = make_student(), make_course()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     complete(student_id=student.pk, course_id=course.pk, grade="B", origin=origin)
@@ -163,7 +163,7 @@ def test_a_grade_can_be_corrected_and_the_end_stays(origin):
 
 
 @time_machine.travel(DAY, tick=False)
-def test_the_journal_says_who_when_through_which_door_and_what(registrar):
+def test_the_journal_records_actor_time_channel_reason_and_changes(registrar):
     student, course = make_student(), make_course()
     by_registrar = Origin(Channel.ADMIN, actor_id=registrar.pk, request_id="request-7")
     enroll(student_id=student.pk, course_id=course.pk, origin=by_registrar, reason="transfer")
@@ -178,7 +178,7 @@ def test_the_journal_says_who_when_through_which_door_and_what(registrar):
     assert second.changes == {"ended_on": [None, "2026-09-15"], "grade": ["", "A"]}
 
 
-def test_a_failed_transaction_leaves_neither_row_nor_journal(origin):
+def test_a_failed_transaction_leaves_neither_row_nor_journal_entry(origin):
     student, course = make_student(), make_course()
     with pytest.raises(RuntimeError), transaction.atomic():
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -187,7 +187,7 @@ def test_a_failed_transaction_leaves_neither_row_nor_journal(origin):
     assert (StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (0, 0)
 
 
-def test_judging_answers_as_doing_would_and_changes_nothing(origin):
+def test_a_dry_run_returns_the_outcomes_of_the_real_run_and_changes_nothing(origin):
     course = make_course(capacity=2)
     acts = [Act(Action.ENROLL, *pair) for pair in pairs(3, course)]
 
@@ -199,11 +199,11 @@ def test_judging_answers_as_doing_would_and_changes_nothing(origin):
 
 
 @pytest.mark.parametrize("verb", [enroll_many, drop_many, complete_many])
-def test_a_batch_of_none_is_no_work(verb, origin):
+def test_an_empty_batch_runs_no_queries(verb, origin):
     assert verb([], origin=origin) == []
 
 
-def test_a_batch_in_brief_costs_no_more_queries_for_a_hundred_completions_than_for_one(origin):
+def test_a_batch_that_loads_statuses_only_costs_the_queries_of_one_completion(origin):
     costs = []
     for size in (1, 100):
         rows = pairs(size, make_course())
@@ -216,12 +216,12 @@ def test_a_batch_in_brief_costs_no_more_queries_for_a_hundred_completions_than_f
 
 
 def statements_of(verb, *args, **options):
-    """The statements of a call by verb and table. The chunks of one insert, which SQLite bounds, count as one."""
+    """Return the statements of a call by verb and table. Chunks of one insert, which SQLite limits, count as one."""
     with CaptureQueriesContext(connection) as queries:
         verb(*args, **options)
-    # Ids are drawn, and the row of the journal announced, by statements of their own where rows are copied in.
+    # Where rows are copied, separate statements reserve ids and announce the journal entry.
     statements = [query["sql"] for query in queries if not re.search("pg_advisory|nextval", query["sql"])]
-    # SQLite is sent an UPDATE with the values of all rows, and Django tells of it by how many they are.
+    # SQLite gets an UPDATE with the values of all rows, which Django splits by their number.
     statements = [re.sub(r"^\d+ times: ", "", re.sub("^COPY", "INSERT", statement)) for statement in statements]
     found = [re.findall(r'^\(?(\w+).*?"(\w+)"', statement)[0] for statement in statements]
     work = [kind for kind in found if kind[0] not in ("SAVEPOINT", "RELEASE")]
@@ -231,10 +231,10 @@ def statements_of(verb, *args, **options):
 @pytest.mark.parametrize(
     ("prepare", "verb", "selects", "write"),
     [
-        (None, enroll_many, 4, "INSERT"),  # courses, seats taken and who waits, students, enrollments
+        (None, enroll_many, 4, "INSERT"),  # courses, seats taken and waitlists, students, enrollments
         (enroll_many, drop_many, 4, "UPDATE"),
-        (enroll_many, complete_many, 5, "UPDATE"),  # and what else the students wait for
-        (enroll_many, undo_many, 5, "UPDATE"),  # and what was done last
+        (enroll_many, complete_many, 5, "UPDATE"),  # and the other waitlists of the students
+        (enroll_many, undo_many, 5, "UPDATE"),  # and the last events
     ],
 )
 def test_a_batch_of_a_thousand_costs_the_queries_of_a_batch_of_one(prepare, verb, selects, write, origin):
@@ -261,7 +261,7 @@ def test_a_batch_of_a_thousand_costs_the_queries_of_a_batch_of_one(prepare, verb
         ("enrollment_has_ended_when_not_open", {"status": "gone"}),
     ],
 )
-def test_the_database_refuses_what_cannot_be(name, fields):
+def test_the_database_refuses_invalid_enrollments(name, fields):
     row = {"status": Status.ENROLLED, "enrolled_on": "2026-09-01", **fields}
 
     with pytest.raises(IntegrityError, match=name):
@@ -284,7 +284,7 @@ def test_the_database_refuses_a_second_open_enrollment():
         ("2027-01-01T00:00:00Z", ["term_ended"]),
     ],
 )
-def test_a_term_takes_students_until_its_last_day_has_ended(origin, now, codes):
+def test_a_term_accepts_enrollments_until_the_end_of_its_last_day(origin, now, codes):
     student, course = make_student(), make_course(term=make_term(ends_on="2026-12-31"))
 
     with time_machine.travel(now, tick=False):
@@ -300,7 +300,7 @@ def test_a_term_takes_students_until_its_last_day_has_ended(origin, now, codes):
         ("2027-01-01T08:00:00Z", ["term_ended"]),
     ],
 )
-def test_the_last_day_of_a_term_ends_where_the_school_is(origin, settings, now, codes):
+def test_the_last_day_of_a_term_ends_in_the_time_zone_of_the_school(origin, settings, now, codes):
     settings.TIME_ZONE = "America/Los_Angeles"
     student, course = make_student(), make_course(term=make_term(ends_on="2026-12-31"))
 
@@ -310,7 +310,7 @@ def test_the_last_day_of_a_term_ends_where_the_school_is(origin, settings, now, 
     assert [refusal.code for refusal in outcome.refusals] == codes
 
 
-def test_an_act_of_the_past_goes_by_the_term_as_it_was_then(origin):
+def test_a_backdated_command_is_checked_against_the_term_at_its_time(origin):
     student, course = make_student(), make_course(term=make_term(starts_on="2020-01-01", ends_on="2020-06-30"))
     then = replace(origin, at=datetime(2020, 3, 1, tzinfo=UTC))
 
@@ -319,7 +319,7 @@ def test_an_act_of_the_past_goes_by_the_term_as_it_was_then(origin):
     assert (outcome.changed, outcome.refusals) == (True, ())
 
 
-def test_an_ended_term_ends_nothing_else(origin):
+def test_after_the_end_of_a_term_students_can_still_complete_drop_and_undo(origin):
     course = make_course(term=make_term(ends_on="2026-12-31"))
     completing, dropping = make_student(), make_student()
     with time_machine.travel("2026-12-31T12:00Z"):
@@ -334,7 +334,7 @@ def test_an_ended_term_ends_nothing_else(origin):
     assert sorted(StudentCourse.objects.values_list("status", flat=True)) == ["completed", "enrolled"]
 
 
-def test_an_undo_does_not_enroll_an_erased_student_again(origin):
+def test_an_undo_does_not_enroll_an_erased_student(origin):
     student, course = make_student(), make_course()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     drop(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -353,9 +353,9 @@ PREVIEWS = [
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
+@pytest.mark.parametrize("preview", PREVIEWS, ids=["dry_run", "preview"])
 @pytest.mark.parametrize("action", [Action.ENROLL, Action.DROP, Action.COMPLETE, Action.UNDO])
-def test_a_preview_begins_no_transaction_and_takes_no_lock(origin, preview, action):
+def test_a_preview_starts_no_transaction_and_takes_no_lock(origin, preview, action):
     student, course = make_student(), make_course(capacity=1, waitlist_capacity=5)
     if action != Action.ENROLL:
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -370,9 +370,9 @@ def test_a_preview_begins_no_transaction_and_takes_no_lock(origin, preview, acti
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
+@pytest.mark.parametrize("preview", PREVIEWS, ids=["dry_run", "preview"])
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows: tests/test_race_students.py")
-def test_a_preview_answers_while_another_connection_writes(origin, preview):
+def test_a_preview_is_not_blocked_by_a_writing_connection(origin, preview):
     acts = [Act(Action.ENROLL, make_student().pk, make_course().pk)]
     writer = sqlite3.connect(connection.settings_dict["NAME"], uri=True, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
@@ -387,9 +387,9 @@ def test_a_preview_answers_while_another_connection_writes(origin, preview):
     assert changed == [True]
 
 
-@pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
+@pytest.mark.parametrize("preview", PREVIEWS, ids=["dry_run", "preview"])
 @pytest.mark.parametrize("action", [Action.ENROLL, Action.DROP, Action.COMPLETE, Action.UNDO])
-def test_a_preview_says_what_the_act_then_does(origin, preview, action):
+def test_a_preview_matches_the_executed_command(origin, preview, action):
     students, course = [make_student() for _ in range(3)], make_course(capacity=1, waitlist_capacity=1)
     perform([Act(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in students[:2]], origin)
     acts = [Act(action, each.pk, course.pk) for each in students]

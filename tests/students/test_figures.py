@@ -1,4 +1,4 @@
-"""The figures of home: what they count, and that counting costs the same however much there is."""
+"""Statistics of the dashboard: their values, and a query count that does not depend on the data."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -27,13 +27,13 @@ def fall():
 
 
 def fill(course, seated, *, waiting=0, day=1):
-    """Seat so many, over the capacity too, and let so many wait."""
+    """Enroll this many students, even above the capacity, and waitlist that many."""
     for number in range(seated + waiting):
         wish = {"on_full": "waitlist"} if number >= seated else {"waive": ["course_full"], "reason": "test"}
         enroll(student_id=make_student().pk, course_id=course.pk, origin=at(day), **wish)
 
 
-def test_the_terms_that_are_not_over_are_looked_at_and_the_one_that_runs_is_chosen(fall):
+def test_statistics_use_terms_that_are_not_over_and_select_the_current_one(fall):
     past = make_term(code="2026S", starts_on=date(2026, 2, 1), ends_on=date(2026, 7, 31))
     spring = make_term(code="2027S", starts_on=date(2027, 2, 1), ends_on=date(2027, 7, 31))
 
@@ -47,7 +47,7 @@ def test_the_terms_that_are_not_over_are_looked_at_and_the_one_that_runs_is_chos
     assert chosen(date(2028, 1, 1)) == ([spring], spring)
 
 
-def test_without_terms_there_is_none_to_look_at():
+def test_without_terms_no_term_is_selected():
     assert (statistics.terms_to_look_at(TODAY), statistics.running([], TODAY)) == ([], None)
 
 
@@ -71,7 +71,7 @@ def test_seats_are_summed_by_term_and_level(fall):
     assert (without.term, without.all.free) == (None, 7)
 
 
-def test_the_fullest_come_first_and_of_them_the_longest_line():
+def test_courses_are_sorted_by_fill_rate_then_by_waitlist_length():
     for code, capacity, seated, waiting in [
         ("HALF", 4, 2, 0),
         ("LINE", 2, 2, 1),
@@ -85,20 +85,20 @@ def test_the_fullest_come_first_and_of_them_the_longest_line():
     assert [offer.key for offer in statistics.fullest(statistics.offers(), 3)] == ["OVER", "LINE", "FULL"]
 
 
-def test_what_needs_somebody_is_told_of_each_course():
+def test_courses_that_need_attention_are_listed_with_the_reason():
     over, held_up, fine = (make_course(code=code, capacity=1, waitlist_capacity=5) for code in ("OVER", "HELD", "FINE"))
     fill(over, 2)
     fill(held_up, 1, waiting=1)
     fill(fine, 1, waiting=1)
     held_up.capacity = 3
-    held_up.save()  # as an import of courses would not: nobody is promoted
+    held_up.save()  # unlike an import of courses, which promotes students
 
     told = {offer.key: (offer.is_over, offer.is_held_up) for offer in statistics.offers()}
 
     assert told == {"OVER": (True, False), "HELD": (False, True), "FINE": (False, False)}
 
 
-def test_days_tell_who_came_and_who_left(fall):
+def test_daily_counts_show_enrollments_and_departures(fall):
     course = make_course(term=fall)
     fill(course, 2, day=2)
     fill(course, 1, day=5)
@@ -117,7 +117,7 @@ def test_days_tell_who_came_and_who_left(fall):
     ]
 
 
-def test_a_term_that_nobody_enrolled_in_has_no_days(fall):
+def test_a_term_without_enrollments_has_no_daily_counts(fall):
     assert statistics.by_day(fall, TODAY) == []
 
 
@@ -135,7 +135,7 @@ def test_a_day_long_before_the_term_is_left_out(fall):
 
 
 @time_machine.travel("2026-09-10T12:00Z")
-def test_imports_that_wait_are_counted_whenever_they_came_and_errors_since_a_day():
+def test_pending_imports_of_any_age_and_recent_failed_imports_are_counted():
     for number, (state, age) in enumerate(
         [
             (State.NEEDS_REVIEW, 300),
@@ -161,7 +161,7 @@ def refuse(student, codes, day=TODAY, course=None):
     RefusedAct.objects.create(day=day, student=student, course=course, action="enroll", channel="api", codes=codes)
 
 
-def test_people_are_counted_once_and_reasons_each_time():
+def test_refused_students_are_counted_once_and_reasons_each_time():
     ada, mary = make_student(), make_student()
     refuse(ada, "course_full")
     refuse(ada, "course_full enrollment_closed")
@@ -172,7 +172,7 @@ def test_people_are_counted_once_and_reasons_each_time():
 
 
 @pytest.mark.parametrize("size", [1, 12])
-def test_figures_cost_the_same_however_much_there_is(fall, size, django_assert_num_queries):
+def test_the_query_count_of_statistics_does_not_depend_on_the_data(fall, size, django_assert_num_queries):
     for _ in range(size):
         fill(make_course(term=fall, capacity=2, waitlist_capacity=9), 2, waiting=1)
         refuse(make_student(), "course_full")

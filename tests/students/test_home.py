@@ -1,4 +1,4 @@
-"""The first page of the admin: its numbers are those of the lists they lead to, and it shows what one may see."""
+"""The dashboard of the admin: its numbers equal those of the linked lists and respect the user's permissions."""
 
 import pytest
 from django.contrib.auth.models import Group, Permission, User
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def world(origin):
-    """A course that is full and waited for, one that is over, one without a term, one that is not active."""
+def fall(origin):
+    """Courses of one term: full with a waitlist, over capacity, without a limit, inactive; and one without a term."""
     term = make_term(code="2026F", starts_on="2026-01-01", ends_on="2099-01-31")
     full = make_course(term=term, capacity=2, waitlist_capacity=5)
     over = make_course(term=term, capacity=2, level="graduate")
@@ -37,7 +37,7 @@ def listed(client, link):
     return client.get(link).context["cl"].result_count
 
 
-def test_every_number_is_that_of_the_list_behind_it(registrars_desk, world):
+def test_every_number_equals_the_count_of_the_linked_list(registrars_desk, fall):
     shown = home(registrars_desk)
     told = {figure.label: figure for figure in [*shown["figures"], *shown["needs"]]}
 
@@ -53,7 +53,7 @@ def test_every_number_is_that_of_the_list_behind_it(registrars_desk, world):
         "people refused today": 0,
     }
     for label, figure in told.items():
-        expected = {"free seats": 1}.get(label, figure.number)  # the course without a limit is in the list
+        expected = {"free seats": 1}.get(label, figure.number)  # the list includes the course without a limit
         assert (label, listed(registrars_desk, figure.link)) == (label, expected)
     for row in shown["rows"]:
         numbers = (row.seats.courses, row.seats.taken, row.seats.waiting)
@@ -64,7 +64,7 @@ def test_every_number_is_that_of_the_list_behind_it(registrars_desk, world):
     assert listed(registrars_desk, shown["chart"]["days"][0]["came"]) == 6
 
 
-def test_reasons_are_those_of_today_and_lead_to_their_refusals(registrars_desk, world):
+def test_refusal_reasons_of_today_link_to_their_refusals(registrars_desk, fall):
     for codes in ("course_full", "course_full student_inactive", "enrollment_closed"):
         RefusedAct.objects.create(
             day=timezone.localdate(), student=make_student(), course=make_course(), channel="api", codes=codes
@@ -80,20 +80,20 @@ def test_reasons_are_those_of_today_and_lead_to_their_refusals(registrars_desk, 
     assert [listed(registrars_desk, reason.link) for reason in reasons] == [2, 1, 1]
 
 
-def test_another_term_can_be_chosen_and_nonsense_is_none(registrars_desk, world):
+def test_another_term_can_be_selected_and_an_invalid_one_is_ignored(registrars_desk, fall):
     spring = make_term(code="2099S", starts_on="2099-02-01", ends_on="2099-07-31")
 
     assert home(registrars_desk, term=spring.pk)["term"] == spring
-    assert [home(registrars_desk, term=text)["term"] for text in ("x", "999", "", "9" * 30)] == [world] * 4
+    assert [home(registrars_desk, term=text)["term"] for text in ("x", "999", "", "9" * 30)] == [fall] * 4
 
 
-def test_an_empty_school_has_a_home(registrars_desk):
+def test_the_dashboard_works_without_any_data(registrars_desk):
     shown = home(registrars_desk)
 
     assert (shown["term"], shown["rows"], shown["fullest"], shown["chart"]) == (None, [], [], None)
 
 
-def test_one_sees_the_figures_of_what_one_may_see(client, world):
+def test_users_see_only_statistics_of_data_that_they_can_view(client, fall):
     user = User.objects.create_user("guide", is_staff=True)
     client.force_login(user)
     assert (home(client)["needs"], "figures" in home(client)) == ([], False)
@@ -104,21 +104,23 @@ def test_one_sees_the_figures_of_what_one_may_see(client, world):
 
 
 @pytest.mark.parametrize("size", [1, 30])
-def test_home_costs_the_same_however_much_there_is(registrars_desk, world, origin, size, django_assert_num_queries):
+def test_the_query_count_of_the_dashboard_does_not_depend_on_the_data(
+    registrars_desk, fall, origin, size, django_assert_num_queries
+):
     for _ in range(size):
-        enroll(student_id=make_student().pk, course_id=make_course(term=world, capacity=1).pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=make_course(term=fall, capacity=1).pk, origin=origin)
 
-    registrars_desk.get("/admin/password_change/")  # the first page of a session notes when it began
+    registrars_desk.get("/admin/password_change/")  # the first page of a session stores its start time
 
     with django_assert_num_queries(12):
         registrars_desk.get("/admin/")
 
 
-def test_course_staff_see_the_figures_of_their_own_courses(client, registrar, world, origin):
+def test_course_staff_see_statistics_of_their_own_courses_only(client, registrar, fall, origin):
     teacher = User.objects.create_user("teacher", is_staff=True)
     teacher.groups.add(Group.objects.get(name="Course staff"))
     teacher.user_permissions.add(Permission.objects.get(codename="view_refusedact"))
-    own, other = make_course(term=world, capacity=9), make_course(term=world, capacity=9)
+    own, other = make_course(term=fall, capacity=9), make_course(term=fall, capacity=9)
     CourseStaff.objects.create(course=own, user=teacher)
     enroll(student_id=make_student().pk, course_id=own.pk, origin=origin)
     for course in (own, other):

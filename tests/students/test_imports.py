@@ -1,4 +1,4 @@
-"""The commands that import and export, as data staff run them."""
+"""The import and export commands, as data staff run them."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ HEADER = "student_number,course_code,term,status,grade,reason\n"
 
 @pytest.fixture
 def run(tmp_path, capsys):
-    """Run an import of some text; return its exit code, its report and its failed rows."""
+    """Run an import of a text; return its exit code, its report and its failed rows."""
 
     def run(command, text, **options):
         file, report, failed = (tmp_path / name for name in ("file.csv", "report.csv", "failed.csv"))
@@ -58,7 +58,7 @@ def state():
     return list(rows.values_list("student__student_number", "course__code", "status", "grade"))
 
 
-def test_rows_take_effect_in_their_order_and_say_what_became_of_them(run, world):
+def test_rows_are_applied_in_order_and_each_has_an_outcome(run, world):
     code, rows, failed = run(
         "import_enrollments",
         HEADER + "S-1,M-1,2026F,,,\nS-2,M-1,2026F,,,\nS-1,M-2,,Completed,A,\nS-2,M-2,,enrolled,,late\n",
@@ -78,7 +78,7 @@ def test_rows_take_effect_in_their_order_and_say_what_became_of_them(run, world)
     assert rows[0]["enrollment_id"] == str(StudentCourse.objects.order_by("pk")[0].pk)
 
 
-def test_one_bad_row_and_nothing_is_applied(run, world):
+def test_with_abort_one_invalid_row_prevents_the_import(run, world):
     code, rows, _failed = run("import_enrollments", HEADER + "S-1,M-2,,,,\nS-9,M-9,,asleep,A,\n")
 
     assert (code, state(), EnrollmentEvent.objects.count()) == (1, [], 0)
@@ -89,7 +89,7 @@ def test_one_bad_row_and_nothing_is_applied(run, world):
     assert rows[1]["field"] == "student_number; course_code; status"
 
 
-def test_a_dry_run_tells_what_the_real_run_tells_and_writes_nothing(run, world):
+def test_a_dry_run_reports_the_outcomes_of_the_real_run_and_writes_nothing(run, world):
     text = HEADER + "S-1,M-1,,,,\nS-2,M-1,,,,\nS-2,M-2,,,,\n"
 
     dry = run("import_enrollments", text, on_error="skip", dry_run=True)
@@ -101,7 +101,7 @@ def test_a_dry_run_tells_what_the_real_run_tells_and_writes_nothing(run, world):
     assert (dry[0], dry[2]) == (real[0], real[2])
 
 
-def test_the_same_file_twice_changes_nothing_the_second_time(run, world, origin):
+def test_importing_the_same_file_again_changes_nothing(run, world, origin):
     student, course = Student.objects.get(student_number="S-2"), make_course(code="M-3")
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     text = HEADER + "S-1,M-1,2026F,enrolled,,\nS-2,M-3,,completed,B,\n"
@@ -129,7 +129,7 @@ def test_the_same_file_twice_changes_nothing_the_second_time(run, world, origin)
         ("completed", "x" * 33, "error", "enrolled"),
     ],
 )
-def test_the_status_says_how_the_student_stands(run, world, origin, status, grade, outcome, left):
+def test_the_status_column_sets_the_status_of_the_enrollment(run, world, origin, status, grade, outcome, left):
     student, course = Student.objects.get(student_number="S-1"), make_course(code="M-3")
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
@@ -138,7 +138,7 @@ def test_the_status_says_how_the_student_stands(run, world, origin, status, grad
     assert ([row["outcome"] for row in rows], [row[2] for row in state()]) == ([outcome], [left])
 
 
-def test_a_file_says_a_thing_once(run, world):
+def test_a_repeated_row_is_unchanged_and_a_contradicting_row_is_an_error(run, world):
     code, rows, _failed = run(
         "import_enrollments", HEADER + "S-1,M-2,,,,\nS-1,M-2,,,,\nS-1,M-2,,dropped,,\n", on_error="skip"
     )
@@ -149,7 +149,7 @@ def test_a_file_says_a_thing_once(run, world):
     )
 
 
-def test_the_failed_rows_can_be_mended_and_sent_again(run, world):
+def test_failed_rows_can_be_corrected_and_imported_again(run, world):
     _code, _rows, failed = run(
         "import_enrollments", "user_id;course_id;note\nS-1;M-9;=1+1\nS-2;M-2;x\n", on_error="skip"
     )
@@ -160,7 +160,7 @@ def test_the_failed_rows_can_be_mended_and_sent_again(run, world):
     assert (code, outcomes(rows)) == (0, [("2", "enrolled", "")])
 
 
-def test_export_then_import_changes_nothing(run, world, origin, tmp_path):
+def test_importing_an_export_changes_nothing(run, world, origin, tmp_path):
     guarded = make_student(student_number="=1+1")
     for student in Student.objects.all():
         for course in (make_course(), make_course(term=make_term())):
@@ -179,7 +179,7 @@ def test_export_then_import_changes_nothing(run, world, origin, tmp_path):
     assert (state(), EnrollmentEvent.objects.count()) == before
 
 
-def test_an_export_is_safe_to_open_in_a_spreadsheet(origin, capsys):
+def test_an_export_contains_no_spreadsheet_formulas(origin, capsys):
     student, course = make_student(student_number="=HYPERLINK(1)"), make_course(code="M-1")
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
@@ -188,7 +188,7 @@ def test_an_export_is_safe_to_open_in_a_spreadsheet(origin, capsys):
     assert capsys.readouterr().out == HEADER + "'=HYPERLINK(1),M-1,,enrolled,,\n"
 
 
-def test_an_export_can_be_of_one_term(world, origin, capsys):
+def test_an_export_can_be_limited_to_one_term(world, origin, capsys):
     student = Student.objects.get(student_number="S-1")
     for course in student.courses.model.objects.all():
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -200,7 +200,7 @@ def test_an_export_can_be_of_one_term(world, origin, capsys):
         call_command("export_enrollments", term="2099F")
 
 
-def test_standard_input_is_a_file_too(world, monkeypatch):
+def test_a_file_is_read_from_standard_input(world, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((HEADER + "S-1,M-2,,,,\n").encode())))
 
     call_command("import_enrollments", "-")
@@ -208,7 +208,7 @@ def test_standard_input_is_a_file_too(world, monkeypatch):
     assert state() == [("S-1", "M-2", "enrolled", "")]
 
 
-def test_the_actor_of_an_import_stands_in_the_journal(run, world, registrar):
+def test_the_journal_records_the_actor_of_an_import(run, world, registrar):
     run("import_enrollments", HEADER + "S-1,M-2,,,,\n", actor="registrar")
 
     event = EnrollmentEvent.objects.get()
@@ -231,7 +231,7 @@ def test_the_actor_of_an_import_stands_in_the_journal(run, world, registrar):
         ),
     ],
 )
-def test_an_unreadable_file_is_one_line_and_writes_nothing_even_when_errors_are_skipped(world, tmp_path, data, message):
+def test_an_unreadable_file_is_a_one_line_error_and_writes_nothing_even_with_skip(world, tmp_path, data, message):
     file = tmp_path / "file.csv"
     file.write_bytes(data)
 
@@ -243,7 +243,7 @@ def test_an_unreadable_file_is_one_line_and_writes_nothing_even_when_errors_are_
 
 
 @pytest.mark.parametrize("option", ["report", "failed"])
-def test_the_file_that_is_read_is_not_written_over(world, tmp_path, option):
+def test_an_output_file_cannot_be_the_input_file(world, tmp_path, option):
     file = tmp_path / "file.csv"
     file.write_text(HEADER)
 
@@ -253,7 +253,7 @@ def test_the_file_that_is_read_is_not_written_over(world, tmp_path, option):
     assert file.read_text() == HEADER
 
 
-def test_a_report_that_cannot_be_written_stops_before_anything_is_done(world, tmp_path):
+def test_an_unwritable_report_stops_the_import_before_any_change(world, tmp_path):
     file = tmp_path / "file.csv"
     file.write_text(HEADER + "S-1,M-2,,,,\n")
 
@@ -279,7 +279,7 @@ def test_an_import_of_twice_the_rows_costs_no_more_queries_within_a_chunk(run):
 STUDENTS = "student_number,given_name,family_name,email,is_active\n"
 
 
-def test_students_are_made_changed_and_left_alone(run):
+def test_students_are_created_updated_and_unchanged(run):
     make_student(student_number="S-1", given_name="Ada", family_name="Byron", email="ada@school.example")
     make_student(student_number="S-2", given_name="Bob", family_name="Adams", email="")
 
@@ -297,7 +297,7 @@ def test_students_are_made_changed_and_left_alone(run):
     assert [student.history.count() for student in Student.objects.order_by("pk")] == [2, 1, 1]
 
 
-def test_a_column_that_is_missing_changes_nothing(run):
+def test_a_missing_column_changes_nothing(run):
     make_student(student_number="S-1", email="ada@school.example", is_active=False)
 
     run("import_students", "student_number,given_name,family_name\nS-1,Ada,Lovelace\n")
@@ -306,7 +306,7 @@ def test_a_column_that_is_missing_changes_nothing(run):
     assert (student.family_name, student.email, student.is_active) == ("Lovelace", "ada@school.example", False)
 
 
-def test_every_error_of_every_student_is_named(run):
+def test_every_error_of_every_student_is_reported(run):
     make_student(student_number="S-1", email="taken@school.example")
 
     code, rows, _failed = run(
@@ -326,7 +326,7 @@ def test_every_error_of_every_student_is_named(run):
     assert rows[0]["field"] == "student_number; email; is_active"
 
 
-def test_an_email_that_a_file_gives_twice_goes_to_its_first_row(run):
+def test_an_email_address_used_twice_in_a_file_goes_to_the_first_row(run):
     code, rows, _failed = run(
         "import_students",
         STUDENTS + "S-1,Ada,Byron,a@school.example,\nS-2,Bob,Adams,A@school.example,\n",
@@ -336,7 +336,7 @@ def test_an_email_that_a_file_gives_twice_goes_to_its_first_row(run):
     assert (code, outcomes(rows)) == (2, [("2", "created", ""), ("3", "error", "unique")])
 
 
-def test_the_same_student_file_twice_leaves_one_history(run):
+def test_importing_the_same_student_file_again_adds_no_history(run):
     text = STUDENTS + "S-1,Ada,Byron,,\n"
     run("import_students", text)
 
@@ -345,14 +345,14 @@ def test_the_same_student_file_twice_leaves_one_history(run):
     assert ([row["outcome"] for row in rows], Student.objects.get().history.count()) == (["unchanged"], 1)
 
 
-def test_the_report_never_leaves_the_folder_it_was_told(run, world, tmp_path):
+def test_the_report_is_written_only_inside_its_folder(run, world, tmp_path):
     run("import_enrollments", HEADER)
 
     assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["failed.csv", "file.csv", "report.csv"]
 
 
-def test_rows_that_ask_for_the_same_in_other_words_do_not_contradict_each_other(run, world):
-    """A student in two sections of a course has a row for each in Canvas; statuses have several words."""
+def test_equivalent_rows_for_one_enrollment_are_not_a_contradiction(run, world):
+    """In Canvas a student in two sections of a course has a row for each; statuses have several names."""
     header = "user_id,course_id,section_id,role,status\n"
     rows = "S-1,M-2,A,student,active\nS-1,M-2,B,StudentEnrollment,Enrolled\nS-1,M-2,,,\n"
 
@@ -364,7 +364,7 @@ def test_rows_that_ask_for_the_same_in_other_words_do_not_contradict_each_other(
     )
 
 
-def test_a_course_named_with_its_term_and_without_is_one_course(run, world):
+def test_a_course_identified_with_and_without_its_term_is_one_course(run, world):
     agreeing = HEADER + "S-1,M-1,2026F,,,\nS-1,M-1,,,,\n"
     contradicting = HEADER + "S-1,M-1,2026F,,,\nS-1,M-1,,dropped,,\n"
 
@@ -372,19 +372,19 @@ def test_a_course_named_with_its_term_and_without_is_one_course(run, world):
     assert outcomes(run("import_enrollments", contradicting)[1])[1] == ("3", "error", "duplicate_row")
 
 
-def test_a_guarded_cell_that_fails_comes_out_as_it_came(run):
+def test_an_escaped_cell_of_a_failed_row_is_written_unchanged(run):
     _code, _rows, failed = run("import_enrollments", "student_number,course_code\n'-5,M-1\n=5,M-1\n")
 
     assert failed == "student_number,course_code\n'-5,M-1\n'=5,M-1\n"
 
 
-def test_two_outputs_need_two_files(world, tmp_path):
+def test_report_and_failed_rows_need_different_files(world, tmp_path):
     with pytest.raises(CommandError, match="a file each"):
         call_command("import_enrollments", "file.csv", report="same.csv", failed="same.csv")
 
 
-def test_a_column_that_is_missing_is_not_written_even_if_it_changed_meanwhile(run, monkeypatch):
-    """Somebody deactivates the student after the import has read it."""
+def test_a_missing_column_is_not_written_even_if_its_value_changed_meanwhile(run, monkeypatch):
+    """The student is deactivated after the import has read it."""
     student = make_student(student_number="S-1")
     read = StudentImporter.find
 
@@ -401,8 +401,8 @@ def test_a_column_that_is_missing_is_not_written_even_if_it_changed_meanwhile(ru
     assert (student.given_name, student.is_active) == ("New", False)
 
 
-def test_a_student_is_looked_up_once_however_many_chunks_name_them(run, world, monkeypatch):
-    monkeypatch.setattr("bulk.importers.part.CHUNK", 2)
+def test_a_student_is_looked_up_once_for_all_chunks(run, world, monkeypatch):
+    monkeypatch.setattr("bulk.jobs.runner.CHUNK", 2)
     courses = [make_course(code=f"X-{place}").code for place in range(3)]
     text = HEADER + "".join(f"S-{student},{course},,,,\n" for course in courses for student in (1, 2))
 

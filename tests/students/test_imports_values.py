@@ -1,4 +1,4 @@
-"""Values in files as people, spreadsheets and other systems write them."""
+"""Values in files, as written by people, spreadsheets and other systems."""
 
 import csv
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ ZERO_WIDTH = "\u200b"
 
 @pytest.fixture
 def run(tmp_path, capsys):
-    """Import a text; return the exit code, and of each row the outcome, the codes, their fields and the message."""
+    """Import a text; return the exit code, and outcome, codes, fields and message of each row."""
 
     def run(kind, text, **options):
         file, report = tmp_path / "file.csv", tmp_path / "report.csv"
@@ -60,7 +60,7 @@ def emails():
         ("\uff33-1042", "Write S instead of U+FF33 FULLWIDTH LATIN CAPITAL LETTER S at position 1."),
     ],
 )
-def test_a_number_with_a_character_that_misleads_is_refused_by_name_in_every_file(run, number, message):
+def test_a_number_with_a_confusable_character_is_refused_in_every_file(run, number, message):
     make_student(student_number="S-1042")
     make_course(code="M-1")
 
@@ -84,14 +84,14 @@ def test_a_number_with_a_character_that_misleads_is_refused_by_name_in_every_fil
         ("1'042", "A spreadsheet has put separators into a number: 1'042."),
     ],
 )
-def test_a_number_that_a_spreadsheet_has_rewritten_is_refused_with_what_to_do(run, number, message):
+def test_a_number_altered_by_a_spreadsheet_is_refused_with_advice(run, number, message):
     told = run("students", f"{STUDENTS}{number},Ada,Byron,\n")
 
     advice = "Format the column as text and enter the value again."
     assert told == (1, [("error", "invalid_identifier", "student_number", f"{message} {advice}")])
 
 
-def test_a_key_that_names_nothing_suggests_the_similar_one(run):
+def test_an_unknown_key_suggests_a_similar_one(run):
     make_student(student_number="S-1042")
     make_course(code="MATH-101", term=make_term(code="2026F"))
 
@@ -132,7 +132,7 @@ def test_a_key_that_names_nothing_suggests_the_similar_one(run):
     ("number", "meant"),
     [("S 1042", "S-1042"), ("s1042", "S-1042"), ("\u0405-1042", "S-1042"), ("'S-1042'", "S-1042"), ("42", "00042")],
 )
-def test_a_number_that_was_written_another_way_suggests_the_student(run, number, meant):
+def test_a_number_in_another_spelling_suggests_the_student(run, number, meant):
     for each in ("S-1042", "00042"):
         make_student(student_number=each)
     make_course(code="M-1")
@@ -154,7 +154,7 @@ def test_a_number_that_was_written_another_way_suggests_the_student(run, number,
         ("\u041c\u0410\u0422\u041d-101", "2026F"),
     ],
 )
-def test_a_course_that_was_written_another_way_is_suggested(run, code, term):
+def test_a_course_code_in_another_spelling_suggests_the_course(run, code, term):
     make_student(student_number="S-1")
     make_course(code="MATH-101", term=make_term(code="2026F"))
 
@@ -163,7 +163,7 @@ def test_a_course_that_was_written_another_way_is_suggested(run, code, term):
     assert [(row[0], row[3].rpartition("Did ")[2]) for row in rows] == [("error", "you mean code:MATH-101@2026F?")]
 
 
-def test_composed_and_decomposed_letters_are_one_number_and_one_code(run):
+def test_composed_and_decomposed_letters_are_equal_in_numbers_and_codes(run):
     make_student(student_number="\u00c9-1")
     make_course(code="\u00c9T\u00c9")
 
@@ -180,7 +180,7 @@ def test_composed_and_decomposed_letters_are_one_number_and_one_code(run):
         *((word, False) for word in ("FALSE", "FALSCH", "FALSO", "No", "Nein", "0")),
     ],
 )
-def test_booleans_are_read_as_spreadsheets_and_people_write_them(run, word, is_active):
+def test_booleans_are_read_in_the_spellings_of_spreadsheets_and_people(run, word, is_active):
     code, _rows = run("students", f"student_number,given_name,family_name,is_active\nS-1,Ada,Byron,{word}\n")
 
     assert (code, Student.objects.get().is_active) == (0, is_active)
@@ -189,7 +189,7 @@ def test_booleans_are_read_as_spreadsheets_and_people_write_them(run, word, is_a
 @pytest.mark.parametrize(
     ("cell", "capacity"), [("30", 30), ("30.0", 30), ('"30,00"', 30), ("30 ", 30), ('"1,000"', None), ("1e3", None)]
 )
-def test_whole_numbers_are_read_where_they_can_mean_one_thing_only(run, cell, capacity):
+def test_whole_numbers_are_read_only_if_they_are_unambiguous(run, cell, capacity):
     code, rows = run("courses", f"course_code,name,level,capacity\nM-1,Algebra,Introductory,{cell}\n")
 
     if capacity is not None:
@@ -200,7 +200,7 @@ def test_whole_numbers_are_read_where_they_can_mean_one_thing_only(run, cell, ca
         assert (code, rows) == (1, [("error", "invalid", "capacity", message)])
 
 
-def test_instants_without_an_offset_are_local_and_must_exist_once(run, settings):
+def test_timestamps_without_an_offset_are_local_and_must_exist_exactly_once(run, settings):
     settings.TIME_ZONE = "Europe/Berlin"
 
     code, rows = run(
@@ -236,8 +236,8 @@ def test_instants_without_an_offset_are_local_and_must_exist_once(run, settings)
 
 
 @pytest.mark.parametrize("cell", ["2026-08-01", "20260801", "2026-08-01 09.30", "2026-08-01 0930", "2026-W31-6 09:30"])
-def test_an_instant_without_a_time_of_day_that_is_plain_is_refused(run, cell):
-    """Python takes a day for its midnight, and 09.30 for 9 h and 0.3 s."""
+def test_a_timestamp_without_an_unambiguous_time_of_day_is_refused(run, cell):
+    """Python reads a date as its midnight, and 09.30 as 9 h and 0.3 s."""
     _code, rows = run("courses", f"course_code,name,level,enrollment_closes_at\nM-1,A,advanced,{cell}\n")
 
     message = "Write the day and the time of day, as in 2026-08-01 09:00."
@@ -257,14 +257,14 @@ def test_an_instant_without_a_time_of_day_that_is_plain_is_refused(run, cell):
         ("A-\ufffd1", "Remove U+FFFD REPLACEMENT CHARACTER at position 3."),
     ],
 )
-def test_what_programs_put_in_the_place_of_a_number_makes_no_student(run, number, message):
+def test_formulas_error_values_and_placeholders_are_refused_as_student_numbers(run, number, message):
     assert run("students", f"{STUDENTS}{number},Ada,Byron,\n") == (
         1,
         [("error", "invalid_identifier", "student_number", message)],
     )
 
 
-def test_names_and_grades_that_a_program_has_lost_are_refused(run):
+def test_names_and_grades_with_lost_characters_or_error_values_are_refused(run):
     make_student(student_number="S-1")
     make_course(code="M-1")
     lost = "A character was lost: U+FFFD REPLACEMENT CHARACTER at position 3 stands for it."
@@ -283,7 +283,7 @@ def test_names_and_grades_that_a_program_has_lost_are_refused(run):
 # Email addresses
 
 
-def test_swapped_addresses_are_applied_with_one_version_each(run):
+def test_swapped_email_addresses_are_saved_with_one_history_version_each(run):
     for number, email in (("A", "a@x.example"), ("B", "b@x.example")):
         make_student(student_number=number, email=email)
 
@@ -295,7 +295,7 @@ def test_swapped_addresses_are_applied_with_one_version_each(run):
     assert list(versions.values_list("student_number", "email")) == [("A", "B@x.example"), ("B", "a@x.example")]
 
 
-def test_an_address_handed_on_to_a_new_student_is_applied_in_both_orders(run):
+def test_an_email_address_passed_to_a_new_student_is_applied_in_both_row_orders(run):
     make_student(student_number="A", email="a@x.example")
     make_student(student_number="B", email="b@x.example")
 
@@ -308,7 +308,7 @@ def test_an_address_handed_on_to_a_new_student_is_applied_in_both_orders(run):
     assert emails() == {"A": "new@x.example", "B": "", "C": "a@x.example", "D": "b@x.example"}
 
 
-def test_whoever_was_to_take_over_an_address_that_is_kept_is_refused_too(run):
+def test_a_student_cannot_take_an_email_address_whose_owner_keeps_it(run):
     for number in "ABC":
         make_student(student_number=number, email=f"{number.lower()}@x.example")
 
@@ -324,8 +324,8 @@ def test_whoever_was_to_take_over_an_address_that_is_kept_is_refused_too(run):
 
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
-def test_an_address_handed_on_across_chunks_is_applied_as_a_whole(run, monkeypatch, on_error):
-    monkeypatch.setattr("bulk.importers.part.CHUNK", 2)
+def test_an_email_address_passed_across_chunks_is_applied_only_with_abort(run, monkeypatch, on_error):
+    monkeypatch.setattr("bulk.jobs.runner.CHUNK", 2)
     make_student(student_number="A", email="a@x.example")
     make_student(student_number="B", email="b@x.example")
 
@@ -340,13 +340,13 @@ def test_an_address_handed_on_across_chunks_is_applied_as_a_whole(run, monkeypat
         assert emails() == {"A": "b@x.example", "B": "a@x.example", "C": ""}
         last = Student.history.filter(history_type="~").order_by("student_number")
         assert list(last.values_list("student_number", "email")) == [("A", "b@x.example"), ("B", "a@x.example")]
-    else:  # each chunk stands alone
+    else:  # each chunk is a separate transaction
         assert (code, [row[0] for row in rows]) == (2, ["error", "created", "error"])
         assert emails() == {"A": "a@x.example", "B": "b@x.example", "C": ""}
 
 
 @pytest.mark.parametrize("clashes", [1, 40])
-def test_clashes_cost_a_few_queries_whatever_their_number(run, clashes):
+def test_email_address_conflicts_cost_a_constant_number_of_queries(run, clashes):
     rows = [f"S-{n},Ada,Byron,{n % (80 - clashes)}@x.example\n" for n in range(80)]
 
     with CaptureQueriesContext(connection) as queries:
@@ -356,7 +356,7 @@ def test_clashes_cost_a_few_queries_whatever_their_number(run, clashes):
     assert len([query for query in queries if "SAVEPOINT" in query["sql"]]) < 40
 
 
-def test_an_invalid_row_among_many_is_found_without_saving_them_one_by_one(run):
+def test_an_invalid_row_is_found_without_saving_every_row_singly(run):
     rows = [f"M-{n},A,advanced,2026-0{1 + n % 2}-01 08:00,2026-01-15 08:00\n" for n in range(60)]
 
     with CaptureQueriesContext(connection) as queries:
@@ -385,7 +385,7 @@ def test_control_characters_in_reasons_and_grades_are_refused(run, column, field
     assert ("control_characters", field, "Use no control characters.") in [row[1:] for row in rows]
 
 
-def test_a_dataset_with_control_characters_is_refused_by_commands_too(tmp_path):
+def test_commands_refuse_a_dataset_with_control_characters(tmp_path):
     file = tmp_path / "file.csv"
     file.write_text(STUDENTS)
 
@@ -400,7 +400,7 @@ def test_a_dataset_with_control_characters_is_refused_by_commands_too(tmp_path):
 # Canvas and OneRoster
 
 
-def test_users_of_canvas_are_active_as_their_status_says(run):
+def test_canvas_users_are_active_according_to_their_status(run):
     code, _rows = run(
         "students",
         "user_id,login_id,first_name,last_name,email,status\n"
@@ -411,14 +411,14 @@ def test_users_of_canvas_are_active_as_their_status_says(run):
     assert (code, active) == (0, {"H-1": True, "H-2": False, "H-3": False, "H-4": True})
 
 
-def test_a_status_that_is_not_known_is_refused_by_name(run):
+def test_an_unknown_status_is_refused_with_its_value(run):
     told = run("students", "user_id,first_name,last_name,status\nH-1,Ada,Byron,graduated\n")
 
     message = "graduated is none of: active, inactive, suspended, deleted, tobedeleted."
     assert told == (1, [("error", "invalid_choice", "status", message)])
 
 
-def test_users_of_oneroster_who_are_no_students_are_reported_and_not_imported(run):
+def test_oneroster_users_who_are_not_students_are_reported_and_not_imported(run):
     code, rows = run(
         "students",
         "sourcedId,status,enabledUser,givenName,familyName,role\n"
@@ -431,7 +431,7 @@ def test_users_of_oneroster_who_are_no_students_are_reported_and_not_imported(ru
     assert dict(Student.objects.values_list("student_number", "is_active")) == {"1": True, "3": False, "4": False}
 
 
-def test_only_students_of_canvas_take_a_seat(run):
+def test_only_canvas_enrollments_of_students_take_a_seat(run):
     for number in range(1, 8):
         make_student(student_number=f"H-{number}")
     make_course(code="C-1", capacity=None)
@@ -465,7 +465,7 @@ def test_only_students_of_canvas_take_a_seat(run):
     assert list(StudentCourse.objects.values_list("student__student_number", flat=True)) == ["H-1"]
 
 
-def test_courses_of_canvas_are_imported_with_the_level_of_the_option(run):
+def test_canvas_courses_are_imported_with_the_level_option(run):
     text = "course_id,short_name,long_name,term_id,status\nC-1,M,Algebra,,active\nC-2,N,Number theory,,deleted\n"
 
     without, told = run("courses", text)
@@ -483,7 +483,7 @@ def test_courses_of_canvas_are_imported_with_the_level_of_the_option(run):
     )
 
 
-def test_a_person_with_one_name_is_imported_with_it_in_either_column(run):
+def test_a_student_with_one_name_is_imported_from_either_column(run):
     code, rows = run("students", f"{STUDENTS}S-1,Sukarno,,\nS-2,,Suharto,\n")
     assert (code, [str(student) for student in Student.objects.order_by("pk")]) == (0, ["S-1 Sukarno", "S-2 Suharto"])
 
@@ -491,7 +491,7 @@ def test_a_person_with_one_name_is_imported_with_it_in_either_column(run):
     assert (code, rows) == (1, [("error", "blank", "family_name", "Give at least one name.")])
 
 
-def test_swapped_addresses_are_taken_back_as_a_whole(run):
+def test_undoing_an_import_restores_swapped_email_addresses(run):
     for number, email in (("A", "a@x.example"), ("B", "b@x.example")):
         make_student(student_number=number, email=email)
     run("students", f"{STUDENTS}A,Ada,Byron,b@x.example\nB,Bea,Byron,a@x.example\n")
@@ -503,8 +503,8 @@ def test_swapped_addresses_are_taken_back_as_a_whole(run):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_rows_that_another_transaction_has_taken_meanwhile_are_found_and_the_others_saved(run, monkeypatch):
-    """Another transaction commits a number between the look for known students and the writing of new ones."""
+def test_rows_inserted_by_another_transaction_are_detected_and_the_others_saved(run, monkeypatch):
+    """Another transaction commits a number after the lookup of existing students and before the insert."""
     find = StudentImporter.find
 
     def find_then_lose(self, rows):

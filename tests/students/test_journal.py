@@ -1,4 +1,4 @@
-"""The journal: append-only, complete, and enough to make every row again."""
+"""The journal is append-only and complete, and every enrollment can be restored from it."""
 
 import pytest
 from django.db import DatabaseError, transaction
@@ -16,13 +16,13 @@ from tests.fuzz import examples
 
 
 def broken_rows():
-    """Return the enrollments that their journal does not lead to."""
+    """Return the enrollments that differ from the replay of their journal."""
     rows = StudentCourse.objects.prefetch_related("events")
     return [row.pk for row in rows if replay(row.events.order_by("pk")) != row_of(row)]
 
 
 class RandomActs(TestCase):
-    """Hypothesis makes a database for each example: pytest-django's fixtures make one for all."""
+    """Hypothesis needs a fresh database for each example; the fixtures of pytest-django make one for all examples."""
 
     @settings(max_examples=examples(60))
     @given(
@@ -39,7 +39,7 @@ class RandomActs(TestCase):
         ),
         st.integers(1, 30),
     )
-    def test_replaying_the_journal_gives_the_rows_for_any_acts_in_batches_of_any_size(self, drawn, size):
+    def test_replaying_the_journal_restores_the_rows_after_any_batches(self, drawn, size):
         students = [make_student().pk for _ in range(4)]
         courses = [make_course(capacity=1, waitlist_capacity=2).pk, make_course(capacity=2, waitlist_capacity=1).pk]
         origin = Origin(Channel.SYSTEM, may_waive=True)
@@ -82,7 +82,7 @@ def test_the_database_refuses_to_change_the_journal(origin, act):
 
 
 @pytest.mark.django_db
-def test_a_journal_that_does_not_hang_together_is_noticed(origin):
+def test_an_inconsistent_journal_is_detected(origin):
     enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
     [event] = EnrollmentEvent.objects.all()
     event.pk = None

@@ -1,4 +1,4 @@
-"""The data migration that normalizes what is stored."""
+"""The data migration that normalizes stored texts."""
 
 from importlib import import_module
 
@@ -16,13 +16,13 @@ COURSES = import_module("courses.migrations.0006_normalized_texts")
 
 
 def store(table, pk, **columns):
-    """Store texts as they are, past the fields that normalize them."""
+    """Store texts without the normalization of the model fields."""
     names = ", ".join(f"{name} = %s" for name in columns)
     with connection.cursor() as cursor:
         cursor.execute(f"UPDATE {table} SET {names} WHERE id = %s", [*columns.values(), pk])  # noqa: S608  # our names
 
 
-def test_stored_texts_are_normalized_and_invisible_names_give_way_to_the_number():
+def test_stored_texts_are_normalized_and_invisible_names_become_the_number():
     student, nameless, course = make_student(), make_student(student_number="S-2"), make_course(prerequisites=[])
     store("students_student", student.pk, student_number="E\u0301-1", given_name="Zoe\u0308", email="a@E\u0301.example")
     store("students_student", nameless.pk, given_name="\u200b", family_name="\u2060")
@@ -42,11 +42,11 @@ def test_stored_texts_are_normalized_and_invisible_names_give_way_to_the_number(
     ("column", "values"),
     [("student_number", ("\u00c9-1", "E\u0301-1")), ("email", ("a@\u00e9.example", "A@E\u0301.example"))],
 )
-def test_the_migration_stops_with_the_ids_before_two_students_become_one(column, values):
+def test_the_migration_stops_with_the_ids_of_students_that_would_become_equal(column, values):
     first, second = make_student(), make_student()
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql" and column == "email":
-            cursor.execute("DROP INDEX student_email_is_unique")  # its lower() may find the two alike already
+            cursor.execute("DROP INDEX student_email_is_unique")  # its lower() may compare the two as equal already
     for student, value in zip((first, second), values, strict=True):
         store("students_student", student.pk, **{column: value})
 

@@ -1,4 +1,4 @@
-"""What people paste is read as they mean it."""
+"""Parsing of pasted text."""
 
 import pytest
 
@@ -27,17 +27,17 @@ def keys(text):
         ("S-1\nS-1", [("S-1", ""), ("S-1", "")]),
     ],
 )
-def test_keys_are_read_in_their_order_with_what_stands_beside(text, expected):
+def test_keys_are_read_in_order_with_their_trailing_text(text, expected):
     assert keys(text) == expected
 
 
-def test_what_is_written_is_read_the_same():
+def test_formatted_rows_are_parsed_to_the_same_rows():
     rows = [Pasted("S-1", "Ada Byron"), Pasted("S-9"), Pasted("007", "x")]
 
     assert read(written(rows), lambda keys: KNOWN & set(keys)) == rows
 
 
-def test_what_is_known_is_asked_once_and_not_at_all_for_a_plain_list():
+def test_known_keys_are_looked_up_once_and_only_for_lines_with_several_keys():
     asked = []
 
     def known(keys):

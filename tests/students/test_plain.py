@@ -1,4 +1,4 @@
-"""Acts that the rules cannot tell apart are decided alike, and as they would be one by one."""
+"""The decision cache of batches: commands with the same cache key get the decision they would get singly."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +18,8 @@ from tests.factories import make_course, make_student
 ORIGIN = Origin(Channel.SYSTEM, may_waive=True)
 
 
-class Only:
-    """Something of which only these attributes may be looked at."""
+class Restricted:
+    """An object whose other attributes cannot be read."""
 
     def __init__(self, **allowed: Any) -> None:
         self.__dict__.update(allowed)
@@ -30,8 +30,8 @@ class Only:
 
 @pytest.mark.parametrize("rule", RULES[Action.ENROLL], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("is_active", [True, False])
-def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, is_active):
-    """``Ledger._decide_plain`` asks the rules once for a course, an active student or not, a seat or none."""
+def test_rules_read_only_attributes_that_the_decision_cache_uses_as_its_key(rule, is_active):
+    """The cache evaluates the rules once per course, student activity and free seat."""
     course = SimpleNamespace(
         pk=2,
         code="C",
@@ -44,15 +44,15 @@ def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, 
         has_closed=lambda now: False,
     )
     register = Register(active={1: is_active}, courses={2: course})  # type: ignore[dict-item]
-    act: Any = Only(
+    act: Any = Restricted(
         action=Action.ENROLL, student_id=1, course_id=2, pair=(1, 2), on_full=OnFull.REJECT, waive=frozenset()
     )
 
     rule(act, register)
 
 
-def story(courses):
-    """The rows of courses, and the journal, without what differs from run to run."""
+def normalized_history(courses):
+    """Return the enrollments of courses and the journal, without values that differ from run to run."""
     rows = StudentCourse.objects.filter(course__in=courses).values_list(
         "student__given_name", "course__name", "status", "version"
     )
@@ -77,7 +77,7 @@ class Batches(TestCase):
             max_size=40,
         )
     )
-    def test_a_batch_answers_as_its_acts_would_one_by_one(self, drawn):
+    def test_a_batch_has_the_outcomes_of_its_commands_executed_singly(self, drawn):
         told = []
         for round_, size in enumerate((1, len(drawn) or 1)):
             students = [make_student(given_name=str(n), is_active=n != 7) for n in range(10)]
@@ -107,7 +107,7 @@ class Batches(TestCase):
             known = EnrollmentEvent.objects.count()
             for start in range(0, len(acts), size):
                 outcomes += perform(acts[start : start + size], ORIGIN)
-            rows, events = story(courses)
+            rows, events = normalized_history(courses)
             told.append(
                 (
                     [(o.changed, [refusal.code for refusal in o.refusals]) for o in outcomes],

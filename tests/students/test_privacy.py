@@ -1,4 +1,4 @@
-"""What is held on a person: all of it told, erased for good, and let go of in time."""
+"""Personal data of a student: its complete export, its erasure and its retention."""
 
 import json
 from datetime import timedelta
@@ -36,8 +36,8 @@ SECRETS = ("S-1", "S-OLD", "Grace", "Hopper", "grace@x.example")
 
 
 @pytest.fixture
-def world(origin, registrar, registrars_desk):
-    """A student with everything that School can hold on one, and another one beside."""
+def known_student(origin, registrar, registrars_desk):
+    """A student with personal data of every kind, and a second student."""
     imported(f"{STUDENTS}S-1,Grace,Hopper,grace@x.example\n{OTHER},Bob,Berg,\n", kind="students")
     student = Student.objects.get(student_number="S-1")
     course = make_course(code="MATH-101", term=make_term(code="2026F"))
@@ -68,19 +68,19 @@ def command(*args, **options):
 
 
 def nth_import(number):
-    """The import that was sent as the first, the second and so on."""
+    """Return the import that was sent as the first, the second and so on."""
     return Import.objects.order_by("pk")[number - 1]
 
 
-def held_on(number):
+def exported_data(number):
     return json.loads(command("export_student_data", number))
 
 
-def test_everything_that_is_held_is_exported(world):
-    held = held_on("S-1")
+def test_all_personal_data_is_exported(known_student):
+    held = exported_data("S-1")
 
     assert {name: held["student"][name] for name in ("id", "student_number", "given_name", "email")} == {
-        "id": world.pk,
+        "id": known_student.pk,
         "student_number": "S-1",
         "given_name": "Grace",
         "email": "grace@x.example",
@@ -103,7 +103,7 @@ def test_everything_that_is_held_is_exported(world):
     assert "Bob" not in json.dumps(held)
 
 
-def test_the_readable_form_says_the_same(world):
+def test_the_html_export_has_the_same_content(known_student):
     page = command("export_student_data", "S-1", format="html")
 
     for word in (*SECRETS, "MATH-101@2026F", "Hopper was fast", "There is no course code:NONE."):
@@ -111,30 +111,30 @@ def test_the_readable_form_says_the_same(world):
     assert "<script" not in page
 
 
-def test_an_export_goes_to_a_file_that_only_its_owner_reads(world, tmp_path):
+def test_an_export_file_is_readable_only_by_its_owner(known_student, tmp_path):
     file = tmp_path / "grace.json"
 
     said = command("export_student_data", "S-1", output=str(file), reason="asked for it", actor="registrar")
 
     line = PersonalDataAccess.objects.get()
-    assert (said, json.loads(file.read_text())["student"]["id"]) == ("", world.pk)
+    assert (said, json.loads(file.read_text())["student"]["id"]) == ("", known_student.pk)
     assert oct(file.stat().st_mode & 0o777) == "0o600"
-    assert (str(line.actor), line.student_id, line.reason) == ("registrar", world.pk, "asked for it")
+    assert (str(line.actor), line.student_id, line.reason) == ("registrar", known_student.pk, "asked for it")
 
 
-def test_an_export_that_cannot_be_written_is_not_recorded(world, tmp_path):
+def test_an_export_that_cannot_be_written_is_not_recorded(known_student, tmp_path):
     with pytest.raises(CommandError, match="Cannot write"):
         command("export_student_data", "S-1", output=str(tmp_path / "none" / "grace.json"))
 
     assert PersonalDataAccess.objects.count() == 0
 
 
-def test_who_is_enrolled_nowhere_and_was_deleted_is_exported_from_the_history(origin):
+def test_a_deleted_student_without_enrollments_is_exported_from_the_history(origin):
     student = make_student(student_number="S-9", given_name="Grace")
     pk = student.pk
     student.delete()
 
-    held = held_on("S-9")
+    held = exported_data("S-9")
 
     assert held["student"] is None
     assert [(version["change"], version["given_name"]) for version in held["earlier_versions"]] == [
@@ -149,7 +149,7 @@ def test_who_is_enrolled_nowhere_and_was_deleted_is_exported_from_the_history(or
 
 
 def everything_in_the_database():
-    """Every text and number of every table, and every kept file."""
+    """Return every value of every table, and every stored file."""
     models = apps.get_models(include_auto_created=True)
     values = [repr(row) for model in models for row in model._default_manager.values_list()]
     files = [open_kept(job).read().decode() for job in Import.objects.all()]
@@ -157,36 +157,36 @@ def everything_in_the_database():
     return "\n".join([*values, *files, *pages])
 
 
-def test_nothing_that_names_an_erased_student_is_left_but_what_somebody_wrote_into_the_journal(world):
+def test_only_free_text_of_the_journal_can_still_name_an_erased_student(known_student):
     before = everything_in_the_database()
     said = command("erase_student", "S-1", reason="asked for it", yes=True, actor="registrar").splitlines()
     after = everything_in_the_database()
 
-    student, reason = Student.objects.get(pk=world.pk), EnrollmentEvent.objects.get(action="complete")
+    student, reason = Student.objects.get(pk=known_student.pk), EnrollmentEvent.objects.get(action="complete")
     assert [word for word in SECRETS if word not in before] == []
     assert [word for word in SECRETS if word in after.replace("Hopper was fast", "")] == []
-    assert (student.student_number, student.given_name, student.is_active) == (f"erased-{world.pk}", "", False)
-    assert str(student) == f"erased-{world.pk}"
+    assert (student.student_number, student.given_name, student.is_active) == (f"erased-{known_student.pk}", "", False)
+    assert str(student) == f"erased-{known_student.pk}"
     assert said == [
-        f"Erased: the student is erased-{world.pk} from now on.",
+        f"Erased: the student is erased-{known_student.pk} from now on.",
         "Earlier versions emptied: 5.",
         f"Import {nth_import(1).pk}: 1 rows blacked out.",
         f"Import {nth_import(2).pk}: 2 rows blacked out.",
         f"Journal entry {reason.pk} gives a reason with the name in it. The journal cannot be changed.",
     ]
-    assert [row.student_number for row in Student.objects.exclude(pk=world.pk)] == [OTHER]
-    assert list(world.enrollments.values_list("status", "grade")) == [("completed", "A")]
+    assert [row.student_number for row in Student.objects.exclude(pk=known_student.pk)] == [OTHER]
+    assert list(known_student.enrollments.values_list("status", "grade")) == [("completed", "A")]
     assert EnrollmentEvent.objects.count() == 2
 
 
-def test_erasing_is_journalled(world):
+def test_erasing_is_recorded_in_the_journal(known_student):
     command("erase_student", "S-1", reason="asked for it", yes=True, actor="registrar")
 
     line = PersonalDataAccess.objects.get()
-    newest = Student.history.filter(id=world.pk).first()
+    newest = Student.history.filter(id=known_student.pk).first()
     assert (line.action, line.student_id, str(line.actor), line.door, line.reason) == (
         "erased",
-        world.pk,
+        known_student.pk,
         "registrar",
         "command",
         "asked for it",
@@ -194,28 +194,28 @@ def test_erasing_is_journalled(world):
     assert (newest.history_change_reason, newest.history_user.username) == ("erased", "registrar")
 
 
-def test_who_is_erased_is_not_erased_again_nor_found_by_the_number(world):
+def test_an_erased_student_is_not_erased_again_and_not_found_by_number(known_student):
     command("erase_student", "S-1", reason="asked for it", yes=True)
 
-    for number, why in [("S-1", "There is no student S-1."), (f"erased-{world.pk}", "erased already")]:
+    for number, why in [("S-1", "There is no student S-1."), (f"erased-{known_student.pk}", "erased already")]:
         with pytest.raises(CommandError, match=why):
             command("erase_student", number, reason="again", yes=True)
-    assert held_on(f"erased-{world.pk}")["student"]["given_name"] == ""
+    assert exported_data(f"erased-{known_student.pk}")["student"]["given_name"] == ""
 
 
-def test_open_enrollments_are_ended_first(world, origin):
+def test_open_enrollments_must_be_ended_before_erasing(known_student, origin):
     course = make_course(code="ART-1")
-    enroll(student_id=world.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=known_student.pk, course_id=course.pk, origin=origin)
 
     with pytest.raises(CommandError, match="This student has open enrollments: ART-1"):
         command("erase_student", "S-1", reason="asked for it", yes=True)
 
-    drop(student_id=world.pk, course_id=course.pk, origin=origin)
+    drop(student_id=known_student.pk, course_id=course.pk, origin=origin)
     command("erase_student", "S-1", reason="asked for it", yes=True)
-    assert Student.objects.get(pk=world.pk).given_name == ""
+    assert Student.objects.get(pk=known_student.pk).given_name == ""
 
 
-def test_an_import_that_waits_and_names_the_student_is_waited_for(world):
+def test_erasing_is_refused_while_a_pending_import_names_the_student(known_student):
     job = imported(f"{STUDENTS}S-1,Grace,Hopper,\n", kind="students", review="always")
 
     with pytest.raises(CommandError, match=f"Import {job.pk}, which is needs review, may name this student"):
@@ -228,7 +228,7 @@ def test_an_import_that_waits_and_names_the_student_is_waited_for(world):
 
 
 @pytest.mark.parametrize("is_undo", [False, True])
-def test_an_import_at_work_that_may_still_write_the_name_of_a_student_is_waited_for(world, is_undo):
+def test_erasing_is_refused_while_a_running_import_may_write_the_name(known_student, is_undo):
     job = nth_import(1)
     if is_undo:
         job = start_undo(job.pk, door=ImportDoor.API, request_id="u")
@@ -245,7 +245,7 @@ def test_an_import_at_work_that_may_still_write_the_name_of_a_student_is_waited_
 
 
 @pytest.mark.parametrize(("answer", "is_left"), [("S-1", False), ("yes", True), ("", True)])
-def test_the_command_asks_before_it_erases(world, monkeypatch, answer, is_left):
+def test_the_command_asks_for_confirmation_before_erasing(known_student, monkeypatch, answer, is_left):
     monkeypatch.setattr("builtins.input", lambda _question: answer)
 
     if is_left:
@@ -257,18 +257,18 @@ def test_the_command_asks_before_it_erases(world, monkeypatch, answer, is_left):
     assert Student.objects.filter(student_number="S-1").exists() == is_left
 
 
-def test_erasing_takes_a_reason(world):
+def test_erasing_requires_a_reason(known_student):
     with pytest.raises(Refused, match="Erasing takes a reason"):
         erase(find_person("S-1"), reason=" ", door=Door.COMMAND)
 
 
-def test_no_door_gives_an_erased_student_a_name_again(world, api, registrars_desk):
+def test_no_entry_point_gives_an_erased_student_a_name(known_student, api, registrars_desk):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
-    address = f"/admin/students/student/{world.pk}/change/"
+    address = f"/admin/students/student/{known_student.pk}/change/"
 
-    answer = api.patch(f"/api/v1/students/{world.pk}", {"given_name": "Grace"}, format="json")
-    job = imported(f"{STUDENTS}erased-{world.pk},Grace,Hopper,\n", kind="students")
-    page = registrars_desk.post(address, {**fields_of(world), "given_name": "Grace"})
+    answer = api.patch(f"/api/v1/students/{known_student.pk}", {"given_name": "Grace"}, format="json")
+    job = imported(f"{STUDENTS}erased-{known_student.pk},Grace,Hopper,\n", kind="students")
+    page = registrars_desk.post(address, {**fields_of(known_student), "given_name": "Grace"})
 
     assert (answer.status_code, answer.json()["errors"][0]["message"]) == (
         400,
@@ -276,24 +276,26 @@ def test_no_door_gives_an_erased_student_a_name_again(world, api, registrars_des
     )
     assert (job.state, job.errors, page.status_code) == ("failed", 1, 403)
     with pytest.raises(IntegrityError), transaction.atomic():
-        Student.objects.filter(pk=world.pk).update(given_name="Grace")
-    assert Student.objects.get(pk=world.pk).given_name == ""
+        Student.objects.filter(pk=known_student.pk).update(given_name="Grace")
+    assert Student.objects.get(pk=known_student.pk).given_name == ""
 
 
 @pytest.mark.parametrize("number", ["S-1", "S-OLD", "erased-0"])
-def test_no_entry_point_gives_an_erased_student_a_number_again(world, api, registrars_desk, number):
+def test_no_entry_point_gives_an_erased_student_a_number(known_student, api, registrars_desk, number):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
-    address = f"/admin/students/student/{world.pk}"
-    version = Student.history.filter(id=world.pk).last()
+    address = f"/admin/students/student/{known_student.pk}"
+    version = Student.history.filter(id=known_student.pk).last()
 
     answers = [
-        api.patch(f"/api/v1/students/{world.pk}", {"student_number": number}, format="json"),
-        api.put(f"/api/v1/students/{world.pk}", {"student_number": number, "given_name": "Grace"}, format="json"),
+        api.patch(f"/api/v1/students/{known_student.pk}", {"student_number": number}, format="json"),
+        api.put(
+            f"/api/v1/students/{known_student.pk}", {"student_number": number, "given_name": "Grace"}, format="json"
+        ),
     ]
     pages = [
-        registrars_desk.post(f"{address}/change/", {**fields_of(world), "student_number": number}),
+        registrars_desk.post(f"{address}/change/", {**fields_of(known_student), "student_number": number}),
         registrars_desk.post(
-            f"{address}/history/{version.history_id}/", {**fields_of(world), "student_number": number}
+            f"{address}/history/{version.history_id}/", {**fields_of(known_student), "student_number": number}
         ),
     ]
 
@@ -301,12 +303,12 @@ def test_no_entry_point_gives_an_erased_student_a_number_again(world, api, regis
     assert [(each.status_code, each.json()["errors"][0]["message"]) for each in answers] == [(400, message)] * 2
     assert [page.status_code for page in pages] == [403, 403]
     with pytest.raises(IntegrityError), transaction.atomic():
-        Student.objects.filter(pk=world.pk).update(student_number=number)
-    assert Student.objects.get(pk=world.pk).student_number == f"erased-{world.pk}"
+        Student.objects.filter(pk=known_student.pk).update(student_number=number)
+    assert Student.objects.get(pk=known_student.pk).student_number == f"erased-{known_student.pk}"
 
 
 @pytest.mark.parametrize("reason", ["S-1 asked", "for grace@X.example", "Mr HOPPER's letter", "formerly ｓ‑old"])
-def test_the_record_of_access_takes_no_reason_that_names_the_student(world, registrars_desk, registrar, reason):
+def test_a_reason_in_the_record_of_access_cannot_name_the_student(known_student, registrars_desk, registrar, reason):
     permitted(registrar, "erase_student")
 
     with pytest.raises(Refused) as refused:
@@ -314,18 +316,18 @@ def test_the_record_of_access_takes_no_reason_that_names_the_student(world, regi
     for name in ("erase_student", "export_student_data"):
         with pytest.raises(CommandError, match=r"which identifies the student\. It is kept for good: leave it out\."):
             command(name, "S-1", reason=reason, **({"yes": True} if name == "erase_student" else {}))
-    exported = registrars_desk.post(f"{page_of(world)}export/", {"format": "json", "reason": reason})
-    registrars_desk.post(f"{page_of(world)}erase/", {"number": "S-1", "reason": reason})
+    exported = registrars_desk.post(f"{page_of(known_student)}export/", {"format": "json", "reason": reason})
+    registrars_desk.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": reason})
 
     assert [(each.code, each.field) for each in refused.value.refusals] == [("reason_names_student", "reason")]
     assert [*exported.context["export_form"].errors] == ["reason"]
     assert PersonalDataAccess.objects.exclude(action="viewed").count() == 0
-    assert Student.objects.get(pk=world.pk).student_number == "S-1"
+    assert Student.objects.get(pk=known_student.pk).student_number == "S-1"
 
 
-def test_lines_of_the_record_that_name_the_student_are_told(world):
+def test_erasing_reports_records_of_access_that_name_the_student(known_student):
     line = PersonalDataAccess.objects.create(
-        at=timezone.now(), door="command", action="exported", subject="student", student=world, reason="for S-1"
+        at=timezone.now(), door="command", action="exported", subject="student", student=known_student, reason="for S-1"
     )
 
     said = command("erase_student", "S-1", reason="asked for it", yes=True)
@@ -335,7 +337,7 @@ def test_lines_of_the_record_that_name_the_student_are_told(world):
     )
 
 
-def test_a_number_of_another_student_in_another_case_is_left(world):
+def test_a_number_of_another_student_in_different_case_is_not_redacted(known_student):
     make_student(student_number="s-1")
     imported("student_number,course_code\ns-1,NONE\nS-1,NONE\n", on_error="skip")
 
@@ -344,7 +346,7 @@ def test_a_number_of_another_student_in_another_case_is_left(world):
     assert open_kept(nth_import(3)).read() == b"student_number,course_code\ns-1,NONE\nxxx,xxxx\n"
 
 
-def test_a_file_that_cannot_be_searched_is_deleted(world):
+def test_a_file_that_cannot_be_searched_is_deleted(known_student):
     job = worked_on(receive(BytesIO(b"student_number\nS-\xff1\n"), Order("enrollments", ImportDoor.API, "r")))
 
     said = command("erase_student", "S-1", reason="asked for it", yes=True)
@@ -354,18 +356,21 @@ def test_a_file_that_cannot_be_searched_is_deleted(world):
     assert (job.chunks.count(), job.discarded_at is not None) == (0, True)
 
 
-def test_undoing_the_import_that_brought_a_student_brings_nothing_back(world):
+def test_undoing_the_import_that_created_an_erased_student_restores_nothing(known_student):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
     worked_on(start_undo(nth_import(1).pk, door=ImportDoor.COMMAND, request_id="r"))
 
-    assert (Student.objects.get(pk=world.pk).given_name, Student.objects.filter(student_number=OTHER).count()) == (
+    assert (
+        Student.objects.get(pk=known_student.pk).given_name,
+        Student.objects.filter(student_number=OTHER).count(),
+    ) == (
         "",
         0,
     )
 
 
-def test_a_number_that_somebody_else_has_by_now_is_not_the_persons(world):
+def test_a_former_number_now_used_by_another_student_is_not_redacted(known_student):
     taken = make_student(student_number="S-OLD")
     imported("student_number,course_code\nS-OLD,NONE\n", on_error="skip")
 
@@ -387,71 +392,71 @@ def page_of(student):
     return f"/admin/students/student/{student.pk}/personal-data/"
 
 
-def test_the_page_says_what_will_happen_before_the_click(world, registrars_desk, registrar):
+def test_the_page_previews_the_erasure_before_the_confirmation(known_student, registrars_desk, registrar):
     permitted(registrar, "erase_student")
 
-    page = registrars_desk.get(page_of(world)).content.decode()
+    page = registrars_desk.get(page_of(known_student)).content.decode()
 
     for words in (
         "4 earlier versions of it",
         "1 enrollment",
         "2 entries of the journal",
-        f"The student becomes erased-{world.pk}",
+        f"The student becomes erased-{known_student.pk}",
         "Erase for good",
     ):
         assert words in page
 
 
-def test_who_may_export_only_is_not_offered_to_erase(world, registrars_desk):
-    page = registrars_desk.get(page_of(world)).content.decode()
+def test_a_user_with_export_permission_only_sees_no_erase_form(known_student, registrars_desk):
+    page = registrars_desk.get(page_of(known_student)).content.decode()
 
     assert ("Erase for good" in page, page.count("<form method")) == (False, 1)
-    assert registrars_desk.post(f"{page_of(world)}erase/", {"number": "S-1", "reason": "x"}).status_code == 403
+    assert registrars_desk.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": "x"}).status_code == 403
 
 
 @pytest.mark.parametrize(("form", "kind"), [("json", "application/json"), ("html", "text/html")])
-def test_an_export_in_the_admin_is_a_file_and_recorded(world, registrars_desk, registrar, form, kind):
-    answer = registrars_desk.post(f"{page_of(world)}export/", {"format": form, "reason": "asked for it"})
+def test_an_export_in_the_admin_is_a_file_and_is_recorded(known_student, registrars_desk, registrar, form, kind):
+    answer = registrars_desk.post(f"{page_of(known_student)}export/", {"format": form, "reason": "asked for it"})
 
     line = PersonalDataAccess.objects.get()
     assert (answer.headers["Content-Type"], answer.headers["Content-Disposition"]) == (
         f"{kind}; charset=utf-8",
-        f'attachment; filename="student-{world.pk}.{form}"',
+        f'attachment; filename="student-{known_student.pk}.{form}"',
     )
     assert "Grace" in answer.content.decode()
     assert (line.action, line.door, line.actor, line.reason) == ("exported", "admin", registrar, "asked for it")
 
 
-def test_erasing_in_the_admin_takes_the_number_and_a_reason(world, registrars_desk, registrar):
+def test_erasing_in_the_admin_requires_the_number_and_a_reason(known_student, registrars_desk, registrar):
     permitted(registrar, "erase_student")
-    address = f"{page_of(world)}erase/"
+    address = f"{page_of(known_student)}erase/"
 
     wrong = registrars_desk.post(address, {"number": "S-2", "reason": "asked for it"})
     right = registrars_desk.post(address, {"number": "S-1", "reason": "asked for it"}, follow=True)
 
     assert wrong.context["erase_form"].errors == {"number": ["This is not the number of the student."]}
     assert next(str(message) for message in right.context["messages"]) == (
-        f"Erased: the student is erased-{world.pk} from now on."
+        f"Erased: the student is erased-{known_student.pk} from now on."
     )
-    assert Student.objects.get(pk=world.pk).given_name == ""
+    assert Student.objects.get(pk=known_student.pk).given_name == ""
     assert [line.action for line in PersonalDataAccess.objects.order_by("pk")] == ["erased", "viewed"]
 
 
-def test_erasing_in_the_admin_says_what_stands_against_it(world, registrars_desk, registrar, origin):
+def test_erasing_in_the_admin_shows_the_obstacles(known_student, registrars_desk, registrar, origin):
     permitted(registrar, "erase_student")
-    enroll(student_id=world.pk, course_id=make_course(code="ART-1").pk, origin=origin)
+    enroll(student_id=known_student.pk, course_id=make_course(code="ART-1").pk, origin=origin)
 
-    page = registrars_desk.get(page_of(world)).content.decode()
-    answer = registrars_desk.post(f"{page_of(world)}erase/", {"number": "S-1", "reason": "x"}, follow=True)
+    page = registrars_desk.get(page_of(known_student)).content.decode()
+    answer = registrars_desk.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": "x"}, follow=True)
 
     assert ("open enrollments: ART-1" in page, "Erase for good" in page) == (True, False)
     assert [str(message) for message in answer.context["messages"]] == [
         "This student has open enrollments: ART-1. Drop or complete them first."
     ]
-    assert Student.objects.get(pk=world.pk).given_name == "Grace"
+    assert Student.objects.get(pk=known_student.pk).given_name == "Grace"
 
 
-# In time
+# Retention
 
 
 def days_ago(days):
@@ -459,27 +464,29 @@ def days_ago(days):
 
 
 @pytest.fixture
-def old(world, settings, registrar):
-    """Something of each kind that is older than the settings say, and something that is not."""
+def outdated_student(known_student, settings, registrar):
+    """Create a row of each kind older than the retention settings, and a newer one."""
     settings.RETENTION_UPLOADS_DAYS, settings.RETENTION_STUDENTS_YEARS = 30, 2
     Import.objects.filter(pk=nth_import(1).pk).update(created_at=days_ago(31))
     KeptAnswer.objects.create(user=registrar, key="old", fingerprint="", status=200, at=days_ago(2))
     Session.objects.create(session_key="old", session_data="", expire_date=days_ago(1))
     for age in (30, 31):
-        RefusedAct.objects.create(day=days_ago(age).date(), student=world, course=make_course(), codes="course_full")
+        RefusedAct.objects.create(
+            day=days_ago(age).date(), student=known_student, course=make_course(), codes="course_full"
+        )
     gone = make_student(student_number="S-3")
-    for student in (gone, world):
+    for student in (gone, known_student):
         Student.history.filter(id=student.pk).update(history_date=days_ago(800))
     return gone
 
 
-def told(**options):
+def retention_output(**options):
     return command("apply_retention", **options).splitlines()
 
 
-def test_what_is_older_than_the_settings_say_is_let_go_of(old, world):
-    dry = told(dry_run=True)
-    done = told()
+def test_data_older_than_the_retention_settings_is_deleted(outdated_student, known_student):
+    dry = retention_output(dry_run=True)
+    done = retention_output()
 
     assert dry == [
         "1 answers kept for retries.",
@@ -492,21 +499,21 @@ def test_what_is_older_than_the_settings_say_is_let_go_of(old, world):
     ]
     assert [line for line in done if "counts of requests" not in line] == dry
     assert list(Import.objects.exclude(discarded_at=None).values_list("pk", flat=True)) == [nth_import(1).pk]
-    assert list(Student.objects.exclude(erased_at=None)) == [old]
-    assert Student.objects.get(pk=world.pk).given_name == "Grace"  # whose enrollment has changed since
-    assert told(dry_run=True) == ["0 answers kept for retries.", "0 refusals.", "0 sessions that have ended.",
-        "0 values of the login's cache.", "0 background tasks that have ended.",
+    assert list(Student.objects.exclude(erased_at=None)) == [outdated_student]
+    assert Student.objects.get(pk=known_student.pk).given_name == "Grace"  # the enrollment has changed since
+    assert retention_output(dry_run=True) == ["0 answers kept for retries.", "0 refusals.",
+        "0 sessions that have ended.", "0 values of the login's cache.", "0 background tasks that have ended.",
         "0 files of imports and their outcomes.", "0 students, erased."]  # fmt: skip
     assert PersonalDataAccess.objects.get().reason == "Kept for as long as the settings say."
 
 
-def test_a_student_who_cannot_be_erased_yet_is_counted(old):
+def test_a_student_who_cannot_be_erased_yet_is_counted(outdated_student):
     imported(f"{STUDENTS}S-3,Ada,{CANARY},\n", kind="students", review="always")
 
-    assert told()[-1] == "0 students, erased, 1 refused."
+    assert retention_output()[-1] == "0 students, erased, 1 refused."
 
 
-def test_nothing_is_erased_or_discarded_where_the_settings_do_not_say_so(old, settings):
+def test_without_retention_settings_nothing_is_erased_or_discarded(outdated_student, settings):
     settings.RETENTION_UPLOADS_DAYS = settings.RETENTION_STUDENTS_YEARS = 0
 
     assert [each.what for each in apply_retention(dry_run=True)] == [
@@ -518,7 +525,7 @@ def test_nothing_is_erased_or_discarded_where_the_settings_do_not_say_so(old, se
     ]
 
 
-def test_an_import_that_is_discarded_says_so_and_can_still_be_undone(old, registrars_desk):
+def test_a_discarded_import_is_marked_and_can_still_be_undone(outdated_student, registrars_desk):
     job = nth_import(1)
     list(apply_retention())
 
@@ -536,15 +543,15 @@ def test_an_import_that_is_discarded_says_so_and_can_still_be_undone(old, regist
         command("import_report", job.pk)
 
 
-def test_the_log_of_the_admin_keeps_who_did_what(world):
+def test_the_admin_log_keeps_the_user_and_anonymizes_the_erased_student(known_student):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
     assert [(entry.user.username, entry.object_repr) for entry in LogEntry.objects.all()] == [
-        ("registrar", f"erased-{world.pk}")
+        ("registrar", f"erased-{known_student.pk}")
     ]
 
 
-def test_the_record_of_access_can_only_be_added_to(world):
+def test_the_record_of_access_is_append_only(known_student):
     everything_on(find_person("S-1"))
     command("export_student_data", "S-1")
 
@@ -554,10 +561,15 @@ def test_the_record_of_access_can_only_be_added_to(world):
     assert PersonalDataAccess.objects.count() == 1
 
 
-def test_what_a_person_was_refused_is_held_and_goes_with_the_names(world):
+def test_refusals_of_a_student_are_exported_and_erased(known_student):
     course = make_course()
     RefusedAct.objects.create(
-        day=timezone.localdate(), student=world, course=course, action="enroll", channel="api", codes="course_full"
+        day=timezone.localdate(),
+        student=known_student,
+        course=course,
+        action="enroll",
+        channel="api",
+        codes="course_full",
     )
 
     [held] = everything_on(find_person("S-1"))["refusals"]

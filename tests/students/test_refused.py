@@ -1,4 +1,4 @@
-"""Who is refused is remembered for a moment, written down at once, and shown to who looks after it."""
+"""The refusal log: refusals are collected in memory, written in batches and shown to staff."""
 
 from datetime import date
 from typing import Any
@@ -22,53 +22,53 @@ REFUSALS = "/admin/students/refusedact/"
 
 
 @pytest.fixture(autouse=True)
-def kept(settings):
-    """Refusals are remembered for an hour: the test itself writes them down."""
+def long_flush_interval(settings):
+    """Refusals are kept in memory for an hour, so that only the test writes them."""
     settings.REFUSALS_SECONDS = 3600
     yield
     refusal_log.forget()
 
 
-def lines():
+def logged_refusals():
     refusal_log.write()
     return list(RefusedAct.objects.order_by("pk").values_list("student_id", "course_id", "action", "channel", "codes"))
 
 
-def ask(student, course, origin=API):
+def enroll_refused(student, course, origin=API):
     with pytest.raises(Refused):
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
 
-def test_a_refusal_is_written_down_with_all_its_reasons():
+def test_a_refusal_is_logged_with_all_its_reasons():
     student, course = make_student(is_active=False), make_course(capacity=0)
 
-    ask(student, course)
+    enroll_refused(student, course)
 
     assert RefusedAct.objects.count() == 0
-    assert lines() == [(student.pk, course.pk, "enroll", "api", "student_inactive course_full")]
+    assert logged_refusals() == [(student.pk, course.pk, "enroll", "api", "student_inactive course_full")]
 
 
-def test_who_is_refused_at_a_glance_is_written_down_too():
+def test_a_refusal_from_the_full_course_cache_is_logged_too():
     course = make_course(capacity=0)
     first, second = make_student(), make_student()
 
-    ask(first, course)
-    ask(second, course)  # the course was found full a moment ago
+    enroll_refused(first, course)
+    enroll_refused(second, course)  # the course is cached as full
 
-    assert [student for student, *_ in lines()] == [first.pk, second.pk]
+    assert [student for student, *_ in logged_refusals()] == [first.pk, second.pk]
 
 
-def test_the_last_answer_of_a_day_stands(time_machine):
+def test_the_latest_refusal_of_a_day_replaces_earlier_ones(time_machine):
     student, course = make_student(), make_course(capacity=0, is_active=False)
     time_machine.move_to("2026-09-10T10:00Z")
-    ask(student, course)
+    enroll_refused(student, course)
     refusal_log.write()
     course.is_active = True
     course.save()
-    ask(student, course)
+    enroll_refused(student, course)
     refusal_log.write()
     time_machine.move_to("2026-09-11T10:00Z")
-    ask(student, course)
+    enroll_refused(student, course)
     refusal_log.write()
 
     assert list(RefusedAct.objects.order_by("day").values_list("day", "codes")) == [
@@ -78,93 +78,93 @@ def test_the_last_answer_of_a_day_stands(time_machine):
 
 
 @pytest.mark.parametrize("do", [perform, perform_all])
-def test_batches_are_written_down(do):
+def test_refusals_of_batches_are_logged(do):
     student, course = make_student(), make_course(capacity=0)
 
     do([Act(Action.ENROLL, student.pk, course.pk), Act(Action.DROP, make_student().pk, course.pk)], API)
 
-    assert [(action, codes) for _s, _c, action, _ch, codes in lines()] == [
+    assert [(action, codes) for _s, _c, action, _ch, codes in logged_refusals()] == [
         ("enroll", "course_full"),
         ("drop", "not_enrolled"),
     ]
 
 
 @pytest.mark.parametrize("channel", [Channel.IMPORT, Channel.COMMAND, Channel.SYSTEM])
-def test_doors_that_tell_of_it_themselves_are_left_out(channel):
+def test_refusals_of_channels_with_their_own_reports_are_not_logged(channel):
     perform([Act(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], Origin(channel))
 
-    assert lines() == []
+    assert logged_refusals() == []
 
 
-def test_to_ask_is_not_to_be_refused():
+def test_refusals_of_a_dry_run_are_not_logged():
     judge([Act(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], API)
 
-    assert lines() == []
+    assert logged_refusals() == []
 
 
-def test_who_sends_the_form_of_the_admin_to_enroll_is_refused_and_not_only_told(registrars_desk):
+def test_a_refusal_of_the_submitted_admin_form_is_logged(registrars_desk):
     course, students = make_course(capacity=0), [make_student() for _ in range(2)]
 
     registrars_desk.post("/admin/students/studentcourse/add/", {"student": students[0].pk, "course": course.pk})
     registrars_desk.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": students[1].pk})
 
-    assert lines() == [(student.pk, course.pk, "enroll", "admin", "course_full") for student in students]
+    assert logged_refusals() == [(student.pk, course.pk, "enroll", "admin", "course_full") for student in students]
 
 
-def test_the_box_that_says_what_would_happen_refuses_nobody(registrars_desk):
+def test_refusals_of_the_enroll_panel_preview_are_not_logged(registrars_desk):
     course, student = make_course(capacity=0), make_student()
 
     page = registrars_desk.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": student.pk, "ask": ""})
 
     assert page.context["answer"]["kind"] == "refused"
-    assert lines() == []
+    assert logged_refusals() == []
 
 
-def test_a_mistake_in_a_request_is_nobody_who_was_refused():
+def test_a_refusal_for_an_unknown_student_is_not_logged():
     perform([Act(Action.ENROLL, 10**9, make_course(capacity=0).pk)], API)
 
-    assert lines() == []
+    assert logged_refusals() == []
 
 
-def test_who_is_accepted_is_not_written_down():
+def test_accepted_commands_are_not_logged():
     enroll(student_id=make_student().pk, course_id=make_course().pk, origin=API)
 
-    assert lines() == []
+    assert logged_refusals() == []
 
 
-def test_nobody_is_kept_where_the_setting_is_0(settings):
+def test_nothing_is_logged_if_the_retention_setting_is_0(settings):
     settings.REFUSALS_SECONDS = 0
 
-    ask(make_student(), make_course(capacity=0))
+    enroll_refused(make_student(), make_course(capacity=0))
 
-    assert lines() == []
+    assert logged_refusals() == []
 
 
-def test_while_the_database_is_away_they_are_remembered(monkeypatch):
+def test_refusals_stay_pending_while_the_database_is_unavailable(monkeypatch):
     def away(*_args, **_options):
         raise DatabaseError
 
     student, course = make_student(), make_course(capacity=0)
-    ask(student, course)
+    enroll_refused(student, course)
     with monkeypatch.context() as patch:
         patch.setattr(RefusedAct.objects.__class__, "bulk_create", away)
         refusal_log.write()
     assert RefusedAct.objects.count() == 0
 
-    assert [line[0] for line in lines()] == [student.pk]
+    assert [line[0] for line in logged_refusals()] == [student.pk]
 
 
-def test_a_process_remembers_only_so_many(monkeypatch):
+def test_the_number_of_pending_refusals_is_limited(monkeypatch):
     monkeypatch.setattr(refusal_log, "MOST", 1)
     course = make_course(capacity=0)
 
     for _ in range(3):
-        ask(make_student(), course)
+        enroll_refused(make_student(), course)
 
-    assert len(lines()) == 1
+    assert len(logged_refusals()) == 1
 
 
-def test_the_database_keeps_one_a_day():
+def test_the_database_keeps_one_refusal_per_day_student_course_and_action():
     row = {
         "day": "2026-09-10",
         "student": make_student(),
@@ -179,9 +179,9 @@ def test_the_database_keeps_one_a_day():
         RefusedAct.objects.create(**row)
 
 
-def test_a_student_who_goes_takes_the_refusals_along():
+def test_deleting_a_student_deletes_the_refusals():
     student, course = make_student(), make_course(capacity=0)
-    ask(student, course)
+    enroll_refused(student, course)
     refusal_log.write()
 
     student.delete()
@@ -189,7 +189,7 @@ def test_a_student_who_goes_takes_the_refusals_along():
     assert RefusedAct.objects.count() == 0
 
 
-def test_staff_see_them_by_reason_and_change_nothing(registrars_desk):
+def test_staff_can_filter_refusals_by_reason_and_cannot_change_them(registrars_desk):
     student = make_student()
     for codes in ("course_full", "waitlist_full", "student_inactive course_full"):
         RefusedAct.objects.create(
@@ -205,47 +205,47 @@ def test_staff_see_them_by_reason_and_change_nothing(registrars_desk):
 
 
 @pytest.mark.parametrize("gone", ["student", "course"])
-def test_a_refusal_whose_student_or_course_was_deleted_since_is_not_written(gone):
+def test_a_refusal_of_a_deleted_student_or_course_is_not_written(gone):
     student, course, others = make_student(), make_course(capacity=0), make_student()
-    ask(student, course)
-    ask(others, other := make_course(capacity=0))
+    enroll_refused(student, course)
+    enroll_refused(others, other := make_course(capacity=0))
     (student if gone == "student" else course).delete()
 
-    assert [(line[0], line[1]) for line in lines()] == [(others.pk, other.pk)]
+    assert [(line[0], line[1]) for line in logged_refusals()] == [(others.pk, other.pk)]
     assert refusal_log._lines == {}
 
 
-def test_an_erased_student_gets_no_refusal_any_more():
+def test_no_refusal_is_written_for_an_erased_student():
     student, course = make_student(), make_course(capacity=0)
-    ask(student, course)
+    enroll_refused(student, course)
     erase(person_of(student), reason="asked for it", door=Door.COMMAND)
 
-    assert lines() == []
+    assert logged_refusals() == []
 
 
-def test_a_row_that_the_database_never_takes_is_dropped_and_the_others_are_written(monkeypatch):
+def test_a_row_that_the_database_rejects_is_dropped_and_the_others_are_written(monkeypatch):
     course, students = make_course(capacity=0), [make_student() for _ in range(3)]
     for student in students:
-        ask(student, course)
+        enroll_refused(student, course)
     # The column of an action is never empty.
     pair = (students[1].pk, course.pk)
     nothing: Any = None
     refusal_log._lines[pair] = refusal_log._lines[pair]._replace(action=nothing)
 
-    assert [line[0] for line in lines()] == [students[0].pk, students[2].pk]
+    assert [line[0] for line in logged_refusals()] == [students[0].pk, students[2].pk]
     assert refusal_log._lines == {}
 
 
-def test_a_code_that_a_request_has_many_times_is_kept_once():
+def test_a_refusal_code_that_occurs_many_times_is_stored_once():
     waive = frozenset(f"nonsense{number}" for number in range(40))
 
     perform([Act(Action.ENROLL, make_student().pk, make_course().pk, waive=waive)], API)
 
-    assert [codes for *_, codes in lines()] == ["not_waivable waiver_needs_reason waiver_not_allowed"]
+    assert [codes for *_, codes in logged_refusals()] == ["not_waivable waiver_needs_reason waiver_not_allowed"]
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite checks at the end of the transaction")
-def test_the_database_refuses_a_refusal_of_nobody():
+def test_the_database_refuses_a_refusal_without_a_student():
     row = {"day": "2026-09-10", "course": make_course(), "action": "enroll", "channel": "api", "codes": "x"}
 
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -253,7 +253,7 @@ def test_the_database_refuses_a_refusal_of_nobody():
         connection.check_constraints()
 
 
-def test_the_page_of_a_refusal_reads_its_student_and_course_with_it(registrars_desk, django_assert_max_num_queries):
+def test_the_refusal_page_loads_refusal_student_and_course_in_one_query(registrars_desk, django_assert_max_num_queries):
     row = {"day": "2026-09-10", "action": "enroll", "channel": "api", "codes": "course_full"}
     refusal = RefusedAct.objects.create(student=make_student(), course=make_course(), **row)
 

@@ -1,4 +1,4 @@
-"""Rules by themselves: no database."""
+"""The enrollment rules, without a database."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ def codes(act: Act, facts: Register) -> list[str]:
     return [refusal.code for refusal in verdict(act, facts).refusals]
 
 
-def test_nothing_stands_against_an_active_student_in_an_open_course():
+def test_an_active_student_is_accepted_in_an_open_course():
     assert codes(ENROLL, register()) == []
 
 
@@ -53,7 +53,7 @@ def test_an_inactive_student_is_refused():
     assert codes(ENROLL, register(student=Student(pk=1, is_active=False))) == ["student_inactive"]
 
 
-def test_an_inactive_course_refuses():
+def test_an_inactive_course_refuses_enrollment():
     assert codes(ENROLL, register(course=Course(pk=2, is_active=False))) == ["course_inactive"]
 
 
@@ -68,7 +68,7 @@ def test_an_inactive_course_refuses():
         ({"enrollment_opens_at": EARLIER, "enrollment_closes_at": LATER}, []),
     ],
 )
-def test_the_window_includes_its_first_instant_and_excludes_its_last(window, expected):
+def test_the_enrollment_window_includes_its_start_and_excludes_its_end(window, expected):
     assert codes(ENROLL, register(course=Course(pk=2, code="MATH-101", **window))) == expected
 
 
@@ -76,14 +76,14 @@ def test_the_window_includes_its_first_instant_and_excludes_its_last(window, exp
     ("capacity", "taken", "expected"),
     [(None, 1_000, []), (0, 0, ["course_full"]), (30, 29, []), (30, 30, ["course_full"]), (30, 31, ["course_full"])],
 )
-def test_a_course_takes_as_many_as_it_has_seats(capacity, taken, expected):
+def test_a_course_accepts_as_many_students_as_it_has_seats(capacity, taken, expected):
     facts = register(course=Course(pk=2, code="MATH-101", capacity=capacity), taken=taken)
 
     assert codes(ENROLL, facts) == expected
 
 
 @pytest.mark.parametrize(("completed", "missing"), [([], "A, B"), (["A"], "B"), (["B", "C"], "A"), (["A", "B"], None)])
-def test_what_a_course_asks_for_must_be_completed_and_what_is_missing_is_named(completed, missing):
+def test_prerequisites_must_be_completed_and_missing_ones_are_listed(completed, missing):
     facts = register(course=Course(pk=2, code="C", prerequisites=["A", "B"]), completed=completed)
 
     messages = [refusal.message for refusal in verdict(ENROLL, facts).refusals]
@@ -91,7 +91,7 @@ def test_what_a_course_asks_for_must_be_completed_and_what_is_missing_is_named(c
     assert messages == ([f"C asks for {missing} to be completed first."] if missing else [])
 
 
-def test_every_rule_answers():
+def test_all_broken_rules_are_reported_together():
     windows = {"enrollment_opens_at": LATER, "enrollment_closes_at": EARLIER}
     course = Course(pk=2, is_active=False, capacity=0, prerequisites=["A"], **windows)
 
@@ -107,19 +107,19 @@ def test_every_rule_answers():
     ]
 
 
-def test_an_unknown_student_and_an_unknown_course_are_both_named():
+def test_an_unknown_student_and_an_unknown_course_are_both_reported():
     assert codes(ENROLL, Register(now=NOW)) == ["student_not_found", "course_not_found"]
 
 
 @pytest.mark.parametrize("status", [Status.ENROLLED, Status.WAITLISTED])
-def test_who_is_in_already_is_not_judged_again(status):
+def test_enrolling_an_enrolled_student_again_is_accepted_without_checks(status):
     facts = register(student=Student(pk=1, is_active=False), status=status)
 
     assert (codes(ENROLL, facts), is_done_already(ENROLL, facts)) == ([], True)
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.DROPPED, Status.WITHDRAWN])
-def test_who_has_left_is_judged_anew(status):
+def test_a_student_who_left_is_checked_again(status):
     facts = register(course=Course(pk=2, code="MATH-101", is_active=False), status=status)
 
     assert codes(ENROLL, facts) == ["course_inactive"]
@@ -142,7 +142,7 @@ def test_who_has_left_is_judged_anew(status):
         (COMPLETE, Status.WITHDRAWN, ["illegal_transition"]),
     ],
 )
-def test_what_has_ended_stays_as_it_ended(act, status, expected):
+def test_each_status_allows_only_its_transitions(act, status, expected):
     assert codes(act, register(status=status)) == expected
 
 
@@ -153,14 +153,14 @@ def test_what_has_ended_stays_as_it_ended(act, status, expected):
         (COMPLETE, Status.DROPPED, "An enrollment that is dropped cannot become completed: it has ended."),
     ],
 )
-def test_an_illegal_transition_names_those_that_are_allowed(act, status, sentence):
+def test_an_invalid_transition_lists_the_allowed_ones(act, status, sentence):
     assert [refusal.message for refusal in verdict(act, register(status=status)).refusals] == [sentence]
 
 
 @pytest.mark.parametrize(
     ("grade", "asked", "done"), [("A", None, True), ("A", "A", True), ("A", "B", False), ("A", "", False)]
 )
-def test_completing_again_is_done_unless_the_grade_differs(grade, asked, done):
+def test_completing_again_is_unchanged_unless_the_grade_differs(grade, asked, done):
     act = Act(Action.COMPLETE, 1, 2, grade=asked)
 
     assert is_done_already(act, register(status=Status.COMPLETED, grade=grade)) == done
@@ -175,15 +175,15 @@ def test_completing_again_is_done_unless_the_grade_differs(grade, asked, done):
         (date(2026, 9, 14), Status.WAITLISTED, Status.DROPPED),
     ],
 )
-def test_the_deadline_tells_a_drop_from_a_withdrawal(deadline, status, expected):
+def test_the_deadline_separates_dropped_from_withdrawn(deadline, status, expected):
     facts = register(course=Course(pk=2, term=Term(drop_deadline=deadline)), status=status)
 
     assert status_after(DROP, facts) == expected
 
 
-def test_without_a_term_one_can_always_drop():
+def test_without_a_term_leaving_is_always_a_drop():
     assert status_after(DROP, register(status=Status.ENROLLED)) == Status.DROPPED
 
 
-def test_every_rule_explains_itself():
+def test_every_rule_has_an_explanation():
     assert [rule.code for rule in ALL_RULES if not (rule.explanation and str(rule.title))] == []

@@ -1,4 +1,4 @@
-"""The command palette finds students, courses and enrollments by any of their words, for who may see them."""
+"""The command palette finds students, courses and enrollments by their words, within the user's permissions."""
 
 from dataclasses import replace
 
@@ -51,7 +51,7 @@ def found(desk, words):
         ("x " * 500, []),
     ],
 )
-def test_words_find(registrars_desk, crowd, words, titles):
+def test_search_words_find_matching_rows(registrars_desk, crowd, words, titles):
     assert found(registrars_desk, words) == titles
 
 
@@ -59,13 +59,13 @@ def test_pages_are_found_by_their_names(registrars_desk):
     assert found(registrars_desk, "enrollm") == ["Enrollments"]
 
 
-def test_what_has_just_been_added_is_found(registrars_desk, crowd):
+def test_a_new_row_is_found_immediately(registrars_desk, crowd):
     assert found(registrars_desk, "hopper") == []
     make_student(student_number="S-9", given_name="Grace", family_name="Hopper")
     assert found(registrars_desk, "hopper") == ["S-9 Grace Hopper"]
 
 
-def test_one_finds_what_one_may_see(client, crowd):
+def test_users_find_only_rows_that_they_can_view(client, crowd):
     user = User.objects.create_user("guide", is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_course"))
     client.force_login(user)
@@ -75,18 +75,20 @@ def test_one_finds_what_one_may_see(client, crowd):
     assert found(client, "ada math") == []
 
 
-def test_who_is_not_in_is_asked_to_log_in(client, crowd):
+def test_an_anonymous_user_is_redirected_to_the_login(client, crowd):
     assert client.get("/admin/search/?s=ada").status_code == 302
 
 
 @pytest.mark.parametrize("size", [1, 60])
-def test_a_search_costs_the_same_however_many_are_found(registrars_desk, origin, size, django_assert_max_num_queries):
+def test_the_query_count_of_a_search_does_not_depend_on_the_number_of_results(
+    registrars_desk, origin, size, django_assert_max_num_queries
+):
     course = make_course(code="MATH-101")
     for number in range(size):
         student = make_student(student_number=f"S-{number}", family_name="Byron")
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
-    registrars_desk.get("/admin/password_change/")  # the first page of a session notes when it began
+    registrars_desk.get("/admin/password_change/")  # the first page of a session stores its start time
 
     with django_assert_max_num_queries(16):
         found(registrars_desk, "byron math")

@@ -1,4 +1,4 @@
-"""Whatever frees a seat or makes who waits eligible, through whichever door, gives the seat away at once."""
+"""A change at any entry point that frees a seat or makes a waitlisted student eligible gives the seat immediately."""
 
 import csv
 import io
@@ -20,8 +20,8 @@ COURSE = {"code": "C-1", "name": "A course", "level": "introductory", "prerequis
 
 
 @pytest.fixture
-def line():
-    """A course with one seat, which is taken, and two who wait for it, in their order."""
+def waitlisted_course():
+    """A course with one seat, which is taken, and two waitlisted students in order."""
     course = make_course(code="C-1", capacity=1, waitlist_capacity=5)
     students = [make_student(student_number=f"S-{n}", email=f"s{n}@x.example") for n in range(3)]
     for student in students:
@@ -29,7 +29,7 @@ def line():
     return course, students
 
 
-def seated():
+def enrolled_ids():
     return list(StudentCourse.objects.seated().order_by("student").values_list("student", flat=True))
 
 
@@ -45,42 +45,42 @@ def import_file(command, path, text, **options):
 
 
 @pytest.mark.parametrize(("capacity", "more"), [(2, 1), (3, 2), (None, 2)])
-def test_more_seats_over_the_api_let_in_who_waits(api, line, capacity, more):
-    course, students = line
+def test_more_seats_by_the_api_promote_waitlisted_students(api, waitlisted_course, capacity, more):
+    course, students = waitlisted_course
 
     answer = api.patch(f"/api/v1/courses/{course.pk}", {"capacity": capacity})
 
-    assert seated() == [student.pk for student in students[: 1 + more]]
+    assert enrolled_ids() == [student.pk for student in students[: 1 + more]]
     free = None if capacity is None else 0
     assert answer.json()["seats"] == {"taken": 1 + more, "free": free, "waiting": 2 - more, "over": 0}
 
 
-def test_more_seats_in_the_admin_let_in_who_waits_and_the_page_names_them(registrars_desk, line):
-    course, students = line
+def test_more_seats_in_the_admin_promote_waitlisted_students_and_list_them(registrars_desk, waitlisted_course):
+    course, students = waitlisted_course
     form = {**COURSE, "capacity": 2, "waitlist_capacity": 5, "is_active": "on"}
     times = {f"enrollment_{name}_at_{part}": "" for name in ("opens", "closes") for part in (0, 1)}
 
     answer = registrars_desk.post(f"/admin/courses/course/{course.pk}/change/", {**form, **times}, follow=True)
 
-    assert seated() == [students[0].pk, students[1].pk]
+    assert enrolled_ids() == [students[0].pk, students[1].pk]
     told = [str(message) for message in answer.context["messages"]]
     assert f"{students[1]} · {course} had waited and has a seat now." in told
 
 
-def test_more_seats_by_a_file_let_in_who_waits(tmp_path, line):
-    _course, students = line
+def test_more_seats_by_a_file_promote_waitlisted_students(tmp_path, waitlisted_course):
+    _course, students = waitlisted_course
 
     import_file("import_courses", tmp_path / "c.csv", "code,name,level,capacity\nC-1,A course,introductory,2\n")
 
-    assert seated() == [students[0].pk, students[1].pk]
+    assert enrolled_ids() == [students[0].pk, students[1].pk]
     assert EnrollmentEvent.objects.latest("pk").action == "promote"
 
 
 # Fewer seats
 
 
-def test_fewer_seats_than_are_taken_are_told_of_in_the_answer(api, line):
-    course, _students = line
+def test_a_capacity_below_the_taken_seats_is_reported_in_the_response(api, waitlisted_course):
+    course, _students = waitlisted_course
 
     answer = api.patch(f"/api/v1/courses/{course.pk}", {"capacity": 0})
 
@@ -90,7 +90,7 @@ def test_fewer_seats_than_are_taken_are_told_of_in_the_answer(api, line):
     assert answer.json()["warnings"] == [{"code": "over_capacity", "message": message}]
 
 
-def test_fewer_seats_than_are_taken_are_told_of_in_the_report_of_a_file(tmp_path, line):
+def test_a_capacity_below_the_taken_seats_is_reported_in_the_import_report(tmp_path, waitlisted_course):
     text = "code,name,level,capacity\nC-1,A course,introductory,0\nC-2,Another,introductory,0\n"
 
     rows = import_file("import_courses", tmp_path / "c.csv", text)
@@ -99,7 +99,7 @@ def test_fewer_seats_than_are_taken_are_told_of_in_the_report_of_a_file(tmp_path
     assert [(row["outcome"], row["message"]) for row in rows] == [("updated", message), ("created", "")]
 
 
-def test_courses_with_more_enrolled_than_seats_can_be_found_in_the_admin(registrars_desk, line):
+def test_courses_over_capacity_can_be_filtered_in_the_admin(registrars_desk, waitlisted_course):
     Course.objects.filter(code="C-1").update(capacity=0)
     make_course(code="C-2", capacity=0)
 
@@ -111,8 +111,8 @@ def test_courses_with_more_enrolled_than_seats_can_be_found_in_the_admin(registr
     assert [found(seats) for seats in ("over", "full", "free", "line")] == [["C-1"], ["C-1", "C-2"], [], ["C-1"]]
 
 
-def test_an_earlier_version_with_more_seats_that_is_saved_again_lets_in_who_waits(registrars_desk, line):
-    course, students = line
+def test_restoring_an_earlier_version_with_more_seats_promotes_students(registrars_desk, waitlisted_course):
+    course, students = waitlisted_course
     course.capacity = 2
     course.save()
     earlier = course.history.latest().pk
@@ -123,58 +123,58 @@ def test_an_earlier_version_with_more_seats_that_is_saved_again_lets_in_who_wait
 
     registrars_desk.post(f"/admin/courses/course/{course.pk}/history/{earlier}/", {**form, **times})
 
-    assert seated() == [students[0].pk, students[1].pk]
+    assert enrolled_ids() == [students[0].pk, students[1].pk]
 
 
 # Active again
 
 
-def test_a_course_that_is_active_again_lets_in_who_waits(api, line):
-    course, students = line
+def test_reactivating_a_course_promotes_waitlisted_students(api, waitlisted_course):
+    course, students = waitlisted_course
     Course.objects.update(is_active=False)
     drop(student_id=students[0].pk, course_id=course.pk, origin=ORIGIN)
-    assert seated() == []
+    assert enrolled_ids() == []
 
     api.patch(f"/api/v1/courses/{course.pk}", {"is_active": True})
 
-    assert seated() == [students[1].pk]
+    assert enrolled_ids() == [students[1].pk]
 
 
 @pytest.fixture
-def passed_over(line):
-    """The next in line is not active, and nobody else waits: the seat is free."""
-    course, students = line
+def passed_over(waitlisted_course):
+    """The only waitlisted student is inactive, and a seat is free."""
+    course, students = waitlisted_course
     drop(student_id=students[2].pk, course_id=course.pk, origin=ORIGIN)
     Student.objects.filter(pk=students[1].pk).update(is_active=False)
     drop(student_id=students[0].pk, course_id=course.pk, origin=ORIGIN)
-    assert seated() == []
+    assert enrolled_ids() == []
     return students[1]
 
 
-def test_a_student_who_is_active_again_over_the_api_gets_the_seat(api, passed_over):
+def test_a_student_reactivated_by_the_api_gets_the_seat(api, passed_over):
     api.patch(f"/api/v1/students/{passed_over.pk}", {"is_active": True})
 
-    assert seated() == [passed_over.pk]
+    assert enrolled_ids() == [passed_over.pk]
 
 
-def test_a_student_who_is_active_again_in_the_admin_gets_the_seat(registrars_desk, passed_over):
+def test_a_student_reactivated_in_the_admin_gets_the_seat(registrars_desk, passed_over):
     form = {"student_number": "S-1", "given_name": "A", "family_name": "B", "email": "", "is_active": "on"}
 
     registrars_desk.post(f"/admin/students/student/{passed_over.pk}/change/", form)
 
-    assert seated() == [passed_over.pk]
+    assert enrolled_ids() == [passed_over.pk]
 
 
-def test_a_student_who_is_active_again_by_a_file_gets_the_seat(tmp_path, passed_over):
+def test_a_student_reactivated_by_a_file_gets_the_seat(tmp_path, passed_over):
     text = "student_number,given_name,family_name,is_active\nS-1,A,B,true\n"
 
     import_file("import_students", tmp_path / "s.csv", text)
 
-    assert seated() == [passed_over.pk]
+    assert enrolled_ids() == [passed_over.pk]
 
 
-def test_who_waits_where_time_alone_has_opened_a_window_gets_a_seat_by_the_command(line, capsys):
-    course, students = line
+def test_the_promote_command_seats_students_after_a_window_has_opened(waitlisted_course, capsys):
+    course, students = waitlisted_course
     Course.objects.update(enrollment_opens_at="2999-01-01T00:00Z")
     drop(student_id=students[0].pk, course_id=course.pk, origin=ORIGIN)
     Course.objects.update(enrollment_opens_at="2026-01-01T00:00Z")
@@ -182,13 +182,13 @@ def test_who_waits_where_time_alone_has_opened_a_window_gets_a_seat_by_the_comma
     call_command("promote_waitlists")
 
     assert capsys.readouterr().out == "1 of those who waited have a seat now.\n"
-    assert seated() == [students[1].pk]
+    assert enrolled_ids() == [students[1].pk]
 
 
 # Files
 
 
-def test_a_file_lets_wait_whom_its_status_or_its_option_lets_wait(tmp_path, line):
+def test_a_file_waitlists_students_by_its_status_column_or_the_on_full_option(tmp_path, waitlisted_course):
     for n in range(3, 6):
         make_student(student_number=f"S-{n}", email="")
     head = "student_number,course_code,status\n"
@@ -202,7 +202,7 @@ def test_a_file_lets_wait_whom_its_status_or_its_option_lets_wait(tmp_path, line
     assert [row["outcome"] for row in again] == ["unchanged", "unchanged"]
 
 
-def test_a_file_waives_only_for_an_actor_who_may(tmp_path, registrar, viewer):
+def test_a_file_applies_waivers_only_for_an_actor_with_the_permission(tmp_path, registrar, viewer):
     make_student(student_number="S-1")
     make_course(code="C-1", capacity=0)
     text = "student_number,course_code,waive,reason\nS-1,C-1,course_full,the dean agreed\n"
@@ -219,7 +219,7 @@ def test_a_file_waives_only_for_an_actor_who_may(tmp_path, registrar, viewer):
 # Waivers
 
 
-def test_a_program_without_the_scope_waives_nothing(make_client):
+def test_a_client_without_the_scope_cannot_waive_rules(make_client):
     program = make_client("enrollments:write")
     student, course = make_student(), make_course(capacity=0)
     body = {"course_id": course.pk, "waive": ["course_full"], "reason": "please"}
@@ -230,7 +230,7 @@ def test_a_program_without_the_scope_waives_nothing(make_client):
     assert StudentCourse.objects.count() == 0
 
 
-def test_a_waiver_of_what_does_not_stand_in_the_way_is_not_recorded(api):
+def test_a_waiver_that_was_not_needed_is_not_recorded(api):
     student, course = make_student(), make_course()
     body = {"course_id": course.pk, "waive": ["course_full"], "reason": "to be sure"}
 
@@ -239,7 +239,7 @@ def test_a_waiver_of_what_does_not_stand_in_the_way_is_not_recorded(api):
     assert EnrollmentEvent.objects.get().waived == []
 
 
-def test_the_admin_offers_waivers_only_to_who_may_waive(client, registrar):
+def test_the_admin_offers_waivers_only_to_users_with_the_permission(client, registrar):
     registrar.groups.clear()
     names = ["add_studentcourse", "view_studentcourse", "view_student", "view_course"]
     registrar.user_permissions.set(Permission.objects.filter(codename__in=names))
@@ -261,15 +261,15 @@ def test_the_admin_offers_waivers_only_to_who_may_waive(client, registrar):
         ("not_found", "There is nothing at this address."),
     ],
 )
-def test_the_page_of_a_problem_says_who_can_waive_it(client, code, says):
+def test_the_problem_page_states_which_users_can_waive_the_rule(client, code, says):
     assert says in client.get(f"/problems/{code}").content.decode()
 
 
 # Timelines
 
 
-def test_the_pages_of_a_student_a_course_and_an_enrollment_show_what_happened(registrars_desk, line):
-    course, students = line
+def test_student_course_and_enrollment_pages_show_the_events(registrars_desk, waitlisted_course):
+    course, students = waitlisted_course
     drop(student_id=students[0].pk, course_id=course.pk, reason="moved away", origin=ORIGIN)
     enrollment = StudentCourse.objects.get(student=students[0])
 

@@ -1,4 +1,4 @@
-"""A value means one thing at every entry point: the API, the forms of the admin, and files."""
+"""A value is treated identically at every entry point: the API, the forms of the admin, and files."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ from tests.factories import make_student
 
 pytestmark = pytest.mark.django_db
 
-# Characters that mislead: invisible ones, dashes, full-width letters, marks that compose, other alphabets, controls.
+# Confusable characters: invisible ones, dashes, full-width and combining ones, other alphabets, controls.
 CATEGORIES: tuple[Any, ...] = ("Cf", "Cc", "Zs", "Zl", "Zp", "Pd", "Mn")
 MISLEADING = st.one_of(
     st.characters(categories=CATEGORIES, exclude_characters="\r\n\0"),
@@ -73,15 +73,15 @@ def by_file(values):
     return {(error.field, error.code) for error in result.errors} or stored
 
 
-def told_alike(name, value):
+def same_result_everywhere(name, value):
     values = {**GOOD, name: value}
     told = {"api": by_api(values), "form": by_form(values), "file": by_file(values)}
-    # An empty number is missing in a form and blank elsewhere, in Django's words.
+    # For an empty number, Django's code is `required` in a form and `blank` elsewhere.
     codes = {
         door: {(field, code.replace("required", "blank")) for field, code in each} if isinstance(each, set) else each
         for door, each in told.items()
     }
-    # Django's form of an address stops at its own check.
+    # Django's form field of an email address stops after its own check.
     for errors in codes.values():
         if isinstance(errors, set) and ("email", "invalid") in errors:
             errors.discard(("email", "control_characters"))
@@ -94,9 +94,11 @@ ALIKE = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 
 @ALIKE
 @given(value=TEXTS)
-def test_a_number_is_stored_or_refused_alike_everywhere(value):
-    assume(not value.startswith(("'", "=", "+", "-", "@", "\t", "\r")))  # spreadsheets would run it: cells guard it
-    told = told_alike("student_number", value)
+def test_a_number_is_stored_or_refused_identically_at_every_entry_point(value):
+    assume(
+        not value.startswith(("'", "=", "+", "-", "@", "\t", "\r"))
+    )  # a spreadsheet would evaluate it: cells are escaped
+    told = same_result_everywhere("student_number", value)
     if isinstance(told, dict):
         stored = told["student_number"]
         assert stored == unicodedata.normalize("NFC", value).strip(INVISIBLE)
@@ -106,9 +108,9 @@ def test_a_number_is_stored_or_refused_alike_everywhere(value):
 
 @ALIKE
 @given(value=TEXTS, name=st.sampled_from(["given_name", "family_name"]))
-def test_a_name_is_stored_or_refused_alike_everywhere(name, value):
+def test_a_name_is_stored_or_refused_identically_at_every_entry_point(name, value):
     assume(not value.startswith(("'", "=", "+", "-", "@", "\t", "\r")))
-    told = told_alike(name, value)
+    told = same_result_everywhere(name, value)
     if isinstance(told, dict):
         assert told[name] == unicodedata.normalize("NFC", value).strip(INVISIBLE)
 
@@ -119,9 +121,9 @@ def test_a_name_is_stored_or_refused_alike_everywhere(name, value):
         "{}@{}{}.example".format, TEXTS, st.text(st.sampled_from("aéÉ-"), min_size=1), st.just("") | MISLEADING
     )
 )
-def test_an_address_is_stored_or_refused_alike_everywhere(value):
+def test_an_email_address_is_stored_or_refused_identically_at_every_entry_point(value):
     assume(not value.startswith(("'", "=", "+", "-", "@", "\t", "\r")))
-    told_alike("email", value)
+    same_result_everywhere("email", value)
 
 
 @given(st.text())
@@ -132,23 +134,23 @@ def test_normalizing_twice_changes_nothing(text):
 
 @pytest.mark.parametrize("bell", ["Ada\x07", "A\x1b[2J", "Ada\u2028Maria"])
 @pytest.mark.parametrize("name", ["given_name", "family_name"])
-def test_control_characters_in_names_are_refused_everywhere(name, bell):
-    assert told_alike(name, bell) == {(name, "control_characters")}
+def test_control_characters_in_names_are_refused_at_every_entry_point(name, bell):
+    assert same_result_everywhere(name, bell) == {(name, "control_characters")}
 
 
-def test_invisible_names_are_blank_everywhere():
+def test_invisible_names_are_blank_at_every_entry_point():
     values = {**GOOD, "given_name": "\u200b", "family_name": "\u2060\u3164"}
 
     assert [by_api(values), by_form(values), by_file(values)] == [{("family_name", "blank")}] * 3
 
 
 def test_length_is_measured_after_normalizing():
-    assert told_alike("student_number", "E\u0301" * 64)["student_number"] == "\u00c9" * 64
-    assert told_alike("student_number", "E\u0301" * 65) == {("student_number", "max_length")}
+    assert same_result_everywhere("student_number", "E\u0301" * 64)["student_number"] == "\u00c9" * 64
+    assert same_result_everywhere("student_number", "E\u0301" * 65) == {("student_number", "max_length")}
 
 
 @pytest.mark.parametrize("identifier_now_refused", ["S\u20111", "2,026", "S\u200b-1"])
-def test_a_stored_number_that_is_older_than_a_rule_does_not_stop_other_changes(api, identifier_now_refused):
+def test_an_old_number_that_breaks_a_newer_rule_does_not_block_other_changes(api, identifier_now_refused):
     student = make_student(student_number=identifier_now_refused)
     body = {**GOOD, "student_number": identifier_now_refused, "given_name": "Zoe"}
 
@@ -162,7 +164,7 @@ def test_a_stored_number_that_is_older_than_a_rule_does_not_stop_other_changes(a
         identifier(identifier_now_refused)
 
 
-def test_every_way_to_the_database_normalizes():
+def test_create_bulk_create_update_and_filter_normalize_values():
     decomposed, composed = "E\u0301-", "\u00c9-"
     saved = Student.objects.create(
         student_number=f"{decomposed}1", given_name=f"{decomposed}", email="A@E\u0301.EXAMPLE"
@@ -178,7 +180,7 @@ def test_every_way_to_the_database_normalizes():
     assert Student.objects.filter(student_number__in=[f"{decomposed}1"]).exists()
 
 
-def test_addresses_with_letters_beyond_ascii_are_unique_without_regard_to_case():
+def test_email_addresses_with_non_ascii_letters_are_unique_in_any_case():
     make_student(email="ada@\u00c9COLE.example")
 
     for email in ("ADA@\u00e9cole.example", "ada@E\u0301cole.example"):
@@ -188,7 +190,7 @@ def test_addresses_with_letters_beyond_ascii_are_unique_without_regard_to_case()
 
 
 @pytest.mark.parametrize("search", ["\u00e9lodie", "\u00c9LODIE", "E\u0301lodie", "\u00f1"])
-def test_a_search_knows_the_case_of_letters_beyond_ascii(api, search):
+def test_search_ignores_the_case_of_non_ascii_letters(api, search):
     make_student(student_number="S-1", given_name="\u00c9lodie", family_name="Nu\u00d1ez")
     make_student(student_number="S-2", given_name="Elodie", family_name="Nunez")
 
@@ -197,7 +199,7 @@ def test_a_search_knows_the_case_of_letters_beyond_ascii(api, search):
     assert [each["student_number"] for each in found] == ["S-1"]
 
 
-def test_filters_normalize_what_they_are_given(api):
+def test_filters_normalize_their_values(api):
     make_student(student_number="\u00c9-1")
 
     assert len(api.get("/api/v1/students", {"student_number": "E\u0301-1"}).json()["results"]) == 1
@@ -205,7 +207,7 @@ def test_filters_normalize_what_they_are_given(api):
     assert api.get("/api/v1/students/number:E\u0301-1").json()["student_number"] == "\u00c9-1"
 
 
-def test_an_address_names_the_character_that_misleads_and_what_may_be_meant(api):
+def test_a_url_with_a_wrong_number_reports_the_character_or_suggests_the_student(api):
     make_student(student_number="S-1042")
 
     hidden = api.get("/api/v1/students/number:S-10\u200b42").json()
@@ -223,7 +225,7 @@ def test_an_address_names_the_character_that_misleads_and_what_may_be_meant(api)
     )
 
 
-def test_one_name_is_written_without_a_blank_or_a_comma_for_the_other():
+def test_a_single_name_is_displayed_without_extra_space_or_comma():
     names = {
         name: str(Student(given_name=given, family_name=family))
         for name, given, family in (("both", "Ada", "Byron"), ("given", "Ada", ""), ("family", "", "Byron"))
@@ -232,13 +234,13 @@ def test_one_name_is_written_without_a_blank_or_a_comma_for_the_other():
     assert [Student(given_name="Ada", family_name=each).sorted_name for each in ("Byron", "")] == ["Byron, Ada", "Ada"]
 
 
-def test_no_identifier_is_suggested_for_a_text_that_is_longer_than_any():
+def test_no_identifier_is_suggested_for_a_text_above_the_maximum_length():
     assert likely_identifiers("S" + "\u200b" * (MOST_READ - 1)) == ["S", "s"]
     assert likely_identifiers("S" + "\u200b" * MOST_READ) == []
     assert similar_identifiers("a b " * MOST_READ) == []
 
 
-def test_a_fault_is_named_among_the_first_characters_of_a_long_text():
+def test_only_the_first_characters_of_a_long_text_are_checked():
     assert fault_in_identifier("x" * (MOST_READ - 1) + "\u200b") == (
         f"Remove the invisible U+200B ZERO WIDTH SPACE at position {MOST_READ}."
     )

@@ -1,4 +1,4 @@
-"""The waitlist: who waits, who is next, and every way in which a seat comes free."""
+"""The waitlist: its order, its limits and every way in which a seat is freed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,30 +15,30 @@ from tests.factories import make_course, make_student
 pytestmark = pytest.mark.django_db
 
 
-def waiting(course, count, origin):
-    """Let so many students wait for a seat in a full course, and return them in their order."""
+def add_waitlisted(course, count, origin):
+    """Add this many students to the waitlist of a full course, and return them in order."""
     students = [make_student() for _ in range(count)]
     enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, origin=origin)
-    assert line(course) == [student.pk for student in students]
+    assert waitlist_of(course) == [student.pk for student in students]
     return students
 
 
 def full_course(origin, **fields):
-    """A course with one seat and whoever holds it."""
+    """Return a course with one seat and the student who holds it."""
     course, holder = make_course(**{"capacity": 1, "waitlist_capacity": 10, **fields}), make_student()
     enroll(student_id=holder.pk, course_id=course.pk, origin=origin)
     return course, holder
 
 
-def line(course):
+def waitlist_of(course):
     return list(StudentCourse.objects.in_line().filter(course=course).values_list("student", flat=True))
 
 
-def seated(course):
+def enrolled_in(course):
     return list(StudentCourse.objects.seated().filter(course=course).order_by("pk").values_list("student", flat=True))
 
 
-def test_who_would_rather_wait_gets_a_seat_where_one_is_free(origin):
+def test_enrolling_with_the_waitlist_option_takes_a_free_seat(origin):
     course, student = make_course(capacity=1, waitlist_capacity=1), make_student()
 
     outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
@@ -47,9 +47,9 @@ def test_who_would_rather_wait_gets_a_seat_where_one_is_free(origin):
     assert (outcome.enrollment.status, outcome.enrollment.waitlist_position) == ("enrolled", None)
 
 
-def test_who_finds_no_seat_waits_at_the_end_of_the_line(origin):
+def test_a_student_without_a_seat_joins_the_end_of_the_waitlist(origin):
     course, _holder = full_course(origin)
-    waiting(course, 2, origin)
+    add_waitlisted(course, 2, origin)
     student = make_student()
 
     outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
@@ -62,7 +62,7 @@ def test_who_finds_no_seat_waits_at_the_end_of_the_line(origin):
     assert StudentCourse.objects.with_parties().get(student=student).position == 3
 
 
-def test_who_may_not_enroll_may_not_wait_either(origin):
+def test_a_student_who_cannot_enroll_cannot_join_the_waitlist(origin):
     course, _holder = full_course(origin)
     student = make_student(is_active=False)
 
@@ -76,9 +76,9 @@ def test_who_may_not_enroll_may_not_wait_either(origin):
     ("places", "message"),
     [(0, "C-1 has no free seat and no waitlist."), (2, "The waitlist of C-1 is full."), (None, None), (3, None)],
 )
-def test_a_waitlist_has_as_many_places_as_it_says(origin, places, message):
+def test_a_waitlist_accepts_as_many_students_as_its_capacity(origin, places, message):
     course, _holder = full_course(origin, code="C-1")
-    waiting(course, 2, origin)
+    add_waitlisted(course, 2, origin)
     Course.objects.update(waitlist_capacity=places)
 
     [outcome] = judge([Act(Action.ENROLL, make_student().pk, course.pk, on_full=OnFull.WAITLIST)], origin)
@@ -88,18 +88,18 @@ def test_a_waitlist_has_as_many_places_as_it_says(origin, places, message):
 
 
 @pytest.mark.parametrize("verb", [drop, complete])
-def test_a_seat_that_comes_free_goes_to_who_is_next(origin, verb):
+def test_a_freed_seat_goes_to_the_first_waitlisted_student(origin, verb):
     course, holder = full_course(origin)
-    first, second = waiting(course, 2, origin)
+    first, second = add_waitlisted(course, 2, origin)
 
     verb(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([first.pk], [second.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [second.pk])
 
 
-def test_the_journal_tells_of_a_promotion_after_what_freed_the_seat(origin):
+def test_the_journal_lists_a_promotion_after_the_event_that_freed_the_seat(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
 
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
@@ -109,29 +109,29 @@ def test_the_journal_tells_of_a_promotion_after_what_freed_the_seat(origin):
     assert promoted.changes == {"enrolled_on": [None, str(promoted.enrollment.enrolled_on)]}
 
 
-def test_who_waits_can_leave_the_line(origin):
+def test_a_waitlisted_student_can_leave_the_waitlist(origin):
     course, holder = full_course(origin)
-    first, second = waiting(course, 2, origin)
+    first, second = add_waitlisted(course, 2, origin)
 
     drop(student_id=first.pk, course_id=course.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([holder.pk], [second.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([holder.pk], [second.pk])
     assert StudentCourse.objects.get(student=first).status == "dropped"
 
 
-def test_a_newcomer_does_not_take_the_seat_that_a_batch_frees_from_who_waits(origin):
+def test_a_seat_freed_in_a_batch_goes_to_the_waitlist_not_to_a_new_request(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     newcomer = make_student()
 
     acts = [Act(Action.DROP, holder.pk, course.pk), Act(Action.ENROLL, newcomer.pk, course.pk)]
     outcomes = perform(acts, origin)
 
     assert [[refusal.code for refusal in outcome.refusals] for outcome in outcomes] == [[], ["course_full"]]
-    assert seated(course) == [first.pk]
+    assert enrolled_in(course) == [first.pk]
 
 
-def test_who_joins_an_empty_line_gets_the_seat_that_the_same_batch_frees(origin):
+def test_a_student_who_joins_an_empty_waitlist_gets_a_seat_freed_by_the_same_batch(origin):
     course, holder = full_course(origin)
     first, second = make_student(), make_student()
 
@@ -142,12 +142,12 @@ def test_who_joins_an_empty_line_gets_the_seat_that_the_same_batch_frees(origin)
     ]
     perform(acts, origin)
 
-    assert (seated(course), line(course)) == ([first.pk], [second.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [second.pk])
 
 
-def test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits(origin):
+def test_a_new_request_does_not_take_a_free_seat_while_a_student_is_waitlisted(origin):
     course, holder = full_course(origin, code="C-1")
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     first.is_active = False
     first.save()
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
@@ -159,9 +159,9 @@ def test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits(origin):
     ]
 
 
-def test_a_newcomer_who_waits_behind_somebody_who_may_not_have_the_seat_gets_it(origin):
+def test_a_new_waitlist_request_gets_the_seat_if_the_first_student_is_ineligible(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     first.is_active = False
     first.save()
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
@@ -170,28 +170,32 @@ def test_a_newcomer_who_waits_behind_somebody_who_may_not_have_the_seat_gets_it(
     outcome = enroll(student_id=newcomer.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
 
     assert outcome.enrollment is not None
-    assert (outcome.enrollment.status, seated(course), line(course)) == ("enrolled", [newcomer.pk], [first.pk])
+    assert (outcome.enrollment.status, enrolled_in(course), waitlist_of(course)) == (
+        "enrolled",
+        [newcomer.pk],
+        [first.pk],
+    )
 
 
-def test_who_no_longer_qualifies_is_passed_over_and_told_why_once(origin):
+def test_an_ineligible_waitlisted_student_is_passed_over_with_one_recorded_reason(origin):
     course, holder = full_course(origin, capacity=1)
-    first, second, third = waiting(course, 3, origin)
+    first, second, third = add_waitlisted(course, 3, origin)
     first.is_active = False
     first.save()
 
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
     drop(student_id=second.pk, course_id=course.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([third.pk], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([third.pk], [first.pk])
     [passed_over] = EnrollmentEvent.objects.filter(action="pass_over")
     assert (passed_over.enrollment.student, passed_over.refusals) == (first, ["student_inactive"])
     assert (passed_over.reason, passed_over.channel) == ("This student is not active.", "system")
     assert (passed_over.from_status, passed_over.to_status, passed_over.changes) == ("waitlisted", "waitlisted", {})
 
 
-def test_a_new_reason_to_be_passed_over_is_told_too(origin):
+def test_a_new_reason_for_a_pass_over_is_recorded_too(origin):
     course, holder = full_course(origin)
-    first, second = waiting(course, 2, origin)
+    first, second = add_waitlisted(course, 2, origin)
     first.is_active = False
     first.save()
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
@@ -203,20 +207,20 @@ def test_a_new_reason_to_be_passed_over_is_told_too(origin):
     assert [event.refusals for event in told] == [["student_inactive"], ["student_inactive", "prerequisite_missing"]]
 
 
-def test_promotion_goes_by_the_rules_as_they_are_then(origin):
+def test_promotion_applies_the_rules_at_the_time_of_promotion(origin):
     opens = datetime(2026, 9, 1, tzinfo=UTC)
     with time_machine.travel(opens, tick=False):
         course, holder = full_course(origin, enrollment_closes_at=opens + timedelta(days=1))
-        [first] = waiting(course, 1, origin)
+        [first] = add_waitlisted(course, 1, origin)
 
     with time_machine.travel(opens + timedelta(days=1), tick=False):
         drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([], [first.pk])
     assert EnrollmentEvent.objects.latest("pk").refusals == ["enrollment_closed"]
 
 
-def test_a_waiver_that_let_somebody_wait_holds_until_they_have_their_seat(origin):
+def test_a_waiver_used_to_join_the_waitlist_applies_to_the_promotion(origin):
     course, holder = full_course(origin)
     Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
     may = type(origin)(origin.channel, may_waive=True)
@@ -232,11 +236,11 @@ def test_a_waiver_that_let_somebody_wait_holds_until_they_have_their_seat(origin
 
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    assert seated(course) == [student.pk]
+    assert enrolled_in(course) == [student.pk]
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
 
 
-def test_a_waiver_holds_for_a_seat_that_the_same_batch_frees(origin):
+def test_a_waiver_applies_to_a_seat_freed_by_the_same_batch(origin):
     course, holder = full_course(origin)
     Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
     student = make_student()
@@ -248,13 +252,13 @@ def test_a_waiver_holds_for_a_seat_that_the_same_batch_frees(origin):
     ]
     perform(acts, type(origin)(origin.channel, may_waive=True))
 
-    assert seated(course) == [student.pk]
+    assert enrolled_in(course) == [student.pk]
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
 
 
-def test_a_waiver_that_was_undone_does_not_hold(origin):
+def test_a_waiver_that_was_undone_does_not_apply(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
     may = type(origin)(origin.channel, may_waive=True)
     both = ["course_full", "enrollment_closed"]
@@ -263,73 +267,73 @@ def test_a_waiver_that_was_undone_does_not_hold(origin):
 
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([], [first.pk])
 
 
-def test_a_waiver_moves_somebody_past_the_line_and_over_the_capacity(origin):
+def test_a_waiver_enrolls_a_student_past_the_waitlist_and_above_the_capacity(origin):
     course, holder = full_course(origin)
-    first, second = waiting(course, 2, origin)
+    first, second = add_waitlisted(course, 2, origin)
     may = type(origin)(origin.channel, may_waive=True)
 
     enroll(student_id=second.pk, course_id=course.pk, waive=["course_full"], reason="graduates", origin=may)
 
-    assert (seated(course), line(course)) == ([holder.pk, second.pk], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([holder.pk, second.pk], [first.pk])
     event = EnrollmentEvent.objects.latest("pk")
     assert (event.action, event.from_status, event.to_status) == ("enroll", "waitlisted", "enrolled")
     assert (event.waived, event.reason) == (["course_full"], "graduates")
 
 
 @pytest.mark.parametrize("capacity", [3, None])
-def test_more_seats_let_in_as_many_as_there_are_seats(origin, capacity):
+def test_a_larger_capacity_promotes_as_many_students_as_there_are_seats(origin, capacity):
     course, holder = full_course(origin)
-    students = waiting(course, 3, origin)
+    students = add_waitlisted(course, 3, origin)
     Course.objects.update(capacity=capacity)
 
     promoted = promote([course.pk], origin=origin)
 
     expected = students if capacity is None else students[:2]
     assert [enrollment.student for enrollment in promoted] == expected
-    assert seated(course) == [holder.pk, *(student.pk for student in expected)]
+    assert enrolled_in(course) == [holder.pk, *(student.pk for student in expected)]
 
 
-def test_fewer_seats_throw_nobody_out_and_let_nobody_in(origin):
+def test_a_smaller_capacity_removes_nobody_and_promotes_nobody(origin):
     course = make_course(capacity=3, waitlist_capacity=5)
     inside = [make_student() for _ in range(3)]
     enroll_many([(student.pk, course.pk) for student in inside], origin=origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     Course.objects.update(capacity=1)
 
     for student in inside[:2]:
         drop(student_id=student.pk, course_id=course.pk, origin=origin)
-    assert (seated(course), line(course)) == ([inside[2].pk], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([inside[2].pk], [first.pk])
 
     drop(student_id=inside[2].pk, course_id=course.pk, origin=origin)
-    assert (seated(course), line(course)) == ([first.pk], [])
+    assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [])
 
 
-def test_completing_what_a_course_asks_for_gives_the_free_seat_in_it(origin):
+def test_completing_a_prerequisite_gives_the_student_a_free_seat(origin):
     asked_for = make_course(code="MATH-1")
     course, holder = full_course(origin, code="MATH-2")
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     Course.objects.filter(pk=course.pk).update(prerequisites=["MATH-1"])
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
-    assert (seated(course), line(course)) == ([], [first.pk])
+    assert (enrolled_in(course), waitlist_of(course)) == ([], [first.pk])
     enroll(student_id=first.pk, course_id=asked_for.pk, origin=origin)
 
     complete(student_id=first.pk, course_id=asked_for.pk, origin=origin)
 
-    assert (seated(course), line(course)) == ([first.pk], [])
+    assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [])
 
 
-def test_arrival_is_the_order_of_the_lock_whatever_the_clocks_say(origin):
+def test_the_waitlist_order_is_the_lock_order_even_if_a_clock_is_behind(origin):
     course, _holder = full_course(origin)
     with time_machine.travel("2026-09-01T12:00:00Z", tick=False):
-        [first] = waiting(course, 1, origin)
+        [first] = add_waitlisted(course, 1, origin)
     with time_machine.travel("2026-09-01T11:59:59Z", tick=False):  # another server, whose clock is behind
         second = make_student()
         enroll(student_id=second.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
 
-    assert line(course) == [first.pk, second.pk]
+    assert waitlist_of(course) == [first.pk, second.pk]
 
 
 # Undo
@@ -337,15 +341,15 @@ def test_arrival_is_the_order_of_the_lock_whatever_the_clocks_say(origin):
 
 def test_undoing_an_enrollment_drops_it_and_frees_the_seat(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
 
     undo(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    assert seated(course) == [first.pk]
+    assert enrolled_in(course) == [first.pk]
     assert StudentCourse.objects.get(student=holder).status == "dropped"
 
 
-def test_undoing_a_drop_gives_the_seat_back_where_it_is_still_free(origin):
+def test_undoing_a_drop_restores_the_seat_if_it_is_still_free(origin):
     course, holder = full_course(origin)
     before = StudentCourse.objects.get()
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
@@ -359,29 +363,29 @@ def test_undoing_a_drop_gives_the_seat_back_where_it_is_still_free(origin):
     assert event.reason == "wrong button"
 
 
-def test_undoing_a_drop_does_not_take_the_seat_from_who_has_it_now(origin):
+def test_undoing_a_drop_does_not_take_the_seat_from_its_new_holder(origin):
     course, holder = full_course(origin)
-    [first] = waiting(course, 1, origin)
+    [first] = add_waitlisted(course, 1, origin)
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
     with pytest.raises(Refused) as refused:
         undo(student_id=holder.pk, course_id=course.pk, origin=origin)
 
     assert [refusal.code for refusal in refused.value.refusals] == ["course_full"]
-    assert seated(course) == [first.pk]
+    assert enrolled_in(course) == [first.pk]
 
 
-def test_undoing_a_drop_from_the_line_gives_the_old_place_back(origin):
+def test_undoing_a_drop_from_the_waitlist_restores_the_position(origin):
     course, _holder = full_course(origin)
-    first, second = waiting(course, 2, origin)
+    first, second = add_waitlisted(course, 2, origin)
     drop(student_id=first.pk, course_id=course.pk, origin=origin)
 
     undo(student_id=first.pk, course_id=course.pk, origin=origin)
 
-    assert line(course) == [first.pk, second.pk]
+    assert waitlist_of(course) == [first.pk, second.pk]
 
 
-def test_undoing_a_grade_gives_the_earlier_one_back_and_undoing_a_completion_the_seat(origin):
+def test_undo_restores_the_earlier_grade_and_after_a_completion_the_seat(origin):
     course, student = make_course(), make_student()
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     complete(student_id=student.pk, course_id=course.pk, grade="B", origin=origin)
@@ -396,7 +400,7 @@ def test_undoing_a_grade_gives_the_earlier_one_back_and_undoing_a_completion_the
     assert [refusal.code for refusal in refused.value.refusals] == ["illegal_transition"]
 
 
-def test_an_act_and_its_undoing_in_one_batch_leave_what_was(origin):
+def test_a_command_and_its_undo_in_one_batch_restore_the_previous_state(origin):
     course, student = make_course(), make_student()
 
     perform([Act(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.UNDO)], origin)
