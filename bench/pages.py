@@ -19,7 +19,7 @@ from bench.processes import Failed
 from bench.table import print_table
 from bulk.jobs.lifecycle import Order, receive
 from bulk.jobs.processing import work_on
-from bulk.models import Door
+from bulk.models import ImportChannel
 from courses.models import Course
 from students.models import Status, Student, StudentCourse
 
@@ -147,6 +147,8 @@ def _import() -> int:
     """Receive a file of drops that waits for approval; return its id."""
     lines = [f"{row.student.student_number},{row.course.code},{row.course.term or ''},dropped" for row in _enrolled()]
     text = "\n".join(["student_number,course_code,term,status", *lines])
-    job = receive(io.BytesIO(text.encode()), Order(kind="enrollments", door=Door.API, request_id="", review="needed"))
+    job = receive(
+        io.BytesIO(text.encode()), Order(kind="enrollments", door=ImportChannel.API, request_id="", review="needed")
+    )
     work_on(job.pk)
     return job.pk

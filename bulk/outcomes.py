@@ -10,7 +10,7 @@ SKIPPED = "skipped"
 DROPPED = "dropped"
 # Outcomes of objects that a full file does not list and that are not ended.
 KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN = "kept_manual", "kept_other_source", "kept_uncertain"
-LEFT_OPEN = (KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN)
+KEPT_OUTCOMES = (KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN)
 
 
 @dataclass(slots=True)
@@ -24,6 +24,6 @@ class RowResult:
     note: str = ""
 
     @property
-    def is_of_file(self) -> bool:
+    def is_from_file(self) -> bool:
         """False for a result about an object that the file does not list; such a result has no row number."""
         return self.row.number > 0

@@ -21,7 +21,7 @@ from oauth2_provider.models import get_access_token_model, set_token_value
 from rest_framework.test import APIClient
 
 from bulk.jobs.lifecycle import Order, receive
-from bulk.models import Door
+from bulk.models import ImportChannel
 from courses.api_clients import create_api_client
 from school.models import ApiClient
 from students.enrollment import enroll
@@ -162,7 +162,7 @@ class World:
         self.file = f"student_number,course_code,term\n{name}-S,{name}-C,{name}-T\n".encode()
         order = Order(
             "enrollments",
-            Door.API,
+            ImportChannel.API,
             "",
             file_name=f"{name}.csv",
             dataset=name,

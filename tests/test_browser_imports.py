@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 from bulk.jobs.worker import run_worker
-from bulk.models import AT_WORK, Import
+from bulk.models import PROCESSING_STATES, Import
 from students.models import StudentCourse
 from tests.browser import log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student
@@ -21,7 +21,7 @@ def let_a_worker_come_by():
     """
     for _attempt in range(20):
         run_worker(is_wanted=lambda: True, once=True)
-        if not Import.objects.filter(state__in=AT_WORK).exists():
+        if not Import.objects.filter(state__in=PROCESSING_STATES).exists():
             return
 
 

@@ -8,7 +8,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from bulk.importers.base import TRUE, Option
 from bulk.importers.registry import kinds, options_of
-from bulk.labels import ONE_FILE, title, word
+from bulk.labels import ONE_FILE, option_label, translated_label
 from bulk.models import DEFAULT_DATASET, ZIP, Mode, OnError
 from school.validators import plain_text
 
@@ -51,11 +51,13 @@ class UploadForm(forms.Form):
         super().__init__(*args, **kwargs)
         names = list(kinds())
         self.fields["kind"] = forms.ChoiceField(
-            label=_("What the rows are"), choices=[(name, word(name)) for name in [*names, ZIP]], initial=names[-1]
+            label=_("What the rows are"),
+            choices=[(name, translated_label(name)) for name in [*names, ZIP]],
+            initial=names[-1],
         )
         for kind, importer in kinds().items():
             for option in importer.options:
-                label, text = title(option.name), f"{word(kind)}: {option.help}"
+                label, text = option_label(option.name), f"{translated_label(kind)}: {option.help}"
                 self.fields[option.name] = _field(option, label=label, help_text=text, required=False)
 
     def clean_file(self) -> Any:
@@ -75,5 +77,5 @@ def _field(option: Option, **about: Any) -> forms.Field:
     if option.is_flag:
         return forms.BooleanField(**about)
     if option.choices:
-        return forms.ChoiceField(choices=[(each, word(each)) for each in option.choices], **about)
+        return forms.ChoiceField(choices=[(each, translated_label(each)) for each in option.choices], **about)
     return forms.CharField(max_length=64, validators=[plain_text], **about)

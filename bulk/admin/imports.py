@@ -21,10 +21,10 @@ from bulk.files.csv_reader import MAX_COLUMNS, UnreadableFile
 from bulk.importers.registry import kinds, parts_of, rights_of
 from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
 from bulk.jobs.worker import hand_over
-from bulk.labels import word
-from bulk.models import AT_WORK, UNDO, ZIP, Door, Import, State
+from bulk.labels import translated_label
+from bulk.models import PROCESSING_STATES, UNDO, ZIP, Import, ImportChannel, State
 from bulk.reports import Report
-from bulk.row_results import Told, told_of
+from bulk.row_results import StoredResult, stored_results
 from school.access.access_log import Subject, record_export
 from school.http.csv_response import csv_response
 from school.i18n.stored_messages import figure, spoken, unpacked
@@ -42,7 +42,7 @@ class KindFilter(admin.SimpleListFilter):
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, word(name)) for name in (*kinds(), ZIP, UNDO)]
+        return [(name, translated_label(name)) for name in (*kinds(), ZIP, UNDO)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(kind=self.value()) if self.value() else queryset
@@ -86,7 +86,7 @@ class ImportAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("kind"), ordering="kind")
     def kind_word(self, job: Import) -> str:
-        return word(job.kind)
+        return translated_label(job.kind)
 
     @admin.display(description=gettext_lazy("rows"), ordering="rows")
     def row_count(self, job: Import) -> str:
@@ -116,7 +116,7 @@ class ImportAdmin(ModelAdmin):
         wish = form.cleaned_data
         rights = rights_of(wish["kind"]).items()
         return Order(
-            door=Door.ADMIN,
+            door=ImportChannel.ADMIN,
             request_id=current_request_id(),
             file_name=wish["file"].name,
             options=form.options,
@@ -138,8 +138,8 @@ class ImportAdmin(ModelAdmin):
             "opts": self.opts,
             "may_act": self.has_change_permission(request, job),
             "problems": Paginator(problems, PROBLEMS_A_PAGE).get_page(request.GET.get("page")),
-            "first_rows": _first_rows(job) if job.state not in AT_WORK else [],
-            "parts": _names_of_parts(job) if job.state not in AT_WORK else [],
+            "first_rows": _first_rows(job) if job.state not in PROCESSING_STATES else [],
+            "parts": _names_of_parts(job) if job.state not in PROCESSING_STATES else [],
             "undos": job.undone_by.order_by("pk"),
         }
         return render(request, "bulk/import.html", context)
@@ -157,10 +157,10 @@ class ImportAdmin(ModelAdmin):
         return {
             "job": job,
             "rows_done": job.progress.rows,
-            "is_at_work": job.state in AT_WORK,
+            "is_at_work": job.state in PROCESSING_STATES,
             "problems_of_file": [_message_of(problem) for problem in job.problems],
             "warnings_of_file": [_message_of(warning) for warning in job.warnings],
-            "counts": [(word(outcome), count) for outcome, count in sorted(job.counts.items())],
+            "counts": [(translated_label(outcome), count) for outcome, count in sorted(job.counts.items())],
             "may_approve": job.state == State.NEEDS_REVIEW,
             "may_cancel": job.is_active,
             "may_undo": job.can_be_undone,
@@ -189,7 +189,11 @@ class ImportAdmin(ModelAdmin):
                 return cancel(job.pk)
             case _:
                 return start_undo(
-                    job.pk, door=Door.ADMIN, request_id=current_request_id(), actor=request.user, then=hand_over
+                    job.pk,
+                    door=ImportChannel.ADMIN,
+                    request_id=current_request_id(),
+                    actor=request.user,
+                    then=hand_over,
                 )
 
     def report(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
@@ -215,7 +219,7 @@ class ImportAdmin(ModelAdmin):
         return csv_response(content, f"import-{job.pk}-{name}.csv", has_mark=True)
 
 
-class _Problems(Sequence[Told]):
+class _Problems(Sequence[StoredResult]):
     """All results with errors, for the paginator; without the cells of the rows, which are in the file."""
 
     def __init__(self, job: Import) -> None:
@@ -225,11 +229,11 @@ class _Problems(Sequence[Told]):
         return self.job.errors + int(self.job.counts.get("kept", 0))
 
     def __getitem__(self, wanted: Any) -> Any:
-        found = (told for told in told_of(self.job) if told.errors)
+        found = (told for told in stored_results(self.job) if told.errors)
         return [_spoken(told) for told in islice(found, wanted.start, wanted.stop)]
 
 
-def _spoken(told: Told) -> Told:
+def _spoken(told: StoredResult) -> StoredResult:
     """Return a stored result with its messages in the current language."""
     errors = [(code, field, spoken(message)) for code, field, message in told.errors]
     return told._replace(errors=errors, note=spoken(told.note))
@@ -256,13 +260,13 @@ def _first_rows(job: Import) -> list[dict[str, Any]]:
     for report in reports:
         for outcome in sorted(job.counts):
             rows = [
-                {"told": _spoken(row.told), "raw": _shown(row.raw)}
-                for row in islice(report.near_the_top(outcome), FIRST_ROWS)
+                {"told": _spoken(row.result), "raw": _shown(row.raw)}
+                for row in islice(report.preview_rows(outcome), FIRST_ROWS)
             ]
             if rows:
                 shown.append(
                     {
-                        "outcome": word(outcome),
+                        "outcome": translated_label(outcome),
                         "part": report.part.name,
                         "header": _shown(report.source.header),
                         "rows": rows,

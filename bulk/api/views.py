@@ -34,7 +34,7 @@ from bulk.importers.part import Part
 from bulk.importers.registry import parts_of, rights_of
 from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
 from bulk.jobs.worker import hand_over
-from bulk.models import AT_WORK, Door, Import
+from bulk.models import PROCESSING_STATES, Import, ImportChannel
 from bulk.outcomes import ERROR
 from bulk.reports import Report
 from school.access.access_log import Subject, record_export
@@ -158,7 +158,7 @@ class ImportViewSet(ConditionalReads, Imports):
         wish = wanted.validated_data
         rights = rights_of(wish["kind"]).items()
         order = Order(
-            door=Door.API,
+            door=ImportChannel.API,
             request_id=current_request_id(),
             file_name=name,
             options=wanted.options,
@@ -193,17 +193,17 @@ class ImportReportViewSet(Imports):
         """
         Return every row with its original cells and its result. While the import is at work, return the rows so far.
         """
-        return self._stream(Report.as_csv, lambda report: report.as_objects(), "report")
+        return self._stream(Report.as_csv, lambda report: report.as_json_rows(), "report")
 
     @extend_schema(parameters=[*PART, MARK_PARAMETER], responses=REPORT)
     def failed_rows(self, request: Request, pk: int) -> StreamingHttpResponse:
         """Return the rows with errors. The CSV has their original cells, to be corrected and sent again."""
-        return self._stream(Report.failed_as_csv, lambda report: report.as_objects(outcome=ERROR), "failed-rows")
+        return self._stream(Report.failed_as_csv, lambda report: report.as_json_rows(outcome=ERROR), "failed-rows")
 
     def _stream(
         self,
         as_csv: Callable[[Report], Iterator[str]],
-        as_objects: Callable[[Report], Iterator[str]],
+        as_json_rows: Callable[[Report], Iterator[str]],
         name: str,
     ) -> StreamingHttpResponse:
         job = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
@@ -216,7 +216,7 @@ class ImportReportViewSet(Imports):
         if is_csv:
             lines = (line for report in reports for line in as_csv(report))
             return csv_response(lines, f"import-{job.pk}-{name}.csv", has_mark=has_mark)
-        return StreamingHttpResponse(_array(reports, as_objects), content_type="application/json")
+        return StreamingHttpResponse(_array(reports, as_json_rows), content_type="application/json")
 
     def _parts(self, job: Import) -> list[Part]:
         """
@@ -236,10 +236,10 @@ class ImportReportViewSet(Imports):
         return chosen
 
 
-def _array(reports: list[Report], as_objects: Callable[[Report], Iterator[str]]) -> Iterator[str]:
+def _array(reports: list[Report], as_json_rows: Callable[[Report], Iterator[str]]) -> Iterator[str]:
     comma = "["
     for report in reports:
-        for text in as_objects(report):
+        for text in as_json_rows(report):
             yield comma + text
             comma = ","
     yield "]" if comma == "," else "[]"
@@ -266,7 +266,7 @@ class ImportActionsViewSet(Imports):
         """Stop an import: 200 if it has stopped, 202 if it will stop. Chunks that are applied by then stay applied."""
         self._read(ApprovalSerializer)
         job = cancel(pk)
-        return self.answer(job, 202 if job.state in AT_WORK else 200)
+        return self.answer(job, 202 if job.state in PROCESSING_STATES else 200)
 
     @extend_schema(request=UndoSerializer, responses={202: ImportSerializer})
     def undo(self, request: Request, pk: int) -> Response:
@@ -274,7 +274,7 @@ class ImportActionsViewSet(Imports):
         dry_run = self._read(UndoSerializer)["dry_run"]
         job = start_undo(
             pk,
-            door=Door.API,
+            door=ImportChannel.API,
             request_id=current_request_id(),
             actor=request.user,
             dry_run=dry_run,

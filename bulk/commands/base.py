@@ -22,7 +22,7 @@ from bulk.importers.registry import modes_of, options_of, parts_of, rights_of
 from bulk.jobs.leases import reserve
 from bulk.jobs.lifecycle import Order, SameAgain, receive
 from bulk.jobs.processing import end_own, work_on
-from bulk.models import DEFAULT_DATASET, ZIP, Door, Import, Mode, OnError, Review
+from bulk.models import DEFAULT_DATASET, ZIP, Import, ImportChannel, Mode, OnError, Review
 from bulk.reports import Report
 from school.commands.console import SafeCommand
 from school.commands.private_files import private_opener
@@ -103,7 +103,7 @@ class ImportCommand(SafeCommand):
         own = {name: options.get(name) or "" for name in options_of(self.kind)}
         return Order(
             kind=self.kind,
-            door=Door.COMMAND,
+            door=ImportChannel.COMMAND,
             request_id=str(uuid.uuid4()),
             file_name=Path(file).name,
             dataset=options.get("dataset") or DEFAULT_DATASET,

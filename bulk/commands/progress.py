@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from bulk.jobs.runner import Watch
-from bulk.models import AT_WORK, UNDO, Import, Review, State
+from bulk.models import PROCESSING_STATES, UNDO, Import, Review, State
 from bulk.outcomes import KEPT_UNCERTAIN, RowResult
 from school.commands.console import escaped
 from school.observability.logging import STDERR
@@ -75,10 +75,10 @@ def watching(job: Import, stderr: Any) -> Iterator[Watch]:
             shown += len(failed)
             for result in failed:
                 for error in result.errors:
-                    row = f"row {result.row.number}" if result.is_of_file else "not in the file"
+                    row = f"row {result.row.number}" if result.is_from_file else "not in the file"
                     place = row + (f", {error.field}" if error.field else "")
                     write(f"{place}: {error.code}: {error.message}")
-            was_seen, seen = seen, seen + sum(result.is_of_file for result in results)
+            was_seen, seen = seen, seen + sum(result.is_from_file for result in results)
             elapsed = progress.tasks[0].elapsed
             progress.update(task, completed=seen, rate=f"{seen / elapsed:,.0f}" if elapsed else "-")
             if seen // EVERY > was_seen // EVERY and not is_terminal:
@@ -127,7 +127,7 @@ def kept(job: Import) -> str:
 
 def conclude(job: Import, stdout: Any, stderr: Any) -> None:
     """Show the result of an import. Return for exit code 0, else raise ``CommandError`` or ``SystemExit``."""
-    if job.state in AT_WORK:
+    if job.state in PROCESSING_STATES:
         stderr.write(f"Import {job.pk} is at work in another process: manage.py list_imports shows how far it is.")
         raise SystemExit(3)
     if job.state == State.CANCELLED and not (job.review == Review.DRY_RUN and job.fingerprint):

@@ -13,7 +13,7 @@ from bulk.importers.base import CHUNK, Importer, MadeRows
 from bulk.importers.upsert import CHANGED, Entry, UpsertImporter, reason_of
 from bulk.models import ZIP, Import
 from bulk.outcomes import ERROR, RowResult
-from bulk.row_results import told_of
+from bulk.row_results import stored_results
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 
@@ -54,7 +54,7 @@ class HistoryUndo(Importer):
         Yield the objects that the import created or changed, by its stored results, whose versions no longer exist.
         """
         part = self.of.kind if self.undone.kind == ZIP else ""
-        told = (told.object_id for told in told_of(self.undone, part=part) if told.outcome in CHANGED)
+        told = (told.object_id for told in stored_results(self.undone, part=part) if told.outcome in CHANGED)
         while ids := set(islice(told, CHUNK)):
             own = self.versions.objects.filter(history_change_reason=reason_of(self.undone), id__in=ids)
             missing = ids - set(own.values_list("id", flat=True))

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from bulk.jobs.leases import is_held
-from bulk.models import AT_WORK, Import, Worker
+from bulk.models import PROCESSING_STATES, Import, Worker
 
 EVERY = timedelta(seconds=5)
 SILENCE = timedelta(seconds=20)  # after which a worker counts as dead
@@ -40,6 +40,6 @@ def workers() -> int:
     """Return the number of live workers, by their heartbeats and by the imports that they work on."""
     lately = timezone.now() - SILENCE
     names = set(Worker.objects.filter(seen_at__gt=lately).values_list("name", flat=True))
-    at_work = Import.objects.filter(~Q(lease_owner=""), state__in=AT_WORK).select_related("progress")
+    at_work = Import.objects.filter(~Q(lease_owner=""), state__in=PROCESSING_STATES).select_related("progress")
     names |= {job.lease_owner.rpartition(":")[0] for job in at_work if job.progress.at > lately or is_held(job)}
     return len(names)

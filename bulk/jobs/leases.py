@@ -20,7 +20,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from bulk.models import AT_WORK, Import, Progress, State
+from bulk.models import PROCESSING_STATES, Import, Progress, State
 from school.db.sqlite.private_copy import is_on_private_copy
 from school.i18n.stored_messages import in_english
 from school.i18n.stored_messages import sentence as _
@@ -54,7 +54,7 @@ class Lease:
     def locked(self) -> Import:
         """Lock the import for the rest of the transaction and return its current row; raise ``Lost``."""
         job = Import.objects.select_for_update().get(pk=self.import_id)
-        if job.lease_owner != self.owner or job.state not in AT_WORK:
+        if job.lease_owner != self.owner or job.state not in PROCESSING_STATES:
             raise Lost
         return job
 
@@ -109,7 +109,7 @@ class Lease:
 
     def _beat(self, is_on_copy: bool) -> None:
         progress = Progress.objects.filter(pk=self.import_id)
-        own = Import.objects.filter(pk=self.import_id, lease_owner=self.owner, state__in=AT_WORK)
+        own = Import.objects.filter(pk=self.import_id, lease_owner=self.owner, state__in=PROCESSING_STATES)
         try:
             while not self.ended.wait(BEAT):
                 with suppress(OperationalError):  # the database is busy: the next heartbeat follows soon
@@ -135,7 +135,7 @@ def claim(import_id: int) -> Lease | None:
 
     An import that has used up ``MOST_ATTEMPTS`` attempts fails instead.
     """
-    job = Import.objects.select_for_update(skip_locked=True).filter(pk=import_id, state__in=AT_WORK).first()
+    job = Import.objects.select_for_update(skip_locked=True).filter(pk=import_id, state__in=PROCESSING_STATES).first()
     if job is None or not (is_free(job) or job.lease_owner == f"{_process()}:{RESERVED}"):
         return None
     job.attempts += 1
@@ -187,7 +187,7 @@ def orphans() -> list[int]:
     Return the ids of pending imports that no process works on: abandoned by their owner, or never taken by a task.
     """
     forgotten = Q(lease_owner="", created_at__lt=timezone.now() - LEASE)
-    waiting = Import.objects.filter(~Q(lease_owner="") | forgotten, state__in=AT_WORK)
+    waiting = Import.objects.filter(~Q(lease_owner="") | forgotten, state__in=PROCESSING_STATES)
     return [job.pk for job in waiting.order_by("pk") if is_free(job)]
 
 

@@ -22,14 +22,14 @@ from bulk import file_store
 from bulk.importers.registry import importers_of, modes_of, options_of, parts_of
 from bulk.jobs.leases import interruption, is_free, is_held
 from bulk.models import (
-    ACTIVE,
-    AT_WORK,
+    ACTIVE_STATES,
     DEFAULT_DATASET,
-    FINISHED,
+    FINISHED_STATES,
+    PROCESSING_STATES,
     UNDO,
     DatasetKey,
-    Door,
     Import,
+    ImportChannel,
     Mode,
     OnError,
     Progress,
@@ -51,7 +51,7 @@ class Order:
     """
 
     kind: str
-    door: Door
+    door: ImportChannel
     request_id: str
     file_name: str = ""
     dataset: str = DEFAULT_DATASET
@@ -154,8 +154,10 @@ def _refuse_the_same(job: Import, sha256: str) -> None:
 
     That is: the last one had the same file and the same parameters, and has applied every row.
     """
-    kept = Q(checkpoint__gt=0) | Q(state__in=FINISHED)
-    last = Import.objects.of_dataset(job.dataset_key).filter(kept).exclude(state__in=ACTIVE).order_by("-pk").first()
+    kept = Q(checkpoint__gt=0) | Q(state__in=FINISHED_STATES)
+    last = (
+        Import.objects.of_dataset(job.dataset_key).filter(kept).exclude(state__in=ACTIVE_STATES).order_by("-pk").first()
+    )
     if last is None or last.state != State.DONE or last.errors or last.sha256 != sha256:
         return
     wanted = ("kind", "mode", "scope", "options", "on_error")
@@ -177,7 +179,7 @@ def _one_at_a_time(dataset: DatasetKey) -> Iterator[None]:
                 raise Refused([_being_received(dataset)])
             yield
     except IntegrityError:
-        other = Import.objects.of_dataset(dataset).filter(state__in=ACTIVE).first()
+        other = Import.objects.of_dataset(dataset).filter(state__in=ACTIVE_STATES).first()
         if other is None:
             raise
         raise Refused([in_progress(other)]) from None
@@ -200,7 +202,7 @@ def _lock(dataset: DatasetKey) -> bool:
 
 def _refuse_second(dataset: DatasetKey) -> None:
     """Raise ``Refused`` while another import of the dataset is active."""
-    for other in Import.objects.of_dataset(dataset).filter(state__in=ACTIVE):
+    for other in Import.objects.of_dataset(dataset).filter(state__in=ACTIVE_STATES):
         if not _is_abandoned(other):
             raise Refused([in_progress(other)])
 
@@ -221,7 +223,12 @@ def _being_received(dataset: DatasetKey) -> Refusal:
 
 def _is_abandoned(job: Import) -> bool:
     """Return True if a command's import is at work but the process of the command has ended."""
-    if job.door != Door.COMMAND or job.state not in AT_WORK or not job.lease_owner or not is_free(job):
+    if (
+        job.door != ImportChannel.COMMAND
+        or job.state not in PROCESSING_STATES
+        or not job.lease_owner
+        or not is_free(job)
+    ):
         return False
     # A long transaction does not renew its lease. On PostgreSQL it holds the row's lock; SQLite has no row locks.
     return connection.vendor != "sqlite" or not is_held(job)
@@ -229,7 +236,7 @@ def _is_abandoned(job: Import) -> bool:
 
 def _release_abandoned(dataset: DatasetKey) -> None:
     """Mark unfinished imports of commands as failed if their process has ended, so that the next import can begin."""
-    active = Import.objects.of_dataset(dataset).select_for_update(skip_locked=True).filter(state__in=AT_WORK)
+    active = Import.objects.of_dataset(dataset).select_for_update(skip_locked=True).filter(state__in=PROCESSING_STATES)
     for left in active:
         if _is_abandoned(left):
             left.state, left.finished_at = State.FAILED, timezone.now()
@@ -291,7 +298,7 @@ def _cancel_unattended(import_id: int) -> Import:
 def start_undo(
     import_id: int,
     *,
-    door: Door,
+    door: ImportChannel,
     request_id: str,
     actor: Any = None,
     dry_run: bool = False,

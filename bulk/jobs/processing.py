@@ -14,9 +14,9 @@ from bulk.importers.registry import files_not_applied, parts_of
 from bulk.jobs.garbage_collection import seldom_searched
 from bulk.jobs.leases import MOST_ATTEMPTS, Cancelled, Lease, Lost, claim, interruption, is_own
 from bulk.jobs.runner import Run, Watch
-from bulk.models import AT_WORK, UNDO, Import, Mode, OnError, Review, State
-from bulk.outcomes import DROPPED, ERROR, LEFT_OPEN
-from bulk.row_results import Book
+from bulk.models import PROCESSING_STATES, UNDO, Import, Mode, OnError, Review, State
+from bulk.outcomes import DROPPED, ERROR, KEPT_OUTCOMES
+from bulk.row_results import ResultWriter
 from school.i18n.stored_messages import in_english
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused
@@ -99,7 +99,7 @@ def _work(job: Import, file: BinaryIO, lease: Lease, watch: Watch) -> None:
     run.by_chunks(_conclude_chunks)
 
 
-def _conclude_preview(job: Import, book: Book) -> bool:
+def _conclude_preview(job: Import, book: ResultWriter) -> bool:
     """End a preview: nothing is committed, and the outcomes decide the next state."""
     job.fingerprint = book.digest.hexdigest()
     job.ending = book.counts[DROPPED]
@@ -115,7 +115,7 @@ def _conclude_preview(job: Import, book: Book) -> bool:
     return False
 
 
-def _conclude_check(job: Import, book: Book) -> bool:
+def _conclude_check(job: Import, book: ResultWriter) -> bool:
     """
     Check, right before the first chunk, whether the outcomes are still the approved ones; else ask for approval again.
     """
@@ -124,7 +124,7 @@ def _conclude_check(job: Import, book: Book) -> bool:
     return False
 
 
-def _conclude_all_or_nothing(job: Import, book: Book) -> bool:
+def _conclude_all_or_nothing(job: Import, book: ResultWriter) -> bool:
     """Return True to commit a run without errors whose outcomes are as approved, or which needs no approval."""
     if job.fingerprint and book.digest.hexdigest() != job.fingerprint:
         _ask_again(job, book)
@@ -160,7 +160,7 @@ def _conclude_undo(job: Import, counts: Counter[str]) -> None:
         undone.save(update_fields=["state"])
 
 
-def _ask_again(job: Import, book: Book) -> None:
+def _ask_again(job: Import, book: ResultWriter) -> None:
     job.fingerprint = book.digest.hexdigest()
     job.approved_by = None
     message = _("What would come out has changed since it was looked at. Look again.")
@@ -169,7 +169,7 @@ def _ask_again(job: Import, book: Book) -> None:
 
 def _is_hopeless(job: Import, counts: Counter[str]) -> bool:
     """Return True if nothing can be applied: there are errors, and ``on_error`` is abort or no row is good."""
-    good = counts.total() - counts[ERROR] - sum(counts[outcome] for outcome in LEFT_OPEN)
+    good = counts.total() - counts[ERROR] - sum(counts[outcome] for outcome in KEPT_OUTCOMES)
     return bool(counts[ERROR]) and (job.on_error == OnError.ABORT or not good)
 
 
@@ -195,7 +195,7 @@ def _nothing_applied(job: Import, counts: Counter[str]) -> Refusal:
 
 def _become(job: Import, state: State, *why: Refusal) -> None:
     """Set the state of a locked import, which the caller saves. The reasons are added before its earlier problems."""
-    assert job.may_become(state), (job.state, state)  # ``TRANSITIONS`` has all allowed changes
+    assert job.can_transition_to(state), (job.state, state)  # ``TRANSITIONS`` has all allowed changes
     job.state = state
     job.problems = [*(refusal.as_stored() for refusal in why), *job.problems]
     if state not in (State.APPLYING, State.NEEDS_REVIEW):
@@ -234,7 +234,7 @@ def end_own(import_id: int, error: Exception | None = None) -> None:
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
     with suppress(Error), transaction.atomic():
-        job = Import.objects.select_for_update().filter(pk=import_id, state__in=AT_WORK).first()
+        job = Import.objects.select_for_update().filter(pk=import_id, state__in=PROCESSING_STATES).first()
         if job is None or not is_own(job):
             return
         if error:

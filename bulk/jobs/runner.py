@@ -21,7 +21,7 @@ from bulk.importers.part import Part
 from bulk.jobs.leases import LEASE, Cancelled, Lease
 from bulk.models import Import, Mode, OutcomePage
 from bulk.outcomes import DROPPED, RowResult
-from bulk.row_results import Book
+from bulk.row_results import ResultWriter
 from school.db.retry import retried
 from school.db.sqlite.private_copy import private_copy
 
@@ -36,7 +36,7 @@ class Run:
         self.parts = parts
         self.watch = watch
 
-    def whole(self, conclude: Callable[[Import, Book], bool], *, may_keep: bool) -> None:
+    def whole(self, conclude: Callable[[Import, ResultWriter], bool], *, may_keep: bool) -> None:
         """
         Run the whole import in one transaction.
 
@@ -50,7 +50,7 @@ class Run:
             with nullcontext() if may_keep else private_copy(), self.lease.beating(), transaction.atomic():
                 job = self.lease.locked()
                 job.in_scope = sum(part.importer.size_of_scope() for part in self.parts)
-                book = stack.enter_context(closing(Book(job)))
+                book = stack.enter_context(closing(ResultWriter(job)))
                 for part in self.parts:
                     for results in self._results(part, job):
                         self._enter(book, results, part)
@@ -81,12 +81,12 @@ class Run:
     def _note_problems(self, job: Import) -> None:
         job.problems = [notice.as_stored() for part in self.parts for notice in part.importer.notices()]
 
-    def _enter(self, book: Book, results: list[RowResult], part: Part) -> None:
-        book.enter(results, part.name)
+    def _enter(self, book: ResultWriter, results: list[RowResult], part: Part) -> None:
+        book.add(results, part.name)
         self.lease.note(book.rows)
         self.watch(results)
 
-    def _save(self, job: Import, book: Book) -> None:
+    def _save(self, job: Import, book: ResultWriter) -> None:
         OutcomePage.objects.filter(file_import=job).delete()
         book.write()
         job.counts = dict(book.counts)
@@ -180,8 +180,8 @@ class Run:
         return results
 
     def _keep(self, job: Import, results: list[RowResult], part: Part, *, checkpoint: int) -> None:
-        with closing(Book(job, position=OutcomePage.objects.filter(file_import=job).count())) as book:
-            book.enter(results, part.name)
+        with closing(ResultWriter(job, position=OutcomePage.objects.filter(file_import=job).count())) as book:
+            book.add(results, part.name)
             book.write()
             for outcome, count in book.counts.items():
                 job.counts[outcome] = job.counts.get(outcome, 0) + count

@@ -26,7 +26,7 @@ from bulk.files.text_lines import MAX_ROW_BYTES, TextLines
 from bulk.files.zip_reader import contents_of_zip, has_comments
 from bulk.importers.registry import kinds, parts_of
 from bulk.models import UNDO, ZIP, Import, Mode, OutcomePage
-from bulk.row_results import told_of
+from bulk.row_results import stored_results
 from school.validators import folded, likely_identifiers
 
 MIN_MENTIONED = 6  # characters of a number that is searched for in longer cells: a shorter one may be a room
@@ -220,11 +220,11 @@ def rows_naming(job: Import, words: Words) -> Iterator[NamedRow]:
         header = next((each.cells for each in _records(file, None, columns) if any(map(clean, each.cells))), [])
         found = {trace.number: _readable(trace.cells) for trace in traces_in(file, words, columns)}
         if found:
-            told = {each.number: each for each in told_of(job, part=part) if each.number in found}
+            told = {each.number: each for each in stored_results(job, part=part) if each.number in found}
             for number, cells in found.items():
                 yield _named(part, number, dict(zip(header, cells, strict=False)), told.get(number))
     if makes_rows(job):
-        for each in told_of(job):
+        for each in stored_results(job):
             if each.raw and words.name(each.raw):
                 yield _named("", each.number, {str(n): cell for n, cell in enumerate(each.raw, 1)}, each)
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bulk.file_store import discard
-from bulk.models import ACTIVE, AT_WORK, UNDO, Import, Mode
+from bulk.models import ACTIVE_STATES, PROCESSING_STATES, UNDO, Import, Mode
 from bulk.personal_data.redaction import black_out, black_out_notes
 from bulk.personal_data.search import Search, search
 from school.access.access_log import Action, Door, Subject, record
@@ -63,8 +63,8 @@ def objections(person: Person, named: Collection[int] = ()) -> list[Refusal]:
         message = _("This student has open enrollments: %(courses)s. Drop or complete them first.")
         refusals.append(Refusal("has_open_enrollments", message % {"courses": courses}))
     # A full import or an undo may later write a result for an enrollment that its file does not name.
-    writing = Q(state__in=AT_WORK) & (Q(mode=Mode.FULL) | Q(kind=UNDO))
-    for job in Import.objects.filter(Q(pk__in=named, state__in=ACTIVE) | writing).order_by("pk"):
+    writing = Q(state__in=PROCESSING_STATES) & (Q(mode=Mode.FULL) | Q(kind=UNDO))
+    for job in Import.objects.filter(Q(pk__in=named, state__in=ACTIVE_STATES) | writing).order_by("pk"):
         message = _("Import %(id)s, which is %(state)s, may name this student. Wait for its end, or cancel it.")
         parts = {"id": job.pk, "state": job.get_state_display()}
         refusals.append(Refusal("named_by_active_import", message % parts))

@@ -9,7 +9,7 @@ from bulk.file_store import open_kept
 from bulk.files.zip_reader import contents_of_zip
 from bulk.importers.registry import parts_of
 from bulk.jobs.lifecycle import start_undo
-from bulk.models import Door, Import, OnError, State
+from bulk.models import Import, ImportChannel, OnError, State
 from bulk.personal_data.redaction import black_out
 from bulk.personal_data.search import Words, rows_naming
 from bulk.reports import Report
@@ -57,7 +57,7 @@ def brought(packed, *, on_error=OnError.SKIP, **options):
 def told(job, kind):
     """What became of each row of a part: the outcome, and code, field and message of each error."""
     [part] = [part for part in parts_of(job) if part.name == kind]
-    return [(row.told.outcome, *row.told.errors) for row in Report(job, part).rows()]
+    return [(row.result.outcome, *row.result.errors) for row in Report(job, part).rows()]
 
 
 def seats():
@@ -420,7 +420,7 @@ def test_the_same_zip_again_changes_nothing_and_it_can_be_taken_back():
     again = imported(packed, on_error=OnError.SKIP, options=LEVEL, again=True)
 
     assert (again.counts, EnrollmentEvent.objects.count()) == ({"unchanged": 7}, events)
-    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
     assert (undo.counts, seats()) == ({"reversed": 5, "kept": 2}, [])
 
 

@@ -139,7 +139,7 @@ def seats():
 
 def told(job, kind):
     [part] = [part for part in parts_of(job) if part.name == kind]
-    return [row.told for row in Report(job, part).rows()]
+    return [row.result for row in Report(job, part).rows()]
 
 
 def titled(courses):

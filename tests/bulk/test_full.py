@@ -16,8 +16,8 @@ import students.imports.scope
 from bulk.importers import base
 from bulk.jobs import runner
 from bulk.jobs.lifecycle import approve, cancel, start_undo
-from bulk.models import Door, Import, State
-from bulk.row_results import told_of
+from bulk.models import Import, ImportChannel, State
+from bulk.row_results import stored_results
 from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll, undo
@@ -157,7 +157,7 @@ def test_a_faulty_row_keeps_only_what_it_may_mean(course):
 def test_the_report_says_which_row_may_mean_what_was_kept(course):
     job = full(listing(NUMBERS[:19], "F2O,M-1,,"))
 
-    [kept] = told_of(job, outcome="kept_uncertain")
+    [kept] = stored_results(job, outcome="kept_uncertain")
     assert (kept.number, kept.note, kept.raw) == (0, "Row 21 may be about this.", ["F20", "M-1", "", ""])
 
 
@@ -256,7 +256,7 @@ def adoptions(job):
 def sources_told():
     """The outcome of each enrollment that a full file of the dataset without rows would keep, by student number."""
     job = full(HEADER, review="dry_run")
-    return {each.raw[0]: each.outcome for each in told_of(job) if each.raw and each.outcome != "dropped"}
+    return {each.raw[0]: each.outcome for each in stored_results(job) if each.raw and each.outcome != "dropped"}
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
@@ -281,7 +281,7 @@ def test_a_dry_run_tells_what_would_be_adopted_and_adopts_nothing(sources, on_er
     job = full(listing(ALL_NUMBERS), on_error=on_error, review="dry_run", **TAKE_OVER)
 
     assert (job.state, job.counts) == (State.CANCELLED, {"unchanged": 18, "adopted": 3})
-    assert [told.number for told in told_of(job, outcome="adopted")] == [20, 21, 22]
+    assert [told.number for told in stored_results(job, outcome="adopted")] == [20, 21, 22]
     assert (adoptions(job), sources_told()) == ([], OTHERS)
 
 
@@ -324,7 +324,7 @@ def test_a_full_import_that_takes_over_and_was_killed_adopts_once(sources, small
 def test_the_undo_of_an_import_gives_back_what_it_has_adopted(sources):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
 
-    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
 
     job.refresh_from_db()
     assert (job.state, undo.counts) == (State.UNDONE, {"reversed": 3})
@@ -338,7 +338,7 @@ def test_the_undo_of_an_import_leaves_an_enrollment_that_was_changed_after_its_a
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
 
-    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
 
     job.refresh_from_db()
     assert (job.state, undo.counts) == (State.PARTLY_UNDONE, {"reversed": 2, "kept": 1})
@@ -349,7 +349,7 @@ def test_the_undo_of_an_import_leaves_an_enrollment_that_was_changed_after_its_a
 def test_an_undo_by_hand_takes_back_what_was_done_before_an_adoption(sources, course, is_undone_first):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     if is_undone_first:
-        worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+        worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
 
     undo(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
 
@@ -365,9 +365,9 @@ def test_the_undo_of_the_import_that_made_it_leaves_an_enrollment_that_another_d
     made = Import.objects.get(dataset="evening school")
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     if is_undone_first:
-        worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+        worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
 
-    undo = worked_on(start_undo(made.pk, door=Door.API, request_id="v"))
+    undo = worked_on(start_undo(made.pk, door=ImportChannel.API, request_id="v"))
 
     assert (undo.counts, "X1" in standing()) == ({outcome: 1}, outcome == "kept")
 
@@ -489,7 +489,7 @@ def test_a_full_file_swaps_students_in_a_full_course(course, on_error, first, sm
 
     assert (job.state, job.counts) == (State.DONE, {"unchanged": 19, "enrolled": 1, "dropped": 1})
     assert standing() == dict.fromkeys([*rows, "X1"], "enrolled")
-    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
     assert (undo.counts, standing()) == ({"reversed": 2}, dict.fromkeys(NUMBERS, "enrolled"))
 
 
@@ -582,7 +582,7 @@ def test_a_file_without_rows_ends_all_once_it_is_approved_and_can_be_undone(cour
     job = worked_on(approve(full(HEADER).pk))
     assert (job.state, job.rows, job.counts, standing()) == (State.DONE, 0, {"dropped": 20}, {})
 
-    worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
 
     assert standing() == dict.fromkeys(NUMBERS, "enrolled")
 

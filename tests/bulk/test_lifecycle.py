@@ -21,8 +21,8 @@ from bulk.importers import base
 from bulk.jobs import processing, runner
 from bulk.jobs.leases import MOST_ATTEMPTS, claim, orphans, reserve
 from bulk.jobs.lifecycle import Order, SameAgain, approve, receive, start_undo
-from bulk.models import Door, Import, Progress, State
-from bulk.row_results import Book
+from bulk.models import Import, ImportChannel, Progress, State
+from bulk.row_results import ResultWriter
 from school.refusals import Refused
 from students.imports import EnrollmentImporter, StudentImporter
 from students.models import Student, StudentCourse
@@ -72,7 +72,7 @@ def fail_by(error):
 
 
 def undo(job):
-    return worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    return worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
 
 
 # The same file again
@@ -269,7 +269,7 @@ def test_an_unexpected_error_lets_the_import_of_a_command_fail_and_its_dataset_i
 
 
 def test_no_worker_can_take_on_the_import_of_a_command_that_an_unexpected_error_has_ended(small_chunks, monkeypatch):
-    order = Order(kind="students", door=Door.COMMAND, request_id="r", review="needed", on_error="skip")
+    order = Order(kind="students", door=ImportChannel.COMMAND, request_id="r", review="needed", on_error="skip")
     job = receive(io.BytesIO((STUDENTS + ROWS).encode()), order, then=reserve)
     with monkeypatch.context() as patch:
         in_chunk(patch, 2, fail_by(KeyError("S-1")))
@@ -286,7 +286,7 @@ def test_the_import_of_a_command_that_was_killed_is_released_for_the_next_one(fi
     for checkpoint in (0, 2):
         left = Import.objects.create(
             kind="students",
-            door=Door.COMMAND,
+            door=ImportChannel.COMMAND,
             request_id="r",
             state=State.APPLYING,
             lease_owner="elsewhere:1:x",
@@ -346,7 +346,9 @@ def test_a_command_does_not_say_that_nothing_was_applied_while_another_process_a
 def test_an_error_does_not_end_the_worker_and_after_three_attempts_the_import_has_failed(
     monkeypatch, file, error, caplog
 ):
-    job = receive(io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=Door.API, request_id="r"))
+    job = receive(
+        io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=ImportChannel.API, request_id="r")
+    )
     attempts = []
 
     def fail(*_):
@@ -370,7 +372,7 @@ def test_an_error_does_not_end_the_worker_and_after_three_attempts_the_import_ha
 def test_attempts_count_anew_after_each_chunk_that_was_applied(small_chunks, monkeypatch):
     job = receive(
         io.BytesIO((STUDENTS + ROWS).encode()),
-        Order(kind="students", door=Door.API, request_id="r", review="needed", on_error="skip"),
+        Order(kind="students", door=ImportChannel.API, request_id="r", review="needed", on_error="skip"),
     )
     real, calls = StudentImporter.apply, []
 
@@ -440,13 +442,13 @@ def test_a_cancel_that_comes_late_does_not_cancel_what_is_approved_later():
 
 
 def test_a_cancel_while_a_preview_is_saved_cancels_the_import(monkeypatch):
-    real = Book.write
+    real = ResultWriter.write
 
     def write(book):
         Progress.objects.update(wants_cancel=True)
         real(book)
 
-    monkeypatch.setattr(Book, "write", write)
+    monkeypatch.setattr(ResultWriter, "write", write)
 
     assert imported(STUDENTS + ROWS, kind="students", review="always").state == State.CANCELLED
 
@@ -463,7 +465,7 @@ def test_a_cancel_during_the_last_chunk_of_a_full_file_keeps_what_it_has_ended_a
     job = imported(ENROLLMENTS + "".join(rows[:19]), **wish)
 
     assert (job.state, StudentCourse.objects.open().count()) == (State.CANCELLED, 19)
-    worked_on(start_undo(job.pk, door=Door.COMMAND, request_id="u"))
+    worked_on(start_undo(job.pk, door=ImportChannel.COMMAND, request_id="u"))
     assert StudentCourse.objects.open().count() == 20
 
 
@@ -492,7 +494,7 @@ def test_clients_and_staff_have_datasets_of_their_own(clients, file):
     call_command("import_students", file)
 
     assert (first.status_code, second.status_code) == (202, 202)
-    assert Import.objects.get(door=Door.COMMAND).state == State.DONE
+    assert Import.objects.get(door=ImportChannel.COMMAND).state == State.DONE
     again = send(portal, text)
     assert (again.status_code, again.json()["import"]) == (409, first.json()["id"])
 
@@ -519,7 +521,7 @@ def test_the_undo_of_an_import_is_of_the_same_dataset(clients):
     job = Import.objects.get(pk=send(portal, STUDENTS + ROWS).json()["id"])
     work()
 
-    undone = start_undo(job.pk, door=Door.ADMIN, request_id="u")
+    undone = start_undo(job.pk, door=ImportChannel.ADMIN, request_id="u")
 
     assert undone.dataset_key == job.dataset_key
     assert portal.get(f"{ADDRESS}/{undone.pk}").status_code == 200
@@ -531,8 +533,8 @@ def test_imports_from_before_clients_had_datasets_are_given_to_their_clients(cli
     portal, _library = clients
     own = Import.objects.get(pk=send(portal, STUDENTS + ROWS).json()["id"])
     work()
-    undone = start_undo(own.pk, door=Door.ADMIN, request_id="u")
-    staff = Import.objects.create(kind="students", door=Door.ADMIN, request_id="r")
+    undone = start_undo(own.pk, door=ImportChannel.ADMIN, request_id="u")
+    staff = Import.objects.create(kind="students", door=ImportChannel.ADMIN, request_id="r")
     client = own.client
     Import.objects.filter(pk=own.pk).update(client=None)
     Import.objects.filter(pk=undone.pk).update(client=None, state=State.DONE)
@@ -560,8 +562,10 @@ def test_the_refusal_of_a_second_import_names_the_first_one(clients, is_seen, sa
 
 @pytest.mark.parametrize("verb", ["approve", "undo"])
 def test_what_cannot_be_done_with_an_import_is_refused_before_anything_is_locked(verb, monkeypatch):
-    job = receive(io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=Door.API, request_id="r"))
-    act = approve if verb == "approve" else lambda pk: start_undo(pk, door=Door.API, request_id="u")
+    job = receive(
+        io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=ImportChannel.API, request_id="r")
+    )
+    act = approve if verb == "approve" else lambda pk: start_undo(pk, door=ImportChannel.API, request_id="u")
 
     with CaptureQueriesContext(connection) as queries, pytest.raises(Refused):
         act(job.pk)
@@ -574,7 +578,9 @@ def test_what_cannot_be_done_with_an_import_is_refused_before_anything_is_locked
 def test_while_an_import_is_at_work_in_one_transaction_nothing_waits_for_its_lock(clients, file):
     portal, _library = clients
     own = send(portal, STUDENTS + ROWS).json()["id"]
-    job = receive(io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=Door.COMMAND, request_id="r"))
+    job = receive(
+        io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=ImportChannel.COMMAND, request_id="r")
+    )
     ids = [own, job.pk]
     Import.objects.filter(pk__in=ids).update(lease_owner="elsewhere:1:x", leased_until="2026-01-01T00:00:00Z")
     locked, done = threading.Event(), threading.Event()
@@ -614,7 +620,9 @@ def test_a_second_file_does_not_wait_until_the_first_one_is_received(monkeypatch
             inside.set()
             done.wait(60)
 
-        receive(io.BytesIO(STUDENTS.encode()), Order(kind="students", door=Door.ADMIN, request_id="r"), then=then)
+        receive(
+            io.BytesIO(STUDENTS.encode()), Order(kind="students", door=ImportChannel.ADMIN, request_id="r"), then=then
+        )
         connection.close()
 
     with ThreadPoolExecutor(1) as pool:
@@ -623,7 +631,7 @@ def test_a_second_file_does_not_wait_until_the_first_one_is_received(monkeypatch
         began = time.monotonic()
         try:
             with pytest.raises(Refused) as refused:
-                receive(io.BytesIO(STUDENTS.encode()), Order(kind="students", door=Door.ADMIN, request_id="r"))
+                receive(io.BytesIO(STUDENTS.encode()), Order(kind="students", door=ImportChannel.ADMIN, request_id="r"))
             took = time.monotonic() - began
         finally:
             done.set()

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 
 from bulk.file_store import CHUNK_BYTES, keep, open_kept
 from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
-from bulk.models import ACTIVE, TRANSITIONS, Door, Import, State
+from bulk.models import ACTIVE_STATES, TRANSITIONS, Import, ImportChannel, State
 from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll
@@ -42,7 +42,7 @@ def codes_of(refused):
 def test_every_state_has_its_transitions_and_only_what_is_over_is_not_active():
     assert set(TRANSITIONS) == set(State)
     assert {state for state in State if not TRANSITIONS[state]} == {State.UNDONE}
-    assert set(ACTIVE) == {State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING}
+    assert set(ACTIVE_STATES) == {State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING}
 
 
 def test_a_second_import_of_a_dataset_is_refused_while_one_is_active(fall):
@@ -59,11 +59,11 @@ def test_a_second_import_of_a_dataset_is_refused_while_one_is_active(fall):
 
 def test_the_database_itself_keeps_two_active_imports_of_a_dataset_apart(registrar, viewer):
     for client in (None, registrar, viewer):
-        Import.objects.create(kind="students", door=Door.API, request_id="r", client=client)
+        Import.objects.create(kind="students", door=ImportChannel.API, request_id="r", client=client)
 
     for client in (None, registrar):
         with pytest.raises(IntegrityError), transaction.atomic():
-            Import.objects.create(kind="courses", door=Door.API, request_id="r", client=client)
+            Import.objects.create(kind="courses", door=ImportChannel.API, request_id="r", client=client)
 
 
 def test_the_file_that_was_applied_last_is_not_applied_again_unless_asked(fall):
@@ -83,7 +83,7 @@ def test_a_file_that_was_undone_or_is_asked_for_otherwise_is_not_the_same_again(
     first = imported(text)
     assert imported(text, on_error="skip").counts == {"unchanged": 1}
 
-    worked_on(start_undo(first.pk, door=Door.API, request_id="u"))
+    worked_on(start_undo(first.pk, door=ImportChannel.API, request_id="u"))
 
     assert imported(text, again=False).counts == {"enrolled": 1}
 
@@ -169,7 +169,7 @@ def test_an_act_that_is_not_possible_names_the_state_in_plain_words(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", review="always")
 
     with pytest.raises(Refused) as refused:
-        start_undo(job.pk, door=Door.COMMAND, request_id="x", actor=None)
+        start_undo(job.pk, door=ImportChannel.COMMAND, request_id="x", actor=None)
 
     message = f"The state of import {job.pk} is “needs review” and cannot become “undone”."
     assert [refusal.message for refusal in refused.value.refusals] == [message]
@@ -263,7 +263,7 @@ def test_rows_without_a_term_are_of_the_term_that_is_named(fall):
 
 
 def undone(job, **wish):
-    worked_on(job_of := start_undo(job.pk, **{"door": Door.API, "request_id": "u", **wish}))
+    worked_on(job_of := start_undo(job.pk, **{"door": ImportChannel.API, "request_id": "u", **wish}))
     job_of.refresh_from_db()
     job.refresh_from_db()
     return job_of
@@ -380,7 +380,7 @@ def test_an_import_that_applied_nothing_or_was_undone_cannot_be_undone(fall):
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 1])
 def test_a_kept_file_is_read_as_it_came_and_again(size):
     content = bytes(n % 251 for n in range(size))
-    job = Import.objects.create(kind="students", door=Door.API, request_id="r")
+    job = Import.objects.create(kind="students", door=ImportChannel.API, request_id="r")
 
     keep(io.BytesIO(content), job)
 
@@ -398,6 +398,6 @@ def test_a_received_file_is_all_kept_or_not_at_all(fall, monkeypatch):
     monkeypatch.setattr("bulk.file_store.zlib.compress", full_disk)
 
     with pytest.raises(OSError, match="No space left"):
-        receive(io.BytesIO(b"x"), Order(kind="students", door=Door.API, request_id="r"))
+        receive(io.BytesIO(b"x"), Order(kind="students", door=ImportChannel.API, request_id="r"))
 
     assert Import.objects.count() == 0

@@ -9,7 +9,7 @@ from django.db import connection
 
 from bulk.jobs.lifecycle import Order, receive
 from bulk.jobs.processing import work_on
-from bulk.models import Door, Import, State
+from bulk.models import Import, ImportChannel, State
 from school.refusals import Refused
 from students.models import EnrollmentEvent
 from tests.bulk.work import ENROLLMENTS
@@ -39,7 +39,7 @@ def all_at_once(act):
 
 
 def order(**wish):
-    return Order(**{"kind": "enrollments", "door": Door.API, "request_id": "r", "review": "needed", **wish})
+    return Order(**{"kind": "enrollments", "door": ImportChannel.API, "request_id": "r", "review": "needed", **wish})
 
 
 def test_of_twenty_uploads_at_once_one_is_taken_and_the_others_are_told_of_it():

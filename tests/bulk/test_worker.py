@@ -13,7 +13,7 @@ from bulk.jobs import runner
 from bulk.jobs.leases import MOST_ATTEMPTS, Lost, claim, orphans
 from bulk.jobs.lifecycle import approve, cancel
 from bulk.jobs.worker import hand_over
-from bulk.models import Door, Import, State
+from bulk.models import Import, ImportChannel, State
 from students.imports import EnrollmentImporter
 from students.models import EnrollmentEvent, StudentCourse
 from tests.bulk.work import ENROLLMENTS, imported, outcomes, work, worked_on
@@ -151,7 +151,7 @@ def test_a_cancelled_import_stops_at_the_next_chunk_and_what_is_applied_can_be_u
     job = imported(text, on_error="skip")
 
     assert (job.state, job.checkpoint, StudentCourse.objects.count()) == (State.CANCELLED, 2, 2)
-    assert job.may_become(State.UNDONE)
+    assert job.can_transition_to(State.UNDONE)
 
 
 def test_cancelling_what_nobody_works_on_ends_it_at_once(text):
@@ -173,7 +173,7 @@ def test_what_the_database_gives_up_over_is_tried_again(text, monkeypatch):
         imported(text, on_error="skip")
     monkeypatch.setattr(EnrollmentImporter, "apply", real)
     job = Import.objects.get()
-    assert (job.state, job.door) == (State.APPLYING, Door.API)
+    assert (job.state, job.door) == (State.APPLYING, ImportChannel.API)
 
     work()
 

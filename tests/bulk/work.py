@@ -9,7 +9,7 @@ from django.core.management import call_command
 from bulk.importers.registry import parts_of
 from bulk.jobs.lifecycle import Order, receive
 from bulk.jobs.processing import work_on
-from bulk.models import Door, Import
+from bulk.models import Import, ImportChannel
 from bulk.reports import Report
 
 ENROLLMENTS = "student_number,course_code,term,status,grade,reason\n"
@@ -24,7 +24,7 @@ def work() -> None:
 
 def imported(text: str, *, kind: str = "enrollments", **wish: Any) -> Import:
     """Receive a file and work on it, up to its end or its review."""
-    order = Order(**{"kind": kind, "door": Door.API, "request_id": "r", "review": "needed", **wish})
+    order = Order(**{"kind": kind, "door": ImportChannel.API, "request_id": "r", "review": "needed", **wish})
     job = receive(io.BytesIO(text.encode()), order)
     return worked_on(job)
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from bulk.jobs.heartbeat import KEPT, SILENCE, Pulse
 from bulk.jobs.leases import claim
 from bulk.jobs.worker import run_worker
-from bulk.models import Door, Import, Progress, Worker
+from bulk.models import Import, ImportChannel, Progress, Worker
 from school.db import migrated
 from tests.bulk.work import work
 
@@ -55,7 +55,7 @@ def test_a_worker_that_is_silent_is_not_counted_on(client):
 
 
 def test_a_worker_that_works_on_an_import_need_not_say_more(client):
-    job = Import.objects.create(kind="students", door=Door.API, request_id="r")
+    job = Import.objects.create(kind="students", door=ImportChannel.API, request_id="r")
     Progress.objects.create(file_import=job, at=timezone.now() - SILENCE * 2)
     assert asked(client, "/health/ready") == LONELY
 

@@ -26,7 +26,7 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 from axes.models import AccessAttempt
 from django_tasks_db.models import DBTaskResult
-from bulk.models import Door
+from bulk.models import ImportChannel
 from bulk.jobs.lifecycle import Order, receive
 from courses.models import Course
 from school.models import CachedValue, KeptAnswer
@@ -47,9 +47,9 @@ course = Course.objects.create(code="ERASED-1", name="A course", level="introduc
 course._change_reason = f"a seat for {NUMBER}"
 course.save()
 for kind, content in FILES:
-    order = Order(kind, Door.API, "r", review="needed", on_error="skip", file_name=f"of {NUMBER}.csv", again=True)
+    order = Order(kind, ImportChannel.API, "r", review="needed", on_error="skip", file_name=f"of {NUMBER}.csv", again=True)
     worked_on(receive(io.BytesIO(content), order))
-worked_on(receive(io.BytesIO(packed()), Order("zip", Door.API, "r", review="needed")))
+worked_on(receive(io.BytesIO(packed()), Order("zip", ImportChannel.API, "r", review="needed")))
 staff = User.objects.create_user("staff")
 name = str(student)
 about = ContentType.objects.get_for_model(User)

@@ -41,7 +41,7 @@ class Command(SafeCommand):
         lines: Iterator[str]
         report = Report(job, parts[options["part"]])
         if json:
-            lines = (f"{line}\n" for line in report.as_objects(outcome=ERROR if failed else None))
+            lines = (f"{line}\n" for line in report.as_json_rows(outcome=ERROR if failed else None))
         else:
             lines = report.failed_as_csv() if failed else report.as_csv()
         target = self.stdout if sys.stdout.isatty() else sys.stdout

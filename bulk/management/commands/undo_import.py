@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from bulk.commands.base import own_import, show_id, user_named, work_here
 from bulk.commands.progress import conclude
 from bulk.jobs.lifecycle import start_undo
-from bulk.models import Door
+from bulk.models import ImportChannel
 from school.commands.console import SafeCommand
 from school.refusals import Refused
 
@@ -28,7 +28,7 @@ class Command(SafeCommand):
             with own_import() as own:
                 job = start_undo(
                     id,
-                    door=Door.COMMAND,
+                    door=ImportChannel.COMMAND,
                     request_id=str(uuid.uuid4()),
                     actor=author,
                     dry_run=dry_run,
