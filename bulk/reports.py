@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bulk.files.csv_cells import guard, guard_as_it_came
+from bulk.files.csv_cells import escape_formulas, escape_original_cell
 from bulk.importers.part import Part
 from bulk.models import Import
 from bulk.outcomes import ERROR
@@ -58,19 +58,21 @@ class Report:
         """
         writer = csv.writer(_Echo())
         header = self.source.header
-        yield writer.writerow(map(guard_as_it_came, [*header, *RESULT_COLUMNS, self.id_column]))
+        yield writer.writerow(map(escape_original_cell, [*header, *RESULT_COLUMNS, self.id_column]))
         for raw, result in self.rows():
             padded = [*raw, *[""] * (len(header) - len(raw))]
-            cells = [guard(cell) for cell in (result.number or "", *_result_cells(result), result.object_id)]
+            cells = [escape_formulas(cell) for cell in (result.number or "", *_result_cells(result), result.object_id)]
             in_header, beyond_header = padded[: len(header)], padded[len(header) :]
-            yield writer.writerow([*map(guard_as_it_came, in_header), *cells, *map(guard_as_it_came, beyond_header)])
+            yield writer.writerow(
+                [*map(escape_original_cell, in_header), *cells, *map(escape_original_cell, beyond_header)]
+            )
 
     def failed_as_csv(self) -> Iterator[str]:
         """Yield the rows with errors line by line, with their original cells, to be corrected and sent again."""
         writer = csv.writer(_Echo(), delimiter=self.source.separator)
-        yield writer.writerow(map(guard_as_it_came, self.source.header))
+        yield writer.writerow(map(escape_original_cell, self.source.header))
         for row in self.rows(outcome=ERROR):
-            yield writer.writerow(map(guard_as_it_came, row.raw))
+            yield writer.writerow(map(escape_original_cell, row.raw))
 
     def as_json_rows(self, *, outcome: str | None = None) -> Iterator[str]:
         """Yield a JSON object for each row."""

@@ -131,9 +131,9 @@ def _fingerprint_line(result: RowResult) -> str:
 def _serialized(result: RowResult) -> list[Any]:
     row = result.row
     values = [row.number, result.outcome, result.object_id]
-    if result.errors or result.note or row.is_made:
+    if result.errors or result.note or row.is_synthetic:
         errors = [[e.code, e.field, kept_text(e.message), packed(e.message)] for e in result.errors]
-        values += [errors, kept_text(result.note), row.raw if row.is_made else None, packed(result.note)]
+        values += [errors, kept_text(result.note), row.raw if row.is_synthetic else None, packed(result.note)]
     return values
 
 

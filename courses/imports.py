@@ -45,7 +45,7 @@ class CourseImporter(UpsertImporter):
     )
     row_constraints = ("course_enrollment_closes_after_it_opens",)
     columns = (
-        Column(CODE, required=True, aliases=("code", "classcode"), stand_ins=tuple(ID_COLUMNS)),
+        Column(CODE, required=True, aliases=("code", "classcode"), fallbacks=tuple(ID_COLUMNS)),
         *map(Column, ID_COLUMNS),
         Column("course_sourced_id"),
         Column("term", aliases=("term_id", "termsourcedids")),

@@ -836,7 +836,7 @@ GUARDS = [
         "the course without a term in a zip, which is none of a term",
         SQLITE,
         f"{BUNDLES}::test_a_course_without_a_term_in_the_zip_is_not_the_one_of_a_term",
-        instead("students/imports/enrollments.py", "if not row.is_exact or", "if True or"),
+        instead("students/imports/enrollments.py", "if not row.has_complete_key or", "if True or"),
     ),
     Mutant(
         "the files in a zip that references lead to, after an erasure",
@@ -850,8 +850,8 @@ GUARDS = [
         FAILED_ROWS,
         instead(
             "bulk/reports.py",
-            "guard_as_it_came, row.raw)",
-            "guard_as_it_came, row.raw[: len(self.source.header)])",
+            "escape_original_cell, row.raw)",
+            "escape_original_cell, row.raw[: len(self.source.header)])",
         ),
     ),
     Mutant(
@@ -966,7 +966,7 @@ GUARDS = [
         "tests/bulk/test_cells.py::test_no_cell_of_a_file_is_run_whatever_separates_its_cells",
         instead(
             "bulk/files/csv_cells.py",
-            'text = _INNER.sub(r"\\1\'", "" if cell is None else str(cell))',
+            'text = _INNER_FORMULA.sub(r"\\1\'", "" if cell is None else str(cell))',
             'text = "" if cell is None else str(cell)',
         ),
     ),

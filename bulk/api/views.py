@@ -28,7 +28,7 @@ from bulk.api.serializers import (
     ReportRowSerializer,
     UndoSerializer,
 )
-from bulk.file_store import hash_of
+from bulk.file_store import sha256_of
 from bulk.files.csv_reader import UnreadableFile
 from bulk.importers.part import Part
 from bulk.importers.registry import parts_of, rights_of
@@ -148,7 +148,7 @@ class ImportViewSet(ConditionalReads, Imports):
         """Return a hash of an upload: its file, name, options and URL, regardless of how the body encodes them."""
         source, name, fields = file_and_fields(request)
         told = [request.get_full_path(), name, sorted((key, str(value)) for key, value in fields.items())]
-        return hashlib.sha256(json.dumps([*told, hash_of(source)]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([*told, sha256_of(source)]).encode()).hexdigest()
 
     def _receive(self, source: BinaryIO, name: str, fields: dict[str, Any]) -> Response:
         request = self.request

@@ -8,9 +8,9 @@ from typing import BinaryIO, ClassVar, Protocol
 
 from django.utils.functional import Promise, cached_property
 
-from bulk.file_store import open_kept
-from bulk.files.csv_reader import Column, Row, Table, about_file
-from bulk.files.duplicate_rows import FirstRows
+from bulk.file_store import open_stored
+from bulk.files.csv_reader import Column, Row, Table, with_file_name
+from bulk.files.duplicate_rows import RowKeyIndex
 from bulk.models import Import, Mode
 from bulk.outcomes import ERROR, SKIPPED, RowResult
 from school.access.row_scope import Limits, limits_of_account
@@ -113,7 +113,7 @@ class Importer(ABC):
 
     def table(self) -> Table:
         """Return the file as a table; raise ``UnreadableFile``."""
-        return Table(self.file or open_kept(self.job), self.columns, self.file_name)
+        return Table(self.file or open_stored(self.job), self.columns, self.file_name)
 
     def looked_up_table(self, name: str) -> Table | None:
         """
@@ -210,7 +210,7 @@ class Importer(ABC):
         """Close the resources that the importer has opened."""
 
 
-def apply_rows(importer: Importer, rows: Sequence[Row], first_rows: FirstRows) -> list[RowResult]:
+def apply_rows(importer: Importer, rows: Sequence[Row], first_rows: RowKeyIndex) -> list[RowResult]:
     """Apply a chunk of rows; return a result for each, in their order."""
     readable = [row for row in rows if not row.errors]
     objections = note_keys(importer, readable, first_rows)
@@ -232,12 +232,14 @@ def _about_file(importer: Importer, results: list[RowResult]) -> list[RowResult]
     """Add the name of the file in the zip to the beginning of the error messages of its rows."""
     if importer.file_name:
         for result in results:
-            named = (replace(error, message=about_file(importer.file_name, error.message)) for error in result.errors)
+            named = (
+                replace(error, message=with_file_name(importer.file_name, error.message)) for error in result.errors
+            )
             result.errors = tuple(named)
     return results
 
 
-def note_keys(importer: Importer, readable: Collection[Row], first_rows: FirstRows) -> dict[int, Refusal]:
+def note_keys(importer: Importer, readable: Collection[Row], first_rows: RowKeyIndex) -> dict[int, Refusal]:
     """Record the keys of rows, and return the refusals of rows that contradict an earlier row, by row number."""
     rows = [row for row in readable if not importer.not_imported(row)]
-    return first_rows.objections(rows, importer.keys(rows), [importer.said(row.cells) for row in rows])
+    return first_rows.conflicts(rows, importer.keys(rows), [importer.said(row.cells) for row in rows])

@@ -43,11 +43,11 @@ class HistoryUndo(Importer):
             for version in versions:
                 number += 1
                 cells = {"id": str(version.id), "version": str(version.history_id)}
-                yield Row(number, self.of.natural_key(version), cells, is_made=True)
+                yield Row(number, self.of.natural_key(version), cells, is_synthetic=True)
             versions = list(own.filter(history_id__lt=versions[-1].history_id)[:CHUNK])
         for instance in self._without_history():
             number += 1
-            yield Row(number, self.of.natural_key(instance), {"id": str(instance.pk), "version": ""}, is_made=True)
+            yield Row(number, self.of.natural_key(instance), {"id": str(instance.pk), "version": ""}, is_synthetic=True)
 
     def _without_history(self) -> Iterator[Any]:
         """

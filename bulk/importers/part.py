@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bulk.files.csv_reader import Row
-from bulk.files.duplicate_rows import FirstRows
+from bulk.files.duplicate_rows import RowKeyIndex
 from bulk.importers.base import CHUNK, Importer, apply_rows, note_keys
 from bulk.outcomes import RowResult
 
@@ -15,7 +15,7 @@ class Part:
 
     importer: Importer
     name: str = ""
-    first_rows: FirstRows = field(default_factory=FirstRows)
+    first_rows: RowKeyIndex = field(default_factory=RowKeyIndex)
 
     def chunks(self) -> Iterator[list[Row]]:
         source = self.importer.source()

@@ -9,10 +9,10 @@ from typing import BinaryIO
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from bulk.file_store import open_kept
+from bulk.file_store import open_stored
 from bulk.files.csv_reader import UnreadableFile
-from bulk.files.formats import document_of
-from bulk.files.zip_reader import ZippedFile, contents_of_zip
+from bulk.files.formats import office_document_error
+from bulk.files.zip_reader import ZippedFile, read_zip
 from bulk.importers.base import Importer, Option
 from bulk.importers.part import Part
 from bulk.models import UNDO, ZIP, Import, Mode
@@ -90,7 +90,7 @@ def _open_part(job: Import, kind: str) -> Importer | None:
 
 
 def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
-    tables, others, _by_system = contents_of_zip(file or open_kept(job), job.size)
+    tables, others, _by_system = read_zip(file or open_stored(job), job.size)
     parts = []
     for kind, importer_class in kinds().items():
         found = [table for table in tables if table.stem in importer_class.file_names]
@@ -104,7 +104,7 @@ def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
             parts.append(Part(importer, kind))
     if not parts:
         names = [table.name for table in tables] + others
-        if document := document_of(names):
+        if document := office_document_error(names):
             raise UnreadableFile("missing_file", document)
         wanted = ", ".join(f"{each.file_names[0]}.csv" for each in kinds().values())
         missing: str = _("The zip has none of: %(names)s.") % {"names": wanted}
@@ -144,7 +144,7 @@ def files_not_applied(job: Import, parts: list[Part], file: BinaryIO) -> list[Re
     """Return warnings for the files in a zip that are only looked up or ignored; raise ``UnreadableFile``."""
     if job.kind != ZIP:
         return []
-    tables, others, _by_system = contents_of_zip(file, job.size)
+    tables, others, _by_system = read_zip(file, job.size)
     applied = {part.importer.file_name for part in parts}
     looked_up = list(dict.fromkeys(name for part in parts for name, _file in part.importer.looked_up.values()))
     unread = [table.name for table in tables if table.name not in applied and table.name not in looked_up] + others

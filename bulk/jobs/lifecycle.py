@@ -111,12 +111,12 @@ def receive(source: BinaryIO, order: Order, *, then: Then = unattended) -> Impor
         raise Refused(refusals)
     _refuse_second(job.dataset_key)
     if not order.again:
-        _refuse_the_same(job, file_store.hash_of(source))
+        _refuse_the_same(job, file_store.sha256_of(source))
     with _one_at_a_time(job.dataset_key):
         _release_abandoned(job.dataset_key)
         job.save()
         Progress.objects.create(file_import=job)
-        file_store.keep(source, job)
+        file_store.store_file(source, job)
         then(job)
     return job
 

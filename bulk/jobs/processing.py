@@ -8,7 +8,7 @@ import structlog
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
-from bulk.file_store import at_hand
+from bulk.file_store import local_copy
 from bulk.files.csv_reader import UnreadableFile
 from bulk.importers.registry import files_not_applied, parts_of
 from bulk.jobs.garbage_collection import seldom_searched
@@ -50,7 +50,7 @@ def work_on(import_id: int, watch: Watch = unwatched, *, is_last_attempt: bool =
         in_english(),
     ):
         try:
-            with at_hand(job) as file:
+            with local_copy(job) as file:
                 _work(job, file, lease, watch)
         except UnreadableFile as error:
             _give_up(lease, Refusal(error.code, error.message))

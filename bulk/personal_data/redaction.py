@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from bulk.file_store import CHUNK_BYTES, COMPRESSION, put_back
+from bulk.file_store import CHUNK_BYTES, COMPRESSION, replace_file
 from bulk.models import ZIP, FileChunk, Import, OutcomePage
 from bulk.personal_data.search import KeptFile, Words, contents_of, files_of, text_of, traces_in
 
@@ -78,7 +78,7 @@ def _rewrite_zip(job: Import, words: Words, files: Collection[tuple[KeptFile, li
                     for piece in _pieces(file.content, spans):
                         target.write(piece)
         made.seek(0)
-        put_back(made, job)
+        replace_file(made, job)
 
 
 def _plain_name(name: str, place: int, words: Words) -> str:

@@ -19,11 +19,11 @@ from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import quote
 
-from bulk.file_store import CHUNK_BYTES, open_kept
+from bulk.file_store import CHUNK_BYTES, open_stored
 from bulk.files.csv_cells import clean
 from bulk.files.csv_reader import SEPARATORS, Column, Table, UnreadableFile
 from bulk.files.text_lines import MAX_ROW_BYTES, TextLines
-from bulk.files.zip_reader import contents_of_zip, has_comments
+from bulk.files.zip_reader import has_comments, read_zip
 from bulk.importers.registry import kinds, parts_of
 from bulk.models import UNDO, ZIP, Import, Mode, OutcomePage
 from bulk.row_results import stored_results
@@ -172,11 +172,11 @@ def files_of(job: Import) -> Iterator[KeptFile]:
         return
     if job.kind != ZIP:
         importer = kinds().get(job.kind)
-        yield KeptFile("", open_kept(job), importer.columns if importer else None)
+        yield KeptFile("", open_stored(job), importer.columns if importer else None)
         return
     looked_up = {name: columns for each in kinds().values() for name, columns in each.looked_up_columns.items()}
     applied = _applied_in_zip(job)
-    for table in contents_of_zip(open_kept(job), job.size).tables:
+    for table in read_zip(open_stored(job), job.size).tables:
         importer = kinds().get(part_of(table.stem))
         columns = importer.columns if importer else looked_up.get(table.stem)
         yield KeptFile(applied.get(table.name, ""), table.content, columns, table.name)
@@ -249,10 +249,10 @@ def _is_in_files(job: Import, words: Words) -> bool:
     """True if a file may name a person; raise ``UnreadableFile`` for a file that is not text and cannot be searched."""
     files = list(files_of(job))
     if job.kind == ZIP and not job.discarded_at:
-        contents = contents_of_zip(open_kept(job), job.size)
-        is_read = all(file.columns for file in files) and not contents.others and not contents.by_system
+        contents = read_zip(open_stored(job), job.size)
+        is_read = all(file.columns for file in files) and not contents.other_files and not contents.system_files
         names = " ".join(file.name for file in files)
-        if not is_read or has_comments(open_kept(job), job.size) or words.mention_in(names):
+        if not is_read or has_comments(open_stored(job), job.size) or words.mention_in(names):
             return True
     return sum(_is_in(file.content, words) for file in files) > 0  # reads all files: each has to be text
 

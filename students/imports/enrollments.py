@@ -171,7 +171,7 @@ class EnrollmentImporter(Importer):
         ]
 
     def _term_of(self, row: Row) -> str:
-        return row.cells.get("term", "") or ("" if row.is_exact else self.term)
+        return row.cells.get("term", "") or ("" if row.has_complete_key else self.term)
 
     def said(self, cells: Mapping[str, str]) -> str:
         """
@@ -368,7 +368,7 @@ class EnrollmentImporter(Importer):
             "course_code": course.code,
             "term": course.term.code if course.term else "",
         }
-        return Row(0, [cells.get(name or "", "") for name in self.table_names], cells, is_made=True)
+        return Row(0, [cells.get(name or "", "") for name in self.table_names], cells, is_synthetic=True)
 
     @cached_property
     def table_names(self) -> list[str | None]:
@@ -382,7 +382,7 @@ def _exactly(row: Row, course: Course | Refusal) -> Course | Refusal:
 
     An exact row without a term means only the course without a term.
     """
-    if not row.is_exact or row.cells["term"] or (isinstance(course, Course) and course.term is None):
+    if not row.has_complete_key or row.cells["term"] or (isinstance(course, Course) and course.term is None):
         return course
     return course_not_found(f"code:{row.cells['course_code']}")
 

@@ -65,7 +65,7 @@ class CourseResolver:
                 row.unresolved = (course,)
             elif course:
                 row.cells[CODE], row.cells["term"] = course
-                row.is_exact = True
+                row.has_complete_key = True
 
     def _course_of(self, row: Row, space: str) -> CourseKey | Refusal | None:
         """Return the course of the zip that a row names by course or section; None if it names no course of the zip."""

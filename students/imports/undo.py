@@ -57,7 +57,7 @@ class EnrollmentUndo(Importer):
                 student, course = event.enrollment.student, event.enrollment.course
                 raw = [student.student_number, course.code, course.term.code if course.term else ""]
                 cells = {"student_id": str(student.pk), "course_id": str(course.pk)}
-                yield Row(number, raw, cells, is_made=True)
+                yield Row(number, raw, cells, is_synthetic=True)
             events = list(acts.filter(pk__lt=events[-1].pk)[:CHUNK])
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:

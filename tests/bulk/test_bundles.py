@@ -5,8 +5,8 @@ import io
 import pytest
 from django.core.management import call_command
 
-from bulk.file_store import open_kept
-from bulk.files.zip_reader import contents_of_zip
+from bulk.file_store import open_stored
+from bulk.files.zip_reader import read_zip
 from bulk.importers.registry import parts_of
 from bulk.jobs.lifecycle import start_undo
 from bulk.models import Import, ImportChannel, OnError, State
@@ -448,7 +448,7 @@ def test_a_zip_that_a_person_is_erased_from_keeps_the_files_that_its_references_
 
     assert rows == [("students", 2, "created"), ("enrollments", 2, "enrolled"), ("", 2, "")]
     job = Import.objects.get(pk=job.pk)
-    names = [table.name for table in contents_of_zip(open_kept(job), job.size).tables]
+    names = [table.name for table in read_zip(open_stored(job), job.size).tables]
     assert names == ["users.csv", "enrollments.csv", "courses.csv", "academicSessions.csv", "classes.csv"]
 
 

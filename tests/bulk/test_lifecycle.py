@@ -222,7 +222,7 @@ def test_a_signal_before_the_first_row_cancels_the_import(file, monkeypatch, pla
 
 
 def test_a_signal_while_the_file_is_received_leaves_no_import(file, monkeypatch):
-    monkeypatch.setattr("bulk.file_store.keep", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr("bulk.file_store.store_file", lambda *_: os.kill(os.getpid(), signal.SIGINT))
 
     with pytest.raises(CommandError, match=r"^Interrupted\. Nothing was applied\.$"):
         call_command("import_students", file)

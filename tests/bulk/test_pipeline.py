@@ -5,7 +5,7 @@ import io
 import pytest
 from django.db import IntegrityError, transaction
 
-from bulk.file_store import CHUNK_BYTES, keep, open_kept
+from bulk.file_store import CHUNK_BYTES, open_stored, store_file
 from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
 from bulk.models import ACTIVE_STATES, TRANSITIONS, Import, ImportChannel, State
 from courses.models import Course
@@ -382,9 +382,9 @@ def test_a_kept_file_is_read_as_it_came_and_again(size):
     content = bytes(n % 251 for n in range(size))
     job = Import.objects.create(kind="students", door=ImportChannel.API, request_id="r")
 
-    keep(io.BytesIO(content), job)
+    store_file(io.BytesIO(content), job)
 
-    with open_kept(job) as kept:
+    with open_stored(job) as kept:
         assert kept.read() == content
         kept.seek(0)
         assert kept.read() == content

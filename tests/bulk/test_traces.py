@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from bulk.file_store import CHUNK_BYTES, discard, open_kept
+from bulk.file_store import CHUNK_BYTES, discard, open_stored
 from bulk.jobs.lifecycle import Order, receive, start_undo
 from bulk.models import Import, ImportChannel
 from bulk.personal_data.redaction import black_out
@@ -48,7 +48,7 @@ def test_rows_about_somebody_are_found(text, found):
 
 
 def kept(job):
-    return open_kept(Import.objects.get(pk=job.pk)).read()
+    return open_stored(Import.objects.get(pk=job.pk)).read()
 
 
 def test_a_row_is_blacked_out_where_it_stands_and_the_others_stay():
@@ -114,7 +114,7 @@ def test_each_file_of_a_zip_is_searched_and_made_anew():
 
     assert search(ADA).named == [job.pk]
     assert black_out(job, ADA) == 1
-    with zipfile.ZipFile(open_kept(Import.objects.get(pk=job.pk))) as archive:
+    with zipfile.ZipFile(open_stored(Import.objects.get(pk=job.pk))) as archive:
         assert {info.filename: archive.read(info).decode().partition("\n")[2] for info in archive.infolist()} == {
             "a/students.csv": "xxx,xxx,xxxxx\nS-2,Bob,Berg\n",
             "b/students.csv": "S-3,Cleo,Kay\n",

@@ -47,7 +47,8 @@ course = Course.objects.create(code="ERASED-1", name="A course", level="introduc
 course._change_reason = f"a seat for {NUMBER}"
 course.save()
 for kind, content in FILES:
-    order = Order(kind, ImportChannel.API, "r", review="needed", on_error="skip", file_name=f"of {NUMBER}.csv", again=True)
+    name = f"of {NUMBER}.csv"
+    order = Order(kind, ImportChannel.API, "r", review="needed", on_error="skip", file_name=name, again=True)
     worked_on(receive(io.BytesIO(content), order))
 worked_on(receive(io.BytesIO(packed()), Order("zip", ImportChannel.API, "r", review="needed")))
 staff = User.objects.create_user("staff")

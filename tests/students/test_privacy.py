@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
-from bulk.file_store import open_kept
+from bulk.file_store import open_stored
 from bulk.jobs.lifecycle import Order, approve, receive, start_undo
 from bulk.models import Import, ImportChannel, OutcomePage
 from bulk.personal_data.search import contents_of
@@ -151,7 +151,7 @@ def everything_in_the_database():
     """Every text and number of every table, and every kept file."""
     models = apps.get_models(include_auto_created=True)
     values = [repr(row) for model in models for row in model._default_manager.values_list()]
-    files = [open_kept(job).read().decode() for job in Import.objects.all()]
+    files = [open_stored(job).read().decode() for job in Import.objects.all()]
     pages = [json.dumps(contents_of(page.content)) for page in OutcomePage.objects.all()]
     return "\n".join([*values, *files, *pages])
 
@@ -223,7 +223,7 @@ def test_an_import_that_waits_and_names_the_student_is_waited_for(world):
     approve(job.pk)
     worked_on(job)
     command("erase_student", "S-1", reason="asked for it", yes=True)
-    assert b"Grace" not in open_kept(Import.objects.get(pk=job.pk)).read()
+    assert b"Grace" not in open_stored(Import.objects.get(pk=job.pk)).read()
 
 
 @pytest.mark.parametrize("is_undo", [False, True])
@@ -340,7 +340,7 @@ def test_a_number_of_another_student_in_another_case_is_left(world):
 
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
-    assert open_kept(nth_import(3)).read() == b"student_number,course_code\ns-1,NONE\nxxx,xxxx\n"
+    assert open_stored(nth_import(3)).read() == b"student_number,course_code\ns-1,NONE\nxxx,xxxx\n"
 
 
 def test_a_file_that_cannot_be_searched_is_deleted(world):
@@ -371,7 +371,7 @@ def test_a_number_that_somebody_else_has_by_now_is_not_the_persons(world):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
     assert Student.objects.get(pk=taken.pk).student_number == "S-OLD"
-    assert open_kept(nth_import(3)).read() == b"student_number,course_code\nS-OLD,NONE\n"
+    assert open_stored(nth_import(3)).read() == b"student_number,course_code\nS-OLD,NONE\n"
 
 
 # In the admin
