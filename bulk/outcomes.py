@@ -1,4 +1,4 @@
-"""The outcome of a row: a word, or every error of the row."""
+"""The outcomes of rows, and the result of a row: its outcome, or every error of the row."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ from school.refusals import Refusal
 
 ERROR = "error"
 SKIPPED = "skipped"
+REVERSED, KEPT = "reversed", "kept"  # outcomes of the rows of an undo
 DROPPED = "dropped"
 # Outcomes of objects that a full file does not list and that are not ended.
 KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN = "kept_manual", "kept_other_source", "kept_uncertain"
@@ -15,7 +16,7 @@ KEPT_OUTCOMES = (KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN)
 
 @dataclass(slots=True)
 class RowResult:
-    """The result of a row: an outcome in one word with an optional note, or every error of the row."""
+    """The result of a row: its outcome with an optional note, or every error of the row."""
 
     row: Row
     outcome: str

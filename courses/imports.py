@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy
 
 from bulk.files.csv_cells import clean
 from bulk.files.csv_reader import Column, Row, Table
-from bulk.importers.base import CHUNK, Option, Source
-from bulk.importers.references import Name, References
-from bulk.importers.upsert import UpsertImporter, parse, read_activity, reasons
+from bulk.importers.base import CHUNK_SIZE, Option, Source
+from bulk.importers.references import ReferenceIndex, RowId
+from bulk.importers.upsert import UpsertImporter, parse_cell, read_is_active, refusals_from
 from bulk.models import Import
 from courses.lookup import CourseKey, term_not_found
 from courses.models import Course, Level, Term
@@ -23,7 +23,7 @@ from courses.references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferenc
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 
-Closed = TypeVar("Closed", References, CourseReferences, SessionTerms)
+Closed = TypeVar("Closed", ReferenceIndex, CourseReferences, SessionTerms)
 
 
 class CourseImporter(UpsertImporter):
@@ -59,16 +59,16 @@ class CourseImporter(UpsertImporter):
     }
     options = (Option("level", gettext_lazy("The level of new courses whose row gives none.")),)
     # OneRoster's courses, which group its classes, and its academic sessions.
-    looked_up_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {
+    lookup_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {
         "courses": (Column("sourced_id", required=True), Column("title")),
         "academicsessions": SESSION_COLUMNS,
     }
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.opened: list[References | CourseReferences | SessionTerms] = []
+        self.opened: list[ReferenceIndex | CourseReferences | SessionTerms] = []
 
-    def is_only_looked_up(self) -> bool:
+    def is_lookup_only(self) -> bool:
         """Return True if these are courses of OneRoster: its classes are the offerings, which School calls courses."""
         table = self.table()
         is_of_classes = PurePosixPath(self.file_name).stem.lower() == "classes" or table.spelling(CODE) == "classcode"
@@ -89,7 +89,7 @@ class CourseImporter(UpsertImporter):
         """Return the zip's names of the file's courses; the caller closes the result. Raise ``UnreadableFile``."""
         table = self.table()
         references = CourseReferences(self.file_name or self.kind, [name for name in table.names if name])
-        for rows in table.chunks(CHUNK):
+        for rows in table.chunks(CHUNK_SIZE):
             self._resolve_terms([row for row in rows if not row.errors], table)
             references.add(rows)
         return references
@@ -123,25 +123,25 @@ class CourseImporter(UpsertImporter):
                 if len(titles) == 1:
                     row.cells["name"] = titles[0]
                 else:
-                    file, _content = self.looked_up["courses"]
+                    file, _content = self.lookup_files["courses"]
                     message = _("This class has no title, and %(file)s has none, or several, for the course %(id)s.")
                     parts = {"file": file, "id": course}
                     row.unresolved += (Refusal("blank", message % parts, field="name"),)
 
     @cached_property
     def sessions(self) -> SessionTerms | None:
-        table = self.looked_up_table("academicsessions")
+        table = self.lookup_table("academicsessions")
         return self._closed_with(SessionTerms(table)) if table else None
 
     @cached_property
-    def titles(self) -> References | None:
+    def titles(self) -> ReferenceIndex | None:
         """The titles of OneRoster's courses by their ids; None if the zip has no file of courses."""
-        table = self.looked_up_table("courses")
+        table = self.lookup_table("courses")
         if table is None:
             return None
-        titles = self._closed_with(References())
+        titles = self._closed_with(ReferenceIndex())
         rows = (row.cells for row in table if not row.errors)
-        titles.add(Name("", cells["sourced_id"], cells["title"], 0) for cells in rows if cells.get("title"))
+        titles.add(RowId("", cells["sourced_id"], cells["title"], 0) for cells in rows if cells.get("title"))
         return titles
 
     @cached_property
@@ -162,22 +162,22 @@ class CourseImporter(UpsertImporter):
 
     def check(self) -> list[Refusal]:
         try:
-            parse(Course._meta.get_field("level"), self.defaults["level"] or Level.INTRODUCTORY)
+            parse_cell(Course._meta.get_field("level"), self.defaults["level"] or Level.INTRODUCTORY)
         except ValidationError as error:
-            return reasons(error, field="level")
+            return refusals_from(error, field="level")
         return []
 
     @property
     def defaults(self) -> Mapping[str, str]:
         return {"level": self.job.options.get("level", "")}
 
-    def interpret(self, cells: dict[str, str]) -> list[Refusal]:
-        return read_activity(cells, self.statuses)
+    def normalize_cells(self, cells: dict[str, str]) -> list[Refusal]:
+        return read_is_active(cells, self.statuses)
 
-    def key(self, cells: Mapping[str, str]) -> Hashable:
+    def row_key(self, cells: Mapping[str, str]) -> Hashable:
         return CourseKey(cells["course_code"], cells.get("term", ""))
 
-    def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
+    def find_existing(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
         self.terms = {term.code: term for term in Term.objects.filter(code__in={r.cells.get("term", "") for r in rows})}
         courses = self._locked(Course.objects.filter(code__in={row.cells["course_code"] for row in rows}))
         return {CourseKey(course.code, course.term.code if course.term else ""): course for course in courses}
@@ -187,7 +187,7 @@ class CourseImporter(UpsertImporter):
         # FOR UPDATE, because the courses may be deleted.
         return {course.pk: course for course in self._locked(Course.objects.filter(pk__in=ids), no_key=False)}
 
-    def reason_to_keep(self, instance: Any) -> Refusal | None:
+    def deletion_refusal(self, instance: Any) -> Refusal | None:
         return reasons_to_keep([instance.pk], self.limits).get(instance.pk)
 
     def _locked(self, courses: QuerySet[Course], *, no_key: bool = True) -> QuerySet[Course]:
@@ -198,7 +198,7 @@ class CourseImporter(UpsertImporter):
     def natural_key(cls, values: Any) -> list[str]:
         return [values.code, values.term.code if values.term else ""]
 
-    def make(self, cells: Mapping[str, str]) -> Course:
+    def build(self, cells: Mapping[str, str]) -> Course:
         errors = {}
         if not cells.get("level") and not self.defaults["level"]:
             message = _("Give the level of new courses in a column level, or by the option level: %(levels)s.")
@@ -208,7 +208,7 @@ class CourseImporter(UpsertImporter):
             refusal = term_not_found(f"code:{term}", Term.objects.all())
             errors["term"] = ValidationError(refusal.message, code=refusal.code)
         try:
-            parse(Course._meta.get_field("code"), cells["course_code"])
+            parse_cell(Course._meta.get_field("code"), cells["course_code"])
         except ValidationError as error:
             errors["course_code"] = error
         if errors:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 
 from bulk.files.csv_reader import Column, Row, Table
-from bulk.importers.references import Name, References
+from bulk.importers.references import ReferenceIndex, RowId
 from courses.lookup import CourseKey, choose
 from courses.models import Term
 from school.i18n.stored_messages import sentence as _
@@ -24,7 +24,7 @@ class CourseReferences:
     def __init__(self, file: str, ids: Collection[str]) -> None:
         self.file = file
         self.ids = [name for name in ID_COLUMNS if name in ids]
-        self.names = References()
+        self.names = ReferenceIndex()
 
     def close(self) -> None:
         self.names.close()
@@ -33,11 +33,11 @@ class CourseReferences:
         """Add rows whose terms are resolved."""
         self.names.add(name for row in rows if not row.errors for name in self._names(row))
 
-    def _names(self, row: Row) -> Iterator[Name]:
+    def _names(self, row: Row) -> Iterator[RowId]:
         key = ERRONEOUS if row.unresolved else _key(row)
         for space in (CODE, *self.ids):
             if row.cells[space]:
-                yield Name(space, row.cells[space], key, row.number)
+                yield RowId(space, row.cells[space], key, row.number)
 
     def objections(self, row: Row) -> Iterator[Refusal]:
         """Yield a refusal for each conflict with another row: each id has one course, and each course has one id."""
@@ -124,9 +124,9 @@ class SessionTerms:
 
     def __init__(self, table: Table) -> None:
         self.file = table.name
-        self.names = References()
+        self.names = ReferenceIndex()
         self.names.add(
-            Name(
+            RowId(
                 "", row.cells["sourced_id"], json.dumps([row.cells.get(each, "") for each in SESSION_CELLS]), row.number
             )
             for row in table

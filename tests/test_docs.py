@@ -16,7 +16,7 @@ from django.core.management import get_commands, load_command_class
 from django.test import Client
 
 from bulk.commands.base import ImportCommand
-from bulk.importers.registry import kinds
+from bulk.importers.registry import importer_classes
 from bulk.jobs.worker import run_worker
 from courses.api_clients import Credentials, create_api_client
 from students.api.problem_pages import meanings
@@ -254,7 +254,7 @@ def test_the_bulk_page_lists_every_column_of_every_kind_of_file():
     expected = []
     for command in commands.values():
         assert isinstance(command, ImportCommand)
-        expected.append([column.name for column in kinds()[command.kind].columns])
+        expected.append([column.name for column in importer_classes()[command.kind].columns])
 
     assert [quoted(table.column("Column")) for table in tables(DOCS / "bulk.md", "Column", "Required")] == expected
 

@@ -6,8 +6,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from bulk.importers.base import TRUE, Option
-from bulk.importers.registry import kinds, options_of
+from bulk.importers.base import FLAG_SET, Option
+from bulk.importers.registry import importer_classes, options_of
 from bulk.labels import ONE_FILE, option_label, translated_label
 from bulk.models import DEFAULT_DATASET, ZIP, Mode, OnError
 from school.validators import plain_text
@@ -49,13 +49,13 @@ class UploadForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = list(kinds())
+        names = list(importer_classes())
         self.fields["kind"] = forms.ChoiceField(
             label=_("What the rows are"),
             choices=[(name, translated_label(name)) for name in [*names, ZIP]],
             initial=names[-1],
         )
-        for kind, importer in kinds().items():
+        for kind, importer in importer_classes().items():
             for option in importer.options:
                 label, text = option_label(option.name), f"{translated_label(kind)}: {option.help}"
                 self.fields[option.name] = _field(option, label=label, help_text=text, required=False)
@@ -70,7 +70,7 @@ class UploadForm(forms.Form):
         """The options of the chosen kind that have a value."""
         own = options_of(self.cleaned_data["kind"])
         chosen = {name: self.cleaned_data.get(name, "") for name in own}
-        return {name: TRUE if value is True else value for name, value in chosen.items() if value}
+        return {name: FLAG_SET if value is True else value for name, value in chosen.items() if value}
 
 
 def _field(option: Option, **about: Any) -> forms.Field:

@@ -18,7 +18,7 @@ from unfold.admin import ModelAdmin
 
 from bulk.admin.forms import UploadForm
 from bulk.files.csv_reader import MAX_COLUMNS, UnreadableFile
-from bulk.importers.registry import kinds, parts_of, rights_of
+from bulk.importers.registry import importer_classes, parts_of, rights_of
 from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
 from bulk.jobs.worker import hand_over
 from bulk.labels import translated_label
@@ -42,7 +42,7 @@ class KindFilter(admin.SimpleListFilter):
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, translated_label(name)) for name in (*kinds(), ZIP, UNDO)]
+        return [(name, translated_label(name)) for name in (*importer_classes(), ZIP, UNDO)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(kind=self.value()) if self.value() else queryset

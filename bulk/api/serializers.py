@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from bulk.importers.registry import kinds
+from bulk.importers.registry import importer_classes
 from bulk.models import DEFAULT_DATASET, ZIP, Import, Mode, OnError, Review, rows_per_second
 from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictModelSerializer
 from school.api.openapi.examples import example, request_example
@@ -175,7 +175,7 @@ class OrderSerializer(KnownFieldsSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         """Add the options of all kinds."""
-        own = {option.name: option for importer in kinds().values() for option in importer.options}
+        own = {option.name: option for importer in importer_classes().values() for option in importer.options}
         fields = super().get_fields()
         for name, option in own.items():
             fields[name] = (
@@ -188,7 +188,7 @@ class OrderSerializer(KnownFieldsSerializer):
     @property
     def options(self) -> dict[str, str]:
         """The options that belong to a single kind."""
-        own = {option.name for importer in kinds().values() for option in importer.options}
+        own = {option.name for importer in importer_classes().values() for option in importer.options}
         return {name: str(value) for name, value in self.validated_data.items() if name in own}
 
 

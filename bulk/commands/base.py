@@ -17,7 +17,7 @@ from django.db import OperationalError
 
 from bulk.commands.progress import conclude, kept, watching
 from bulk.files.csv_reader import UnreadableFile, open_source
-from bulk.importers.base import TRUE
+from bulk.importers.base import FLAG_SET
 from bulk.importers.registry import modes_of, options_of, parts_of, rights_of
 from bulk.jobs.leases import reserve
 from bulk.jobs.lifecycle import Order, SameAgain, receive
@@ -66,7 +66,7 @@ class ImportCommand(SafeCommand):
         for option in options_of(self.kind).values():
             flag = f"--{option.name.replace('_', '-')}"
             if option.is_flag:
-                parser.add_argument(flag, action="store_const", const=TRUE, help=str(option.help))
+                parser.add_argument(flag, action="store_const", const=FLAG_SET, help=str(option.help))
                 continue
             choices = {"choices": option.choices, "default": option.choices[0]} if option.choices else {"default": ""}
             parser.add_argument(flag, help=str(option.help), **choices)

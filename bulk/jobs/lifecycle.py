@@ -143,7 +143,7 @@ def _objections(job: Import) -> list[Refusal]:
             parts = {"value": value, "choices": ", ".join(known[name].choices)}
             refusals.append(Refusal("invalid_choice", message % parts, field=name))
     importers = importers_of(job.kind)
-    if not all(importer.keeps_limits for importer in importers) and limits_of_account(job.actor_id):
+    if not all(importer.enforces_limits for importer in importers) and limits_of_account(job.actor_id):
         refusals.append(outside_limits())
     return refusals or [refusal for importer in importers for refusal in importer(job).check()]
 

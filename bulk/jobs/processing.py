@@ -10,12 +10,12 @@ from django.utils import timezone
 
 from bulk.file_store import local_copy
 from bulk.files.csv_reader import UnreadableFile
-from bulk.importers.registry import files_not_applied, parts_of
+from bulk.importers.registry import parts_of, unapplied_file_warnings
 from bulk.jobs.garbage_collection import seldom_searched
 from bulk.jobs.leases import MOST_ATTEMPTS, Cancelled, Lease, Lost, claim, interruption, is_own
 from bulk.jobs.runner import Run, Watch
 from bulk.models import PROCESSING_STATES, UNDO, Import, Mode, OnError, Review, State
-from bulk.outcomes import DROPPED, ERROR, KEPT_OUTCOMES
+from bulk.outcomes import DROPPED, ERROR, KEPT, KEPT_OUTCOMES, REVERSED
 from bulk.row_results import ResultWriter
 from school.i18n.stored_messages import in_english
 from school.i18n.stored_messages import sentence as _
@@ -24,7 +24,6 @@ from school.refusals import Refusal, Refused
 logger = structlog.get_logger(__name__)
 
 MOST_ENDED = 0.10  # share of the scope that a full import may end without approval
-REVERSED, KEPT = "reversed", "kept"
 
 
 def unwatched(results: Any) -> None:
@@ -70,8 +69,10 @@ def _work(job: Import, file: BinaryIO, lease: Lease, watch: Watch) -> None:
     sources = [part.importer.source() for part in parts]
     total = sum(source.count() for source in sources)
     for part in parts:
-        part.importer.check_looked_up()
-    warnings = [warning for source in sources for warning in source.warnings] + files_not_applied(job, parts, file)
+        part.importer.check_lookup_files()
+    warnings = [warning for source in sources for warning in source.warnings] + unapplied_file_warnings(
+        job, parts, file
+    )
     Import.objects.filter(pk=job.pk).update(rows=total, warnings=[warning.as_stored() for warning in warnings])
     refusals = [refusal for part in parts for refusal in part.importer.check()]
     if refusals:

@@ -49,7 +49,7 @@ class Run:
                 stack.enter_context(closing(part))
             with nullcontext() if may_keep else private_copy(), self.lease.beating(), transaction.atomic():
                 job = self.lease.locked()
-                job.in_scope = sum(part.importer.size_of_scope() for part in self.parts)
+                job.in_scope = sum(part.importer.scope_size() for part in self.parts)
                 book = stack.enter_context(closing(ResultWriter(job)))
                 for part in self.parts:
                     for results in self._results(part, job):
@@ -68,12 +68,12 @@ class Run:
 
     def _results(self, part: Part, job: Import) -> Iterator[list[RowResult]]:
         if job.mode == Mode.FULL:
-            part.importer.begin()
+            part.importer.begin_transaction()
             for rows in part.chunks():
                 self.lease.stop_if_asked()
-                part.importer.survey(rows)
-            yield from part.importer.end_unlisted()
-        part.importer.begin()
+                part.importer.record_listed(rows)
+            yield from part.importer.drop_unlisted()
+        part.importer.begin_transaction()
         for rows in part.chunks():
             self.lease.stop_if_asked()
             yield part.apply(rows)
@@ -137,10 +137,10 @@ class Run:
         if job.mode != Mode.FULL or job.unlisted is not None:
             return
         for part in self.parts:
-            part.importer.begin()
+            part.importer.begin_transaction()
             for rows in part.chunks():
                 self._stay()
-                part.importer.survey(rows)
+                part.importer.record_listed(rows)
         self.watch(self._end_surveyed())
 
     @retried
@@ -149,7 +149,7 @@ class Run:
         job = self.lease.locked()
         job.unlisted, failed = 0, []
         for part in self.parts:
-            for results in part.importer.end_unlisted():
+            for results in part.importer.drop_unlisted():
                 job.unlisted += len(results)
                 self._keep(job, results, part, checkpoint=job.checkpoint + len(results))
                 failed += [result for result in results if result.errors]
@@ -174,7 +174,7 @@ class Run:
     def _chunk(self, part: Part, rows: list[Row]) -> list[RowResult]:
         job = self.lease.locked()
         self.lease.stop_if_asked()
-        part.importer.begin()
+        part.importer.begin_transaction()
         results = part.apply(rows)
         self._keep(job, results, part, checkpoint=job.checkpoint + len(rows))
         return results
@@ -207,5 +207,5 @@ class Run:
     def _finish_parts(self) -> None:
         self.lease.locked()
         for part in self.parts:
-            part.importer.begin()
+            part.importer.begin_transaction()
             part.importer.finish()

@@ -24,7 +24,7 @@ from bulk.files.csv_cells import clean
 from bulk.files.csv_reader import SEPARATORS, Column, Table, UnreadableFile
 from bulk.files.text_lines import MAX_ROW_BYTES, TextLines
 from bulk.files.zip_reader import has_comments, read_zip
-from bulk.importers.registry import kinds, parts_of
+from bulk.importers.registry import importer_classes, parts_of
 from bulk.models import UNDO, ZIP, Import, Mode, OutcomePage
 from bulk.row_results import stored_results
 from school.validators import folded, likely_identifiers
@@ -171,13 +171,13 @@ def files_of(job: Import) -> Iterator[KeptFile]:
     if job.kind == UNDO or job.discarded_at:
         return
     if job.kind != ZIP:
-        importer = kinds().get(job.kind)
+        importer = importer_classes().get(job.kind)
         yield KeptFile("", open_stored(job), importer.columns if importer else None)
         return
-    looked_up = {name: columns for each in kinds().values() for name, columns in each.looked_up_columns.items()}
+    looked_up = {name: columns for each in importer_classes().values() for name, columns in each.lookup_columns.items()}
     applied = _applied_in_zip(job)
     for table in read_zip(open_stored(job), job.size).tables:
-        importer = kinds().get(part_of(table.stem))
+        importer = importer_classes().get(part_of(table.stem))
         columns = importer.columns if importer else looked_up.get(table.stem)
         yield KeptFile(applied.get(table.name, ""), table.content, columns, table.name)
 
@@ -197,7 +197,7 @@ def is_in_notes(job: Import, words: Words) -> bool:
 
 def part_of(stem: str) -> str:
     """Return the part of a zip for the stem of a file's name: a kind, or the stem itself for any other file."""
-    return next((kind for kind, importer in kinds().items() if stem in importer.file_names), stem)
+    return next((kind for kind, importer in importer_classes().items() if stem in importer.file_names), stem)
 
 
 def traces_in(file: BinaryIO, words: Words, columns: Sequence[Column] | None = None) -> Iterator[Trace]:
@@ -325,7 +325,7 @@ def _records(file: BinaryIO, words: Words | None, columns: Sequence[Column] | No
 
 def _table_in(file: BinaryIO, columns: Sequence[Column] | None) -> Table | None:
     """Return a file as a table, as its importer reads it; None if it cannot be read."""
-    for each in [columns] if columns else [importer.columns for importer in kinds().values()]:
+    for each in [columns] if columns else [importer.columns for importer in importer_classes().values()]:
         with suppress(UnreadableFile):
             return Table(file, each)
     return None

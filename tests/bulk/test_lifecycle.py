@@ -233,7 +233,7 @@ def test_a_signal_while_the_file_is_received_leaves_no_import(file, monkeypatch)
 def test_an_undo_that_is_interrupted_can_be_begun_again(file, small_chunks, monkeypatch):
     call_command("import_students", file)
     job = Import.objects.get()
-    undoer = StudentImporter.undoer
+    undoer = StudentImporter.undo_importer
     with monkeypatch.context() as patch:
         in_chunk(patch, 2, lambda: os.kill(os.getpid(), signal.SIGINT), undoer)
         with pytest.raises(CommandError) as ended:
