@@ -61,7 +61,7 @@ class Review(models.TextChoices):
     When an import waits for approval.
 
     ``ALWAYS``: before anything is applied. ``NEEDED``: only if a full import would end more than 10 % of its scope
-    (``bulk.jobs.processing.MOST_ENDED``). ``DRY_RUN``: never; nothing is applied.
+    (``bulk.jobs.processing.MAX_DROPPED_SHARE``). ``DRY_RUN``: never; nothing is applied.
     """
 
     ALWAYS = "always", _("always")

@@ -188,7 +188,7 @@ GUARDS = [
         "an option of a file is given once",
         SQLITE,
         "tests/school/test_strict_input.py::test_an_option_of_a_file_is_given_once_in_the_query_or_in_the_form",
-        instead("bulk/api/parsers.py", "    if twice:\n", "    if False:\n"),
+        instead("bulk/api/parsers.py", "    if repeated_names:\n", "    if False:\n"),
     ),
     Mutant(
         "only known constraints are a conflict",
@@ -220,8 +220,8 @@ GUARDS = [
         "tests/bulk/test_lifecycle.py::test_a_cancel_while_a_preview_is_saved_cancels_the_import",
         instead(
             "bulk/jobs/runner.py",
-            "        self.lease.record(book.rows)\n        self.lease.stop_if_asked()",
-            "        self.lease.record(book.rows)\n        (self.lease.stop_if_asked)",
+            "        self.lease.save_progress(writer.rows)\n        self.lease.check_cancelled()",
+            "        self.lease.save_progress(writer.rows)\n        (self.lease.check_cancelled)",
         ),
     ),
     Mutant(
@@ -254,7 +254,7 @@ GUARDS = [
         "a second import does not wait until the first one is received",
         POSTGRESQL,
         "tests/bulk/test_lifecycle.py::test_a_second_file_does_not_wait_until_the_first_one_is_received",
-        instead("bulk/jobs/lifecycle.py", "            if not _lock(dataset):", "            if False:"),
+        instead("bulk/jobs/lifecycle.py", "            if not _try_lock(dataset):", "            if False:"),
     ),
     Mutant(
         "nothing is done but what was shown",
@@ -563,8 +563,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_swaps_students_in_a_full_course[True-skip]",
         instead(
             "bulk/jobs/runner.py",
-            "                self._end_unlisted()\n                self._apply_rows()\n",
-            "                self._apply_rows()\n                self._end_unlisted()\n",
+            "                self._drop_unlisted()\n                self._apply_rows()\n",
+            "                self._apply_rows()\n                self._drop_unlisted()\n",
         ),
     ),
     Mutant(
@@ -623,13 +623,13 @@ GUARDS = [
         "a preview on a private copy",
         SQLITE,
         "tests/bulk/test_private_copy.py::test_another_connection_writes_at_once_while_a_preview_runs[wish0]",
-        instead("bulk/jobs/runner.py", "nullcontext() if may_keep else private_copy()", "nullcontext()"),
+        instead("bulk/jobs/runner.py", "nullcontext() if may_commit else private_copy()", "nullcontext()"),
     ),
     Mutant(
         "a preview on a private copy that hears of a lost lease",
         SQLITE,
         "tests/bulk/test_private_copy.py::test_a_preview_on_a_copy_ends_when_its_lease_is_lost",
-        instead("bulk/jobs/leases.py", "        if self.is_lost:\n            raise Lost\n", ""),
+        instead("bulk/jobs/leases.py", "        if self.is_lost:\n            raise LeaseLost\n", ""),
     ),
     Mutant(
         "the enrollments that an approval has shown",

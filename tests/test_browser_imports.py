@@ -20,7 +20,7 @@ def let_a_worker_come_by():
     SQLite in memory, where tests live, refuses at once where files wait: so until nothing is left to do.
     """
     for _attempt in range(20):
-        run_worker(is_wanted=lambda: True, once=True)
+        run_worker(keep_running=lambda: True, once=True)
         if not Import.objects.filter(state__in=PROCESSING_STATES).exists():
             return
 

@@ -159,7 +159,7 @@ def test_every_example_of_the_api_page_gets_the_answer_that_the_page_shows():
         if request.start == "POST /oauth/token":
             token = token or response.json()["access_token"]
         if request.start.startswith("POST /api/v1/imports"):
-            run_worker(is_wanted=lambda: True, once=True)  # `make run` has one at work all the time
+            run_worker(keep_running=lambda: True, once=True)  # `make run` has one at work all the time
 
         assert answer_of(response, shown) == shown_answer(shown), request.start
 

@@ -68,14 +68,14 @@ class UploadForm(forms.Form):
     @property
     def options(self) -> dict[str, str]:
         """The options of the chosen kind that have a value."""
-        own = options_of(self.cleaned_data["kind"])
-        chosen = {name: self.cleaned_data.get(name, "") for name in own}
-        return {name: FLAG_SET if value is True else value for name, value in chosen.items() if value}
+        names = options_of(self.cleaned_data["kind"])
+        values = {name: self.cleaned_data.get(name, "") for name in names}
+        return {name: FLAG_SET if value is True else value for name, value in values.items() if value}
 
 
-def _field(option: Option, **about: Any) -> forms.Field:
+def _field(option: Option, **attributes: Any) -> forms.Field:
     if option.is_flag:
-        return forms.BooleanField(**about)
+        return forms.BooleanField(**attributes)
     if option.choices:
-        return forms.ChoiceField(choices=[(each, translated_label(each)) for each in option.choices], **about)
-    return forms.CharField(max_length=64, validators=[plain_text], **about)
+        return forms.ChoiceField(choices=[(each, translated_label(each)) for each in option.choices], **attributes)
+    return forms.CharField(max_length=64, validators=[plain_text], **attributes)

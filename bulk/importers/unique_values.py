@@ -25,8 +25,8 @@ def plan(
     """
     Find out with one query how objects can get the values of ``field`` that they want, in the order of ``requested``.
 
-    A value that another object holds is free if that object wants another value too, or if ``find_released`` returns its
-    id. An object that is refused keeps its value, so an object that was to take over this value is refused as well.
+    A value that another object holds is free if that object wants another value too, or if ``find_released`` returns
+    its id. An object that is refused keeps its value, so an object that was to take over this value is refused, too.
     """
     values = {id(each): getattr(each, field).lower() for each in requested}
     holders = _current_holders(model, field, {value for value in values.values() if value})

@@ -420,7 +420,7 @@ def test_the_same_zip_again_changes_nothing_and_it_can_be_taken_back():
     again = imported(packed, on_error=OnError.SKIP, options=LEVEL, again=True)
 
     assert (again.counts, EnrollmentEvent.objects.count()) == ({"unchanged": 7}, events)
-    undo = worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
     assert (undo.counts, seats()) == ({"reversed": 5, "kept": 2}, [])
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from bulk.jobs.lifecycle import Order, receive, start_undo
+from bulk.jobs.lifecycle import ImportRequest, start_undo, submit
 from bulk.models import Import, ImportChannel
 from courses.models import Course
 from students.models import Action, EnrollmentEvent, StudentCourse
@@ -134,8 +134,10 @@ def test_the_same_file_again_writes_nothing(world, rows):
 def test_whatever_a_file_holds_it_ends_with_an_answer_and_all_or_nothing(world, rows, hostile):
     def send():
         text = HEADER + "".join(f"{n},{code},{term},{status},{grade}\n" for n, (code, term), status, grade in rows)
-        order = Order(kind="enrollments", door=ImportChannel.API, request_id="r", review="needed", again=True)
-        job = worked_on(receive(io.BytesIO((text + hostile).encode()), order))
+        order = ImportRequest(
+            kind="enrollments", channel=ImportChannel.API, request_id="r", review="needed", again=True
+        )
+        job = worked_on(submit(io.BytesIO((text + hostile).encode()), order))
         return job.state, standing(), EnrollmentEvent.objects.count()
 
     before = standing(), EnrollmentEvent.objects.count()
@@ -153,7 +155,7 @@ def test_an_undo_leaves_open_what_was_open_before(world, rows):
         from_a_file(rows)
         job = Import.objects.latest("pk")
         if job.can_transition_to("undone") and job.checkpoint:
-            worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
+            worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
         moved = EnrollmentEvent.objects.filter(action=Action.PROMOTE).exists()
         return moved, open_now()
 

@@ -324,7 +324,7 @@ def test_a_full_import_that_takes_over_and_was_killed_adopts_once(sources, small
 def test_the_undo_of_an_import_gives_back_what_it_has_adopted(sources):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
 
-    undo = worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
     job.refresh_from_db()
     assert (job.state, undo.counts) == (State.UNDONE, {"reversed": 3})
@@ -338,7 +338,7 @@ def test_the_undo_of_an_import_leaves_an_enrollment_that_was_changed_after_its_a
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
 
-    undo = worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
     job.refresh_from_db()
     assert (job.state, undo.counts) == (State.PARTLY_UNDONE, {"reversed": 2, "kept": 1})
@@ -349,7 +349,7 @@ def test_the_undo_of_an_import_leaves_an_enrollment_that_was_changed_after_its_a
 def test_an_undo_by_hand_takes_back_what_was_done_before_an_adoption(sources, course, is_undone_first):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     if is_undone_first:
-        worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
+        worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
     undo(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
 
@@ -365,9 +365,9 @@ def test_the_undo_of_the_import_that_made_it_leaves_an_enrollment_that_another_d
     made = Import.objects.get(dataset="evening school")
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     if is_undone_first:
-        worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
+        worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
-    undo = worked_on(start_undo(made.pk, door=ImportChannel.API, request_id="v"))
+    undo = worked_on(start_undo(made.pk, channel=ImportChannel.API, request_id="v"))
 
     assert (undo.counts, "X1" in standing()) == ({outcome: 1}, outcome == "kept")
 
@@ -489,7 +489,7 @@ def test_a_full_file_swaps_students_in_a_full_course(course, on_error, first, sm
 
     assert (job.state, job.counts) == (State.DONE, {"unchanged": 19, "enrolled": 1, "dropped": 1})
     assert standing() == dict.fromkeys([*rows, "X1"], "enrolled")
-    undo = worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
     assert (undo.counts, standing()) == ({"reversed": 2}, dict.fromkeys(NUMBERS, "enrolled"))
 
 
@@ -582,7 +582,7 @@ def test_a_file_without_rows_ends_all_once_it_is_approved_and_can_be_undone(cour
     job = worked_on(approve(full(HEADER).pk))
     assert (job.state, job.rows, job.counts, standing()) == (State.DONE, 0, {"dropped": 20}, {})
 
-    worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
+    worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
     assert standing() == dict.fromkeys(NUMBERS, "enrolled")
 
@@ -592,7 +592,7 @@ def test_a_file_without_rows_ends_all_once_it_is_approved_and_can_be_undone(cour
 
 def move_code_after_first_chunk(monkeypatch, course):
     """Give the code of a course to a new one in its term, once the first chunk of an import is applied."""
-    real = runner.Run._apply_chunk
+    real = runner.ImportRun._apply_chunk
 
     def apply_chunk(run, part, rows):
         real(run, part, rows)
@@ -600,7 +600,7 @@ def move_code_after_first_chunk(monkeypatch, course):
             Course.objects.filter(pk=course.pk).update(code="M-0")
             make_course(code="M-1", term=course.term)
 
-    monkeypatch.setattr(runner.Run, "_apply_chunk", apply_chunk)
+    monkeypatch.setattr(runner.ImportRun, "_apply_chunk", apply_chunk)
 
 
 def test_a_code_that_moves_to_another_course_means_that_one_from_the_next_chunk_on(term, small_chunks, monkeypatch):

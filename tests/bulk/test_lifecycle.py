@@ -16,11 +16,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from bulk.commands.base import work_here
+from bulk.commands.base import process_here
 from bulk.importers import base
 from bulk.jobs import processing, runner
-from bulk.jobs.leases import MOST_ATTEMPTS, claim, orphans, reserve
-from bulk.jobs.lifecycle import Order, SameAgain, approve, receive, start_undo
+from bulk.jobs.leases import MAX_ATTEMPTS, abandoned_import_ids, claim, reserve
+from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, start_undo, submit
 from bulk.models import Import, ImportChannel, Progress, State
 from bulk.row_results import ResultWriter
 from school.refusals import Refused
@@ -72,7 +72,7 @@ def fail_by(error):
 
 
 def undo(job):
-    return worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
+    return worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
 
 # The same file again
@@ -90,7 +90,7 @@ def test_a_file_with_failed_rows_is_applied_again_until_no_row_fails():
     make_student(student_number="S-1")
 
     assert imported(both, on_error="skip").counts == {"enrolled": 1, "unchanged": 1}
-    with pytest.raises(SameAgain):
+    with pytest.raises(AlreadyApplied):
         imported(both, on_error="skip")
 
 
@@ -112,7 +112,7 @@ def test_what_applied_nothing_since_does_not_make_a_repetition_necessary():
     imported(STUDENTS + "S-2,Ada,Byron\n", kind="students", review="dry_run")
     imported(STUDENTS + "S-2,,\n", kind="students")
 
-    with pytest.raises(SameAgain) as same:
+    with pytest.raises(AlreadyApplied) as same:
         imported(text, kind="students")
 
     assert same.value.earlier == first
@@ -207,7 +207,7 @@ def test_a_signal_cancels_an_import_and_the_advice_works(
 
 
 @pytest.mark.parametrize(
-    "place", ["bulk.commands.base.work_here", "bulk.commands.base.show_id", "bulk.jobs.processing.at_hand"]
+    "place", ["bulk.commands.base.process_here", "bulk.commands.base.write_id", "bulk.jobs.processing.local_copy"]
 )
 def test_a_signal_before_the_first_row_cancels_the_import(file, monkeypatch, place):
     def interrupted(*_):
@@ -269,12 +269,14 @@ def test_an_unexpected_error_lets_the_import_of_a_command_fail_and_its_dataset_i
 
 
 def test_no_worker_can_take_on_the_import_of_a_command_that_an_unexpected_error_has_ended(small_chunks, monkeypatch):
-    order = Order(kind="students", door=ImportChannel.COMMAND, request_id="r", review="needed", on_error="skip")
-    job = receive(io.BytesIO((STUDENTS + ROWS).encode()), order, then=reserve)
+    order = ImportRequest(
+        kind="students", channel=ImportChannel.COMMAND, request_id="r", review="needed", on_error="skip"
+    )
+    job = submit(io.BytesIO((STUDENTS + ROWS).encode()), order, dispatch=reserve)
     with monkeypatch.context() as patch:
         in_chunk(patch, 2, fail_by(KeyError("S-1")))
         with pytest.raises(KeyError):
-            work_here(job, io.StringIO())
+            process_here(job, io.StringIO())
 
     work()
 
@@ -306,7 +308,7 @@ def test_the_import_of_a_command_that_was_killed_is_released_for_the_next_one(fi
 def test_a_worker_leaves_an_import_alone_that_a_command_has_just_received(file, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "bulk.commands.base.show_id", lambda job, stderr: seen.append((orphans(), job.lease_owner != ""))
+        "bulk.commands.base.write_id", lambda job, stderr: seen.append((abandoned_import_ids(), job.lease_owner != ""))
     )
 
     call_command("import_students", file)
@@ -319,7 +321,9 @@ def test_an_approval_by_command_is_applied_by_the_command_and_by_no_worker(monke
     job = imported(STUDENTS + ROWS, kind="students", review="always")
     Import.objects.update(created_at="2026-01-01T00:00:00Z")
     seen = []
-    monkeypatch.setattr("bulk.management.commands.approve_import.show_id", lambda *_: seen.append(orphans()))
+    monkeypatch.setattr(
+        "bulk.management.commands.approve_import.write_id", lambda *_: seen.append(abandoned_import_ids())
+    )
 
     call_command("approve_import", str(job.pk))
 
@@ -329,7 +333,7 @@ def test_an_approval_by_command_is_applied_by_the_command_and_by_no_worker(monke
 
 def test_a_command_does_not_say_that_nothing_was_applied_while_another_process_applies_the_import(monkeypatch, capsys):
     job = imported(STUDENTS + ROWS, kind="students", review="always")
-    monkeypatch.setattr("bulk.commands.base.work_on", lambda *_, **__: False)
+    monkeypatch.setattr("bulk.commands.base.process_import", lambda *_, **__: False)
 
     with pytest.raises(SystemExit) as ended:
         call_command("approve_import", str(job.pk))
@@ -346,8 +350,9 @@ def test_a_command_does_not_say_that_nothing_was_applied_while_another_process_a
 def test_an_error_does_not_end_the_worker_and_after_three_attempts_the_import_has_failed(
     monkeypatch, file, error, caplog
 ):
-    job = receive(
-        io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=ImportChannel.API, request_id="r")
+    job = submit(
+        io.BytesIO((STUDENTS + ROWS).encode()),
+        ImportRequest(kind="students", channel=ImportChannel.API, request_id="r"),
     )
     attempts = []
 
@@ -358,11 +363,11 @@ def test_an_error_does_not_end_the_worker_and_after_three_attempts_the_import_ha
     monkeypatch.setattr(StudentImporter, "apply", fail)
     Import.objects.update(created_at="2026-01-01T00:00:00Z")
 
-    for _look in range(MOST_ATTEMPTS):
+    for _look in range(MAX_ATTEMPTS):
         work()
 
     job.refresh_from_db()
-    assert (MOST_ATTEMPTS, len(attempts), job.state) == (3, 3, State.FAILED)
+    assert (MAX_ATTEMPTS, len(attempts), job.state) == (3, 3, State.FAILED)
     assert type(error).__name__ in job.problems[0]["message"]
     assert "S-1" not in job.problems[0]["message"]
     work()
@@ -370,9 +375,9 @@ def test_an_error_does_not_end_the_worker_and_after_three_attempts_the_import_ha
 
 
 def test_attempts_count_anew_after_each_chunk_that_was_applied(small_chunks, monkeypatch):
-    job = receive(
+    job = submit(
         io.BytesIO((STUDENTS + ROWS).encode()),
-        Order(kind="students", door=ImportChannel.API, request_id="r", review="needed", on_error="skip"),
+        ImportRequest(kind="students", channel=ImportChannel.API, request_id="r", review="needed", on_error="skip"),
     )
     real, calls = StudentImporter.apply, []
 
@@ -385,7 +390,7 @@ def test_attempts_count_anew_after_each_chunk_that_was_applied(small_chunks, mon
     monkeypatch.setattr(StudentImporter, "apply", apply)
     for _attempt in range(7):
         try:
-            processing.work_on(job.pk)
+            processing.process_import(job.pk)
         except KeyError:
             continue
 
@@ -465,7 +470,7 @@ def test_a_cancel_during_the_last_chunk_of_a_full_file_keeps_what_it_has_ended_a
     job = imported(ENROLLMENTS + "".join(rows[:19]), **wish)
 
     assert (job.state, StudentCourse.objects.open().count()) == (State.CANCELLED, 19)
-    worked_on(start_undo(job.pk, door=ImportChannel.COMMAND, request_id="u"))
+    worked_on(start_undo(job.pk, channel=ImportChannel.COMMAND, request_id="u"))
     assert StudentCourse.objects.open().count() == 20
 
 
@@ -521,7 +526,7 @@ def test_the_undo_of_an_import_is_of_the_same_dataset(clients):
     job = Import.objects.get(pk=send(portal, STUDENTS + ROWS).json()["id"])
     work()
 
-    undone = start_undo(job.pk, door=ImportChannel.ADMIN, request_id="u")
+    undone = start_undo(job.pk, channel=ImportChannel.ADMIN, request_id="u")
 
     assert undone.dataset_key == job.dataset_key
     assert portal.get(f"{ADDRESS}/{undone.pk}").status_code == 200
@@ -533,7 +538,7 @@ def test_imports_from_before_clients_had_datasets_are_given_to_their_clients(cli
     portal, _library = clients
     own = Import.objects.get(pk=send(portal, STUDENTS + ROWS).json()["id"])
     work()
-    undone = start_undo(own.pk, door=ImportChannel.ADMIN, request_id="u")
+    undone = start_undo(own.pk, channel=ImportChannel.ADMIN, request_id="u")
     staff = Import.objects.create(kind="students", door=ImportChannel.ADMIN, request_id="r")
     client = own.client
     Import.objects.filter(pk=own.pk).update(client=None)
@@ -562,10 +567,11 @@ def test_the_refusal_of_a_second_import_names_the_first_one(clients, is_seen, sa
 
 @pytest.mark.parametrize("verb", ["approve", "undo"])
 def test_what_cannot_be_done_with_an_import_is_refused_before_anything_is_locked(verb, monkeypatch):
-    job = receive(
-        io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=ImportChannel.API, request_id="r")
+    job = submit(
+        io.BytesIO((STUDENTS + ROWS).encode()),
+        ImportRequest(kind="students", channel=ImportChannel.API, request_id="r"),
     )
-    act = approve if verb == "approve" else lambda pk: start_undo(pk, door=ImportChannel.API, request_id="u")
+    act = approve if verb == "approve" else lambda pk: start_undo(pk, channel=ImportChannel.API, request_id="u")
 
     with CaptureQueriesContext(connection) as queries, pytest.raises(Refused):
         act(job.pk)
@@ -578,8 +584,9 @@ def test_what_cannot_be_done_with_an_import_is_refused_before_anything_is_locked
 def test_while_an_import_is_at_work_in_one_transaction_nothing_waits_for_its_lock(clients, file):
     portal, _library = clients
     own = send(portal, STUDENTS + ROWS).json()["id"]
-    job = receive(
-        io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=ImportChannel.COMMAND, request_id="r")
+    job = submit(
+        io.BytesIO((STUDENTS + ROWS).encode()),
+        ImportRequest(kind="students", channel=ImportChannel.COMMAND, request_id="r"),
     )
     ids = [own, job.pk]
     Import.objects.filter(pk__in=ids).update(lease_owner="elsewhere:1:x", leased_until="2026-01-01T00:00:00Z")
@@ -620,8 +627,10 @@ def test_a_second_file_does_not_wait_until_the_first_one_is_received(monkeypatch
             inside.set()
             done.wait(60)
 
-        receive(
-            io.BytesIO(STUDENTS.encode()), Order(kind="students", door=ImportChannel.ADMIN, request_id="r"), then=then
+        submit(
+            io.BytesIO(STUDENTS.encode()),
+            ImportRequest(kind="students", channel=ImportChannel.ADMIN, request_id="r"),
+            dispatch=then,
         )
         connection.close()
 
@@ -631,7 +640,10 @@ def test_a_second_file_does_not_wait_until_the_first_one_is_received(monkeypatch
         began = time.monotonic()
         try:
             with pytest.raises(Refused) as refused:
-                receive(io.BytesIO(STUDENTS.encode()), Order(kind="students", door=ImportChannel.ADMIN, request_id="r"))
+                submit(
+                    io.BytesIO(STUDENTS.encode()),
+                    ImportRequest(kind="students", channel=ImportChannel.ADMIN, request_id="r"),
+                )
             took = time.monotonic() - began
         finally:
             done.set()

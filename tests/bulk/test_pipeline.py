@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from bulk.file_store import CHUNK_BYTES, open_stored, store_file
-from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
+from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, cancel, start_undo, submit
 from bulk.models import ACTIVE_STATES, TRANSITIONS, Import, ImportChannel, State
 from courses.models import Course
 from school.refusals import Refused
@@ -70,7 +70,7 @@ def test_the_file_that_was_applied_last_is_not_applied_again_unless_asked(fall):
     text = ENROLLMENTS + "S-1,M-1,,,,\n"
     first = imported(text)
 
-    with pytest.raises(SameAgain) as same:
+    with pytest.raises(AlreadyApplied) as same:
         imported(text)
 
     assert same.value.earlier == first
@@ -83,7 +83,7 @@ def test_a_file_that_was_undone_or_is_asked_for_otherwise_is_not_the_same_again(
     first = imported(text)
     assert imported(text, on_error="skip").counts == {"unchanged": 1}
 
-    worked_on(start_undo(first.pk, door=ImportChannel.API, request_id="u"))
+    worked_on(start_undo(first.pk, channel=ImportChannel.API, request_id="u"))
 
     assert imported(text, again=False).counts == {"enrolled": 1}
 
@@ -169,7 +169,7 @@ def test_an_act_that_is_not_possible_names_the_state_in_plain_words(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", review="always")
 
     with pytest.raises(Refused) as refused:
-        start_undo(job.pk, door=ImportChannel.COMMAND, request_id="x", actor=None)
+        start_undo(job.pk, channel=ImportChannel.COMMAND, request_id="x", actor=None)
 
     message = f"The state of import {job.pk} is “needs review” and cannot become “undone”."
     assert [refusal.message for refusal in refused.value.refusals] == [message]
@@ -263,7 +263,7 @@ def test_rows_without_a_term_are_of_the_term_that_is_named(fall):
 
 
 def undone(job, **wish):
-    worked_on(job_of := start_undo(job.pk, **{"door": ImportChannel.API, "request_id": "u", **wish}))
+    worked_on(job_of := start_undo(job.pk, **{"channel": ImportChannel.API, "request_id": "u", **wish}))
     job_of.refresh_from_db()
     job.refresh_from_db()
     return job_of
@@ -398,6 +398,6 @@ def test_a_received_file_is_all_kept_or_not_at_all(fall, monkeypatch):
     monkeypatch.setattr("bulk.file_store.zlib.compress", full_disk)
 
     with pytest.raises(OSError, match="No space left"):
-        receive(io.BytesIO(b"x"), Order(kind="students", door=ImportChannel.API, request_id="r"))
+        submit(io.BytesIO(b"x"), ImportRequest(kind="students", channel=ImportChannel.API, request_id="r"))
 
     assert Import.objects.count() == 0

@@ -141,7 +141,7 @@ def test_a_preview_on_a_copy_tells_what_one_on_the_database_itself_tells(path, t
 
 def test_a_preview_on_a_copy_tells_how_far_it_is_and_renews_its_lease(text, short_chunks, monkeypatch):
     def is_renewed():
-        renewed = Import.objects.filter(leased_until__gt=began + leases.LEASE)
+        renewed = Import.objects.filter(leased_until__gt=began + leases.LEASE_DURATION)
         return renewed.filter(progress__rows=1_000).exists()
 
     began = timezone.now()
@@ -181,10 +181,10 @@ def test_a_beat_while_the_database_is_busy_is_left_out(path, monkeypatch):
     lease = Lease(job.pk, job.lease_owner)
     Import.objects.update(state=State.VALIDATING)
 
-    with private_copy(), lease.beating():
+    with private_copy(), lease.heartbeat():
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            lease.note(7)
+            lease.set_progress(7)
             time.sleep(0.1)
             other.execute("COMMIT")
         elsewhere(lambda: until(lambda: Import.objects.get().progress.rows == 7))

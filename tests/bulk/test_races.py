@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from bulk.jobs.lifecycle import Order, receive
-from bulk.jobs.processing import work_on
+from bulk.jobs.lifecycle import ImportRequest, submit
+from bulk.jobs.processing import process_import
 from bulk.models import Import, ImportChannel, State
 from school.refusals import Refused
 from students.models import EnrollmentEvent
@@ -39,13 +39,15 @@ def all_at_once(act):
 
 
 def order(**wish):
-    return Order(**{"kind": "enrollments", "door": ImportChannel.API, "request_id": "r", "review": "needed", **wish})
+    return ImportRequest(
+        **{"kind": "enrollments", "channel": ImportChannel.API, "request_id": "r", "review": "needed", **wish}
+    )
 
 
 def test_of_twenty_uploads_at_once_one_is_taken_and_the_others_are_told_of_it():
     def upload(number):
         try:
-            return receive(io.BytesIO(ENROLLMENTS.encode()), order()).pk
+            return submit(io.BytesIO(ENROLLMENTS.encode()), order()).pk
         except Refused as refused:
             return [refusal.code for refusal in refused.refusals]
 
@@ -56,7 +58,7 @@ def test_of_twenty_uploads_at_once_one_is_taken_and_the_others_are_told_of_it():
 
 
 def test_twenty_uploads_of_twenty_datasets_are_all_taken():
-    all_at_once(lambda number: receive(io.BytesIO(ENROLLMENTS.encode()), order(dataset=str(number))))
+    all_at_once(lambda number: submit(io.BytesIO(ENROLLMENTS.encode()), order(dataset=str(number))))
 
     assert Import.objects.filter(state=State.VALIDATING).count() == RUNNERS
 
@@ -66,9 +68,9 @@ def test_twenty_workers_on_one_import_do_it_once(on_error):
     make_course(code="M-1")
     numbers = [make_student().student_number for _ in range(50)]
     text = ENROLLMENTS + "".join(f"{number},M-1,,,,\n" for number in numbers)
-    job = receive(io.BytesIO(text.encode()), order(on_error=on_error))
+    job = submit(io.BytesIO(text.encode()), order(on_error=on_error))
 
-    answers = all_at_once(lambda number: work_on(job.pk))
+    answers = all_at_once(lambda number: process_import(job.pk))
 
     job.refresh_from_db()
     assert (answers.count(True), job.state, job.counts) == (1, State.DONE, {"enrolled": 50})

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from bulk.file_store import CHUNK_BYTES, discard, open_stored
-from bulk.jobs.lifecycle import Order, receive, start_undo
+from bulk.jobs.lifecycle import ImportRequest, start_undo, submit
 from bulk.models import Import, ImportChannel
 from bulk.personal_data.redaction import black_out
 from bulk.personal_data.search import Words, rows_naming, search, traces_in
@@ -124,7 +124,7 @@ def test_each_file_of_a_zip_is_searched_and_made_anew():
 
 def imported_zip(packed):
     packed.seek(0)
-    return worked_on(receive(packed, Order("zip", ImportChannel.API, "r", review="needed")))
+    return worked_on(submit(packed, ImportRequest("zip", ImportChannel.API, "r", review="needed")))
 
 
 def test_what_is_no_zip_is_told_as_not_searched():
@@ -137,7 +137,7 @@ def test_rows_that_stand_in_no_file_are_found_and_blacked_out():
     make_course(code="A")
     make_student(student_number="S-1")
     job = imported("student_number,course_code\nS-1,A\n")
-    undo = worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="r"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="r"))
 
     assert search(ADA).named == [job.pk, undo.pk]
     assert [black_out(undo, ADA), black_out(job, ADA)] == [1, 1]

@@ -10,9 +10,9 @@ from django_tasks_db.models import DBTaskResult
 
 from bulk.importers import base
 from bulk.jobs import runner
-from bulk.jobs.leases import MOST_ATTEMPTS, Lost, claim, orphans
+from bulk.jobs.leases import MAX_ATTEMPTS, LeaseLost, abandoned_import_ids, claim
 from bulk.jobs.lifecycle import approve, cancel
-from bulk.jobs.worker import hand_over
+from bulk.jobs.worker import enqueue
 from bulk.models import Import, ImportChannel, State
 from students.imports import EnrollmentImporter
 from students.models import EnrollmentEvent, StudentCourse
@@ -93,12 +93,12 @@ def test_what_somebody_works_on_is_not_taken_by_another(text):
 
     assert lease is not None
     assert claim(job.pk) is None
-    assert orphans() == []
+    assert abandoned_import_ids() == []
     leave_behind(job)
-    assert orphans() == [job.pk]
+    assert abandoned_import_ids() == [job.pk]
     assert claim(job.pk) is not None
-    with pytest.raises(Lost):
-        lease.locked()
+    with pytest.raises(LeaseLost):
+        lease.lock_import()
 
 
 def test_a_process_of_this_machine_that_is_gone_has_left_its_import_at_once(text, monkeypatch):
@@ -111,14 +111,14 @@ def test_a_process_of_this_machine_that_is_gone_has_left_its_import_at_once(text
 
     monkeypatch.setattr(os, "kill", gone)
 
-    assert orphans() == [job.pk]
+    assert abandoned_import_ids() == [job.pk]
 
 
 def test_a_task_that_comes_twice_does_the_work_once(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
     for _ in range(3):
-        hand_over(job)
+        enqueue(job)
 
     work()
 
@@ -129,7 +129,7 @@ def test_a_task_that_comes_twice_does_the_work_once(text):
 def test_an_import_that_no_task_came_for_is_found(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
-    assert orphans() == []
+    assert abandoned_import_ids() == []
     Import.objects.update(created_at=timezone.now() - timedelta(minutes=1))
 
     work()
@@ -184,7 +184,7 @@ def test_what_the_database_gives_up_over_is_tried_again(text, monkeypatch):
 def test_an_import_that_kills_every_worker_is_given_up(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
-    Import.objects.update(attempts=MOST_ATTEMPTS)
+    Import.objects.update(attempts=MAX_ATTEMPTS)
 
     assert claim(job.pk) is None
 

@@ -7,7 +7,7 @@ import pytest
 from django.test import override_settings
 
 from bulk.importers.registry import parts_of
-from bulk.jobs.lifecycle import Order, receive, start_undo
+from bulk.jobs.lifecycle import ImportRequest, start_undo, submit
 from bulk.models import ImportChannel, State
 from bulk.reports import Report
 from courses.models import Course
@@ -41,8 +41,9 @@ def zipped_as(files, method=zipfile.ZIP_DEFLATED):
 
 
 def imported(packed, **wish):
-    order = Order(**{"kind": "zip", "door": ImportChannel.API, "request_id": "r", "review": "needed", **wish})
-    return worked_on(receive(packed, order))
+    given = {"kind": "zip", "channel": ImportChannel.API, "request_id": "r", "review": "needed", **wish}
+    order = ImportRequest(**given)
+    return worked_on(submit(packed, order))
 
 
 def code_of(job):
@@ -67,7 +68,7 @@ def test_one_bad_row_in_one_file_and_nothing_of_any_is_applied():
 def test_it_is_taken_back_in_the_other_order():
     job = imported(zipped(students=STUDENTS, courses=COURSES, enrollments="student_number,course_code\nS-1,M-1\n"))
 
-    undo = worked_on(start_undo(job.pk, door=ImportChannel.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
     # Who was enrolled has history, and so has the course.
     assert undo.counts == {"reversed": 2, "kept": 2}

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection
 from django.db.migrations.loader import MigrationLoader
 
-from bulk.jobs.processing import work_on
+from bulk.jobs.processing import process_import
 from bulk.models import Import
 from courses.api_clients import create_api_client
 from courses.models import Course, Term
@@ -44,7 +44,7 @@ def advanced(intro):
 
 def worked_on(answer):
     """Return the import of an answer, after its work."""
-    work_on(answer.json()["id"])
+    process_import(answer.json()["id"])
     return Import.objects.get(pk=answer.json()["id"])
 
 

@@ -67,7 +67,7 @@ def test_an_import_is_written_as_its_serializer_writes_it(registrar):
     job = imported("student_number,given_name,family_name\nS-1,Ada,Byron\n", kind="students", review="always")
     approve(job.pk, actor=registrar)
     worked_on(job)
-    undo = start_undo(job.pk, door=ImportChannel.API, request_id="r", actor=registrar)
+    undo = start_undo(job.pk, channel=ImportChannel.API, request_id="r", actor=registrar)
     jobs = Import.objects.select_related("actor", "approved_by", "progress").order_by("pk")
 
     found = written(jobs, ImportSerializer())

@@ -27,7 +27,7 @@ from django.utils import timezone
 from axes.models import AccessAttempt
 from django_tasks_db.models import DBTaskResult
 from bulk.models import ImportChannel
-from bulk.jobs.lifecycle import Order, receive
+from bulk.jobs.lifecycle import ImportRequest, submit
 from courses.models import Course
 from school.models import CachedValue, KeptAnswer
 from students.models import Student
@@ -48,9 +48,9 @@ course._change_reason = f"a seat for {NUMBER}"
 course.save()
 for kind, content in FILES:
     name = f"of {NUMBER}.csv"
-    order = Order(kind, ImportChannel.API, "r", review="needed", on_error="skip", file_name=name, again=True)
-    worked_on(receive(io.BytesIO(content), order))
-worked_on(receive(io.BytesIO(packed()), Order("zip", ImportChannel.API, "r", review="needed")))
+    order = ImportRequest(kind, ImportChannel.API, "r", review="needed", on_error="skip", file_name=name, again=True)
+    worked_on(submit(io.BytesIO(content), order))
+worked_on(submit(io.BytesIO(packed()), ImportRequest("zip", ImportChannel.API, "r", review="needed")))
 staff = User.objects.create_user("staff")
 name = str(student)
 about = ContentType.objects.get_for_model(User)

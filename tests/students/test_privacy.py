@@ -14,7 +14,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
 from bulk.file_store import open_stored
-from bulk.jobs.lifecycle import Order, approve, receive, start_undo
+from bulk.jobs.lifecycle import ImportRequest, approve, start_undo, submit
 from bulk.models import Import, ImportChannel, OutcomePage
 from bulk.personal_data.search import contents_of
 from school.access.access_log import Door
@@ -230,7 +230,7 @@ def test_an_import_that_waits_and_names_the_student_is_waited_for(world):
 def test_an_import_at_work_that_may_still_write_the_name_of_a_student_is_waited_for(world, is_undo):
     job = nth_import(1)
     if is_undo:
-        job = start_undo(job.pk, door=ImportChannel.API, request_id="u")
+        job = start_undo(job.pk, channel=ImportChannel.API, request_id="u")
     else:
         job = Import.objects.create(
             kind="enrollments", mode="full", scope="term:X", door=ImportChannel.API, request_id="r"
@@ -344,7 +344,7 @@ def test_a_number_of_another_student_in_another_case_is_left(world):
 
 
 def test_a_file_that_cannot_be_searched_is_deleted(world):
-    job = worked_on(receive(BytesIO(b"student_number\nS-\xff1\n"), Order("enrollments", ImportChannel.API, "r")))
+    job = worked_on(submit(BytesIO(b"student_number\nS-\xff1\n"), ImportRequest("enrollments", ImportChannel.API, "r")))
 
     said = command("erase_student", "S-1", reason="asked for it", yes=True)
 
@@ -356,7 +356,7 @@ def test_a_file_that_cannot_be_searched_is_deleted(world):
 def test_undoing_the_import_that_brought_a_student_brings_nothing_back(world):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
-    worked_on(start_undo(nth_import(1).pk, door=ImportChannel.COMMAND, request_id="r"))
+    worked_on(start_undo(nth_import(1).pk, channel=ImportChannel.COMMAND, request_id="r"))
 
     assert (Student.objects.get(pk=world.pk).given_name, Student.objects.filter(student_number=OTHER).count()) == (
         "",
@@ -523,7 +523,7 @@ def test_an_import_that_is_discarded_says_so_and_can_still_be_undone(old, regist
 
     answer = registrars_desk.get(f"/api/v1/imports/{job.pk}/report")
     page = registrars_desk.get(f"/admin/bulk/import/{job.pk}/change/")
-    undone = worked_on(start_undo(nth_import(1).pk, door=ImportChannel.COMMAND, request_id="r"))
+    undone = worked_on(start_undo(nth_import(1).pk, channel=ImportChannel.COMMAND, request_id="r"))
 
     assert (answer.status_code, answer.json()["detail"]) == (
         409,

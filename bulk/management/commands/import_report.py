@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.commands.base import show_id
+from bulk.commands.base import write_id
 from bulk.files.csv_reader import UnreadableFile
 from bulk.importers.registry import parts_of
 from bulk.models import Import
@@ -36,7 +36,7 @@ class Command(SafeCommand):
             raise CommandError(str(error)) from None
         if options["part"] not in parts:
             raise CommandError(f"--part is one of: {', '.join(parts)}.")
-        show_id(job, self.stderr)
+        write_id(job, self.stderr)
         record(Action.EXPORTED, Subject.IMPORT, Door.COMMAND, file_import_id=job.pk)
         lines: Iterator[str]
         report = Report(job, parts[options["part"]])
