@@ -842,7 +842,7 @@ GUARDS = [
         "the files in a zip that references lead to, after an erasure",
         SQLITE,
         f"{BUNDLES}::test_a_zip_that_a_person_is_erased_from_keeps_the_files_that_its_references_lead_to",
-        instead("bulk/personal_data/search.py", "looked_up.get(table.stem)", "None"),
+        instead("bulk/personal_data/search.py", "lookup_columns.get(table.stem)", "None"),
     ),
     Mutant(
         "all cells of a failed row",
@@ -940,7 +940,11 @@ GUARDS = [
         "the search at every separator",
         SQLITE,
         ERASED,
-        instead("bulk/personal_data/search.py", "words.name(_pieces(trace.cells))", "words.name(trace.cells)"),
+        instead(
+            "bulk/personal_data/search.py",
+            "identifiers.occurs_in_cells(_split_cells(row.cells))",
+            "identifiers.occurs_in_cells(row.cells)",
+        ),
     ),
     Mutant(
         "the deletion of copies in sessions and logs",

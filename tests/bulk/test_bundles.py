@@ -10,8 +10,8 @@ from bulk.files.zip_reader import read_zip
 from bulk.importers.registry import parts_of
 from bulk.jobs.lifecycle import start_undo
 from bulk.models import Import, ImportChannel, OnError, State
-from bulk.personal_data.redaction import black_out
-from bulk.personal_data.search import Words, rows_naming
+from bulk.personal_data.redaction import redact
+from bulk.personal_data.search import Identifiers, person_rows
 from bulk.reports import Report
 from courses.models import Course
 from students.models import EnrollmentEvent, StudentCourse
@@ -441,10 +441,10 @@ def test_a_zip_that_a_person_is_erased_from_keeps_the_files_that_its_references_
     classes = class_row("k-1", "ALG-1", title="", course="c-1", term="s-1")
     files = {"classes": classes, "courses": courses, "academicSessions": sessions}
     job = brought(bundle(**files, enrollments=enrollment(1, "k-1") + enrollment(2, "k-1")))
-    ada = Words({"u-1"}, ())
+    ada = Identifiers({"u-1"}, ())
 
-    rows = [(row.part, row.number, row.outcome) for row in rows_naming(job, ada)]
-    black_out(job, ada)
+    rows = [(row.part, row.number, row.outcome) for row in person_rows(job, ada)]
+    redact(job, ada)
 
     assert rows == [("students", 2, "created"), ("enrollments", 2, "enrolled"), ("", 2, "")]
     job = Import.objects.get(pk=job.pk)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from bulk.file_store import open_stored
 from bulk.jobs.lifecycle import ImportRequest, approve, start_undo, submit
 from bulk.models import Import, ImportChannel, OutcomePage
-from bulk.personal_data.search import contents_of
+from bulk.personal_data.search import unpack_page
 from school.access.access_log import Door
 from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refused
@@ -152,7 +152,7 @@ def everything_in_the_database():
     models = apps.get_models(include_auto_created=True)
     values = [repr(row) for model in models for row in model._default_manager.values_list()]
     files = [open_stored(job).read().decode() for job in Import.objects.all()]
-    pages = [json.dumps(contents_of(page.content)) for page in OutcomePage.objects.all()]
+    pages = [json.dumps(unpack_page(page.content)) for page in OutcomePage.objects.all()]
     return "\n".join([*values, *files, *pages])
 
 
