@@ -18,12 +18,12 @@ from bulk.importers.upsert import UpsertImporter, parse_cell, read_is_active, re
 from bulk.models import Import
 from courses.lookup import CourseKey, term_not_found
 from courses.models import Course, Level, Term
-from courses.prerequisites import lock_prerequisites, reasons_to_keep
+from courses.prerequisites import deletion_refusals, lock_prerequisites
 from courses.references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 
-Closed = TypeVar("Closed", ReferenceIndex, CourseReferences, SessionTerms)
+Closable = TypeVar("Closable", ReferenceIndex, CourseReferences, SessionTerms)
 
 
 class CourseImporter(UpsertImporter):
@@ -66,7 +66,7 @@ class CourseImporter(UpsertImporter):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.opened: list[ReferenceIndex | CourseReferences | SessionTerms] = []
+        self.resources: list[ReferenceIndex | CourseReferences | SessionTerms] = []
 
     def is_lookup_only(self) -> bool:
         """Return True if these are courses of OneRoster: its classes are the offerings, which School calls courses."""
@@ -83,7 +83,7 @@ class CourseImporter(UpsertImporter):
         if {*ID_COLUMNS} & {*source.names}:
             for row in readable:
                 if not row.unresolved:
-                    row.unresolved = tuple(self.references.objections(row))
+                    row.unresolved = tuple(self.references.conflicts(row))
 
     def references_of_file(self) -> CourseReferences:
         """Return the zip's names of the file's courses; the caller closes the result. Raise ``UnreadableFile``."""
@@ -98,11 +98,11 @@ class CourseImporter(UpsertImporter):
         """Replace the sessions of OneRoster's classes by the codes of their terms; a course is in one term."""
         if table.spelling("term") != "termsourcedids":
             return
-        named = [[each for each in map(clean, row.cells["term"].split(",")) if each] for row in rows]
-        ids = {each for several in named for each in several}
+        session_ids = [[each for each in map(clean, row.cells["term"].split(",")) if each] for row in rows]
+        ids = {each for row_session_ids in session_ids for each in row_session_ids}
         codes: Mapping[str, str | Refusal] = self.sessions.codes(ids) if self.sessions else {}
-        for row, several in zip(rows, named, strict=True):
-            terms = [*dict.fromkeys(codes.get(each, each) for each in several)]
+        for row, row_session_ids in zip(rows, session_ids, strict=True):
+            terms = [*dict.fromkeys(codes.get(each, each) for each in row_session_ids)]
             row.unresolved += tuple(term for term in terms if isinstance(term, Refusal))
             if row.unresolved or not terms:
                 continue
@@ -118,20 +118,20 @@ class CourseImporter(UpsertImporter):
         if self.titles is None or "course_sourced_id" not in table.names:
             return
         for row in rows:
-            if not row.cells["name"] and (course := row.cells["course_sourced_id"]):
-                titles = [*self.titles.keys("", course)]
+            if not row.cells["name"] and (course_id := row.cells["course_sourced_id"]):
+                titles = [*self.titles.keys("", course_id)]
                 if len(titles) == 1:
                     row.cells["name"] = titles[0]
                 else:
                     file, _content = self.lookup_files["courses"]
                     message = _("This class has no title, and %(file)s has none, or several, for the course %(id)s.")
-                    parts = {"file": file, "id": course}
+                    parts = {"file": file, "id": course_id}
                     row.unresolved += (Refusal("blank", message % parts, field="name"),)
 
     @cached_property
     def sessions(self) -> SessionTerms | None:
         table = self.lookup_table("academicsessions")
-        return self._closed_with(SessionTerms(table)) if table else None
+        return self._register(SessionTerms(table)) if table else None
 
     @cached_property
     def titles(self) -> ReferenceIndex | None:
@@ -139,7 +139,7 @@ class CourseImporter(UpsertImporter):
         table = self.lookup_table("courses")
         if table is None:
             return None
-        titles = self._closed_with(ReferenceIndex())
+        titles = self._register(ReferenceIndex())
         rows = (row.cells for row in table if not row.errors)
         titles.add(RowId("", cells["sourced_id"], cells["title"], 0) for cells in rows if cells.get("title"))
         return titles
@@ -150,14 +150,14 @@ class CourseImporter(UpsertImporter):
         other = self.reopen()
         assert isinstance(other, CourseImporter)
         with closing(other):
-            return self._closed_with(other.references_of_file())
+            return self._register(other.references_of_file())
 
-    def _closed_with(self, opened: Closed) -> Closed:
-        self.opened.append(opened)
-        return opened
+    def _register(self, resource: Closable) -> Closable:
+        self.resources.append(resource)
+        return resource
 
     def close(self) -> None:
-        for each in self.opened:
+        for each in self.resources:
             each.close()
 
     def check(self) -> list[Refusal]:
@@ -188,7 +188,7 @@ class CourseImporter(UpsertImporter):
         return {course.pk: course for course in self._locked(Course.objects.filter(pk__in=ids), no_key=False)}
 
     def deletion_refusal(self, instance: Any) -> Refusal | None:
-        return reasons_to_keep([instance.pk], self.limits).get(instance.pk)
+        return deletion_refusals([instance.pk], self.limits).get(instance.pk)
 
     def _locked(self, courses: QuerySet[Course], *, no_key: bool = True) -> QuerySet[Course]:
         locked = courses.select_related("term").select_for_update(of=("self",), no_key=no_key)

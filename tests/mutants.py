@@ -437,7 +437,9 @@ GUARDS = [
         "the limits of a client on where it moves a course",
         SQLITE,
         "tests/school/test_limits.py::test_a_course_is_not_moved_out_of_the_limits",
-        instead("courses/api/serializers.py", "            self._refuse_key_outside(attrs)\n", "            pass\n"),
+        instead(
+            "courses/api/serializers.py", "            self._refuse_key_outside_limits(attrs)\n", "            pass\n"
+        ),
     ),
     Mutant(
         "the permissions that staff with own courses only keep",
@@ -793,14 +795,16 @@ GUARDS = [
         "the circle that a rename would close",
         SQLITE,
         "tests/courses/test_renames.py::test_a_circle_by_a_rename_names_the_code_and_the_way",
-        instead("courses/prerequisites.py", "{present: code} if is_followed", "{present: code} if False"),
+        instead(
+            "courses/prerequisites.py", "{current_code: code} if is_code_replaced", "{current_code: code} if False"
+        ),
     ),
     Mutant(
         "the deletion of a prerequisite refused",
         SQLITE,
         "tests/courses/test_renames.py"
         "::test_the_last_course_of_a_code_that_others_ask_for_is_not_deleted[delete_by_api]",
-        instead("courses/api/views.py", "refuse_to_delete([instance.pk], limits_of(self.request))", "pass"),
+        instead("courses/api/views.py", "refuse_deletion([instance.pk], limits_of(self.request))", "pass"),
     ),
     Mutant(
         "the lock of the prerequisites",
@@ -818,7 +822,7 @@ GUARDS = [
         "the refusal of two ids in a zip for one course",
         SQLITE,
         f"{BUNDLES}::test_two_classes_that_would_be_one_course_are_both_refused_and_so_are_their_enrollments",
-        instead("courses/references.py", " or len(self.names.ids(space, keys[0])) > 1", ""),
+        instead("courses/references.py", " or len(self.index.ids(namespace, keys[0])) > 1", ""),
     ),
     Mutant(
         "the error of a course in a zip that enrollments name",

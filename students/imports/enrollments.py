@@ -254,7 +254,7 @@ class EnrollmentImporter(Importer):
         elif isinstance(course, Refusal):
             errors.append(course.at(course.field or "course_code"))
         elif self.scope and not self.scope.has(course):
-            message = _("%(course)s is not in the scope of this import.") % {"course": course.key}
+            message = _("%(course)s is not in the scope of this import.") % {"course": course.full_code}
             errors.append(Refusal("out_of_scope", message, field="course_code"))
         command = self._command(row.cells)
         errors += command.errors

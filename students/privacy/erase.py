@@ -58,7 +58,7 @@ def objections(person: Person, named: Collection[int] = ()) -> list[Refusal]:
         return [Refusal("already_erased", _("The data of this student is erased already."))]
     refusals = []
     open_ones = StudentCourse.objects.open().filter(student=person.pk).select_related("course__term").order_by("pk")
-    courses = ", ".join(enrollment.course.key for enrollment in open_ones)
+    courses = ", ".join(enrollment.course.full_code for enrollment in open_ones)
     if courses:
         message = _("This student has open enrollments: %(courses)s. Drop or complete them first.")
         refusals.append(Refusal("has_open_enrollments", message % {"courses": courses}))

@@ -256,7 +256,7 @@ def test_rows_without_a_term_are_of_the_term_that_is_named(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", options={"term": "2027S"})
 
     assert job.counts == {"enrolled": 1}
-    assert StudentCourse.objects.get().course.key == "M-1@2027S"
+    assert StudentCourse.objects.get().course.full_code == "M-1@2027S"
 
 
 # Undo

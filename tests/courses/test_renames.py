@@ -14,7 +14,7 @@ from bulk.jobs.processing import process_import
 from bulk.models import Import
 from courses.api_clients import create_api_client
 from courses.models import Course, Term
-from courses.prerequisites import MAX_NAMED, check_prerequisites, reasons_to_keep, rename_in_prerequisites
+from courses.prerequisites import MAX_SHOWN_COURSES, check_prerequisites, deletion_refusals, rename_in_prerequisites
 from school.models import ApiClient
 from students.enrollment import complete, enroll
 from students.enrollment.commands import OnFull
@@ -265,12 +265,12 @@ def test_a_refusal_counts_the_courses_outside_of_the_limits_and_names_none():
 
 
 def test_a_refusal_names_a_few_courses_and_counts_the_rest(intro):
-    for number in range(MAX_NAMED + 2):
+    for number in range(MAX_SHOWN_COURSES + 2):
         make_course(code=f"N{number}", prerequisites=["INTRO"])
 
-    message = reasons_to_keep([intro.pk])[intro.pk].message
+    message = deletion_refusals([intro.pk])[intro.pk].message
 
-    named = ", ".join(f"N{number}" for number in range(MAX_NAMED))
+    named = ", ".join(f"N{number}" for number in range(MAX_SHOWN_COURSES))
     assert message.startswith(f"INTRO is a prerequisite of: {named}, 2 more courses. Take")
 
 
