@@ -68,17 +68,17 @@ def merge_hidden(codes: list[str], stored: list[str], visible: Collection[str] |
 def list_codes(codes: Iterable[str], visible: Collection[str] | None) -> str:
     """Return codes for a message: those that are visible, and the number of the others."""
     codes = list(codes)
-    shown = filter_visible(codes, visible)
-    return ", ".join(_append_count(shown, len(codes) - len(shown)))
+    parts = filter_visible(codes, visible)
+    return ", ".join(_append_count(parts, len(codes) - len(parts)))
 
 
 def _format_cycle(cycle: list[str], visible: Collection[str] | None) -> str:
     """Return the codes of a cycle, which begins and ends with the caller's own, with a number for hidden ones."""
-    shown = []
+    parts = []
     for is_visible, group in groupby(cycle, lambda each: visible is None or each in visible or each == cycle[0]):
         codes = list(group)
-        shown += codes if is_visible else _append_count([], len(codes))
-    return " ← ".join(shown)
+        parts += codes if is_visible else _append_count([], len(codes))
+    return " ← ".join(parts)
 
 
 def _append_count(names: list[str], more: int) -> list[str]:

@@ -66,11 +66,13 @@ class BaseImportViewSet(WithinLimits, StrictQuery, GenericViewSet[Import]):
     def get_queryset(self) -> QuerySet[Import]:
         """Return the imports that the caller may see: an API client sees only its own."""
         imports: Any = super().get_queryset()
-        visible: QuerySet[Import] = imports if self.client is None else imports.visible_to_client(self.client)
+        visible: QuerySet[Import] = (
+            imports if self.client_account_id is None else imports.visible_to_client(self.client_account_id)
+        )
         return visible
 
     @property
-    def client(self) -> Any:
+    def client_account_id(self) -> Any:
         """The account id of the calling API client, None for staff. Compiled queries have it as a parameter."""
         account = client_of(self.request)
         return None if account is None else account.pk
@@ -106,14 +108,14 @@ class ImportViewSet(ConditionalReads, BaseImportViewSet):
         return None if self.action == "create" else super().query_names()
 
     @property
-    def client(self) -> Any:
-        return None if super().client is None else self.parameter("client")
+    def client_account_id(self) -> Any:
+        return None if super().client_account_id is None else self.parameter("client")
 
     def kept_shape(self) -> Hashable:
-        return super().client is not None
+        return super().client_account_id is not None
 
     def parameter_values(self) -> dict[str, Any]:
-        return {"client": super().client}
+        return {"client": super().client_account_id}
 
     def get_object(self) -> Import:
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])

@@ -109,8 +109,8 @@ def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
         names = [table.name for table in tables] + other_files
         if document := office_document_error(names):
             raise UnreadableFile("missing_file", document)
-        wanted = ", ".join(f"{each.file_names[0]}.csv" for each in importer_classes().values())
-        missing: str = _("The zip has none of: %(names)s.") % {"names": wanted}
+        expected = ", ".join(f"{each.file_names[0]}.csv" for each in importer_classes().values())
+        missing: str = _("The zip has none of: %(names)s.") % {"names": expected}
         if names:
             missing = joined([missing, _("It has: %(names)s.") % {"names": _join_names(names)}])
         raise UnreadableFile("missing_file", missing)
