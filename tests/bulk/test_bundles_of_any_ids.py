@@ -9,9 +9,8 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulk.importers import base
+from bulk.importers import base, part
 from bulk.importers.registry import parts_of
-from bulk.jobs import runner
 from bulk.models import OnError
 from bulk.reports import Report
 from students.models import StudentCourse
@@ -63,7 +62,7 @@ references = st.lists(names, min_size=len(STUDENTS), max_size=len(STUDENTS))
 
 @pytest.fixture
 def tiny_chunks(monkeypatch):
-    for module in (base, runner):
+    for module in (base, part):
         monkeypatch.setattr(module, "CHUNK", 2)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import students.imports.enrollments
 import students.imports.scope
-from bulk.importers import base
+from bulk.importers import base, part
 from bulk.jobs import runner
 from bulk.jobs.lifecycle import approve, cancel, start_undo
 from bulk.models import Import, ImportChannel, State
@@ -40,7 +40,7 @@ API = Origin(Channel.API)
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several."""
-    for module in (runner, base, students.imports.enrollments, students.imports.scope):
+    for module in (part, base, students.imports.enrollments, students.imports.scope):
         monkeypatch.setattr(module, "CHUNK", 2)
 
 

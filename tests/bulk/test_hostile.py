@@ -5,8 +5,8 @@ import tracemalloc
 
 import pytest
 
+from bulk.importers import part
 from bulk.importers.registry import parts_of
-from bulk.jobs import runner
 from bulk.models import State
 from bulk.reports import Report
 from tests.bulk.work import ENROLLMENTS, imported, outcomes
@@ -76,7 +76,7 @@ def test_a_row_with_every_error_names_them_all():
 
 
 def test_memory_does_not_grow_with_the_file(monkeypatch):
-    monkeypatch.setattr(runner, "CHUNK", 2_000)  # which bounds it, and would take a longer file
+    monkeypatch.setattr(part, "CHUNK", 2_000)  # which bounds it, and would take a longer file
 
     def peak(rows):
         text = ENROLLMENTS + "S-1,M-1,,,,\n" * rows

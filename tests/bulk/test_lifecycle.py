@@ -17,8 +17,8 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from bulk.commands.base import process_here
-from bulk.importers import base
-from bulk.jobs import processing, runner
+from bulk.importers import base, part
+from bulk.jobs import processing
 from bulk.jobs.leases import MAX_ATTEMPTS, abandoned_import_ids, claim, reserve
 from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, start_undo, submit
 from bulk.models import Import, ImportChannel, Progress, State
@@ -38,7 +38,7 @@ ROWS = "".join(f"S-{n},Ada,Byron\n" for n in range(1, 7))
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several."""
-    monkeypatch.setattr(runner, "CHUNK", 2)
+    monkeypatch.setattr(part, "CHUNK", 2)
     monkeypatch.setattr(base, "CHUNK", 2)
 
 

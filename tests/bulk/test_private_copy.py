@@ -12,8 +12,8 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from bulk.importers import base
-from bulk.jobs import leases, runner
+from bulk.importers import base, part
+from bulk.jobs import leases
 from bulk.jobs.leases import Lease
 from bulk.jobs.lifecycle import approve, cancel
 from bulk.models import Import, State
@@ -59,7 +59,7 @@ def text(path):
 @pytest.fixture
 def short_chunks(monkeypatch):
     """Three chunks, and many beats while one of them is applied."""
-    for module in (runner, base):
+    for module in (part, base):
         monkeypatch.setattr(module, "CHUNK", 1_000)
     monkeypatch.setattr(leases, "BEAT", 0.01)
 

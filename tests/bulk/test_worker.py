@@ -8,8 +8,7 @@ from django.db import OperationalError
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from bulk.importers import base
-from bulk.jobs import runner
+from bulk.importers import base, part
 from bulk.jobs.leases import MAX_ATTEMPTS, LeaseLost, abandoned_import_ids, claim
 from bulk.jobs.lifecycle import approve, cancel
 from bulk.jobs.worker import enqueue
@@ -29,7 +28,7 @@ class Killed(BaseException):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several."""
-    monkeypatch.setattr(runner, "CHUNK", 2)
+    monkeypatch.setattr(part, "CHUNK", 2)
     monkeypatch.setattr(base, "CHUNK", 2)
 
 

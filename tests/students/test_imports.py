@@ -402,7 +402,7 @@ def test_a_column_that_is_missing_is_not_written_even_if_it_changed_meanwhile(ru
 
 
 def test_a_student_is_looked_up_once_however_many_chunks_name_them(run, world, monkeypatch):
-    monkeypatch.setattr("bulk.jobs.runner.CHUNK", 2)
+    monkeypatch.setattr("bulk.importers.part.CHUNK", 2)
     courses = [make_course(code=f"X-{place}").code for place in range(3)]
     text = HEADER + "".join(f"S-{student},{course},,,,\n" for course in courses for student in (1, 2))
 

@@ -325,7 +325,7 @@ def test_whoever_was_to_take_over_an_address_that_is_kept_is_refused_too(run):
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
 def test_an_address_handed_on_across_chunks_is_applied_as_a_whole(run, monkeypatch, on_error):
-    monkeypatch.setattr("bulk.jobs.runner.CHUNK", 2)
+    monkeypatch.setattr("bulk.importers.part.CHUNK", 2)
     make_student(student_number="A", email="a@x.example")
     make_student(student_number="B", email="b@x.example")
 
