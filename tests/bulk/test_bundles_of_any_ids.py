@@ -63,7 +63,7 @@ references = st.lists(names, min_size=len(STUDENTS), max_size=len(STUDENTS))
 @pytest.fixture
 def tiny_chunks(monkeypatch):
     for module in (base, part):
-        monkeypatch.setattr(module, "CHUNK", 2)
+        monkeypatch.setattr(module, "CHUNK_SIZE", 2)
 
 
 def prepare(world):

@@ -41,7 +41,7 @@ API = Origin(Channel.API)
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several."""
     for module in (part, base, students.imports.enrollments, students.imports.scope):
-        monkeypatch.setattr(module, "CHUNK", 2)
+        monkeypatch.setattr(module, "CHUNK_SIZE", 2)
 
 
 @pytest.fixture

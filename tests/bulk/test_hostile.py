@@ -76,7 +76,7 @@ def test_a_row_with_every_error_names_them_all():
 
 
 def test_memory_does_not_grow_with_the_file(monkeypatch):
-    monkeypatch.setattr(part, "CHUNK", 2_000)  # which bounds it, and would take a longer file
+    monkeypatch.setattr(part, "CHUNK_SIZE", 2_000)  # which bounds it, and would take a longer file
 
     def peak(rows):
         text = ENROLLMENTS + "S-1,M-1,,,,\n" * rows

@@ -38,8 +38,8 @@ ROWS = "".join(f"S-{n},Ada,Byron\n" for n in range(1, 7))
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several."""
-    monkeypatch.setattr(part, "CHUNK", 2)
-    monkeypatch.setattr(base, "CHUNK", 2)
+    monkeypatch.setattr(part, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(base, "CHUNK_SIZE", 2)
 
 
 @pytest.fixture

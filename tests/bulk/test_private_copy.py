@@ -60,8 +60,8 @@ def text(path):
 def short_chunks(monkeypatch):
     """Three chunks, and many beats while one of them is applied."""
     for module in (part, base):
-        monkeypatch.setattr(module, "CHUNK", 1_000)
-    monkeypatch.setattr(leases, "BEAT", 0.01)
+        monkeypatch.setattr(module, "CHUNK_SIZE", 1_000)
+    monkeypatch.setattr(leases, "HEARTBEAT_INTERVAL", 0.01)
 
 
 def when_applied(monkeypatch, act, *, chunk=1):
@@ -175,7 +175,7 @@ def test_a_preview_on_a_copy_ends_when_its_lease_is_lost(text, short_chunks, mon
 
 
 def test_a_beat_while_the_database_is_busy_is_left_out(path, monkeypatch):
-    monkeypatch.setattr(leases, "BEAT", 0.01)
+    monkeypatch.setattr(leases, "HEARTBEAT_INTERVAL", 0.01)
     monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "timeout", 0)
     job = imported(ENROLLMENTS, review="always")
     lease = Lease(job.pk, job.lease_owner)

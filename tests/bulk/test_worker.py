@@ -28,8 +28,8 @@ class Killed(BaseException):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several."""
-    monkeypatch.setattr(part, "CHUNK", 2)
-    monkeypatch.setattr(base, "CHUNK", 2)
+    monkeypatch.setattr(part, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(base, "CHUNK_SIZE", 2)
 
 
 @pytest.fixture

@@ -386,14 +386,14 @@ def test_two_outputs_need_two_files(world, tmp_path):
 def test_a_column_that_is_missing_is_not_written_even_if_it_changed_meanwhile(run, monkeypatch):
     """Somebody deactivates the student after the import has read it."""
     student = make_student(student_number="S-1")
-    read = StudentImporter.find
+    read = StudentImporter.find_existing
 
     def find_then_change(self, rows):
         found = read(self, rows)
         Student.objects.filter(pk=student.pk).update(is_active=False)
         return found
 
-    monkeypatch.setattr(StudentImporter, "find", find_then_change)
+    monkeypatch.setattr(StudentImporter, "find_existing", find_then_change)
 
     run("import_students", "student_number,given_name,family_name\nS-1,New,Name\n")
 
@@ -402,7 +402,7 @@ def test_a_column_that_is_missing_is_not_written_even_if_it_changed_meanwhile(ru
 
 
 def test_a_student_is_looked_up_once_however_many_chunks_name_them(run, world, monkeypatch):
-    monkeypatch.setattr("bulk.importers.part.CHUNK", 2)
+    monkeypatch.setattr("bulk.importers.part.CHUNK_SIZE", 2)
     courses = [make_course(code=f"X-{place}").code for place in range(3)]
     text = HEADER + "".join(f"S-{student},{course},,,,\n" for course in courses for student in (1, 2))
 

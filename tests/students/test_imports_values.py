@@ -325,7 +325,7 @@ def test_whoever_was_to_take_over_an_address_that_is_kept_is_refused_too(run):
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
 def test_an_address_handed_on_across_chunks_is_applied_as_a_whole(run, monkeypatch, on_error):
-    monkeypatch.setattr("bulk.importers.part.CHUNK", 2)
+    monkeypatch.setattr("bulk.importers.part.CHUNK_SIZE", 2)
     make_student(student_number="A", email="a@x.example")
     make_student(student_number="B", email="b@x.example")
 
@@ -505,7 +505,7 @@ def test_swapped_addresses_are_taken_back_as_a_whole(run):
 @pytest.mark.django_db(transaction=True)
 def test_rows_that_another_transaction_has_taken_meanwhile_are_found_and_the_others_saved(run, monkeypatch):
     """Another transaction commits a number between the look for known students and the writing of new ones."""
-    find = StudentImporter.find
+    find = StudentImporter.find_existing
 
     def find_then_lose(self, rows):
         known = find(self, rows)
@@ -513,7 +513,7 @@ def test_rows_that_another_transaction_has_taken_meanwhile_are_found_and_the_oth
             make_student(student_number="S-3", email="first@x.example")
         return known
 
-    monkeypatch.setattr(StudentImporter, "find", find_then_lose)
+    monkeypatch.setattr(StudentImporter, "find_existing", find_then_lose)
 
     code, rows = run(
         "students",
