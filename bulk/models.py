@@ -42,7 +42,7 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     State.PARTLY_UNDONE: (State.UNDONE, State.PARTLY_UNDONE),
 }
 ACTIVE_STATES = (State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING)
-PROCESSING_STATES = (State.VALIDATING, State.APPLYING)  # a process has to work on it
+PROCESSING_STATES = (State.VALIDATING, State.APPLYING)  # a process works on it, or has to begin
 FINISHED_STATES = (State.DONE, State.DONE_WITH_ERRORS)
 
 

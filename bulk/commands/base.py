@@ -96,7 +96,7 @@ class ImportCommand(SafeCommand):
             if job is None:
                 raise CommandError(f"{error} Nothing was applied.") from None
             self.stderr.write(f"{error} Its report can be had again: manage.py import_report {job.pk}")
-        assert job is not None  # it was received, or an error was raised
+        assert job is not None  # it was submitted, or an error was raised
         report_result(job, self.stdout, self.stderr)
 
     def _import_request(self, file: str, actor: Any, options: dict[str, Any]) -> ImportRequest:
@@ -124,7 +124,7 @@ class ImportCommand(SafeCommand):
 
 
 class CommandImport:
-    """The import that a command works on. Call ``reserve`` in the transaction that makes the import pending."""
+    """The import that a command processes. Call ``reserve`` in the transaction that makes the import pending."""
 
     def __init__(self) -> None:
         self.job: Import | None = None
@@ -134,7 +134,7 @@ class CommandImport:
         self.job = job
 
     def end(self, error: Exception | None = None) -> str:
-        """End the import if it is still at work; return a sentence that says how much of it is applied."""
+        """End the import if it is still being processed; return a sentence that says how much of it is applied."""
         if self.job is None or not Import.objects.filter(pk=self.job.pk).exists():
             return "Nothing was applied."
         end_own_import(self.job.pk, error)

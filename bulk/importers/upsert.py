@@ -98,7 +98,7 @@ class UpsertImporter(Importer):
         return {}
 
     def normalize_cells(self, cells: dict[str, str]) -> list[Refusal]:
-        """Convert the words of other systems to the cells of the fields, in place; return errors for unknown words."""
+        """Convert values of other systems to the cells of the fields, in place; return errors for unknown values."""
         return []
 
     def row_keys(self, rows: Sequence[Row]) -> list[Hashable]:

@@ -226,7 +226,7 @@ def _submission_refusal(dataset: DatasetKey) -> Refusal:
 
 
 def _is_abandoned(job: Import) -> bool:
-    """Return True if a command's import is at work but the process of the command has ended."""
+    """Return True if a command's import is unfinished but the process of the command has ended."""
     if (
         job.door != ImportChannel.COMMAND
         or job.state not in PROCESSING_STATES

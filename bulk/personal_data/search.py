@@ -99,7 +99,7 @@ class Identifiers:
 
 
 def _spellings(word: str) -> Iterator[str]:
-    """Yield a word as it is, and as CSV, JSON, URLs and HTML escape it."""
+    """Yield an identifier as it is, and as CSV, JSON, URLs and HTML escape it."""
     yield from (word, word.replace('"', '""'), json.dumps(word)[1:-1], quote(word), quote(word, safe=""))
     yield from (html.escape(word), word.encode("ascii", "xmlcharrefreplace").decode())
     if word.isascii() and word.isdecimal():
