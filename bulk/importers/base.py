@@ -182,7 +182,7 @@ class Importer(ABC):
         """Apply well-formed rows in order, within the caller's transaction; return a result for each."""
 
     def scope_size(self) -> int:
-        """Return the number of objects in the scope of a full import that it could end."""
+        """Return the number of objects in the scope of a full import that it could drop."""
         return 0
 
     def record_listed(self, rows: Sequence[Row]) -> None:  # noqa: B027  # only a full import reads its file in advance
@@ -190,10 +190,10 @@ class Importer(ABC):
 
     def drop_unlisted(self) -> Iterable[list[RowResult]]:
         """
-        End the objects that a full import has to end, within the caller's transaction.
+        Drop the objects that a full import has to drop, within the caller's transaction.
 
-        Called after the whole file was surveyed and before its rows are applied. Yields the results about objects that
-        the file does not list, chunk by chunk.
+        Called after ``record_listed`` for the whole file and before its rows are applied. Yields the results about
+        objects that the file does not list, chunk by chunk.
         """
         return ()
 

@@ -6,7 +6,7 @@ process is killed, the database releases the lock and discards the uncommitted w
 back at the end; on SQLite it runs on a private copy of the database, because its transaction would hold the only write
 lock.
 
-A full import surveys its file first and ends what it has to end, so that the rows can use the seats that become free.
+A full import first reads its file and drops unlisted objects, so that the rows can use the seats that become free.
 After the last row, the remaining seats go to students on the waitlist.
 """
 
@@ -132,7 +132,7 @@ class ImportRun:
             job.save(update_fields=["counts", "problems"])
 
     def _drop_unlisted(self) -> None:
-        """End the objects that a full import has to end: all of them in one transaction, and only once."""
+        """Drop the objects that a full import has to drop: all of them in one transaction, and only once."""
         job = Import.objects.get(pk=self.lease.import_id)
         if job.mode != Mode.FULL or job.unlisted is not None:
             return
