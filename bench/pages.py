@@ -17,9 +17,9 @@ from django.urls import reverse
 
 from bench.processes import Failed
 from bench.table import print_table
-from bulk.jobs.lifecycle import Order, receive
-from bulk.jobs.processing import work_on
-from bulk.models import Door
+from bulk.jobs.lifecycle import ImportRequest, submit
+from bulk.jobs.processing import process_import
+from bulk.models import ImportChannel
 from courses.models import Course
 from students.models import Status, Student, StudentCourse
 
@@ -147,6 +147,9 @@ def _import() -> int:
     """Receive a file of drops that waits for approval; return its id."""
     lines = [f"{row.student.student_number},{row.course.code},{row.course.term or ''},dropped" for row in _enrolled()]
     text = "\n".join(["student_number,course_code,term,status", *lines])
-    job = receive(io.BytesIO(text.encode()), Order(kind="enrollments", door=Door.API, request_id="", review="needed"))
-    work_on(job.pk)
+    job = submit(
+        io.BytesIO(text.encode()),
+        ImportRequest(kind="enrollments", channel=ImportChannel.API, request_id="", review="needed"),
+    )
+    process_import(job.pk)
     return job.pk

@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Count, Max, Min
 
 from bench.processes import Failed
-from bulk.jobs.lifecycle import Order, receive
-from bulk.models import Door
+from bulk.jobs.lifecycle import ImportRequest, submit
+from bulk.models import ImportChannel
 from courses.models import Course, Level, Term
 from school.api.pagination import Cursor, salt_of, write_cursor
 from students.api import EnrollmentViewSet, RosterViewSet
@@ -158,8 +158,10 @@ def _enroll(pairs: list[tuple[int, int]]) -> None:
 def receive_imports(account: Any) -> None:
     """Receive files of a client that wait to be worked on, for a full page in its list of imports and one row more."""
     for number in range(PAGE + 1):
-        order = Order(kind="enrollments", door=Door.API, request_id="", dataset=f"bench {number}", client=account)
-        receive(io.BytesIO(b"student_number,course_code\n"), order)
+        order = ImportRequest(
+            kind="enrollments", channel=ImportChannel.API, request_id="", dataset=f"bench {number}", client=account
+        )
+        submit(io.BytesIO(b"student_number,course_code\n"), order)
 
 
 def body(**fields: Any) -> str:

@@ -21,13 +21,13 @@ CHUNK_BYTES = 1 << 20
 COMPRESSION = 1  # fast, and CSV still shrinks to a fifth
 
 
-def keep(source: BinaryIO, file_import: Import) -> None:
+def store_file(source: BinaryIO, file_import: Import) -> None:
     """Store the file of an import, and save its size and SHA-256, within the caller's transaction."""
     file_import.sha256, file_import.size = _write(source, file_import)
     file_import.save(update_fields=["sha256", "size"])
 
 
-def put_back(source: BinaryIO, file_import: Import) -> None:
+def replace_file(source: BinaryIO, file_import: Import) -> None:
     """
     Replace the stored file of an import within the caller's transaction. The SHA-256 stays that of the original file.
     """
@@ -47,16 +47,16 @@ def discard(file_import: Import) -> None:
 def _write(source: BinaryIO, file_import: Import) -> tuple[str, int]:
     """Write the chunks of a file; return its SHA-256 and its size in bytes."""
     digest, size, position = hashlib.sha256(), 0, 0
-    while content := _filled(source):
+    while content := _read_chunk(source):
         digest.update(content)
         size += len(content)
-        packed = zlib.compress(content, COMPRESSION)
-        FileChunk.objects.create(file_import=file_import, position=position, content=packed)
+        compressed = zlib.compress(content, COMPRESSION)
+        FileChunk.objects.create(file_import=file_import, position=position, content=compressed)
         position += 1
     return digest.hexdigest(), size
 
 
-def _filled(source: BinaryIO) -> bytes:
+def _read_chunk(source: BinaryIO) -> bytes:
     """Read a whole chunk, also from a source that returns fewer bytes at a time than requested."""
     pieces, missing = [], CHUNK_BYTES
     while missing and (piece := source.read(missing)):
@@ -65,7 +65,7 @@ def _filled(source: BinaryIO) -> bytes:
     return b"".join(pieces)
 
 
-def hash_of(source: BinaryIO) -> str:
+def sha256_of(source: BinaryIO) -> str:
     """Return the SHA-256 of a file, and seek to its beginning."""
     source.seek(0)
     digest = hashlib.sha256()
@@ -75,27 +75,27 @@ def hash_of(source: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def open_kept(file_import: Import) -> BinaryIO:
+def open_stored(file_import: Import) -> BinaryIO:
     """Return the stored file of an import as a stream that can be read from any position."""
-    return io.BufferedReader(_Chunks(file_import.pk, file_import.size), CHUNK_BYTES)
+    return io.BufferedReader(_ChunkStream(file_import.pk, file_import.size), CHUNK_BYTES)
 
 
 @contextmanager
-def at_hand(file_import: Import) -> Iterator[BinaryIO]:
+def local_copy(file_import: Import) -> Iterator[BinaryIO]:
     """Copy the stored file of an import to a temporary file, for threads without a database connection."""
-    with open_kept(file_import) as kept, tempfile.TemporaryFile() as copy:
-        shutil.copyfileobj(kept, copy, CHUNK_BYTES)
+    with open_stored(file_import) as stored, tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(stored, copy, CHUNK_BYTES)
         yield copy
 
 
-class _Chunks(io.RawIOBase):
+class _ChunkStream(io.RawIOBase):
     """A stream over the chunks of a stored file. One chunk is in memory at a time."""
 
     def __init__(self, import_id: int, size: int) -> None:
         self.import_id = import_id
         self.size = size
         self.offset = 0
-        self.held: tuple[int, bytes] = (-1, b"")
+        self.current: tuple[int, bytes] = (-1, b"")
 
     def readable(self) -> bool:
         return True
@@ -114,15 +114,15 @@ class _Chunks(io.RawIOBase):
         if self.offset >= self.size:
             return 0
         position, start = divmod(self.offset, CHUNK_BYTES)
-        taken = self._chunk(position)[start : start + len(buffer)]
-        buffer[: len(taken)] = taken
-        self.offset += len(taken)
-        return len(taken)
+        piece = self._chunk(position)[start : start + len(buffer)]
+        buffer[: len(piece)] = piece
+        self.offset += len(piece)
+        return len(piece)
 
     def _chunk(self, position: int) -> bytes:
-        if self.held[0] != position:
+        if self.current[0] != position:
             content = FileChunk.objects.values_list("content", flat=True).get(
                 file_import_id=self.import_id, position=position
             )
-            self.held = position, zlib.decompress(content)
-        return self.held[1]
+            self.current = position, zlib.decompress(content)
+        return self.current[1]

@@ -33,11 +33,11 @@ OPTIONS = (
 )
 
 
-def word(name: str) -> str:
+def translated_label(name: str) -> str:
     """Return the label of an identifier, ``on_full`` for example, in the current language."""
     return gettext(name) if name else ""
 
 
-def title(name: str) -> str:
+def option_label(name: str) -> str:
     """Return the label of the form field for an option, in the current language."""
-    return word(name.replace("_", " ").capitalize())
+    return translated_label(name.replace("_", " ").capitalize())

@@ -9,7 +9,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from bulk.labels import word
+from bulk.labels import translated_label
 
 UNDO = "undo"  # the kind of an import that undoes another one
 ZIP = "zip"  # the kind of an import of several files in one zip
@@ -41,9 +41,9 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     State.UNDONE: (),
     State.PARTLY_UNDONE: (State.UNDONE, State.PARTLY_UNDONE),
 }
-ACTIVE = (State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING)
-AT_WORK = (State.VALIDATING, State.APPLYING)  # a process has to work on it
-FINISHED = (State.DONE, State.DONE_WITH_ERRORS)
+ACTIVE_STATES = (State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING)
+PROCESSING_STATES = (State.VALIDATING, State.APPLYING)  # a process works on it, or has to begin
+FINISHED_STATES = (State.DONE, State.DONE_WITH_ERRORS)
 
 
 class Mode(models.TextChoices):
@@ -61,7 +61,7 @@ class Review(models.TextChoices):
     When an import waits for approval.
 
     ``ALWAYS``: before anything is applied. ``NEEDED``: only if a full import would end more than 10 % of its scope
-    (``bulk.jobs.processing.MOST_ENDED``). ``DRY_RUN``: never; nothing is applied.
+    (``bulk.jobs.processing.MAX_DROPPED_SHARE``). ``DRY_RUN``: never; nothing is applied.
     """
 
     ALWAYS = "always", _("always")
@@ -69,7 +69,7 @@ class Review(models.TextChoices):
     DRY_RUN = "dry_run", _("only tell what would happen")
 
 
-class Door(models.TextChoices):
+class ImportChannel(models.TextChoices):
     API = "api", _("API")
     ADMIN = "admin", _("admin")
     COMMAND = "command", _("command")
@@ -81,11 +81,11 @@ def rows_per_second(counts: dict[str, int], started_at: datetime | None, finishe
 
     None until the import has ended with at least one result, and if it took no time.
     """
-    told = sum(counts.values())
-    if started_at is None or finished_at is None or not told:
+    results = sum(counts.values())
+    if started_at is None or finished_at is None or not results:
         return None
     seconds = (finished_at - started_at).total_seconds()
-    return round(told / seconds, 1) if seconds else None
+    return round(results / seconds, 1) if seconds else None
 
 
 class DatasetKey(NamedTuple):
@@ -152,7 +152,7 @@ class Import(models.Model):
     sha256 = models.CharField(max_length=64, blank=True)
     size = models.PositiveBigIntegerField(_("size"), default=0)
 
-    door = models.CharField(_("door"), max_length=8, choices=Door)
+    door = models.CharField(_("door"), max_length=8, choices=ImportChannel)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -208,14 +208,14 @@ class Import(models.Model):
             models.UniqueConstraint(
                 name="import_is_one_at_a_time",
                 fields=["dataset"],
-                condition=Q(state__in=ACTIVE, client__isnull=True),
+                condition=Q(state__in=ACTIVE_STATES, client__isnull=True),
                 violation_error_code="import_in_progress",
                 violation_error_message=_("Another import of this dataset is at work or waits for its review."),
             ),
             models.UniqueConstraint(
                 name="import_of_client_is_one_at_a_time",
                 fields=["client", "dataset"],
-                condition=Q(state__in=ACTIVE, client__isnull=False),
+                condition=Q(state__in=ACTIVE_STATES, client__isnull=False),
                 violation_error_code="import_in_progress",
                 violation_error_message=_("Another import of this dataset is at work or waits for its review."),
             ),
@@ -238,7 +238,7 @@ class Import(models.Model):
         indexes = [models.Index(fields=["client", "dataset", "-id"], name="import_by_client_and_dataset")]
 
     def __str__(self) -> str:
-        return f"{self.pk} {word(self.kind)} {self.file_name}".strip()
+        return f"{self.pk} {translated_label(self.kind)} {self.file_name}".strip()
 
     @property
     def dataset_key(self) -> DatasetKey:
@@ -246,7 +246,7 @@ class Import(models.Model):
 
     @property
     def is_active(self) -> bool:
-        return self.state in ACTIVE
+        return self.state in ACTIVE_STATES
 
     @property
     def errors(self) -> int:
@@ -266,14 +266,14 @@ class Import(models.Model):
     @property
     def applied_rows(self) -> int:
         """The number of results without an error; 0 if nothing of the import is committed."""
-        is_kept = self.checkpoint > 0 or self.state in FINISHED
-        return sum(self.counts.values()) - self.errors if is_kept else 0
+        is_committed = self.checkpoint > 0 or self.state in FINISHED_STATES
+        return sum(self.counts.values()) - self.errors if is_committed else 0
 
     @property
     def can_be_undone(self) -> bool:
-        return self.kind != UNDO and self.applied_rows > 0 and self.may_become(State.UNDONE)
+        return self.kind != UNDO and self.applied_rows > 0 and self.can_transition_to(State.UNDONE)
 
-    def may_become(self, state: str) -> bool:
+    def can_transition_to(self, state: str) -> bool:
         return state in TRANSITIONS[self.state]
 
 

@@ -6,22 +6,22 @@ from django.db.models import Count
 from django_tasks_db.models import DBTaskResult
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from bulk.jobs.heartbeat import workers
+from bulk.jobs.heartbeat import count_live_workers
 from bulk.models import Import, State
 
 
 def worker_state() -> str:
     """Return "ok" if a worker is running, else "none"."""
-    return "ok" if workers() else "none"
+    return "ok" if count_live_workers() else "none"
 
 
 def import_metrics() -> Iterator[Metric]:
     """Yield gauges of the imports by state, of the tasks in the queue, and of the running workers."""
     imports = GaugeMetricFamily("school_imports", "Imports by state.", labels=["state"])
-    found = dict(Import.objects.order_by().values_list("state").annotate(Count("pk")))
+    counts = dict(Import.objects.order_by().values_list("state").annotate(Count("pk")))
     for state in State.values:
-        imports.add_metric([state], found.get(state, 0))
+        imports.add_metric([state], counts.get(state, 0))
     yield imports
     queued = DBTaskResult.objects.ready().count()
     yield GaugeMetricFamily("school_queue_length", "Tasks that wait for a worker.", value=queued)
-    yield GaugeMetricFamily("school_workers", "Workers with a recent heartbeat.", value=workers())
+    yield GaugeMetricFamily("school_workers", "Workers with a recent heartbeat.", value=count_live_workers())

@@ -1,4 +1,4 @@
-"""The outcome of a row: a word, or every error of the row."""
+"""The outcomes of rows, and the result of a row: its outcome, or every error of the row."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,16 @@ from school.refusals import Refusal
 
 ERROR = "error"
 SKIPPED = "skipped"
+REVERSED, KEPT = "reversed", "kept"  # outcomes of the rows of an undo
 DROPPED = "dropped"
 # Outcomes of objects that a full file does not list and that are not ended.
 KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN = "kept_manual", "kept_other_source", "kept_uncertain"
-LEFT_OPEN = (KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN)
+KEPT_OUTCOMES = (KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN)
 
 
 @dataclass(slots=True)
 class RowResult:
-    """The result of a row: an outcome in one word with an optional note, or every error of the row."""
+    """The result of a row: its outcome with an optional note, or every error of the row."""
 
     row: Row
     outcome: str
@@ -24,6 +25,6 @@ class RowResult:
     note: str = ""
 
     @property
-    def is_of_file(self) -> bool:
+    def is_from_file(self) -> bool:
         """False for a result about an object that the file does not list; such a result has no row number."""
         return self.row.number > 0

@@ -5,21 +5,21 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from bulk.files.csv_cells import guard, guard_as_it_came
+from bulk.files.csv_cells import escape_formulas, escape_original_cell
 from bulk.importers.part import Part
 from bulk.models import Import
 from bulk.outcomes import ERROR
-from bulk.row_results import Told, told_of
+from bulk.row_results import StoredResult, stored_results
 
-NEAR = 20_000  # rows from the top of the file
-TOLD = ("row", "outcome", "code", "field", "message")
+MAX_PREVIEW_ROW = 20_000  # rows from the top of the file
+RESULT_COLUMNS = ("row", "outcome", "code", "field", "message")
 
 
 class ReportRow(NamedTuple):
     """A row with its original cells, and its result."""
 
     raw: list[str]
-    told: Told
+    result: StoredResult
 
 
 class Report:
@@ -31,24 +31,24 @@ class Report:
         self.source = part.importer.source()
         self.id_column = part.importer.id_column
 
-    def rows(self, *, outcome: str | None = None, last: int | None = None) -> Iterator[ReportRow]:
+    def rows(self, *, outcome: str | None = None, max_row: int | None = None) -> Iterator[ReportRow]:
         """
         Yield the rows that have a result, in order, optionally only those with one outcome.
 
-        With ``last``, the file is read only up to this row.
+        With ``max_row``, the file is read only up to this row.
         """
-        came = iter(self.source)
-        for told in told_of(self.job, part=self.part.name, outcome=outcome):
-            raw = told.raw
-            if raw is None and last is not None and told.number > last:
+        source_rows = iter(self.source)
+        for result in stored_results(self.job, part=self.part.name, outcome=outcome):
+            raw = result.raw
+            if raw is None and max_row is not None and result.number > max_row:
                 return
             if raw is None:
-                raw = next(row.raw for row in came if row.number == told.number)
-            yield ReportRow(raw, told)
+                raw = next(row.raw for row in source_rows if row.number == result.number)
+            yield ReportRow(raw, result)
 
-    def near_the_top(self, outcome: str) -> Iterator[ReportRow]:
+    def preview_rows(self, outcome: str) -> Iterator[ReportRow]:
         """Yield the rows with an outcome that are near the top of the file, where they are found fast."""
-        yield from self.rows(outcome=outcome, last=NEAR)
+        yield from self.rows(outcome=outcome, max_row=MAX_PREVIEW_ROW)
 
     def as_csv(self) -> Iterator[str]:
         """
@@ -56,63 +56,65 @@ class Report:
 
         Cells of a row beyond the header are at the end of its line, so that all columns keep their positions.
         """
-        line = csv.writer(_Echo())
+        writer = csv.writer(_Echo())
         header = self.source.header
-        yield line.writerow(map(guard_as_it_came, [*header, *TOLD, self.id_column]))
-        for raw, told in self.rows():
-            own = [*raw, *[""] * (len(header) - len(raw))]
-            cells = [guard(cell) for cell in (told.number or "", *_in_cells(told), told.object_id)]
-            before, beyond = own[: len(header)], own[len(header) :]
-            yield line.writerow([*map(guard_as_it_came, before), *cells, *map(guard_as_it_came, beyond)])
+        yield writer.writerow(map(escape_original_cell, [*header, *RESULT_COLUMNS, self.id_column]))
+        for raw, result in self.rows():
+            padded = [*raw, *[""] * (len(header) - len(raw))]
+            cells = [escape_formulas(cell) for cell in (result.number or "", *_result_cells(result), result.object_id)]
+            in_header, beyond_header = padded[: len(header)], padded[len(header) :]
+            yield writer.writerow(
+                [*map(escape_original_cell, in_header), *cells, *map(escape_original_cell, beyond_header)]
+            )
 
     def failed_as_csv(self) -> Iterator[str]:
         """Yield the rows with errors line by line, with their original cells, to be corrected and sent again."""
-        line = csv.writer(_Echo(), delimiter=self.source.separator)
-        yield line.writerow(map(guard_as_it_came, self.source.header))
+        writer = csv.writer(_Echo(), delimiter=self.source.separator)
+        yield writer.writerow(map(escape_original_cell, self.source.header))
         for row in self.rows(outcome=ERROR):
-            yield line.writerow(map(guard_as_it_came, row.raw))
+            yield writer.writerow(map(escape_original_cell, row.raw))
 
-    def as_objects(self, *, outcome: str | None = None) -> Iterator[str]:
+    def as_json_rows(self, *, outcome: str | None = None) -> Iterator[str]:
         """Yield a JSON object for each row."""
-        keys = _unique(self.source.header)
+        keys = _unique_keys(self.source.header)
         for row in self.rows(outcome=outcome):
-            yield json.dumps(self._as_object(row, keys))
+            yield json.dumps(self._json_row(row, keys))
 
-    def _as_object(self, row: ReportRow, keys: list[str]) -> dict[str, Any]:
+    def _json_row(self, row: ReportRow, keys: list[str]) -> dict[str, Any]:
         part = {"part": self.part.name} if self.part.name else {}
-        errors = [{"code": code, "field": field, "message": message} for code, field, message in row.told.errors]
+        errors = [{"code": code, "field": field, "message": message} for code, field, message in row.result.errors]
         return {
             **part,
-            "row": row.told.number or None,
-            "outcome": row.told.outcome,
+            "row": row.result.number or None,
+            "outcome": row.result.outcome,
             "errors": errors,
-            "note": row.told.note,
-            self.id_column: row.told.object_id,
-            "cells": dict(zip(_with_places(keys, len(row.raw)), [*row.raw, *[""] * len(keys)], strict=False)),
+            "note": row.result.note,
+            self.id_column: row.result.object_id,
+            "cells": dict(zip(_keys_for_width(keys, len(row.raw)), [*row.raw, *[""] * len(keys)], strict=False)),
         }
 
 
-def _unique(header: list[str]) -> list[str]:
+def _unique_keys(header: list[str]) -> list[str]:
     """Return a key for each column: its name, with its position if the name is empty or already taken."""
     keys: dict[str, None] = {}  # in order, with fast lookup: a row may have half a million cells
-    for place, name in enumerate(header, 1):
-        key = name or f"column {place}"
+    for position, name in enumerate(header, 1):
+        key = name or f"column {position}"
         while key in keys:
-            key = f"{key} (column {place})"
+            key = f"{key} (column {position})"
         keys[key] = None
     return list(keys)
 
 
-def _with_places(keys: list[str], width: int) -> list[str]:
+def _keys_for_width(keys: list[str], width: int) -> list[str]:
     """Return the keys of all cells of a row, also for cells beyond the header."""
-    return keys if width <= len(keys) else _unique([*keys, *[""] * (width - len(keys))])
+    return keys if width <= len(keys) else _unique_keys([*keys, *[""] * (width - len(keys))])
 
 
-def _in_cells(told: Told) -> list[str]:
+def _result_cells(result: StoredResult) -> list[str]:
     """Return outcome, codes, fields and messages as cells; several values are separated by semicolons."""
-    parts = [[error[place] or "" for error in told.errors] for place in range(3)]
+    parts = [[error[position] or "" for error in result.errors] for position in range(3)]
     code, field, message = ("; ".join(filter(None, part)) for part in parts)
-    return [told.outcome, code, field, message or told.note]
+    return [result.outcome, code, field, message or result.note]
 
 
 class _Echo:

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from bulk.models import Import, OutcomePage
-from bulk.outcomes import LEFT_OPEN, RowResult
+from bulk.outcomes import KEPT_OUTCOMES, RowResult
 from school.i18n.stored_messages import kept_text, packed, unpacked
 from school.refusals import Refusal
 
-BATCH = 100  # pages inserted together
+INSERT_BATCH_SIZE = 100  # pages inserted together
 
 
-class Told(NamedTuple):
+class StoredResult(NamedTuple):
     """A stored result. ``raw`` has the cells of a row that is in no file. ``spoken`` translates the messages."""
 
     number: int
@@ -27,7 +27,7 @@ class Told(NamedTuple):
     raw: list[str] | None = None
 
 
-class Book:
+class ResultWriter:
     """
     Collects the results of a run, chunk by chunk.
 
@@ -41,27 +41,29 @@ class Book:
         self.counts: Counter[str] = Counter()
         self.rows = 0  # rows of the file, without objects that it does not list
         self.digest = hashlib.sha256()
-        self.waiting = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close
+        self.buffer = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close
 
     def close(self) -> None:
-        self.waiting.close()
+        self.buffer.close()
 
-    def enter(self, results: Sequence[RowResult], part: str = "") -> None:
+    def add(self, results: Sequence[RowResult], part: str = "") -> None:
         """Count a chunk of results and keep them for ``write``."""
         counts = Counter([result.outcome for result in results])
         self.counts += counts
-        self.rows += sum(result.is_of_file for result in results)
-        self.digest.update("".join(_trace(result) for result in results if result.outcome not in LEFT_OPEN).encode())
-        page = json.dumps({"part": part, "counts": counts, "rows": [_packed(result) for result in results]})
+        self.rows += sum(result.is_from_file for result in results)
+        self.digest.update(
+            "".join(_fingerprint_line(result) for result in results if result.outcome not in KEPT_OUTCOMES).encode()
+        )
+        page = json.dumps({"part": part, "counts": counts, "rows": [_serialized(result) for result in results]})
         content = zlib.compress(page.encode(), 1)
-        self.waiting.write(len(content).to_bytes(4, "big") + content)
+        self.buffer.write(len(content).to_bytes(4, "big") + content)
 
     def write(self) -> None:
         """Write the collected pages to the database, within the caller's transaction."""
-        self.waiting.seek(0)
+        self.buffer.seek(0)
         pages: list[OutcomePage] = []
-        while length := self.waiting.read(4):
-            content = self.waiting.read(int.from_bytes(length, "big"))
+        while length := self.buffer.read(4):
+            content = self.buffer.read(int.from_bytes(length, "big"))
             page = json.loads(zlib.decompress(content))
             pages.append(
                 OutcomePage(
@@ -73,15 +75,17 @@ class Book:
                 )
             )
             self.position += 1
-            if len(pages) == BATCH:
+            if len(pages) == INSERT_BATCH_SIZE:
                 OutcomePage.objects.bulk_create(pages)
                 pages = []
         OutcomePage.objects.bulk_create(pages)
-        self.waiting.seek(0)
-        self.waiting.truncate()
+        self.buffer.seek(0)
+        self.buffer.truncate()
 
 
-def told_of(file_import: Import, *, part: str | None = None, outcome: str | None = None) -> Iterator[Told]:
+def stored_results(
+    file_import: Import, *, part: str | None = None, outcome: str | None = None
+) -> Iterator[StoredResult]:
     """Yield the stored results of an import in order, optionally only those of one part or with one outcome."""
     pages = OutcomePage.objects.filter(file_import=file_import)
     if part is not None:
@@ -91,12 +95,12 @@ def told_of(file_import: Import, *, part: str | None = None, outcome: str | None
     for position in pages.values_list("position", flat=True):
         content = OutcomePage.objects.values_list("content", flat=True).get(file_import=file_import, position=position)
         for row in json.loads(zlib.decompress(content))["rows"]:
-            told = _told(*row)
-            if outcome is None or told.outcome == outcome:
-                yield told
+            result = _stored_result(*row)
+            if outcome is None or result.outcome == outcome:
+                yield result
 
 
-def _told(
+def _stored_result(
     number: int,
     outcome: str,
     object_id: int | None,
@@ -104,12 +108,15 @@ def _told(
     note: str = "",
     raw: Any = None,
     parts: Any = None,
-) -> Told:
-    found = [(code, field, unpacked(message, own[0] if own else None)) for code, field, message, *own in errors]
-    return Told(number, outcome, object_id, found, unpacked(note, parts), raw)
+) -> StoredResult:
+    restored_errors = [
+        (code, field, unpacked(message, message_parts[0] if message_parts else None))
+        for code, field, message, *message_parts in errors
+    ]
+    return StoredResult(number, outcome, object_id, restored_errors, unpacked(note, parts), raw)
 
 
-def _trace(result: RowResult) -> str:
+def _fingerprint_line(result: RowResult) -> str:
     """
     Return the part of a result that an approval covers: row number, outcome and error codes.
 
@@ -117,19 +124,19 @@ def _trace(result: RowResult) -> str:
     about an object that the file does not list is identified by the object's id.
     """
     codes = " ".join([error.code for error in result.errors]) if result.errors else ""
-    about = result.row.number if result.is_of_file else f"id {result.object_id}"
-    return f"{about} {result.outcome} {codes}\n"
+    identity = result.row.number if result.is_from_file else f"id {result.object_id}"
+    return f"{identity} {result.outcome} {codes}\n"
 
 
-def _packed(result: RowResult) -> list[Any]:
+def _serialized(result: RowResult) -> list[Any]:
     row = result.row
-    made = [row.number, result.outcome, result.object_id]
-    if result.errors or result.note or row.is_made:
+    values = [row.number, result.outcome, result.object_id]
+    if result.errors or result.note or row.is_synthetic:
         errors = [[e.code, e.field, kept_text(e.message), packed(e.message)] for e in result.errors]
-        made += [errors, kept_text(result.note), row.raw if row.is_made else None, packed(result.note)]
-    return made
+        values += [errors, kept_text(result.note), row.raw if row.is_synthetic else None, packed(result.note)]
+    return values
 
 
-def refusal_of(error: Sequence[str | None]) -> Refusal:
+def refusal_from_stored(error: Sequence[str | None]) -> Refusal:
     code, field, message = error
     return Refusal(str(code), message or "", field=field)

@@ -18,7 +18,7 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from courses.models import Course, CourseStaff, Term
-from courses.prerequisites import check_prerequisites, reasons_to_keep, refuse_to_delete, rename_in_prerequisites
+from courses.prerequisites import check_prerequisites, deletion_refusals, refuse_deletion, rename_in_prerequisites
 from school.access.row_scope import limits_of_staff
 from school.desk.protected_delete import KeptByHistory
 from school.desk.row_access import NarrowedFilter
@@ -105,24 +105,24 @@ class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
         super().save_model(request, obj, form, change)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        chosen = list(objs)
-        to_delete, numbers, lacking, protected = super().get_deleted_objects(chosen, request)
-        reasons = reasons_to_keep([each.pk for each in chosen], limits_of_staff(request.user))
-        return to_delete, numbers, lacking, [*protected, *(each.message for each in reasons.values())]
+        selected = list(objs)
+        to_delete, numbers, missing_permissions, protected = super().get_deleted_objects(selected, request)
+        refusals = deletion_refusals([each.pk for each in selected], limits_of_staff(request.user))
+        return to_delete, numbers, missing_permissions, [*protected, *(each.message for each in refusals.values())]
 
     @transaction.atomic
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Course]) -> None:
         try:
-            refuse_to_delete(list(queryset.values_list("pk", flat=True)))
+            refuse_deletion(list(queryset.values_list("pk", flat=True)))
         except Refused as refused:  # another course has added one as a prerequisite since the check
             raise PermissionDenied from refused
         super().delete_queryset(request, queryset)
 
-    def has_see_staff_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+    def has_view_staff_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return bool(request.user.has_perm("courses.view_coursestaff"))
 
     @action(  # type: ignore[untyped-decorator]  # the theme has no types
-        description=gettext_lazy("Staff"), url_path="staff", icon="badge", permissions=["see_staff"]
+        description=gettext_lazy("Staff"), url_path="staff", icon="badge", permissions=["view_staff"]
     )
     def staff(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Redirect to the list of the course's staff."""

@@ -44,13 +44,13 @@ def create_api_client(name: str, scope: str, *, terms: Iterable[str] = (), cours
         refusals.append(Refusal("unique", _("There is a client named %(name)s already.") % {"name": name}))
     if refusals:
         raise Refused(refusals)
-    only_terms = [find_term(f"code:{code}") for code in terms]
-    only_courses = [find_course(f"code:{key}") for key in courses]
+    allowed_terms = [find_term(f"code:{code}") for code in terms]
+    allowed_courses = [find_course(f"code:{key}") for key in courses]
     credentials = Credentials(generate_client_id(), generate_client_secret())
     account = get_user_model().objects.create_user(username=username)  # without a password, so nobody can log in
     client = ApiClient.objects.create(
         name=name,
-        is_limited=bool(only_terms or only_courses),
+        is_limited=bool(allowed_terms or allowed_courses),
         user=account,
         scope=" ".join(scopes),
         client_id=credentials.client_id,
@@ -58,6 +58,6 @@ def create_api_client(name: str, scope: str, *, terms: Iterable[str] = (), cours
         client_type=ApiClient.CLIENT_CONFIDENTIAL,
         authorization_grant_type=ApiClient.GRANT_CLIENT_CREDENTIALS,
     )
-    client.terms.set(only_terms)
-    client.courses.set(only_courses)
+    client.terms.set(allowed_terms)
+    client.courses.set(allowed_courses)
     return credentials

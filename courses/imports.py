@@ -12,18 +12,18 @@ from django.utils.translation import gettext_lazy
 
 from bulk.files.csv_cells import clean
 from bulk.files.csv_reader import Column, Row, Table
-from bulk.importers.base import CHUNK, Option, Source
-from bulk.importers.references import Name, References
-from bulk.importers.upsert import UpsertImporter, parse, read_activity, reasons
+from bulk.importers.base import CHUNK_SIZE, Option, Source
+from bulk.importers.references import ReferenceIndex, RowId
+from bulk.importers.upsert import UpsertImporter, parse_cell, read_is_active, refusals_from
 from bulk.models import Import
 from courses.lookup import CourseKey, term_not_found
 from courses.models import Course, Level, Term
-from courses.prerequisites import lock_prerequisites, reasons_to_keep
+from courses.prerequisites import deletion_refusals, lock_prerequisites
 from courses.references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 
-Closed = TypeVar("Closed", References, CourseReferences, SessionTerms)
+Closable = TypeVar("Closable", ReferenceIndex, CourseReferences, SessionTerms)
 
 
 class CourseImporter(UpsertImporter):
@@ -45,7 +45,7 @@ class CourseImporter(UpsertImporter):
     )
     row_constraints = ("course_enrollment_closes_after_it_opens",)
     columns = (
-        Column(CODE, required=True, aliases=("code", "classcode"), stand_ins=tuple(ID_COLUMNS)),
+        Column(CODE, required=True, aliases=("code", "classcode"), fallbacks=tuple(ID_COLUMNS)),
         *map(Column, ID_COLUMNS),
         Column("course_sourced_id"),
         Column("term", aliases=("term_id", "termsourcedids")),
@@ -59,16 +59,16 @@ class CourseImporter(UpsertImporter):
     }
     options = (Option("level", gettext_lazy("The level of new courses whose row gives none.")),)
     # OneRoster's courses, which group its classes, and its academic sessions.
-    looked_up_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {
+    lookup_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {
         "courses": (Column("sourced_id", required=True), Column("title")),
         "academicsessions": SESSION_COLUMNS,
     }
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.opened: list[References | CourseReferences | SessionTerms] = []
+        self.resources: list[ReferenceIndex | CourseReferences | SessionTerms] = []
 
-    def is_only_looked_up(self) -> bool:
+    def is_lookup_only(self) -> bool:
         """Return True if these are courses of OneRoster: its classes are the offerings, which School calls courses."""
         table = self.table()
         is_of_classes = PurePosixPath(self.file_name).stem.lower() == "classes" or table.spelling(CODE) == "classcode"
@@ -83,13 +83,13 @@ class CourseImporter(UpsertImporter):
         if {*ID_COLUMNS} & {*source.names}:
             for row in readable:
                 if not row.unresolved:
-                    row.unresolved = tuple(self.references.objections(row))
+                    row.unresolved = tuple(self.references.conflicts(row))
 
     def references_of_file(self) -> CourseReferences:
         """Return the zip's names of the file's courses; the caller closes the result. Raise ``UnreadableFile``."""
         table = self.table()
         references = CourseReferences(self.file_name or self.kind, [name for name in table.names if name])
-        for rows in table.chunks(CHUNK):
+        for rows in table.chunks(CHUNK_SIZE):
             self._resolve_terms([row for row in rows if not row.errors], table)
             references.add(rows)
         return references
@@ -98,11 +98,11 @@ class CourseImporter(UpsertImporter):
         """Replace the sessions of OneRoster's classes by the codes of their terms; a course is in one term."""
         if table.spelling("term") != "termsourcedids":
             return
-        named = [[each for each in map(clean, row.cells["term"].split(",")) if each] for row in rows]
-        ids = {each for several in named for each in several}
+        session_ids = [[each for each in map(clean, row.cells["term"].split(",")) if each] for row in rows]
+        ids = {each for row_session_ids in session_ids for each in row_session_ids}
         codes: Mapping[str, str | Refusal] = self.sessions.codes(ids) if self.sessions else {}
-        for row, several in zip(rows, named, strict=True):
-            terms = [*dict.fromkeys(codes.get(each, each) for each in several)]
+        for row, row_session_ids in zip(rows, session_ids, strict=True):
+            terms = [*dict.fromkeys(codes.get(each, each) for each in row_session_ids)]
             row.unresolved += tuple(term for term in terms if isinstance(term, Refusal))
             if row.unresolved or not terms:
                 continue
@@ -118,30 +118,30 @@ class CourseImporter(UpsertImporter):
         if self.titles is None or "course_sourced_id" not in table.names:
             return
         for row in rows:
-            if not row.cells["name"] and (course := row.cells["course_sourced_id"]):
-                titles = [*self.titles.keys("", course)]
+            if not row.cells["name"] and (course_id := row.cells["course_sourced_id"]):
+                titles = [*self.titles.keys("", course_id)]
                 if len(titles) == 1:
                     row.cells["name"] = titles[0]
                 else:
-                    file, _content = self.looked_up["courses"]
+                    file, _content = self.lookup_files["courses"]
                     message = _("This class has no title, and %(file)s has none, or several, for the course %(id)s.")
-                    parts = {"file": file, "id": course}
+                    parts = {"file": file, "id": course_id}
                     row.unresolved += (Refusal("blank", message % parts, field="name"),)
 
     @cached_property
     def sessions(self) -> SessionTerms | None:
-        table = self.looked_up_table("academicsessions")
-        return self._closed_with(SessionTerms(table)) if table else None
+        table = self.lookup_table("academicsessions")
+        return self._register(SessionTerms(table)) if table else None
 
     @cached_property
-    def titles(self) -> References | None:
+    def titles(self) -> ReferenceIndex | None:
         """The titles of OneRoster's courses by their ids; None if the zip has no file of courses."""
-        table = self.looked_up_table("courses")
+        table = self.lookup_table("courses")
         if table is None:
             return None
-        titles = self._closed_with(References())
+        titles = self._register(ReferenceIndex())
         rows = (row.cells for row in table if not row.errors)
-        titles.add(Name("", cells["sourced_id"], cells["title"], 0) for cells in rows if cells.get("title"))
+        titles.add(RowId("", cells["sourced_id"], cells["title"], 0) for cells in rows if cells.get("title"))
         return titles
 
     @cached_property
@@ -150,34 +150,34 @@ class CourseImporter(UpsertImporter):
         other = self.reopen()
         assert isinstance(other, CourseImporter)
         with closing(other):
-            return self._closed_with(other.references_of_file())
+            return self._register(other.references_of_file())
 
-    def _closed_with(self, opened: Closed) -> Closed:
-        self.opened.append(opened)
-        return opened
+    def _register(self, resource: Closable) -> Closable:
+        self.resources.append(resource)
+        return resource
 
     def close(self) -> None:
-        for each in self.opened:
+        for each in self.resources:
             each.close()
 
     def check(self) -> list[Refusal]:
         try:
-            parse(Course._meta.get_field("level"), self.defaults["level"] or Level.INTRODUCTORY)
+            parse_cell(Course._meta.get_field("level"), self.defaults["level"] or Level.INTRODUCTORY)
         except ValidationError as error:
-            return reasons(error, field="level")
+            return refusals_from(error, field="level")
         return []
 
     @property
     def defaults(self) -> Mapping[str, str]:
         return {"level": self.job.options.get("level", "")}
 
-    def interpret(self, cells: dict[str, str]) -> list[Refusal]:
-        return read_activity(cells, self.statuses)
+    def normalize_cells(self, cells: dict[str, str]) -> list[Refusal]:
+        return read_is_active(cells, self.statuses)
 
-    def key(self, cells: Mapping[str, str]) -> Hashable:
+    def row_key(self, cells: Mapping[str, str]) -> Hashable:
         return CourseKey(cells["course_code"], cells.get("term", ""))
 
-    def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
+    def find_existing(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
         self.terms = {term.code: term for term in Term.objects.filter(code__in={r.cells.get("term", "") for r in rows})}
         courses = self._locked(Course.objects.filter(code__in={row.cells["course_code"] for row in rows}))
         return {CourseKey(course.code, course.term.code if course.term else ""): course for course in courses}
@@ -187,8 +187,8 @@ class CourseImporter(UpsertImporter):
         # FOR UPDATE, because the courses may be deleted.
         return {course.pk: course for course in self._locked(Course.objects.filter(pk__in=ids), no_key=False)}
 
-    def reason_to_keep(self, instance: Any) -> Refusal | None:
-        return reasons_to_keep([instance.pk], self.limits).get(instance.pk)
+    def deletion_refusal(self, instance: Any) -> Refusal | None:
+        return deletion_refusals([instance.pk], self.limits).get(instance.pk)
 
     def _locked(self, courses: QuerySet[Course], *, no_key: bool = True) -> QuerySet[Course]:
         locked = courses.select_related("term").select_for_update(of=("self",), no_key=no_key)
@@ -198,7 +198,7 @@ class CourseImporter(UpsertImporter):
     def natural_key(cls, values: Any) -> list[str]:
         return [values.code, values.term.code if values.term else ""]
 
-    def make(self, cells: Mapping[str, str]) -> Course:
+    def build(self, cells: Mapping[str, str]) -> Course:
         errors = {}
         if not cells.get("level") and not self.defaults["level"]:
             message = _("Give the level of new courses in a column level, or by the option level: %(levels)s.")
@@ -208,7 +208,7 @@ class CourseImporter(UpsertImporter):
             refusal = term_not_found(f"code:{term}", Term.objects.all())
             errors["term"] = ValidationError(refusal.message, code=refusal.code)
         try:
-            parse(Course._meta.get_field("code"), cells["course_code"])
+            parse_cell(Course._meta.get_field("code"), cells["course_code"])
         except ValidationError as error:
             errors["course_code"] = error
         if errors:

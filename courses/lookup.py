@@ -16,8 +16,8 @@ from school.validators import fault_in_identifier, normalized, parse_ids, simila
 
 Offering = TypeVar("Offering")
 
-MAX_LOOKED_UP = 10_000  # values in one query: SQLite allows about 30,000
-MAX_KEY = 130  # characters of a code, a term and their separator
+MAX_QUERY_VALUES = 10_000  # values in one query: SQLite allows about 30,000
+MAX_KEY_LENGTH = 130  # characters of a code, a term and their separator
 _CODE_AND_TERM = re.compile(r"([^@/(]+?)(?:\s*[@/(]|\s)\s*([^\s@/()]+)\)?")
 
 
@@ -41,40 +41,47 @@ def courses_by_key(
     (None: all of them), the refusal suggests a similar key among these courses.
     """
     keys = dict.fromkeys(keys)
-    offerings = _offerings({key.code for key in keys}, courses)
-    found = {key: choose(key, offerings[key.code]) for key in keys}
+    offerings = _load_offerings({key.code for key in keys}, courses)
+    found = {key: select_offering(key, offerings[key.code]) for key in keys}
     missing = [key for key, each in found.items() if isinstance(each, Refusal) and each.code == "course_not_found"]
-    return {**found, **_not_found(missing[:max_suggestions], courses)} if missing else found
+    return {**found, **_not_found_refusals(missing[:max_suggestions], courses)} if missing else found
 
 
-BY_CODE: Prepared[Course] = Prepared(lambda codes: Course.objects.filter(code__among=codes).select_related("term"))
-BY_ID: Prepared[Course] = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term"))
+COURSES_BY_CODE: Prepared[Course] = Prepared(
+    lambda codes: Course.objects.filter(code__among=codes).select_related("term")
+)
+COURSES_BY_ID: Prepared[Course] = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term"))
 
 
-def _offerings(codes: Collection[str], courses: QuerySet[Course] | None) -> dict[str, dict[str, Course]]:
+def _load_offerings(codes: Collection[str], courses: QuerySet[Course] | None) -> dict[str, dict[str, Course]]:
     """Return courses by their codes, and for each code by the codes of their terms."""
     offerings: dict[str, dict[str, Course]] = defaultdict(dict)
-    wanted = list(codes)
-    for start in range(0, len(wanted), MAX_LOOKED_UP):
-        some = wanted[start : start + MAX_LOOKED_UP]
-        found = BY_CODE(some) if courses is None else courses.filter(code__in=some).select_related("term")
+    all_codes = list(codes)
+    for start in range(0, len(all_codes), MAX_QUERY_VALUES):
+        batch = all_codes[start : start + MAX_QUERY_VALUES]
+        found = COURSES_BY_CODE(batch) if courses is None else courses.filter(code__in=batch).select_related("term")
         for course in found:
             offerings[course.code][course.term.code if course.term else ""] = course
     return offerings
 
 
-def _not_found(keys: Collection[CourseKey], courses: QuerySet[Course] | None) -> dict[CourseKey, Refusal]:
+def _not_found_refusals(keys: Collection[CourseKey], courses: QuerySet[Course] | None) -> dict[CourseKey, Refusal]:
     """Return a refusal for each key; none of them matches a course."""
-    meant = {key: list(_readings(key)) for key in keys}
-    codes = {each.code for several in meant.values() for reading in several for each in _similar_codes(reading)}
-    offerings = _offerings(codes, courses)
-    return {key: _explained(key, _choose_similar(meant[key], offerings)) for key in keys}
+    possible_keys = {key: list(_possible_keys(key)) for key in keys}
+    codes = {
+        each.code
+        for candidates in possible_keys.values()
+        for candidate in candidates
+        for each in _similar_codes(candidate)
+    }
+    offerings = _load_offerings(codes, courses)
+    return {key: _not_found_refusal(key, _select_similar(possible_keys[key], offerings)) for key in keys}
 
 
-def _readings(key: CourseKey) -> Iterator[CourseKey]:
+def _possible_keys(key: CourseKey) -> Iterator[CourseKey]:
     """Yield the meanings of a key whose code and term may have come in one value: ``MATH-101 (2026F)``."""
-    yield course_key(str(key))
-    if len(key.code) <= MAX_KEY and (match := _CODE_AND_TERM.fullmatch(key.code)):
+    yield parse_course_key(str(key))
+    if len(key.code) <= MAX_KEY_LENGTH and (match := _CODE_AND_TERM.fullmatch(key.code)):
         code, term = map(normalized, match.groups())
         if key.term in ("", term):
             yield CourseKey(code, term)
@@ -84,32 +91,32 @@ def _similar_codes(key: CourseKey) -> list[CourseKey]:
     return [CourseKey(code, key.term) for code in (key.code, *similar_identifiers(key.code))]
 
 
-def _choose_similar(readings: Iterable[CourseKey], offerings: dict[str, dict[str, Course]]) -> CourseKey | None:
+def _select_similar(candidates: Iterable[CourseKey], offerings: dict[str, dict[str, Course]]) -> CourseKey | None:
     """Return the first course that may be meant by the readings of a key. A term that is given must be similar, too."""
-    for reading in readings:
-        terms = [reading.term, *similar_identifiers(reading.term)]
-        for code, _term in _similar_codes(reading):
-            offered = offerings.get(code, {})
-            if term := next((each for each in terms if each in offered), None):
+    for candidate in candidates:
+        terms = [candidate.term, *similar_identifiers(candidate.term)]
+        for code, _term in _similar_codes(candidate):
+            available = offerings.get(code, {})
+            if term := next((each for each in terms if each in available), None):
                 return CourseKey(code, term)
-            if offered and not reading.term:
+            if available and not candidate.term:
                 return CourseKey(code)
     return None
 
 
-def _explained(key: CourseKey, similar: CourseKey | None) -> Refusal:
+def _not_found_refusal(key: CourseKey, similar: CourseKey | None) -> Refusal:
     """Return the refusal of a key that matches no course, with the key that may have been meant."""
     if similar and str(similar) == str(key):
         message = _("There is no course code:%(key)s. Give the code and the term separately: %(code)s and %(term)s.")
         return Refusal("course_not_found", message % {"key": key, **similar._asdict()}, _("Course not found"))
-    meant = f"code:{similar}" if similar else None
-    refusal = explained(course_not_found(f"code:{key}"), course_key(str(key)).code, meant)
+    suggested = f"code:{similar}" if similar else None
+    refusal = explained(course_not_found(f"code:{key}"), parse_course_key(str(key)).code, suggested)
     if refusal.code == "course_not_found" and fault_in_identifier(term := key.term.replace("@", "")):
-        return explained(course_not_found(f"code:{key}").at("term"), term, meant)
+        return explained(course_not_found(f"code:{key}").at("term"), term, suggested)
     return refusal
 
 
-def course_key(identifier: str) -> CourseKey:
+def parse_course_key(identifier: str) -> CourseKey:
     """Return the key in ``code:MATH-101`` or ``code:MATH-101@2026F``."""
     code, _at, term = identifier.removeprefix("code:").partition("@")
     return CourseKey(normalized(code), normalized(term))
@@ -118,13 +125,13 @@ def course_key(identifier: str) -> CourseKey:
 def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Course:
     """Return the course with an id, or with ``code:MATH-101`` or ``code:MATH-101@2026F``; raise ``Refused``."""
     if identifier.startswith("code:"):
-        key = course_key(identifier)
+        key = parse_course_key(identifier)
         found = courses_by_key([key], courses)[key]
         if isinstance(found, Refusal):
             raise Refused([found])
         return found
     ids = parse_ids(identifier)
-    found_by_id = BY_ID(ids) if courses is None else courses.select_related("term").filter(pk__in=ids)
+    found_by_id = COURSES_BY_ID(ids) if courses is None else courses.select_related("term").filter(pk__in=ids)
     course = next(iter(found_by_id), None)
     if course is None:
         raise Refused([course_not_found(identifier, suggestion(identifier, "code:"))])
@@ -133,7 +140,7 @@ def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Cou
 
 def visible_course_id(course_id: int, limits: Limits) -> int:
     """Return the id of a course that lies within the limits; raise ``Refused`` for any other course."""
-    statement = _statements.get("visible", _compiled_visible)
+    statement = _statements.get("visible", _compile_visible)
     if not statement.run({"id": course_id, **LimitParameters.values_of(limits)}):
         raise Refused([course_not_found(course_id, suggestion(str(course_id), "code:"))])
     return course_id
@@ -142,7 +149,7 @@ def visible_course_id(course_id: int, limits: Limits) -> int:
 _statements = StatementCache()
 
 
-def _compiled_visible() -> Statement:
+def _compile_visible() -> Statement:
     return compiled(within(Course.objects.filter(pk=Parameter("id")), LimitParameters).values_list("pk"))
 
 
@@ -176,21 +183,21 @@ def course_not_found(key: object, hint: str = "") -> Refusal:
     return Refusal("course_not_found", message, _("Course not found"))
 
 
-def choose(key: CourseKey, offered: Mapping[str, Offering]) -> Offering | Refusal:
+def select_offering(key: CourseKey, offerings: Mapping[str, Offering]) -> Offering | Refusal:
     """
-    Return the offering in the key's term; ``offered`` has the offerings by their terms.
+    Return the offering in the key's term; ``offerings`` has the offerings by their terms.
 
     A key without a term matches the offering without a term, else the only offering. If none or several match, return a
     refusal.
     """
-    if key.term in offered:
-        return offered[key.term]
-    if key.term or not offered:
+    if key.term in offerings:
+        return offerings[key.term]
+    if key.term or not offerings:
         return course_not_found(f"code:{key}")
-    if len(offered) == 1:
-        return next(iter(offered.values()))
+    if len(offerings) == 1:
+        return next(iter(offerings.values()))
     message = _("%(code)s is offered in several terms (%(terms)s): name the term.") % {
         "code": key.code,
-        "terms": ", ".join(sorted(offered)),
+        "terms": ", ".join(sorted(offerings)),
     }
     return Refusal("course_ambiguous", message, _("Which term?"), field="term")

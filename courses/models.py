@@ -163,10 +163,10 @@ class Course(FieldsOfConstraints):
         ]
 
     def __str__(self) -> str:
-        return f"{self.key} {self.name}"
+        return f"{self.full_code} {self.name}"
 
     @property
-    def key(self) -> str:
+    def full_code(self) -> str:
         """The course's natural key: ``MATH-101@2026F``, or ``MATH-101`` if it has no term."""
         return f"{self.code}@{self.term.code}" if self.term else self.code
 

@@ -22,8 +22,8 @@ from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused, explained
 from school.validators import similar_identifiers
 
-PREREQUISITES = 0x5C41 << 48  # the key of an advisory lock, different from School's other ones
-MAX_NAMED = 10  # courses that one message names
+LOCK_ID = 0x5C41 << 48  # the key of an advisory lock, different from School's other ones
+MAX_SHOWN_COURSES = 10  # courses that one message names
 
 
 def lock_prerequisites() -> None:
@@ -35,14 +35,14 @@ def lock_prerequisites() -> None:
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [PREREQUISITES])
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_ID])
 
 
 def lock_for_rename(course_id: int, code: str) -> None:
     """Lock the prerequisites, a course, and the courses that require its present code or its new one."""
     lock_prerequisites()
     codes = {code, *Course.objects.filter(pk=course_id).values_list("code", flat=True)}
-    ids = [course_id, *(course.pk for course in courses_asking_for(codes))]
+    ids = [course_id, *(course.pk for course in courses_requiring(codes))]
     list(Course.objects.filter(pk__in=ids).select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
@@ -53,14 +53,14 @@ def visible_codes(limits: Limits | None) -> frozenset[str] | None:
     return frozenset(within(Course.objects.all(), limits).values_list("code", flat=True))
 
 
-def only_visible(codes: Iterable[str], visible: Collection[str] | None) -> list[str]:
+def filter_visible(codes: Iterable[str], visible: Collection[str] | None) -> list[str]:
     """Return the codes that are visible, in their order."""
     return [code for code in codes if visible is None or code in visible]
 
 
-def with_hidden(codes: list[str], stored: list[str], visible: Collection[str] | None) -> list[str]:
+def merge_hidden(codes: list[str], stored: list[str], visible: Collection[str] | None) -> list[str]:
     """Return the codes to store if a caller, who sees some of the stored codes, sends other codes for these."""
-    if codes == only_visible(stored, visible):
+    if codes == filter_visible(stored, visible):
         return stored
     return [*codes, *(code for code in stored if visible is not None and code not in visible)]
 
@@ -68,20 +68,20 @@ def with_hidden(codes: list[str], stored: list[str], visible: Collection[str] | 
 def list_codes(codes: Iterable[str], visible: Collection[str] | None) -> str:
     """Return codes for a message: those that are visible, and the number of the others."""
     codes = list(codes)
-    shown = only_visible(codes, visible)
-    return ", ".join(_with_more(shown, len(codes) - len(shown)))
+    parts = filter_visible(codes, visible)
+    return ", ".join(_append_count(parts, len(codes) - len(parts)))
 
 
-def _in_words(circle: list[str], visible: Collection[str] | None) -> str:
+def _format_cycle(cycle: list[str], visible: Collection[str] | None) -> str:
     """Return the codes of a cycle, which begins and ends with the caller's own, with a number for hidden ones."""
-    shown = []
-    for is_visible, group in groupby(circle, lambda each: visible is None or each in visible or each == circle[0]):
+    parts = []
+    for is_visible, group in groupby(cycle, lambda each: visible is None or each in visible or each == cycle[0]):
         codes = list(group)
-        shown += codes if is_visible else _with_more([], len(codes))
-    return " ← ".join(shown)
+        parts += codes if is_visible else _append_count([], len(codes))
+    return " ← ".join(parts)
 
 
-def _with_more(names: list[str], more: int) -> list[str]:
+def _append_count(names: list[str], more: int) -> list[str]:
     return [*names, ngettext("%(n)s more course", "%(n)s more courses", more) % {"n": more}] if more else names
 
 
@@ -102,23 +102,23 @@ def check_prerequisites(
     if prerequisites or course_id:
         lock_prerequisites()
     others = Course.objects.exclude(pk__in=[course_id] if course_id else [])
-    present = _code_of(course_id)
-    is_renamed = present not in (None, code)
-    is_followed = is_renamed and not others.filter(code=present).exists()
-    asked = _asked_for(others, {present: code} if is_followed else {})
+    current_code = _code_of(course_id)
+    is_renamed = current_code not in (None, code)
+    is_code_replaced = is_renamed and not others.filter(code=current_code).exists()
+    prerequisites_by_code = _prerequisites_by_code(others, {current_code: code} if is_code_replaced else {})
     errors: dict[str, list[ValidationError]] = defaultdict(list)
-    known = set(others.filter(code__in=only_visible(prerequisites, visible)).values_list("code", flat=True)) | {code}
+    known = set(others.filter(code__in=filter_visible(prerequisites, visible)).values_list("code", flat=True)) | {code}
     for unknown in sorted(set(prerequisites) - known):
         likely = similar_identifiers(unknown)
-        there = set(others.filter(code__in=only_visible(likely, visible)).values_list("code", flat=True))
-        similar = next((f"code:{each}" for each in likely if each in there), None)
+        existing = set(others.filter(code__in=filter_visible(likely, visible)).values_list("code", flat=True))
+        similar = next((f"code:{each}" for each in likely if each in existing), None)
         refusal = explained(course_not_found(f"code:{unknown}"), unknown, similar)
         errors["prerequisites"].append(ValidationError(refusal.message, code=refusal.code))
     stored = Course.objects.filter(pk=course_id).values_list("prerequisites", flat=True).first() if course_id else []
-    prerequisites = with_hidden([each for each in prerequisites if each in known], stored or [], visible)
-    first = [*prerequisites, *asked.get(code, ())] if is_renamed else prerequisites
-    if circle := _way_back(code, first, asked):
-        message = _("These courses would come before themselves: %(codes)s.") % {"codes": _in_words(circle, visible)}
+    prerequisites = merge_hidden([each for each in prerequisites if each in known], stored or [], visible)
+    next_codes = [*prerequisites, *prerequisites_by_code.get(code, ())] if is_renamed else prerequisites
+    if cycle := _find_cycle(code, next_codes, prerequisites_by_code):
+        message = _("These courses would come before themselves: %(codes)s.") % {"codes": _format_cycle(cycle, visible)}
         field = "code" if is_renamed else "prerequisites"
         errors[field].append(ValidationError(message, code="prerequisite_cycle"))
     if errors:
@@ -133,22 +133,23 @@ def rename_in_prerequisites(course_id: int, code: str, limits: Limits | None = N
     Call it before the course is saved, in the same transaction. If another course keeps the present code, the
     prerequisites keep it, too. Raise ``Refused`` if a course that would change lies outside of ``limits``.
     """
-    present = _code_of(course_id)
-    if present in (None, code):
+    current_code = _code_of(course_id)
+    if current_code in (None, code):
         return
     lock_for_rename(course_id, code)
-    if Course.objects.filter(code=present).exclude(pk=course_id).exists():
+    if Course.objects.filter(code=current_code).exclude(pk=course_id).exists():
         return
-    asking = courses_asking_for({present})
-    if within(Course.objects.filter(pk__in=[each.pk for each in asking]), limits, to_change=True).count() < len(asking):
+    requiring = courses_requiring({current_code})
+    changeable = within(Course.objects.filter(pk__in=[each.pk for each in requiring]), limits, to_change=True)
+    if changeable.count() < len(requiring):
         raise Refused([outside_limits()])
-    for course in asking:
-        codes = [code if each == present else each for each in course.prerequisites]
+    for course in requiring:
+        codes = [code if each == current_code else each for each in course.prerequisites]
         course.prerequisites = list(dict.fromkeys(codes))
         course.save(update_fields=["prerequisites"])
 
 
-def reasons_to_keep(ids: Collection[int], limits: Limits | None = None) -> dict[int, Refusal]:
+def deletion_refusals(ids: Collection[int], limits: Limits | None = None) -> dict[int, Refusal]:
     """
     Return, by id, why some of these courses cannot be deleted: others require a code that no course would have.
 
@@ -157,32 +158,34 @@ def reasons_to_keep(ids: Collection[int], limits: Limits | None = None) -> dict[
     lock_prerequisites()
     codes = dict(Course.objects.filter(pk__in=ids).values_list("pk", "code"))
     others = Course.objects.exclude(pk__in=ids)
-    last = set(codes.values()) - set(others.filter(code__in=codes.values()).values_list("code", flat=True))
-    asking = [each for each in courses_asking_for(last) if each.pk not in codes]
-    named = within(Course.objects.filter(pk__in=[each.pk for each in asking]), limits).select_related("term")
-    keys = {course.pk: course.key for course in named}
-    reasons = {}
+    lost_codes = set(codes.values()) - set(others.filter(code__in=codes.values()).values_list("code", flat=True))
+    requiring = [each for each in courses_requiring(lost_codes) if each.pk not in codes]
+    visible = within(Course.objects.filter(pk__in=[each.pk for each in requiring]), limits).select_related("term")
+    keys = {course.pk: course.full_code for course in visible}
+    refusals = {}
     for pk, code in codes.items():
-        by = [each.pk for each in asking if code in each.prerequisites]
-        if by and code in last:
-            reasons[pk] = _is_prerequisite(code, [keys[each] for each in by if each in keys], len(by))
-    return reasons
+        requiring_ids = [each.pk for each in requiring if code in each.prerequisites]
+        if requiring_ids and code in lost_codes:
+            refusals[pk] = _is_prerequisite_refusal(
+                code, [keys[each] for each in requiring_ids if each in keys], len(requiring_ids)
+            )
+    return refusals
 
 
-def refuse_to_delete(ids: Collection[int], limits: Limits | None = None) -> None:
+def refuse_deletion(ids: Collection[int], limits: Limits | None = None) -> None:
     """Raise ``Refused`` if other courses require a code that no course would have without these."""
-    if reasons := reasons_to_keep(ids, limits):
-        raise Refused(list(reasons.values()))
+    if refusals := deletion_refusals(ids, limits):
+        raise Refused(list(refusals.values()))
 
 
-def courses_asking_for(codes: Collection[str]) -> list[Course]:
+def courses_requiring(codes: Collection[str]) -> list[Course]:
     """Return the courses that name one of these codes as a prerequisite, by id."""
-    asking = Course.objects.exclude(prerequisites=[]).order_by("pk")
-    return [course for course in asking if not set(codes).isdisjoint(course.prerequisites)] if codes else []
+    courses = Course.objects.exclude(prerequisites=[]).order_by("pk")
+    return [course for course in courses if not set(codes).isdisjoint(course.prerequisites)] if codes else []
 
 
-def _is_prerequisite(code: str, keys: list[str], count: int) -> Refusal:
-    named = _with_more(keys[:MAX_NAMED], count - len(keys[:MAX_NAMED]))
+def _is_prerequisite_refusal(code: str, keys: list[str], count: int) -> Refusal:
+    named = _append_count(keys[:MAX_SHOWN_COURSES], count - len(keys[:MAX_SHOWN_COURSES]))
     message = _(
         "%(code)s is a prerequisite of: %(courses)s. Take it out of their prerequisites first, or deactivate the course"
         " instead of deleting it."
@@ -194,23 +197,23 @@ def _code_of(course_id: int | None) -> str | None:
     return Course.objects.filter(pk=course_id).values_list("code", flat=True).first() if course_id else None
 
 
-def _asked_for(courses: QuerySet[Course], renamed: Mapping[str | None, str]) -> Mapping[str, set[str]]:
+def _prerequisites_by_code(courses: QuerySet[Course], renamed: Mapping[str | None, str]) -> Mapping[str, set[str]]:
     """Return the codes that each code requires, over all of its offerings, with some codes renamed."""
-    asked: dict[str, set[str]] = defaultdict(set)
+    prerequisites_by_code: dict[str, set[str]] = defaultdict(set)
     for course in courses.exclude(prerequisites=[]):
-        asked[course.code].update(renamed.get(each, each) for each in course.prerequisites)
-    return asked
+        prerequisites_by_code[course.code].update(renamed.get(each, each) for each in course.prerequisites)
+    return prerequisites_by_code
 
 
-def _way_back(code: str, prerequisites: Iterable[str], asked: Mapping[str, set[str]]) -> list[str]:
+def _find_cycle(code: str, prerequisites: Iterable[str], prerequisites_by_code: Mapping[str, set[str]]) -> list[str]:
     """Return the codes of a cycle through ``code``, from it and back to it; an empty list if there is none."""
-    ways = [[code, first] for first in prerequisites]
+    stack = [[code, first] for first in prerequisites]
     seen: set[str] = set()
-    while ways:
-        way = ways.pop()
-        if way[-1] == code:
-            return way
-        if way[-1] not in seen:
-            seen.add(way[-1])
-            ways += [[*way, following] for following in asked.get(way[-1], ())]
+    while stack:
+        path = stack.pop()
+        if path[-1] == code:
+            return path
+        if path[-1] not in seen:
+            seen.add(path[-1])
+            stack += [[*path, next_code] for next_code in prerequisites_by_code.get(path[-1], ())]
     return []

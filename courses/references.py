@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 
 from bulk.files.csv_reader import Column, Row, Table
-from bulk.importers.references import Name, References
-from courses.lookup import CourseKey, choose
+from bulk.importers.references import ReferenceIndex, RowId
+from courses.lookup import CourseKey, select_offering
 from courses.models import Term
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, explained
@@ -24,35 +24,39 @@ class CourseReferences:
     def __init__(self, file: str, ids: Collection[str]) -> None:
         self.file = file
         self.ids = [name for name in ID_COLUMNS if name in ids]
-        self.names = References()
+        self.index = ReferenceIndex()
 
     def close(self) -> None:
-        self.names.close()
+        self.index.close()
 
     def add(self, rows: Iterable[Row]) -> None:
         """Add rows whose terms are resolved."""
-        self.names.add(name for row in rows if not row.errors for name in self._names(row))
+        self.index.add(row_id for row in rows if not row.errors for row_id in self._row_ids(row))
 
-    def _names(self, row: Row) -> Iterator[Name]:
+    def _row_ids(self, row: Row) -> Iterator[RowId]:
         key = ERRONEOUS if row.unresolved else _key(row)
-        for space in (CODE, *self.ids):
-            if row.cells[space]:
-                yield Name(space, row.cells[space], key, row.number)
+        for namespace in (CODE, *self.ids):
+            if row.cells[namespace]:
+                yield RowId(namespace, row.cells[namespace], key, row.number)
 
-    def objections(self, row: Row) -> Iterator[Refusal]:
+    def conflicts(self, row: Row) -> Iterator[Refusal]:
         """Yield a refusal for each conflict with another row: each id has one course, and each course has one id."""
-        for space in self.ids:
-            if not row.cells[space]:
+        for namespace in self.ids:
+            if not row.cells[namespace]:
                 continue
-            parts = {"id": row.cells[space], "column": ID_COLUMNS[space], "course": CourseKey(*_course(row))}
-            own = _key(row)
-            for key, number in self.names.keys(space, row.cells[space]).items():
-                if key != own:
+            parts = {
+                "id": row.cells[namespace],
+                "column": ID_COLUMNS[namespace],
+                "course": CourseKey(*_course_cells(row)),
+            }
+            own_key = _key(row)
+            for key, number in self.index.keys(namespace, row.cells[namespace]).items():
+                if key != own_key:
                     message = _("Row %(row)s has the same %(column)s %(id)s and is about another course.")
-                    yield Refusal("duplicate_row", message % {**parts, "row": number}, field=space)
+                    yield Refusal("duplicate_row", message % {**parts, "row": number}, field=namespace)
                     break
-            for name, number in self.names.ids(space, own).items():
-                if name != row.cells[space]:
+            for row_id, number in self.index.ids(namespace, own_key).items():
+                if row_id != row.cells[namespace]:
                     message = _(
                         "Row %(row)s has another %(column)s and is about the same course %(course)s: "
                         "give each of them a code of its own."
@@ -60,32 +64,32 @@ class CourseReferences:
                     yield Refusal("duplicate_row", message % {**parts, "row": number}, field=CODE)
                     break
 
-    def find(self, space: str, name: str, term: str, default_term: str) -> CourseKey | Refusal | None:
+    def find(self, namespace: str, row_id: str, term: str, default_term: str) -> CourseKey | Refusal | None:
         """
-        Return the course that another file of the zip calls ``name``; None for a name that no row of this file has.
+        Return the course that another file of the zip calls ``row_id``; None for an id that no row of this file has.
 
-        ``space`` is the column of the name. ``term`` is the term that the reference gives; ``default_term`` is only
-        used to choose among several courses. An id beside the code is the only name of its course in the zip.
+        ``namespace`` is the column of the id. ``term`` is the term that the reference gives; ``default_term`` is only
+        used to choose among several courses. An id beside the code is the only id of its course in the zip.
         """
-        space = space if space in self.ids else CODE
-        if space == CODE and term:
+        namespace = namespace if namespace in self.ids else CODE
+        if namespace == CODE and term:
             return None  # the code and the term identify a course without this file
-        keys = self.names.keys(space, name)
+        keys = self.index.keys(namespace, row_id)
         if ERRONEOUS in keys:
             message = _("Row %(row)s of %(file)s, which has the course %(id)s, has an error.")
-            parts = {"row": keys[ERRONEOUS], "file": self.file, "id": name}
+            parts = {"row": keys[ERRONEOUS], "file": self.file, "id": row_id}
             return Refusal("course_not_found", message % parts, _("Course not found"), field=CODE)
-        offered = {course.term: course for course in (CourseKey(*json.loads(key)) for key in keys)}
-        if space == CODE:
-            return (offered.get(default_term) or choose(CourseKey(name), offered)) if offered else None
-        return self._by_id(space, name, term, [*keys])
+        courses = {course.term: course for course in (CourseKey(*json.loads(key)) for key in keys)}
+        if namespace == CODE:
+            return (courses.get(default_term) or select_offering(CourseKey(row_id), courses)) if courses else None
+        return self._find_by_id(namespace, row_id, term, [*keys])
 
-    def _by_id(self, space: str, name: str, term: str, keys: list[str]) -> CourseKey | Refusal:
-        parts = {"file": self.file, "column": ID_COLUMNS[space], "id": name}
+    def _find_by_id(self, namespace: str, row_id: str, term: str, keys: list[str]) -> CourseKey | Refusal:
+        parts = {"file": self.file, "column": ID_COLUMNS[namespace], "id": row_id}
         if not keys:
             message = _("%(file)s has no course with the %(column)s %(id)s.") % parts
-            return explained(Refusal("course_not_found", message, field=CODE), name, self._similar(space, name))
-        if len(keys) > 1 or len(self.names.ids(space, keys[0])) > 1:
+            return explained(Refusal("course_not_found", message, field=CODE), row_id, self._similar(namespace, row_id))
+        if len(keys) > 1 or len(self.index.ids(namespace, keys[0])) > 1:
             message = _("%(file)s has several rows for the course with the %(column)s %(id)s.") % parts
             return Refusal("course_ambiguous", message, field=CODE)
         course = CourseKey(*json.loads(keys[0]))
@@ -94,20 +98,20 @@ class CourseReferences:
             return Refusal("course_not_found", message % {**parts, "course": course}, field="term")
         return course
 
-    def _similar(self, space: str, name: str) -> str | None:
+    def _similar(self, namespace: str, row_id: str) -> str | None:
         """Return an id that may be meant: one with a similar spelling, or the id of the course with this code."""
-        if similar := next((each for each in similar_identifiers(name) if self.names.keys(space, each)), None):
+        if similar := next((each for each in similar_identifiers(row_id) if self.index.keys(namespace, each)), None):
             return similar
-        ids = [each for key in self.names.keys(CODE, name) for each in self.names.ids(space, key)]
+        ids = [each for key in self.index.keys(CODE, row_id) for each in self.index.ids(namespace, key)]
         return ids[0] if len(ids) == 1 else None
 
 
-def _course(row: Row) -> tuple[str, str]:
+def _course_cells(row: Row) -> tuple[str, str]:
     return row.cells[CODE], row.cells.get("term", "")
 
 
 def _key(row: Row) -> str:
-    return json.dumps(_course(row))
+    return json.dumps(_course_cells(row))
 
 
 SESSION_CELLS = ("title", "start_date", "end_date")
@@ -124,9 +128,9 @@ class SessionTerms:
 
     def __init__(self, table: Table) -> None:
         self.file = table.name
-        self.names = References()
-        self.names.add(
-            Name(
+        self.index = ReferenceIndex()
+        self.index.add(
+            RowId(
                 "", row.cells["sourced_id"], json.dumps([row.cells.get(each, "") for each in SESSION_CELLS]), row.number
             )
             for row in table
@@ -134,31 +138,31 @@ class SessionTerms:
         )
 
     def close(self) -> None:
-        self.names.close()
+        self.index.close()
 
     def codes(self, ids: Collection[str]) -> dict[str, str | Refusal]:
         """Return, by the ids of sessions, the code of the term that each corresponds to, or a refusal."""
         terms = list(Term.objects.all()) if ids else []
-        return {name: self._code(name, terms) for name in ids}
+        return {session_id: self._code(session_id, terms) for session_id in ids}
 
-    def _code(self, name: str, terms: list[Term]) -> str | Refusal:
-        keys = self.names.keys("", name)
-        parts = {"file": self.file, "id": name}
+    def _code(self, session_id: str, terms: list[Term]) -> str | Refusal:
+        keys = self.index.keys("", session_id)
+        parts = {"file": self.file, "id": session_id}
         if not keys:
-            return _no_term(_("%(file)s has no session with the sourcedId %(id)s.") % parts)
+            return _term_not_found(_("%(file)s has no session with the sourcedId %(id)s.") % parts)
         if len(keys) > 1:
-            return _no_term(_("%(file)s has several sessions with the sourcedId %(id)s.") % parts)
+            return _term_not_found(_("%(file)s has several sessions with the sourcedId %(id)s.") % parts)
         [(key, number)] = keys.items()
         title, *days = json.loads(key)
         try:
             start, end = (date.fromisoformat(day) if day else None for day in days)
         except ValueError:
             message = _("Row %(row)s of %(file)s has a day that cannot be read. Write %(example)s for example.")
-            return _no_term(message % {**parts, "row": number, "example": "2026-08-31"})
+            return _term_not_found(message % {**parts, "row": number, "example": "2026-08-31"})
         codes = [
             term.code
             for term in terms
-            if (term.code in (name, title) or (title and term.name == title))
+            if (term.code in (session_id, title) or (title and term.name == title))
             and (end is None or term.starts_on <= end)
             and (start is None or start <= term.ends_on)
         ]
@@ -166,8 +170,10 @@ class SessionTerms:
             return codes[0]
         parts |= {"title": title, "terms": ", ".join(sorted(codes))}
         if codes:
-            return _no_term(_("The session %(id)s (%(title)s) of %(file)s may be several terms: %(terms)s.") % parts)
-        return _no_term(
+            return _term_not_found(
+                _("The session %(id)s (%(title)s) of %(file)s may be several terms: %(terms)s.") % parts
+            )
+        return _term_not_found(
             _(
                 "There is no term for the session %(id)s (%(title)s) of %(file)s: its sourcedId or its title has to be "
                 "the code of a term with a day in common, or its title the name of one."
@@ -176,5 +182,5 @@ class SessionTerms:
         )
 
 
-def _no_term(message: str) -> Refusal:
+def _term_not_found(message: str) -> Refusal:
     return Refusal("term_not_found", message, _("Term not found"), field="term")

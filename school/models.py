@@ -166,5 +166,5 @@ class PersonalDataAccess(models.Model):
     def about(self) -> str:
         """The subject's id, the course's key or the scope. A record of access must not show names of persons."""
         if self.course_id:
-            return self.course.key if self.course else str(self.course_id)
+            return self.course.full_code if self.course else str(self.course_id)
         return str(self.student_id or self.file_import_id or self.scope or "–")

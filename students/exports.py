@@ -7,7 +7,7 @@ Both can be imported again.
 import csv
 from collections.abc import Iterable, Iterator
 
-from bulk.files.csv_cells import guard
+from bulk.files.csv_cells import escape_formulas
 from students.imports import EnrollmentImporter
 from students.models import StudentCourse, StudentCourseQuerySet
 
@@ -62,7 +62,7 @@ def roster_lines(enrollments: Iterable[StudentCourse]) -> Iterator[str]:
     writer = csv.writer(_Line())
     lines = [writer.writerow(ROSTER_HEADER)]
     for enrollment in enrollments:
-        lines.append(writer.writerow(map(guard, _cells(enrollment))))
+        lines.append(writer.writerow(map(escape_formulas, _cells(enrollment))))
         if len(lines) >= LINES_AT_ONCE:
             yield "".join(lines)
             lines = []

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from courses.lookup import MAX_LOOKED_UP
+from courses.lookup import MAX_QUERY_VALUES
 from school.db.compiled_queries import Prepared
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused, explained, suggestion
@@ -77,8 +77,8 @@ def similar_numbers(numbers: Collection[str], visible: QuerySet[Student]) -> dic
     likely = {number: similar_identifiers(number) for number in numbers}
     candidates = list({each for several in likely.values() for each in several})
     known: set[str] = set()
-    for start in range(0, len(candidates), MAX_LOOKED_UP):
-        found = visible.filter(student_number__in=candidates[start : start + MAX_LOOKED_UP])
+    for start in range(0, len(candidates), MAX_QUERY_VALUES):
+        found = visible.filter(student_number__in=candidates[start : start + MAX_QUERY_VALUES])
         known.update(found.values_list("student_number", flat=True))
     similar = {number: next((each for each in several if each in known), "") for number, several in likely.items()}
     return {number: each for number, each in similar.items() if each}

@@ -189,7 +189,7 @@ GUARDS = [
         "an option of a file is given once",
         SQLITE,
         "tests/school/test_strict_input.py::test_an_option_of_a_file_is_given_once_in_the_query_or_in_the_form",
-        instead("bulk/api/parsers.py", "    if twice:\n", "    if False:\n"),
+        instead("bulk/api/parsers.py", "    if repeated_names:\n", "    if False:\n"),
     ),
     Mutant(
         "only known constraints are a conflict",
@@ -221,8 +221,8 @@ GUARDS = [
         "tests/bulk/test_lifecycle.py::test_a_cancel_while_a_preview_is_saved_cancels_the_import",
         instead(
             "bulk/jobs/runner.py",
-            "        self.lease.record(book.rows)\n        self.lease.stop_if_asked()",
-            "        self.lease.record(book.rows)\n        (self.lease.stop_if_asked)",
+            "        self.lease.save_progress(writer.rows)\n        self.lease.check_cancelled()",
+            "        self.lease.save_progress(writer.rows)\n        (self.lease.check_cancelled)",
         ),
     ),
     Mutant(
@@ -253,7 +253,7 @@ GUARDS = [
         "a second import does not wait until the first one is received",
         POSTGRESQL,
         "tests/bulk/test_lifecycle.py::test_a_second_file_is_refused_while_the_first_one_is_still_received",
-        instead("bulk/jobs/lifecycle.py", "            if not _lock(dataset):", "            if False:"),
+        instead("bulk/jobs/lifecycle.py", "            if not _try_lock(dataset):", "            if False:"),
     ),
     Mutant(
         "nothing is done but what was shown",
@@ -436,7 +436,9 @@ GUARDS = [
         "the limits of a client on where it moves a course",
         SQLITE,
         "tests/school/test_limits.py::test_a_course_is_not_moved_out_of_the_limits",
-        instead("courses/api/serializers.py", "            self._refuse_key_outside(attrs)\n", "            pass\n"),
+        instead(
+            "courses/api/serializers.py", "            self._refuse_key_outside_limits(attrs)\n", "            pass\n"
+        ),
     ),
     Mutant(
         "the permissions that staff with own courses only keep",
@@ -562,8 +564,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_exchanges_students_in_a_full_course[True-skip]",
         instead(
             "bulk/jobs/runner.py",
-            "                self._end_unlisted()\n                self._apply_rows()\n",
-            "                self._apply_rows()\n                self._end_unlisted()\n",
+            "                self._drop_unlisted()\n                self._apply_rows()\n",
+            "                self._apply_rows()\n                self._drop_unlisted()\n",
         ),
     ),
     Mutant(
@@ -622,13 +624,13 @@ GUARDS = [
         "a preview on a private copy",
         SQLITE,
         "tests/bulk/test_private_copy.py::test_another_connection_writes_without_waiting_during_a_preview[wish0]",
-        instead("bulk/jobs/runner.py", "nullcontext() if may_keep else private_copy()", "nullcontext()"),
+        instead("bulk/jobs/runner.py", "nullcontext() if may_commit else private_copy()", "nullcontext()"),
     ),
     Mutant(
         "a preview on a private copy that hears of a lost lease",
         SQLITE,
         "tests/bulk/test_private_copy.py::test_a_preview_on_a_copy_stops_when_its_lease_is_lost",
-        instead("bulk/jobs/leases.py", "        if self.is_lost:\n            raise Lost\n", ""),
+        instead("bulk/jobs/leases.py", "        if self.is_lost:\n            raise LeaseLost\n", ""),
     ),
     Mutant(
         "the enrollments that an approval has shown",
@@ -792,13 +794,15 @@ GUARDS = [
         "the circle that a rename would close",
         SQLITE,
         "tests/courses/test_renames.py::test_the_error_of_a_cycle_by_a_rename_has_the_code_field_and_the_cycle",
-        instead("courses/prerequisites.py", "{present: code} if is_followed", "{present: code} if False"),
+        instead(
+            "courses/prerequisites.py", "{current_code: code} if is_code_replaced", "{current_code: code} if False"
+        ),
     ),
     Mutant(
         "the deletion of a prerequisite refused",
         SQLITE,
         "tests/courses/test_renames.py::test_the_last_course_of_a_required_code_cannot_be_deleted[delete_by_api]",
-        instead("courses/api/views.py", "refuse_to_delete([instance.pk], limits_of(self.request))", "pass"),
+        instead("courses/api/views.py", "refuse_deletion([instance.pk], limits_of(self.request))", "pass"),
     ),
     Mutant(
         "the lock of the prerequisites",
@@ -816,7 +820,7 @@ GUARDS = [
         "the refusal of two ids in a zip for one course",
         SQLITE,
         f"{BUNDLES}::test_two_classes_that_map_to_one_course_are_refused_with_their_enrollments",
-        instead("courses/references.py", " or len(self.names.ids(space, keys[0])) > 1", ""),
+        instead("courses/references.py", " or len(self.index.ids(namespace, keys[0])) > 1", ""),
     ),
     Mutant(
         "the error of a course in a zip that enrollments name",
@@ -834,13 +838,13 @@ GUARDS = [
         "the course without a term in a zip, which is none of a term",
         SQLITE,
         f"{BUNDLES}::test_a_failed_course_without_a_term_is_not_replaced_by_one_of_a_term",
-        instead("students/imports/enrollments.py", "if not row.is_exact or", "if True or"),
+        instead("students/imports/enrollments.py", "if not row.has_complete_key or", "if True or"),
     ),
     Mutant(
         "the files in a zip that references lead to, after an erasure",
         SQLITE,
         f"{BUNDLES}::test_redacting_a_person_in_a_zip_keeps_the_files_needed_for_references",
-        instead("bulk/personal_data/search.py", "looked_up.get(table.stem)", "None"),
+        instead("bulk/personal_data/search.py", "lookup_columns.get(table.stem)", "None"),
     ),
     Mutant(
         "all cells of a failed row",
@@ -848,8 +852,8 @@ GUARDS = [
         FAILED_ROWS,
         instead(
             "bulk/reports.py",
-            "guard_as_it_came, row.raw)",
-            "guard_as_it_came, row.raw[: len(self.source.header)])",
+            "escape_original_cell, row.raw)",
+            "escape_original_cell, row.raw[: len(self.source.header)])",
         ),
     ),
     Mutant(
@@ -937,7 +941,11 @@ GUARDS = [
         "the search at every separator",
         SQLITE,
         ERASED,
-        instead("bulk/personal_data/search.py", "words.name(_pieces(trace.cells))", "words.name(trace.cells)"),
+        instead(
+            "bulk/personal_data/search.py",
+            "identifiers.occurs_in_cells(_split_cells(row.cells))",
+            "identifiers.occurs_in_cells(row.cells)",
+        ),
     ),
     Mutant(
         "the deletion of copies in sessions and logs",
@@ -963,7 +971,7 @@ GUARDS = [
         "tests/bulk/test_cells.py::test_no_cell_of_a_file_is_a_formula_with_any_separator",
         instead(
             "bulk/files/csv_cells.py",
-            'text = _INNER.sub(r"\\1\'", "" if cell is None else str(cell))',
+            'text = _INNER_FORMULA.sub(r"\\1\'", "" if cell is None else str(cell))',
             'text = "" if cell is None else str(cell)',
         ),
     ),

@@ -20,8 +20,8 @@ from django.utils import timezone
 from oauth2_provider.models import get_access_token_model, set_token_value
 from rest_framework.test import APIClient
 
-from bulk.jobs.lifecycle import Order, receive
-from bulk.models import Door
+from bulk.jobs.lifecycle import ImportRequest, submit
+from bulk.models import ImportChannel
 from courses.api_clients import create_api_client
 from school.models import ApiClient
 from students.enrollment import enroll
@@ -163,9 +163,9 @@ class World:
         outcome = enroll(student_id=self.student.pk, course_id=self.course.pk, origin=origin)
         self.enrollment = outcome.enrollment
         self.file = f"student_number,course_code,term\n{name}-S,{name}-C,{name}-T\n".encode()
-        order = Order(
+        order = ImportRequest(
             "enrollments",
-            Door.API,
+            ImportChannel.API,
             "",
             file_name=f"{name}.csv",
             dataset=name,
@@ -173,7 +173,7 @@ class World:
             actor=sender,
             client=sender if ApiClient.objects.filter(user=sender).exists() else None,
         )
-        self.file_import = receive(BytesIO(self.file), order)
+        self.file_import = submit(BytesIO(self.file), order)
 
     def address(self, route):
         for name in ("student", "course", "term", "enrollment"):

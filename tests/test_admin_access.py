@@ -19,8 +19,8 @@ from django.urls import URLResolver, get_resolver
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
-from bulk.jobs.lifecycle import Order, receive
-from bulk.models import Door
+from bulk.jobs.lifecycle import ImportRequest, submit
+from bulk.models import ImportChannel
 from courses.api_clients import create_api_client
 from courses.models import CourseStaff, Term
 from school.access.access_log import Action, Subject, record
@@ -229,8 +229,8 @@ class World:
         student = make_student(student_number=f"{name}-S", given_name=f"{name} Ada", email="")
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
         enrollment = StudentCourse.objects.get(student=student)
-        order = Order("enrollments", Door.API, "", file_name=f"{name}.csv", dataset=name, actor=sender)
-        job = receive(BytesIO(f"student_number,course_code,term\n{name}-S,{name}-C,{name}-T\n".encode()), order)
+        order = ImportRequest("enrollments", ImportChannel.API, "", file_name=f"{name}.csv", dataset=name, actor=sender)
+        job = submit(BytesIO(f"student_number,course_code,term\n{name}-S,{name}-C,{name}-T\n".encode()), order)
         teacher = User.objects.create_user(f"{name} teacher", is_staff=True)
         teacher.groups.add(Group.objects.get(name="Course staff"))
         client = ApiClient.objects.get(client_id=create_api_client(f"{name} program", "students:read").client_id)

@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 from bulk.jobs.worker import run_worker
-from bulk.models import AT_WORK, Import
+from bulk.models import PROCESSING_STATES, Import
 from students.models import StudentCourse
 from tests.browser import log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student
@@ -20,8 +20,8 @@ def let_a_worker_come_by():
     SQLite in memory, which the tests use, fails where a file would wait for a lock; so it runs until nothing is left.
     """
     for _attempt in range(20):
-        run_worker(is_wanted=lambda: True, once=True)
-        if not Import.objects.filter(state__in=AT_WORK).exists():
+        run_worker(keep_running=lambda: True, once=True)
+        if not Import.objects.filter(state__in=PROCESSING_STATES).exists():
             return
 
 

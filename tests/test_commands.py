@@ -16,7 +16,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 import bulk.commands.base
-from bulk.commands.base import CannotWrite
+from bulk.commands.base import OutputError
 from bulk.files.csv_reader import open_source
 from bulk.models import Import
 from school.models import ApiClient
@@ -203,7 +203,7 @@ def test_an_output_that_fails_after_the_last_row_keeps_the_import_and_is_repeata
     file.write_text(HEADER + "S-1,Ada,Byron\n")
 
     def fill_the_disk(*_outputs):
-        raise CannotWrite("Cannot write report.csv: No space left on device.")
+        raise OutputError("Cannot write report.csv: No space left on device.")
 
     monkeypatch.setattr(bulk.commands.base, "write_reports", fill_the_disk)
     call_command("import_students", str(file), report=str(tmp_path / "report.csv"))

@@ -16,7 +16,7 @@ from django.core.management import get_commands, load_command_class
 from django.test import Client
 
 from bulk.commands.base import ImportCommand
-from bulk.importers.registry import kinds
+from bulk.importers.registry import importer_classes
 from bulk.jobs.worker import run_worker
 from courses.api_clients import Credentials, create_api_client
 from students.api.problem_pages import meanings
@@ -159,7 +159,7 @@ def test_every_example_of_the_api_page_gets_the_documented_response():
         if request.start == "POST /oauth/token":
             token = token or response.json()["access_token"]
         if request.start.startswith("POST /api/v1/imports"):
-            run_worker(is_wanted=lambda: True, once=True)  # `make run` always runs one
+            run_worker(keep_running=lambda: True, once=True)  # `make run` always runs one
 
         assert answer_of(response, shown) == shown_answer(shown), request.start
 
@@ -254,7 +254,7 @@ def test_the_bulk_page_lists_every_column_of_every_kind_of_file():
     expected = []
     for command in commands.values():
         assert isinstance(command, ImportCommand)
-        expected.append([column.name for column in kinds()[command.kind].columns])
+        expected.append([column.name for column in importer_classes()[command.kind].columns])
 
     assert [quoted(table.column("Column")) for table in tables(DOCS / "bulk.md", "Column", "Required")] == expected
 

@@ -6,9 +6,9 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from bulk.importers.base import TRUE, Option
-from bulk.importers.registry import kinds, options_of
-from bulk.labels import ONE_FILE, title, word
+from bulk.importers.base import FLAG_SET, Option
+from bulk.importers.registry import importer_classes, options_of
+from bulk.labels import ONE_FILE, option_label, translated_label
 from bulk.models import DEFAULT_DATASET, ZIP, Mode, OnError
 from school.validators import plain_text
 
@@ -49,13 +49,15 @@ class UploadForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = list(kinds())
+        names = list(importer_classes())
         self.fields["kind"] = forms.ChoiceField(
-            label=_("What the rows are"), choices=[(name, word(name)) for name in [*names, ZIP]], initial=names[-1]
+            label=_("What the rows are"),
+            choices=[(name, translated_label(name)) for name in [*names, ZIP]],
+            initial=names[-1],
         )
-        for kind, importer in kinds().items():
+        for kind, importer in importer_classes().items():
             for option in importer.options:
-                label, text = title(option.name), f"{word(kind)}: {option.help}"
+                label, text = option_label(option.name), f"{translated_label(kind)}: {option.help}"
                 self.fields[option.name] = _field(option, label=label, help_text=text, required=False)
 
     def clean_file(self) -> Any:
@@ -66,14 +68,14 @@ class UploadForm(forms.Form):
     @property
     def options(self) -> dict[str, str]:
         """The options of the chosen kind that have a value."""
-        own = options_of(self.cleaned_data["kind"])
-        chosen = {name: self.cleaned_data.get(name, "") for name in own}
-        return {name: TRUE if value is True else value for name, value in chosen.items() if value}
+        names = options_of(self.cleaned_data["kind"])
+        values = {name: self.cleaned_data.get(name, "") for name in names}
+        return {name: FLAG_SET if value is True else value for name, value in values.items() if value}
 
 
-def _field(option: Option, **about: Any) -> forms.Field:
+def _field(option: Option, **attributes: Any) -> forms.Field:
     if option.is_flag:
-        return forms.BooleanField(**about)
+        return forms.BooleanField(**attributes)
     if option.choices:
-        return forms.ChoiceField(choices=[(each, word(each)) for each in option.choices], **about)
-    return forms.CharField(max_length=64, validators=[plain_text], **about)
+        return forms.ChoiceField(choices=[(each, translated_label(each)) for each in option.choices], **attributes)
+    return forms.CharField(max_length=64, validators=[plain_text], **attributes)

@@ -1,4 +1,4 @@
-"""Admin pages to send, preview, approve, watch and undo imports. No page waits for a whole file to be read."""
+"""Admin pages to submit, preview, approve, follow and undo imports. No page waits for a whole file to be read."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -18,23 +18,23 @@ from unfold.admin import ModelAdmin
 
 from bulk.admin.forms import UploadForm
 from bulk.files.csv_reader import MAX_COLUMNS, UnreadableFile
-from bulk.importers.registry import kinds, parts_of, rights_of
-from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
-from bulk.jobs.worker import hand_over
-from bulk.labels import word
-from bulk.models import AT_WORK, UNDO, ZIP, Door, Import, State
+from bulk.importers.registry import importer_classes, parts_of, rights_of
+from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, cancel, start_undo, submit
+from bulk.jobs.worker import enqueue
+from bulk.labels import translated_label
+from bulk.models import PROCESSING_STATES, UNDO, ZIP, Import, ImportChannel, State
 from bulk.reports import Report
-from bulk.row_results import Told, told_of
+from bulk.row_results import StoredResult, stored_results
 from school.access.access_log import Subject, record_export
 from school.http.csv_response import csv_response
 from school.i18n.stored_messages import figure, spoken, unpacked
 from school.observability.logging import current_request_id
 from school.refusals import Refused, shortened
 
-PROBLEMS_A_PAGE = 100
-FIRST_ROWS = 5
-MAX_SHOWN = 100  # characters of a cell
-VERBS = ("approve", "cancel", "undo")
+PROBLEMS_PER_PAGE = 100
+SAMPLE_ROWS = 5
+MAX_CELL_LENGTH = 100  # characters of a cell
+ACTIONS = ("approve", "cancel", "undo")
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -42,7 +42,7 @@ class KindFilter(admin.SimpleListFilter):
     parameter_name = "kind"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, word(name)) for name in (*kinds(), ZIP, UNDO)]
+        return [(name, translated_label(name)) for name in (*importer_classes(), ZIP, UNDO)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(kind=self.value()) if self.value() else queryset
@@ -54,7 +54,7 @@ class ImportAdmin(ModelAdmin):
 
     list_display = [
         "id",
-        "kind_word",
+        "kind_label",
         "file_name",
         "dataset",
         "state",
@@ -72,21 +72,26 @@ class ImportAdmin(ModelAdmin):
         return False
 
     def get_urls(self) -> list[Any]:
-        act = require_POST(self.act)
-        own = [
-            path("<id:pk>/live/", self.admin_site.admin_view(self.live), name="bulk_import_live"),
+        run_action = require_POST(self.run_action)
+        urls = [
+            path("<id:pk>/live/", self.admin_site.admin_view(self.progress), name="bulk_import_live"),
             path("<id:pk>/report/", self.admin_site.admin_view(self.report), name="bulk_import_report"),
             path("<id:pk>/failed-rows/", self.admin_site.admin_view(self.failed_rows), name="bulk_import_failed_rows"),
         ]
-        own += [
-            path(f"<id:pk>/{verb}/", self.admin_site.admin_view(act), {"verb": verb}, f"bulk_import_{verb}")
-            for verb in VERBS
+        urls += [
+            path(
+                f"<id:pk>/{action}/",
+                self.admin_site.admin_view(run_action),
+                {"action": action},
+                f"bulk_import_{action}",
+            )
+            for action in ACTIONS
         ]
-        return [*own, *super().get_urls()]
+        return [*urls, *super().get_urls()]
 
     @admin.display(description=gettext_lazy("kind"), ordering="kind")
-    def kind_word(self, job: Import) -> str:
-        return word(job.kind)
+    def kind_label(self, job: Import) -> str:
+        return translated_label(job.kind)
 
     @admin.display(description=gettext_lazy("rows"), ordering="rows")
     def row_count(self, job: Import) -> str:
@@ -102,49 +107,49 @@ class ImportAdmin(ModelAdmin):
         form = UploadForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
             try:
-                job = receive(form.cleaned_data["file"], self._order(request, form), then=hand_over)
+                job = submit(form.cleaned_data["file"], self._import_request(request, form), dispatch=enqueue)
                 return HttpResponseRedirect(reverse("admin:bulk_import_change", args=[job.pk]))
-            except SameAgain as same:
-                form.add_error("again", f"{same} {_('Tick this to apply it all the same.')}")
+            except AlreadyApplied as duplicate:
+                form.add_error("again", f"{duplicate} {_('Tick this to apply it all the same.')}")
             except Refused as refused:
                 for refusal in refused.refusals:
                     form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)
         context = {**self.admin_site.each_context(request), "title": _("Import a file"), "form": form}
-        return render(request, "bulk/upload.html", {**context, "opts": self.opts})
+        return render(request, "bulk/import_upload.html", {**context, "opts": self.opts})
 
-    def _order(self, request: HttpRequest, form: UploadForm) -> Order:
-        wish = form.cleaned_data
-        rights = rights_of(wish["kind"]).items()
-        return Order(
-            door=Door.ADMIN,
+    def _import_request(self, request: HttpRequest, form: UploadForm) -> ImportRequest:
+        data = form.cleaned_data
+        rights = rights_of(data["kind"]).items()
+        return ImportRequest(
+            channel=ImportChannel.ADMIN,
             request_id=current_request_id(),
-            file_name=wish["file"].name,
+            file_name=data["file"].name,
             options=form.options,
-            rights=tuple(right for right, (_scope, permission) in rights if request.user.has_perm(permission)),
+            rights=tuple(name for name, (_scope, permission) in rights if request.user.has_perm(permission)),
             actor=request.user,
-            again=wish["again"],
-            **{name: wish[name] for name in ("kind", "dataset", "mode", "scope", "on_error")},
+            again=data["again"],
+            **{name: data[name] for name in ("kind", "dataset", "mode", "scope", "on_error")},
         )
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        job = self._found(request, object_id)
-        problems = _Problems(job)
+        job = self._get_import(request, object_id)
+        failed_results = _FailedResults(job)
         context = {
             **self.admin_site.each_context(request),
-            **self._context(job),
+            **self._progress_context(job),
             "title": _("Import %(id)s") % {"id": job.pk},
             "opts": self.opts,
-            "may_act": self.has_change_permission(request, job),
-            "problems": Paginator(problems, PROBLEMS_A_PAGE).get_page(request.GET.get("page")),
-            "first_rows": _first_rows(job) if job.state not in AT_WORK else [],
-            "parts": _names_of_parts(job) if job.state not in AT_WORK else [],
+            "can_change": self.has_change_permission(request, job),
+            "problems": Paginator(failed_results, PROBLEMS_PER_PAGE).get_page(request.GET.get("page")),
+            "samples": _sample_rows(job) if job.state not in PROCESSING_STATES else [],
+            "parts": _part_names(job) if job.state not in PROCESSING_STATES else [],
             "undos": job.undone_by.order_by("pk"),
         }
-        return render(request, "bulk/import.html", context)
+        return render(request, "bulk/import_detail.html", context)
 
-    def _found(self, request: HttpRequest, object_id: Any) -> Import:
+    def _get_import(self, request: HttpRequest, object_id: Any) -> Import:
         job = self.get_object(request, str(object_id))
         if job is None:
             raise Http404
@@ -152,70 +157,74 @@ class ImportAdmin(ModelAdmin):
             raise PermissionDenied
         return job
 
-    def _context(self, job: Import) -> dict[str, Any]:
+    def _progress_context(self, job: Import) -> dict[str, Any]:
         """Return the template context for the part of the page that is updated during the work."""
         return {
             "job": job,
             "rows_done": job.progress.rows,
-            "is_at_work": job.state in AT_WORK,
-            "problems_of_file": [_message_of(problem) for problem in job.problems],
-            "warnings_of_file": [_message_of(warning) for warning in job.warnings],
-            "counts": [(word(outcome), count) for outcome, count in sorted(job.counts.items())],
-            "may_approve": job.state == State.NEEDS_REVIEW,
-            "may_cancel": job.is_active,
-            "may_undo": job.can_be_undone,
+            "is_processing": job.state in PROCESSING_STATES,
+            "file_problems": [_translated_message(problem) for problem in job.problems],
+            "file_warnings": [_translated_message(warning) for warning in job.warnings],
+            "counts": [(translated_label(outcome), count) for outcome, count in sorted(job.counts.items())],
+            "can_approve": job.state == State.NEEDS_REVIEW,
+            "can_cancel": job.is_active,
+            "can_undo": job.can_be_undone,
         }
 
-    def live(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def progress(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Return the part of the page that shows the progress of the import."""
-        return render(request, "bulk/live.html", self._context(self._found(request, pk)))
+        return render(request, "bulk/import_progress.html", self._progress_context(self._get_import(request, pk)))
 
-    def act(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    def run_action(self, request: HttpRequest, pk: int, action: str) -> HttpResponse:
         """Approve, cancel or undo an import."""
-        job = self._found(request, pk)
+        job = self._get_import(request, pk)
         if not self.has_change_permission(request, job):
             raise PermissionDenied
         try:
-            job = self._done(request, job, verb)
+            job = self._perform(request, job, action)
         except Refused as refused:
             messages.error(request, str(refused))
         return HttpResponseRedirect(reverse("admin:bulk_import_change", args=[job.pk]))
 
-    def _done(self, request: HttpRequest, job: Import, verb: str) -> Import:
-        match verb:
+    def _perform(self, request: HttpRequest, job: Import, action: str) -> Import:
+        match action:
             case "approve":
-                return approve(job.pk, actor=request.user, then=hand_over)
+                return approve(job.pk, actor=request.user, dispatch=enqueue)
             case "cancel":
                 return cancel(job.pk)
             case _:
                 return start_undo(
-                    job.pk, door=Door.ADMIN, request_id=current_request_id(), actor=request.user, then=hand_over
+                    job.pk,
+                    channel=ImportChannel.ADMIN,
+                    request_id=current_request_id(),
+                    actor=request.user,
+                    dispatch=enqueue,
                 )
 
     def report(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
         """Return every row with its result, as CSV."""
-        return self._download(request, self._found(request, pk), Report.as_csv, "report")
+        return self._download(request, self._get_import(request, pk), Report.as_csv, "report")
 
     def failed_rows(self, request: HttpRequest, pk: int) -> StreamingHttpResponse:
         """Return the rows with errors, with their original cells, as CSV."""
-        return self._download(request, self._found(request, pk), Report.failed_as_csv, "failed-rows")
+        return self._download(request, self._get_import(request, pk), Report.failed_as_csv, "failed-rows")
 
     def _download(
-        self, request: HttpRequest, job: Import, lines: Callable[[Report], Iterator[str]], name: str
+        self, request: HttpRequest, job: Import, to_csv: Callable[[Report], Iterator[str]], name: str
     ) -> StreamingHttpResponse:
         try:
-            wanted = request.GET.get("part", "")
-            reports = [Report(job, part) for part in parts_of(job) if part.name == wanted]
+            part_name = request.GET.get("part", "")
+            reports = [Report(job, part) for part in parts_of(job) if part.name == part_name]
         except UnreadableFile:
             raise Http404 from None
         if not reports:
             raise Http404
         record_export(request, Subject.IMPORT, file_import_id=job.pk)
-        content = (line for report in reports for line in lines(report))
+        content = (line for report in reports for line in to_csv(report))
         return csv_response(content, f"import-{job.pk}-{name}.csv", has_mark=True)
 
 
-class _Problems(Sequence[Told]):
+class _FailedResults(Sequence[StoredResult]):
     """All results with errors, for the paginator; without the cells of the rows, which are in the file."""
 
     def __init__(self, job: Import) -> None:
@@ -224,53 +233,53 @@ class _Problems(Sequence[Told]):
     def __len__(self) -> int:
         return self.job.errors + int(self.job.counts.get("kept", 0))
 
-    def __getitem__(self, wanted: Any) -> Any:
-        found = (told for told in told_of(self.job) if told.errors)
-        return [_spoken(told) for told in islice(found, wanted.start, wanted.stop)]
+    def __getitem__(self, page: Any) -> Any:
+        failed = (result for result in stored_results(self.job) if result.errors)
+        return [_translated(result) for result in islice(failed, page.start, page.stop)]
 
 
-def _spoken(told: Told) -> Told:
+def _translated(result: StoredResult) -> StoredResult:
     """Return a stored result with its messages in the current language."""
-    errors = [(code, field, spoken(message)) for code, field, message in told.errors]
-    return told._replace(errors=errors, note=spoken(told.note))
+    errors = [(code, field, spoken(message)) for code, field, message in result.errors]
+    return result._replace(errors=errors, note=spoken(result.note))
 
 
-def _message_of(problem: dict[str, Any]) -> str:
+def _translated_message(problem: dict[str, Any]) -> str:
     return spoken(unpacked(problem["message"], problem.get("parts")))
 
 
-def _names_of_parts(job: Import) -> list[str]:
+def _part_names(job: Import) -> list[str]:
     try:
         return [part.name for part in parts_of(job)]
     except UnreadableFile:
         return []
 
 
-def _first_rows(job: Import) -> list[dict[str, Any]]:
+def _sample_rows(job: Import) -> list[dict[str, Any]]:
     """Return the first rows with each outcome near the top of the file, with their cells."""
     try:
         reports = [Report(job, part) for part in parts_of(job)]
     except UnreadableFile:
         return []
-    shown = []
+    samples = []
     for report in reports:
         for outcome in sorted(job.counts):
             rows = [
-                {"told": _spoken(row.told), "raw": _shown(row.raw)}
-                for row in islice(report.near_the_top(outcome), FIRST_ROWS)
+                {"result": _translated(row.result), "raw": _truncated(row.raw)}
+                for row in islice(report.preview_rows(outcome), SAMPLE_ROWS)
             ]
             if rows:
-                shown.append(
+                samples.append(
                     {
-                        "outcome": word(outcome),
+                        "outcome": translated_label(outcome),
                         "part": report.part.name,
-                        "header": _shown(report.source.header),
+                        "header": _truncated(report.source.header),
                         "rows": rows,
                     }
                 )
-    return shown
+    return samples
 
 
-def _shown(cells: list[str]) -> list[str]:
+def _truncated(cells: list[str]) -> list[str]:
     """Return the cells of a row, cut for the page: a row may have half a million cells, or one of 100 kB."""
-    return [shortened(cell, MAX_SHOWN) for cell in cells[:MAX_COLUMNS]]
+    return [shortened(cell, MAX_CELL_LENGTH) for cell in cells[:MAX_COLUMNS]]

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from bulk.labels import ONE_FILE
 from school.api.query_parameters import repeated
 
-PIECE = 1 << 16
+READ_SIZE = 1 << 16
 
 
 class FormParser(MultiPartParser):
@@ -34,16 +34,16 @@ class CsvParser(BaseParser):
     media_type = "text/csv"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> dict[str, BinaryIO]:
-        kept = tempfile.TemporaryFile()  # noqa: SIM115  # read by the view, closed when it is garbage-collected
+        copy = tempfile.TemporaryFile()  # noqa: SIM115  # read by the view, closed when it is garbage-collected
         size = 0
-        while piece := stream.read(PIECE):
-            size += len(piece)
+        while block := stream.read(READ_SIZE):
+            size += len(block)
             if size > settings.MAX_UPLOAD_BYTES:
-                kept.close()
+                copy.close()
                 raise RequestDataTooBig
-            kept.write(piece)
-        kept.seek(0)
-        return {"file": kept}
+            copy.write(block)
+        copy.seek(0)
+        return {"file": copy}
 
 
 class ZipParser(CsvParser):
@@ -59,24 +59,24 @@ def file_and_fields(request: Request) -> tuple[BinaryIO, str, dict[str, Any]]:
     Raise ``ValidationError`` (400) for a missing file, more than one file, and a repeated field.
     """
     body: dict[str, Any] = request.data if isinstance(request.data, dict) else {}
-    found: Any = body.get("file")
-    if not hasattr(found, "read") and _has_empty_file(request):
-        found = io.BytesIO()
-    if not hasattr(found, "read"):
+    file: Any = body.get("file")
+    if not hasattr(file, "read") and _has_empty_file(request):
+        file = io.BytesIO()
+    if not hasattr(file, "read"):
         message = _("Send a file: as the body, or as the field file of a form.")
         raise ValidationError({"file": [ErrorDetail(str(message), code="required")]})
     lists = body if isinstance(body, QueryDict) else QueryDict()
     if len(lists.getlist("file")) > 1:
         raise ValidationError({"file": [ErrorDetail(str(ONE_FILE), code="one_file")]})
-    twice = [name for name in lists if len([*lists.getlist(name), *request.query_params.getlist(name)]) > 1]
-    if twice:
-        raise ValidationError({name: [repeated()] for name in twice})
+    repeated_names = [name for name in lists if len([*lists.getlist(name), *request.query_params.getlist(name)]) > 1]
+    if repeated_names:
+        raise ValidationError({name: [repeated()] for name in repeated_names})
     fields = {name: value for name, value in body.items() if name != "file"}
-    named = str(getattr(found, "name", "") or "")
-    return found, "" if named.isdecimal() else named, {**request.query_params.dict(), **fields}
+    file_name = str(getattr(file, "name", "") or "")
+    return file, "" if file_name.isdecimal() else file_name, {**request.query_params.dict(), **fields}
 
 
 def _has_empty_file(request: Request) -> bool:
     """True for an empty body with the content type of a file, for which no parser is called."""
-    own = (CsvParser.media_type, ZipParser.media_type)
-    return not request.data and request.content_type.partition(";")[0].strip().lower() in own
+    media_types = (CsvParser.media_type, ZipParser.media_type)
+    return not request.data and request.content_type.partition(";")[0].strip().lower() in media_types

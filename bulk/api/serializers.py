@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from bulk.importers.registry import kinds
+from bulk.importers.registry import importer_classes
 from bulk.models import DEFAULT_DATASET, ZIP, Import, Mode, OnError, Review, rows_per_second
 from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictModelSerializer
 from school.api.openapi.examples import example, request_example
@@ -67,13 +67,15 @@ class ImportWarningSerializer(ImportProblemSerializer):
     """A part of a file that was ignored."""
 
 
-def _notes(request: Any, stored: list[dict[str, Any]]) -> Any:
+def _serialized_problems(request: Any, stored: list[dict[str, Any]]) -> Any:
     return ImportProblemSerializer(stored, many=True).data if stored else stored
 
 
-def _rate(request: Any, counts: dict[str, int], started_at: str | None, finished_at: str | None) -> float | None:
-    began, ended = (datetime.fromisoformat(each) if each else None for each in (started_at, finished_at))
-    return rows_per_second(counts, began, ended)
+def _rows_per_second(
+    request: Any, counts: dict[str, int], started_at: str | None, finished_at: str | None
+) -> float | None:
+    start, end = (datetime.fromisoformat(each) if each else None for each in (started_at, finished_at))
+    return rows_per_second(counts, start, end)
 
 
 @example(IMPORT)
@@ -90,9 +92,9 @@ class ImportSerializer(StrictModelSerializer):
     approved_by: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
     rows_per_second = serializers.FloatField(read_only=True, allow_null=True)
     computed = {
-        "problems": Computed(("problems",), _notes),
-        "warnings": Computed(("warnings",), _notes),
-        "rows_per_second": Computed(("counts", "started_at", "finished_at"), _rate),
+        "problems": Computed(("problems",), _serialized_problems),
+        "warnings": Computed(("warnings",), _serialized_problems),
+        "rows_per_second": Computed(("counts", "started_at", "finished_at"), _rows_per_second),
     }
 
     class Meta:
@@ -144,7 +146,7 @@ class BooleanTextField(serializers.BooleanField):
 
 @extend_schema_serializer(component_name="Import")
 @request_example({"file": "student_number,course_code", "kind": "enrollments"}, "multipart/form-data")
-class OrderSerializer(KnownFieldsSerializer):
+class ImportRequestSerializer(KnownFieldsSerializer):
     """The parameters of a new import. All except the file may be in the form or in the query."""
 
     file = serializers.FileField(write_only=True)
@@ -175,9 +177,11 @@ class OrderSerializer(KnownFieldsSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         """Add the options of all kinds."""
-        own = {option.name: option for importer in kinds().values() for option in importer.options}
+        options_by_name = {
+            option.name: option for importer in importer_classes().values() for option in importer.options
+        }
         fields = super().get_fields()
-        for name, option in own.items():
+        for name, option in options_by_name.items():
             fields[name] = (
                 serializers.ChoiceField(choices=list(option.choices), required=False, help_text=str(option.help))
                 if option.choices
@@ -188,8 +192,8 @@ class OrderSerializer(KnownFieldsSerializer):
     @property
     def options(self) -> dict[str, str]:
         """The options that belong to a single kind."""
-        own = {option.name for importer in kinds().values() for option in importer.options}
-        return {name: str(value) for name, value in self.validated_data.items() if name in own}
+        options_by_name = {option.name for importer in importer_classes().values() for option in importer.options}
+        return {name: str(value) for name, value in self.validated_data.items() if name in options_by_name}
 
 
 class ApprovalSerializer(KnownFieldsSerializer):

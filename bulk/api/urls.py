@@ -6,11 +6,11 @@ from django.urls import path
 
 from bulk.api import views
 
-collection: dict[str, Any] = {"get": "list", "post": "create"}
+COLLECTION_ACTIONS: dict[str, Any] = {"get": "list", "post": "create"}
 report, actions = views.ImportReportViewSet, views.ImportActionsViewSet
 
 urlpatterns = [
-    path("imports", views.ImportViewSet.as_view(collection), name="imports"),
+    path("imports", views.ImportViewSet.as_view(COLLECTION_ACTIONS), name="imports"),
     path("imports/<id:pk>", views.ImportViewSet.as_view({"get": "retrieve"}), name="import"),
     path("imports/<id:pk>/report", report.as_view({"get": "report"}), name="import-report"),
     path("imports/<id:pk>/failed-rows", report.as_view({"get": "failed_rows"}), name="import-failed-rows"),

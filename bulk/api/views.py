@@ -23,18 +23,18 @@ from bulk.api.filters import ImportFilter
 from bulk.api.parsers import CsvParser, FormParser, ZipParser, file_and_fields
 from bulk.api.serializers import (
     ApprovalSerializer,
+    ImportRequestSerializer,
     ImportSerializer,
-    OrderSerializer,
     ReportRowSerializer,
     UndoSerializer,
 )
-from bulk.file_store import hash_of
+from bulk.file_store import sha256_of
 from bulk.files.csv_reader import UnreadableFile
 from bulk.importers.part import Part
 from bulk.importers.registry import parts_of, rights_of
-from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
-from bulk.jobs.worker import hand_over
-from bulk.models import AT_WORK, Door, Import
+from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, cancel, start_undo, submit
+from bulk.jobs.worker import enqueue
+from bulk.models import PROCESSING_STATES, Import, ImportChannel
 from bulk.outcomes import ERROR
 from bulk.reports import Report
 from school.access.access_log import Subject, record_export
@@ -48,14 +48,16 @@ from school.http.csv_response import csv_response
 from school.observability.logging import current_request_id
 from school.refusals import Refusal, Refused
 
-PART = [OpenApiParameter("part", str, enum=["students", "courses", "enrollments"], description="Of a zip: one file.")]
-REPORT = {
+PART_PARAMETER = [
+    OpenApiParameter("part", str, enum=["students", "courses", "enrollments"], description="Of a zip: one file.")
+]
+REPORT_RESPONSES = {
     (200, "application/json"): ReportRowSerializer(many=True),
     (200, "text/csv"): OpenApiTypes.STR,
 }
 
 
-class Imports(WithinLimits, StrictQuery, GenericViewSet[Import]):
+class BaseImportViewSet(WithinLimits, StrictQuery, GenericViewSet[Import]):
     scope = "imports"
     permission_model = Import
     queryset = Import.objects.select_related("actor", "approved_by", "progress")
@@ -64,21 +66,23 @@ class Imports(WithinLimits, StrictQuery, GenericViewSet[Import]):
     def get_queryset(self) -> QuerySet[Import]:
         """Return the imports that the caller may see: an API client sees only its own."""
         imports: Any = super().get_queryset()
-        visible: QuerySet[Import] = imports if self.client is None else imports.visible_to_client(self.client)
+        visible: QuerySet[Import] = (
+            imports if self.client_account_id is None else imports.visible_to_client(self.client_account_id)
+        )
         return visible
 
     @property
-    def client(self) -> Any:
+    def client_account_id(self) -> Any:
         """The account id of the calling API client, None for staff. Compiled queries have it as a parameter."""
         account = client_of(self.request)
         return None if account is None else account.pk
 
-    def answer(self, job: Import, status: int) -> Response:
+    def import_response(self, job: Import, status: int) -> Response:
         """Return a response with the current state of an import, and with its URL in the header ``Location``."""
         job = self.get_queryset().get(pk=job.pk)
-        return Response(ImportSerializer(job).data, status, headers={"Location": self.address_of(job.pk)})
+        return Response(ImportSerializer(job).data, status, headers={"Location": self.url_of(job.pk)})
 
-    def address_of(self, import_id: int) -> str:
+    def url_of(self, import_id: int) -> str:
         return self.request.build_absolute_uri(reverse("import", args=[import_id]))
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -86,11 +90,11 @@ class Imports(WithinLimits, StrictQuery, GenericViewSet[Import]):
         response = super().handle_exception(exc)
         other = exc.refusals[0].members.get("import") if isinstance(exc, Refused) else None
         if other and self.get_queryset().filter(pk=other).exists():
-            response["Location"] = self.address_of(other)
+            response["Location"] = self.url_of(other)
         return response
 
 
-class ImportViewSet(ConditionalReads, Imports):
+class ImportViewSet(ConditionalReads, BaseImportViewSet):
     """Imports, the newest first: the file that was sent, its state and its counts."""
 
     filterset_class = ImportFilter
@@ -100,25 +104,25 @@ class ImportViewSet(ConditionalReads, Imports):
     more_problems = {"POST": {404}}  # a term or a course in the options is not found
 
     def query_names(self) -> set[str] | None:
-        """Return None for ``create``: the query may have the options of the file, which ``OrderSerializer`` checks."""
+        """Return None for ``create``: its query may have options, which ``ImportRequestSerializer`` checks."""
         return None if self.action == "create" else super().query_names()
 
     @property
-    def client(self) -> Any:
-        return None if super().client is None else self.parameter("client")
+    def client_account_id(self) -> Any:
+        return None if super().client_account_id is None else self.parameter("client")
 
     def kept_shape(self) -> Hashable:
-        return super().client is not None
+        return super().client_account_id is not None
 
     def parameter_values(self) -> dict[str, Any]:
-        return {"client": super().client}
+        return {"client": super().client_account_id}
 
     def get_object(self) -> Import:
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
     @extend_schema(
         request={
-            "multipart/form-data": OrderSerializer,
+            "multipart/form-data": ImportRequestSerializer,
             "text/csv": OpenApiTypes.BINARY,
             "application/zip": OpenApiTypes.BINARY,
         },
@@ -136,50 +140,51 @@ class ImportViewSet(ConditionalReads, Imports):
         """
         source, _name, _fields = file_and_fields(request)
         with source:  # closed also if a repeated request gets its stored answer
-            return self._take(request)
+            return self._create(request)
 
     create.takes_idempotency_key = True  # type: ignore[attr-defined]  # for the OpenAPI document
 
     @idempotent
-    def _take(self, request: Request) -> Response:
-        return self._receive(*file_and_fields(request))
+    def _create(self, request: Request) -> Response:
+        return self._submit(*file_and_fields(request))
 
     def fingerprint_of(self, request: Request) -> str:
         """Return a hash of an upload: its file, name, options and URL, regardless of how the body encodes them."""
         source, name, fields = file_and_fields(request)
-        told = [request.get_full_path(), name, sorted((key, str(value)) for key, value in fields.items())]
-        return hashlib.sha256(json.dumps([*told, hash_of(source)]).encode()).hexdigest()
+        parts = [request.get_full_path(), name, sorted((key, str(value)) for key, value in fields.items())]
+        return hashlib.sha256(json.dumps([*parts, sha256_of(source)]).encode()).hexdigest()
 
-    def _receive(self, source: BinaryIO, name: str, fields: dict[str, Any]) -> Response:
+    def _submit(self, source: BinaryIO, name: str, fields: dict[str, Any]) -> Response:
         request = self.request
-        wanted = OrderSerializer(data=fields)
-        del wanted.fields["file"]  # the file is not validated as a field
-        wanted.is_valid(raise_exception=True)
-        wish = wanted.validated_data
-        rights = rights_of(wish["kind"]).items()
-        order = Order(
-            door=Door.API,
+        serializer = ImportRequestSerializer(data=fields)
+        del serializer.fields["file"]  # the file is not validated as a field
+        serializer.is_valid(raise_exception=True)
+        data = serializer.validated_data
+        rights = rights_of(data["kind"]).items()
+        import_request = ImportRequest(
+            channel=ImportChannel.API,
             request_id=current_request_id(),
             file_name=name,
-            options=wanted.options,
-            rights=tuple(right for right, (scope, permission) in rights if may(request, scope, permission)),
+            options=serializer.options,
+            rights=tuple(name for name, (scope, permission) in rights if may(request, scope, permission)),
             actor=request.user,
             client=client_of(request),
-            again=wish["again"],
-            **{key: wish[key] for key in ("kind", "dataset", "mode", "scope", "on_error", "review")},
+            again=data["again"],
+            **{field: data[field] for field in ("kind", "dataset", "mode", "scope", "on_error", "review")},
         )
         try:
-            return self._start(source, order)
-        except SameAgain as same:
-            if self.get_queryset().filter(pk=same.earlier.pk).exists():
-                return self.answer(same.earlier, 200)
-        return self._start(source, replace(order, again=True))  # the earlier import is not visible to this caller
+            return self._submit_request(source, import_request)
+        except AlreadyApplied as duplicate:
+            if self.get_queryset().filter(pk=duplicate.earlier.pk).exists():
+                return self.import_response(duplicate.earlier, 200)
+        # The earlier import is not visible to this caller.
+        return self._submit_request(source, replace(import_request, again=True))
 
-    def _start(self, source: BinaryIO, order: Order) -> Response:
-        return self.answer(receive(source, order, then=hand_over), 202)
+    def _submit_request(self, source: BinaryIO, import_request: ImportRequest) -> Response:
+        return self.import_response(submit(source, import_request, dispatch=enqueue), 202)
 
 
-class ImportReportViewSet(Imports):
+class ImportReportViewSet(BaseImportViewSet):
     """Streams the result of each row: JSON, or CSV if the Accept header asks for it."""
 
     renderer_classes = [JSONRenderer, CsvRenderer]
@@ -188,22 +193,22 @@ class ImportReportViewSet(Imports):
     def query_names(self) -> set[str]:
         return {"part", MARK}
 
-    @extend_schema(parameters=[*PART, MARK_PARAMETER], responses=REPORT)
+    @extend_schema(parameters=[*PART_PARAMETER, MARK_PARAMETER], responses=REPORT_RESPONSES)
     def report(self, request: Request, pk: int) -> StreamingHttpResponse:
         """
         Return every row with its original cells and its result. While the import is at work, return the rows so far.
         """
-        return self._stream(Report.as_csv, lambda report: report.as_objects(), "report")
+        return self._stream(Report.as_csv, lambda report: report.as_json_rows(), "report")
 
-    @extend_schema(parameters=[*PART, MARK_PARAMETER], responses=REPORT)
+    @extend_schema(parameters=[*PART_PARAMETER, MARK_PARAMETER], responses=REPORT_RESPONSES)
     def failed_rows(self, request: Request, pk: int) -> StreamingHttpResponse:
         """Return the rows with errors. The CSV has their original cells, to be corrected and sent again."""
-        return self._stream(Report.failed_as_csv, lambda report: report.as_objects(outcome=ERROR), "failed-rows")
+        return self._stream(Report.failed_as_csv, lambda report: report.as_json_rows(outcome=ERROR), "failed-rows")
 
     def _stream(
         self,
         as_csv: Callable[[Report], Iterator[str]],
-        as_objects: Callable[[Report], Iterator[str]],
+        as_json_rows: Callable[[Report], Iterator[str]],
         name: str,
     ) -> StreamingHttpResponse:
         job = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
@@ -216,36 +221,39 @@ class ImportReportViewSet(Imports):
         if is_csv:
             lines = (line for report in reports for line in as_csv(report))
             return csv_response(lines, f"import-{job.pk}-{name}.csv", has_mark=has_mark)
-        return StreamingHttpResponse(_array(reports, as_objects), content_type="application/json")
+        return StreamingHttpResponse(_json_array(reports, as_json_rows), content_type="application/json")
 
     def _parts(self, job: Import) -> list[Part]:
         """
         Return the requested parts; raise ``Refused`` for an unreadable file, ``ValidationError`` for an unknown part.
         """
-        wanted = self.request.query_params.get("part")
+        part_name = self.request.query_params.get("part")
         try:
             parts = parts_of(job)
-            chosen = [part for part in parts if wanted is None or (wanted and wanted == part.name)]
-            for part in chosen:
+            requested = [part for part in parts if part_name is None or (part_name and part_name == part.name)]
+            for part in requested:
                 part.importer.source()
         except UnreadableFile as error:
             raise Refused([Refusal("import_not_possible", str(error))]) from None
-        if not chosen:
-            message = _("%(part)s is none of: %(parts)s.") % {"part": wanted, "parts": ", ".join(p.name for p in parts)}
+        if not requested:
+            message = _("%(part)s is none of: %(parts)s.") % {
+                "part": part_name,
+                "parts": ", ".join(p.name for p in parts),
+            }
             raise ValidationError({"part": [ErrorDetail(message, code="invalid_choice")]})
-        return chosen
+        return requested
 
 
-def _array(reports: list[Report], as_objects: Callable[[Report], Iterator[str]]) -> Iterator[str]:
-    comma = "["
+def _json_array(reports: list[Report], as_json_rows: Callable[[Report], Iterator[str]]) -> Iterator[str]:
+    prefix = "["
     for report in reports:
-        for text in as_objects(report):
-            yield comma + text
-            comma = ","
-    yield "]" if comma == "," else "[]"
+        for text in as_json_rows(report):
+            yield prefix + text
+            prefix = ","
+    yield "]" if prefix == "," else "[]"
 
 
-class ImportActionsViewSet(Imports):
+class ImportActionsViewSet(BaseImportViewSet):
     """The actions on an existing import."""
 
     body_is_optional = True
@@ -258,32 +266,32 @@ class ImportActionsViewSet(Imports):
     @extend_schema(request=ApprovalSerializer, responses={202: ImportSerializer})
     def approve(self, request: Request, pk: int) -> Response:
         """Apply an import that waits for review, if its outcomes are still the reviewed ones."""
-        self._read(ApprovalSerializer)
-        return self.answer(approve(pk, actor=request.user, then=hand_over), 202)
+        self._validated_body(ApprovalSerializer)
+        return self.import_response(approve(pk, actor=request.user, dispatch=enqueue), 202)
 
     @extend_schema(request=ApprovalSerializer, responses={200: ImportSerializer, 202: ImportSerializer})
     def cancel(self, request: Request, pk: int) -> Response:
         """Stop an import: 200 if it has stopped, 202 if it will stop. Chunks that are applied by then stay applied."""
-        self._read(ApprovalSerializer)
+        self._validated_body(ApprovalSerializer)
         job = cancel(pk)
-        return self.answer(job, 202 if job.state in AT_WORK else 200)
+        return self.import_response(job, 202 if job.state in PROCESSING_STATES else 200)
 
     @extend_schema(request=UndoSerializer, responses={202: ImportSerializer})
     def undo(self, request: Request, pk: int) -> Response:
         """Undo an import, row by row. Returns the import that performs the undo."""
-        dry_run = self._read(UndoSerializer)["dry_run"]
+        dry_run = self._validated_body(UndoSerializer)["dry_run"]
         job = start_undo(
             pk,
-            door=Door.API,
+            channel=ImportChannel.API,
             request_id=current_request_id(),
             actor=request.user,
             dry_run=dry_run,
-            then=hand_over,
+            dispatch=enqueue,
         )
-        return self.answer(job, 202)
+        return self.import_response(job, 202)
 
-    def _read(self, serializer_class: Any) -> dict[str, Any]:
+    def _validated_body(self, serializer_class: Any) -> dict[str, Any]:
         serializer = serializer_class(data=self.request.data)
         serializer.is_valid(raise_exception=True)
-        found: dict[str, Any] = serializer.validated_data
-        return found
+        validated: dict[str, Any] = serializer.validated_data
+        return validated

@@ -15,14 +15,14 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import CommandError
 from django.db import OperationalError
 
-from bulk.commands.progress import conclude, kept, watching
+from bulk.commands.progress import applied_summary, progress_display, report_result
 from bulk.files.csv_reader import UnreadableFile, open_source
-from bulk.importers.base import TRUE
+from bulk.importers.base import FLAG_SET
 from bulk.importers.registry import modes_of, options_of, parts_of, rights_of
 from bulk.jobs.leases import reserve
-from bulk.jobs.lifecycle import Order, SameAgain, receive
-from bulk.jobs.processing import end_own, work_on
-from bulk.models import DEFAULT_DATASET, ZIP, Door, Import, Mode, OnError, Review
+from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, submit
+from bulk.jobs.processing import end_own_import, process_import
+from bulk.models import DEFAULT_DATASET, ZIP, Import, ImportChannel, Mode, OnError, Review
 from bulk.reports import Report
 from school.commands.console import SafeCommand
 from school.commands.private_files import private_opener
@@ -66,44 +66,44 @@ class ImportCommand(SafeCommand):
         for option in options_of(self.kind).values():
             flag = f"--{option.name.replace('_', '-')}"
             if option.is_flag:
-                parser.add_argument(flag, action="store_const", const=TRUE, help=str(option.help))
+                parser.add_argument(flag, action="store_const", const=FLAG_SET, help=str(option.help))
                 continue
             choices = {"choices": option.choices, "default": option.choices[0]} if option.choices else {"default": ""}
             parser.add_argument(flag, help=str(option.help), **choices)
 
     def handle(self, *, file: str, report: str | None = None, failed: str | None = None, **options: Any) -> None:
-        actor = user_named(options["actor"])
+        actor = find_user(options["actor"])
         if report and report == failed:
             raise CommandError("--report and --failed need a file each.")
         job = None
         try:
             with ExitStack() as stack:
                 source = stack.enter_context(open_source(file))
-                outputs = [stack.enter_context(opened(path, not_over=file)) for path in (report, failed)]
-                own = stack.enter_context(own_import())
-                job = receive(source, self._order(file, actor, options), then=own.take)
-                show_id(job, self.stderr)
-                work_here(job, self.stderr)
+                outputs = [stack.enter_context(open_output(path, input_path=file)) for path in (report, failed)]
+                command_import = stack.enter_context(interruptible_import())
+                job = submit(source, self._import_request(file, actor, options), dispatch=command_import.reserve)
+                write_id(job, self.stderr)
+                process_here(job, self.stderr)
                 for warning in job.warnings:
                     self.stderr.write(warning["message"])
                 write_reports(job, *outputs)
-        except SameAgain as same:
-            self.stdout.write(f"{same} Nothing to do: --again applies it all the same.")
+        except AlreadyApplied as duplicate:
+            self.stdout.write(f"{duplicate} Nothing to do: --again applies it all the same.")
             return
         except (UnreadableFile, Refused) as error:
             raise CommandError(f"{error} Nothing was applied.") from None
-        except CannotWrite as error:
+        except OutputError as error:
             if job is None:
                 raise CommandError(f"{error} Nothing was applied.") from None
             self.stderr.write(f"{error} Its report can be had again: manage.py import_report {job.pk}")
-        assert job is not None  # it was received, or an error was raised
-        conclude(job, self.stdout, self.stderr)
+        assert job is not None  # it was submitted, or an error was raised
+        report_result(job, self.stdout, self.stderr)
 
-    def _order(self, file: str, actor: Any, options: dict[str, Any]) -> Order:
-        own = {name: options.get(name) or "" for name in options_of(self.kind)}
-        return Order(
+    def _import_request(self, file: str, actor: Any, options: dict[str, Any]) -> ImportRequest:
+        values = {name: options.get(name) or "" for name in options_of(self.kind)}
+        return ImportRequest(
             kind=self.kind,
-            door=Door.COMMAND,
+            channel=ImportChannel.COMMAND,
             request_id=str(uuid.uuid4()),
             file_name=Path(file).name,
             dataset=options.get("dataset") or DEFAULT_DATASET,
@@ -111,11 +111,11 @@ class ImportCommand(SafeCommand):
             scope=options.get("scope") or "",
             on_error=options["on_error"],
             review=Review.DRY_RUN if options["dry_run"] else Review.NEEDED,
-            options={name: value for name, value in own.items() if value},
+            options={name: value for name, value in values.items() if value},
             # Without --actor all rights apply, because commands run on the server; a named user has their own rights.
             rights=tuple(
-                right
-                for right, (_, permission) in rights_of(self.kind).items()
+                name
+                for name, (_, permission) in rights_of(self.kind).items()
                 if actor is None or actor.has_perm(permission)
             ),
             actor=actor,
@@ -123,89 +123,89 @@ class ImportCommand(SafeCommand):
         )
 
 
-class OwnImport:
-    """The import that a command works on. Call ``take`` in the transaction that makes the import pending."""
+class CommandImport:
+    """The import that a command processes. Call ``reserve`` in the transaction that makes the import pending."""
 
     def __init__(self) -> None:
         self.job: Import | None = None
 
-    def take(self, job: Import) -> None:
+    def reserve(self, job: Import) -> None:
         reserve(job)
         self.job = job
 
     def end(self, error: Exception | None = None) -> str:
-        """End the import if it is still at work; return a sentence that says how much of it is applied."""
+        """End the import if it is still being processed; return a sentence that says how much of it is applied."""
         if self.job is None or not Import.objects.filter(pk=self.job.pk).exists():
             return "Nothing was applied."
-        end_own(self.job.pk, error)
-        return kept(self.job)
+        end_own_import(self.job.pk, error)
+        return applied_summary(self.job)
 
 
 @contextmanager
-def own_import() -> Iterator[OwnImport]:
+def interruptible_import() -> Iterator[CommandImport]:
     """
     Yield the import of a command; a signal or an unexpected error in the block ends it, so that it is no longer active.
     """
-    own = OwnImport()
-    with _interruptible():
+    command_import = CommandImport()
+    with _signals_as_interrupt():
         try:
-            yield own
+            yield command_import
         except KeyboardInterrupt:
-            raise CommandError(f"Interrupted. {own.end()}") from None
+            raise CommandError(f"Interrupted. {command_import.end()}") from None
         except OperationalError as error:
-            if own.job is None:
+            if command_import.job is None:
                 raise
             why = str(error).partition("\n")[0]
-            raise CommandError(f"The database gave up ({why}). {own.end(error)} Run it again.") from None
-        except (CommandError, UnreadableFile, Refused, SameAgain, CannotWrite):
+            raise CommandError(f"The database gave up ({why}). {command_import.end(error)} Run it again.") from None
+        except (CommandError, UnreadableFile, Refused, AlreadyApplied, OutputError):
             raise
         except Exception as error:
-            if own.job is None:
+            if command_import.job is None:
                 raise
-            logger.error("import_interrupted", import_id=own.job.pk, exc_info=error)
-            raise CommandError(f"An unexpected error ({type(error).__name__}). {own.end(error)}") from None
+            logger.error("import_interrupted", import_id=command_import.job.pk, exc_info=error)
+            raise CommandError(f"An unexpected error ({type(error).__name__}). {command_import.end(error)}") from None
 
 
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def _signals_as_interrupt() -> Iterator[None]:
     """Let the signals that end a process raise ``KeyboardInterrupt`` in the block, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         yield
         return
-    before = {each: signal.getsignal(each) for each in STOPPING}
-    for each, handler in before.items():
+    previous_handlers = {signum: signal.getsignal(signum) for signum in STOP_SIGNALS}
+    for signum, handler in previous_handlers.items():
         if handler is not signal.SIG_IGN:  # as set by nohup
-            signal.signal(each, _interrupt)
+            signal.signal(signum, _raise_interrupt)
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for signum, handler in previous_handlers.items():
+            signal.signal(signum, handler)
 
 
-def _interrupt(*_: object) -> None:
+def _raise_interrupt(*_: object) -> None:
     """Raise ``KeyboardInterrupt``, and ignore further signals, so that the interruption can be recorded."""
-    for each in STOPPING:
+    for each in STOP_SIGNALS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
-def show_id(job: Import, stderr: Any) -> None:
+def write_id(job: Import, stderr: Any) -> None:
     """Write the id of the import before the work begins, so that another terminal can list or cancel it."""
     stderr.write(f"import {job.pk}")
 
 
-def work_here(job: Import, stderr: Any) -> None:
+def process_here(job: Import, stderr: Any) -> None:
     """Work on an import in this process, and show its progress."""
-    with watching(job, stderr) as watch:
-        work_on(job.pk, watch, is_last_attempt=True)
+    with progress_display(job, stderr) as on_results:
+        process_import(job.pk, on_results, is_last_attempt=True)
     job.refresh_from_db()
 
 
-def user_named(username: str | None) -> Any:
+def find_user(username: str | None) -> Any:
     """Return the user with this name, None without a name; raise ``CommandError`` for an unknown name."""
     if username is None:
         return None
@@ -227,46 +227,46 @@ def write_reports(job: Import, report: TextIO | None, failed: TextIO | None) -> 
 
 
 @contextmanager
-def opened(name: str | None, *, not_over: str) -> Iterator[TextIO | None]:
+def open_output(name: str | None, *, input_path: str) -> Iterator[TextIO | None]:
     """
     Open an output, and check that it can be written before the import begins. Yield None without a name.
 
-    Raise ``CommandError`` if the output is the input ``not_over``, ``CannotWrite`` if it cannot be written.
+    Raise ``CommandError`` if the output is the input ``input_path``, ``OutputError`` if it cannot be written.
     """
     if name is None:
         yield None
         return
     path = Path(name)
-    if path.exists() and Path(not_over).exists() and path.samefile(not_over):
+    if path.exists() and Path(input_path).exists() and path.samefile(input_path):
         raise CommandError(f"{path} is the file that is read: write elsewhere.")
-    with naming(path):
-        raw = _Output(path, "w", opener=private_opener)
+    with errors_with_path(path):
+        raw = _OutputFile(path, "w", opener=private_opener)
     with io.TextIOWrapper(io.BufferedWriter(raw), newline="", encoding="utf-8") as stream:
         stream.write("row")
         stream.flush()
         yield stream
 
 
-class CannotWrite(Exception):
+class OutputError(Exception):
     """An output cannot be written."""
 
 
 @contextmanager
-def naming(path: object) -> Iterator[None]:
-    """Raise ``CannotWrite`` with the path of the file for an ``OSError`` in the block."""
+def errors_with_path(path: object) -> Iterator[None]:
+    """Raise ``OutputError`` with the path of the file for an ``OSError`` in the block."""
     try:
         yield
     except OSError as error:
-        raise CannotWrite(f"Cannot write {path}: {error.strerror}.") from None
+        raise OutputError(f"Cannot write {path}: {error.strerror}.") from None
 
 
-class _Output(io.FileIO):
+class _OutputFile(io.FileIO):
     """A file whose errors name it when it cannot be written; the ``OSError`` of a full disk does not."""
 
     def write(self, data: Any, /) -> int:
-        with naming(self.name):
+        with errors_with_path(self.name):
             return super().write(data)
 
     def close(self) -> None:
-        with naming(self.name):
+        with errors_with_path(self.name):
             super().close()

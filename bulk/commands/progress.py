@@ -18,24 +18,24 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from bulk.jobs.runner import Watch
-from bulk.models import AT_WORK, UNDO, Import, Review, State
+from bulk.jobs.runner import ResultCallback
+from bulk.models import PROCESSING_STATES, UNDO, Import, Review, State
 from bulk.outcomes import KEPT_UNCERTAIN, RowResult
 from school.commands.console import escaped
 from school.observability.logging import STDERR
 
-SHOWN_ERRORS = 20
-NOTICES = {KEPT_UNCERTAIN}  # codes of problems that do not prevent an import
-EVERY = 10_000
+MAX_SHOWN_ERRORS = 20
+NOTICE_CODES = {KEPT_UNCERTAIN}  # codes of problems that do not prevent an import
+LINE_INTERVAL = 10_000  # rows between two lines of progress in a pipe
 
 
 @contextmanager
-def watching(job: Import, stderr: Any) -> Iterator[Watch]:
+def progress_display(job: Import, stderr: Any) -> Iterator[ResultCallback]:
     """
     Yield a function that shows the errors and the progress of an import when it is called with results.
 
-    On a terminal the progress is a bar, in a pipe a line every ``EVERY`` rows. The bar pulses, and its clock runs,
-    until the first rows are processed. Errors and the log are written above it.
+    On a terminal the progress is a bar, in a pipe a line every ``LINE_INTERVAL`` rows. The bar pulses, and its clock
+    runs, until the first rows are processed. Errors and the log are written above it.
     """
     is_terminal = stderr.isatty()
     console = Console(stderr=True, force_terminal=is_terminal)
@@ -61,30 +61,30 @@ def watching(job: Import, stderr: Any) -> Iterator[Watch]:
         else:
             stderr.write(text)
 
-    with progress, _log_to(write_log) if is_terminal else nullcontext():
+    with progress, _redirect_log(write_log) if is_terminal else nullcontext():
         task = progress.add_task("", total=None, kind=job.kind, rate="-")
-        seen = shown = 0
+        rows_done = errors_shown = 0
         total: int | None = None
 
-        def watch(results: Sequence[RowResult]) -> None:
-            nonlocal seen, shown, total
+        def on_results(results: Sequence[RowResult]) -> None:
+            nonlocal rows_done, errors_shown, total
             if total is None:
                 total = Import.objects.values_list("rows", flat=True).get(pk=job.pk) or 0
                 progress.update(task, total=total)
-            failed = [result for result in results if result.errors][: SHOWN_ERRORS - shown]
-            shown += len(failed)
+            failed = [result for result in results if result.errors][: MAX_SHOWN_ERRORS - errors_shown]
+            errors_shown += len(failed)
             for result in failed:
                 for error in result.errors:
-                    row = f"row {result.row.number}" if result.is_of_file else "not in the file"
-                    place = row + (f", {error.field}" if error.field else "")
-                    write(f"{place}: {error.code}: {error.message}")
-            was_seen, seen = seen, seen + sum(result.is_of_file for result in results)
+                    row = f"row {result.row.number}" if result.is_from_file else "not in the file"
+                    location = row + (f", {error.field}" if error.field else "")
+                    write(f"{location}: {error.code}: {error.message}")
+            rows_before, rows_done = rows_done, rows_done + sum(result.is_from_file for result in results)
             elapsed = progress.tasks[0].elapsed
-            progress.update(task, completed=seen, rate=f"{seen / elapsed:,.0f}" if elapsed else "-")
-            if seen // EVERY > was_seen // EVERY and not is_terminal:
-                stderr.write(f"{seen} of {total} rows")
+            progress.update(task, completed=rows_done, rate=f"{rows_done / elapsed:,.0f}" if elapsed else "-")
+            if rows_done // LINE_INTERVAL > rows_before // LINE_INTERVAL and not is_terminal:
+                stderr.write(f"{rows_done} of {total} rows")
 
-        yield watch
+        yield on_results
 
 
 class _LogHandler(logging.Handler):
@@ -100,22 +100,22 @@ class _LogHandler(logging.Handler):
 
 
 @contextmanager
-def _log_to(write: Callable[[str], None]) -> Iterator[None]:
+def _redirect_log(write: Callable[[str], None]) -> Iterator[None]:
     """Write the log with ``write`` instead of to standard error, where a log line would break the bar."""
-    before = [handler for handler in logging.root.handlers if handler.name == STDERR]
-    meanwhile = [_LogHandler(handler, write) for handler in before]
-    for old, new in zip(before, meanwhile, strict=True):
+    handlers = [handler for handler in logging.root.handlers if handler.name == STDERR]
+    replacements = [_LogHandler(handler, write) for handler in handlers]
+    for old, new in zip(handlers, replacements, strict=True):
         logging.root.removeHandler(old)
         logging.root.addHandler(new)
     try:
         yield
     finally:
-        for old, new in zip(before, meanwhile, strict=True):
+        for old, new in zip(handlers, replacements, strict=True):
             logging.root.removeHandler(new)
             logging.root.addHandler(old)
 
 
-def kept(job: Import) -> str:
+def applied_summary(job: Import) -> str:
     """Return a sentence that says how much of an import that has ended early is applied."""
     job.refresh_from_db()
     if not job.applied_rows:
@@ -125,27 +125,27 @@ def kept(job: Import) -> str:
     return f"{job.applied_rows} rows are applied; manage.py undo_import {job.pk} takes them back."
 
 
-def conclude(job: Import, stdout: Any, stderr: Any) -> None:
+def report_result(job: Import, stdout: Any, stderr: Any) -> None:
     """Show the result of an import. Return for exit code 0, else raise ``CommandError`` or ``SystemExit``."""
-    if job.state in AT_WORK:
+    if job.state in PROCESSING_STATES:
         stderr.write(f"Import {job.pk} is at work in another process: manage.py list_imports shows how far it is.")
         raise SystemExit(3)
     if job.state == State.CANCELLED and not (job.review == Review.DRY_RUN and job.fingerprint):
-        raise CommandError(f"Import {job.pk} was cancelled. {kept(job)}")
-    _show_counts(job, stdout)
-    if job.errors > SHOWN_ERRORS:
-        stderr.write(f"The first {SHOWN_ERRORS} rows with errors are shown, --report has all of them.")
+        raise CommandError(f"Import {job.pk} was cancelled. {applied_summary(job)}")
+    _write_counts(job, stdout)
+    if job.errors > MAX_SHOWN_ERRORS:
+        stderr.write(f"The first {MAX_SHOWN_ERRORS} rows with errors are shown, --report has all of them.")
     is_dry_run = job.review == Review.DRY_RUN
     applied = is_dry_run or job.state in (State.DONE, State.DONE_WITH_ERRORS)
     problems = {problem["code"]: problem["message"] for problem in job.problems}
-    for code in NOTICES & problems.keys():
+    for code in NOTICE_CODES & problems.keys():
         stderr.write(problems.pop(code))
     if "rows_with_errors" in problems:
         raise CommandError(problems["rows_with_errors"])
     if job.state == State.FAILED:
-        raise CommandError(f"{' '.join(problems.values())} {kept(job)}")
+        raise CommandError(f"{' '.join(problems.values())} {applied_summary(job)}")
     if job.state == State.NEEDS_REVIEW or "approval_needed" in problems:
-        stderr.write(_waits(job, " ".join(problems.values())))
+        stderr.write(_approval_notice(job, " ".join(problems.values())))
         raise SystemExit(3)
     rows = job.rows or 0
     if not applied:
@@ -157,14 +157,14 @@ def conclude(job: Import, stdout: Any, stderr: Any) -> None:
         raise SystemExit(2)
 
 
-def _waits(job: Import, why: str) -> str:
+def _approval_notice(job: Import, reasons: str) -> str:
     if job.review == Review.DRY_RUN:
-        return why
+        return reasons
     share = f"{job.ending} of the {job.in_scope} in its scope would end, which is more than 10 %."
-    return f"Import {job.pk} waits for approval: {why or share} manage.py approve_import {job.pk} applies it."
+    return f"Import {job.pk} waits for approval: {reasons or share} manage.py approve_import {job.pk} applies it."
 
 
-def _show_counts(job: Import, stdout: Any) -> None:
+def _write_counts(job: Import, stdout: Any) -> None:
     """Show the number of rows for each outcome: a table on a terminal, plain lines elsewhere."""
     if not stdout.isatty():
         for outcome, count in sorted(job.counts.items()):

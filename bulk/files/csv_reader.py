@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bulk.files.csv_cells import clean
-from bulk.files.formats import HEAD_BYTES, binary_format, is_utf_16, text_format
-from bulk.files.text_lines import BadLine, TextLines
+from bulk.files.formats import HEAD_BYTES, binary_format_error, is_utf_16, text_format_error
+from bulk.files.text_lines import InvalidLine, TextLines
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import INVISIBLE
@@ -29,7 +29,7 @@ SEPARATORS = ",;\t"
 MAX_COLUMNS = 200
 MIN_HEADER_NAMES = 2  # known columns; a row with fewer is no repeated header
 MIN_SEPARATORS = 2  # separators; a line in a cell with fewer is not taken for a row
-SHOWN = 200  # characters of the header that a message shows
+MAX_SHOWN_HEADER = 200  # characters of the header that a message shows
 MAX_SHOWN_ROWS = 20
 
 _SEPARATOR_LINE = re.compile(
@@ -44,14 +44,14 @@ class Column:
     """
     A column of a kind of file. ``aliases`` are its names in other systems, in lower case.
 
-    If the header lacks this column, the first of ``stand_ins`` in the header is read as this column. If the header has
-    this column, its empty cells are filled from the columns of ``stand_ins``.
+    If the header lacks this column, the first of ``fallbacks`` in the header is read as this column. If the header has
+    this column, its empty cells are filled from the columns of ``fallbacks``.
     """
 
     name: str
     required: bool = False
     aliases: tuple[str, ...] = ()
-    stand_ins: tuple[str, ...] = ()
+    fallbacks: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -59,19 +59,19 @@ class Row:
     """
     A row: ``raw`` has the cells as they are in the file, ``cells`` the cleaned cells of the known columns by name.
 
-    A row with ``is_made`` is in no file: it is generated for an object, by an undo or by a full import. ``unresolved``
-    has the refusals of references that match no row or several rows; their cells are not replaced. A row with
-    ``is_exact`` has a complete key: an empty cell in the key is not filled from an option, and matches only an object
-    without this value.
+    A row with ``is_synthetic`` is in no file: it is generated for an object, by an undo or by a full import.
+    ``unresolved`` has the refusals of references that match no row or several rows; their cells are not replaced. With
+    ``has_complete_key``, an empty cell in the key is not filled from an option, and matches only an object without this
+    value.
     """
 
     number: int
     raw: list[str]
     cells: dict[str, str] = field(default_factory=dict)
     errors: tuple[Refusal, ...] = ()
-    is_made: bool = False
+    is_synthetic: bool = False
     unresolved: tuple[Refusal, ...] = ()
-    is_exact: bool = False
+    has_complete_key: bool = False
 
 
 class UnreadableFile(Exception):
@@ -81,11 +81,11 @@ class UnreadableFile(Exception):
         self.code = code
         self.row = row
         message = _("Row %(row)s: %(message)s") % {"row": row, "message": message} if row else message
-        self.message = about_file(name, message)
+        self.message = with_file_name(name, message)
         super().__init__(self.message)
 
 
-def about_file(name: str, message: str) -> str:
+def with_file_name(name: str, message: str) -> str:
     """Return a message that begins with the name of a file in a zip, if the file has one."""
     return _("%(file)s: %(message)s") % {"file": name, "message": message} if name else message
 
@@ -99,8 +99,8 @@ def open_source(path: str) -> Iterator[BinaryIO]:
     Raise ``UnreadableFile`` if the file cannot be opened.
     """
     if path == "-":
-        with _kept(sys.stdin.buffer) as kept:
-            yield kept
+        with _temporary_copy(sys.stdin.buffer) as copy:
+            yield copy
         return
     try:
         # Opened before the caller's block, so that no OSError of the block is taken for one of the file.
@@ -112,16 +112,16 @@ def open_source(path: str) -> Iterator[BinaryIO]:
         if source.seekable():
             yield source
         else:
-            with _kept(source) as kept:
-                yield kept
+            with _temporary_copy(source) as copy:
+                yield copy
 
 
 @contextmanager
-def _kept(source: BinaryIO) -> Iterator[BinaryIO]:
-    with tempfile.TemporaryFile() as kept:
-        shutil.copyfileobj(source, kept)
-        kept.seek(0)
-        yield kept
+def _temporary_copy(source: BinaryIO) -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile() as copy:
+        shutil.copyfileobj(source, copy)
+        copy.seek(0)
+        yield copy
 
 
 class Table:
@@ -132,10 +132,12 @@ class Table:
         self.columns = columns
         self.name = name
         self.repeated_headers: list[int] = []
-        self.column_names = {_squeezed(n): column.name for column in columns for n in (column.name, *column.aliases)}
+        self.column_names = {
+            _normalized_name(n): column.name for column in columns for n in (column.name, *column.aliases)
+        }
         source.seek(0)
         head = source.read(HEAD_BYTES)
-        if message := binary_format(head):
+        if message := binary_format_error(head):
             raise self._unreadable("not_text", message)
         if is_utf_16(head):
             message = _("This is UTF-16, which Excel calls Unicode text. Save the file as CSV in UTF-8.")
@@ -143,21 +145,21 @@ class Table:
         try:
             self._read_header(head)
         except UnreadableFile:
-            if message := text_format(head):
+            if message := text_format_error(head):
                 raise self._unreadable("not_csv", message) from None
             raise
 
     def _read_header(self, head: bytes) -> None:
-        stated = _SEPARATOR_LINE.match(head.decode("utf-8", "replace"))
-        self.has_separator_line = stated is not None
-        self.separator = self._stated(stated["separator"]) if stated else self._most_likely_separator()
+        declared = _SEPARATOR_LINE.match(head.decode("utf-8", "replace"))
+        self.has_separator_line = declared is not None
+        self.separator = self._declared_separator(declared["separator"]) if declared else self._detect_separator()
         header = self._first_row(self.separator)
         if header is None:
             raise self._unreadable("empty_file", _("The file is empty."))
         self.header_number, self.header = header
-        names = self._columns_of(self.header)
+        names = self._match_columns(self.header)
         # Separators after the last name add no columns.
-        self.width = max((place for place, cell in enumerate(self.header, 1) if clean(cell)), default=0)
+        self.width = max((position for position, cell in enumerate(self.header, 1) if clean(cell)), default=0)
         if self.width > MAX_COLUMNS:
             message = _("The header has %(found)s columns, at most %(most)s are read.")
             parts = {"found": self.width, "most": MAX_COLUMNS}
@@ -167,13 +169,13 @@ class Table:
         variants = {variant for name in self.column_names.values() for variant in _spellings(name)}
         variants |= {variant for name in self.column_names for variant in _spellings(name)}
         variants |= {variant for cell in self.header if clean(cell) for variant in (cell, *_spellings(clean(cell)))}
-        self.header_words = frozenset(variants)
+        self.header_spellings = frozenset(variants)
 
     @property
     def unknown_columns(self) -> list[str]:
         """The names of the columns that are ignored; a column without a name is named by its position."""
-        unknown = [(place, clean(self.header[place])) for place, name in enumerate(self.names) if name is None]
-        return [cell or _("column %(number)s") % {"number": place + 1} for place, cell in unknown]
+        unknown = [(index, clean(self.header[index])) for index, name in enumerate(self.names) if name is None]
+        return [cell or _("column %(number)s") % {"number": index + 1} for index, cell in unknown]
 
     @property
     def warnings(self) -> list[Refusal]:
@@ -183,12 +185,12 @@ class Table:
         warnings = []
         if unknown := self.unknown_columns:
             message = _("Unknown columns, left aside: %(names)s") % {"names": ", ".join(unknown)}
-            warnings.append(Refusal("unknown_columns", about_file(self.name, message)))
+            warnings.append(Refusal("unknown_columns", with_file_name(self.name, message)))
         if self.repeated_headers:
             numbers = ", ".join(map(str, self.repeated_headers[:MAX_SHOWN_ROWS]))
             numbers += ", …" if len(self.repeated_headers) > MAX_SHOWN_ROWS else ""
             message = _("Rows that repeat the header, left aside: %(numbers)s") % {"numbers": numbers}
-            warnings.append(Refusal("repeated_header", about_file(self.name, message)))
+            warnings.append(Refusal("repeated_header", with_file_name(self.name, message)))
         return warnings
 
     def count(self) -> int:
@@ -197,19 +199,19 @@ class Table:
 
     def __iter__(self) -> Iterator[Row]:
         width = self.width
-        known = [(name, place) for place, name in enumerate(self.names) if name]
-        spare = [(column.name, name) for column in self.columns for name in column.stand_ins if name in self.names]
+        known = [(name, index) for index, name in enumerate(self.names) if name]
+        fallbacks = [(column.name, name) for column in self.columns for name in column.fallbacks if name in self.names]
         for number, raw, is_unusual in self._rows():
             if len(raw) == width and not is_unusual:
                 cells = raw
-            elif refusal := self._objection(raw):
+            elif refusal := self._shape_error(raw):
                 yield Row(number, raw, errors=(refusal,))
                 continue
             else:
                 cells = raw + [""] * (width - len(raw))
-            row = Row(number, raw, {name: clean(cells[place]) for name, place in known})
-            for name, stand_in in spare:
-                row.cells[name] = row.cells[name] or row.cells[stand_in]
+            row = Row(number, raw, {name: clean(cells[index]) for name, index in known})
+            for name, fallback in fallbacks:
+                row.cells[name] = row.cells[name] or row.cells[fallback]
             yield row
 
     def chunks(self, size: int) -> Iterator[list[Row]]:
@@ -223,21 +225,21 @@ class Table:
         Yield the non-blank rows below the header: number, cells, and True if the shape of the row must be checked.
         """
         self.repeated_headers = []
-        words = self.header_words
-        first = self.header_number
+        spellings = self.header_spellings
+        header_number = self.header_number
         for number, raw, is_one_line in self._records(self.separator):
-            if is_one_line and raw and raw[0][:1].isalnum() and words.isdisjoint(raw):
-                if number > first:
+            if is_one_line and raw and raw[0][:1].isalnum() and spellings.isdisjoint(raw):
+                if number > header_number:
                     yield number, raw, False
-            elif number > first and not _is_blank(raw) and not self._repeats_header(raw, number):
+            elif number > header_number and not _is_blank(raw) and not self._repeats_header(raw, number):
                 yield number, raw, True
 
-    def _objection(self, raw: list[str]) -> Refusal | None:
+    def _shape_error(self, raw: list[str]) -> Refusal | None:
         """Return the error in the shape of a row: misplaced or missing cells, other rows in a cell, or only dashes."""
         if any(map(clean, raw[self.width :])):
             message = _("This row has %(found)s cells, the header has %(expected)s.")
             return Refusal("ragged_row", message % {"found": len(raw), "expected": self.width})
-        if any(map(self._holds_rows, raw)):
+        if any(map(self._contains_rows, raw)):
             return Refusal("ragged_row", _("A cell of this row has other rows in it. Is a quote not closed?"))
         required = {column.name for column in self.columns if column.required}
         if missing := [name for name in self.names[len(raw) :] if name in required]:
@@ -248,17 +250,19 @@ class Table:
             return Refusal("dashes", _("This is a line of dashes and not a row. Delete it."))
         return None
 
-    def _holds_rows(self, cell: str) -> bool:
+    def _contains_rows(self, cell: str) -> bool:
         """
         True for a cell with a further line that looks like a row: enough separators, none before a blank as in prose.
         """
         separators = max(self.width - 1, MIN_SEPARATORS)
-        further = cell.splitlines()[1:] if "\n" in cell or "\r" in cell else []
-        return any(line.count(self.separator) >= separators and f"{self.separator} " not in line for line in further)
+        further_lines = cell.splitlines()[1:] if "\n" in cell or "\r" in cell else []
+        return any(
+            line.count(self.separator) >= separators and f"{self.separator} " not in line for line in further_lines
+        )
 
     def _repeats_header(self, raw: list[str], number: int) -> bool:
         """True if the row repeats the header, as in concatenated files; raise ``UnreadableFile`` for another header."""
-        names = self._columns_of(raw)
+        names = self._match_columns(raw)
         if len({name for name in names if name}) < MIN_HEADER_NAMES:
             return False
         if names[: self.width] + [None] * (self.width - len(names)) != self.names or any(names[self.width :]):
@@ -281,12 +285,12 @@ class Table:
                 next(texts)
                 lines.row = 0
             reader = csv.reader(texts, delimiter=separator, strict=True)
-            before = 0
+            last_line = 0
             for number, raw in enumerate(reader, 1):
                 lines.row = number
-                yield number, raw, reader.line_num == before + 1
-                before = reader.line_num
-        except BadLine as problem:
+                yield number, raw, reader.line_num == last_line + 1
+                last_line = reader.line_num
+        except InvalidLine as problem:
             raise self._unreadable(problem.code, problem.message, number + 1) from None
         except csv.Error as error:
             message = _("This is not valid CSV (%(why)s).") % {"why": error}
@@ -296,7 +300,7 @@ class Table:
         """Return the first row that is not blank, with its number."""
         return next(((number, raw) for number, raw, _one in self._records(separator) if not _is_blank(raw)), None)
 
-    def _stated(self, separator: str) -> str:
+    def _declared_separator(self, separator: str) -> str:
         """Return the separator that a line ``sep=;`` states; raise ``UnreadableFile`` for an unknown one."""
         separator = "\t" if separator == r"\t" else separator
         if separator not in SEPARATORS:
@@ -304,46 +308,49 @@ class Table:
             raise self._unreadable("unknown_separator", message % {"separator": separator}, 1)
         return separator
 
-    def _most_likely_separator(self) -> str:
+    def _detect_separator(self) -> str:
         """Return the separator with which the first row has the most known columns."""
-        return max(SEPARATORS, key=self._known_columns_under)
+        return max(SEPARATORS, key=self._count_known_columns)
 
-    def _known_columns_under(self, separator: str) -> int:
+    def _count_known_columns(self, separator: str) -> int:
         try:
             first = self._first_row(separator)
         except UnreadableFile:
             return -1
-        return sum(self._column_of(cell) is not None for cell in first[1][:MAX_COLUMNS]) if first else 0
+        return sum(self._column_name(cell) is not None for cell in first[1][:MAX_COLUMNS]) if first else 0
 
-    def _column_of(self, cell: str) -> str | None:
+    def _column_name(self, cell: str) -> str | None:
         """Return the name of the column for a cell of the header, None for an unknown one."""
-        return self.column_names.get(_squeezed(cell))
+        return self.column_names.get(_normalized_name(cell))
 
-    def _columns_of(self, cells: Sequence[str]) -> list[str | None]:
+    def _match_columns(self, cells: Sequence[str]) -> list[str | None]:
         """Return the column names of a header; a stand-in gets the name of the column that the header lacks."""
-        names = [self._column_of(cell) for cell in cells[: MAX_COLUMNS + 1]]
+        names = [self._column_name(cell) for cell in cells[: MAX_COLUMNS + 1]]
         for column in self.columns:
-            stand_in = next((name for name in column.stand_ins if name in names), None)
-            if stand_in and column.name not in names:
-                names = [column.name if name == stand_in else name for name in names]
+            fallback = next((name for name in column.fallbacks if name in names), None)
+            if fallback and column.name not in names:
+                names = [column.name if name == fallback else name for name in names]
         return names
 
     def spelling(self, column: str) -> str:
         """
         Return a column's name in the header, lower-case without blanks, hyphens and underscores; "" if there is none.
         """
-        return _squeezed(self.header[self.names.index(column)]) if column in self.names else ""
+        return _normalized_name(self.header[self.names.index(column)]) if column in self.names else ""
 
     def _check_header(self) -> None:
         missing = [column.name for column in self.columns if column.required and column.name not in self.names]
         if missing:
             message = _("The header lacks: %(names)s. This row was read as the header: %(found)s.")
             found = " | ".join(clean(cell) for cell in self.header)
-            parts = {"names": ", ".join(missing), "found": found if len(found) <= SHOWN else f"{found[:SHOWN]}…"}
+            parts = {
+                "names": ", ".join(missing),
+                "found": found if len(found) <= MAX_SHOWN_HEADER else f"{found[:MAX_SHOWN_HEADER]}…",
+            }
             raise self._unreadable("missing_column", message % parts, self.header_number)
-        twice = sorted(name for name, count in Counter(filter(None, self.names)).items() if count > 1)
-        if twice:
-            message = _("The header has more than one column for: %(names)s.") % {"names": ", ".join(twice)}
+        duplicates = sorted(name for name, count in Counter(filter(None, self.names)).items() if count > 1)
+        if duplicates:
+            message = _("The header has more than one column for: %(names)s.") % {"names": ", ".join(duplicates)}
             raise self._unreadable("duplicate_column", message, self.header_number)
 
     def _unreadable(self, code: str, message: str, row: int | None = None) -> UnreadableFile:
@@ -354,7 +361,7 @@ def _is_blank(raw: list[str]) -> bool:
     return not any(map(clean, raw))
 
 
-def _squeezed(name: str) -> str:
+def _normalized_name(name: str) -> str:
     """Return a cell of the header in lower case, without blanks, hyphens and underscores."""
     return _GAPS.sub("", clean(name)).lower()
 

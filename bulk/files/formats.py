@@ -15,13 +15,13 @@ _ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\xfd7zXZ\0", b"\x28\xb5\x
 _OFFICE = (b"word/document.xml", b"Index/Document.iwa", b"[Content_Types].xml", b"xl/")  # files in office documents
 
 
-def binary_format(head: bytes) -> str | None:
+def binary_format_error(head: bytes) -> str | None:
     """Return the error message for a binary file with these first bytes, None if the file may be text."""
     if head.startswith(b"PK\x03\x04") and len(head) >= _ZIP_HEADER_BYTES:
         if b"mimetypeapplication/vnd.oasis.opendocument" in head[:200]:
             return _("This is an OpenDocument file (.ods). Save it as CSV in UTF-8.")
         names = [name.decode() for name in _OFFICE if name in head]
-        if message := document_of(names):
+        if message := office_document_error(names):
             return message
         return _("This is a zip. Send it as a zip, or unpack it and send the CSV file.")
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
@@ -42,7 +42,7 @@ def is_utf_16(head: bytes) -> bool:
     return head.startswith((b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff"))
 
 
-def text_format(head: bytes) -> str | None:
+def text_format_error(head: bytes) -> str | None:
     """Return the error message for a text that is not a table, by its first bytes; None if it may be CSV."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
     if text.startswith(r"{\rtf"):
@@ -56,7 +56,7 @@ def text_format(head: bytes) -> str | None:
     return None
 
 
-def document_of(names: Sequence[str]) -> str | None:
+def office_document_error(names: Sequence[str]) -> str | None:
     """Return the error message for a zip that is an office document, by the names of the files in it; else None."""
     if "word/document.xml" in names:
         return _("This is a Word document (.docx). Save the table as CSV in UTF-8.")

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-CACHE = 32_000  # kilobytes that are held in memory
+CACHE_KILOBYTES = 32_000  # kilobytes that are held in memory
 
 
 def temporary_table(definition: str) -> sqlite3.Connection:
@@ -13,6 +13,6 @@ def temporary_table(definition: str) -> sqlite3.Connection:
     that SQLite creates for its owner alone and deletes as soon as it is open.
     """
     database = sqlite3.connect("")
-    database.execute(f"PRAGMA cache_size = -{CACHE}")
+    database.execute(f"PRAGMA cache_size = -{CACHE_KILOBYTES}")
     database.execute(f"CREATE TABLE {definition} WITHOUT ROWID")
     return database

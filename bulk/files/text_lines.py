@@ -38,7 +38,7 @@ _QUOTED_CELL = {
 }
 
 
-class BadLine(Exception):
+class InvalidLine(Exception):
     """A line cannot be read as text."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -52,33 +52,35 @@ class TextLines:
     The lines of a file, for one iteration.
 
     The caller sets ``row`` to another value after each row that it has read. The next line then begins a row; this also
-    bounds the size of a row that takes many lines. Raise ``BadLine`` for bytes that are not UTF-8 text and for a row
-    that is too long.
+    bounds the size of a row that takes many lines. Raise ``InvalidLine`` for bytes that are not UTF-8 text and for a
+    row that is too long.
 
-    With ``watch``, no error is raised: ``watch`` is called with each line as it is in the file, before the line is
+    With ``on_line``, no error is raised: ``on_line`` is called with each line as it is in the file, before the line is
     yielded, and bytes that are not UTF-8 become surrogates.
     """
 
-    def __init__(self, source: BinaryIO, separator: str, watch: Callable[[str], None] | None = None) -> None:
+    def __init__(self, source: BinaryIO, separator: str, on_line: Callable[[str], None] | None = None) -> None:
         self.source = source
         self.separator = separator
-        self.watch = watch
+        self.on_line = on_line
         self.row = -1
 
     def __iter__(self) -> Iterator[str]:
         begins_row = True
         is_first = True
         for content in self._complete_lines():
-            text, is_bad = self._decoded(content)
-            lines = _split(text)
-            if self.watch or is_first or is_bad or _SPACED_QUOTE[self.separator].search(text):
+            text, is_invalid = self._decode(content)
+            lines = _split_lines(text)
+            if self.on_line or is_first or is_invalid or _SPACED_QUOTE[self.separator].search(text):
                 for line in lines:
-                    if self.watch:
-                        self.watch(line)
-                    elif is_bad:
-                        _check(line)
+                    if self.on_line:
+                        self.on_line(line)
+                    elif is_invalid:
+                        _check_text(line)
                     row = self.row
-                    yield self._tidied(line.lstrip(BYTE_ORDER_MARK) if is_first else line, begins_row=begins_row)
+                    yield self._trim_quoted_cells(
+                        line.lstrip(BYTE_ORDER_MARK) if is_first else line, begins_row=begins_row
+                    )
                     is_first = False
                     begins_row = self.row != row
             else:
@@ -91,55 +93,55 @@ class TextLines:
     def _complete_lines(self) -> Iterator[bytes]:
         """Yield the file in pieces of whole lines."""
         self.source.seek(0)
-        rest = b""
+        remainder = b""
         row_size, row = 0, self.row
         while block := self.source.read(BLOCK_BYTES):
-            cut = block.rfind(b"\n") + 1 or block.rfind(b"\r", 0, -1) + 1
-            first = len(rest) + (block.find(b"\n") + 1 or cut or len(block))
+            split_at = block.rfind(b"\n") + 1 or block.rfind(b"\r", 0, -1) + 1
+            first_row_size = len(remainder) + (block.find(b"\n") + 1 or split_at or len(block))
             row_size = row_size + len(block) if self.row == row else 0
             row = self.row
-            if max(first, row_size) > MAX_ROW_BYTES:
-                if self.watch is None:
+            if max(first_row_size, row_size) > MAX_ROW_BYTES:
+                if self.on_line is None:
                     message = _("This row is longer than %(most)s bytes. Is a quote not closed?")
-                    raise BadLine("row_too_long", message % {"most": MAX_ROW_BYTES})
-                cut, row_size = len(block), 0
-            if cut:
-                yield rest + block[:cut]
-                rest = block[cut:]
+                    raise InvalidLine("row_too_long", message % {"most": MAX_ROW_BYTES})
+                split_at, row_size = len(block), 0
+            if split_at:
+                yield remainder + block[:split_at]
+                remainder = block[split_at:]
             else:
-                rest += block
-        if not self.watch:
-            rest = rest.rstrip(END_OF_FILE)
-        if rest:
-            yield rest
+                remainder += block
+        if not self.on_line:
+            remainder = remainder.rstrip(END_OF_FILE)
+        if remainder:
+            yield remainder
 
-    def _decoded(self, content: bytes) -> tuple[str, bool]:
+    def _decode(self, content: bytes) -> tuple[str, bool]:
         """Return the lines as text, and True if one of them must be refused."""
         try:
             return content.decode(), b"\0" in content
         except UnicodeDecodeError:
             return content.decode("utf-8", "surrogateescape"), True
 
-    def _tidied(self, line: str, *, begins_row: bool) -> str:
+    def _trim_quoted_cells(self, line: str, *, begins_row: bool) -> str:
         """Return a line without the blanks around its quoted cells."""
         if not _SPACED_QUOTE[self.separator].search(line):
             return line
         # A line that begins no row continues a quoted cell.
-        opened = line if begins_row else f'"{line}'
-        tidied = _QUOTED_CELL[self.separator].sub(lambda cell: cell[1] or cell[0], opened)
-        return tidied if begins_row else tidied[1:]
+        prefixed = line if begins_row else f'"{line}'
+        trimmed = _QUOTED_CELL[self.separator].sub(lambda cell: cell[1] or cell[0], prefixed)
+        return trimmed if begins_row else trimmed[1:]
 
 
-def _split(text: str) -> list[str]:
+def _split_lines(text: str) -> list[str]:
     if text.count("\r") == text.count("\r\n"):
         return io.StringIO(text, newline="\n").readlines()
     lines = _LINE.findall(text)
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def _check(line: str) -> None:
+def _check_text(line: str) -> None:
     if "\0" in line:
-        raise BadLine("not_text", _("This is not text. Save the file as CSV in UTF-8."))
-    if wrong := _NOT_UTF_8.search(line):
+        raise InvalidLine("not_text", _("This is not text. Save the file as CSV in UTF-8."))
+    if invalid := _NOT_UTF_8.search(line):
         message = _("The byte 0x%(byte)02x is not UTF-8. Save the file as CSV in UTF-8.")
-        raise BadLine("not_utf8", message % {"byte": ord(wrong[0]) - 0xDC00})
+        raise InvalidLine("not_utf8", message % {"byte": ord(invalid[0]) - 0xDC00})

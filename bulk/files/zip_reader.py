@@ -14,10 +14,10 @@ from django.conf import settings
 from bulk.files.csv_reader import UnreadableFile
 from school.i18n.stored_messages import sentence as _
 
-MOST_OF_A_DIRECTORY = 1 << 18  # bytes, some 4,000 files: opening a zip reads all of it, a second for 15,000
-END = b"PK\x05\x06"
-END_64 = b"PK\x06\x07"
-END_BYTES = 22
+MAX_DIRECTORY_BYTES = 1 << 18  # bytes, some 4,000 files: opening a zip reads all of it, a second for 15,000
+END_OF_DIRECTORY = b"PK\x05\x06"
+ZIP64_LOCATOR = b"PK\x06\x07"
+END_OF_DIRECTORY_BYTES = 22
 ENCRYPTED = 1  # bit in the flags of a file
 
 
@@ -32,31 +32,31 @@ class ZippedFile(NamedTuple):
         return PurePosixPath(self.name).stem.lower()
 
 
-class Contents(NamedTuple):
+class ZipContents(NamedTuple):
     """
-    The contents of a zip: its CSV files, and the names of its other files.
+    The contents of a zip: its CSV files (``tables``), and the names of its other files.
 
-    ``by_system`` has the names of the files that operating systems add to a zip. They are in neither of the others.
+    ``system_files`` has the names of the files that operating systems add to a zip; they are not in the other lists.
     """
 
     tables: list[ZippedFile]
-    others: list[str]
-    by_system: list[str]
+    other_files: list[str]
+    system_files: list[str]
 
 
-def contents_of_zip(source: BinaryIO, size: int) -> Contents:
+def read_zip(source: BinaryIO, size: int) -> ZipContents:
     """Return the contents of a zip of ``size`` bytes; raise ``UnreadableFile``."""
-    archive = _opened(source, size)
+    archive = _open_archive(source, size)
     files = [info for info in archive.infolist() if not info.is_dir()]
-    infos = [info for info in files if not _is_by_system(_name(info))]
-    by_system = [_name(info) for info in files if _is_by_system(_name(info))]
-    tables = [file for info, file in _tables(archive) if not _is_by_system(file.name)]
-    return Contents(tables, [_name(info) for info in infos if not is_table(info)], by_system)
+    infos = [info for info in files if not _is_system_file(_name(info))]
+    system_files = [_name(info) for info in files if _is_system_file(_name(info))]
+    tables = [file for info, file in _tables(archive) if not _is_system_file(file.name)]
+    return ZipContents(tables, [_name(info) for info in infos if not is_table(info)], system_files)
 
 
 def has_comments(source: BinaryIO, size: int) -> bool:
     """True for a zip with a comment on itself or on one of its files."""
-    archive = _opened(source, size)
+    archive = _open_archive(source, size)
     return bool(archive.comment) or any(info.comment for info in archive.infolist())
 
 
@@ -66,21 +66,21 @@ def is_table(info: zipfile.ZipInfo) -> bool:
 
 
 def _tables(archive: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, ZippedFile]]:
-    allowance = _Allowance(settings.MAX_UNZIPPED_BYTES)
-    if sum(info.file_size for info in archive.infolist()) > allowance.most:
-        raise allowance.exceeded()
+    limit = _UnpackLimit(settings.MAX_UNZIPPED_BYTES)
+    if sum(info.file_size for info in archive.infolist()) > limit.max_bytes:
+        raise limit.exceeded()
     for info in archive.infolist():
         if is_table(info):
             name = _name(info)
-            yield info, ZippedFile(name, io.BufferedReader(_Member(archive, info, name, allowance), 1 << 16))
+            yield info, ZippedFile(name, io.BufferedReader(_Member(archive, info, name, limit), 1 << 16))
 
 
-def _opened(source: BinaryIO, size: int) -> zipfile.ZipFile:
+def _open_archive(source: BinaryIO, size: int) -> zipfile.ZipFile:
     _check_directory(source, size)
     try:
         return zipfile.ZipFile(source)
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise _not_a_zip(error) from None
+        raise _unreadable_zip(error) from None
 
 
 def _name(info: zipfile.ZipInfo) -> str:
@@ -89,33 +89,33 @@ def _name(info: zipfile.ZipInfo) -> str:
     return name if name.isprintable() else "".join(c if c.isprintable() else "?" for c in name)
 
 
-def _is_by_system(name: str) -> bool:
+def _is_system_file(name: str) -> bool:
     """True for the files that macOS and Windows add to folders and zips."""
-    *folders, own = PurePosixPath(name).parts or ("",)
-    return "__MACOSX" in folders or own.startswith(".") or own.lower() in ("thumbs.db", "desktop.ini")
+    *folders, file_name = PurePosixPath(name).parts or ("",)
+    return "__MACOSX" in folders or file_name.startswith(".") or file_name.lower() in ("thumbs.db", "desktop.ini")
 
 
 def _check_directory(source: BinaryIO, size: int) -> None:
     """Raise ``UnreadableFile`` for a directory that would take much memory, before anything reads it."""
-    tail_size = min(size, END_BYTES + 20 + (1 << 16))
+    tail_size = min(size, END_OF_DIRECTORY_BYTES + 20 + (1 << 16))
     source.seek(size - tail_size)
     tail = source.read(tail_size)
-    place = tail.rfind(END)
-    if place < 0 or len(tail) - place < END_BYTES:
-        raise _not_a_zip(_("it has no directory; a CSV file is sent as students, courses or enrollments"))
-    directory = int.from_bytes(tail[place + 12 : place + 16], "little")
-    if directory > MOST_OF_A_DIRECTORY or tail[max(place - 20, 0) : place].startswith(END_64):
+    end_offset = tail.rfind(END_OF_DIRECTORY)
+    if end_offset < 0 or len(tail) - end_offset < END_OF_DIRECTORY_BYTES:
+        raise _unreadable_zip(_("it has no directory; a CSV file is sent as students, courses or enrollments"))
+    directory = int.from_bytes(tail[end_offset + 12 : end_offset + 16], "little")
+    if directory > MAX_DIRECTORY_BYTES or tail[max(end_offset - 20, 0) : end_offset].startswith(ZIP64_LOCATOR):
         raise UnreadableFile("zip_too_large", _("The zip has too many files in it."))
 
 
-class _Allowance:
+class _UnpackLimit:
     """The maximum number of bytes that the files of a zip may unpack to, in total, each time that they are read."""
 
-    def __init__(self, most: int) -> None:
-        self.most = most
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
 
     def exceeded(self) -> UnreadableFile:
-        message = _("The zip unpacks to more than %(most)s bytes.") % {"most": self.most}
+        message = _("The zip unpacks to more than %(most)s bytes.") % {"most": self.max_bytes}
         return UnreadableFile("zip_too_large", message)
 
 
@@ -124,9 +124,9 @@ class _Member(io.RawIOBase):
     A file in a zip, as a stream that can be restarted. Its bytes are counted; the size in its header is not trusted.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, allowance: _Allowance) -> None:
-        self.archive, self.info, self.name, self.allowance = archive, info, name, allowance
-        self.came = 0
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limit: _UnpackLimit) -> None:
+        self.archive, self.info, self.name, self.limit = archive, info, name, limit
+        self.position = 0
         self.stream: IO[bytes] | None = None
 
     def readable(self) -> bool:
@@ -140,11 +140,11 @@ class _Member(io.RawIOBase):
             raise io.UnsupportedOperation("A file in a zip is read from its beginning.")
         if self.stream:
             self.stream.close()
-        self.stream = self._begun()
-        self.came = 0
+        self.stream = self._open_stream()
+        self.position = 0
         return 0
 
-    def _begun(self) -> IO[bytes]:
+    def _open_stream(self) -> IO[bytes]:
         if self.info.flag_bits & ENCRYPTED:
             message = _("%(file)s is encrypted: send the zip without a password.") % {"file": self.name}
             raise UnreadableFile("not_a_zip", message)
@@ -155,23 +155,23 @@ class _Member(io.RawIOBase):
         try:
             return self.archive.open(self.info)
         except (RuntimeError, zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
-            raise _not_a_zip(error, self.name) from None
+            raise _unreadable_zip(error, self.name) from None
 
     def tell(self) -> int:
-        return self.came
+        return self.position
 
     def readinto(self, buffer: Any, /) -> int:
-        self.stream = self.stream or self._begun()
+        self.stream = self.stream or self._open_stream()
         try:
             content = self.stream.read(len(buffer))
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise _not_a_zip(error, self.name) from None
-        self.came += len(content)
-        if self.came > self.allowance.most:
-            raise self.allowance.exceeded()
+            raise _unreadable_zip(error, self.name) from None
+        self.position += len(content)
+        if self.position > self.limit.max_bytes:
+            raise self.limit.exceeded()
         buffer[: len(content)] = content
         return len(content)
 
 
-def _not_a_zip(why: object, name: str = "") -> UnreadableFile:
-    return UnreadableFile("not_a_zip", _("This is no zip that can be read (%(why)s).") % {"why": why}, name=name)
+def _unreadable_zip(reason: object, name: str = "") -> UnreadableFile:
+    return UnreadableFile("not_a_zip", _("This is no zip that can be read (%(why)s).") % {"why": reason}, name=name)

@@ -8,16 +8,16 @@ from typing import BinaryIO, ClassVar, Protocol
 
 from django.utils.functional import Promise, cached_property
 
-from bulk.file_store import open_kept
-from bulk.files.csv_reader import Column, Row, Table, about_file
-from bulk.files.duplicate_rows import FirstRows
+from bulk.file_store import open_stored
+from bulk.files.csv_reader import Column, Row, Table, with_file_name
+from bulk.files.duplicate_rows import RowKeyIndex
 from bulk.models import Import, Mode
 from bulk.outcomes import ERROR, SKIPPED, RowResult
 from school.access.row_scope import Limits, limits_of_account
 from school.refusals import Refusal
 
-CHUNK = 10_000
-TRUE = "true"  # the value of an option that is a flag
+CHUNK_SIZE = 10_000
+FLAG_SET = "true"  # the value of an option that is a flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Option:
 
     @property
     def is_flag(self) -> bool:
-        return self.choices == ("false", TRUE)
+        return self.choices == ("false", FLAG_SET)
 
 
 class Source(Protocol):
@@ -57,11 +57,11 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class MadeRows:
+class SyntheticRows:
     """Rows that are in no file. Each iteration generates them again."""
 
     header: list[str]
-    make: Callable[[], Iterator[Row]]
+    generate: Callable[[], Iterator[Row]]
     separator: str = ","
 
     @property
@@ -72,7 +72,7 @@ class MadeRows:
         return sum(1 for _row in self)
 
     def __iter__(self) -> Iterator[Row]:
-        return self.make()
+        return self.generate()
 
     def chunks(self, size: int) -> Iterator[list[Row]]:
         rows = iter(self)
@@ -93,10 +93,10 @@ class Importer(ABC):
     # Rights that some actions of a file require: by name, the scope of an API client and the permission of a user.
     rights: ClassVar[Mapping[str, tuple[str, str]]] = {}
     # True if the importer enforces the limits of its sender; a limited sender cannot send other kinds of files.
-    keeps_limits: ClassVar[bool] = False
-    undoer: ClassVar[type["Importer"]]
+    enforces_limits: ClassVar[bool] = False
+    undo_importer: ClassVar[type["Importer"]]
     # By name, the columns of files in a zip that are only looked up to resolve references of this kind's rows.
-    looked_up_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {}
+    lookup_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {}
     # Returns a new importer for a file of the same import, by its kind; another importer may be reading the file.
     open_part: Callable[[str], "Importer | None"]
 
@@ -104,7 +104,7 @@ class Importer(ABC):
         self.job = job
         self.file: BinaryIO | None = None  # the file in a zip, or a local copy; None: the stored file
         self.file_name = ""  # the name of the file in a zip
-        self.looked_up: dict[str, tuple[str, BinaryIO]] = {}  # the files of ``looked_up_columns`` in the zip
+        self.lookup_files: dict[str, tuple[str, BinaryIO]] = {}  # the files of ``lookup_columns`` in the zip
 
     @cached_property
     def limits(self) -> Limits | None:
@@ -113,21 +113,21 @@ class Importer(ABC):
 
     def table(self) -> Table:
         """Return the file as a table; raise ``UnreadableFile``."""
-        return Table(self.file or open_kept(self.job), self.columns, self.file_name)
+        return Table(self.file or open_stored(self.job), self.columns, self.file_name)
 
-    def looked_up_table(self, name: str) -> Table | None:
+    def lookup_table(self, name: str) -> Table | None:
         """
         Return a file of the zip that is only looked up, None if the zip does not have it; raise ``UnreadableFile``.
         """
-        if name not in self.looked_up:
+        if name not in self.lookup_files:
             return None
-        full_name, content = self.looked_up[name]
-        return Table(content, self.looked_up_columns[name], full_name)
+        full_name, content = self.lookup_files[name]
+        return Table(content, self.lookup_columns[name], full_name)
 
-    def check_looked_up(self) -> None:
+    def check_lookup_files(self) -> None:
         """Read the files of the zip that are only looked up, before anything is applied; raise ``UnreadableFile``."""
-        for name in self.looked_up:
-            table = self.looked_up_table(name)
+        for name in self.lookup_files:
+            table = self.lookup_table(name)
             assert table is not None
             table.count()
 
@@ -137,7 +137,7 @@ class Importer(ABC):
         assert importer is not None  # the file exists
         return importer
 
-    def is_only_looked_up(self) -> bool:
+    def is_lookup_only(self) -> bool:
         """
         Return True if this file is only looked up when its zip has another file of this kind; raise ``UnreadableFile``.
         """
@@ -151,10 +151,10 @@ class Importer(ABC):
         """Return the errors in the options and the scope of the import."""
         return []
 
-    def begin(self) -> None:  # noqa: B027  # most kinds keep nothing from one transaction to the next
+    def begin_transaction(self) -> None:  # noqa: B027  # most kinds keep nothing from one transaction to the next
         """Start a transaction: reset what depended on the locks of an earlier transaction."""
 
-    def not_imported(self, row: Row) -> str:
+    def skip_reason(self, row: Row) -> str:
         """Return the reason why a readable row is not imported but only reported; "" for a row that is imported."""
         return ""
 
@@ -167,38 +167,38 @@ class Importer(ABC):
         """
 
     @abstractmethod
-    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+    def row_keys(self, rows: Sequence[Row]) -> list[Hashable]:
         """Look up the objects of a chunk of rows, and return the key of each row. Called before ``apply``."""
 
-    def said(self, cells: Mapping[str, str]) -> str:
+    def row_content(self, cells: Mapping[str, str]) -> str:
         """
         Return the content of a row apart from its key. Two rows with the same content do not contradict each other.
         """
-        said = [(name, cell) for name, cell in cells.items() if cell and name not in self.key_columns]
-        return repr(sorted(said)) if said else ""
+        content = [(name, cell) for name, cell in cells.items() if cell and name not in self.key_columns]
+        return repr(sorted(content)) if content else ""
 
     @abstractmethod
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         """Apply well-formed rows in order, within the caller's transaction; return a result for each."""
 
-    def size_of_scope(self) -> int:
-        """Return the number of objects in the scope of a full import that it could end."""
+    def scope_size(self) -> int:
+        """Return the number of objects in the scope of a full import that it could drop."""
         return 0
 
-    def survey(self, rows: Sequence[Row]) -> None:  # noqa: B027  # only a full import reads its file in advance
+    def record_listed(self, rows: Sequence[Row]) -> None:  # noqa: B027  # only a full import reads its file in advance
         """Record which objects the rows of a chunk of a full file name or may name. The chunk includes faulty rows."""
 
-    def end_unlisted(self) -> Iterable[list[RowResult]]:
+    def drop_unlisted(self) -> Iterable[list[RowResult]]:
         """
-        End the objects that a full import has to end, within the caller's transaction.
+        Drop the objects that a full import has to drop, within the caller's transaction.
 
-        Called after the whole file was surveyed and before its rows are applied. Yields the results about objects that
-        the file does not list, chunk by chunk.
+        Called after ``record_listed`` for the whole file and before its rows are applied. Yields the results about
+        objects that the file does not list, chunk by chunk.
         """
         return ()
 
     def notices(self) -> list[Refusal]:
-        """Return notices to the sender of the file about ``end_unlisted``, in addition to its results."""
+        """Return notices to the sender of the file about ``drop_unlisted``, in addition to its results."""
         return []
 
     def finish(self) -> None:  # noqa: B027  # most kinds have nothing left to do
@@ -210,34 +210,36 @@ class Importer(ABC):
         """Close the resources that the importer has opened."""
 
 
-def apply_rows(importer: Importer, rows: Sequence[Row], first_rows: FirstRows) -> list[RowResult]:
+def apply_rows(importer: Importer, rows: Sequence[Row], key_index: RowKeyIndex) -> list[RowResult]:
     """Apply a chunk of rows; return a result for each, in their order."""
     readable = [row for row in rows if not row.errors]
-    objections = note_keys(importer, readable, first_rows)
-    skipped = {row.number: note for row in readable if (note := importer.not_imported(row))}
-    if len(readable) == len(rows) and not objections and not skipped:
-        return _about_file(importer, importer.apply(readable))
-    applied = iter(importer.apply([r for r in readable if r.number not in objections and r.number not in skipped]))
+    conflicts = record_keys(importer, readable, key_index)
+    skipped = {row.number: note for row in readable if (note := importer.skip_reason(row))}
+    if len(readable) == len(rows) and not conflicts and not skipped:
+        return _prefix_file_name(importer, importer.apply(readable))
+    applied = iter(importer.apply([r for r in readable if r.number not in conflicts and r.number not in skipped]))
     results = []
     for row in rows:
         if row.number in skipped:
             results.append(RowResult(row, SKIPPED, note=skipped[row.number]))
             continue
-        errors = (objections[row.number],) if row.number in objections else row.errors
+        errors = (conflicts[row.number],) if row.number in conflicts else row.errors
         results.append(RowResult(row, ERROR, errors=errors) if errors else next(applied))
-    return _about_file(importer, results)
+    return _prefix_file_name(importer, results)
 
 
-def _about_file(importer: Importer, results: list[RowResult]) -> list[RowResult]:
+def _prefix_file_name(importer: Importer, results: list[RowResult]) -> list[RowResult]:
     """Add the name of the file in the zip to the beginning of the error messages of its rows."""
     if importer.file_name:
         for result in results:
-            named = (replace(error, message=about_file(importer.file_name, error.message)) for error in result.errors)
-            result.errors = tuple(named)
+            errors = (
+                replace(error, message=with_file_name(importer.file_name, error.message)) for error in result.errors
+            )
+            result.errors = tuple(errors)
     return results
 
 
-def note_keys(importer: Importer, readable: Collection[Row], first_rows: FirstRows) -> dict[int, Refusal]:
+def record_keys(importer: Importer, readable: Collection[Row], key_index: RowKeyIndex) -> dict[int, Refusal]:
     """Record the keys of rows, and return the refusals of rows that contradict an earlier row, by row number."""
-    rows = [row for row in readable if not importer.not_imported(row)]
-    return first_rows.objections(rows, importer.keys(rows), [importer.said(row.cells) for row in rows])
+    rows = [row for row in readable if not importer.skip_reason(row)]
+    return key_index.conflicts(rows, importer.row_keys(rows), [importer.row_content(row.cells) for row in rows])

@@ -4,32 +4,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from bulk.files.csv_reader import Row
-from bulk.files.duplicate_rows import FirstRows
-from bulk.importers.base import CHUNK, Importer, apply_rows, note_keys
+from bulk.files.duplicate_rows import RowKeyIndex
+from bulk.importers.base import CHUNK_SIZE, Importer, apply_rows, record_keys
 from bulk.outcomes import RowResult
 
 
 @dataclass
 class Part:
-    """One file of an import; a zip has several. ``first_rows`` records the keys of its rows."""
+    """One file of an import; a zip has several. ``key_index`` records the keys of its rows."""
 
     importer: Importer
     name: str = ""
-    first_rows: FirstRows = field(default_factory=FirstRows)
+    key_index: RowKeyIndex = field(default_factory=RowKeyIndex)
 
     def chunks(self) -> Iterator[list[Row]]:
         source = self.importer.source()
-        for rows in source.chunks(CHUNK):
+        for rows in source.chunks(CHUNK_SIZE):
             self.importer.resolve(rows, source)
             yield rows
 
     def apply(self, rows: list[Row]) -> list[RowResult]:
-        return apply_rows(self.importer, rows, self.first_rows)
+        return apply_rows(self.importer, rows, self.key_index)
 
     def skip(self, rows: list[Row]) -> None:
         """Skip rows that are already applied, and record their keys."""
-        note_keys(self.importer, [row for row in rows if not row.errors], self.first_rows)
+        record_keys(self.importer, [row for row in rows if not row.errors], self.key_index)
 
     def close(self) -> None:
-        self.first_rows.close()
+        self.key_index.close()
         self.importer.close()

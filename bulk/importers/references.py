@@ -6,42 +6,42 @@ from typing import NamedTuple
 from bulk.files.temporary_table import temporary_table
 
 
-class Name(NamedTuple):
+class RowId(NamedTuple):
     """
     The id that other files use for a row, and the key of the row.
 
-    ``space`` is the column that has the id: equal ids of different columns are different ids.
+    ``namespace`` is the column that has the id: equal ids of different columns are different ids.
     """
 
-    space: str
+    namespace: str
     id: str
     key: str
     number: int
 
 
-class References:
+class ReferenceIndex:
     """The ids and keys of a file's rows. Memory does not grow with the file."""
 
     def __init__(self) -> None:
-        self.names = temporary_table(
-            "names (space TEXT, id TEXT, key TEXT, number INTEGER, PRIMARY KEY (space, id, key))"
+        self.table = temporary_table(
+            "ids (namespace TEXT, id TEXT, key TEXT, number INTEGER, PRIMARY KEY (namespace, id, key))"
         )
-        self.names.execute("CREATE INDEX names_by_key ON names (space, key, id, number)")
+        self.table.execute("CREATE INDEX ids_by_key ON ids (namespace, key, id, number)")
 
     def close(self) -> None:
-        self.names.close()
+        self.table.close()
 
-    def add(self, names: Iterable[Name]) -> None:
-        """Add names. Of several rows with the same id and key the first one counts."""
-        self.names.executemany("INSERT INTO names VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", names)
+    def add(self, row_ids: Iterable[RowId]) -> None:
+        """Add ids. Of several rows with the same id and key the first one counts."""
+        self.table.executemany("INSERT INTO ids VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row_ids)
 
-    def keys(self, space: str, name: str) -> dict[str, int]:
+    def keys(self, namespace: str, row_id: str) -> dict[str, int]:
         """Return the keys that an id stands for, each with the number of its row."""
-        return dict(self._rows("SELECT key, number FROM names WHERE space = ? AND id = ?", space, name))
+        return dict(self._rows("SELECT key, number FROM ids WHERE namespace = ? AND id = ?", namespace, row_id))
 
-    def ids(self, space: str, key: str) -> dict[str, int]:
+    def ids(self, namespace: str, key: str) -> dict[str, int]:
         """Return the ids that stand for a key, each with the number of its row."""
-        return dict(self._rows("SELECT id, number FROM names WHERE space = ? AND key = ?", space, key))
+        return dict(self._rows("SELECT id, number FROM ids WHERE namespace = ? AND key = ?", namespace, key))
 
     def _rows(self, query: str, *values: str) -> list[tuple[str, int]]:
-        return self.names.execute(f"{query} ORDER BY number", values).fetchall()
+        return self.table.execute(f"{query} ORDER BY number", values).fetchall()

@@ -9,10 +9,10 @@ from typing import BinaryIO
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from bulk.file_store import open_kept
+from bulk.file_store import open_stored
 from bulk.files.csv_reader import UnreadableFile
-from bulk.files.formats import document_of
-from bulk.files.zip_reader import ZippedFile, contents_of_zip
+from bulk.files.formats import office_document_error
+from bulk.files.zip_reader import ZippedFile, read_zip
 from bulk.importers.base import Importer, Option
 from bulk.importers.part import Part
 from bulk.models import UNDO, ZIP, Import, Mode
@@ -20,17 +20,17 @@ from school.i18n.stored_messages import joined
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused
 
-SHOWN_NAMES = 10
+MAX_SHOWN_NAMES = 10
 
 
-def kinds() -> Mapping[str, type[Importer]]:
+def importer_classes() -> Mapping[str, type[Importer]]:
     """Return the importer class of each kind, in the order in which the files of a zip are applied."""
     return {kind: import_string(path) for kind, path in settings.IMPORT_KINDS.items()}
 
 
 def importers_of(kind: str) -> list[type[Importer]]:
     """Return the importer class of a kind, or those of all kinds for a zip; raise ``Refused`` for an unknown kind."""
-    known = kinds()
+    known = importer_classes()
     if kind == ZIP:
         return list(known.values())
     if kind not in known:
@@ -71,8 +71,11 @@ def parts_of(job: Import, file: BinaryIO | None = None) -> list[Part]:
         raise UnreadableFile("no_longer_kept", message)
     if job.kind == UNDO:
         assert job.undoes is not None  # a database constraint ensures it
-        undone = job.undoes.kind
-        return [Part(each.undoer(job), each.kind if undone == ZIP else "") for each in reversed(importers_of(undone))]
+        original_kind = job.undoes.kind
+        return [
+            Part(each.undo_importer(job), each.kind if original_kind == ZIP else "")
+            for each in reversed(importers_of(original_kind))
+        ]
     if job.kind == ZIP:
         return _parts_of_zip(job, file)
     [importer_class] = importers_of(job.kind)
@@ -90,26 +93,26 @@ def _open_part(job: Import, kind: str) -> Importer | None:
 
 
 def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
-    tables, others, _by_system = contents_of_zip(file or open_kept(job), job.size)
+    tables, other_files, _system_files = read_zip(file or open_stored(job), job.size)
     parts = []
-    for kind, importer_class in kinds().items():
+    for kind, importer_class in importer_classes().items():
         found = [table for table in tables if table.stem in importer_class.file_names]
         importers = [_importer_of(job, importer_class, table) for table in found]
         if len(found) > 1:
-            importers = [importer for importer in importers if not importer.is_only_looked_up()]
+            importers = [importer for importer in importers if not importer.is_lookup_only()]
         if found and len(importers) != 1:
             raise _duplicate_file(kind, found)
         for importer in importers:
-            importer.looked_up = _looked_up(importer, tables)
+            importer.lookup_files = _lookup_files(importer, tables)
             parts.append(Part(importer, kind))
     if not parts:
-        names = [table.name for table in tables] + others
-        if document := document_of(names):
+        names = [table.name for table in tables] + other_files
+        if document := office_document_error(names):
             raise UnreadableFile("missing_file", document)
-        wanted = ", ".join(f"{each.file_names[0]}.csv" for each in kinds().values())
-        missing: str = _("The zip has none of: %(names)s.") % {"names": wanted}
+        expected = ", ".join(f"{each.file_names[0]}.csv" for each in importer_classes().values())
+        missing: str = _("The zip has none of: %(names)s.") % {"names": expected}
         if names:
-            missing = joined([missing, _("It has: %(names)s.") % {"names": _listed(names)}])
+            missing = joined([missing, _("It has: %(names)s.") % {"names": _join_names(names)}])
         raise UnreadableFile("missing_file", missing)
     return parts
 
@@ -121,43 +124,47 @@ def _importer_of(job: Import, importer_class: type[Importer], table: ZippedFile)
     return importer
 
 
-def _looked_up(importer: Importer, tables: list[ZippedFile]) -> dict[str, tuple[str, BinaryIO]]:
+def _lookup_files(importer: Importer, tables: list[ZippedFile]) -> dict[str, tuple[str, BinaryIO]]:
     """
     Return the files that an importer only looks up, by name; raise ``UnreadableFile`` for two files of the same name.
     """
-    found: dict[str, tuple[str, BinaryIO]] = {}
-    for name in importer.looked_up_columns:
-        several = [each for each in tables if each.stem == name and each.name != importer.file_name]
-        if len(several) > 1:
-            raise _duplicate_file(name, several)
-        if several:
-            found[name] = several[0]
-    return found
+    files: dict[str, tuple[str, BinaryIO]] = {}
+    for name in importer.lookup_columns:
+        matches = [each for each in tables if each.stem == name and each.name != importer.file_name]
+        if len(matches) > 1:
+            raise _duplicate_file(name, matches)
+        if matches:
+            files[name] = matches[0]
+    return files
 
 
-def _duplicate_file(kind: str, found: list[ZippedFile]) -> UnreadableFile:
+def _duplicate_file(kind: str, files: list[ZippedFile]) -> UnreadableFile:
     message = _("The zip has more than one file of %(kind)s: %(names)s. Send one.")
-    return UnreadableFile("duplicate_file", message % {"kind": kind, "names": _listed([each.name for each in found])})
+    return UnreadableFile(
+        "duplicate_file", message % {"kind": kind, "names": _join_names([each.name for each in files])}
+    )
 
 
-def files_not_applied(job: Import, parts: list[Part], file: BinaryIO) -> list[Refusal]:
+def unapplied_file_warnings(job: Import, parts: list[Part], file: BinaryIO) -> list[Refusal]:
     """Return warnings for the files in a zip that are only looked up or ignored; raise ``UnreadableFile``."""
     if job.kind != ZIP:
         return []
-    tables, others, _by_system = contents_of_zip(file, job.size)
+    tables, other_files, _system_files = read_zip(file, job.size)
     applied = {part.importer.file_name for part in parts}
-    looked_up = list(dict.fromkeys(name for part in parts for name, _file in part.importer.looked_up.values()))
-    unread = [table.name for table in tables if table.name not in applied and table.name not in looked_up] + others
+    lookup_names = list(dict.fromkeys(name for part in parts for name, _file in part.importer.lookup_files.values()))
+    ignored = [
+        table.name for table in tables if table.name not in applied and table.name not in lookup_names
+    ] + other_files
     warnings = []
-    if looked_up:
+    if lookup_names:
         message = _("Files in the zip that were only used to resolve references: %(names)s")
-        warnings.append(Refusal("looked_up_files", message % {"names": _listed(looked_up)}))
-    if unread:
+        warnings.append(Refusal("looked_up_files", message % {"names": _join_names(lookup_names)}))
+    if ignored:
         message = _("Files in the zip that were left aside: %(names)s")
-        warnings.append(Refusal("unread_files", message % {"names": _listed(unread)}))
+        warnings.append(Refusal("unread_files", message % {"names": _join_names(ignored)}))
     return warnings
 
 
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:SHOWN_NAMES])
-    return shown if len(names) <= SHOWN_NAMES else f"{shown}, …"
+def _join_names(names: list[str]) -> str:
+    joined_names = ", ".join(names[:MAX_SHOWN_NAMES])
+    return joined_names if len(names) <= MAX_SHOWN_NAMES else f"{joined_names}, …"

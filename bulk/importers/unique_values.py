@@ -10,51 +10,54 @@ from bulk.files.temporary_table import temporary_table
 
 
 class Plan(NamedTuple):
-    """The objects that cannot get the value that they want, and the ids of those whose value goes to another object."""
+    """The objects that cannot get the requested value, and the ids of the objects whose value another object gets."""
 
     refused: list[Any]
-    handed_on: set[int]
+    reassigned: set[int]
 
 
 def plan(
-    wanted: Sequence[Any], model: type[models.Model], field: str, gives_up: Callable[[Collection[int]], set[int]]
+    requested: Sequence[Any],
+    model: type[models.Model],
+    field: str,
+    find_released: Callable[[Collection[int]], set[int]],
 ) -> Plan:
     """
-    Find out with one query how objects can get the values of ``field`` that they want, in the order of ``wanted``.
+    Find out with one query how objects can get the values of ``field`` that they want, in the order of ``requested``.
 
-    A value that another object holds is free if that object wants another value too, or if ``gives_up`` returns its id.
-    An object that is refused keeps its value, so an object that was to take over this value is refused as well.
+    A value that another object holds is free if that object wants another value too, or if ``find_released`` returns
+    its id. An object that is refused keeps its value, so an object that was to take over this value is refused, too.
     """
-    values = {id(each): getattr(each, field).lower() for each in wanted}
-    holders = _holders(model, field, {value for value in values.values() if value})
-    by_pk = {each.pk: each for each in wanted if each.pk}
-    moving = {pk for value, pk in holders.items() if pk in by_pk and values[id(by_pk[pk])] != value}
-    moving |= gives_up({pk for pk in holders.values() if pk not in by_pk})
-    taken: dict[str, Any] = {}
+    values = {id(each): getattr(each, field).lower() for each in requested}
+    holders = _current_holders(model, field, {value for value in values.values() if value})
+    by_pk = {each.pk: each for each in requested if each.pk}
+    released = {pk for value, pk in holders.items() if pk in by_pk and values[id(by_pk[pk])] != value}
+    released |= find_released({pk for pk in holders.values() if pk not in by_pk})
+    assigned: dict[str, Any] = {}
     refused: list[Any] = []
-    for each in wanted:
+    for each in requested:
         value = values[id(each)]
         holder = holders.get(value)
-        if value and (value in taken or holder not in (None, each.pk, *moving & {holder})):
+        if value and (value in assigned or holder not in (None, each.pk, *released & {holder})):
             refused.append(each)
         elif value:
-            taken[value] = each
-    held = {pk: value for value, pk in holders.items()}
+            assigned[value] = each
+    current_values = {pk: value for value, pk in holders.items()}
     for each in refused:  # the list grows in the loop
-        follower = taken.get(held.get(each.pk, ""))
-        if follower is not None and follower is not each:
-            refused.append(taken.pop(values[id(follower)]))
-    handed_on = {holders[value] for value, each in taken.items() if holders.get(value) not in (None, each.pk)}
-    return Plan(refused, handed_on)
+        successor = assigned.get(current_values.get(each.pk, ""))
+        if successor is not None and successor is not each:
+            refused.append(assigned.pop(values[id(successor)]))
+    reassigned = {holders[value] for value, each in assigned.items() if holders.get(value) not in (None, each.pk)}
+    return Plan(refused, reassigned)
 
 
-def _holders(model: type[models.Model], field: str, values: Collection[str]) -> dict[str, int]:
+def _current_holders(model: type[models.Model], field: str, values: Collection[str]) -> dict[str, int]:
     """Return the ids of the objects that hold these values now, by value."""
-    held = model._default_manager.exclude(**{field: ""}).annotate(folded=Lower(field)).filter(folded__in=values)
-    return dict(held.order_by().values_list("folded", "pk"))
+    objects = model._default_manager.exclude(**{field: ""}).annotate(folded=Lower(field)).filter(folded__in=values)
+    return dict(objects.order_by().values_list("folded", "pk"))
 
 
-class WantedLater:
+class RequestedValues:
     """The values that the rows of a whole file want, by the keys of the rows. Memory does not grow with the file."""
 
     def __init__(self, rows: Iterable[tuple[Hashable, str]]) -> None:
@@ -63,10 +66,14 @@ class WantedLater:
             "INSERT INTO wanted VALUES (?, ?) ON CONFLICT DO NOTHING", ((repr(key), value) for key, value in rows)
         )
 
-    def differs(self, held: Mapping[int, tuple[Hashable, str]]) -> set[int]:
-        """Return the ids of the objects for which the file wants another value. ``held`` has key and value by id."""
-        return {pk for pk, (key, value) in held.items() if self._wanted(key) not in (None, value)}
+    def with_other_value(self, current_values: Mapping[int, tuple[Hashable, str]]) -> set[int]:
+        """
+        Return the ids of the objects for which the file wants another value.
 
-    def _wanted(self, key: Hashable) -> str | None:
+        ``current_values`` has the key and the present value of each object, by id.
+        """
+        return {pk for pk, (key, value) in current_values.items() if self._requested(key) not in (None, value)}
+
+    def _requested(self, key: Hashable) -> str | None:
         row = self.database.execute("SELECT value FROM wanted WHERE key = ?", (repr(key),)).fetchone()
         return str(row[0]) if row else None

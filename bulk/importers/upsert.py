@@ -15,21 +15,19 @@ from simple_history.utils import bulk_create_with_history, bulk_update_with_hist
 
 from bulk.files.csv_reader import Row
 from bulk.importers.base import Importer
-from bulk.importers.unique_values import WantedLater, plan
+from bulk.importers.unique_values import RequestedValues, plan
 from bulk.models import UNDO, Import, OnError
 from bulk.outcomes import ERROR, RowResult
 from school.i18n.stored_messages import sentence as _
 from school.i18n.stored_messages import sentence_of
 from school.refusals import Refusal
 
-CHANGED = ("created", "updated")
+CHANGED_OUTCOMES = ("created", "updated")
 # Booleans as spreadsheets and people write them, in the languages that School supports.
-TRUE = ("true", "yes", "y", "1", "x", "wahr", "ja", "verdadero", "sí", "si")
-FALSE = ("false", "no", "n", "0", "falsch", "nein", "falso")
-_DAY_AND_TIME = re.compile(
-    r"\d{4}-\d{1,2}-\d{1,2}[Tt ]\d{1,2}:\d{2}(:\d{2}([.,]\d{1,6})?)?[ ]?([Zz]|[+-]\d{2}(:?\d{2})?)?"
-)
-_WHOLE = re.compile(r"([+-]?[0-9]+)([.,]0{1,2})?")  # a spreadsheet may show a whole number with decimals
+TRUE_WORDS = ("true", "yes", "y", "1", "x", "wahr", "ja", "verdadero", "sí", "si")
+FALSE_WORDS = ("false", "no", "n", "0", "falsch", "nein", "falso")
+_DATETIME = re.compile(r"\d{4}-\d{1,2}-\d{1,2}[Tt ]\d{1,2}:\d{2}(:\d{2}([.,]\d{1,6})?)?[ ]?([Zz]|[+-]\d{2}(:?\d{2})?)?")
+_INTEGER = re.compile(r"([+-]?[0-9]+)([.,]0{1,2})?")  # a spreadsheet may show a whole number with decimals
 
 
 class Entry(NamedTuple):
@@ -55,15 +53,15 @@ class UpsertImporter(Importer):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.handed_on: dict[int, str] = {}  # by id, the values of objects to which later rows give another one
-        self.history = {"default_user": job.actor, "default_change_reason": reason_of(job)}
+        self.reassigned: dict[int, str] = {}  # by id, the values of objects to which later rows give another one
+        self.history = {"default_user": job.actor, "default_change_reason": change_reason(job)}
 
     @abstractmethod
-    def key(self, cells: Mapping[str, str]) -> Hashable:
+    def row_key(self, cells: Mapping[str, str]) -> Hashable:
         """Return the natural key of a row."""
 
     @abstractmethod
-    def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
+    def find_existing(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
         """Lock and return the existing objects of the rows, by natural key, in one query."""
 
     @abstractmethod
@@ -76,19 +74,19 @@ class UpsertImporter(Importer):
         """Return the cells of ``key_columns`` for an object or an earlier version of it."""
 
     @abstractmethod
-    def make(self, cells: Mapping[str, str]) -> Any:
+    def build(self, cells: Mapping[str, str]) -> Any:
         """Return a new object with its natural key; raise ``ValidationError``."""
 
-    def saving(self, instances: Sequence[Any]) -> None:
+    def before_save(self, instances: Sequence[Any]) -> None:
         """Take the locks that a change of existing objects needs, in the transaction that saves them next."""
 
-    def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
+    def after_save(self, instances: Sequence[Any]) -> Mapping[int, str]:
         """
         Apply the consequences of created or changed objects, in the same transaction; return notes on objects by id.
         """
         return {}
 
-    def reason_to_keep(self, instance: Any) -> Refusal | None:
+    def deletion_refusal(self, instance: Any) -> Refusal | None:
         """
         Return a reason why an object cannot be deleted, apart from the rows that belong to it; None if there is none.
         """
@@ -99,86 +97,88 @@ class UpsertImporter(Importer):
         """The default cells, by column, of new objects whose row has none."""
         return {}
 
-    def interpret(self, cells: dict[str, str]) -> list[Refusal]:
-        """Convert the words of other systems to the cells of the fields, in place; return errors for unknown words."""
+    def normalize_cells(self, cells: dict[str, str]) -> list[Refusal]:
+        """Convert values of other systems to the cells of the fields, in place; return errors for unknown values."""
         return []
 
-    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
-        return [("unresolved", row.number) if row.unresolved else self.key(row.cells) for row in rows]
+    def row_keys(self, rows: Sequence[Row]) -> list[Hashable]:
+        return [("unresolved", row.number) if row.unresolved else self.row_key(row.cells) for row in rows]
 
-    def begin(self) -> None:
-        self.handed_on = {}
+    def begin_transaction(self) -> None:
+        self.reassigned = {}
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
-        known = self.find(rows)
-        for instance in known.values():
-            if instance.pk in self.handed_on:  # rows are compared with the value from before the file
-                setattr(instance, str(self.unique_field), self.handed_on[instance.pk])
+        existing = self.find_existing(rows)
+        for instance in existing.values():
+            if instance.pk in self.reassigned:  # rows are compared with the value from before the file
+                setattr(instance, str(self.unique_field), self.reassigned[instance.pk])
         refused: list[RowResult] = []
         good: list[Entry] = []
         for row in rows:
-            key = self.key(row.cells)
-            instance, outcome, errors = self._read(row, None if row.unresolved else known.get(key))
+            key = self.row_key(row.cells)
+            instance, outcome, errors = self._parse_row(row, None if row.unresolved else existing.get(key))
             if errors:
                 refused.append(RowResult(row, ERROR, errors=tuple(errors)))
             else:
-                known[key] = instance
+                existing[key] = instance
                 good.append(Entry(row, instance, outcome))
         # Only the columns of the file: another column may have been changed since the object was read.
-        names = [name for name in self.fields if good and name in good[0].row.cells]
-        results = self.save(good, names)
-        notes = self.saved([e.instance for e, r in zip(good, results, strict=True) if r.outcome in CHANGED])
+        field_names = [name for name in self.fields if good and name in good[0].row.cells]
+        results = self.save(good, field_names)
+        notes = self.after_save(
+            [e.instance for e, r in zip(good, results, strict=True) if r.outcome in CHANGED_OUTCOMES]
+        )
         results = [replace(result, note=notes.get(result.object_id or 0, "")) for result in results]
         return sorted(refused + results, key=lambda result: result.row.number)
 
-    def _read(self, row: Row, found: Any) -> tuple[Any, str, list[Refusal]]:
+    def _parse_row(self, row: Row, existing: Any) -> tuple[Any, str, list[Refusal]]:
         """Return the object with the values of the row, the outcome, and every error of the row."""
-        errors = [*row.unresolved, *self.interpret(row.cells)]
-        outcome = "unchanged" if found else "created"
-        instance = found
-        is_new = found is None and not row.unresolved  # unknown for a row with unresolved references
+        errors = [*row.unresolved, *self.normalize_cells(row.cells)]
+        outcome = "unchanged" if existing else "created"
+        instance = existing
+        is_new = existing is None and not row.unresolved  # unknown for a row with unresolved references
         try:
-            instance = self.make(row.cells) if is_new else found
+            instance = self.build(row.cells) if is_new else existing
         except ValidationError as error:
-            errors += reasons(error)
-        wanted = {}
-        faulty = {error.field for error in errors}
+            errors += refusals_from(error)
+        new_values = {}
+        faulty_fields = {error.field for error in errors}
         for name in self.fields:
-            if (name in row.cells or is_new) and name not in faulty:
-                cell = row.cells.get(name, "") or ("" if found else self.defaults.get(name, ""))
+            if (name in row.cells or is_new) and name not in faulty_fields:
+                cell = row.cells.get(name, "") or ("" if existing else self.defaults.get(name, ""))
                 try:
-                    wanted[name] = parse(self.model._meta.get_field(name), cell)
+                    new_values[name] = parse_cell(self.model._meta.get_field(name), cell)
                 except ValidationError as error:
-                    errors += reasons(error, field=name)
+                    errors += refusals_from(error, field=name)
         if not errors:
-            for name, value in wanted.items():
+            for name, value in new_values.items():
                 if getattr(instance, name) != value:
                     setattr(instance, name, value)
-                    outcome = "updated" if found else outcome
+                    outcome = "updated" if existing else outcome
         return instance, outcome, errors
 
-    def save(self, entries: list[Entry], names: Sequence[str]) -> list[RowResult]:
+    def save(self, entries: list[Entry], field_names: Sequence[str]) -> list[RowResult]:
         """
         Save the objects of all rows except those that the database refuses; return a result for each row.
 
-        Changed objects are saved with the fields ``names``. Constraints within a row are checked for each row,
+        Changed objects are saved with the fields ``field_names``. Constraints within a row are checked for each row,
         conflicts of unique values are found by one query. Any other conflict comes from another transaction that has
         committed in the meantime, and is found by bisection.
         """
-        self.names = names
-        refused = self._broken_constraints(entries)
+        self.field_names = field_names
+        refused = self._constraint_violations(entries)
         while True:
             good = [entry for entry in entries if id(entry.instance) not in refused]
-            clashes, handed_on = self._clashes(good)
-            refused |= clashes
+            conflicts, reassigned = self._unique_conflicts(good)
+            refused |= conflicts
             good = [entry for entry in good if id(entry.instance) not in refused]
             try:
                 with transaction.atomic():
-                    self._write(good, handed_on)
+                    self._write(good, reassigned)
                 break
             except IntegrityError:
-                refused |= self._conflicts(good, handed_on)
-        self.handed_on |= {pk: value for pk, value in handed_on.items() if value}
+                refused |= self._conflicts(good, reassigned)
+        self.reassigned |= {pk: value for pk, value in reassigned.items() if value}
         return [
             RowResult(entry.row, ERROR, errors=tuple(refused[id(entry.instance)]))
             if id(entry.instance) in refused
@@ -186,9 +186,9 @@ class UpsertImporter(Importer):
             for entry in entries
         ]
 
-    def _write(self, entries: Sequence[Entry], handed_on: Collection[int] = ()) -> None:
-        if handed_on:  # another row takes over the value first; the history has only the object's new value
-            self.model._default_manager.filter(pk__in=handed_on).update(**{str(self.unique_field): ""})
+    def _write(self, entries: Sequence[Entry], reassigned: Collection[int] = ()) -> None:
+        if reassigned:  # another row takes over the value first; the history has only the object's new value
+            self.model._default_manager.filter(pk__in=reassigned).update(**{str(self.unique_field): ""})
         new = [entry.instance for entry in entries if entry.outcome == "created"]
         changed = [entry.instance for entry in entries if entry.outcome == "updated"]
         for instance in new:  # an earlier attempt has set an id
@@ -196,47 +196,47 @@ class UpsertImporter(Importer):
         if new:
             bulk_create_with_history(new, self.model, batch_size=500, **self.history)
         if changed:
-            self.saving(changed)
-            bulk_update_with_history(changed, self.model, self.names, batch_size=200, **self.history)
+            self.before_save(changed)
+            bulk_update_with_history(changed, self.model, self.field_names, batch_size=200, **self.history)
 
-    def _broken_constraints(self, entries: Sequence[Entry]) -> dict[int, list[Refusal]]:
+    def _constraint_violations(self, entries: Sequence[Entry]) -> dict[int, list[Refusal]]:
         """Return the refusals of rows whose columns contradict each other, by ``id()`` of the row's object."""
         refused: dict[int, list[Refusal]] = {}
         constraints = [each for each in self.model._meta.constraints if each.name in self.row_constraints]
-        for instance in [entry.instance for entry in entries if entry.outcome in CHANGED]:
+        for instance in [entry.instance for entry in entries if entry.outcome in CHANGED_OUTCOMES]:
             for constraint in constraints:
                 try:
                     constraint.validate(self.model, instance)
                 except ValidationError as error:
-                    refused.setdefault(id(instance), []).extend(reasons(error))
+                    refused.setdefault(id(instance), []).extend(refusals_from(error))
         return refused
 
-    def _clashes(self, entries: Sequence[Entry]) -> tuple[dict[int, list[Refusal]], dict[int, str]]:
+    def _unique_conflicts(self, entries: Sequence[Entry]) -> tuple[dict[int, list[Refusal]], dict[int, str]]:
         """
         Return the refusals of rows whose unique value another object keeps, and the objects that give up their value.
 
         The refusals are by ``id()`` of the row's object. The objects are by primary key, with their value if a later
         chunk of the file gives them another one, else with "" as the value.
         """
-        if self.unique_field is None or self.unique_field not in self.names:
+        if self.unique_field is None or self.unique_field not in self.field_names:
             return {}, {}
-        later: dict[int, str] = {}
+        released_later: dict[int, str] = {}
 
-        def gives_up(ids: Collection[int]) -> set[int]:
-            later.update(self._given_up_later(ids))
-            return set(later)
+        def find_released(ids: Collection[int]) -> set[int]:
+            released_later.update(self._released_later(ids))
+            return set(released_later)
 
         for entry in entries:
             if entry.outcome == "created":
                 entry.instance.pk = None
-        wanted = list({id(e.instance): e.instance for e in entries if e.outcome in CHANGED}.values())
-        refused, handed_on = plan(wanted, self.model, self.unique_field, gives_up)
+        requested = list({id(e.instance): e.instance for e in entries if e.outcome in CHANGED_OUTCOMES}.values())
+        refused, reassigned = plan(requested, self.model, self.unique_field, find_released)
         [constraint] = [each for each in self.model._meta.constraints if each.name == self.unique_constraint]
         message = sentence_of(ValidationError(constraint.violation_error_message or ""))
         refusal = Refusal(str(constraint.violation_error_code), message, field=self.unique_field)
-        return {id(each): [refusal] for each in refused}, {pk: later.get(pk, "") for pk in handed_on}
+        return {id(each): [refusal] for each in refused}, {pk: released_later.get(pk, "") for pk in reassigned}
 
-    def _given_up_later(self, ids: Collection[int]) -> dict[int, str]:
+    def _released_later(self, ids: Collection[int]) -> dict[int, str]:
         """
         Return the current values of the objects to which a later chunk of the file gives another value, by id.
 
@@ -247,47 +247,53 @@ class UpsertImporter(Importer):
             return {}
         field = str(self.unique_field)
         objects = self.model._default_manager.filter(pk__in=ids)
-        held = {each.pk: getattr(each, field) for each in objects}
-        keys = {each.pk: self.key(dict(zip(self.key_columns, self.natural_key(each), strict=True))) for each in objects}
-        differs = self.wanted_later.differs({pk: (keys[pk], value.lower()) for pk, value in held.items()})
-        return {pk: held[pk] for pk in differs}
+        current_values = {each.pk: getattr(each, field) for each in objects}
+        keys = {
+            each.pk: self.row_key(dict(zip(self.key_columns, self.natural_key(each), strict=True))) for each in objects
+        }
+        reassigned_ids = self.requested_values.with_other_value(
+            {pk: (keys[pk], value.lower()) for pk, value in current_values.items()}
+        )
+        return {pk: current_values[pk] for pk in reassigned_ids}
 
     @cached_property
-    def wanted_later(self) -> WantedLater:
+    def requested_values(self) -> RequestedValues:
         """The unique values that the rows of the whole file want."""
         name = str(self.unique_field)
         field: Any = self.model._meta.get_field(name)
         rows = (row for row in self.reopen().source() if not row.errors and name in row.cells)
-        return WantedLater((self.key(row.cells), field.to_python(row.cells[name]).lower()) for row in rows)
+        return RequestedValues((self.row_key(row.cells), field.to_python(row.cells[name]).lower()) for row in rows)
 
-    def _conflicts(self, entries: Sequence[Entry], handed_on: Collection[int]) -> dict[int, list[Refusal]]:
+    def _conflicts(self, entries: Sequence[Entry], reassigned: Collection[int]) -> dict[int, list[Refusal]]:
         """
         Return the refusals of rows that conflict with another committed transaction, by ``id()`` of the row's object.
         """
         with transaction.atomic():
-            self._write([], handed_on)
-            found = self._objected(entries)
+            self._write([], reassigned)
+            rejected = self._find_rejected(entries)
             transaction.set_rollback(True)
         conflict = Refusal("conflict", _("Somebody else saved something in the way of this row."))
-        return {id(entry.instance): [conflict] for entry in found}
+        return {id(entry.instance): [conflict] for entry in rejected}
 
-    def _objected(self, entries: Sequence[Entry]) -> list[Entry]:
+    def _find_rejected(self, entries: Sequence[Entry]) -> list[Entry]:
         """Write all rows except those that the database refuses, and return these."""
         try:
             with transaction.atomic():
                 self._write(entries)
         except IntegrityError:
             half = len(entries) // 2
-            return [*self._objected(entries[:half]), *self._objected(entries[half:])] if half else list(entries)
+            return (
+                [*self._find_rejected(entries[:half]), *self._find_rejected(entries[half:])] if half else list(entries)
+            )
         return []
 
 
-def reason_of(job: Import) -> str:
+def change_reason(job: Import) -> str:
     """Return the change reason that the history of objects has for changes by an import."""
     return f"import {job.pk}"
 
 
-def read_activity(cells: dict[str, str], statuses: Mapping[str, bool]) -> list[Refusal]:
+def read_is_active(cells: dict[str, str], statuses: Mapping[str, bool]) -> list[Refusal]:
     """
     Set ``is_active`` from the columns ``is_active``, ``status`` and ``enabled_user``.
 
@@ -296,28 +302,28 @@ def read_activity(cells: dict[str, str], statuses: Mapping[str, bool]) -> list[R
     """
     if "status" not in cells and "enabled_user" not in cells:
         return []
-    said, errors = [], []
+    flags, errors = [], []
     for name in ("is_active", "status", "enabled_user"):
         cell = cells.get(name, "")
         try:
             if cell and name == "status":
-                said.append(_activity(cell, statuses))
+                flags.append(_parse_status(cell, statuses))
             elif cell:
-                said.append(_boolean(cell))
+                flags.append(_parse_boolean(cell))
         except ValidationError as error:
-            errors += reasons(error, field=name)
-    cells["is_active"] = str(all(said)).lower() if said else ""
+            errors += refusals_from(error, field=name)
+    cells["is_active"] = str(all(flags)).lower() if flags else ""
     return errors
 
 
-def _activity(status: str, statuses: Mapping[str, bool]) -> bool:
+def _parse_status(status: str, statuses: Mapping[str, bool]) -> bool:
     if status.lower() not in statuses:
         message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": ", ".join(statuses)}
         raise ValidationError(message, code="invalid_choice")
     return statuses[status.lower()]
 
 
-def parse(field: Any, text: str) -> Any:
+def parse_cell(field: Any, text: str) -> Any:
     """Return the value of a model's field for the text of a cell; raise ``ValidationError``."""
     if not text:
         if field.has_default():
@@ -325,38 +331,38 @@ def parse(field: Any, text: str) -> Any:
         return field.clean(None if field.null else "", None)
     match field:
         case models.BooleanField():
-            return _boolean(text)
+            return _parse_boolean(text)
         case models.IntegerField():
-            return field.clean(_whole_number(text), None)
+            return field.clean(_parse_integer(text), None)
         case models.DateTimeField():
-            return _instant(text, field.clean(text, None))
+            return _parse_datetime(text, field.clean(text, None))
     if field.choices:
         text = next((value for value, _label in field.choices if value.casefold() == text.casefold()), text)
     return field.clean(text, None)
 
 
-def _boolean(text: str) -> bool:
-    if text.lower() not in TRUE + FALSE:
+def _parse_boolean(text: str) -> bool:
+    if text.lower() not in TRUE_WORDS + FALSE_WORDS:
         raise ValidationError(_("Write true or false."), code="invalid")
-    return text.lower() in TRUE
+    return text.lower() in TRUE_WORDS
 
 
-def _whole_number(text: str) -> str:
+def _parse_integer(text: str) -> str:
     """Return the digits of a whole number. A number such as 1,000 is refused: it could mean one or a thousand."""
-    match = _WHOLE.fullmatch(text)
+    match = _INTEGER.fullmatch(text)
     if match is None:
         message = _("%(value)s is no whole number. Write digits only, 1000 for example.") % {"value": text}
         raise ValidationError(message, code="invalid")
     return match[1]
 
 
-def _instant(text: str, value: datetime) -> datetime:
+def _parse_datetime(text: str, value: datetime) -> datetime:
     """
     Return an aware datetime. A text without an offset is in ``TIME_ZONE``, where it must exist and be unambiguous.
 
     Python accepts texts that are not a day and a time: it reads a day alone as midnight, and 09.30 as 9 h and 0.3 s.
     """
-    if not _DAY_AND_TIME.fullmatch(text):
+    if not _DATETIME.fullmatch(text):
         message = _("Write the day and the time of day, as in %(example)s.") % {"example": "2026-08-01 09:00"}
         raise ValidationError(message, code="invalid")
     if not timezone.is_naive(value):
@@ -376,7 +382,7 @@ def _instant(text: str, value: datetime) -> datetime:
     return first
 
 
-def reasons(error: ValidationError, field: str | None = None) -> list[Refusal]:
+def refusals_from(error: ValidationError, field: str | None = None) -> list[Refusal]:
     """Return a refusal for each message of a ``ValidationError``."""
     named: list[tuple[str | None, ValidationError]]
     if hasattr(error, "error_dict"):

@@ -6,19 +6,19 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SELDOM = 200_000  # new objects minus deleted ones between collections: about a chunk of rows
+THRESHOLD = 200_000  # new objects minus deleted ones between collections: about a chunk of rows
 
 
 @contextmanager
-def seldom_searched() -> Iterator[None]:
+def infrequent_collection() -> Iterator[None]:
     """
     Collect garbage seldom, and only objects created in the block, so that a chunk of rows is not searched repeatedly.
     """
-    usual = gc.get_threshold()
+    previous = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(SELDOM)
+    gc.set_threshold(THRESHOLD)
     try:
         yield
     finally:
-        gc.set_threshold(*usual)
+        gc.set_threshold(*previous)
         gc.unfreeze()

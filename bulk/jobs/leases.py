@@ -20,19 +20,19 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from bulk.models import AT_WORK, Import, Progress, State
+from bulk.models import PROCESSING_STATES, Import, Progress, State
 from school.db.sqlite.private_copy import is_on_private_copy
 from school.i18n.stored_messages import in_english
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 
-LEASE = timedelta(seconds=15)
-MOST_ATTEMPTS = 3  # consecutive attempts without a committed chunk
+LEASE_DURATION = timedelta(seconds=15)
+MAX_ATTEMPTS = 3  # consecutive attempts without a committed chunk
 RESERVED = "reserved"  # instead of a lease's token, until the process begins to work
-BEAT = 1.0  # seconds between two heartbeats of a long transaction
+HEARTBEAT_INTERVAL = 1.0  # seconds between two heartbeats of a long transaction
 
 
-class Lost(Exception):
+class LeaseLost(Exception):
     """The lease is lost: the import has ended or another process works on it. The holder has nothing left to do."""
 
 
@@ -49,44 +49,44 @@ class Lease:
     rows: int = 0
     wants_cancel: bool = False
     is_lost: bool = False
-    ended: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
-    def locked(self) -> Import:
-        """Lock the import for the rest of the transaction and return its current row; raise ``Lost``."""
+    def lock_import(self) -> Import:
+        """Lock the import for the rest of the transaction and return its current row; raise ``LeaseLost``."""
         job = Import.objects.select_for_update().get(pk=self.import_id)
-        if job.lease_owner != self.owner or job.state not in AT_WORK:
-            raise Lost
+        if job.lease_owner != self.owner or job.state not in PROCESSING_STATES:
+            raise LeaseLost
         return job
 
     def renew(self, job: Import) -> None:
         """Renew the lease on ``job``; the caller saves it."""
-        job.leased_until = timezone.now() + LEASE
+        job.leased_until = timezone.now() + LEASE_DURATION
 
     def extend(self, job: Import) -> None:
         """Renew the lease after progress, and count this attempt as the first again; the caller saves ``job``."""
         self.renew(job)
         job.attempts = 1
 
-    def note(self, rows: int) -> None:
+    def set_progress(self, rows: int) -> None:
         """Set the number of rows that a long transaction has processed, for the next heartbeat."""
         self.rows = rows
 
-    def record(self, rows: int) -> None:
+    def save_progress(self, rows: int) -> None:
         """Save the number of processed rows, within the current transaction."""
         self.rows = rows
         Progress.objects.filter(pk=self.import_id).update(rows=rows, at=timezone.now())
 
-    def stop_if_asked(self) -> None:
+    def check_cancelled(self) -> None:
         """
-        Raise ``Cancelled`` if a user has requested a stop, ``Lost`` if a heartbeat has found that the lease is lost.
+        Raise ``Cancelled`` if a user has requested a stop, ``LeaseLost`` if a heartbeat has found the lease lost.
         """
         if self.is_lost:
-            raise Lost
+            raise LeaseLost
         if self.wants_cancel or Progress.objects.filter(pk=self.import_id, wants_cancel=True).exists():
             raise Cancelled
 
     @contextmanager
-    def beating(self) -> Iterator[None]:
+    def heartbeat(self) -> Iterator[None]:
         """
         Save the progress of the block's one long transaction, in a thread with its own database connection.
 
@@ -98,24 +98,24 @@ class Lease:
         if connection.vendor == "sqlite" and not is_on_private_copy():
             yield
             return
-        beat = threading.Thread(target=self._beat, args=[is_on_private_copy()], daemon=True)
-        beat.start()
+        thread = threading.Thread(target=self._send_heartbeats, args=[is_on_private_copy()], daemon=True)
+        thread.start()
         try:
             yield
         finally:
-            self.ended.set()
-            beat.join()
-            self.ended.clear()
+            self.stopped.set()
+            thread.join()
+            self.stopped.clear()
 
-    def _beat(self, is_on_copy: bool) -> None:
+    def _send_heartbeats(self, is_on_copy: bool) -> None:
         progress = Progress.objects.filter(pk=self.import_id)
-        own = Import.objects.filter(pk=self.import_id, lease_owner=self.owner, state__in=AT_WORK)
+        leased_imports = Import.objects.filter(pk=self.import_id, lease_owner=self.owner, state__in=PROCESSING_STATES)
         try:
-            while not self.ended.wait(BEAT):
+            while not self.stopped.wait(HEARTBEAT_INTERVAL):
                 with suppress(OperationalError):  # the database is busy: the next heartbeat follows soon
                     progress.update(rows=self.rows, at=timezone.now())
                     if is_on_copy:
-                        self.is_lost = not own.update(leased_until=timezone.now() + LEASE)
+                        self.is_lost = not leased_imports.update(leased_until=timezone.now() + LEASE_DURATION)
                         self.wants_cancel = progress.filter(wants_cancel=True).exists()
         finally:
             connection.close()
@@ -123,8 +123,8 @@ class Lease:
 
 def reserve(job: Import) -> None:
     """Reserve a pending import for this process, so that no worker takes it."""
-    job.lease_owner = f"{_process()}:{RESERVED}"
-    job.leased_until = timezone.now() + LEASE
+    job.lease_owner = f"{_process_name()}:{RESERVED}"
+    job.leased_until = timezone.now() + LEASE_DURATION
     job.save(update_fields=["lease_owner", "leased_until"])
 
 
@@ -133,30 +133,30 @@ def claim(import_id: int) -> Lease | None:
     """
     Take a pending import that no process works on, and return the lease; None if it cannot be taken.
 
-    An import that has used up ``MOST_ATTEMPTS`` attempts fails instead.
+    An import that has used up ``MAX_ATTEMPTS`` attempts fails instead.
     """
-    job = Import.objects.select_for_update(skip_locked=True).filter(pk=import_id, state__in=AT_WORK).first()
-    if job is None or not (is_free(job) or job.lease_owner == f"{_process()}:{RESERVED}"):
+    job = Import.objects.select_for_update(skip_locked=True).filter(pk=import_id, state__in=PROCESSING_STATES).first()
+    if job is None or not (is_free(job) or job.lease_owner == f"{_process_name()}:{RESERVED}"):
         return None
     job.attempts += 1
-    if job.attempts > MOST_ATTEMPTS:
+    if job.attempts > MAX_ATTEMPTS:
         job.state, job.finished_at = State.FAILED, timezone.now()
         with in_english():
             message = _("It was interrupted again and again, and is given up.")
         job.problems = [Refusal("interrupted", message).as_stored()]
         job.save()
         return None
-    lease = Lease(job.pk, f"{_process()}:{secrets.token_hex(8)}")
+    lease = Lease(job.pk, f"{_process_name()}:{secrets.token_hex(8)}")
     job.lease_owner = lease.owner
     job.started_at = job.started_at or timezone.now()
-    job.leased_until = timezone.now() + LEASE
+    job.leased_until = timezone.now() + LEASE_DURATION
     job.save(update_fields=["lease_owner", "leased_until", "started_at", "attempts"])
     return lease
 
 
-def interruption(job: Import, error: Exception | None = None) -> dict[str, Any]:
+def interruption_problem(job: Import, error: Exception | None = None) -> dict[str, Any]:
     """Return the problem of an import that was interrupted, by ``error`` or because its process has died."""
-    parts = {"rows": job.applied_rows, "type": _name_of(error) if error else ""}
+    parts = {"rows": job.applied_rows, "type": _error_name(error) if error else ""}
     with in_english():
         if error and parts["rows"]:
             message = _("It was interrupted by an error (%(type)s). %(rows)s rows were applied: undo takes them back.")
@@ -169,7 +169,7 @@ def interruption(job: Import, error: Exception | None = None) -> dict[str, Any]:
     return Refusal("interrupted", message % parts).as_stored()
 
 
-def _name_of(error: Exception) -> str:
+def _error_name(error: Exception) -> str:
     """
     Return the type of an error without its text, which may quote rows; for an ``OSError`` add the system's message.
     """
@@ -182,18 +182,18 @@ def is_free(job: Import) -> bool:
     return job.leased_until is None or job.leased_until < timezone.now() or _is_dead(job.lease_owner)
 
 
-def orphans() -> list[int]:
+def abandoned_import_ids() -> list[int]:
     """
     Return the ids of pending imports that no process works on: abandoned by their owner, or never taken by a task.
     """
-    forgotten = Q(lease_owner="", created_at__lt=timezone.now() - LEASE)
-    waiting = Import.objects.filter(~Q(lease_owner="") | forgotten, state__in=AT_WORK)
-    return [job.pk for job in waiting.order_by("pk") if is_free(job)]
+    never_claimed = Q(lease_owner="", created_at__lt=timezone.now() - LEASE_DURATION)
+    pending = Import.objects.filter(~Q(lease_owner="") | never_claimed, state__in=PROCESSING_STATES)
+    return [job.pk for job in pending.order_by("pk") if is_free(job)]
 
 
-def is_own(job: Import) -> bool:
+def is_own_lease(job: Import) -> bool:
     """Return True if this process holds the lease of an import, or was the last one to hold it."""
-    return job.lease_owner.rpartition(":")[0] == _process()
+    return job.lease_owner.rpartition(":")[0] == _process_name()
 
 
 def is_held(job: Import) -> bool:
@@ -204,7 +204,7 @@ def is_held(job: Import) -> bool:
     return not is_free(job) or (host == socket.gethostname() and not _is_dead(job.lease_owner))
 
 
-def _process() -> str:
+def _process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 

@@ -1,8 +1,8 @@
 """
-The lifecycle of an import: received, previewed, approved, applied, undone. Every entry point uses these functions.
+The lifecycle of an import: submitted, previewed, approved, applied, undone. Every entry point uses these functions.
 
-A function that makes an import pending takes ``then``, and calls it with the import in the same transaction:
-``hand_over`` enqueues the import for a worker, ``reserve`` reserves it for this process. Each function first checks,
+A function that makes an import pending takes ``dispatch``, and calls it with the import in the same transaction:
+``enqueue`` enqueues the import for a worker, ``reserve`` reserves it for this process. Each function first checks,
 outside of a transaction, whether the action is possible: so a refusal never waits for a lock, which on SQLite every
 transaction takes.
 """
@@ -20,16 +20,16 @@ from django.utils.translation import gettext as _
 
 from bulk import file_store
 from bulk.importers.registry import importers_of, modes_of, options_of, parts_of
-from bulk.jobs.leases import interruption, is_free, is_held
+from bulk.jobs.leases import interruption_problem, is_free, is_held
 from bulk.models import (
-    ACTIVE,
-    AT_WORK,
+    ACTIVE_STATES,
     DEFAULT_DATASET,
-    FINISHED,
+    FINISHED_STATES,
+    PROCESSING_STATES,
     UNDO,
     DatasetKey,
-    Door,
     Import,
+    ImportChannel,
     Mode,
     OnError,
     Progress,
@@ -42,7 +42,7 @@ from school.validators import is_plain, normalized
 
 
 @dataclass(frozen=True)
-class Order:
+class ImportRequest:
     """
     The parameters of a new import.
 
@@ -51,7 +51,7 @@ class Order:
     """
 
     kind: str
-    door: Door
+    channel: ImportChannel
     request_id: str
     file_name: str = ""
     dataset: str = DEFAULT_DATASET
@@ -66,7 +66,7 @@ class Order:
     again: bool = False
 
 
-class SameAgain(Exception):
+class AlreadyApplied(Exception):
     """The file is the one that was applied last. ``earlier`` is that import."""
 
     def __init__(self, earlier: Import) -> None:
@@ -74,54 +74,54 @@ class SameAgain(Exception):
         super().__init__(_("This is the file of import %(id)s, which is applied.") % {"id": earlier.pk})
 
 
-Then = Callable[[Import], object]
+Dispatch = Callable[[Import], object]
 
 # The upper 16 of the 64 bits of the keys of these advisory locks. School's other locks never have keys with these bits.
-LOCKS = 0x5C43
+LOCK_NAMESPACE = 0x5C43
 
 
-def unattended(job: Import) -> None:
-    """Do nothing: the default of ``then``. A process that looks for work finds the import."""
+def leave_pending(job: Import) -> None:
+    """Do nothing: the default of ``dispatch``. A process that looks for work finds the import."""
 
 
-def receive(source: BinaryIO, order: Order, *, then: Then = unattended) -> Import:
+def submit(source: BinaryIO, request: ImportRequest, *, dispatch: Dispatch = leave_pending) -> Import:
     """
     Store a file and create its import, which is then pending.
 
-    Raise ``Refused`` for invalid options and while another import of the dataset is active, ``SameAgain`` for the file
-    that was applied last.
+    Raise ``Refused`` for invalid options and while another import of the dataset is active, ``AlreadyApplied`` for the
+    file that was applied last.
     """
     job = Import(
-        kind=order.kind,
-        dataset=normalized(order.dataset),
-        mode=order.mode,
-        scope=order.scope,
-        on_error=order.on_error,
-        review=order.review,
-        options=order.options,
-        rights=list(order.rights),
-        file_name=normalized(order.file_name)[-255:],
-        door=order.door,
-        actor=order.actor,
-        client=order.client,
-        request_id=order.request_id,
+        kind=request.kind,
+        dataset=normalized(request.dataset),
+        mode=request.mode,
+        scope=request.scope,
+        on_error=request.on_error,
+        review=request.review,
+        options=request.options,
+        rights=list(request.rights),
+        file_name=normalized(request.file_name)[-255:],
+        door=request.channel,
+        actor=request.actor,
+        client=request.client,
+        request_id=request.request_id,
     )
-    refusals = _objections(job)
+    refusals = _validate(job)
     if refusals:
         raise Refused(refusals)
-    _refuse_second(job.dataset_key)
-    if not order.again:
-        _refuse_the_same(job, file_store.hash_of(source))
-    with _one_at_a_time(job.dataset_key):
-        _release_abandoned(job.dataset_key)
+    _refuse_if_active(job.dataset_key)
+    if not request.again:
+        _refuse_if_applied(job, file_store.sha256_of(source))
+    with _locked_dataset(job.dataset_key):
+        _fail_abandoned(job.dataset_key)
         job.save()
         Progress.objects.create(file_import=job)
-        file_store.keep(source, job)
-        then(job)
+        file_store.store_file(source, job)
+        dispatch(job)
     return job
 
 
-def _objections(job: Import) -> list[Refusal]:
+def _validate(job: Import) -> list[Refusal]:
     refusals = []
     for name, text in (("dataset", job.dataset), ("scope", job.scope), ("file", job.file_name)):
         if not is_plain(text):
@@ -143,28 +143,34 @@ def _objections(job: Import) -> list[Refusal]:
             parts = {"value": value, "choices": ", ".join(known[name].choices)}
             refusals.append(Refusal("invalid_choice", message % parts, field=name))
     importers = importers_of(job.kind)
-    if not all(importer.keeps_limits for importer in importers) and limits_of_account(job.actor_id):
+    if not all(importer.enforces_limits for importer in importers) and limits_of_account(job.actor_id):
         refusals.append(outside_limits())
     return refusals or [refusal for importer in importers for refusal in importer(job).check()]
 
 
-def _refuse_the_same(job: Import, sha256: str) -> None:
+def _refuse_if_applied(job: Import, sha256: str) -> None:
     """
-    Raise ``SameAgain`` if the import repeats the last one that changed the dataset.
+    Raise ``AlreadyApplied`` if the import repeats the last one that changed the dataset.
 
     That is: the last one had the same file and the same parameters, and has applied every row.
     """
-    kept = Q(checkpoint__gt=0) | Q(state__in=FINISHED)
-    last = Import.objects.of_dataset(job.dataset_key).filter(kept).exclude(state__in=ACTIVE).order_by("-pk").first()
+    committed = Q(checkpoint__gt=0) | Q(state__in=FINISHED_STATES)
+    last = (
+        Import.objects.of_dataset(job.dataset_key)
+        .filter(committed)
+        .exclude(state__in=ACTIVE_STATES)
+        .order_by("-pk")
+        .first()
+    )
     if last is None or last.state != State.DONE or last.errors or last.sha256 != sha256:
         return
-    wanted = ("kind", "mode", "scope", "options", "on_error")
-    if all(getattr(last, name) == getattr(job, name) for name in wanted):
-        raise SameAgain(last)
+    parameters = ("kind", "mode", "scope", "options", "on_error")
+    if all(getattr(last, name) == getattr(job, name) for name in parameters):
+        raise AlreadyApplied(last)
 
 
 @contextmanager
-def _one_at_a_time(dataset: DatasetKey) -> Iterator[None]:
+def _locked_dataset(dataset: DatasetKey) -> Iterator[None]:
     """
     Open a transaction that creates an import of a dataset; raise ``Refused`` while another import is active.
 
@@ -173,17 +179,17 @@ def _one_at_a_time(dataset: DatasetKey) -> Iterator[None]:
     """
     try:
         with transaction.atomic():
-            if not _lock(dataset):
-                raise Refused([_being_received(dataset)])
+            if not _try_lock(dataset):
+                raise Refused([_submission_refusal(dataset)])
             yield
     except IntegrityError:
-        other = Import.objects.of_dataset(dataset).filter(state__in=ACTIVE).first()
+        other = Import.objects.of_dataset(dataset).filter(state__in=ACTIVE_STATES).first()
         if other is None:
             raise
-        raise Refused([in_progress(other)]) from None
+        raise Refused([in_progress_refusal(other)]) from None
 
 
-def _lock(dataset: DatasetKey) -> bool:
+def _try_lock(dataset: DatasetKey) -> bool:
     """
     Lock a dataset for the rest of the transaction; return False if another transaction holds the lock.
 
@@ -192,20 +198,20 @@ def _lock(dataset: DatasetKey) -> bool:
     if connection.vendor != "postgresql":
         return True
     digest = hashlib.sha256(repr(tuple(dataset)).encode()).digest()
-    key = (LOCKS << 48) | int.from_bytes(digest[:6], "big")
+    key = (LOCK_NAMESPACE << 48) | int.from_bytes(digest[:6], "big")
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [key])
         return bool(cursor.fetchone()[0])
 
 
-def _refuse_second(dataset: DatasetKey) -> None:
+def _refuse_if_active(dataset: DatasetKey) -> None:
     """Raise ``Refused`` while another import of the dataset is active."""
-    for other in Import.objects.of_dataset(dataset).filter(state__in=ACTIVE):
+    for other in Import.objects.of_dataset(dataset).filter(state__in=ACTIVE_STATES):
         if not _is_abandoned(other):
-            raise Refused([in_progress(other)])
+            raise Refused([in_progress_refusal(other)])
 
 
-def in_progress(other: Import) -> Refusal:
+def in_progress_refusal(other: Import) -> Refusal:
     parts = {"id": other.pk, "dataset": other.dataset}
     if other.state == State.NEEDS_REVIEW:
         message = _("Import %(id)s of the dataset %(dataset)s waits for its review: one at a time.") % parts
@@ -214,43 +220,48 @@ def in_progress(other: Import) -> Refusal:
     return Refusal("import_in_progress", message, _("Another import is in progress"), members={"import": other.pk})
 
 
-def _being_received(dataset: DatasetKey) -> Refusal:
+def _submission_refusal(dataset: DatasetKey) -> Refusal:
     message = _("Another import of the dataset %(dataset)s is being received: one at a time.")
     return Refusal("import_in_progress", message % {"dataset": dataset.name}, _("Another import is in progress"))
 
 
 def _is_abandoned(job: Import) -> bool:
-    """Return True if a command's import is at work but the process of the command has ended."""
-    if job.door != Door.COMMAND or job.state not in AT_WORK or not job.lease_owner or not is_free(job):
+    """Return True if a command's import is unfinished but the process of the command has ended."""
+    if (
+        job.door != ImportChannel.COMMAND
+        or job.state not in PROCESSING_STATES
+        or not job.lease_owner
+        or not is_free(job)
+    ):
         return False
     # A long transaction does not renew its lease. On PostgreSQL it holds the row's lock; SQLite has no row locks.
     return connection.vendor != "sqlite" or not is_held(job)
 
 
-def _release_abandoned(dataset: DatasetKey) -> None:
+def _fail_abandoned(dataset: DatasetKey) -> None:
     """Mark unfinished imports of commands as failed if their process has ended, so that the next import can begin."""
-    active = Import.objects.of_dataset(dataset).select_for_update(skip_locked=True).filter(state__in=AT_WORK)
-    for left in active:
-        if _is_abandoned(left):
-            left.state, left.finished_at = State.FAILED, timezone.now()
-            left.problems = [interruption(left)]
-            left.save()
+    active = Import.objects.of_dataset(dataset).select_for_update(skip_locked=True).filter(state__in=PROCESSING_STATES)
+    for job in active:
+        if _is_abandoned(job):
+            job.state, job.finished_at = State.FAILED, timezone.now()
+            job.problems = [interruption_problem(job)]
+            job.save()
 
 
-def approve(import_id: int, *, actor: Any = None, then: Then = unattended) -> Import:
+def approve(import_id: int, *, actor: Any = None, dispatch: Dispatch = leave_pending) -> Import:
     """Approve an import that waits for review, so that it is applied; raise ``Refused`` if it is in another state."""
-    _refuse_unless(found(import_id), State.APPLYING, State.NEEDS_REVIEW)
+    _check_state(get_import(import_id), State.APPLYING, State.NEEDS_REVIEW)
     with transaction.atomic():
         # First lock the row that ``cancel`` writes to: a later request to stop applies to the run that begins now.
         Progress.objects.select_for_update().get(pk=import_id)
         job = Import.objects.select_for_update().get(pk=import_id)
-        _refuse_unless(job, State.APPLYING, State.NEEDS_REVIEW)
+        _check_state(job, State.APPLYING, State.NEEDS_REVIEW)
         job.state, job.approved_by = State.APPLYING, actor
         job.lease_owner, job.leased_until, job.started_at, job.attempts = "", None, None, 0
         job.problems = []
         job.save()
         Progress.objects.filter(pk=job.pk).update(rows=0, at=timezone.now(), wants_cancel=False)
-        then(job)
+        dispatch(job)
     return job
 
 
@@ -261,24 +272,24 @@ def cancel(import_id: int) -> Import:
     An import that no process works on is cancelled immediately, any other one when its process next checks for a
     request to stop. Chunks that are applied by then stay applied, and can be undone.
     """
-    job = _cancel_unattended(import_id)
+    job = _cancel_if_idle(import_id)
     if job.is_active:
         Progress.objects.filter(pk=import_id).update(wants_cancel=True)
-        job = _cancel_unattended(import_id)  # its process may have ended its work without reading the request
+        job = _cancel_if_idle(import_id)  # its process may have ended its work without reading the request
     return job
 
 
-def _cancel_unattended(import_id: int) -> Import:
+def _cancel_if_idle(import_id: int) -> Import:
     """Cancel an import if no process works on it, and return its current row; raise ``Refused`` if it has ended."""
-    job = found(import_id)
+    job = get_import(import_id)
     if not job.is_active:
-        raise Refused([_not_from_here(job, State.CANCELLED)])
+        raise Refused([_transition_refusal(job, State.CANCELLED)])
     with transaction.atomic():
         locked = Import.objects.select_for_update(skip_locked=True).filter(pk=import_id).first()
         if locked is None:
             return job
         if not locked.is_active:
-            raise Refused([_not_from_here(locked, State.CANCELLED)])
+            raise Refused([_transition_refusal(locked, State.CANCELLED)])
         if locked.state == State.NEEDS_REVIEW or is_free(locked):
             locked.state, locked.finished_at = State.CANCELLED, timezone.now()
             locked.save()
@@ -291,39 +302,39 @@ def _cancel_unattended(import_id: int) -> Import:
 def start_undo(
     import_id: int,
     *,
-    door: Door,
+    channel: ImportChannel,
     request_id: str,
     actor: Any = None,
     dry_run: bool = False,
-    then: Then = unattended,
+    dispatch: Dispatch = leave_pending,
 ) -> Import:
     """Create the import that undoes another one, which is then pending; raise ``Refused`` if that is not possible."""
-    undone = found(import_id)
-    if not undone.can_be_undone:
-        raise Refused([_not_from_here(undone, State.UNDONE)])
+    original = get_import(import_id)
+    if not original.can_be_undone:
+        raise Refused([_transition_refusal(original, State.UNDONE)])
     job = Import(
         kind=UNDO,
-        undoes=undone,
-        dataset=undone.dataset,
-        client=undone.client,
+        undoes=original,
+        dataset=original.dataset,
+        client=original.client,
         on_error=OnError.SKIP,
         review=Review.DRY_RUN if dry_run else Review.NEEDED,
-        options=undone.options,
-        file_name=undone.file_name,
-        door=door,
+        options=original.options,
+        file_name=original.file_name,
+        door=channel,
         actor=actor,
         request_id=request_id,
     )
-    _refuse_second(job.dataset_key)
-    with _one_at_a_time(job.dataset_key):
-        _release_abandoned(job.dataset_key)
+    _refuse_if_active(job.dataset_key)
+    with _locked_dataset(job.dataset_key):
+        _fail_abandoned(job.dataset_key)
         job.save()
         Progress.objects.create(file_import=job)
-        then(job)
+        dispatch(job)
     return job
 
 
-def found(import_id: int) -> Import:
+def get_import(import_id: int) -> Import:
     """Return an import; raise ``Refused`` if there is none with this id."""
     job = Import.objects.filter(pk=import_id).first()
     if job is None:
@@ -336,13 +347,13 @@ def _not_found(import_id: object) -> Refusal:
     return Refusal("import_not_found", message, _("Import not found"))
 
 
-def _refuse_unless(job: Import, state: State, before: State) -> None:
+def _check_state(job: Import, state: State, before: State) -> None:
     """Raise ``Refused`` if an import is not in the state ``before``, from which it may become ``state``."""
     if job.state != before:
-        raise Refused([_not_from_here(job, state)])
+        raise Refused([_transition_refusal(job, state)])
 
 
-def _not_from_here(job: Import, state: State) -> Refusal:
+def _transition_refusal(job: Import, state: State) -> Refusal:
     message = _("The state of import %(id)s is “%(state)s” and cannot become “%(wanted)s”.")
     parts = {"id": job.pk, "state": job.get_state_display(), "wanted": state.label}
     return Refusal("import_not_possible", message % parts, _("Not possible from here"))

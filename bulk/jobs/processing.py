@@ -1,4 +1,4 @@
-"""Processes a received import until it ends or waits for approval, in a worker or in the command itself."""
+"""Processes a submitted import until it ends or waits for approval, in a worker or in the command itself."""
 
 from collections import Counter
 from contextlib import suppress
@@ -8,36 +8,37 @@ import structlog
 from django.db import Error, connection, transaction
 from django.utils import timezone
 
-from bulk.file_store import at_hand
+from bulk.file_store import local_copy
 from bulk.files.csv_reader import UnreadableFile
-from bulk.importers.registry import files_not_applied, parts_of
-from bulk.jobs.garbage_collection import seldom_searched
-from bulk.jobs.leases import MOST_ATTEMPTS, Cancelled, Lease, Lost, claim, interruption, is_own
-from bulk.jobs.runner import Run, Watch
-from bulk.models import AT_WORK, UNDO, Import, Mode, OnError, Review, State
-from bulk.outcomes import DROPPED, ERROR, LEFT_OPEN
-from bulk.row_results import Book
+from bulk.importers.registry import parts_of, unapplied_file_warnings
+from bulk.jobs.garbage_collection import infrequent_collection
+from bulk.jobs.leases import MAX_ATTEMPTS, Cancelled, Lease, LeaseLost, claim, interruption_problem, is_own_lease
+from bulk.jobs.runner import ImportRun, ResultCallback
+from bulk.models import PROCESSING_STATES, UNDO, Import, Mode, OnError, Review, State
+from bulk.outcomes import DROPPED, ERROR, KEPT, KEPT_OUTCOMES, REVERSED
+from bulk.row_results import ResultWriter
 from school.i18n.stored_messages import in_english
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused
 
 logger = structlog.get_logger(__name__)
 
-MOST_ENDED = 0.10  # share of the scope that a full import may end without approval
-REVERSED, KEPT = "reversed", "kept"
+MAX_DROPPED_SHARE = 0.10  # share of the scope that a full import may end without approval
 
 
-def unwatched(results: Any) -> None:
-    """Ignore the results: the default of ``watch``."""
+def ignore_results(results: Any) -> None:
+    """Ignore the results: the default of ``on_results``."""
 
 
-def work_on(import_id: int, watch: Watch = unwatched, *, is_last_attempt: bool = False) -> bool:
+def process_import(
+    import_id: int, on_results: ResultCallback = ignore_results, *, is_last_attempt: bool = False
+) -> bool:
     """
     Work on an import until it ends or waits for approval.
 
-    ``watch`` is called with results, chunk by chunk. Return False if another process works on the import or there is
-    nothing to do. Errors in the file are saved on the import. Any other error is raised: the import stays for the next
-    attempt, or has failed after the last one.
+    ``on_results`` is called with results, chunk by chunk. Return False if another process works on the import or there
+    is nothing to do. Errors in the file are saved on the import. Any other error is raised: the import stays for the
+    next attempt, or has failed after the last one.
     """
     lease = claim(import_id)
     if lease is None:
@@ -45,212 +46,214 @@ def work_on(import_id: int, watch: Watch = unwatched, *, is_last_attempt: bool =
     job = Import.objects.get(pk=import_id)
     with (
         structlog.contextvars.bound_contextvars(request_id=job.request_id),
-        suppress(Lost),
-        seldom_searched(),
+        suppress(LeaseLost),
+        infrequent_collection(),
         in_english(),
     ):
         try:
-            with at_hand(job) as file:
-                _work(job, file, lease, watch)
+            with local_copy(job) as file:
+                _process(job, file, lease, on_results)
         except UnreadableFile as error:
-            _give_up(lease, Refusal(error.code, error.message))
+            _fail_import(lease, Refusal(error.code, error.message))
         except Refused as refused:
-            _give_up(lease, *refused.refusals)
+            _fail_import(lease, *refused.refusals)
         except Cancelled:
-            _end(lease, State.CANCELLED)
+            _end_import(lease, State.CANCELLED)
         except Exception as error:
-            _interrupt(lease, error, is_last_attempt=is_last_attempt)
+            _record_interruption(lease, error, is_last_attempt=is_last_attempt)
             raise
-        _log(Import.objects.get(pk=import_id))
+        _log_result(Import.objects.get(pk=import_id))
     return True
 
 
-def _work(job: Import, file: BinaryIO, lease: Lease, watch: Watch) -> None:
+def _process(job: Import, file: BinaryIO, lease: Lease, on_results: ResultCallback) -> None:
     parts = parts_of(job, file)
     sources = [part.importer.source() for part in parts]
     total = sum(source.count() for source in sources)
     for part in parts:
-        part.importer.check_looked_up()
-    warnings = [warning for source in sources for warning in source.warnings] + files_not_applied(job, parts, file)
+        part.importer.check_lookup_files()
+    warnings = [warning for source in sources for warning in source.warnings] + unapplied_file_warnings(
+        job, parts, file
+    )
     Import.objects.filter(pk=job.pk).update(rows=total, warnings=[warning.as_stored() for warning in warnings])
     refusals = [refusal for part in parts for refusal in part.importer.check()]
     if refusals:
         raise Refused(refusals)
-    run = Run(lease, parts, watch)
-    by_chunks = job.on_error == OnError.SKIP
+    run = ImportRun(lease, parts, on_results)
+    in_chunks = job.on_error == OnError.SKIP
     # An import that needs no approval, or that is rolled back as a whole if it needs one, is run without a preview.
-    is_previewed = job.review != Review.NEEDED or (job.mode == Mode.FULL and by_chunks)
+    is_previewed = job.review != Review.NEEDED or (job.mode == Mode.FULL and in_chunks)
     if job.state == State.VALIDATING and is_previewed:
-        run.whole(_conclude_preview, may_keep=False)
+        run.run_in_one_transaction(_finalize_preview, may_commit=False)
         if Import.objects.values_list("state", flat=True).get(pk=job.pk) != State.APPLYING:
             return
-        run = Run(lease, parts_of(job, file), unwatched)
+        run = ImportRun(lease, parts_of(job, file), ignore_results)
     elif job.state == State.VALIDATING:
-        _end(lease, State.APPLYING)
-    if not by_chunks:
-        run.whole(_conclude_all_or_nothing, may_keep=True)
+        _end_import(lease, State.APPLYING)
+    if not in_chunks:
+        run.run_in_one_transaction(_finalize_all_or_nothing, may_commit=True)
         return
     if job.fingerprint and job.checkpoint == 0:
         # Approved, and applied in chunks: check before the first chunk that the outcomes are still the approved ones.
-        Run(lease, parts, unwatched).whole(_conclude_check, may_keep=False)
+        ImportRun(lease, parts, ignore_results).run_in_one_transaction(_finalize_check, may_commit=False)
         if Import.objects.values_list("state", flat=True).get(pk=job.pk) != State.APPLYING:
             return
-        run = Run(lease, parts_of(job, file), watch)
-    run.by_chunks(_conclude_chunks)
+        run = ImportRun(lease, parts_of(job, file), on_results)
+    run.run_in_chunks(_finalize_chunks)
 
 
-def _conclude_preview(job: Import, book: Book) -> bool:
+def _finalize_preview(job: Import, writer: ResultWriter) -> bool:
     """End a preview: nothing is committed, and the outcomes decide the next state."""
-    job.fingerprint = book.digest.hexdigest()
-    job.ending = book.counts[DROPPED]
+    job.fingerprint = writer.digest.hexdigest()
+    job.ending = writer.counts[DROPPED]
     if job.review == Review.DRY_RUN:
-        _become(job, State.CANCELLED, *_obstacles(job, book.counts))
-    elif _is_hopeless(job, book.counts):
-        _become(job, State.FAILED, _nothing_applied(job, book.counts))
-    elif job.review == Review.ALWAYS or _ends_too_much(job, book.counts):
-        _become(job, State.NEEDS_REVIEW)
+        _set_state(job, State.CANCELLED, *_dry_run_problems(job, writer.counts))
+    elif _cannot_apply(job, writer.counts):
+        _set_state(job, State.FAILED, _nothing_applied_refusal(job, writer.counts))
+    elif job.review == Review.ALWAYS or _drops_too_many(job, writer.counts):
+        _set_state(job, State.NEEDS_REVIEW)
     else:
         job.state = State.APPLYING
         job.fingerprint = ""
     return False
 
 
-def _conclude_check(job: Import, book: Book) -> bool:
+def _finalize_check(job: Import, writer: ResultWriter) -> bool:
     """
     Check, right before the first chunk, whether the outcomes are still the approved ones; else ask for approval again.
     """
-    if book.digest.hexdigest() != job.fingerprint:
-        _ask_again(job, book)
+    if writer.digest.hexdigest() != job.fingerprint:
+        _require_new_approval(job, writer)
     return False
 
 
-def _conclude_all_or_nothing(job: Import, book: Book) -> bool:
+def _finalize_all_or_nothing(job: Import, writer: ResultWriter) -> bool:
     """Return True to commit a run without errors whose outcomes are as approved, or which needs no approval."""
-    if job.fingerprint and book.digest.hexdigest() != job.fingerprint:
-        _ask_again(job, book)
-    elif _is_hopeless(job, book.counts):
-        _become(job, State.FAILED, _nothing_applied(job, book.counts))
-    elif job.approved_by_id is None and not job.fingerprint and _ends_too_much(job, book.counts):
-        job.fingerprint = book.digest.hexdigest()
-        _become(job, State.NEEDS_REVIEW)
+    if job.fingerprint and writer.digest.hexdigest() != job.fingerprint:
+        _require_new_approval(job, writer)
+    elif _cannot_apply(job, writer.counts):
+        _set_state(job, State.FAILED, _nothing_applied_refusal(job, writer.counts))
+    elif job.approved_by_id is None and not job.fingerprint and _drops_too_many(job, writer.counts):
+        job.fingerprint = writer.digest.hexdigest()
+        _set_state(job, State.NEEDS_REVIEW)
     else:
-        job.checkpoint = book.counts.total()
-        _become(job, State.DONE)
+        job.checkpoint = writer.counts.total()
+        _set_state(job, State.DONE)
         return True
     return False
 
 
-def _conclude_chunks(job: Import) -> None:
+def _finalize_chunks(job: Import) -> None:
     counts = Counter(job.counts)
     if job.kind == UNDO:
-        _conclude_undo(job, counts)
-    if _is_hopeless(job, counts):
+        _finalize_undo(job, counts)
+    if _cannot_apply(job, counts):
         job.checkpoint = 0  # there is nothing to undo
-        _become(job, State.FAILED, _nothing_applied(job, counts))
+        _set_state(job, State.FAILED, _nothing_applied_refusal(job, counts))
     else:
-        _become(job, State.DONE_WITH_ERRORS if counts[ERROR] else State.DONE)
+        _set_state(job, State.DONE_WITH_ERRORS if counts[ERROR] else State.DONE)
 
 
-def _conclude_undo(job: Import, counts: Counter[str]) -> None:
+def _finalize_undo(job: Import, counts: Counter[str]) -> None:
     """Set the state of the import that was undone."""
     assert job.undoes_id is not None  # a database constraint ensures it
-    undone = Import.objects.select_for_update().get(pk=job.undoes_id)
+    original = Import.objects.select_for_update().get(pk=job.undoes_id)
     if counts[REVERSED] or not counts.total():
-        undone.state = State.PARTLY_UNDONE if counts[KEPT] or counts[ERROR] else State.UNDONE
-        undone.save(update_fields=["state"])
+        original.state = State.PARTLY_UNDONE if counts[KEPT] or counts[ERROR] else State.UNDONE
+        original.save(update_fields=["state"])
 
 
-def _ask_again(job: Import, book: Book) -> None:
-    job.fingerprint = book.digest.hexdigest()
+def _require_new_approval(job: Import, writer: ResultWriter) -> None:
+    job.fingerprint = writer.digest.hexdigest()
     job.approved_by = None
     message = _("What would come out has changed since it was looked at. Look again.")
-    _become(job, State.NEEDS_REVIEW, Refusal("changed_since_preview", message))
+    _set_state(job, State.NEEDS_REVIEW, Refusal("changed_since_preview", message))
 
 
-def _is_hopeless(job: Import, counts: Counter[str]) -> bool:
+def _cannot_apply(job: Import, counts: Counter[str]) -> bool:
     """Return True if nothing can be applied: there are errors, and ``on_error`` is abort or no row is good."""
-    good = counts.total() - counts[ERROR] - sum(counts[outcome] for outcome in LEFT_OPEN)
+    good = counts.total() - counts[ERROR] - sum(counts[outcome] for outcome in KEPT_OUTCOMES)
     return bool(counts[ERROR]) and (job.on_error == OnError.ABORT or not good)
 
 
-def _ends_too_much(job: Import, counts: Counter[str]) -> bool:
-    return job.mode == Mode.FULL and counts[DROPPED] > MOST_ENDED * job.in_scope
+def _drops_too_many(job: Import, counts: Counter[str]) -> bool:
+    return job.mode == Mode.FULL and counts[DROPPED] > MAX_DROPPED_SHARE * job.in_scope
 
 
-def _obstacles(job: Import, counts: Counter[str]) -> list[Refusal]:
+def _dry_run_problems(job: Import, counts: Counter[str]) -> list[Refusal]:
     """Return the reasons why the real run of a dry run would not be applied, or not without approval."""
-    if _is_hopeless(job, counts):
+    if _cannot_apply(job, counts):
         message = _("%(errors)s of %(rows)s rows have errors: nothing would be applied.")
         return [Refusal("rows_with_errors", message % {"errors": counts[ERROR], "rows": job.rows})]
-    if _ends_too_much(job, counts):
+    if _drops_too_many(job, counts):
         message = _("%(ending)s of the %(in_scope)s in its scope would end: the import would wait for approval.")
         return [Refusal("approval_needed", message % {"ending": counts[DROPPED], "in_scope": job.in_scope})]
     return []
 
 
-def _nothing_applied(job: Import, counts: Counter[str]) -> Refusal:
+def _nothing_applied_refusal(job: Import, counts: Counter[str]) -> Refusal:
     message = _("%(errors)s of %(rows)s rows have errors: nothing was applied.")
     return Refusal("rows_with_errors", message % {"errors": counts[ERROR], "rows": job.rows})
 
 
-def _become(job: Import, state: State, *why: Refusal) -> None:
+def _set_state(job: Import, state: State, *problems: Refusal) -> None:
     """Set the state of a locked import, which the caller saves. The reasons are added before its earlier problems."""
-    assert job.may_become(state), (job.state, state)  # ``TRANSITIONS`` has all allowed changes
+    assert job.can_transition_to(state), (job.state, state)  # ``TRANSITIONS`` has all allowed changes
     job.state = state
-    job.problems = [*(refusal.as_stored() for refusal in why), *job.problems]
+    job.problems = [*(refusal.as_stored() for refusal in problems), *job.problems]
     if state not in (State.APPLYING, State.NEEDS_REVIEW):
         job.finished_at = timezone.now()
 
 
 @transaction.atomic
-def _end(lease: Lease, state: State, *why: Refusal) -> None:
-    job = lease.locked()
-    _become(job, state, *why)
+def _end_import(lease: Lease, state: State, *problems: Refusal) -> None:
+    job = lease.lock_import()
+    _set_state(job, state, *problems)
     lease.renew(job)
     job.save()
 
 
-def _give_up(lease: Lease, *why: Refusal) -> None:
-    _end(lease, State.FAILED, *why)
+def _fail_import(lease: Lease, *problems: Refusal) -> None:
+    _end_import(lease, State.FAILED, *problems)
 
 
-def _interrupt(lease: Lease, error: Exception, *, is_last_attempt: bool) -> None:
+def _record_interruption(lease: Lease, error: Exception, *, is_last_attempt: bool) -> None:
     """
     Record that an error has ended an attempt: the import is free for the next attempt, or fails after the last one.
     """
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()  # the error may be a closed connection
     # If the database does not answer, nothing is recorded, and the lease expires by itself.
-    with suppress(Lost, Error), transaction.atomic():
-        job = lease.locked()
-        if is_last_attempt or job.attempts >= MOST_ATTEMPTS:
+    with suppress(LeaseLost, Error), transaction.atomic():
+        job = lease.lock_import()
+        if is_last_attempt or job.attempts >= MAX_ATTEMPTS:
             _fail(job, error)
         job.leased_until = timezone.now()
         job.save()
 
 
-def end_own(import_id: int, error: Exception | None = None) -> None:
+def end_own_import(import_id: int, error: Exception | None = None) -> None:
     """End an import that this process has stopped working on: failed if there is an ``error``, else cancelled."""
     if not connection.in_atomic_block:
         connection.close_if_unusable_or_obsolete()
     with suppress(Error), transaction.atomic():
-        job = Import.objects.select_for_update().filter(pk=import_id, state__in=AT_WORK).first()
-        if job is None or not is_own(job):
+        job = Import.objects.select_for_update().filter(pk=import_id, state__in=PROCESSING_STATES).first()
+        if job is None or not is_own_lease(job):
             return
         if error:
             _fail(job, error)
         else:
-            _become(job, State.CANCELLED)
+            _set_state(job, State.CANCELLED)
         job.leased_until = timezone.now()
         job.save()
 
 
 def _fail(job: Import, error: Exception) -> None:
-    _become(job, State.FAILED)
-    job.problems = [interruption(job, error)]
+    _set_state(job, State.FAILED)
+    job.problems = [interruption_problem(job, error)]
 
 
-def _log(job: Import) -> None:
+def _log_result(job: Import) -> None:
     logger.info(
         "import_finished",
         import_id=job.pk,

@@ -15,46 +15,46 @@ from django.utils.crypto import get_random_string
 from django_tasks import task
 from django_tasks_db.management.commands.db_worker import Worker
 
-from bulk.jobs.heartbeat import Pulse
-from bulk.jobs.leases import orphans
-from bulk.jobs.processing import work_on
+from bulk.jobs.heartbeat import Heartbeat
+from bulk.jobs.leases import abandoned_import_ids
+from bulk.jobs.processing import process_import
 from bulk.models import Import
 
 logger = structlog.get_logger(__name__)
 
-INTERVAL = 1.0  # seconds between two polls for work
+POLL_INTERVAL = 1.0  # seconds between two polls for work
 
 
 @task()
-def work_on_import(import_id: int) -> None:
+def process_import_task(import_id: int) -> None:
     """Work on an import until it ends or waits for approval."""
-    _work_on(import_id)
+    _process(import_id)
 
 
-def hand_over(job: Import) -> None:
+def enqueue(job: Import) -> None:
     """Enqueue an import for a worker, which takes it after the current transaction is committed."""
-    work_on_import.enqueue(job.pk)
+    process_import_task.enqueue(job.pk)
 
 
-def run_worker(*, is_wanted: Callable[[], bool], once: bool = False) -> None:
-    """Work on queued and abandoned imports while ``is_wanted`` returns True; with ``once``, in a single pass."""
-    pulse = Pulse()
-    while is_wanted():
+def run_worker(*, keep_running: Callable[[], bool], once: bool = False) -> None:
+    """Work on queued and abandoned imports while ``keep_running`` returns True; with ``once``, in a single pass."""
+    heartbeat = Heartbeat()
+    while keep_running():
         try:
-            pulse.give()
+            heartbeat.send()
             _run_tasks()
-            for import_id in orphans():
-                if is_wanted():
-                    _work_on(import_id)
+            for import_id in abandoned_import_ids():
+                if keep_running():
+                    _process(import_id)
         except (OperationalError, InterfaceError) as error:
             # The database is busy or unavailable: try again at the next poll.
             logger.warning("worker_waits", exception_type=type(error).__name__)
         close_old_connections()
         if once:
             break
-        time.sleep(INTERVAL)
+        time.sleep(POLL_INTERVAL)
     with suppress(OperationalError, InterfaceError):  # the heartbeat expires by itself
-        pulse.stop()
+        heartbeat.stop()
 
 
 def _run_tasks() -> None:
@@ -71,9 +71,9 @@ def _run_tasks() -> None:
     ).run()
 
 
-def _work_on(import_id: int) -> None:
+def _process(import_id: int) -> None:
     """Work on an import. After an error another attempt follows; after the last attempt the import has failed."""
     try:
-        work_on(import_id)
+        process_import(import_id)
     except Exception as error:  # an error of one import must not end the worker
         logger.error("import_interrupted", import_id=import_id, exc_info=error)

@@ -19,24 +19,24 @@ from itertools import chain
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import quote
 
-from bulk.file_store import CHUNK_BYTES, open_kept
+from bulk.file_store import CHUNK_BYTES, open_stored
 from bulk.files.csv_cells import clean
 from bulk.files.csv_reader import SEPARATORS, Column, Table, UnreadableFile
 from bulk.files.text_lines import MAX_ROW_BYTES, TextLines
-from bulk.files.zip_reader import contents_of_zip, has_comments
-from bulk.importers.registry import kinds, parts_of
+from bulk.files.zip_reader import has_comments, read_zip
+from bulk.importers.registry import importer_classes, parts_of
 from bulk.models import UNDO, ZIP, Import, Mode, OutcomePage
-from bulk.row_results import told_of
+from bulk.row_results import stored_results
 from school.validators import folded, likely_identifiers
 
-MIN_MENTIONED = 6  # characters of a number that is searched for in longer cells: a shorter one may be a room
+MIN_MENTION_LENGTH = 6  # characters of a number that is searched for in longer cells: a shorter one may be a room
 # Characters of the previous block that are searched again, for each byte of the longest spelling: a letter may be
 # composed of several characters.
 OVERLAP = 8
-_PIECES = re.compile(r'[,;\t|"\r\n]+')
+_SEPARATORS = re.compile(r'[,;\t|"\r\n]+')
 
 
-class Words:
+class Identifiers:
     """
     The identifiers of a person: numbers, emails and names.
 
@@ -50,63 +50,69 @@ class Words:
         self.emails = frozenset(email.lower() for email in emails if email)
         self.names = frozenset(filter(None, names))
         self.others = frozenset(others)
-        self.keys = frozenset(map(folded, self.numbers | self.emails))
-        self.needles = sorted({folded(spelled) for word in self.numbers | self.emails for spelled in _spellings(word)})
-        self.longest = max((len(needle.encode("utf-8", "surrogateescape")) for needle in self.needles), default=0)
-        long = [word for word in self.numbers | self.emails if "@" in word or len(word) >= MIN_MENTIONED]
-        self._mentioned = _whole_words({folded(spelled) for word in long for spelled in _spellings(word)})
-        self._identified = _whole_words(self.needles)
-        self._free_text = _whole_words({folded(each) for word in self.names for each in _spellings(word)})
+        self.folded_keys = frozenset(map(folded, self.numbers | self.emails))
+        self.search_terms = sorted(
+            {folded(spelled) for word in self.numbers | self.emails for spelled in _spellings(word)}
+        )
+        self.longest = max((len(term.encode("utf-8", "surrogateescape")) for term in self.search_terms), default=0)
+        long_identifiers = [
+            word for word in self.numbers | self.emails if "@" in word or len(word) >= MIN_MENTION_LENGTH
+        ]
+        self._long_identifier_pattern = _whole_word_pattern(
+            {folded(spelled) for word in long_identifiers for spelled in _spellings(word)}
+        )
+        self._identifier_pattern = _whole_word_pattern(self.search_terms)
+        self._text_pattern = _whole_word_pattern({folded(each) for word in self.names for each in _spellings(word)})
 
-    def __or__(self, other: "Words") -> "Words":
+    def __or__(self, other: "Identifiers") -> "Identifiers":
         numbers, emails = self.numbers | other.numbers, self.emails | other.emails
-        return Words(numbers, emails, self.names | other.names, self.others | other.others)
+        return Identifiers(numbers, emails, self.names | other.names, self.others | other.others)
 
-    def may_be_in(self, content: bytes | str) -> bool:
+    def may_occur_in(self, content: bytes | str) -> bool:
         """
         True if the text contains a number or an email, however it is spelled or escaped, also within a longer word.
         """
         text = content if isinstance(content, str) else content.decode("utf-8", "surrogateescape")
-        alike = folded(text)
-        return any(needle in alike for needle in self.needles)
+        folded_text = folded(text)
+        return any(term in folded_text for term in self.search_terms)
 
-    def name(self, cells: Iterable[str]) -> bool:
+    def occurs_in_cells(self, cells: Iterable[str]) -> bool:
         """True if one of these cells is a number or an email, or mentions one."""
         return any(self._is_in_cell(clean(cell)) for cell in cells if cell)
 
     def _is_in_cell(self, cell: str) -> bool:
         if cell in self.others:
             return False
-        if any(folded(each).strip() in self.keys for each in (cell, *likely_identifiers(cell))):
+        if any(folded(each).strip() in self.folded_keys for each in (cell, *likely_identifiers(cell))):
             return True
-        return bool(self._mentioned and self._mentioned.search(folded(cell)))
+        return bool(self._long_identifier_pattern and self._long_identifier_pattern.search(folded(cell)))
 
-    def mention_in(self, text: str) -> str:
+    def find_mention(self, text: str) -> str:
         """Return the first number, email or name that a short text has as a whole word; "" if it has none."""
-        found = self._free_text and self._free_text.search(folded(text))
-        return found[0] if found else self.identified_in(text)
+        match = self._text_pattern and self._text_pattern.search(folded(text))
+        return match[0] if match else self.find_identifier(text)
 
-    def identified_in(self, text: str) -> str:
+    def find_identifier(self, text: str) -> str:
         """Return the first number or email that a text has as a whole word; "" if it has none."""
-        found = self._identified and self._identified.search(folded(text))
-        return found[0] if found else ""
+        match = self._identifier_pattern and self._identifier_pattern.search(folded(text))
+        return match[0] if match else ""
 
 
 def _spellings(word: str) -> Iterator[str]:
-    """Yield a word as it is, and as CSV, JSON, URLs and HTML escape it."""
+    """Yield an identifier as it is, and as CSV, JSON, URLs and HTML escape it."""
     yield from (word, word.replace('"', '""'), json.dumps(word)[1:-1], quote(word), quote(word, safe=""))
     yield from (html.escape(word), word.encode("ascii", "xmlcharrefreplace").decode())
     if word.isascii() and word.isdecimal():
         yield re.sub(r"\B(?=(\d{3})+$)", ",", word)  # as a spreadsheet groups the digits of a number
 
 
-def _whole_words(words: Iterable[str]) -> re.Pattern[str] | None:
+def _whole_word_pattern(words: Iterable[str]) -> re.Pattern[str] | None:
     """Return a pattern for one of these words, neither preceded nor followed by a letter or a digit."""
     parts = [re.escape(word) for word in sorted(words, key=len, reverse=True)]
     return re.compile(rf"(?<![^\W_])(?:{'|'.join(parts)})(?![^\W_])") if parts else None
 
 
-class Trace(NamedTuple):
+class RowMatch(NamedTuple):
     """A row about a person, with its range of bytes in the file. A row that is not valid CSV has no cells."""
 
     number: int
@@ -115,7 +121,7 @@ class Trace(NamedTuple):
     end: int
 
 
-class NamedRow(NamedTuple):
+class PersonRow(NamedTuple):
     """A row about a person, with its outcome."""
 
     part: str
@@ -126,34 +132,36 @@ class NamedRow(NamedTuple):
     note: str = ""
 
 
-class Search(NamedTuple):
+class SearchResult(NamedTuple):
     """
     The ids of the imports that name or may name a person, of those that cannot be searched, and of the newest import.
 
     A zip with content that no import reads may name any person.
     """
 
-    named: list[int]
-    unread: list[int]
-    newest: int = 0
+    matches: list[int]
+    unsearchable: list[int]
+    newest_id: int = 0
 
 
-def search(words: Words, *, after: int = 0, among: Collection[int] | None = None) -> Search:
-    """Search the imports with an id greater than ``after`` for a person; only those in ``among``, if given."""
-    newest = Import.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
-    found = Search([], [], newest)
+def search(identifiers: Identifiers, *, after: int = 0, import_ids: Collection[int] | None = None) -> SearchResult:
+    """Search the imports with an id greater than ``after`` for a person; only those in ``import_ids``, if given."""
+    newest_id = Import.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
+    result = SearchResult([], [], newest_id)
     jobs = Import.objects.filter(pk__gt=after).order_by("pk")
-    for job in jobs.iterator() if among is None else jobs.filter(pk__in=among):
+    for job in jobs.iterator() if import_ids is None else jobs.filter(pk__in=import_ids):
         try:
-            is_named = _is_in_files(job, words) or _is_in_pages(job, words) or is_in_notes(job, words)
+            is_named = (
+                _is_in_files(job, identifiers) or _is_in_pages(job, identifiers) or is_in_import_texts(job, identifiers)
+            )
         except UnreadableFile:
-            found.unread.append(job.pk)
+            result.unsearchable.append(job.pk)
         else:
-            found.named.extend([job.pk] if is_named else [])
-    return found
+            result.matches.extend([job.pk] if is_named else [])
+    return result
 
 
-class KeptFile(NamedTuple):
+class StoredFile(NamedTuple):
     """
     A file of an import. ``name`` is its name in a zip, ``columns`` is None for a file that no importer reads.
 
@@ -166,20 +174,22 @@ class KeptFile(NamedTuple):
     name: str = ""
 
 
-def files_of(job: Import) -> Iterator[KeptFile]:
+def stored_files(job: Import) -> Iterator[StoredFile]:
     """Yield the stored files of an import. Raise ``UnreadableFile`` for an unreadable zip."""
     if job.kind == UNDO or job.discarded_at:
         return
     if job.kind != ZIP:
-        importer = kinds().get(job.kind)
-        yield KeptFile("", open_kept(job), importer.columns if importer else None)
+        importer = importer_classes().get(job.kind)
+        yield StoredFile("", open_stored(job), importer.columns if importer else None)
         return
-    looked_up = {name: columns for each in kinds().values() for name, columns in each.looked_up_columns.items()}
+    lookup_columns = {
+        name: columns for each in importer_classes().values() for name, columns in each.lookup_columns.items()
+    }
     applied = _applied_in_zip(job)
-    for table in contents_of_zip(open_kept(job), job.size).tables:
-        importer = kinds().get(part_of(table.stem))
-        columns = importer.columns if importer else looked_up.get(table.stem)
-        yield KeptFile(applied.get(table.name, ""), table.content, columns, table.name)
+    for table in read_zip(open_stored(job), job.size).tables:
+        importer = importer_classes().get(part_name(table.stem))
+        columns = importer.columns if importer else lookup_columns.get(table.stem)
+        yield StoredFile(applied.get(table.name, ""), table.content, columns, table.name)
 
 
 def _applied_in_zip(job: Import) -> dict[str, str]:
@@ -189,119 +199,129 @@ def _applied_in_zip(job: Import) -> dict[str, str]:
     return {}
 
 
-def is_in_notes(job: Import, words: Words) -> bool:
+def is_in_import_texts(job: Import, identifiers: Identifiers) -> bool:
     """True if a text of the import itself names a person: file name, dataset, options, problems or warnings."""
-    free = " ".join([job.file_name, job.dataset, *map(str, job.options.values())])
-    return bool(words.mention_in(free)) or words.may_be_in(text_of([job.problems, job.warnings]))
+    texts = " ".join([job.file_name, job.dataset, *map(str, job.options.values())])
+    return bool(identifiers.find_mention(texts)) or identifiers.may_occur_in(as_text([job.problems, job.warnings]))
 
 
-def part_of(stem: str) -> str:
+def part_name(stem: str) -> str:
     """Return the part of a zip for the stem of a file's name: a kind, or the stem itself for any other file."""
-    return next((kind for kind, importer in kinds().items() if stem in importer.file_names), stem)
+    return next((kind for kind, importer in importer_classes().items() if stem in importer.file_names), stem)
 
 
-def traces_in(file: BinaryIO, words: Words, columns: Sequence[Column] | None = None) -> Iterator[Trace]:
+def matching_rows(
+    file: BinaryIO, identifiers: Identifiers, columns: Sequence[Column] | None = None
+) -> Iterator[RowMatch]:
     """
     Yield the rows of a file that are about a person, in order.
 
     ``columns`` are the columns of the file's kind; without them, the file is read as the first kind that can read it.
     """
-    return (trace for trace in _records(file, words, columns) if not trace.cells or words.name(_pieces(trace.cells)))
+    return (
+        row
+        for row in _candidate_rows(file, identifiers, columns)
+        if not row.cells or identifiers.occurs_in_cells(_split_cells(row.cells))
+    )
 
 
-def _pieces(cells: Collection[str]) -> Iterator[str]:
-    yield from chain(cells, chain.from_iterable(map(_PIECES.split, cells)))
+def _split_cells(cells: Collection[str]) -> Iterator[str]:
+    yield from chain(cells, chain.from_iterable(map(_SEPARATORS.split, cells)))
     yield ";".join(cells)  # a semicolon may have split an HTML character reference
 
 
-def rows_naming(job: Import, words: Words) -> Iterator[NamedRow]:
+def person_rows(job: Import, identifiers: Identifiers) -> Iterator[PersonRow]:
     """Yield the rows of an import that are about a person, with their outcomes."""
-    for part, file, columns, _name in files_of(job):
-        header = next((each.cells for each in _records(file, None, columns) if any(map(clean, each.cells))), [])
-        found = {trace.number: _readable(trace.cells) for trace in traces_in(file, words, columns)}
-        if found:
-            told = {each.number: each for each in told_of(job, part=part) if each.number in found}
-            for number, cells in found.items():
-                yield _named(part, number, dict(zip(header, cells, strict=False)), told.get(number))
-    if makes_rows(job):
-        for each in told_of(job):
-            if each.raw and words.name(each.raw):
-                yield _named("", each.number, {str(n): cell for n, cell in enumerate(each.raw, 1)}, each)
+    for part, file, columns, _name in stored_files(job):
+        header = next((each.cells for each in _candidate_rows(file, None, columns) if any(map(clean, each.cells))), [])
+        rows = {row.number: _printable(row.cells) for row in matching_rows(file, identifiers, columns)}
+        if rows:
+            results = {each.number: each for each in stored_results(job, part=part) if each.number in rows}
+            for number, cells in rows.items():
+                yield _person_row(part, number, dict(zip(header, cells, strict=False)), results.get(number))
+    if has_synthetic_rows(job):
+        for each in stored_results(job):
+            if each.raw and identifiers.occurs_in_cells(each.raw):
+                yield _person_row("", each.number, {str(n): cell for n, cell in enumerate(each.raw, 1)}, each)
 
 
-def makes_rows(job: Import) -> bool:
+def has_synthetic_rows(job: Import) -> bool:
     """Return True if an import has rows that are in no file; their cells are stored with their outcomes."""
     return job.kind == UNDO or job.mode == Mode.FULL
 
 
-def contents_of(page: Any) -> Any:
+def unpack_page(page: Any) -> Any:
     """Return the stored content of a page of outcomes as the values of its JSON."""
     return json.loads(zlib.decompress(page))
 
 
-def _named(part: str, number: int, cells: dict[str, str], told: Any) -> NamedRow:
-    if told is None:
-        return NamedRow(part, number, cells)
-    return NamedRow(part, number, cells, told.outcome, [message for _code, _field, message in told.errors], told.note)
+def _person_row(part: str, number: int, cells: dict[str, str], result: Any) -> PersonRow:
+    if result is None:
+        return PersonRow(part, number, cells)
+    return PersonRow(
+        part, number, cells, result.outcome, [message for _code, _field, message in result.errors], result.note
+    )
 
 
-def _is_in_files(job: Import, words: Words) -> bool:
+def _is_in_files(job: Import, identifiers: Identifiers) -> bool:
     """True if a file may name a person; raise ``UnreadableFile`` for a file that is not text and cannot be searched."""
-    files = list(files_of(job))
+    files = list(stored_files(job))
     if job.kind == ZIP and not job.discarded_at:
-        contents = contents_of_zip(open_kept(job), job.size)
-        is_read = all(file.columns for file in files) and not contents.others and not contents.by_system
+        contents = read_zip(open_stored(job), job.size)
+        is_searchable = all(file.columns for file in files) and not contents.other_files and not contents.system_files
         names = " ".join(file.name for file in files)
-        if not is_read or has_comments(open_kept(job), job.size) or words.mention_in(names):
+        if not is_searchable or has_comments(open_stored(job), job.size) or identifiers.find_mention(names):
             return True
-    return sum(_is_in(file.content, words) for file in files) > 0  # reads all files: each has to be text
+    return sum(_is_in_file(file.content, identifiers) for file in files) > 0  # reads all files: each has to be text
 
 
-def _is_in(file: BinaryIO, words: Words) -> bool:
-    found, before, decoder = False, "", codecs.getincrementaldecoder("utf-8")()
+def _is_in_file(file: BinaryIO, identifiers: Identifiers) -> bool:
+    is_found, tail, decoder = False, "", codecs.getincrementaldecoder("utf-8")()
     while True:
-        piece = file.read(CHUNK_BYTES)
+        block = file.read(CHUNK_BYTES)
         try:
-            text = decoder.decode(piece, final=not piece)
+            text = decoder.decode(block, final=not block)
         except UnicodeDecodeError:
             raise UnreadableFile("not_utf8", "") from None
         if "\0" in text:
             raise UnreadableFile("not_text", "")
-        found = found or words.may_be_in(before + text)
-        if not piece:
-            return found
-        before = text[-OVERLAP * words.longest :]
+        is_found = is_found or identifiers.may_occur_in(tail + text)
+        if not block:
+            return is_found
+        tail = text[-OVERLAP * identifiers.longest :]
 
 
-def _is_in_pages(job: Import, words: Words) -> bool:
+def _is_in_pages(job: Import, identifiers: Identifiers) -> bool:
     pages = OutcomePage.objects.filter(file_import=job).values_list("content", flat=True)
-    return any(words.may_be_in(text_of(contents_of(page))) for page in pages.iterator(chunk_size=10))
+    return any(identifiers.may_occur_in(as_text(unpack_page(page))) for page in pages.iterator(chunk_size=10))
 
 
-def text_of(values: Any) -> str:
+def as_text(values: Any) -> str:
     """Return JSON values as a text without escapes for characters outside ASCII."""
     return json.dumps(values, ensure_ascii=False)
 
 
-class _Position:
-    """The position of the reader in a file, in bytes, and whether a line since the last row has a word in it."""
+class _LinePosition:
+    """The position of the reader in a file, in bytes, and whether a line since the last row has an identifier in it."""
 
-    def __init__(self, words: Words | None) -> None:
-        self.words = words
+    def __init__(self, identifiers: Identifiers | None) -> None:
+        self.identifiers = identifiers
         self.end = 0
-        self.has_word = words is None
+        self.has_match = identifiers is None
 
-    def move(self, line: str) -> None:
+    def advance(self, line: str) -> None:
         content = line.encode("utf-8", "surrogateescape")
         self.end += len(content)
-        self.has_word = self.has_word or (self.words is not None and self.words.may_be_in(content))
+        self.has_match = self.has_match or (self.identifiers is not None and self.identifiers.may_occur_in(content))
 
 
-def _records(file: BinaryIO, words: Words | None, columns: Sequence[Column] | None) -> Iterator[Trace]:
-    """Yield the rows that contain a word, or all rows; they are numbered as in the import's report."""
+def _candidate_rows(
+    file: BinaryIO, identifiers: Identifiers | None, columns: Sequence[Column] | None
+) -> Iterator[RowMatch]:
+    """Yield the rows that contain an identifier, or all rows; they are numbered as in the import's report."""
     table = _table_in(file, columns)
-    position = _Position(words)
-    lines = TextLines(file, table.separator if table else _separator_of(file), position.move)
+    position = _LinePosition(identifiers)
+    lines = TextLines(file, table.separator if table else _separator_of(file), position.advance)
     texts = iter(lines)
     number = start = 0
     if table and table.has_separator_line:
@@ -318,14 +338,14 @@ def _records(file: BinaryIO, words: Words | None, columns: Sequence[Column] | No
         except csv.Error:
             cells = []
         lines.row = number
-        if position.has_word and position.end > start:
-            yield Trace(number, cells, start, position.end)
-        start, position.has_word = position.end, words is None
+        if position.has_match and position.end > start:
+            yield RowMatch(number, cells, start, position.end)
+        start, position.has_match = position.end, identifiers is None
 
 
 def _table_in(file: BinaryIO, columns: Sequence[Column] | None) -> Table | None:
     """Return a file as a table, as its importer reads it; None if it cannot be read."""
-    for each in [columns] if columns else [importer.columns for importer in kinds().values()]:
+    for each in [columns] if columns else [importer.columns for importer in importer_classes().values()]:
         with suppress(UnreadableFile):
             return Table(file, each)
     return None
@@ -336,5 +356,5 @@ def _separator_of(file: BinaryIO) -> str:
     return max(SEPARATORS, key=file.readline(MAX_ROW_BYTES).decode("utf-8", "surrogateescape").count)
 
 
-def _readable(cells: Collection[str]) -> list[str]:
+def _printable(cells: Collection[str]) -> list[str]:
     return [cell.encode("utf-8", "surrogateescape").decode("utf-8", "replace") for cell in cells]

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from courses.lookup import term_not_found
 from courses.models import Course, Term
-from courses.prerequisites import check_prerequisites, only_visible, visible_codes
+from courses.prerequisites import check_prerequisites, filter_visible, visible_codes
 from school.access.row_scope import outside_limits, within
 from school.api.fields import BoundedListField, StrictCharField, StrictModelSerializer
 from school.api.openapi.examples import example
@@ -27,7 +27,7 @@ TERM = {
 }
 
 
-def codes_for(request: Any) -> frozenset[str] | None:
+def visible_codes_for(request: Any) -> frozenset[str] | None:
     """Return the codes of courses that the caller sees, None for all. They are read once for each request."""
     if request is None:
         return None
@@ -38,7 +38,7 @@ def codes_for(request: Any) -> frozenset[str] | None:
 
 
 def _visible_prerequisites(request: Any, codes: list[str]) -> list[str]:
-    return only_visible(codes, codes_for(request)) if codes else codes
+    return filter_visible(codes, visible_codes_for(request)) if codes else codes
 
 
 @example(
@@ -59,10 +59,10 @@ class TermSerializer(StrictModelSerializer):
 
     def to_internal_value(self, data: Any) -> Any:
         """Refuse a new code from a limited caller: a clash would reveal the code of a term that it does not see."""
-        stored: Any = self.instance
+        term: Any = self.instance
         code = data.get("code") if isinstance(data, Mapping) else None
         is_limited = limits_of(self.context.get("request")) is not None
-        if stored and is_limited and isinstance(code, str) and normalized(code) != stored.code:
+        if term and is_limited and isinstance(code, str) and normalized(code) != term.code:
             raise Refused([outside_limits()])
         return super().to_internal_value(data)
 
@@ -117,39 +117,42 @@ class CourseSerializer(StrictModelSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         attrs = super().validate(attrs)
         if "prerequisites" in attrs or "code" in attrs:
-            stored: Any = self.instance
-            visible = codes_for(self.context.get("request"))
-            code = attrs.get("code", getattr(stored, "code", ""))
-            kept = only_visible(stored.prerequisites, visible) if stored else []
+            course: Any = self.instance
+            visible = visible_codes_for(self.context.get("request"))
+            code = attrs.get("code", getattr(course, "code", ""))
+            visible_prerequisites = filter_visible(course.prerequisites, visible) if course else []
             attrs["prerequisites"] = check_prerequisites(
-                code, attrs.get("prerequisites", kept), course_id=getattr(stored, "pk", None), visible=visible
+                code,
+                attrs.get("prerequisites", visible_prerequisites),
+                course_id=getattr(course, "pk", None),
+                visible=visible,
             )
         return attrs
 
     def _clashes(self, attrs: dict[str, Any], exclude: set[str] | None = None) -> dict[str, Any]:
         if not exclude or "term" not in exclude:
-            self._refuse_key_outside(attrs)
+            self._refuse_key_outside_limits(attrs)
         return super()._clashes(attrs, exclude)
 
-    def _refuse_key_outside(self, attrs: dict[str, Any]) -> None:
+    def _refuse_key_outside_limits(self, attrs: dict[str, Any]) -> None:
         """
         Raise ``Refused`` if a limited caller gives a course a new code or term outside of the caller's terms.
 
         Otherwise a clash with a course that the caller does not see would reveal the code of that course.
         """
         limits = limits_of(self.context.get("request"))
-        stored: Any = self.instance
-        term = attrs.get("term", stored and stored.term)
-        key = attrs.get("code", stored and stored.code), term
-        if limits is None or (stored and key == (stored.code, stored.term)):
+        course: Any = self.instance
+        term = attrs.get("term", course and course.term)
+        key = attrs.get("code", course and course.code), term
+        if limits is None or (course and key == (course.code, course.term)):
             return
-        terms = {each and each.pk for each in ([term, stored.term] if stored else [term])}
+        terms = {each and each.pk for each in ([term, course.term] if course else [term])}
         if not terms <= limits.terms:
             raise Refused([outside_limits()])
 
 
 @extend_schema_serializer(component_name="CourseSummary")
-class CourseInBriefSerializer(serializers.ModelSerializer[Course]):
+class CourseSummarySerializer(serializers.ModelSerializer[Course]):
     term: Any = serializers.SlugRelatedField("code", read_only=True, allow_null=True)
 
     class Meta:

@@ -6,10 +6,10 @@ from django.urls import path
 
 from courses.api import views
 
-collection: dict[str, Any] = {"get": "list", "post": "create"}
-resource: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
+COLLECTION_ACTIONS: dict[str, Any] = {"get": "list", "post": "create"}
+RESOURCE_ACTIONS: dict[str, Any] = {"get": "retrieve", "put": "update", "patch": "partial_update", "delete": "destroy"}
 
 urlpatterns = [
-    path("terms", views.TermViewSet.as_view(collection), name="terms"),
-    path("terms/<str:term_id>", views.TermViewSet.as_view(resource), name="term"),
+    path("terms", views.TermViewSet.as_view(COLLECTION_ACTIONS), name="terms"),
+    path("terms/<str:term_id>", views.TermViewSet.as_view(RESOURCE_ACTIONS), name="term"),
 ]

@@ -10,7 +10,7 @@ from courses.api.filters import CourseFilter, TermFilter
 from courses.api.serializers import CourseSerializer, TermSerializer
 from courses.lookup import find_course, find_term
 from courses.models import Course, Term
-from courses.prerequisites import lock_for_rename, lock_prerequisites, refuse_to_delete, rename_in_prerequisites
+from courses.prerequisites import lock_for_rename, lock_prerequisites, refuse_deletion, rename_in_prerequisites
 from school.api.permissions import limits_of
 from school.api.views import ResourceViewSet
 from school.validators import id_in
@@ -69,5 +69,5 @@ class CourseViewSet(ResourceViewSet):
         super().perform_update(serializer)
 
     def perform_destroy(self, instance: Any) -> None:
-        refuse_to_delete([instance.pk], limits_of(self.request))
+        refuse_deletion([instance.pk], limits_of(self.request))
         super().perform_destroy(instance)

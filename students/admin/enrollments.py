@@ -188,7 +188,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
 
     @admin.display(description=gettext_lazy("course"), ordering="course__code")
     def course_key(self, enrollment: StudentCourse) -> str:
-        return enrollment.course.key
+        return enrollment.course.full_code
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
         try:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 import courses.admin
 from courses.models import Course
-from courses.prerequisites import courses_asking_for
+from courses.prerequisites import courses_requiring
 from school.desk.protected_delete import KeptByHistory
 from school.desk.stale_forms import StaleFormCheck
 from students.admin.actions.activate import ActivityPages
@@ -96,7 +96,7 @@ class CourseAdmin(ActivityPages, KeptByHistory, CoursePage, courses.admin.Course
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        asking = courses_asking_for({obj.code}) if change and "code" in form.changed_data else []
+        asking = courses_requiring({obj.code}) if change and "code" in form.changed_data else []
         tell_promoted(request, promote([obj.pk, *(each.pk for each in asking)], origin=origin_of(request)))
         for warning in seats_of(Course.objects.get(pk=obj.pk)).warnings:
             messages.warning(request, warning.message)

@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from courses.api.filters import CourseFilter
-from courses.lookup import course_key, courses_by_key
+from courses.lookup import courses_by_key, parse_course_key
 from courses.models import Course, Level
 from school.access.row_scope import within
 from school.api.filters import (
@@ -101,7 +101,7 @@ class CourseKeyFilter(TextFilter):
         """Return the course's id for a value, 0 if there is none; raise ``ValidationError`` for an ambiguous code."""
         if not value.startswith("code:"):
             return next(iter(parse_ids(value)), 0)
-        key = course_key(value)
+        key = parse_course_key(value)
         limits = limits_of(request)
         found = courses_by_key([key], None if limits is None else within(Course.objects.all(), limits))[key]
         if not isinstance(found, Refusal):

@@ -7,7 +7,7 @@ from rest_framework.serializers import BaseSerializer
 
 from courses.api.views import CourseViewSet
 from courses.models import Course
-from courses.prerequisites import courses_asking_for
+from courses.prerequisites import courses_requiring
 from school.api.views import ResourceViewSet
 from school.validators import id_in
 from students.api.actor import origin_of
@@ -37,7 +37,7 @@ class CourseWithSeatsViewSet(CourseViewSet):
         course = _course(serializer)
         code = course.code
         super().perform_update(serializer)
-        asking = courses_asking_for({course.code}) if course.code != code else []
+        asking = courses_requiring({course.code}) if course.code != code else []
         promote([course.pk, *(each.pk for each in asking)], origin=origin_of(self.request))
 
 

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 
 from bulk.files.csv_reader import Column, Row, Table
-from bulk.importers.base import CHUNK, TRUE, Importer, Option, Source
+from bulk.importers.base import CHUNK_SIZE, FLAG_SET, Importer, Option, Source
 from bulk.models import Import, Mode
 from bulk.outcomes import DROPPED, ERROR, KEPT_UNCERTAIN, RowResult
 from courses.lookup import CourseKey, course_not_found, courses_by_key, term_not_found
@@ -64,13 +64,13 @@ class EnrollmentImporter(Importer):
             gettext_lazy(
                 "Of a full file: adopt the enrollments of other sources or people that it lists, and end the others."
             ),
-            ("false", TRUE),
+            ("false", FLAG_SET),
         ),
     )
-    looked_up_columns = {SECTIONS: SECTION_COLUMNS}
+    lookup_columns = {SECTIONS: SECTION_COLUMNS}
     rights = {"may_waive": ("enrollments:waive", "students.waive_rules")}
-    keeps_limits = True
-    undoer = EnrollmentUndo
+    enforces_limits = True
+    undo_importer = EnrollmentUndo
     columns = (
         Column("student_number", required=True, aliases=("user_id", "usersourcedid")),
         Column("course_code", required=True, aliases=("course_id", "classsourcedid")),
@@ -89,7 +89,7 @@ class EnrollmentImporter(Importer):
         self.origin = origin_of(job, self.limits)
         self.on_full = OnFull(job.options.get("on_full") or OnFull.REJECT)
         self.term = normalized(job.options.get("term", ""))
-        self.takes_over = job.options.get("take_over") == TRUE
+        self.takes_over = job.options.get("take_over") == FLAG_SET
         self.scope = self._scope()
         self.register = Register()
         self.courses: dict[CourseKey, Course] = {}  # looked up in this transaction
@@ -108,7 +108,7 @@ class EnrollmentImporter(Importer):
         assert isinstance(source, Table)
         if self.file_name:  # only a zip has other files
             self.resolver = self.resolver or CourseResolver(self, self.term)
-            self.resolver.resolve([row for row in rows if not row.errors and not self.not_imported(row)], source)
+            self.resolver.resolve([row for row in rows if not row.errors and not self.skip_reason(row)], source)
 
     def check(self) -> list[Refusal]:
         refusals = self.scope.check() if self.scope else []
@@ -119,7 +119,7 @@ class EnrollmentImporter(Importer):
             refusals.append(Refusal("invalid", _("Only a full file takes over."), field="take_over"))
         return refusals
 
-    def begin(self) -> None:
+    def begin_transaction(self) -> None:
         # Within one transaction the courses stay locked, so their seat counts stay valid.
         self.register = Register(in_brief=True, before_waitlist=self.freed)
         # A code or a number may belong to another course or student by the next transaction.
@@ -127,7 +127,7 @@ class EnrollmentImporter(Importer):
         self.courses = {}
         self.student_ids = {}
 
-    def not_imported(self, row: Row) -> str:
+    def skip_reason(self, row: Row) -> str:
         return not_a_student(row.cells)
 
     def _scope(self) -> Scope | None:
@@ -146,7 +146,7 @@ class EnrollmentImporter(Importer):
     def _own_ends(self) -> QuerySet[EnrollmentEvent]:
         return EnrollmentEvent.objects.filter(file_import=self.job, action__in=ENDS).order_by()
 
-    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+    def row_keys(self, rows: Sequence[Row]) -> list[Hashable]:
         numbers = [row.cells["student_number"] for row in rows]
         course_keys = [CourseKey(row.cells["course_code"], self._term_of(row)) for row in rows]
         self._look_up(numbers)
@@ -171,9 +171,9 @@ class EnrollmentImporter(Importer):
         ]
 
     def _term_of(self, row: Row) -> str:
-        return row.cells.get("term", "") or ("" if row.is_exact else self.term)
+        return row.cells.get("term", "") or ("" if row.has_complete_key else self.term)
 
-    def said(self, cells: Mapping[str, str]) -> str:
+    def row_content(self, cells: Mapping[str, str]) -> str:
         """
         Return the change that a row asks for, in a normal form; empty for a plain enrollment.
 
@@ -254,7 +254,7 @@ class EnrollmentImporter(Importer):
         elif isinstance(course, Refusal):
             errors.append(course.at(course.field or "course_code"))
         elif self.scope and not self.scope.has(course):
-            message = _("%(course)s is not in the scope of this import.") % {"course": course.key}
+            message = _("%(course)s is not in the scope of this import.") % {"course": course.full_code}
             errors.append(Refusal("out_of_scope", message, field="course_code"))
         command = self._command(row.cells)
         errors += command.errors
@@ -264,7 +264,7 @@ class EnrollmentImporter(Importer):
         student_id = self.student_ids[number]
         return Act(command.action, student_id, course.id, command.grade, command.reason, on_full, command.waive)
 
-    def size_of_scope(self) -> int:
+    def scope_size(self) -> int:
         if not self.scope:
             return 0
         return (self.scope.enrollments() if self.takes_over else self.scope.own_enrollments()).count()
@@ -279,10 +279,10 @@ class EnrollmentImporter(Importer):
         if listed := self.__dict__.pop("listed", None):
             listed.close()
 
-    def survey(self, rows: Sequence[Row]) -> None:
+    def record_listed(self, rows: Sequence[Row]) -> None:
         # The row of a teacher is not about an enrollment. An unknown role may be that of a student.
         readable = [row for row in rows if not row.errors and not has_other_role(row.cells)]
-        self.keys(readable)
+        self.row_keys(readable)
         # The cells of an unreadable row may be in the wrong columns, so the row may be about any student and course.
         unreadable = [ListedRow(ANY, ANY, row.number) for row in rows if row.errors]
         self.listed.add([*unreadable, *map(self._listed_row, readable)])
@@ -298,11 +298,11 @@ class EnrollmentImporter(Importer):
             return ListedRow(student_id, course_id, row.number)
         return ListedRow(student_id, course_id, row.number, act.action, act.grade, act.reason)
 
-    def end_unlisted(self) -> Iterator[list[RowResult]]:
+    def drop_unlisted(self) -> Iterator[list[RowResult]]:
         assert self.scope is not None  # only a full import ends unlisted enrollments
         self.uncertain_rows.clear()
         register = Register(in_brief=True)
-        for acts in self.listed.ends(CHUNK):
+        for acts in self.listed.ends(CHUNK_SIZE):
             self._lock(acts, register)
             self._end(acts, register)
         for enrollments in self.scope.chunks():
@@ -368,7 +368,7 @@ class EnrollmentImporter(Importer):
             "course_code": course.code,
             "term": course.term.code if course.term else "",
         }
-        return Row(0, [cells.get(name or "", "") for name in self.table_names], cells, is_made=True)
+        return Row(0, [cells.get(name or "", "") for name in self.table_names], cells, is_synthetic=True)
 
     @cached_property
     def table_names(self) -> list[str | None]:
@@ -382,7 +382,7 @@ def _exactly(row: Row, course: Course | Refusal) -> Course | Refusal:
 
     An exact row without a term means only the course without a term.
     """
-    if not row.is_exact or row.cells["term"] or (isinstance(course, Course) and course.term is None):
+    if not row.has_complete_key or row.cells["term"] or (isinstance(course, Course) and course.term is None):
         return course
     return course_not_found(f"code:{row.cells['course_code']}")
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from bulk.files.csv_reader import Column, Row, Table, UnreadableFile
 from bulk.importers.base import Importer
-from bulk.importers.references import Name, References
+from bulk.importers.references import ReferenceIndex, RowId
 from courses.imports import CourseImporter
 from courses.lookup import CourseKey
 from courses.references import CODE, CourseReferences
@@ -30,7 +30,7 @@ def check_classes(importer: Importer, table: Table) -> None:
     """Raise ``UnreadableFile`` if OneRoster enrollments refer to classes, and the zip has courses but no classes."""
     if table.spelling(CODE) == "classsourcedid":
         courses = courses_in_zip(importer)
-        if courses and courses.is_only_looked_up():
+        if courses and courses.is_lookup_only():
             message = _("%(file)s has courses, and %(enrollments)s names classes: add classes.csv to the zip.")
             parts = {"file": courses.file_name, "enrollments": table.name}
             raise UnreadableFile("missing_file", message % parts)
@@ -46,11 +46,11 @@ class CourseResolver:
             with closing(courses):
                 self.courses = courses.references_of_file()
             self.find = lru_cache(maxsize=1_000)(self.courses.find)  # most rows name the same courses
-        self.sections = References()
-        if table := importer.looked_up_table(SECTIONS):
+        self.sections = ReferenceIndex()
+        if table := importer.lookup_table(SECTIONS):
             self.sections_file = table.name
             rows = (row for row in table if not row.errors and row.cells["section_id"] and row.cells["course_id"])
-            self.sections.add(Name("", row.cells["section_id"], row.cells["course_id"], row.number) for row in rows)
+            self.sections.add(RowId("", row.cells["section_id"], row.cells["course_id"], row.number) for row in rows)
 
     def close(self) -> None:
         self.sections.close()
@@ -65,7 +65,7 @@ class CourseResolver:
                 row.unresolved = (course,)
             elif course:
                 row.cells[CODE], row.cells["term"] = course
-                row.is_exact = True
+                row.has_complete_key = True
 
     def _course_of(self, row: Row, space: str) -> CourseKey | Refusal | None:
         """Return the course of the zip that a row names by course or section; None if it names no course of the zip."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
 
-from bulk.importers.upsert import reasons
+from bulk.importers.upsert import refusals_from
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import plain_text
@@ -60,7 +60,7 @@ def parse_row_command(status: str, grade: str, reason: str, waive: str) -> RowCo
         try:
             plain_text(value)
         except ValidationError as error:
-            errors += reasons(error, field=name)
+            errors += refusals_from(error, field=name)
     return RowCommand(
         action, grade or None, reason, OnFull.WAITLIST if status == Status.WAITLISTED else None, waived, errors
     )

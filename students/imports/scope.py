@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from django.db.models import OuterRef, Q
 from django.utils.functional import cached_property
 
-from bulk.importers.base import CHUNK
+from bulk.importers.base import CHUNK_SIZE
 from bulk.models import DatasetKey, Import
 from bulk.outcomes import KEPT_MANUAL, KEPT_OTHER_SOURCE
 from courses.lookup import CourseKey, courses_by_key, term_not_found
@@ -95,9 +95,9 @@ class Scope:
         }
 
     def chunks(self) -> Iterator[list[StudentCourse]]:
-        """Yield the enrollments in the order of their ids, in lists of at most ``CHUNK``."""
+        """Yield the enrollments in the order of their ids, in lists of at most ``CHUNK_SIZE``."""
         wanted = self.enrollments().select_related("student", "course__term").order_by("pk")
-        chunk = list(wanted[:CHUNK])
+        chunk = list(wanted[:CHUNK_SIZE])
         while chunk:
             yield chunk
-            chunk = list(wanted.filter(pk__gt=chunk[-1].pk)[:CHUNK])
+            chunk = list(wanted.filter(pk__gt=chunk[-1].pk)[:CHUNK_SIZE])

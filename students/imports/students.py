@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from bulk.files.csv_reader import Column, Row, Table, UnreadableFile
 from bulk.importers.history_undo import HistoryUndo
-from bulk.importers.upsert import UpsertImporter, parse, read_activity
+from bulk.importers.upsert import UpsertImporter, parse_cell, read_is_active
 from bulk.models import Import
 from courses.imports import CourseImporter
 from courses.models import Course
@@ -28,7 +28,7 @@ class CourseWithSeatsImporter(CourseImporter):
         super().__init__(job)
         self.origin = origin_of(job)
 
-    def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
+    def after_save(self, instances: Sequence[Any]) -> Mapping[int, str]:
         course_ids = [course.pk for course in instances]
         promote(course_ids, origin=self.origin)
         courses = with_seats(Course.objects.filter(pk__in=course_ids))
@@ -76,16 +76,16 @@ class StudentImporter(UpsertImporter):
             raise UnreadableFile("missing_column", message, 1)
         return table
 
-    def not_imported(self, row: Row) -> str:
+    def skip_reason(self, row: Row) -> str:
         return not_a_student(row.cells)
 
-    def interpret(self, cells: dict[str, str]) -> list[Refusal]:
-        return read_activity(cells, self.statuses)
+    def normalize_cells(self, cells: dict[str, str]) -> list[Refusal]:
+        return read_is_active(cells, self.statuses)
 
-    def key(self, cells: Mapping[str, str]) -> Hashable:
+    def row_key(self, cells: Mapping[str, str]) -> Hashable:
         return cells["student_number"]
 
-    def find(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
+    def find_existing(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
         numbers = {row.cells["student_number"] for row in rows}
         locked = self._locked(Student.objects.filter(student_number__in=numbers))
         return {student.student_number: student for student in locked}
@@ -95,25 +95,25 @@ class StudentImporter(UpsertImporter):
         return {student.pk: student for student in self._locked(Student.objects.filter(pk__in=ids), no_key=False)}
 
     def _locked(self, found: QuerySet[Student], *, no_key: bool = True) -> QuerySet[Student]:
-        self.waited_for = courses_waited_for(found.values_list("pk", flat=True))
+        self.locked_courses = courses_waited_for(found.values_list("pk", flat=True))
         return found.select_for_update(no_key=no_key).order_by("pk")
 
     @classmethod
     def natural_key(cls, values: Any) -> list[str]:
         return [values.student_number]
 
-    def make(self, cells: Mapping[str, str]) -> Student:
+    def build(self, cells: Mapping[str, str]) -> Student:
         try:
-            parse(Student._meta.get_field("student_number"), cells["student_number"])
+            parse_cell(Student._meta.get_field("student_number"), cells["student_number"])
         except ValidationError as error:
             raise ValidationError({"student_number": error}) from None
         return Student(student_number=cells["student_number"])
 
-    def saving(self, instances: Sequence[Any]) -> None:
+    def before_save(self, instances: Sequence[Any]) -> None:
         lock_to_deactivate(student.pk for student in instances if not student.is_active)
 
-    def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
-        promote(self.waited_for, origin=self.origin)
+    def after_save(self, instances: Sequence[Any]) -> Mapping[int, str]:
+        promote(self.locked_courses, origin=self.origin)
         return {}
 
 
@@ -122,7 +122,7 @@ class StudentUndo(HistoryUndo):
     id_column = StudentImporter.id_column
     key_columns = ("id",)
     columns = ()
-    of = StudentImporter
+    importer_class = StudentImporter
 
 
 class CourseUndo(HistoryUndo):
@@ -130,8 +130,8 @@ class CourseUndo(HistoryUndo):
     id_column = CourseWithSeatsImporter.id_column
     key_columns = ("id",)
     columns = ()
-    of = CourseWithSeatsImporter
+    importer_class = CourseWithSeatsImporter
 
 
-StudentImporter.undoer = StudentUndo
-CourseWithSeatsImporter.undoer = CourseUndo
+StudentImporter.undo_importer = StudentUndo
+CourseWithSeatsImporter.undo_importer = CourseUndo

@@ -5,10 +5,9 @@ from collections.abc import Hashable, Iterator, Sequence
 from django.db.models import QuerySet
 
 from bulk.files.csv_reader import Row
-from bulk.importers.base import CHUNK, Importer, MadeRows
-from bulk.importers.history_undo import KEPT, REVERSED
+from bulk.importers.base import CHUNK_SIZE, Importer, SyntheticRows
 from bulk.models import Import
-from bulk.outcomes import ERROR, RowResult
+from bulk.outcomes import ERROR, KEPT, REVERSED, RowResult
 from school.access.row_scope import within
 from students.enrollment import promote, undo_together
 from students.enrollment.commands import Act
@@ -37,8 +36,8 @@ class EnrollmentUndo(Importer):
         self.undone = job.undoes
         self.origin = origin_of(job)
 
-    def source(self) -> MadeRows:
-        return MadeRows(["student_number", "course_code", "term"], self._rows)
+    def source(self) -> SyntheticRows:
+        return SyntheticRows(["student_number", "course_code", "term"], self._rows)
 
     def _acts(self) -> QuerySet[EnrollmentEvent]:
         there = within(EnrollmentEvent.objects.all(), self.limits)
@@ -50,17 +49,17 @@ class EnrollmentUndo(Importer):
     def _rows(self) -> Iterator[Row]:
         parties = ("enrollment__student", "enrollment__course__term")
         acts = self._acts().select_related(*parties).order_by("-pk")
-        events, number = list(acts[:CHUNK]), 1
+        events, number = list(acts[:CHUNK_SIZE]), 1
         while events:
             for event in events:
                 number += 1
                 student, course = event.enrollment.student, event.enrollment.course
                 raw = [student.student_number, course.code, course.term.code if course.term else ""]
                 cells = {"student_id": str(student.pk), "course_id": str(course.pk)}
-                yield Row(number, raw, cells, is_made=True)
-            events = list(acts.filter(pk__lt=events[-1].pk)[:CHUNK])
+                yield Row(number, raw, cells, is_synthetic=True)
+            events = list(acts.filter(pk__lt=events[-1].pk)[:CHUNK_SIZE])
 
-    def keys(self, rows: Sequence[Row]) -> list[Hashable]:
+    def row_keys(self, rows: Sequence[Row]) -> list[Hashable]:
         return [(row.cells["student_id"], row.cells["course_id"]) for row in rows]
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:

@@ -15,14 +15,14 @@ from django.contrib.sessions.models import Session
 from django.db.models import CharField, JSONField, TextField
 from django_tasks_db.models import DBTaskResult
 
-from bulk.personal_data.search import Words, text_of
+from bulk.personal_data.search import Identifiers, as_text
 from school.models import CachedValue, KeptAnswer
 
 TEXTS = (CharField, TextField, JSONField)
 LOGIN = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)  # the keys of a session that keep its user logged in
 
 
-def delete_copies(words: Words, pseudonym: str) -> None:
+def delete_copies(words: Identifiers, pseudonym: str) -> None:
     """
     Delete the copies that identify a person, in the caller's transaction.
 
@@ -44,32 +44,32 @@ def delete_copies(words: Words, pseudonym: str) -> None:
             session.session_data = store().encode(content)
             session.save(update_fields=["session_data"])
     for entry in LogEntry.objects.only("object_repr", "change_message").iterator(chunk_size=2_000):
-        if words.identified_in(f"{entry.object_repr} {entry.change_message}"):
-            message = "" if words.identified_in(entry.change_message) else entry.change_message
+        if words.find_identifier(f"{entry.object_repr} {entry.change_message}"):
+            message = "" if words.find_identifier(entry.change_message) else entry.change_message
             LogEntry.objects.filter(pk=entry.pk).update(object_repr=pseudonym, change_message=message)
     for versions in histories():
         reasons = versions.order_by().values_list("history_change_reason", flat=True).distinct()
-        named = [reason for reason in reasons if reason and words.mention_in(reason)]
+        named = [reason for reason in reasons if reason and words.find_mention(reason)]
         versions.filter(history_change_reason__in=named).update(history_change_reason="")
 
 
-def forget(content: MutableMapping[str, Any], words: Words) -> bool:
+def forget(content: MutableMapping[str, Any], words: Identifiers) -> bool:
     """Delete the session values that name a person; the user stays logged in. Return True if there were any."""
-    named = [name for name, value in content.items() if name not in LOGIN and words.mention_in(_text(value))]
+    named = [name for name, value in content.items() if name not in LOGIN and words.find_mention(_text(value))]
     for name in named:
         del content[name]
     return bool(named)
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else text_of(value)
+    return value if isinstance(value, str) else as_text(value)
 
 
-def _identifying(rows: Any, words: Words) -> Iterator[Any]:
+def _identifying(rows: Any, words: Identifiers) -> Iterator[Any]:
     """Yield the primary keys of the rows that contain a number or an email of the person in a text field."""
     names = [field.name for field in rows.model._meta.concrete_fields if isinstance(field, TEXTS)]
     for pk, *values in rows.order_by("pk").values_list("pk", *names).iterator(chunk_size=500):
-        if words.identified_in(" ".join(map(_text, values))):
+        if words.find_identifier(" ".join(map(_text, values))):
             yield pk
 
 

@@ -16,9 +16,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from bulk.file_store import discard
-from bulk.models import ACTIVE, AT_WORK, UNDO, Import, Mode
-from bulk.personal_data.redaction import black_out, black_out_notes
-from bulk.personal_data.search import Search, search
+from bulk.models import ACTIVE_STATES, PROCESSING_STATES, UNDO, Import, Mode
+from bulk.personal_data.redaction import redact, redact_import_texts
+from bulk.personal_data.search import SearchResult, search
 from school.access.access_log import Action, Door, Subject, record
 from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refusal, Refused
@@ -58,20 +58,22 @@ def objections(person: Person, named: Collection[int] = ()) -> list[Refusal]:
         return [Refusal("already_erased", _("The data of this student is erased already."))]
     refusals = []
     open_ones = StudentCourse.objects.open().filter(student=person.pk).select_related("course__term").order_by("pk")
-    courses = ", ".join(enrollment.course.key for enrollment in open_ones)
+    courses = ", ".join(enrollment.course.full_code for enrollment in open_ones)
     if courses:
         message = _("This student has open enrollments: %(courses)s. Drop or complete them first.")
         refusals.append(Refusal("has_open_enrollments", message % {"courses": courses}))
     # A full import or an undo may later write a result for an enrollment that its file does not name.
-    writing = Q(state__in=AT_WORK) & (Q(mode=Mode.FULL) | Q(kind=UNDO))
-    for job in Import.objects.filter(Q(pk__in=named, state__in=ACTIVE) | writing).order_by("pk"):
+    writing = Q(state__in=PROCESSING_STATES) & (Q(mode=Mode.FULL) | Q(kind=UNDO))
+    for job in Import.objects.filter(Q(pk__in=named, state__in=ACTIVE_STATES) | writing).order_by("pk"):
         message = _("Import %(id)s, which is %(state)s, may name this student. Wait for its end, or cancel it.")
         parts = {"id": job.pk, "state": job.get_state_display()}
         refusals.append(Refusal("named_by_active_import", message % parts))
     return refusals
 
 
-def erase(person: Person, *, reason: str, door: Door, actor: Any = None, searched: Search | None = None) -> Erased:
+def erase(
+    person: Person, *, reason: str, door: Door, actor: Any = None, searched: SearchResult | None = None
+) -> Erased:
     """
     Erase a person's data permanently and record it in the record of access; raise ``Refused`` if it is not possible.
 
@@ -83,12 +85,12 @@ def erase(person: Person, *, reason: str, door: Door, actor: Any = None, searche
     refuse_named(person, reason)
     if refusals := objections(person):
         raise Refused(refusals)
-    found = search(person.words, among=searched and [*searched.named, *searched.unread])
+    found = search(person.words, import_ids=searched and [*searched.matches, *searched.unsearchable])
     with transaction.atomic():
         if person.student is not None:
             person = person_of(Student.objects.select_for_update().get(pk=person.pk))
-        since = search(person.words, after=(searched or found).newest)
-        named, unread = [*found.named, *since.named], [*found.unread, *since.unread]
+        since = search(person.words, after=(searched or found).newest_id)
+        named, unread = [*found.matches, *since.matches], [*found.unsearchable, *since.unsearchable]
         if refusals := objections(person, [*named, *unread]):
             raise Refused(refusals)
         events = EnrollmentEvent.objects.filter(enrollment__student=person.pk)
@@ -100,10 +102,10 @@ def erase(person: Person, *, reason: str, door: Door, actor: Any = None, searche
             named_in_access=_with_reason_naming(person, accesses),
         )
         for job in Import.objects.select_for_update().filter(pk__in=named).order_by("pk"):
-            erased.imports[job.pk] = black_out(job, person.words)
+            erased.imports[job.pk] = redact(job, person.words)
         for job in Import.objects.select_for_update().filter(pk__in=unread).order_by("pk"):
             discard(job)
-            black_out_notes(job, person.words)
+            redact_import_texts(job, person.words)
         KeptAnswer.objects.filter(pk__in=[answer.pk for answer in kept_answers(person)]).delete()
         RefusedAct.objects.filter(student=person.pk).delete()
         log_entries(person).update(object_repr=person.pseudonym)
@@ -128,4 +130,4 @@ def _empty(student: Student, pseudonym: str, actor: Any) -> None:
 def _with_reason_naming(person: Person, rows: QuerySet[Any]) -> list[int]:
     """Return the primary keys of the rows whose reason names the person."""
     reasons = rows.exclude(reason="").order_by("pk").values_list("pk", "reason")
-    return [pk for pk, reason in reasons if person.words.mention_in(reason)]
+    return [pk for pk, reason in reasons if person.words.find_mention(reason)]

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from bulk.models import Import
-from bulk.personal_data.search import is_in_notes, rows_naming, search
+from bulk.personal_data.search import is_in_import_texts, person_rows, search
 from school.models import KeptAnswer, PersonalDataAccess
 from students.models import RefusedAct, Student, StudentCourse
 from students.privacy.identity import VERSIONS, Person
@@ -42,10 +42,10 @@ def everything_on(person: Person) -> dict[str, Any]:
         "refusals": list(RefusedAct.objects.filter(student=person.pk).order_by("pk").values(*OF_REFUSALS)),
         "imports": [
             _import(job, person)
-            for job in Import.objects.filter(pk__in=found.named).order_by("pk")
-            if is_in_notes(job, person.words) or any(rows_naming(job, person.words))
+            for job in Import.objects.filter(pk__in=found.matches).order_by("pk")
+            if is_in_import_texts(job, person.words) or any(person_rows(job, person.words))
         ],
-        "imports_not_searched": found.unread,
+        "imports_not_searched": found.unsearchable,
         "access": list(access_to(person).order_by("pk").values(*OF_ACCESS)),
         "admin_log": list(log_entries(person).order_by("pk").values("action_time", "user_id", "action_flag")),
         "answers_kept_for_retries": [answer.at for answer in kept_answers(person)],
@@ -81,7 +81,7 @@ def _enrollments(person: Person) -> Iterator[dict[str, Any]]:
 
 def _import(job: Import, person: Person) -> dict[str, Any]:
     about = {"id": job.pk, "kind": job.kind, "file": job.file_name, "state": job.state, "sent_at": job.created_at}
-    return {**about, "rows": [row._asdict() for row in rows_naming(job, person.words)]}
+    return {**about, "rows": [row._asdict() for row in person_rows(job, person.words)]}
 
 
 def access_to(person: Person) -> QuerySet[PersonalDataAccess]:
@@ -106,4 +106,4 @@ def log_entries(person: Person) -> QuerySet[LogEntry]:
 def kept_answers(person: Person) -> list[KeptAnswer]:
     """Return the answers kept for retries of requests that contain an identifier of the person."""
     answers = KeptAnswer.objects.only("pk", "at", "body").order_by("pk").iterator(chunk_size=500)
-    return [answer for answer in answers if person.words.may_be_in(answer.body.encode())]
+    return [answer for answer in answers if person.words.may_occur_in(answer.body.encode())]

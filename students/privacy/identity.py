@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
-from bulk.personal_data.search import Words
+from bulk.personal_data.search import Identifiers
 from school.refusals import Refusal, Refused
 from students.lookup import student_not_found
 from students.models import Student
@@ -23,7 +23,7 @@ class Person:
 
     pk: int
     student: Student | None
-    words: Words
+    words: Identifiers
 
     @property
     def is_erased(self) -> bool:
@@ -63,11 +63,11 @@ def _person(pk: int, student: Student | None) -> Person:
     taken = set(others.filter(reduce(or_, alike)).values_list("student_number", flat=True)) if alike else set()
     emails -= set(others.annotate(spelled=Lower("email")).filter(spelled__in=emails).values_list("spelled", flat=True))
     names = {name for row in known for name in row[2:]}
-    return Person(pk, student, Words(numbers - taken, emails, names, taken))
+    return Person(pk, student, Identifiers(numbers - taken, emails, names, taken))
 
 
 def refuse_named(person: Person, reason: str) -> None:
     """Raise ``Refused`` if a reason names the person, since the record of access keeps it permanently."""
-    if word := person.words.mention_in(reason):
+    if word := person.words.find_mention(reason):
         message = _("The reason contains “%(word)s”, which identifies the student. It is kept for good: leave it out.")
         raise Refused([Refusal("reason_names_student", message % {"word": word}, field="reason")])

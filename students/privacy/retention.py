@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django_tasks_db.models import DBTaskResult
 
 from bulk.file_store import discard
-from bulk.models import ACTIVE, Import
+from bulk.models import ACTIVE_STATES, Import
 from bulk.personal_data.search import search
 from school.access.access_log import Door
 from school.http.rate_counter import clear_ended
@@ -79,7 +79,9 @@ def gone_since(moment: datetime) -> QuerySet[Student]:
 
 
 def _uploads_before(moment: datetime) -> QuerySet[Import]:
-    return Import.objects.filter(created_at__lt=moment, discarded_at=None).exclude(state__in=ACTIVE).order_by("pk")
+    return (
+        Import.objects.filter(created_at__lt=moment, discarded_at=None).exclude(state__in=ACTIVE_STATES).order_by("pk")
+    )
 
 
 def _discard(uploads: QuerySet[Import]) -> int:

@@ -5,13 +5,13 @@ import io
 import pytest
 from django.core.management import call_command
 
-from bulk.file_store import open_kept
-from bulk.files.zip_reader import contents_of_zip
+from bulk.file_store import open_stored
+from bulk.files.zip_reader import read_zip
 from bulk.importers.registry import parts_of
 from bulk.jobs.lifecycle import start_undo
-from bulk.models import Door, Import, OnError, State
-from bulk.personal_data.redaction import black_out
-from bulk.personal_data.search import Words, rows_naming
+from bulk.models import Import, ImportChannel, OnError, State
+from bulk.personal_data.redaction import redact
+from bulk.personal_data.search import Identifiers, person_rows
 from bulk.reports import Report
 from courses.models import Course
 from students.models import EnrollmentEvent, StudentCourse
@@ -57,7 +57,7 @@ def import_zip(packed, *, on_error=OnError.SKIP, **options):
 def row_outcomes(job, kind):
     """Return for each row of a part the outcome, and code, field and message of each error."""
     [part] = [part for part in parts_of(job) if part.name == kind]
-    return [(row.told.outcome, *row.told.errors) for row in Report(job, part).rows()]
+    return [(row.result.outcome, *row.result.errors) for row in Report(job, part).rows()]
 
 
 def open_enrollments():
@@ -426,7 +426,7 @@ def test_the_same_zip_again_changes_nothing_and_can_be_undone():
     again = imported(packed, on_error=OnError.SKIP, options=LEVEL, again=True)
 
     assert (again.counts, EnrollmentEvent.objects.count()) == ({"unchanged": 7}, events)
-    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
     assert (undo.counts, open_enrollments()) == ({"reversed": 5, "kept": 2}, [])
 
 
@@ -447,14 +447,14 @@ def test_redacting_a_person_in_a_zip_keeps_the_files_needed_for_references():
     classes = class_row("k-1", "ALG-1", title="", course="c-1", term="s-1")
     files = {"classes": classes, "courses": courses, "academicSessions": sessions}
     job = import_zip(bundle(**files, enrollments=enrollment(1, "k-1") + enrollment(2, "k-1")))
-    ada = Words({"u-1"}, ())
+    ada = Identifiers({"u-1"}, ())
 
-    rows = [(row.part, row.number, row.outcome) for row in rows_naming(job, ada)]
-    black_out(job, ada)
+    rows = [(row.part, row.number, row.outcome) for row in person_rows(job, ada)]
+    redact(job, ada)
 
     assert rows == [("students", 2, "created"), ("enrollments", 2, "enrolled"), ("", 2, "")]
     job = Import.objects.get(pk=job.pk)
-    names = [table.name for table in contents_of_zip(open_kept(job), job.size).tables]
+    names = [table.name for table in read_zip(open_stored(job), job.size).tables]
     assert names == ["users.csv", "enrollments.csv", "courses.csv", "academicSessions.csv", "classes.csv"]
 
 

@@ -63,7 +63,7 @@ references = st.lists(names, min_size=len(STUDENTS), max_size=len(STUDENTS))
 @pytest.fixture
 def tiny_chunks(monkeypatch):
     for module in (base, part):
-        monkeypatch.setattr(module, "CHUNK", 2)
+        monkeypatch.setattr(module, "CHUNK_SIZE", 2)
 
 
 def prepare(world):
@@ -138,7 +138,7 @@ def enrolled_courses():
 
 def stored_results(job, kind):
     [part] = [part for part in parts_of(job) if part.name == kind]
-    return [row.told for row in Report(job, part).rows()]
+    return [row.result for row in Report(job, part).rows()]
 
 
 def with_titles(courses):

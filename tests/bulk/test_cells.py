@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulk.files.csv_cells import clean, guard, guard_as_it_came
+from bulk.files.csv_cells import clean, escape_formulas, escape_original_cell
 from school.validators import INVISIBLE, normalized
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t1", "\r1", "'=1"])
 def test_spreadsheet_formulas_are_escaped(cell):
-    assert guard(cell) == f"'{cell}"
+    assert escape_formulas(cell) == f"'{cell}"
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "﹦", "⁼"])
@@ -23,18 +23,18 @@ def test_spreadsheet_formulas_are_escaped(cell):
 def test_formulas_after_another_separator_are_escaped(before, sign):
     cell = f"{before}{sign}cmd|' /C calc'!A0"
 
-    assert guard(cell) == guard_as_it_came(cell) == f"{before}'{sign}cmd|' /C calc'!A0"
-    assert clean(guard(cell)) == cell.strip(INVISIBLE)
+    assert escape_formulas(cell) == escape_original_cell(cell) == f"{before}'{sign}cmd|' /C calc'!A0"
+    assert clean(escape_formulas(cell)) == cell.strip(INVISIBLE)
 
 
 @pytest.mark.parametrize("cell", ["＝1", "＋1", "－1", "＠A", " =1", "\u3000＝1", '"=1', '" "＝1'])
 def test_cells_starting_with_a_full_width_sign_or_a_space_are_escaped(cell):
-    assert (guard(cell), guard_as_it_came(cell)) == (f"'{cell}", f"'{cell}")
+    assert (escape_formulas(cell), escape_original_cell(cell)) == (f"'{cell}", f"'{cell}")
 
 
 @pytest.mark.parametrize(("cell", "guarded"), [("\t=1", "'\t'=1"), ("\r=1", "'\r'=1"), (";=1", ";'=1")])
 def test_a_formula_after_an_empty_cell_is_escaped(cell, guarded):
-    assert (guard(cell), guard_as_it_came(cell)) == (guarded, guarded)
+    assert (escape_formulas(cell), escape_original_cell(cell)) == (guarded, guarded)
 
 
 def formulas_in(line):
@@ -50,7 +50,7 @@ CELLS = st.text(st.sampled_from("=+-@＝＠;,'\"\t\r\n 0a\u3000\u200b")) | st.te
 def test_no_cell_of_a_file_is_a_formula_with_any_separator(cells, delimiter):
     cells = [normalized(cell) for cell in cells]
     file = io.StringIO(newline="")
-    csv.writer(file, delimiter=delimiter).writerow([*map(guard, cells), "end"])
+    csv.writer(file, delimiter=delimiter).writerow([*map(escape_formulas, cells), "end"])
 
     [row] = csv.reader(io.StringIO(file.getvalue(), newline=""), delimiter=delimiter, strict=True)
     assert formulas_in(file.getvalue()) == []
@@ -59,7 +59,7 @@ def test_no_cell_of_a_file_is_a_formula_with_any_separator(cells, delimiter):
 
 @pytest.mark.parametrize("cell", ["S-1042", "O'Brien", "'quoted'", "", "1=1", "007"])
 def test_harmless_cells_are_not_changed(cell):
-    assert guard(cell) == cell
+    assert escape_formulas(cell) == cell
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_invisible_characters_around_cells_are_removed(cell, meant):
 
 @given(CELLS)
 def test_a_written_cell_is_read_back_unchanged(text):
-    assert clean(guard(normalized(text))) == normalized(text)
+    assert clean(escape_formulas(normalized(text))) == normalized(text)
 
 
 @given(st.text(st.sampled_from("=+-@'\"\t\r\n 0a\u200b")) | st.text())
 def test_a_cell_returned_unchanged_has_the_same_value_and_is_no_formula(cell):
-    out = guard_as_it_came(cell)
+    out = escape_original_cell(cell)
 
     assert clean(out) == clean(cell)
     assert out[:1] not in set("=+-@\t\r") or (out == cell and out.startswith('="') and out.endswith('"'))
@@ -102,4 +102,4 @@ def test_a_cell_returned_unchanged_has_the_same_value_and_is_no_formula(cell):
 
 @pytest.mark.parametrize("cell", ['="00123"', "'00123", "'=1", " S-1 ", "\u200bS-1", "S-1", ""])
 def test_a_cell_that_is_no_formula_is_returned_exactly_as_received(cell):
-    assert guard_as_it_came(cell) == cell
+    assert escape_original_cell(cell) == cell

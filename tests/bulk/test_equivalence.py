@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
-from bulk.jobs.lifecycle import Order, receive, start_undo
-from bulk.models import Door, Import
+from bulk.jobs.lifecycle import ImportRequest, start_undo, submit
+from bulk.models import Import, ImportChannel
 from courses.models import Course
 from students.models import Action, EnrollmentEvent, StudentCourse
 from tests.bulk.work import imported, outcomes, worked_on
@@ -134,8 +134,10 @@ def test_the_same_file_again_writes_nothing(world, rows):
 def test_every_file_ends_with_a_report_and_is_applied_completely_or_not_at_all(world, rows, hostile):
     def send():
         text = HEADER + "".join(f"{n},{code},{term},{status},{grade}\n" for n, (code, term), status, grade in rows)
-        order = Order(kind="enrollments", door=Door.API, request_id="r", review="needed", again=True)
-        job = worked_on(receive(io.BytesIO((text + hostile).encode()), order))
+        order = ImportRequest(
+            kind="enrollments", channel=ImportChannel.API, request_id="r", review="needed", again=True
+        )
+        job = worked_on(submit(io.BytesIO((text + hostile).encode()), order))
         return job.state, enrollments(), EnrollmentEvent.objects.count()
 
     before = enrollments(), EnrollmentEvent.objects.count()
@@ -152,8 +154,8 @@ def test_an_undo_restores_the_open_enrollments_unless_students_were_promoted(wor
     def there_and_back():
         from_a_file(rows)
         job = Import.objects.latest("pk")
-        if job.may_become("undone") and job.checkpoint:
-            worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+        if job.can_transition_to("undone") and job.checkpoint:
+            worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
         moved = EnrollmentEvent.objects.filter(action=Action.PROMOTE).exists()
         return moved, open_enrollments()
 

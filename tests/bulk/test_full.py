@@ -16,8 +16,8 @@ import students.imports.scope
 from bulk.importers import base, part
 from bulk.jobs import runner
 from bulk.jobs.lifecycle import approve, cancel, start_undo
-from bulk.models import Door, Import, State
-from bulk.row_results import told_of
+from bulk.models import Import, ImportChannel, State
+from bulk.row_results import stored_results
 from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll, undo
@@ -41,7 +41,7 @@ API = Origin(Channel.API)
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several chunks."""
     for module in (part, base, students.imports.enrollments, students.imports.scope):
-        monkeypatch.setattr(module, "CHUNK", 2)
+        monkeypatch.setattr(module, "CHUNK_SIZE", 2)
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_a_faulty_row_keeps_only_enrollments_that_it_may_refer_to(course):
 def test_the_report_names_the_faulty_row_that_keeps_an_enrollment(course):
     job = full(listing(NUMBERS[:19], "F2O,M-1,,"))
 
-    [kept] = told_of(job, outcome="kept_uncertain")
+    [kept] = stored_results(job, outcome="kept_uncertain")
     assert (kept.number, kept.note, kept.raw) == (0, "Row 21 may be about this.", ["F20", "M-1", "", ""])
 
 
@@ -256,7 +256,7 @@ def adoptions(job):
 def kept_outcomes():
     """Return by student number the enrollments that a full file of the dataset without rows would keep."""
     job = full(HEADER, review="dry_run")
-    return {each.raw[0]: each.outcome for each in told_of(job) if each.raw and each.outcome != "dropped"}
+    return {each.raw[0]: each.outcome for each in stored_results(job) if each.raw and each.outcome != "dropped"}
 
 
 @pytest.mark.parametrize("on_error", ["skip", "abort"])
@@ -281,7 +281,7 @@ def test_a_dry_run_reports_adoptions_and_adopts_nothing(sources, on_error):
     job = full(listing(ALL_NUMBERS), on_error=on_error, review="dry_run", **TAKE_OVER)
 
     assert (job.state, job.counts) == (State.CANCELLED, {"unchanged": 18, "adopted": 3})
-    assert [told.number for told in told_of(job, outcome="adopted")] == [20, 21, 22]
+    assert [told.number for told in stored_results(job, outcome="adopted")] == [20, 21, 22]
     assert (adoptions(job), kept_outcomes()) == ([], OTHERS)
 
 
@@ -324,7 +324,7 @@ def test_a_take_over_whose_process_was_killed_adopts_once(sources, small_chunks,
 def test_undoing_an_import_reverts_its_adoptions(sources):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
 
-    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
     job.refresh_from_db()
     assert (job.state, undo.counts) == (State.UNDONE, {"reversed": 3})
@@ -338,7 +338,7 @@ def test_undoing_an_import_keeps_an_enrollment_changed_after_its_adoption(source
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
 
-    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
     job.refresh_from_db()
     assert (job.state, undo.counts) == (State.PARTLY_UNDONE, {"reversed": 2, "kept": 1})
@@ -349,7 +349,7 @@ def test_undoing_an_import_keeps_an_enrollment_changed_after_its_adoption(source
 def test_a_manual_undo_reverts_the_change_before_an_adoption(sources, course, is_undone_first):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     if is_undone_first:
-        worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+        worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
     undo(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
 
@@ -363,9 +363,9 @@ def test_undoing_the_creating_import_keeps_enrollments_adopted_by_another_datase
     made = Import.objects.get(dataset="evening school")
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
     if is_undone_first:
-        worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+        worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
-    undo = worked_on(start_undo(made.pk, door=Door.API, request_id="v"))
+    undo = worked_on(start_undo(made.pk, channel=ImportChannel.API, request_id="v"))
 
     assert (undo.counts, "X1" in open_statuses()) == ({outcome: 1}, outcome == "kept")
 
@@ -487,7 +487,7 @@ def test_a_full_file_exchanges_students_in_a_full_course(course, on_error, first
 
     assert (job.state, job.counts) == (State.DONE, {"unchanged": 19, "enrolled": 1, "dropped": 1})
     assert open_statuses() == dict.fromkeys([*rows, "X1"], "enrolled")
-    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
     assert (undo.counts, open_statuses()) == ({"reversed": 2}, dict.fromkeys(NUMBERS, "enrolled"))
 
 
@@ -578,7 +578,7 @@ def test_a_full_file_without_rows_drops_everyone_after_approval_and_can_be_undon
     job = worked_on(approve(full(HEADER).pk))
     assert (job.state, job.rows, job.counts, open_statuses()) == (State.DONE, 0, {"dropped": 20}, {})
 
-    worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
     assert open_statuses() == dict.fromkeys(NUMBERS, "enrolled")
 
@@ -588,7 +588,7 @@ def test_a_full_file_without_rows_drops_everyone_after_approval_and_can_be_undon
 
 def move_code_after_first_chunk(monkeypatch, course):
     """Give the code of a course to a new one in its term after the first chunk of an import."""
-    real = runner.Run._apply_chunk
+    real = runner.ImportRun._apply_chunk
 
     def apply_chunk(run, part, rows):
         real(run, part, rows)
@@ -596,7 +596,7 @@ def move_code_after_first_chunk(monkeypatch, course):
             Course.objects.filter(pk=course.pk).update(code="M-0")
             make_course(code="M-1", term=course.term)
 
-    monkeypatch.setattr(runner.Run, "_apply_chunk", apply_chunk)
+    monkeypatch.setattr(runner.ImportRun, "_apply_chunk", apply_chunk)
 
 
 def test_a_code_moved_to_another_course_refers_to_it_from_the_next_chunk(term, small_chunks, monkeypatch):

@@ -16,13 +16,13 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from bulk.commands.base import work_here
+from bulk.commands.base import process_here
 from bulk.importers import base, part
 from bulk.jobs import processing
-from bulk.jobs.leases import MOST_ATTEMPTS, claim, orphans, reserve
-from bulk.jobs.lifecycle import Order, SameAgain, approve, receive, start_undo
-from bulk.models import Door, Import, Progress, State
-from bulk.row_results import Book
+from bulk.jobs.leases import MAX_ATTEMPTS, abandoned_import_ids, claim, reserve
+from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, start_undo, submit
+from bulk.models import Import, ImportChannel, Progress, State
+from bulk.row_results import ResultWriter
 from school.refusals import Refused
 from students.imports import EnrollmentImporter, StudentImporter
 from students.models import Student, StudentCourse
@@ -38,8 +38,8 @@ ROWS = "".join(f"S-{n},Ada,Byron\n" for n in range(1, 7))
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several chunks."""
-    monkeypatch.setattr(part, "CHUNK", 2)
-    monkeypatch.setattr(base, "CHUNK", 2)
+    monkeypatch.setattr(part, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(base, "CHUNK_SIZE", 2)
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def raising(error):
 
 
 def undo(job):
-    return worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    return worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
 
 # The same file again
@@ -90,7 +90,7 @@ def test_a_file_with_failed_rows_can_be_imported_again_until_no_row_fails():
     make_student(student_number="S-1")
 
     assert imported(both, on_error="skip").counts == {"enrolled": 1, "unchanged": 1}
-    with pytest.raises(SameAgain):
+    with pytest.raises(AlreadyApplied):
         imported(both, on_error="skip")
 
 
@@ -112,7 +112,7 @@ def test_imports_that_applied_nothing_do_not_make_a_repeated_file_necessary():
     imported(STUDENTS + "S-2,Ada,Byron\n", kind="students", review="dry_run")
     imported(STUDENTS + "S-2,,\n", kind="students")
 
-    with pytest.raises(SameAgain) as same:
+    with pytest.raises(AlreadyApplied) as same:
         imported(text, kind="students")
 
     assert same.value.earlier == first
@@ -207,7 +207,7 @@ def test_a_signal_cancels_an_import_and_the_printed_advice_is_correct(
 
 
 @pytest.mark.parametrize(
-    "place", ["bulk.commands.base.work_here", "bulk.commands.base.show_id", "bulk.jobs.processing.at_hand"]
+    "place", ["bulk.commands.base.process_here", "bulk.commands.base.write_id", "bulk.jobs.processing.local_copy"]
 )
 def test_a_signal_before_the_first_row_cancels_the_import(file, monkeypatch, place):
     def interrupted(*_):
@@ -222,7 +222,7 @@ def test_a_signal_before_the_first_row_cancels_the_import(file, monkeypatch, pla
 
 
 def test_a_signal_while_the_file_is_received_leaves_no_import(file, monkeypatch):
-    monkeypatch.setattr("bulk.file_store.keep", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    monkeypatch.setattr("bulk.file_store.store_file", lambda *_: os.kill(os.getpid(), signal.SIGINT))
 
     with pytest.raises(CommandError, match=r"^Interrupted\. Nothing was applied\.$"):
         call_command("import_students", file)
@@ -233,7 +233,7 @@ def test_a_signal_while_the_file_is_received_leaves_no_import(file, monkeypatch)
 def test_an_interrupted_undo_can_be_started_again(file, small_chunks, monkeypatch):
     call_command("import_students", file)
     job = Import.objects.get()
-    undoer = StudentImporter.undoer
+    undoer = StudentImporter.undo_importer
     with monkeypatch.context() as patch:
         in_chunk(patch, 2, lambda: os.kill(os.getpid(), signal.SIGINT), undoer)
         with pytest.raises(CommandError) as ended:
@@ -269,12 +269,14 @@ def test_after_an_unexpected_error_a_command_import_fails_and_releases_its_datas
 
 
 def test_no_worker_continues_a_command_import_that_an_unexpected_error_has_ended(small_chunks, monkeypatch):
-    order = Order(kind="students", door=Door.COMMAND, request_id="r", review="needed", on_error="skip")
-    job = receive(io.BytesIO((STUDENTS + ROWS).encode()), order, then=reserve)
+    order = ImportRequest(
+        kind="students", channel=ImportChannel.COMMAND, request_id="r", review="needed", on_error="skip"
+    )
+    job = submit(io.BytesIO((STUDENTS + ROWS).encode()), order, dispatch=reserve)
     with monkeypatch.context() as patch:
         in_chunk(patch, 2, raising(KeyError("S-1")))
         with pytest.raises(KeyError):
-            work_here(job, io.StringIO())
+            process_here(job, io.StringIO())
 
     work()
 
@@ -286,7 +288,7 @@ def test_the_import_of_a_killed_command_is_released_for_the_next_one(file, small
     for checkpoint in (0, 2):
         left = Import.objects.create(
             kind="students",
-            door=Door.COMMAND,
+            door=ImportChannel.COMMAND,
             request_id="r",
             state=State.APPLYING,
             lease_owner="elsewhere:1:x",
@@ -306,7 +308,7 @@ def test_the_import_of_a_killed_command_is_released_for_the_next_one(file, small
 def test_a_worker_does_not_claim_an_import_that_a_command_has_just_received(file, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "bulk.commands.base.show_id", lambda job, stderr: seen.append((orphans(), job.lease_owner != ""))
+        "bulk.commands.base.write_id", lambda job, stderr: seen.append((abandoned_import_ids(), job.lease_owner != ""))
     )
 
     call_command("import_students", file)
@@ -319,7 +321,9 @@ def test_an_approval_by_command_is_applied_by_the_command_and_not_by_a_worker(mo
     job = imported(STUDENTS + ROWS, kind="students", review="always")
     Import.objects.update(created_at="2026-01-01T00:00:00Z")
     seen = []
-    monkeypatch.setattr("bulk.management.commands.approve_import.show_id", lambda *_: seen.append(orphans()))
+    monkeypatch.setattr(
+        "bulk.management.commands.approve_import.write_id", lambda *_: seen.append(abandoned_import_ids())
+    )
 
     call_command("approve_import", str(job.pk))
 
@@ -329,7 +333,7 @@ def test_an_approval_by_command_is_applied_by_the_command_and_not_by_a_worker(mo
 
 def test_approve_import_exits_with_3_while_another_process_applies_the_import(monkeypatch, capsys):
     job = imported(STUDENTS + ROWS, kind="students", review="always")
-    monkeypatch.setattr("bulk.commands.base.work_on", lambda *_, **__: False)
+    monkeypatch.setattr("bulk.commands.base.process_import", lambda *_, **__: False)
 
     with pytest.raises(SystemExit) as ended:
         call_command("approve_import", str(job.pk))
@@ -344,7 +348,10 @@ def test_approve_import_exits_with_3_while_another_process_applies_the_import(mo
 
 @pytest.mark.parametrize("error", [KeyError("S-1"), OSError(28, "No space left on device"), MemoryError()])
 def test_an_error_does_not_stop_the_worker_and_three_attempts_fail_the_import(monkeypatch, file, error, caplog):
-    job = receive(io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=Door.API, request_id="r"))
+    job = submit(
+        io.BytesIO((STUDENTS + ROWS).encode()),
+        ImportRequest(kind="students", channel=ImportChannel.API, request_id="r"),
+    )
     attempts = []
 
     def fail(*_):
@@ -354,11 +361,11 @@ def test_an_error_does_not_stop_the_worker_and_three_attempts_fail_the_import(mo
     monkeypatch.setattr(StudentImporter, "apply", fail)
     Import.objects.update(created_at="2026-01-01T00:00:00Z")
 
-    for _look in range(MOST_ATTEMPTS):
+    for _look in range(MAX_ATTEMPTS):
         work()
 
     job.refresh_from_db()
-    assert (MOST_ATTEMPTS, len(attempts), job.state) == (3, 3, State.FAILED)
+    assert (MAX_ATTEMPTS, len(attempts), job.state) == (3, 3, State.FAILED)
     assert type(error).__name__ in job.problems[0]["message"]
     assert "S-1" not in job.problems[0]["message"]
     work()
@@ -366,9 +373,9 @@ def test_an_error_does_not_stop_the_worker_and_three_attempts_fail_the_import(mo
 
 
 def test_attempts_are_counted_from_zero_after_each_applied_chunk(small_chunks, monkeypatch):
-    job = receive(
+    job = submit(
         io.BytesIO((STUDENTS + ROWS).encode()),
-        Order(kind="students", door=Door.API, request_id="r", review="needed", on_error="skip"),
+        ImportRequest(kind="students", channel=ImportChannel.API, request_id="r", review="needed", on_error="skip"),
     )
     real, calls = StudentImporter.apply, []
 
@@ -381,7 +388,7 @@ def test_attempts_are_counted_from_zero_after_each_applied_chunk(small_chunks, m
     monkeypatch.setattr(StudentImporter, "apply", apply)
     for _attempt in range(7):
         try:
-            processing.work_on(job.pk)
+            processing.process_import(job.pk)
         except KeyError:
             continue
 
@@ -438,13 +445,13 @@ def test_a_late_cancel_does_not_cancel_a_later_approval():
 
 
 def test_a_cancel_while_a_preview_is_saved_cancels_the_import(monkeypatch):
-    real = Book.write
+    real = ResultWriter.write
 
     def write(book):
         Progress.objects.update(wants_cancel=True)
         real(book)
 
-    monkeypatch.setattr(Book, "write", write)
+    monkeypatch.setattr(ResultWriter, "write", write)
 
     assert imported(STUDENTS + ROWS, kind="students", review="always").state == State.CANCELLED
 
@@ -461,7 +468,7 @@ def test_a_cancel_in_the_last_chunk_of_a_full_file_keeps_its_drops_and_can_be_un
     job = imported(ENROLLMENTS + "".join(rows[:19]), **wish)
 
     assert (job.state, StudentCourse.objects.open().count()) == (State.CANCELLED, 19)
-    worked_on(start_undo(job.pk, door=Door.COMMAND, request_id="u"))
+    worked_on(start_undo(job.pk, channel=ImportChannel.COMMAND, request_id="u"))
     assert StudentCourse.objects.open().count() == 20
 
 
@@ -490,7 +497,7 @@ def test_clients_and_staff_have_separate_datasets(clients, file):
     call_command("import_students", file)
 
     assert (first.status_code, second.status_code) == (202, 202)
-    assert Import.objects.get(door=Door.COMMAND).state == State.DONE
+    assert Import.objects.get(door=ImportChannel.COMMAND).state == State.DONE
     again = send(portal, text)
     assert (again.status_code, again.json()["import"]) == (409, first.json()["id"])
 
@@ -517,7 +524,7 @@ def test_an_undo_belongs_to_the_dataset_of_its_import(clients):
     job = Import.objects.get(pk=send(portal, STUDENTS + ROWS).json()["id"])
     work()
 
-    undone = start_undo(job.pk, door=Door.ADMIN, request_id="u")
+    undone = start_undo(job.pk, channel=ImportChannel.ADMIN, request_id="u")
 
     assert undone.dataset_key == job.dataset_key
     assert portal.get(f"{ADDRESS}/{undone.pk}").status_code == 200
@@ -529,8 +536,8 @@ def test_the_migration_assigns_earlier_imports_to_their_clients(clients):
     portal, _library = clients
     own = Import.objects.get(pk=send(portal, STUDENTS + ROWS).json()["id"])
     work()
-    undone = start_undo(own.pk, door=Door.ADMIN, request_id="u")
-    staff = Import.objects.create(kind="students", door=Door.ADMIN, request_id="r")
+    undone = start_undo(own.pk, channel=ImportChannel.ADMIN, request_id="u")
+    staff = Import.objects.create(kind="students", door=ImportChannel.ADMIN, request_id="r")
     client = own.client
     Import.objects.filter(pk=own.pk).update(client=None)
     Import.objects.filter(pk=undone.pk).update(client=None, state=State.DONE)
@@ -558,8 +565,11 @@ def test_the_refusal_of_a_second_import_names_the_first_one(clients, is_seen, sa
 
 @pytest.mark.parametrize("verb", ["approve", "undo"])
 def test_an_impossible_action_on_an_import_is_refused_before_locking(verb, monkeypatch):
-    job = receive(io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=Door.API, request_id="r"))
-    act = approve if verb == "approve" else lambda pk: start_undo(pk, door=Door.API, request_id="u")
+    job = submit(
+        io.BytesIO((STUDENTS + ROWS).encode()),
+        ImportRequest(kind="students", channel=ImportChannel.API, request_id="r"),
+    )
+    act = approve if verb == "approve" else lambda pk: start_undo(pk, channel=ImportChannel.API, request_id="u")
 
     with CaptureQueriesContext(connection) as queries, pytest.raises(Refused):
         act(job.pk)
@@ -572,7 +582,10 @@ def test_an_impossible_action_on_an_import_is_refused_before_locking(verb, monke
 def test_requests_do_not_wait_for_the_lock_of_a_running_import(clients, file):
     portal, _library = clients
     own = send(portal, STUDENTS + ROWS).json()["id"]
-    job = receive(io.BytesIO((STUDENTS + ROWS).encode()), Order(kind="students", door=Door.COMMAND, request_id="r"))
+    job = submit(
+        io.BytesIO((STUDENTS + ROWS).encode()),
+        ImportRequest(kind="students", channel=ImportChannel.COMMAND, request_id="r"),
+    )
     ids = [own, job.pk]
     Import.objects.filter(pk__in=ids).update(lease_owner="elsewhere:1:x", leased_until="2026-01-01T00:00:00Z")
     locked, done = threading.Event(), threading.Event()
@@ -612,7 +625,11 @@ def test_a_second_file_is_refused_while_the_first_one_is_still_received(monkeypa
             inside.set()
             done.wait(60)
 
-        receive(io.BytesIO(STUDENTS.encode()), Order(kind="students", door=Door.ADMIN, request_id="r"), then=then)
+        submit(
+            io.BytesIO(STUDENTS.encode()),
+            ImportRequest(kind="students", channel=ImportChannel.ADMIN, request_id="r"),
+            dispatch=then,
+        )
         connection.close()
 
     with ThreadPoolExecutor(1) as pool:
@@ -621,7 +638,10 @@ def test_a_second_file_is_refused_while_the_first_one_is_still_received(monkeypa
         began = time.monotonic()
         try:
             with pytest.raises(Refused) as refused:
-                receive(io.BytesIO(STUDENTS.encode()), Order(kind="students", door=Door.ADMIN, request_id="r"))
+                submit(
+                    io.BytesIO(STUDENTS.encode()),
+                    ImportRequest(kind="students", channel=ImportChannel.ADMIN, request_id="r"),
+                )
             took = time.monotonic() - began
         finally:
             done.set()

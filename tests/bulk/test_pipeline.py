@@ -5,9 +5,9 @@ import io
 import pytest
 from django.db import IntegrityError, transaction
 
-from bulk.file_store import CHUNK_BYTES, keep, open_kept
-from bulk.jobs.lifecycle import Order, SameAgain, approve, cancel, receive, start_undo
-from bulk.models import ACTIVE, TRANSITIONS, Door, Import, State
+from bulk.file_store import CHUNK_BYTES, open_stored, store_file
+from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, cancel, start_undo, submit
+from bulk.models import ACTIVE_STATES, TRANSITIONS, Import, ImportChannel, State
 from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll
@@ -42,7 +42,7 @@ def codes_of(refused):
 def test_every_state_has_its_transitions_and_all_but_final_states_are_active():
     assert set(TRANSITIONS) == set(State)
     assert {state for state in State if not TRANSITIONS[state]} == {State.UNDONE}
-    assert set(ACTIVE) == {State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING}
+    assert set(ACTIVE_STATES) == {State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING}
 
 
 def test_a_second_import_of_a_dataset_is_refused_while_one_is_active(fall):
@@ -59,18 +59,18 @@ def test_a_second_import_of_a_dataset_is_refused_while_one_is_active(fall):
 
 def test_the_database_refuses_a_second_active_import_of_a_dataset(registrar, viewer):
     for client in (None, registrar, viewer):
-        Import.objects.create(kind="students", door=Door.API, request_id="r", client=client)
+        Import.objects.create(kind="students", door=ImportChannel.API, request_id="r", client=client)
 
     for client in (None, registrar):
         with pytest.raises(IntegrityError), transaction.atomic():
-            Import.objects.create(kind="courses", door=Door.API, request_id="r", client=client)
+            Import.objects.create(kind="courses", door=ImportChannel.API, request_id="r", client=client)
 
 
 def test_the_last_applied_file_is_not_applied_again_without_the_option(fall):
     text = ENROLLMENTS + "S-1,M-1,,,,\n"
     first = imported(text)
 
-    with pytest.raises(SameAgain) as same:
+    with pytest.raises(AlreadyApplied) as same:
         imported(text)
 
     assert same.value.earlier == first
@@ -83,7 +83,7 @@ def test_after_an_undo_or_with_other_options_a_file_is_no_repetition(fall):
     first = imported(text)
     assert imported(text, on_error="skip").counts == {"unchanged": 1}
 
-    worked_on(start_undo(first.pk, door=Door.API, request_id="u"))
+    worked_on(start_undo(first.pk, channel=ImportChannel.API, request_id="u"))
 
     assert imported(text, again=False).counts == {"enrolled": 1}
 
@@ -169,7 +169,7 @@ def test_the_refusal_of_an_impossible_action_names_the_state(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", review="always")
 
     with pytest.raises(Refused) as refused:
-        start_undo(job.pk, door=Door.COMMAND, request_id="x", actor=None)
+        start_undo(job.pk, channel=ImportChannel.COMMAND, request_id="x", actor=None)
 
     message = f"The state of import {job.pk} is “needs review” and cannot become “undone”."
     assert [refusal.message for refusal in refused.value.refusals] == [message]
@@ -256,14 +256,14 @@ def test_the_term_option_applies_to_rows_without_a_term(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\n", options={"term": "2027S"})
 
     assert job.counts == {"enrolled": 1}
-    assert StudentCourse.objects.get().course.key == "M-1@2027S"
+    assert StudentCourse.objects.get().course.full_code == "M-1@2027S"
 
 
 # Undo
 
 
 def undone(job, **wish):
-    worked_on(job_of := start_undo(job.pk, **{"door": Door.API, "request_id": "u", **wish}))
+    worked_on(job_of := start_undo(job.pk, **{"channel": ImportChannel.API, "request_id": "u", **wish}))
     job_of.refresh_from_db()
     job.refresh_from_db()
     return job_of
@@ -380,11 +380,11 @@ def test_an_import_that_applied_nothing_or_was_undone_cannot_be_undone(fall):
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 1])
 def test_a_stored_file_is_read_repeatedly_with_its_original_content(size):
     content = bytes(n % 251 for n in range(size))
-    job = Import.objects.create(kind="students", door=Door.API, request_id="r")
+    job = Import.objects.create(kind="students", door=ImportChannel.API, request_id="r")
 
-    keep(io.BytesIO(content), job)
+    store_file(io.BytesIO(content), job)
 
-    with open_kept(job) as kept:
+    with open_stored(job) as kept:
         assert kept.read() == content
         kept.seek(0)
         assert kept.read() == content
@@ -398,6 +398,6 @@ def test_a_received_file_is_stored_completely_or_not_at_all(fall, monkeypatch):
     monkeypatch.setattr("bulk.file_store.zlib.compress", full_disk)
 
     with pytest.raises(OSError, match="No space left"):
-        receive(io.BytesIO(b"x"), Order(kind="students", door=Door.API, request_id="r"))
+        submit(io.BytesIO(b"x"), ImportRequest(kind="students", channel=ImportChannel.API, request_id="r"))
 
     assert Import.objects.count() == 0

@@ -60,8 +60,8 @@ def text(path):
 def short_chunks(monkeypatch):
     """Three chunks, and many heartbeats while one of them is applied."""
     for module in (part, base):
-        monkeypatch.setattr(module, "CHUNK", 1_000)
-    monkeypatch.setattr(leases, "BEAT", 0.01)
+        monkeypatch.setattr(module, "CHUNK_SIZE", 1_000)
+    monkeypatch.setattr(leases, "HEARTBEAT_INTERVAL", 0.01)
 
 
 def when_applied(monkeypatch, act, *, chunk=1):
@@ -141,7 +141,7 @@ def test_a_preview_on_a_copy_reports_the_outcomes_of_one_on_the_database(path, t
 
 def test_a_preview_on_a_copy_reports_its_progress_and_renews_its_lease(text, short_chunks, monkeypatch):
     def is_renewed():
-        renewed = Import.objects.filter(leased_until__gt=began + leases.LEASE)
+        renewed = Import.objects.filter(leased_until__gt=began + leases.LEASE_DURATION)
         return renewed.filter(progress__rows=1_000).exists()
 
     began = timezone.now()
@@ -175,16 +175,16 @@ def test_a_preview_on_a_copy_stops_when_its_lease_is_lost(text, short_chunks, mo
 
 
 def test_a_heartbeat_is_skipped_while_the_database_is_busy(path, monkeypatch):
-    monkeypatch.setattr(leases, "BEAT", 0.01)
+    monkeypatch.setattr(leases, "HEARTBEAT_INTERVAL", 0.01)
     monkeypatch.setitem(connections.settings["default"]["OPTIONS"], "timeout", 0)
     job = imported(ENROLLMENTS, review="always")
     lease = Lease(job.pk, job.lease_owner)
     Import.objects.update(state=State.VALIDATING)
 
-    with private_copy(), lease.beating():
+    with private_copy(), lease.heartbeat():
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            lease.note(7)
+            lease.set_progress(7)
             time.sleep(0.1)
             other.execute("COMMIT")
         in_other_thread(lambda: wait_until(lambda: Import.objects.get().progress.rows == 7))

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
-from bulk.jobs.lifecycle import Order, receive
-from bulk.jobs.processing import work_on
-from bulk.models import Door, Import, State
+from bulk.jobs.lifecycle import ImportRequest, submit
+from bulk.jobs.processing import process_import
+from bulk.models import Import, ImportChannel, State
 from school.refusals import Refused
 from students.models import EnrollmentEvent
 from tests.bulk.work import ENROLLMENTS
@@ -39,13 +39,15 @@ def run_simultaneously(act):
 
 
 def order(**wish):
-    return Order(**{"kind": "enrollments", "door": Door.API, "request_id": "r", "review": "needed", **wish})
+    return ImportRequest(
+        **{"kind": "enrollments", "channel": ImportChannel.API, "request_id": "r", "review": "needed", **wish}
+    )
 
 
 def test_of_twenty_simultaneous_uploads_one_is_accepted_and_the_others_are_refused():
     def upload(number):
         try:
-            return receive(io.BytesIO(ENROLLMENTS.encode()), order()).pk
+            return submit(io.BytesIO(ENROLLMENTS.encode()), order()).pk
         except Refused as refused:
             return [refusal.code for refusal in refused.refusals]
 
@@ -56,7 +58,7 @@ def test_of_twenty_simultaneous_uploads_one_is_accepted_and_the_others_are_refus
 
 
 def test_twenty_simultaneous_uploads_of_twenty_datasets_are_accepted():
-    run_simultaneously(lambda number: receive(io.BytesIO(ENROLLMENTS.encode()), order(dataset=str(number))))
+    run_simultaneously(lambda number: submit(io.BytesIO(ENROLLMENTS.encode()), order(dataset=str(number))))
 
     assert Import.objects.filter(state=State.VALIDATING).count() == RUNNERS
 
@@ -66,9 +68,9 @@ def test_twenty_workers_process_one_import_once(on_error):
     make_course(code="M-1")
     numbers = [make_student().student_number for _ in range(50)]
     text = ENROLLMENTS + "".join(f"{number},M-1,,,,\n" for number in numbers)
-    job = receive(io.BytesIO(text.encode()), order(on_error=on_error))
+    job = submit(io.BytesIO(text.encode()), order(on_error=on_error))
 
-    answers = run_simultaneously(lambda number: work_on(job.pk))
+    answers = run_simultaneously(lambda number: process_import(job.pk))
 
     job.refresh_from_db()
     assert (answers.count(True), job.state, job.counts) == (1, State.DONE, {"enrolled": 50})

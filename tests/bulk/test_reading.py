@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulk.files.csv_reader import Column, Table, UnreadableFile, open_source
-from bulk.files.text_lines import MAX_ROW_BYTES, _split
+from bulk.files.text_lines import MAX_ROW_BYTES, _split_lines
 
 COLUMNS = (
     Column("student_number", required=True, aliases=("user_id",)),
@@ -305,11 +305,11 @@ def test_reading_a_long_file_uses_no_more_memory_than_a_short_one(tmp_path):
 def test_a_long_run_of_cr_is_split_into_lines_in_linear_time():
     began = time.process_time()
 
-    lines = _split("a" + "\r" * 60_000 + "b")
+    lines = _split_lines("a" + "\r" * 60_000 + "b")
 
     assert time.process_time() - began < 0.5  # several seconds, if each CR searched for the LF after it
     assert (len(lines), lines[0], lines[-1]) == (60_001, "a\r", "b")
 
 
 def test_several_cr_before_an_lf_are_one_line_break():
-    assert _split("a\r\r\nb\r\rc\r\n\rd") == ["a\r\r\n", "b\r", "\r", "c\r\n", "\r", "d"]
+    assert _split_lines("a\r\r\nb\r\rc\r\n\rd") == ["a\r\r\n", "b\r", "\r", "c\r\n", "\r", "d"]

@@ -5,22 +5,22 @@ import zipfile
 
 import pytest
 
-from bulk.file_store import CHUNK_BYTES, discard, open_kept
-from bulk.jobs.lifecycle import Order, receive, start_undo
-from bulk.models import Door, Import
-from bulk.personal_data.redaction import black_out
-from bulk.personal_data.search import Words, rows_naming, search, traces_in
+from bulk.file_store import CHUNK_BYTES, discard, open_stored
+from bulk.jobs.lifecycle import ImportRequest, start_undo, submit
+from bulk.models import Import, ImportChannel
+from bulk.personal_data.redaction import redact
+from bulk.personal_data.search import Identifiers, matching_rows, person_rows, search
 from tests.bulk.work import imported, outcomes, worked_on
 from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
-ADA = Words({"S-1", "0042"}, {"Ada@x.example"})
+ADA = Identifiers({"S-1", "0042"}, {"Ada@x.example"})
 
 
 def found_in(text):
     source = text if isinstance(text, bytes) else text.encode()
-    traces = list(traces_in(io.BytesIO(source), ADA))
+    traces = list(matching_rows(io.BytesIO(source), ADA))
     return [(trace.number, source[trace.start : trace.end]) for trace in traces]
 
 
@@ -48,7 +48,7 @@ def test_rows_that_name_a_person_are_found(text, found):
 
 
 def stored_content(job):
-    return open_kept(Import.objects.get(pk=job.pk)).read()
+    return open_stored(Import.objects.get(pk=job.pk)).read()
 
 
 def test_a_row_is_redacted_in_place_and_the_others_stay():
@@ -59,7 +59,7 @@ def test_a_row_is_redacted_in_place_and_the_others_stay():
     job = imported(text, on_error="skip")
     before = outcomes(job)
 
-    rows = black_out(job, ADA)
+    rows = redact(job, ADA)
 
     # A character of two bytes becomes two x, so that no other row moves.
     assert (
@@ -71,11 +71,11 @@ def test_a_row_is_redacted_in_place_and_the_others_stay():
 
 def test_stored_messages_of_a_redacted_row_are_emptied_and_codes_stay():
     job = imported("student_number,course_code\nS-1,NONE\nS-2,NONE\n")
-    said = [list(row.errors) for row in rows_naming(job, ADA)]
+    said = [list(row.errors) for row in person_rows(job, ADA)]
 
-    black_out(job, ADA)
+    redact(job, ADA)
 
-    [row] = rows_naming(job, Words({"xxx"}, ()))
+    [row] = person_rows(job, Identifiers({"xxx"}, ()))
     assert said == [["There is no student number:S-1.", "There is no course code:NONE."]]
     assert (row.number, row.outcome, row.errors) == (2, "error", ["", ""])
     assert [number for number, _outcome, codes in outcomes(job) if codes] == [2, 3]
@@ -85,7 +85,7 @@ def test_a_redacted_row_is_removed_from_the_message_about_the_header():
     job = imported("S-1,A\nS-2,B\n")
     assert "S-1 | A" in job.problems[0]["message"]
 
-    black_out(job, ADA)
+    redact(job, ADA)
 
     assert [(problem["code"], problem["message"]) for problem in Import.objects.get(pk=job.pk).problems] == [
         ("missing_column", "")
@@ -100,9 +100,9 @@ def test_a_row_across_two_chunks_is_redacted_in_both():
     own = f"S-1,{'A' * rest},over the edge\n"
     job = imported(head + filler * lines + own + filler)
 
-    assert search(ADA).named == [job.pk]
-    assert black_out(job, ADA) == 1
-    assert search(ADA).named == []
+    assert search(ADA).matches == [job.pk]
+    assert redact(job, ADA) == 1
+    assert search(ADA).matches == []
     assert stored_content(job).decode() == head + filler * lines + f"xxx,{'x' * rest},{'x' * 13}\n" + filler
 
 
@@ -114,19 +114,19 @@ def test_each_file_of_a_zip_is_searched_and_rewritten():
         archive.writestr("readme.txt", "no table")
     job = imported_zip(packed)
 
-    assert search(ADA).named == [job.pk]
-    assert black_out(job, ADA) == 1
-    with zipfile.ZipFile(open_kept(Import.objects.get(pk=job.pk))) as archive:
+    assert search(ADA).matches == [job.pk]
+    assert redact(job, ADA) == 1
+    with zipfile.ZipFile(open_stored(Import.objects.get(pk=job.pk))) as archive:
         assert {info.filename: archive.read(info).decode().partition("\n")[2] for info in archive.infolist()} == {
             "a/students.csv": "xxx,xxx,xxxxx\nS-2,Bob,Berg\n",
             "b/students.csv": "S-3,Cleo,Kay\n",
         }
-    assert (search(ADA).named, Import.objects.get(pk=job.pk).sha256) == ([], job.sha256)
+    assert (search(ADA).matches, Import.objects.get(pk=job.pk).sha256) == ([], job.sha256)
 
 
 def imported_zip(packed):
     packed.seek(0)
-    return worked_on(receive(packed, Order("zip", Door.API, "r", review="needed")))
+    return worked_on(submit(packed, ImportRequest("zip", ImportChannel.API, "r", review="needed")))
 
 
 def test_an_invalid_zip_is_reported_as_not_searched():
@@ -139,11 +139,11 @@ def test_rows_of_an_undo_without_a_file_are_found_and_redacted():
     make_course(code="A")
     make_student(student_number="S-1")
     job = imported("student_number,course_code\nS-1,A\n")
-    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="r"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="r"))
 
-    assert search(ADA).named == [job.pk, undo.pk]
-    assert [black_out(undo, ADA), black_out(job, ADA)] == [1, 1]
-    assert search(ADA).named == []
+    assert search(ADA).matches == [job.pk, undo.pk]
+    assert [redact(undo, ADA), redact(job, ADA)] == [1, 1]
+    assert search(ADA).matches == []
 
 
 def test_a_discarded_file_is_not_searched():
@@ -151,4 +151,4 @@ def test_a_discarded_file_is_not_searched():
 
     discard(job)
 
-    assert (search(ADA).named, list(rows_naming(job, ADA))) == ([], [])
+    assert (search(ADA).matches, list(person_rows(job, ADA))) == ([], [])

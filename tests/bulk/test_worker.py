@@ -9,10 +9,10 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from bulk.importers import base, part
-from bulk.jobs.leases import MOST_ATTEMPTS, Lost, claim, orphans
+from bulk.jobs.leases import MAX_ATTEMPTS, LeaseLost, abandoned_import_ids, claim
 from bulk.jobs.lifecycle import approve, cancel
-from bulk.jobs.worker import hand_over
-from bulk.models import Door, Import, State
+from bulk.jobs.worker import enqueue
+from bulk.models import Import, ImportChannel, State
 from students.imports import EnrollmentImporter
 from students.models import EnrollmentEvent, StudentCourse
 from tests.bulk.work import ENROLLMENTS, imported, outcomes, work, worked_on
@@ -28,8 +28,8 @@ class Killed(BaseException):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several chunks."""
-    monkeypatch.setattr(part, "CHUNK", 2)
-    monkeypatch.setattr(base, "CHUNK", 2)
+    monkeypatch.setattr(part, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(base, "CHUNK_SIZE", 2)
 
 
 @pytest.fixture
@@ -92,12 +92,12 @@ def test_an_import_with_a_valid_lease_is_not_claimed_by_another_worker(text):
 
     assert lease is not None
     assert claim(job.pk) is None
-    assert orphans() == []
+    assert abandoned_import_ids() == []
     expire_lease(job)
-    assert orphans() == [job.pk]
+    assert abandoned_import_ids() == [job.pk]
     assert claim(job.pk) is not None
-    with pytest.raises(Lost):
-        lease.locked()
+    with pytest.raises(LeaseLost):
+        lease.lock_import()
 
 
 def test_an_import_of_a_dead_process_on_this_machine_is_orphaned_immediately(text, monkeypatch):
@@ -110,14 +110,14 @@ def test_an_import_of_a_dead_process_on_this_machine_is_orphaned_immediately(tex
 
     monkeypatch.setattr(os, "kill", gone)
 
-    assert orphans() == [job.pk]
+    assert abandoned_import_ids() == [job.pk]
 
 
 def test_a_task_that_is_delivered_twice_does_the_work_once(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
     for _ in range(3):
-        hand_over(job)
+        enqueue(job)
 
     work()
 
@@ -128,7 +128,7 @@ def test_a_task_that_is_delivered_twice_does_the_work_once(text):
 def test_an_import_without_a_task_is_found_by_the_worker(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
-    assert orphans() == []
+    assert abandoned_import_ids() == []
     Import.objects.update(created_at=timezone.now() - timedelta(minutes=1))
 
     work()
@@ -150,7 +150,7 @@ def test_a_cancelled_import_stops_at_the_next_chunk_and_its_rows_can_be_undone(t
     job = imported(text, on_error="skip")
 
     assert (job.state, job.checkpoint, StudentCourse.objects.count()) == (State.CANCELLED, 2, 2)
-    assert job.may_become(State.UNDONE)
+    assert job.can_transition_to(State.UNDONE)
 
 
 def test_cancelling_an_import_without_a_worker_ends_it_immediately(text):
@@ -172,7 +172,7 @@ def test_an_import_interrupted_by_a_database_error_is_tried_again(text, monkeypa
         imported(text, on_error="skip")
     monkeypatch.setattr(EnrollmentImporter, "apply", real)
     job = Import.objects.get()
-    assert (job.state, job.door) == (State.APPLYING, Door.API)
+    assert (job.state, job.door) == (State.APPLYING, ImportChannel.API)
 
     work()
 
@@ -183,7 +183,7 @@ def test_an_import_interrupted_by_a_database_error_is_tried_again(text, monkeypa
 def test_an_import_that_kills_every_worker_fails(text):
     job = imported(text, review="always", on_error="skip")
     approve(job.pk)
-    Import.objects.update(attempts=MOST_ATTEMPTS)
+    Import.objects.update(attempts=MAX_ATTEMPTS)
 
     assert claim(job.pk) is None
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulk.importers.registry import parts_of
-from bulk.jobs.lifecycle import Order, receive
-from bulk.models import Door, State
+from bulk.jobs.lifecycle import ImportRequest, submit
+from bulk.models import ImportChannel, State
 from bulk.outcomes import ERROR
 from bulk.reports import Report
 from students.models import Student, StudentCourse
@@ -214,7 +214,10 @@ def _encode(pen, meant):
 
 def imported(kind, content):
     return worked_on(
-        receive(io.BytesIO(content), Order(kind, Door.API, "r", review="needed", on_error="skip", again=True))
+        submit(
+            io.BytesIO(content),
+            ImportRequest(kind, ImportChannel.API, "r", review="needed", on_error="skip", again=True),
+        )
     )
 
 

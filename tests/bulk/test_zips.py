@@ -7,8 +7,8 @@ import pytest
 from django.test import override_settings
 
 from bulk.importers.registry import parts_of
-from bulk.jobs.lifecycle import Order, receive, start_undo
-from bulk.models import Door, State
+from bulk.jobs.lifecycle import ImportRequest, start_undo, submit
+from bulk.models import ImportChannel, State
 from bulk.reports import Report
 from courses.models import Course
 from students.models import Student, StudentCourse
@@ -41,8 +41,9 @@ def zipped_as(files, method=zipfile.ZIP_DEFLATED):
 
 
 def imported(packed, **wish):
-    order = Order(**{"kind": "zip", "door": Door.API, "request_id": "r", "review": "needed", **wish})
-    return worked_on(receive(packed, order))
+    given = {"kind": "zip", "channel": ImportChannel.API, "request_id": "r", "review": "needed", **wish}
+    order = ImportRequest(**given)
+    return worked_on(submit(packed, order))
 
 
 def code_of(job):
@@ -67,7 +68,7 @@ def test_with_abort_one_invalid_row_in_one_file_prevents_the_whole_zip():
 def test_a_zip_is_undone_in_reverse_order():
     job = imported(zipped(students=STUDENTS, courses=COURSES, enrollments="student_number,course_code\nS-1,M-1\n"))
 
-    undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    undo = worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
 
     # The enrolled student has history, and so has the course.
     assert undo.counts == {"reversed": 2, "kept": 2}

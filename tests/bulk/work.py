@@ -7,9 +7,9 @@ from unittest import mock
 from django.core.management import call_command
 
 from bulk.importers.registry import parts_of
-from bulk.jobs.lifecycle import Order, receive
-from bulk.jobs.processing import work_on
-from bulk.models import Door, Import
+from bulk.jobs.lifecycle import ImportRequest, submit
+from bulk.jobs.processing import process_import
+from bulk.models import Import, ImportChannel
 from bulk.reports import Report
 
 ENROLLMENTS = "student_number,course_code,term,status,grade,reason\n"
@@ -24,13 +24,13 @@ def work() -> None:
 
 def imported(text: str, *, kind: str = "enrollments", **wish: Any) -> Import:
     """Receive a file and process it until its end or its review."""
-    order = Order(**{"kind": kind, "door": Door.API, "request_id": "r", "review": "needed", **wish})
-    job = receive(io.BytesIO(text.encode()), order)
+    order = ImportRequest(**{"kind": kind, "channel": ImportChannel.API, "request_id": "r", "review": "needed", **wish})
+    job = submit(io.BytesIO(text.encode()), order)
     return worked_on(job)
 
 
 def worked_on(job: Import) -> Import:
-    work_on(job.pk)
+    process_import(job.pk)
     return Import.objects.get(pk=job.pk)
 
 

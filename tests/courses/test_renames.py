@@ -10,11 +10,11 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection
 from django.db.migrations.loader import MigrationLoader
 
-from bulk.jobs.processing import work_on
+from bulk.jobs.processing import process_import
 from bulk.models import Import
 from courses.api_clients import create_api_client
 from courses.models import Course, Term
-from courses.prerequisites import MAX_NAMED, check_prerequisites, reasons_to_keep, rename_in_prerequisites
+from courses.prerequisites import MAX_SHOWN_COURSES, check_prerequisites, deletion_refusals, rename_in_prerequisites
 from school.models import ApiClient
 from students.enrollment import complete, enroll
 from students.enrollment.commands import OnFull
@@ -44,7 +44,7 @@ def advanced(intro):
 
 def worked_on(answer):
     """Process the import of a response, and return it."""
-    work_on(answer.json()["id"])
+    process_import(answer.json()["id"])
     return Import.objects.get(pk=answer.json()["id"])
 
 
@@ -271,12 +271,12 @@ def test_a_refusal_counts_courses_outside_the_limits_without_naming_them():
 
 
 def test_a_refusal_names_a_few_courses_and_counts_the_rest(intro):
-    for number in range(MAX_NAMED + 2):
+    for number in range(MAX_SHOWN_COURSES + 2):
         make_course(code=f"N{number}", prerequisites=["INTRO"])
 
-    message = reasons_to_keep([intro.pk])[intro.pk].message
+    message = deletion_refusals([intro.pk])[intro.pk].message
 
-    named = ", ".join(f"N{number}" for number in range(MAX_NAMED))
+    named = ", ".join(f"N{number}" for number in range(MAX_SHOWN_COURSES))
     assert message.startswith(f"INTRO is a prerequisite of: {named}, 2 more courses. Take")
 
 

@@ -276,7 +276,9 @@ def test_a_page_or_a_resource_has_one_tag_whoever_reads_it_and_however(api, plac
     StudentCourse.objects.update(created_at="2026-01-02T03:04:05.060700Z", updated_at="2026-01-02T03:04:05Z")
     Student.objects.update(given_name='Zoë "Ζ" \\ </script>\u2028\u2029\x7f\x1f😀', family_name="Li\tu\b\f/")
     url = lists.get(kind) or places[kind]
-    keys = create_api_client("limited", " ".join(settings.SCOPES), courses=[StudentCourse.objects.get().course.key])
+    keys = create_api_client(
+        "limited", " ".join(settings.SCOPES), courses=[StudentCourse.objects.get().course.full_code]
+    )
     limited = bearer(ApiClient.objects.get(client_id=keys.client_id), settings.SCOPES)
     read = [(client, accept) for client in (api, limited, registrars_desk) for accept in ACCEPTS]
 

@@ -193,7 +193,7 @@ def test_a_cursor_says_nothing_of_a_row_outside_of_the_limits(api, origin):
     enroll(student_id=seen.pk, course_id=inside.pk, origin=origin)
     enroll(student_id=hidden.pk, course_id=outside.pk, origin=origin)
     link = api.get("/api/v1/students?ordering=family_name&page_size=1").json()["next"]
-    keys = create_api_client("limited", "students:read", courses=[inside.key])
+    keys = create_api_client("limited", "students:read", courses=[inside.full_code])
     client = bearer(ApiClient.objects.get(client_id=keys.client_id), ["students:read"])
 
     assert content_of(link)[2] == hidden.pk

@@ -8,10 +8,10 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from bulk.jobs.heartbeat import KEPT, SILENCE, Pulse
+from bulk.jobs.heartbeat import RETENTION, TIMEOUT, Heartbeat
 from bulk.jobs.leases import claim
 from bulk.jobs.worker import run_worker
-from bulk.models import Door, Import, Progress, Worker
+from bulk.models import Import, ImportChannel, Progress, Worker
 from school.db import migrated
 from tests.bulk.work import work
 
@@ -42,21 +42,21 @@ def test_without_a_worker_it_is_not_ready(client):
 
 
 def test_a_worker_that_was_heard_of_lately_makes_it_ready(client):
-    Pulse().give()
+    Heartbeat().send()
 
     assert asked(client, "/health/ready") == WELL
 
 
 def test_a_worker_that_is_silent_is_not_counted_on(client):
-    Pulse().give()
-    Worker.objects.update(seen_at=timezone.now() - SILENCE - timedelta(seconds=1))
+    Heartbeat().send()
+    Worker.objects.update(seen_at=timezone.now() - TIMEOUT - timedelta(seconds=1))
 
     assert asked(client, "/health/ready") == LONELY
 
 
 def test_a_worker_that_works_on_an_import_need_not_say_more(client):
-    job = Import.objects.create(kind="students", door=Door.API, request_id="r")
-    Progress.objects.create(file_import=job, at=timezone.now() - SILENCE * 2)
+    job = Import.objects.create(kind="students", door=ImportChannel.API, request_id="r")
+    Progress.objects.create(file_import=job, at=timezone.now() - TIMEOUT * 2)
     assert asked(client, "/health/ready") == LONELY
 
     assert claim(job.pk) is not None
@@ -80,22 +80,22 @@ def test_a_worker_gives_its_pulse_while_it_looks_for_work(client):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("bulk.jobs.worker.close_old_connections", lambda: None)
         patched.setattr("bulk.jobs.worker._run_tasks", lambda: None)
-        patched.setattr("bulk.jobs.worker.INTERVAL", 0)
-        run_worker(is_wanted=is_wanted)
+        patched.setattr("bulk.jobs.worker.POLL_INTERVAL", 0)
+        run_worker(keep_running=is_wanted)
 
     assert seen == [0, 1]
 
 
 def test_who_was_silent_for_a_day_is_forgotten():
-    Worker.objects.create(name="old:1", seen_at=timezone.now() - KEPT - timedelta(minutes=1))
+    Worker.objects.create(name="old:1", seen_at=timezone.now() - RETENTION - timedelta(minutes=1))
 
-    Pulse().give()
+    Heartbeat().send()
 
-    assert [worker.name for worker in Worker.objects.all()] == [Pulse().name]
+    assert [worker.name for worker in Worker.objects.all()] == [Heartbeat().name]
 
 
 def test_an_unapplied_migration_is_told_of(client):
-    Pulse().give()
+    Heartbeat().send()
     [newest] = MigrationLoader(connection).graph.leaf_nodes("bulk")
     MigrationRecorder(connection).record_unapplied(*newest)
 

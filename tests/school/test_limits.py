@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from bulk.jobs.processing import work_on
+from bulk.jobs.processing import process_import
 from bulk.models import Import
 from courses.api_clients import create_api_client
 from courses.models import Course, Term
@@ -219,7 +219,7 @@ def test_the_rows_of_an_import_keep_within(limited_to, calculus, later):
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n{number},MATH-101,2027S\n"
 
     sent = send(client, rows, on_error="skip", review="needed")
-    work_on(sent.json()["id"])
+    process_import(sent.json()["id"])
 
     report = json.loads(b"".join(client.get(f"/api/v1/imports/{sent.json()['id']}/report")))
     told = [(row["outcome"], [error["code"] for error in row["errors"]]) for row in report]
@@ -247,7 +247,7 @@ def test_the_same_file_of_somebody_else_is_not_shown(limited_to, api, calculus):
     number = make_student().student_number
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n"
     first = send(api, rows, review="needed")
-    work_on(first.json()["id"])
+    process_import(first.json()["id"])
 
     again, own = send(api, rows, review="needed"), send(limited_to(terms=["2026F"]), rows, review="needed")
 
@@ -333,11 +333,11 @@ def test_an_undo_takes_back_what_lies_within_by_now(limited_to, calculus, later)
     client = limited_to(terms=["2026F", "2027S"])
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n{number},MATH-101,2027S\n"
     sent = send(client, rows, review="needed").json()["id"]
-    work_on(sent)
+    process_import(sent)
     ApiClient.objects.get().terms.remove(later.term)
 
     undo = client.post(f"/api/v1/imports/{sent}/undo", {"dry_run": False})
-    work_on(undo.json()["id"])
+    process_import(undo.json()["id"])
 
     told = {each.course: each.status for each in StudentCourse.objects.all()}
     assert told == {calculus: Status.DROPPED, later: Status.ENROLLED}

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from bulk.jobs.lifecycle import start_undo
-from bulk.models import Door, State
+from bulk.models import ImportChannel, State
 from school.refusals import Refused
 from school.server import make_metrics_folder
 from students.enrollment import drop, enroll, judge
@@ -103,7 +103,7 @@ def test_an_undone_import_is_counted_and_a_preview_is_not(client, settings):
     job = imported(f"student_number,course_code\n{number},{code}\n", kind="enrollments")
     before = figures(client.get("/metrics", headers=TOKEN).content.decode())
 
-    worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
+    worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
     judge([Act(Action.ENROLL, student.pk, full.pk)], Origin(Channel.ADMIN))
 
     after = figures(client.get("/metrics", headers=TOKEN).content.decode())

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 
 from bulk.api.serializers import ImportSerializer
 from bulk.jobs.lifecycle import approve, start_undo
-from bulk.models import Door, Import
+from bulk.models import Import, ImportChannel
 from courses.api.serializers import CourseSerializer
 from courses.models import Course
 from school.api.row_json import Computed, row_template
@@ -67,7 +67,7 @@ def test_an_import_is_written_as_its_serializer_writes_it(registrar):
     job = imported("student_number,given_name,family_name\nS-1,Ada,Byron\n", kind="students", review="always")
     approve(job.pk, actor=registrar)
     worked_on(job)
-    undo = start_undo(job.pk, door=Door.API, request_id="r", actor=registrar)
+    undo = start_undo(job.pk, channel=ImportChannel.API, request_id="r", actor=registrar)
     jobs = Import.objects.select_related("actor", "approved_by", "progress").order_by("pk")
 
     found = written(jobs, ImportSerializer())

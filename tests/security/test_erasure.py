@@ -26,8 +26,8 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.utils import timezone
 from axes.models import AccessAttempt
 from django_tasks_db.models import DBTaskResult
-from bulk.models import Door
-from bulk.jobs.lifecycle import Order, receive
+from bulk.models import ImportChannel
+from bulk.jobs.lifecycle import ImportRequest, submit
 from courses.models import Course
 from school.models import CachedValue, KeptAnswer
 from students.models import Student
@@ -47,9 +47,10 @@ course = Course.objects.create(code="ERASED-1", name="A course", level="introduc
 course._change_reason = f"a seat for {NUMBER}"
 course.save()
 for kind, content in FILES:
-    order = Order(kind, Door.API, "r", review="needed", on_error="skip", file_name=f"of {NUMBER}.csv", again=True)
-    worked_on(receive(io.BytesIO(content), order))
-worked_on(receive(io.BytesIO(packed()), Order("zip", Door.API, "r", review="needed")))
+    name = f"of {NUMBER}.csv"
+    order = ImportRequest(kind, ImportChannel.API, "r", review="needed", on_error="skip", file_name=name, again=True)
+    worked_on(submit(io.BytesIO(content), order))
+worked_on(submit(io.BytesIO(packed()), ImportRequest("zip", ImportChannel.API, "r", review="needed")))
 staff = User.objects.create_user("staff")
 name = str(student)
 about = ContentType.objects.get_for_model(User)

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from bulk.jobs.processing import work_on
+from bulk.jobs.processing import process_import
 from courses.api_clients import create_api_client
 from courses.models import Course
 from school.models import ApiClient
@@ -203,7 +203,7 @@ def test_the_report_of_an_import_names_no_hidden_prerequisite(limited, courses):
     number = make_student().student_number
     rows = f"student_number,course_code,term\n{number},ADV,2026F\n".encode()
     sent = limited.post("/api/v1/imports?kind=enrollments&review=needed&on_error=skip", rows, content_type="text/csv")
-    work_on(sent.json()["id"])
+    process_import(sent.json()["id"])
 
     report = b"".join(limited.get(f"/api/v1/imports/{sent.json()['id']}/report")).decode()
 

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from bulk.reports import _unique
+from bulk.reports import _unique_keys
 from tests.bulk.work import imported
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +42,7 @@ def test_the_report_of_a_row_with_many_cells_takes_linear_time(api, root):
 
 
 def test_the_keys_of_cells_are_unique():
-    assert _unique(["a", "", "a", "column 5", ""]) == [
+    assert _unique_keys(["a", "", "a", "column 5", ""]) == [
         *("a", "column 2", "a (column 3)", "column 5"),
         "column 5 (column 5)",
     ]

@@ -386,14 +386,14 @@ def test_report_and_failed_rows_need_different_files(world, tmp_path):
 def test_a_missing_column_is_not_written_even_if_its_value_changed_meanwhile(run, monkeypatch):
     """The student is deactivated after the import has read it."""
     student = make_student(student_number="S-1")
-    read = StudentImporter.find
+    read = StudentImporter.find_existing
 
     def find_then_change(self, rows):
         found = read(self, rows)
         Student.objects.filter(pk=student.pk).update(is_active=False)
         return found
 
-    monkeypatch.setattr(StudentImporter, "find", find_then_change)
+    monkeypatch.setattr(StudentImporter, "find_existing", find_then_change)
 
     run("import_students", "student_number,given_name,family_name\nS-1,New,Name\n")
 
@@ -402,7 +402,7 @@ def test_a_missing_column_is_not_written_even_if_its_value_changed_meanwhile(run
 
 
 def test_a_student_is_looked_up_once_for_all_chunks(run, world, monkeypatch):
-    monkeypatch.setattr("bulk.jobs.runner.CHUNK", 2)
+    monkeypatch.setattr("bulk.importers.part.CHUNK_SIZE", 2)
     courses = [make_course(code=f"X-{place}").code for place in range(3)]
     text = HEADER + "".join(f"S-{student},{course},,,,\n" for course in courses for student in (1, 2))
 

@@ -325,7 +325,7 @@ def test_a_student_cannot_take_an_email_address_whose_owner_keeps_it(run):
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
 def test_an_email_address_passed_across_chunks_is_applied_only_with_abort(run, monkeypatch, on_error):
-    monkeypatch.setattr("bulk.jobs.runner.CHUNK", 2)
+    monkeypatch.setattr("bulk.importers.part.CHUNK_SIZE", 2)
     make_student(student_number="A", email="a@x.example")
     make_student(student_number="B", email="b@x.example")
 
@@ -505,7 +505,7 @@ def test_undoing_an_import_restores_swapped_email_addresses(run):
 @pytest.mark.django_db(transaction=True)
 def test_rows_inserted_by_another_transaction_are_detected_and_the_others_saved(run, monkeypatch):
     """Another transaction commits a number after the lookup of existing students and before the insert."""
-    find = StudentImporter.find
+    find = StudentImporter.find_existing
 
     def find_then_lose(self, rows):
         known = find(self, rows)
@@ -513,7 +513,7 @@ def test_rows_inserted_by_another_transaction_are_detected_and_the_others_saved(
             make_student(student_number="S-3", email="first@x.example")
         return known
 
-    monkeypatch.setattr(StudentImporter, "find", find_then_lose)
+    monkeypatch.setattr(StudentImporter, "find_existing", find_then_lose)
 
     code, rows = run(
         "students",

@@ -13,11 +13,10 @@ from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, transaction
 from django.utils import timezone
 
-from bulk.file_store import open_kept
-from bulk.jobs.lifecycle import Order, approve, receive, start_undo
-from bulk.models import Door as ImportDoor
-from bulk.models import Import, OutcomePage
-from bulk.personal_data.search import contents_of
+from bulk.file_store import open_stored
+from bulk.jobs.lifecycle import ImportRequest, approve, start_undo, submit
+from bulk.models import Import, ImportChannel, OutcomePage
+from bulk.personal_data.search import unpack_page
 from school.access.access_log import Door
 from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refused
@@ -152,8 +151,8 @@ def everything_in_the_database():
     """Return every value of every table, and every stored file."""
     models = apps.get_models(include_auto_created=True)
     values = [repr(row) for model in models for row in model._default_manager.values_list()]
-    files = [open_kept(job).read().decode() for job in Import.objects.all()]
-    pages = [json.dumps(contents_of(page.content)) for page in OutcomePage.objects.all()]
+    files = [open_stored(job).read().decode() for job in Import.objects.all()]
+    pages = [json.dumps(unpack_page(page.content)) for page in OutcomePage.objects.all()]
     return "\n".join([*values, *files, *pages])
 
 
@@ -224,17 +223,17 @@ def test_erasing_is_refused_while_a_pending_import_names_the_student(known_stude
     approve(job.pk)
     worked_on(job)
     command("erase_student", "S-1", reason="asked for it", yes=True)
-    assert b"Grace" not in open_kept(Import.objects.get(pk=job.pk)).read()
+    assert b"Grace" not in open_stored(Import.objects.get(pk=job.pk)).read()
 
 
 @pytest.mark.parametrize("is_undo", [False, True])
 def test_erasing_is_refused_while_a_running_import_may_write_the_name(known_student, is_undo):
     job = nth_import(1)
     if is_undo:
-        job = start_undo(job.pk, door=ImportDoor.API, request_id="u")
+        job = start_undo(job.pk, channel=ImportChannel.API, request_id="u")
     else:
         job = Import.objects.create(
-            kind="enrollments", mode="full", scope="term:X", door=ImportDoor.API, request_id="r"
+            kind="enrollments", mode="full", scope="term:X", door=ImportChannel.API, request_id="r"
         )
 
     with pytest.raises(Refused) as refused:
@@ -343,11 +342,11 @@ def test_a_number_of_another_student_in_different_case_is_not_redacted(known_stu
 
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
-    assert open_kept(nth_import(3)).read() == b"student_number,course_code\ns-1,NONE\nxxx,xxxx\n"
+    assert open_stored(nth_import(3)).read() == b"student_number,course_code\ns-1,NONE\nxxx,xxxx\n"
 
 
 def test_a_file_that_cannot_be_searched_is_deleted(known_student):
-    job = worked_on(receive(BytesIO(b"student_number\nS-\xff1\n"), Order("enrollments", ImportDoor.API, "r")))
+    job = worked_on(submit(BytesIO(b"student_number\nS-\xff1\n"), ImportRequest("enrollments", ImportChannel.API, "r")))
 
     said = command("erase_student", "S-1", reason="asked for it", yes=True)
 
@@ -359,7 +358,7 @@ def test_a_file_that_cannot_be_searched_is_deleted(known_student):
 def test_undoing_the_import_that_created_an_erased_student_restores_nothing(known_student):
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
-    worked_on(start_undo(nth_import(1).pk, door=ImportDoor.COMMAND, request_id="r"))
+    worked_on(start_undo(nth_import(1).pk, channel=ImportChannel.COMMAND, request_id="r"))
 
     assert (
         Student.objects.get(pk=known_student.pk).given_name,
@@ -377,7 +376,7 @@ def test_a_former_number_now_used_by_another_student_is_not_redacted(known_stude
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
     assert Student.objects.get(pk=taken.pk).student_number == "S-OLD"
-    assert open_kept(nth_import(3)).read() == b"student_number,course_code\nS-OLD,NONE\n"
+    assert open_stored(nth_import(3)).read() == b"student_number,course_code\nS-OLD,NONE\n"
 
 
 # In the admin
@@ -531,7 +530,7 @@ def test_a_discarded_import_is_marked_and_can_still_be_undone(outdated_student, 
 
     answer = registrars_desk.get(f"/api/v1/imports/{job.pk}/report")
     page = registrars_desk.get(f"/admin/bulk/import/{job.pk}/change/")
-    undone = worked_on(start_undo(nth_import(1).pk, door=ImportDoor.COMMAND, request_id="r"))
+    undone = worked_on(start_undo(nth_import(1).pk, channel=ImportChannel.COMMAND, request_id="r"))
 
     assert (answer.status_code, answer.json()["detail"]) == (
         409,

@@ -15,7 +15,7 @@ from django.test import RequestFactory
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from bulk.files.duplicate_rows import FirstRows
+from bulk.files.duplicate_rows import RowKeyIndex
 from bulk.importers.base import apply_rows
 from bulk.models import Import
 from school.validators import (
@@ -66,7 +66,7 @@ def by_file(values):
     csv.writer(text).writerows([list(GOOD), [values[name] for name in GOOD]])
     importer = StudentImporter(Import(kind="students"))
     importer.file = io.BytesIO(text.getvalue().encode())
-    with closing(FirstRows()) as first_rows, transaction.atomic():
+    with closing(RowKeyIndex()) as first_rows, transaction.atomic():
         [result] = apply_rows(importer, list(importer.source()), first_rows)
         stored = Student.objects.values(*GOOD).filter(pk=result.object_id).first()
         transaction.set_rollback(True)

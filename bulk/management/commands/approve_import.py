@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.commands.base import own_import, show_id, user_named, work_here
-from bulk.commands.progress import conclude
+from bulk.commands.base import find_user, interruptible_import, process_here, write_id
+from bulk.commands.progress import report_result
 from bulk.jobs.lifecycle import approve
 from school.commands.console import SafeCommand
 from school.refusals import Refused
@@ -20,12 +20,12 @@ class Command(SafeCommand):
         parser.add_argument("--actor", metavar="USERNAME", help="Who approves.")
 
     def handle(self, *, id: int, actor: str | None, **options: Any) -> None:  # noqa: A002  # the argument's name
-        approver = user_named(actor)
+        approver = find_user(actor)
         try:
-            with own_import() as own:
-                job = approve(id, actor=approver, then=own.take)
-                show_id(job, self.stderr)
-                work_here(job, self.stderr)
+            with interruptible_import() as command_import:
+                job = approve(id, actor=approver, dispatch=command_import.reserve)
+                write_id(job, self.stderr)
+                process_here(job, self.stderr)
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        conclude(job, self.stdout, self.stderr)
+        report_result(job, self.stdout, self.stderr)

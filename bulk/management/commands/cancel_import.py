@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.commands.base import show_id
+from bulk.commands.base import write_id
 from bulk.jobs.lifecycle import cancel
 from school.commands.console import SafeCommand
 from school.refusals import Refused
@@ -22,5 +22,5 @@ class Command(SafeCommand):
             job = cancel(id)
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        show_id(job, self.stderr)
+        write_id(job, self.stderr)
         self.stdout.write(f"Import {job.pk}: {job.get_state_display()}.")

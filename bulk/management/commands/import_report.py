@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.commands.base import show_id
+from bulk.commands.base import write_id
 from bulk.files.csv_reader import UnreadableFile
 from bulk.importers.registry import parts_of
 from bulk.models import Import
@@ -36,12 +36,12 @@ class Command(SafeCommand):
             raise CommandError(str(error)) from None
         if options["part"] not in parts:
             raise CommandError(f"--part is one of: {', '.join(parts)}.")
-        show_id(job, self.stderr)
+        write_id(job, self.stderr)
         record(Action.EXPORTED, Subject.IMPORT, Door.COMMAND, file_import_id=job.pk)
         lines: Iterator[str]
         report = Report(job, parts[options["part"]])
         if json:
-            lines = (f"{line}\n" for line in report.as_objects(outcome=ERROR if failed else None))
+            lines = (f"{line}\n" for line in report.as_json_rows(outcome=ERROR if failed else None))
         else:
             lines = report.failed_as_csv() if failed else report.as_csv()
         target = self.stdout if sys.stdout.isatty() else sys.stdout

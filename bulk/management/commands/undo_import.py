@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from bulk.commands.base import own_import, show_id, user_named, work_here
-from bulk.commands.progress import conclude
+from bulk.commands.base import find_user, interruptible_import, process_here, write_id
+from bulk.commands.progress import report_result
 from bulk.jobs.lifecycle import start_undo
-from bulk.models import Door
+from bulk.models import ImportChannel
 from school.commands.console import SafeCommand
 from school.refusals import Refused
 
@@ -23,19 +23,19 @@ class Command(SafeCommand):
         parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the journal.")
 
     def handle(self, *, id: int, dry_run: bool, actor: str | None, **options: Any) -> None:  # noqa: A002  # its name
-        author = user_named(actor)
+        author = find_user(actor)
         try:
-            with own_import() as own:
+            with interruptible_import() as command_import:
                 job = start_undo(
                     id,
-                    door=Door.COMMAND,
+                    channel=ImportChannel.COMMAND,
                     request_id=str(uuid.uuid4()),
                     actor=author,
                     dry_run=dry_run,
-                    then=own.take,
+                    dispatch=command_import.reserve,
                 )
-                show_id(job, self.stderr)
-                work_here(job, self.stderr)
+                write_id(job, self.stderr)
+                process_here(job, self.stderr)
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        conclude(job, self.stdout, self.stderr)
+        report_result(job, self.stdout, self.stderr)

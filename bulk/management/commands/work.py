@@ -22,15 +22,15 @@ class Command(SafeCommand):
             check_database()
         except CannotServe as error:
             raise CommandError(str(error)) from None
-        self.is_wanted = True
+        self.keep_running = True
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._stop)
-        run_worker(is_wanted=lambda: self.is_wanted, once=once)
+        run_worker(keep_running=lambda: self.keep_running, once=once)
 
     def _stop(self, *_: object) -> None:
         """
         Stop after the current import, or immediately at the second signal. The database discards uncommitted work.
         """
-        if not self.is_wanted:
+        if not self.keep_running:
             raise SystemExit(1)
-        self.is_wanted = False
+        self.keep_running = False

@@ -28,8 +28,8 @@ class Command(SafeCommand):
 
     def handle(self, *, name: str, scope: str, **options: Any) -> None:
         try:
-            made = create_api_client(name, scope, terms=options["term"], courses=options["course"])
-            credentials = asdict(made)
+            created = create_api_client(name, scope, terms=options["term"], courses=options["course"])
+            credentials = asdict(created)
         except Refused as refused:
             raise CommandError(str(refused)) from None
         if options["json"]:

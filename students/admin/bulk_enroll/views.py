@@ -21,7 +21,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from courses.lookup import course_key, courses_by_key
+from courses.lookup import courses_by_key, parse_course_key
 from courses.models import Course
 from school.http.form_limits import size_in_page
 from school.refusals import Refusal
@@ -67,8 +67,8 @@ def _students(request: HttpRequest, keys: Collection[str]) -> Found:
 
 
 def _courses(request: HttpRequest, keys: Collection[str]) -> Found:
-    found = courses_by_key(map(course_key, keys), seen(request, Course))
-    return {key: found[course_key(key)] for key in keys}
+    found = courses_by_key(map(parse_course_key, keys), seen(request, Course))
+    return {key: found[parse_course_key(key)] for key in keys}
 
 
 SIDES = {
@@ -86,7 +86,7 @@ SIDES = {
         Course,
         gettext_lazy("Courses, as CODE or CODE@TERM"),
         _courses,
-        lambda course: course.key,
+        lambda course: course.full_code,
     ),
 }
 

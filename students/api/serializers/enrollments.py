@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from courses.api.serializers import CourseInBriefSerializer
+from courses.api.serializers import CourseSummarySerializer
 from school.api.fields import KnownFieldsSerializer, QueryIntegerField, StrictModelSerializer
 from school.api.openapi.examples import example
 from school.api.row_json import Computed, RowTemplate, row_template
@@ -22,7 +22,7 @@ class EnrollmentSerializer(StrictModelSerializer):
     """An enrollment, in the same shape everywhere."""
 
     student = StudentInBriefSerializer()
-    course = CourseInBriefSerializer()
+    course = CourseSummarySerializer()
     waitlist_position = serializers.IntegerField(
         read_only=True,
         allow_null=True,
@@ -113,7 +113,7 @@ class ChangeSerializer(EnrollmentEventSerializer):
 
     enrollment = serializers.IntegerField(source="enrollment_id", read_only=True, help_text=_("The enrollment's id."))
     student = StudentInBriefSerializer(source="enrollment.student", read_only=True)
-    course = CourseInBriefSerializer(source="enrollment.course", read_only=True)
+    course = CourseSummarySerializer(source="enrollment.course", read_only=True)
 
     class Meta(EnrollmentEventSerializer.Meta):
         fields = ["id", "enrollment", "student", "course", *EnrollmentEventSerializer.Meta.fields[1:]]

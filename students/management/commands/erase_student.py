@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from bulk.commands.base import user_named
+from bulk.commands.base import find_user
 from school.access.access_log import Door
 from school.commands.console import SafeCommand, escaped
 from school.refusals import Refused
@@ -26,7 +26,7 @@ class Command(SafeCommand):
         parser.add_argument("--yes", "--noinput", action="store_true", help="Do not ask.")
 
     def handle(self, *, number: str, reason: str, yes: bool, **options: Any) -> None:
-        actor = user_named(options["actor"])
+        actor = find_user(options["actor"])
         try:
             person = find_person(number)
             if refusals := objections(person):

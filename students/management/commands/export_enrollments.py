@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from django.core.management.base import CommandError
 
-from bulk.files.csv_cells import guard
+from bulk.files.csv_cells import escape_formulas
 from courses.models import Term
 from school.access.access_log import Action, Door, Subject, record
 from school.commands.console import SafeCommand
@@ -50,5 +50,5 @@ def _write(target: TextIOBase | TextIO, enrollments: StudentCourseQuerySet) -> N
     quoting = csv.writer(target, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(HEADER)
     for row in enrollment_rows(enrollments):
-        cells = [guard(cell) for cell in row]
+        cells = [escape_formulas(cell) for cell in row]
         (quoting if any("\r" in cell for cell in cells) else writer).writerow(cells)

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.db import transaction
 
-from bulk.commands.base import user_named
+from bulk.commands.base import find_user
 from school.access.access_log import Action, Door, Subject, record
 from school.commands.console import SafeCommand
 from school.commands.private_files import open_private
@@ -27,7 +27,7 @@ class Command(SafeCommand):
         parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the record of access.")
 
     def handle(self, *, number: str, output: str | None, **options: Any) -> None:
-        actor = user_named(options["actor"])
+        actor = find_user(options["actor"])
         try:
             person = find_person(number)
             refuse_named(person, options["reason"])

@@ -12,7 +12,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TimeElapsedColumn
 
-from bulk.jobs.garbage_collection import seldom_searched
+from bulk.jobs.garbage_collection import infrequent_collection
 from courses.models import Course
 from school.commands.console import SafeCommand
 from students.demo import Size, make_demo
@@ -36,7 +36,11 @@ class Command(SafeCommand):
         started = time.perf_counter()
         size = Size(students, courses, enrollments)
         try:
-            with self._progress(students + enrollments) as (tell, advance), transaction.atomic(), seldom_searched():
+            with (
+                self._progress(students + enrollments) as (tell, advance),
+                transaction.atomic(),
+                infrequent_collection(),
+            ):
                 make_demo(size, now=timezone.now(), tell=tell, advance=advance)
         except ValueError as error:
             raise CommandError(str(error)) from None
