@@ -167,7 +167,7 @@ GUARDS = [
     Mutant(
         "an instant has an offset",
         SQLITE,
-        "tests/school/test_strict_input.py::test_a_body_takes_an_instant_in_its_one_form",
+        "tests/school/test_strict_input.py::test_a_body_accepts_datetimes_in_one_format_only",
         instead(
             "school/api/fields.py",
             "        return read_instant(data)\n",
@@ -177,7 +177,7 @@ GUARDS = [
     Mutant(
         "a parameter that takes one value is given once, in a list",
         SQLITE,
-        "tests/school/test_strict_input.py::test_every_parameter_of_every_list_that_takes_one_value_is_refused_twice",
+        "tests/school/test_strict_input.py::test_every_single_valued_list_parameter_is_rejected_when_repeated",
         instead(
             "school/api/query_parameters.py",
             "        elif len(values) > 1 and name not in repeatable:\n",
@@ -187,13 +187,13 @@ GUARDS = [
     Mutant(
         "an option of a file is given once",
         SQLITE,
-        "tests/school/test_strict_input.py::test_an_option_of_a_file_is_given_once_in_the_query_or_in_the_form",
+        "tests/school/test_strict_input.py::test_an_import_option_given_in_query_and_form_is_rejected",
         instead("bulk/api/parsers.py", "    if twice:\n", "    if False:\n"),
     ),
     Mutant(
         "only known constraints are a conflict",
         SQLITE,
-        "tests/school/test_constraints.py::test_a_constraint_that_no_model_has_is_a_500",
+        "tests/school/test_constraints.py::test_a_constraint_that_no_model_declares_returns_500",
         instead("school/db/constraints.py", "    return known\n", '    return known or Known("any")\n'),
     ),
     Mutant(
@@ -430,13 +430,13 @@ GUARDS = [
     Mutant(
         "the limits of a client on what it adds",
         SQLITE,
-        "tests/school/test_limits.py::test_who_is_limited_adds_no_student_and_is_not_told_which_numbers_are_taken",
+        "tests/school/test_limits.py::test_a_limited_client_cannot_add_students_or_probe_for_taken_numbers",
         instead("school/api/views.py", "        refuse_to_add(self.permission_model, limits_of(request))\n", ""),
     ),
     Mutant(
         "the limits of a client on where it moves a course",
         SQLITE,
-        "tests/school/test_limits.py::test_a_course_is_not_moved_out_of_the_limits",
+        "tests/school/test_limits.py::test_a_limited_client_cannot_move_a_course_outside_its_limits",
         instead("courses/api/serializers.py", "            self._refuse_key_outside(attrs)\n", "            pass\n"),
     ),
     Mutant(
@@ -474,19 +474,19 @@ GUARDS = [
     Mutant(
         "the limits of a client in a batch",
         SQLITE,
-        "tests/school/test_limits.py::test_an_item_of_a_batch_outside_is_not_found_and_the_others_are_done",
+        "tests/school/test_limits.py::test_batch_items_outside_the_limits_are_not_found_and_the_others_run",
         instead("students/api/serializers/batch.py", 'outside.get(body["course_id"])', "None"),
     ),
     Mutant(
         "the limits of a client in a file",
         SQLITE,
-        "tests/school/test_limits.py::test_the_rows_of_an_import_keep_within",
+        "tests/school/test_limits.py::test_import_rows_outside_the_limits_are_errors",
         instead("students/imports/enrollments.py", "within(Course.objects.all(), self.limits)", "Course.objects.all()"),
     ),
     Mutant(
         "the limits of a client in an undo",
         SQLITE,
-        "tests/school/test_limits.py::test_an_undo_takes_back_what_lies_within_by_now",
+        "tests/school/test_limits.py::test_an_undo_reverts_only_rows_within_the_current_limits",
         instead(
             "students/imports/undo.py", "within(EnrollmentEvent.objects.all(), self.limits)", "EnrollmentEvent.objects"
         ),
@@ -650,25 +650,25 @@ GUARDS = [
     Mutant(
         "the end of what is remembered of a token",
         SQLITE,
-        "tests/school/test_grants.py::test_what_a_token_has_lost_is_gone_thirty_seconds_later",
+        "tests/school/test_grants.py::test_a_revoked_or_narrowed_token_loses_access_after_thirty_seconds",
         instead("school/api/tokens.py", "if kept and monotonic() < kept[0] else", "if kept else"),
     ),
     Mutant(
         "the scopes of a client above those of its tokens",
         SQLITE,
-        "tests/school/test_grants.py::test_what_a_token_has_lost_is_gone_thirty_seconds_later",
+        "tests/school/test_grants.py::test_a_revoked_or_narrowed_token_loses_access_after_thirty_seconds",
         instead("school/api/tokens.py", " & frozenset(client.scope.split())", ""),
     ),
     Mutant(
         "the condition of SQLite's counting",
         SQLITE,
-        "tests/school/test_throttling.py::test_the_third_of_two_is_refused_and_told_when_to_come_back",
+        "tests/school/test_throttling.py::test_a_request_over_the_limit_returns_429_with_retry_after",
         instead("school/http/rate_counter.py", "            WHERE taken < :most OR began <= :now - :window\n", ""),
     ),
     Mutant(
         "the condition of PostgreSQL's counting",
         POSTGRESQL,
-        "tests/school/test_throttling.py::test_the_third_of_two_is_refused_and_told_when_to_come_back",
+        "tests/school/test_throttling.py::test_a_request_over_the_limit_returns_429_with_retry_after",
         instead("school/migrations/0004_counted_requests.py", " WHERE counted.taken + wanted <= most", ""),
     ),
     Mutant(
@@ -684,19 +684,19 @@ GUARDS = [
     Mutant(
         "the order in which forwarded addresses are read",
         SQLITE,
-        "tests/school/test_addresses.py::test_an_address_is_the_first_from_the_right_that_is_no_proxy_of_ones_own",
+        "tests/school/test_addresses.py::test_client_ip_is_the_rightmost_address_that_is_not_a_trusted_proxy",
         instead("school/http/client_ip.py", "in reversed(claimed)", "in claimed"),
     ),
     Mutant(
         "the lock on a client that is guessed at",
         SQLITE,
-        "tests/school/test_logins.py::test_after_five_wrong_secrets_even_the_right_one_is_refused",
+        "tests/school/test_logins.py::test_the_right_client_secret_is_rejected_after_five_wrong_ones",
         instead("school/api/token_view.py", "if not AxesProxyHandler.is_allowed(request, credentials):", "if False:"),
     ),
     Mutant(
         "the lock on a name, for its address alone",
         SQLITE,
-        "tests/school/test_logins.py::test_a_name_is_locked_where_it_was_guessed_at_and_nowhere_else",
+        "tests/school/test_logins.py::test_a_lockout_applies_to_one_username_at_one_client_address",
         instead("school/settings.py", '[["username", "ip_address"]]', '["username", "ip_address"]'),
     ),
     Mutant(
@@ -732,7 +732,7 @@ GUARDS = [
     Mutant(
         "the middleware of programs",
         SQLITE,
-        "tests/school/test_parts.py::test_a_request_passes_the_list_of_its_part_in_order",
+        "tests/school/test_parts.py::test_a_request_passes_the_middleware_list_of_its_path_in_order",
         instead("school/http/api_middleware.py", "self.chain if is_of_api else", "self.get_response if is_of_api else"),
     ),
     Mutant(
@@ -750,31 +750,31 @@ GUARDS = [
     Mutant(
         "English for programs",
         SQLITE,
-        "tests/school/test_languages.py::test_programs_are_answered_in_english",
+        "tests/school/test_languages.py::test_api_responses_are_in_english",
         instead("school/i18n/middleware.py", "if request.path_info.startswith(ENGLISH):", "if False:"),
     ),
     Mutant(
         "English for the journal",
         SQLITE,
-        "tests/school/test_languages.py::test_why_somebody_is_passed_over_is_kept_in_english",
+        "tests/school/test_languages.py::test_the_reasons_of_a_pass_over_are_stored_in_english",
         instead("students/enrollment/batch.py", "with in_english():", "if True:"),
     ),
     Mutant(
         "one language for each request",
         SQLITE,
-        "tests/school/test_languages.py::test_a_page_leaves_its_language_behind_nowhere",
+        "tests/school/test_languages.py::test_the_language_of_a_request_does_not_leak_into_the_next_one",
         instead("school/i18n/middleware.py", "with override(language):", "if override(language).__enter__() is None:"),
     ),
     Mutant(
         "no personal data in a cursor",
         SQLITE,
-        "tests/school/test_cursors.py::test_a_cursor_holds_an_id_and_no_text_of_the_row[students-family_name]",
+        "tests/school/test_cursors.py::test_a_cursor_contains_the_id_of_its_row_and_no_text[students-family_name]",
         instead("school/api/pagination.py", "        if not self.keeps_value:\n            return None\n", ""),
     ),
     Mutant(
         "the limits of a client, where a cursor's row is read again",
         SQLITE,
-        "tests/school/test_cursors.py::test_a_cursor_says_nothing_of_a_row_outside_of_the_limits",
+        "tests/school/test_cursors.py::test_a_cursor_reveals_nothing_about_a_row_outside_the_limits",
         instead("school/api/row_responses.py", "builder.get_queryset().filter(pk=", "builder.queryset.filter(pk="),
     ),
     Mutant(
@@ -914,14 +914,13 @@ GUARDS = [
     Mutant(
         "the check of outdated forms",
         SQLITE,
-        "tests/school/test_stale_forms.py::"
-        "test_the_second_of_two_tabs_is_refused_names_what_changed_and_keeps_what_was_typed",
+        "tests/school/test_stale_forms.py::test_a_stale_form_is_refused_names_the_changes_and_keeps_typed_values",
         instead("school/desk/stale_forms.py", "if read.get(name) != self._digest(name):", "if read is None:"),
     ),
     Mutant(
         "the lock on the row that a form of the admin saves",
         POSTGRESQL,
-        "tests/school/test_stale_forms.py::test_a_save_that_waits_for_another_one_sees_what_that_one_saved",
+        "tests/school/test_stale_forms.py::test_a_save_that_waits_for_a_lock_sees_the_committed_change",
         instead("school/desk/stale_forms.py", "                self.lock_row(row)\n", "                pass\n"),
     ),
     Mutant(
@@ -973,7 +972,7 @@ GUARDS = [
     Mutant(
         "the escapes of what commands print",
         SQLITE,
-        "tests/school/test_console.py::test_the_name_of_a_file_is_shown_escaped",
+        "tests/school/test_console.py::test_a_file_name_is_printed_escaped",
         instead(
             "school/commands/console.py",
             "self.output.write(escaped(msg), style_func, ending)",

@@ -39,7 +39,7 @@ def asked(token):
     return Client().get("/api/v1/courses", headers={"Authorization": f"Bearer {token}"}).status_code
 
 
-def test_it_shows_programs_staff_and_the_record(portal, admin_client, registrar):
+def test_the_access_page_lists_clients_staff_and_the_record_of_access(portal, admin_client, registrar):
     token_of(portal[0])
     record(Action.EXPORTED, Subject.ROSTER, Door.API, actor_id=registrar.pk, course_id=make_course(code="M-1").pk)
 
@@ -55,7 +55,7 @@ def test_it_shows_programs_staff_and_the_record(portal, admin_client, registrar)
         assert words in page
 
 
-def test_clients_that_were_used_last_come_first_and_unused_ones_last(portal, admin_client):
+def test_clients_are_sorted_by_last_use_with_unused_ones_last(portal, admin_client):
     for number in range(3):
         create_api_client(f"unused {number}", "students:read")
     token = token_of(portal[0]).json()["access_token"]
@@ -68,7 +68,7 @@ def test_clients_that_were_used_last_come_first_and_unused_ones_last(portal, adm
     assert sorted(names, key=page.index) == names
 
 
-def test_each_sees_the_parts_that_are_theirs(portal, client, registrar):
+def test_the_access_page_shows_only_the_sections_that_permissions_allow(portal, client, registrar):
     client.force_login(registrar)
     assert client.get(PAGE).status_code == 403
 
@@ -80,7 +80,7 @@ def test_each_sees_the_parts_that_are_theirs(portal, client, registrar):
     assert (page.context["seen"], "Revoke" in text(page)) == (["clients", "record"], False)
 
 
-def test_a_client_is_shut_out_once_it_is_confirmed_and_let_in_again(portal, admin_client):
+def test_a_client_is_revoked_after_confirmation_and_admitted_again(portal, admin_client):
     keys, program = portal
     token = token_of(keys).json()["access_token"]
     address = f"/admin/school/apiclient/{program.pk}"
@@ -98,7 +98,9 @@ def test_a_client_is_shut_out_once_it_is_confirmed_and_let_in_again(portal, admi
 
 
 @pytest.mark.parametrize("size", [1, 20])
-def test_the_page_costs_the_same_whatever_there_is(size, admin_client, registrar, django_assert_max_num_queries):
+def test_the_access_page_takes_the_same_queries_for_any_number_of_rows(
+    size, admin_client, registrar, django_assert_max_num_queries
+):
     make_term(code="2026F")
     for number in range(size):
         create_api_client(f"program {number}", "students:read", terms=["2026F"])
@@ -109,7 +111,7 @@ def test_the_page_costs_the_same_whatever_there_is(size, admin_client, registrar
         admin_client.get(PAGE)
 
 
-def test_the_list_of_the_record_is_searched_and_nothing_in_it_is_changed(admin_client, registrar):
+def test_the_record_of_access_is_searchable_and_read_only(admin_client, registrar):
     student = make_student()
     record(Action.EXPORTED, Subject.STUDENT, Door.ADMIN, actor_id=registrar.pk, student_id=student.pk)
     Student.objects.all().delete()

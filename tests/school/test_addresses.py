@@ -42,9 +42,7 @@ NETWORKS = "10.0.0.0/8, 2001:db8:1::/48"
         ("0", "", None, UNKNOWN),
     ],
 )
-def test_an_address_is_the_first_from_the_right_that_is_no_proxy_of_ones_own(
-    settings, proxies, peer, forwarded, address
-):
+def test_client_ip_is_the_rightmost_address_that_is_not_a_trusted_proxy(settings, proxies, peer, forwarded, address):
     settings.TRUSTED_PROXIES = trusted_proxies(proxies)
     headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
 
@@ -52,7 +50,7 @@ def test_an_address_is_the_first_from_the_right_that_is_no_proxy_of_ones_own(
 
 
 @pytest.mark.parametrize("text", ["nginx", "-1", "10.0.0.1/8", "10.0.0.0/8,", "1.5"])
-def test_proxies_that_cannot_be_stop_the_start(text):
+def test_invalid_trusted_proxies_stop_the_start(text):
     with pytest.raises(ImproperlyConfigured) as error:
         trusted_proxies(text)
 

@@ -52,7 +52,7 @@ def lists(places):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_who_has_it_already_gets_304_without_a_body(api, places, kind):
+def test_a_matching_if_none_match_returns_304_without_a_body(api, places, kind):
     first = api.get(places[kind])
     tag = first["ETag"]
 
@@ -73,7 +73,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_change_changes_the_tag_to_that_of_its_answer(api, places, kind):
+def test_a_write_changes_the_etag_to_the_one_in_its_response(api, places, kind):
     before = api.get(places[kind])["ETag"]
     method, target, body = CHANGES[kind]
 
@@ -95,13 +95,13 @@ def test_a_change_changes_the_tag_to_that_of_its_answer(api, places, kind):
         ("terms", {"code": "A", "name": "A", "starts_on": "2026-01-01", "ends_on": "2026-01-02"}),
     ],
 )
-def test_what_is_made_comes_with_its_tag(api, path, body):
+def test_a_created_resource_is_returned_with_its_etag(api, path, body):
     made = api.post(f"/api/v1/{path}", body)
 
     assert (made.status_code, made["ETag"]) == (201, api.get(made["Location"])["ETag"])
 
 
-def test_an_enrollment_comes_with_its_tag(api):
+def test_a_created_enrollment_is_returned_with_its_etag(api):
     student, course = make_student(), make_course(capacity=0, waitlist_capacity=1)
     url = f"/api/v1/students/{student.pk}/courses"
     body = {"course_id": course.pk, "on_full": "waitlist"}
@@ -121,7 +121,7 @@ def test_an_enrollment_comes_with_its_tag(api):
         ("enrollment", "term", {"code": "OTHER"}),
     ],
 )
-def test_a_tag_covers_what_is_shown_of_others(api, places, kind, target, body):
+def test_an_etag_changes_with_the_related_rows_that_are_rendered(api, places, kind, target, body):
     before = api.get(places[kind])["ETag"]
 
     assert api.patch(places[target], body).status_code == 200
@@ -129,7 +129,7 @@ def test_a_tag_covers_what_is_shown_of_others(api, places, kind, target, body):
     assert api.get(places[kind])["ETag"] != before
 
 
-def test_tags_cover_the_seats_of_a_course_and_the_place_in_its_line(api, places, origin):
+def test_etags_change_with_seat_counts_and_waitlist_positions(api, places, origin):
     course = StudentCourse.objects.get().course
     first, second = make_student(), make_student()
     tags = [api.get(places["course"])["ETag"]]
@@ -147,7 +147,7 @@ def test_tags_cover_the_seats_of_a_course_and_the_place_in_its_line(api, places,
 
 
 @pytest.mark.parametrize("kind", LISTS)
-def test_a_page_that_has_not_changed_is_304_for_the_same_queries(api, lists, kind):
+def test_an_unchanged_page_returns_304_with_the_same_number_of_queries(api, lists, kind):
     url = lists[kind]
     with CaptureQueriesContext(connection) as full:
         first = api.get(url)
@@ -159,7 +159,7 @@ def test_a_page_that_has_not_changed_is_304_for_the_same_queries(api, lists, kin
 
 
 @pytest.mark.parametrize("kind", LISTS[:6])
-def test_a_page_that_has_changed_is_sent(api, lists, places, kind):
+def test_a_changed_page_is_returned_in_full(api, lists, places, kind):
     tag = api.get(lists[kind])["ETag"]
     for target in ("course", "term"):
         api.patch(places[target], {"code": "NEW"})
@@ -168,7 +168,7 @@ def test_a_page_that_has_changed_is_sent(api, lists, places, kind):
     assert api.get(lists[kind], headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_one_resource_takes_one_query(api, places):
+def test_reading_one_resource_takes_one_query(api, places):
     costs = {}
     for kind, url in places.items():
         api.get(url)
@@ -180,7 +180,7 @@ def test_one_resource_takes_one_query(api, places):
 
 
 @pytest.mark.parametrize("address", ["enrollments", "enrollments/{id}", "students/{student}/courses/{course}"])
-def test_nothing_is_serialized_for_a_304(api, origin, monkeypatch, address):
+def test_a_304_response_is_not_serialized(api, origin, monkeypatch, address):
     enrollment = enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin).enrollment
     assert enrollment is not None
     parts = {"id": enrollment.pk, "student": enrollment.student_id, "course": enrollment.course_id}
@@ -193,7 +193,7 @@ def test_nothing_is_serialized_for_a_304(api, origin, monkeypatch, address):
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
 @pytest.mark.parametrize("kind", ["student", "course", "term"])
-def test_a_write_with_a_stale_tag_is_412_and_changes_nothing(api, kind, method):
+def test_a_write_with_a_stale_etag_returns_412_and_changes_nothing(api, kind, method):
     makers = {"student": make_student, "course": make_course, "term": make_term}
     url = f"/api/v1/{kind}s/{makers[kind]().pk}"
     body, stale = api.get(url).json(), api.get(url)["ETag"]
@@ -243,7 +243,7 @@ FOREIGN = (
         ("", FOREIGN),
     ],
 )
-def test_the_reason_for_a_412_fits_the_tag_that_was_sent(api, places, kind, header, told):
+def test_the_message_of_a_412_explains_the_etag_that_was_sent(api, places, kind, header, told):
     tag = api.get(places[kind])["ETag"]
     bare = tag.strip('"')
     body = {"status": "completed"} if kind == "pair" else {}
@@ -254,7 +254,7 @@ def test_the_reason_for_a_412_fits_the_tag_that_was_sent(api, places, kind, head
 
 
 @pytest.mark.parametrize("header", ["{tag}", '"other", {tag}', 'W/"other", {tag}', "W/{tag},{tag}", "*", " * "])
-def test_a_tag_in_a_list_matches_beside_others(api, places, header):
+def test_if_match_accepts_a_list_of_etags(api, places, header):
     tag = api.get(places["student"])["ETag"]
 
     assert api.patch(places["student"], {}, headers={"If-Match": header.format(tag=tag)}).status_code == 200
@@ -272,7 +272,7 @@ ACCEPTS = [
 
 
 @pytest.mark.parametrize("kind", [*LISTS, *KINDS])
-def test_a_page_or_a_resource_has_one_tag_whoever_reads_it_and_however(api, places, lists, registrars_desk, kind):
+def test_an_etag_is_the_same_for_every_client_and_accept_header(api, places, lists, registrars_desk, kind):
     StudentCourse.objects.update(created_at="2026-01-02T03:04:05.060700Z", updated_at="2026-01-02T03:04:05Z")
     Student.objects.update(given_name='Zoë "Ζ" \\ </script>\u2028\u2029\x7f\x1f😀', family_name="Li\tu\b\f/")
     url = lists.get(kind) or places[kind]
@@ -289,7 +289,7 @@ def test_a_page_or_a_resource_has_one_tag_whoever_reads_it_and_however(api, plac
 
 
 @pytest.mark.parametrize("kind", LISTS)
-def test_every_page_of_a_list_has_one_tag_there_and_back(api, places, lists, origin, kind):
+def test_every_page_of_a_list_has_its_own_etag_for_every_accept_header(api, places, lists, origin, kind):
     student, course = StudentCourse.objects.get().student, StudentCourse.objects.get().course
     for _ in range(4):
         make_course(term=make_term())
@@ -307,7 +307,7 @@ def test_every_page_of_a_list_has_one_tag_there_and_back(api, places, lists, ori
     assert len(set(tags)) == len(tags)
 
 
-def test_the_tag_of_a_page_covers_what_is_expanded_in_it(api, lists, places):
+def test_the_etag_of_a_page_changes_with_expanded_rows(api, lists, places):
     url = f"{lists['enrollments']}?expand=course"
     tags = [api.get(url)["ETag"]]
     for change in ({"capacity": 77}, {"waitlist_capacity": 9}):
@@ -318,7 +318,7 @@ def test_the_tag_of_a_page_covers_what_is_expanded_in_it(api, lists, places):
 
 
 @pytest.mark.parametrize(("method", "body", "status"), [("patch", {"status": "completed"}, 200), ("delete", None, 204)])
-def test_an_act_with_a_stale_tag_is_412_and_changes_nothing(api, places, method, body, status):
+def test_a_command_with_a_stale_etag_returns_412_and_changes_nothing(api, places, method, body, status):
     tag = api.get(places["pair"])["ETag"]
 
     stale = getattr(api, method)(places["pair"], body, headers={"If-Match": '"stale"'})
@@ -330,7 +330,7 @@ def test_an_act_with_a_stale_tag_is_412_and_changes_nothing(api, places, method,
     assert getattr(api, method)(places["pair"], body, headers={"If-Match": "*"}).status_code == status
 
 
-def test_an_act_is_not_for_an_enrollment_that_has_taken_the_place_of_the_one_read(origin):
+def test_an_expected_version_does_not_match_a_newer_enrollment_of_the_student(origin):
     student, course = make_student(), make_course()
     parties = {"student_id": student.pk, "course_id": course.pk, "origin": origin}
     first = enroll(**parties).enrollment
@@ -346,7 +346,7 @@ def test_an_act_is_not_for_an_enrollment_that_has_taken_the_place_of_the_one_rea
 
 @pytest.mark.parametrize("kind", ["student", "course", "term", "pair"])
 @pytest.mark.parametrize("method", ["patch", "delete"])
-def test_a_server_may_require_if_match(api, places, settings, kind, method):
+def test_the_setting_to_require_if_match_is_enforced(api, places, settings, kind, method):
     settings.REQUIRE_IF_MATCH = True
 
     answer = getattr(api, method)(places[kind], {"status": "completed"} if kind == "pair" else {})
@@ -358,7 +358,7 @@ def test_a_server_may_require_if_match(api, places, settings, kind, method):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="a race is only proved on PostgreSQL")
 @pytest.mark.parametrize("kind", ["student", "course", "pair"])
-def test_of_writers_with_the_same_tag_one_wins(api, origin, kind):
+def test_one_of_several_concurrent_writers_with_the_same_etag_succeeds(api, origin, kind):
     token = api._credentials["HTTP_AUTHORIZATION"]
     addresses, tags, won, statuses = [], [], count(), []
     for _ in range(10):
@@ -390,7 +390,7 @@ def test_of_writers_with_the_same_tag_one_wins(api, origin, kind):
 
 
 @pytest.mark.parametrize("length", [0, 1, 5_000])
-def test_the_tag_of_a_text_of_any_length_is_its_digest(length):
+def test_the_etag_of_a_text_is_its_digest_for_every_length(length):
     text = "é" + "x" * length
 
     assert tag_of_text(text) == f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

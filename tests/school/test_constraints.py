@@ -56,7 +56,7 @@ CLASHES: dict[str, tuple[Callable[[], list[Model]], str]] = {
 
 
 @pytest.mark.parametrize("clash", CLASHES)
-def test_a_clash_that_only_the_database_sees_is_409_at_its_field(clash):
+def test_a_unique_violation_in_the_database_returns_409_at_its_field(clash):
     rows, field = CLASHES[clash]
 
     answer = answer_to(RequestFactory().post("/api/v1/students"), refused(*rows()))
@@ -69,7 +69,7 @@ def test_a_clash_that_only_the_database_sees_is_409_at_its_field(clash):
     )
 
 
-def test_an_open_enrollment_that_is_there_already_is_409():
+def test_a_second_open_enrollment_returns_409():
     pupil, taken = make_student(), make_course()
     rows = [
         StudentCourse(student=pupil, course=taken, status=Status.ENROLLED, enrolled_on="2026-01-01") for _ in range(2)
@@ -81,7 +81,7 @@ def test_an_open_enrollment_that_is_there_already_is_409():
     assert (known.name, known.is_unique) == ("enrollment_is_open_once", True)
 
 
-def test_a_known_check_is_409_without_a_field():
+def test_a_known_check_violation_returns_409_without_a_field():
     known = violated(refused(course(capacity=0, level="no such level")))
 
     assert known is not None
@@ -89,7 +89,7 @@ def test_a_known_check_is_409_without_a_field():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_row_that_is_gone_meanwhile_is_409_without_a_field():
+def test_a_concurrently_deleted_row_returns_409_without_a_field():
     row = StudentCourse(student=make_student(), course_id=2**40, status=Status.ENROLLED, enrolled_on="2026-01-01")
 
     answer = answer_to(RequestFactory().post("/api/v1/students"), refused(row))
@@ -99,7 +99,7 @@ def test_a_row_that_is_gone_meanwhile_is_409_without_a_field():
 
 
 @pytest.mark.parametrize("name", ["given_name", "student_number"])
-def test_a_missing_value_is_no_known_constraint(name):
+def test_a_not_null_violation_is_not_a_known_constraint(name):
     error = refused(student(**{name: None}))
 
     state = "23502" if connection.vendor == "postgresql" else "SQLITE_CONSTRAINT_NOTNULL"
@@ -108,7 +108,7 @@ def test_a_missing_value_is_no_known_constraint(name):
     assert violated(IntegrityError("no cause")) is None
 
 
-def test_the_cause_of_an_error_holds_no_value_of_the_row():
+def test_the_cause_of_a_database_error_contains_no_value_of_the_row():
     error = refused(student(email="a@b.example"), student(student_number="S-2", email="A@b.example"))
 
     assert cause_of(error) == {
@@ -147,7 +147,7 @@ class _Named(Exception):
         super().__init__()
 
 
-def test_every_unique_constraint_that_people_meet_names_a_field():
+def test_every_unique_constraint_of_editable_models_names_a_field():
     models = [Student, Course, Term]
     unique = [each for model in models for each in model._meta.constraints if isinstance(each, UniqueConstraint)]
 
@@ -158,7 +158,7 @@ def test_every_unique_constraint_that_people_meet_names_a_field():
     }
 
 
-def test_a_constraint_that_no_model_has_is_a_500(api):
+def test_a_constraint_that_no_model_declares_returns_500(api):
     make_student(given_name="Ada")
     with connection.cursor() as cursor:
         cursor.execute("CREATE UNIQUE INDEX nobody_knows ON students_student (given_name)")
@@ -172,7 +172,7 @@ def test_a_constraint_that_no_model_has_is_a_500(api):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_of_two_inserts_at_once_the_second_is_told_the_field(api):
+def test_the_second_of_two_concurrent_inserts_is_refused_with_the_field(api):
     body = {"student_number": "S-2", "given_name": "Ada", "family_name": "B", "email": "ADA@example.edu"}
     answers: list[Any] = []
 

@@ -30,7 +30,7 @@ def lines():
     return list(PersonalDataAccess.objects.order_by("pk").values_list(*names))
 
 
-def test_a_roster_as_csv_over_the_api_is_recorded_and_one_in_json_is_not(world, api):
+def test_a_csv_roster_over_the_api_is_recorded_and_a_json_roster_is_not(world, api):
     _student, course, _job = world
 
     api.get(f"/api/v1/courses/{course.pk}/students")
@@ -43,7 +43,7 @@ def test_a_roster_as_csv_over_the_api_is_recorded_and_one_in_json_is_not(world, 
 
 
 @pytest.mark.parametrize("query", ["status=none", "ordering=none", "page_size=1&page_size=2", "bom=1", "none=1"])
-def test_a_roster_that_is_refused_is_not_recorded(world, api, query):
+def test_a_rejected_roster_request_is_not_recorded(world, api, query):
     _student, course, _job = world
 
     nowhere = api.get("/api/v1/courses/code:NONE/students", headers={"Accept": "text/csv"})
@@ -54,7 +54,7 @@ def test_a_roster_that_is_refused_is_not_recorded(world, api, query):
 
 @pytest.mark.parametrize("address", ["report", "failed-rows"])
 @pytest.mark.parametrize("accept", ["text/csv", "application/json"])
-def test_what_became_of_an_import_is_recorded_over_the_api(world, registrars_desk, address, accept):
+def test_reading_an_import_report_over_the_api_is_recorded(world, registrars_desk, address, accept):
     job = world[2]
 
     registrars_desk.get(f"/api/v1/imports/{job.pk}/{address}", headers={"Accept": accept})
@@ -63,7 +63,7 @@ def test_what_became_of_an_import_is_recorded_over_the_api(world, registrars_des
 
 
 @pytest.mark.parametrize("address", ["report", "failed-rows"])
-def test_what_became_of_an_import_is_recorded_in_the_admin(world, registrars_desk, registrar, address):
+def test_reading_an_import_report_in_the_admin_is_recorded(world, registrars_desk, registrar, address):
     job = world[2]
 
     registrars_desk.get(f"/admin/bulk/import/{job.pk}/{address}/")
@@ -81,7 +81,7 @@ def test_what_became_of_an_import_is_recorded_in_the_admin(world, registrars_des
         (["import_report", "JOB"], ("exported", "import", "command", None, None, "JOB", "")),
     ],
 )
-def test_what_a_command_writes_out_is_recorded(world, capsys, command, line):
+def test_an_export_by_a_command_is_recorded(world, capsys, command, line):
     job = world[2]
 
     call_command(*[job.pk if word == "JOB" else word for word in command])
@@ -95,7 +95,7 @@ def looks_of(user, *addresses):
     return [client.get(address).status_code for address in addresses]
 
 
-def test_who_looks_at_a_student_is_recorded_once_a_day(world, registrar, viewer):
+def test_viewing_a_student_is_recorded_once_a_day_for_each_user(world, registrar, viewer):
     student = world[0]
     page = f"/admin/students/student/{student.pk}"
 
@@ -108,12 +108,12 @@ def test_who_looks_at_a_student_is_recorded_once_a_day(world, registrar, viewer)
     ]
 
 
-def test_a_page_that_is_not_shown_is_not_recorded(world, registrar):
+def test_a_page_that_is_not_returned_is_not_recorded(world, registrar):
     assert looks_of(registrar, "/admin/students/student/999/change/", "/admin/students/student/") == [302, 200]
     assert lines() == []
 
 
-def test_a_page_is_shown_and_logged_where_the_database_cannot_be_written_to(world, registrar, caplog):
+def test_a_page_is_returned_and_logged_when_the_database_is_read_only(world, registrar, caplog):
     student = world[0]
 
     with mock.patch.object(PersonalDataAccess.objects, "bulk_create", side_effect=OperationalError("locked")):

@@ -32,29 +32,29 @@ WELL = (200, {"status": "ok", "database": "ok", "migrations": "ok", "worker": "o
 LONELY = (503, {"status": "not ready", "database": "ok", "migrations": "ok", "worker": "none"}, "2")
 
 
-def test_a_process_that_answers_is_alive(client, django_assert_num_queries):
+def test_a_running_process_is_live(client, django_assert_num_queries):
     with django_assert_num_queries(0):
         assert asked(client, "/health/live") == (200, {"status": "ok"}, None)
 
 
-def test_without_a_worker_it_is_not_ready(client):
+def test_the_server_is_not_ready_without_a_worker(client):
     assert asked(client, "/health/ready") == LONELY
 
 
-def test_a_worker_that_was_heard_of_lately_makes_it_ready(client):
+def test_the_server_is_ready_with_a_recent_worker_heartbeat(client):
     Pulse().give()
 
     assert asked(client, "/health/ready") == WELL
 
 
-def test_a_worker_that_is_silent_is_not_counted_on(client):
+def test_a_worker_without_a_recent_heartbeat_is_ignored(client):
     Pulse().give()
     Worker.objects.update(seen_at=timezone.now() - SILENCE - timedelta(seconds=1))
 
     assert asked(client, "/health/ready") == LONELY
 
 
-def test_a_worker_that_works_on_an_import_need_not_say_more(client):
+def test_a_worker_that_processes_an_import_needs_no_other_heartbeat(client):
     job = Import.objects.create(kind="students", door=Door.API, request_id="r")
     Progress.objects.create(file_import=job, at=timezone.now() - SILENCE * 2)
     assert asked(client, "/health/ready") == LONELY
@@ -64,13 +64,13 @@ def test_a_worker_that_works_on_an_import_need_not_say_more(client):
     assert asked(client, "/health/ready") == WELL
 
 
-def test_a_worker_that_ends_is_gone_at_once(client):
+def test_a_worker_that_stops_is_removed_immediately(client):
     work()
 
     assert (Worker.objects.count(), asked(client, "/health/ready")) == (0, LONELY)
 
 
-def test_a_worker_gives_its_pulse_while_it_looks_for_work(client):
+def test_a_worker_sends_heartbeats_while_it_polls_for_work(client):
     seen = []
 
     def is_wanted():
@@ -86,7 +86,7 @@ def test_a_worker_gives_its_pulse_while_it_looks_for_work(client):
     assert seen == [0, 1]
 
 
-def test_who_was_silent_for_a_day_is_forgotten():
+def test_a_heartbeat_older_than_a_day_is_deleted():
     Worker.objects.create(name="old:1", seen_at=timezone.now() - KEPT - timedelta(minutes=1))
 
     Pulse().give()
@@ -94,7 +94,7 @@ def test_who_was_silent_for_a_day_is_forgotten():
     assert [worker.name for worker in Worker.objects.all()] == [Pulse().name]
 
 
-def test_an_unapplied_migration_is_told_of(client):
+def test_an_unapplied_migration_is_reported(client):
     Pulse().give()
     [newest] = MigrationLoader(connection).graph.leaf_nodes("bulk")
     MigrationRecorder(connection).record_unapplied(*newest)

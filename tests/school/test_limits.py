@@ -65,9 +65,7 @@ def code_of(answer):
     return answer.status_code, answer.json()["code"]
 
 
-def test_a_client_of_a_course_sees_the_course_and_its_term_and_changes_the_course_alone(
-    limited_to, fall, calculus, later
-):
+def test_a_client_limited_to_a_course_reads_its_term_and_changes_the_course_only(limited_to, fall, calculus, later):
     make_course(code="PHYS-1", term=fall)
     client = limited_to(courses=["MATH-101@2026F"])
 
@@ -79,7 +77,7 @@ def test_a_client_of_a_course_sees_the_course_and_its_term_and_changes_the_cours
 
 
 @pytest.mark.parametrize("term", ["2027S", None])
-def test_a_course_is_not_moved_out_of_the_limits(limited_to, calculus, spring, term):
+def test_a_limited_client_cannot_move_a_course_outside_its_limits(limited_to, calculus, spring, term):
     client = limited_to(terms=["2026F"])
 
     answer = client.patch(f"/api/v1/courses/{calculus.pk}", {"term": term})
@@ -88,7 +86,7 @@ def test_a_course_is_not_moved_out_of_the_limits(limited_to, calculus, spring, t
     assert Course.objects.get().term == calculus.term
 
 
-def test_a_student_is_seen_by_who_has_them_in_a_course_and_only_what_lies_within(limited_to, calculus, later, origin):
+def test_a_limited_client_sees_students_and_enrollments_of_its_courses_only(limited_to, calculus, later, origin):
     shared, ended, foreign = (make_student() for _ in range(3))
     for student, course in ((shared, calculus), (shared, later), (ended, calculus), (foreign, later)):
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -103,7 +101,7 @@ def test_a_student_is_seen_by_who_has_them_in_a_course_and_only_what_lies_within
     assert code_of(client.patch(f"/api/v1/students/{shared.pk}", {"email": ""})) == (403, "outside_limits")
 
 
-def test_any_student_can_be_enrolled_in_an_own_course(limited_to, calculus, later):
+def test_a_limited_client_can_enroll_any_student_in_its_own_course(limited_to, calculus, later):
     student = make_student()
     client = limited_to(terms=["2026F"])
     url = f"/api/v1/students/{student.pk}/courses"
@@ -114,7 +112,7 @@ def test_any_student_can_be_enrolled_in_an_own_course(limited_to, calculus, late
     assert client.get(url).status_code == 200
 
 
-def test_an_item_of_a_batch_outside_is_not_found_and_the_others_are_done(limited_to, calculus, later):
+def test_batch_items_outside_the_limits_are_not_found_and_the_others_run(limited_to, calculus, later):
     student = make_student()
     client = limited_to(terms=["2026F"])
     courses = [{"course_id": calculus.pk}, {"course_id": later.pk}, {"course_code": "MATH-101", "term": "2027S"}]
@@ -127,7 +125,7 @@ def test_an_item_of_a_batch_outside_is_not_found_and_the_others_are_done(limited
     assert [each.course for each in StudentCourse.objects.all()] == [calculus]
 
 
-def test_the_change_feed_has_what_lies_within_and_passes_the_rest_by(limited_to, calculus, later, origin):
+def test_the_change_feed_contains_only_events_within_the_limits(limited_to, calculus, later, origin):
     student = make_student()
     client = limited_to(terms=["2026F"])
     for course in (later, calculus, later):
@@ -144,7 +142,7 @@ def test_the_change_feed_has_what_lies_within_and_passes_the_rest_by(limited_to,
     assert [change["to_status"] for change in after["results"]] == [Status.DROPPED]
 
 
-def test_the_change_feed_goes_on_where_a_full_page_of_what_lies_within_ends(limited_to, calculus, later, origin):
+def test_the_change_feed_continues_after_a_full_page_within_the_limits(limited_to, calculus, later, origin):
     client = limited_to(terms=["2026F"])
     for _ in range(3):
         student = make_student()
@@ -162,9 +160,7 @@ def test_the_change_feed_goes_on_where_a_full_page_of_what_lies_within_ends(limi
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="on PostgreSQL a page ends at the horizon")
 @pytest.mark.parametrize("statement", range(1, 5))
-def test_an_entry_between_the_queries_of_a_page_is_neither_missed_nor_sent_twice(
-    limited_to, calculus, origin, statement
-):
+def test_an_event_written_between_the_queries_of_a_page_is_sent_once(limited_to, calculus, origin, statement):
     client = limited_to(terms=["2026F"])
     enroll(student_id=make_student().pk, course_id=calculus.pk, origin=origin)
     queries = 0
@@ -189,7 +185,7 @@ def test_an_entry_between_the_queries_of_a_page_is_neither_missed_nor_sent_twice
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 100])
-def test_the_change_feed_looks_through_a_bounded_number_of_entries_for_a_page(
+def test_the_change_feed_scans_a_bounded_number_of_events_for_a_page(
     limited_to, calculus, later, origin, monkeypatch, window
 ):
     monkeypatch.setattr(feed, "WINDOW", window)
@@ -213,7 +209,7 @@ def send(client, text, **options):
     return client.post(f"/api/v1/imports?{query}", text.encode(), content_type="text/csv")
 
 
-def test_the_rows_of_an_import_keep_within(limited_to, calculus, later):
+def test_import_rows_outside_the_limits_are_errors(limited_to, calculus, later):
     number = make_student().student_number
     client = limited_to(terms=["2026F"])
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n{number},MATH-101,2027S\n"
@@ -228,14 +224,14 @@ def test_the_rows_of_an_import_keep_within(limited_to, calculus, later):
 
 
 @pytest.mark.parametrize("kind", ["students", "courses", "zip"])
-def test_other_files_than_enrollments_are_refused(limited_to, fall, kind):
+def test_a_limited_client_can_send_only_enrollment_files(limited_to, fall, kind):
     answer = send(limited_to(terms=["2026F"]), "code\n", kind=kind)
 
     assert code_of(answer) == (403, "outside_limits")
     assert Import.objects.count() == 0
 
 
-def test_a_full_file_speaks_of_a_term_only_to_who_is_limited_to_it(limited_to, calculus):
+def test_a_full_file_of_a_term_requires_a_limit_to_that_term(limited_to, calculus):
     client = limited_to(courses=["MATH-101@2026F"])
     rows = "student_number,course_code\n"
 
@@ -243,7 +239,7 @@ def test_a_full_file_speaks_of_a_term_only_to_who_is_limited_to_it(limited_to, c
     assert send(client, rows, mode="full", scope="course:MATH-101@2026F").status_code == 202
 
 
-def test_the_same_file_of_somebody_else_is_not_shown(limited_to, api, calculus):
+def test_an_identical_file_of_another_client_is_not_returned(limited_to, api, calculus):
     number = make_student().student_number
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n"
     first = send(api, rows, review="needed")
@@ -255,7 +251,7 @@ def test_the_same_file_of_somebody_else_is_not_shown(limited_to, api, calculus):
     assert (own.status_code, own.json()["id"] == first.json()["id"]) == (202, False)
 
 
-def test_without_its_terms_a_limited_client_sees_nothing(limited_to, fall):
+def test_a_limited_client_whose_terms_were_deleted_sees_nothing(limited_to, fall):
     client = limited_to(terms=["2026F"])
     Term.objects.all().delete()
     make_course()
@@ -263,14 +259,14 @@ def test_without_its_terms_a_limited_client_sees_nothing(limited_to, fall):
     assert [ids(client, name) for name in ("courses", "terms", "students", "enrollments")] == [[]] * 4
 
 
-def test_a_filter_by_code_knows_own_courses_only(limited_to, calculus, later, api):
+def test_a_filter_by_code_finds_only_courses_within_the_limits(limited_to, calculus, later, api):
     client = limited_to(terms=["2026F"])
 
     assert api.get("/api/v1/enrollments", {"course": "code:MATH-101"}).status_code == 400  # ambiguous
     assert client.get("/api/v1/enrollments", {"course": "code:MATH-101"}).status_code == 200
 
 
-def test_the_command_limits_to_terms_and_courses(calculus, later, capsys):
+def test_create_api_client_limits_a_client_to_terms_and_courses(calculus, later, capsys):
     call_command("create_api_client", "portal", scope="courses:read", term=["2027S"], course=["MATH-101@2026F"])
 
     client = ApiClient.objects.get()
@@ -279,14 +275,14 @@ def test_the_command_limits_to_terms_and_courses(calculus, later, capsys):
 
 
 @pytest.mark.parametrize("options", [{"term": ["2030F"]}, {"course": ["MATH-101"]}, {"course": ["NONE@2026F"]}])
-def test_the_command_refuses_what_it_cannot_limit_to(calculus, later, options):
+def test_create_api_client_rejects_unknown_or_ambiguous_limits(calculus, later, options):
     with pytest.raises(CommandError):
         call_command("create_api_client", "portal", scope="courses:read", **options)
 
     assert ApiClient.objects.count() == 0
 
 
-def test_the_admin_limits_a_client(limited_to, admin_client, calculus):
+def test_the_limits_of_a_client_can_be_set_in_the_admin(limited_to, admin_client, calculus):
     keys = create_api_client("portal", "courses:read")
     client = ApiClient.objects.get(client_id=keys.client_id)
     api = bearer(client, ["courses:read"])
@@ -300,7 +296,7 @@ def test_the_admin_limits_a_client(limited_to, admin_client, calculus):
     assert (before, answer.status_code, ids(api, "courses")) == (2, 302, [calculus.pk])
 
 
-def test_limits_cost_two_queries_for_any_number_of_rows(limited_to, fall, origin):
+def test_limits_take_two_queries_for_any_number_of_rows(limited_to, fall, origin):
     client, costs = limited_to(terms=["2026F"]), []
     client.get("/api/v1/terms")  # notes the use
     for size in (1, 20):
@@ -314,7 +310,7 @@ def test_limits_cost_two_queries_for_any_number_of_rows(limited_to, fall, origin
 
 
 @pytest.mark.parametrize("number", ["taken", "new"])
-def test_who_is_limited_adds_no_student_and_is_not_told_which_numbers_are_taken(limited_to, fall, number):
+def test_a_limited_client_cannot_add_students_or_probe_for_taken_numbers(limited_to, fall, number):
     make_student(student_number="taken")
     client = limited_to(terms=["2026F"])
     body = {"student_number": number, "given_name": "Ada", "family_name": "Byron"}
@@ -323,12 +319,12 @@ def test_who_is_limited_adds_no_student_and_is_not_told_which_numbers_are_taken(
     assert Student.objects.count() == 1
 
 
-def test_who_is_not_limited_sees_everything_without_another_query(api, calculus):
+def test_an_unlimited_client_reads_everything_without_an_extra_query(api, calculus):
     assert APIClient().get("/api/v1/courses").status_code == 401
     assert ids(api, "courses") == [calculus.pk]
 
 
-def test_an_undo_takes_back_what_lies_within_by_now(limited_to, calculus, later):
+def test_an_undo_reverts_only_rows_within_the_current_limits(limited_to, calculus, later):
     number = make_student().student_number
     client = limited_to(terms=["2026F", "2027S"])
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n{number},MATH-101,2027S\n"

@@ -42,7 +42,7 @@ def event(lines, name):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_request_and_every_act_has_a_line_with_ids(api, lines):
+def test_every_request_and_every_command_is_logged_with_ids(api, lines):
     student, course = make_student(), make_course()
     lines.clear()
 
@@ -71,7 +71,7 @@ def test_every_request_and_every_act_has_a_line_with_ids(api, lines):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refusal_is_logged_with_its_codes_and_a_drop_and_a_completion_by_name(api, lines):
+def test_refusals_are_logged_with_codes_and_commands_by_name(api, lines):
     student, course = make_student(is_active=False), make_course(capacity=0)
     url = f"/api/v1/students/{student.pk}/courses"
 
@@ -90,7 +90,7 @@ def test_a_refusal_is_logged_with_its_codes_and_a_drop_and_a_completion_by_name(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refusal_in_the_admin_is_logged_too(registrars_desk, lines):
+def test_a_refusal_in_the_admin_is_logged(registrars_desk, lines):
     student, course = make_student(), make_course(capacity=0)
 
     registrars_desk.post("/admin/students/studentcourse/add/", {"student": student.pk, "course": course.pk})
@@ -102,7 +102,7 @@ def test_a_refusal_in_the_admin_is_logged_too(registrars_desk, lines):
 
 
 @pytest.mark.django_db
-def test_an_import_is_one_line_with_its_counts(lines, tmp_path):
+def test_an_import_is_logged_in_one_line_with_its_counts(lines, tmp_path):
     student, course = make_student(), make_course()
     file = tmp_path / "file.csv"
     file.write_text(f"student_number,course_code\n{student.student_number},{course.code}\n")
@@ -124,7 +124,7 @@ def test_an_import_is_one_line_with_its_counts(lines, tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_line_of_a_409_names_its_codes_also_when_it_is_replayed(api, lines):
+def test_the_log_entry_of_a_409_has_its_codes_also_for_a_replayed_response(api, lines):
     student, course = make_student(), make_course(capacity=0)
     url, body = f"/api/v1/students/{student.pk}/courses", {"course_id": course.pk}
     number = {"student_number": student.student_number, "given_name": "A", "family_name": "B"}
@@ -139,7 +139,7 @@ def test_the_line_of_a_409_names_its_codes_also_when_it_is_replayed(api, lines):
 
 
 @pytest.mark.django_db
-def test_the_line_of_a_500_names_the_state_and_the_constraint_of_the_database(api, lines):
+def test_the_log_entry_of_a_500_has_the_sqlstate_and_the_constraint(api, lines):
     make_student(given_name="Ada")
     with connection.cursor() as cursor:
         cursor.execute("CREATE UNIQUE INDEX nobody_knows ON students_student (given_name)")
@@ -158,7 +158,7 @@ def test_the_line_of_a_500_names_the_state_and_the_constraint_of_the_database(ap
 
 
 @pytest.mark.django_db
-def test_the_line_of_a_503_names_the_error_of_the_database(api, lines, monkeypatch):
+def test_the_log_entry_of_a_503_has_the_database_error(api, lines, monkeypatch):
     def locked(*args, **options):
         raise OperationalError("database is locked")
 
@@ -171,7 +171,7 @@ def test_the_line_of_a_503_names_the_error_of_the_database(api, lines, monkeypat
 
 
 @pytest.mark.django_db
-def test_the_line_of_a_503_of_the_health_check_names_what_is_missing(client, lines):
+def test_the_log_entry_of_a_failed_health_check_names_the_missing_part(client, lines):
     client.get("/health/ready")
 
     line = event(lines, "request_finished")
@@ -179,7 +179,7 @@ def test_the_line_of_a_503_of_the_health_check_names_what_is_missing(client, lin
 
 
 @pytest.mark.django_db
-def test_the_line_of_a_stream_has_its_duration(api, lines):
+def test_the_log_entry_of_a_streamed_response_has_its_duration(api, lines):
     course = make_course()
     lines.clear()
 
@@ -201,14 +201,14 @@ def test_the_line_of_a_stream_has_its_duration(api, lines):
         f"/admin/students/student/1/history/{CANARY}/",
     ],
 )
-def test_neither_path_nor_query_is_logged(api, lines, path):
+def test_the_path_and_the_query_of_a_request_are_not_logged(api, lines, path):
     api.get(path)
 
     assert len(lines) > 0
     assert leaks_in(json.dumps(lines)) == []
 
 
-def test_the_text_of_an_error_is_left_out():
+def test_the_message_of_an_exception_is_not_logged():
     try:
         try:
             raise IntegrityError(f"Key (email)=({CANARY}) already exists.")
@@ -219,22 +219,22 @@ def test_the_text_of_an_error_is_left_out():
 
     assert line["exception_type"] == "RuntimeError < IntegrityError"
     assert leaks_in(json.dumps(line)) == []
-    assert "test_the_text_of_an_error_is_left_out" in line["stack"]
+    assert "test_the_message_of_an_exception_is_not_logged" in line["stack"]
 
 
 @pytest.mark.parametrize("text", [f"a {CANARY} b", "to ada@school.example", "GET /students/number:S-1"])
-def test_the_look_through_the_logs_finds_personal_data(text):
+def test_the_log_scan_finds_personal_data(text):
     assert leaks_in(f"fine\n{text}\nfine") == [text]
 
 
-def test_development_logs_are_for_reading():
+def test_development_logs_are_readable_text():
     renderer = logging_config(as_json=False, level="INFO")["formatters"]["structlog"]["processors"][-1]
 
     assert isinstance(renderer, structlog.dev.ConsoleRenderer)
 
 
 @pytest.mark.parametrize("leak", [True, False])
-def test_a_run_whose_logs_hold_personal_data_fails(tmp_path, leak):
+def test_a_test_run_with_personal_data_in_its_logs_fails(tmp_path, leak):
     """The look through the logs at the end of a run is itself seen at work, in a run of one test."""
     text = CANARY if leak else "harmless"
     (tmp_path / "other.log").write_text(text)
@@ -252,7 +252,7 @@ def test_a_run_whose_logs_hold_personal_data_fails(tmp_path, leak):
     assert (run.returncode, "Personal data in the logs of the run" in run.stdout) == (int(leak), leak)
 
 
-def test_a_stack_is_told_from_the_error_on_and_leaves_its_line_room():
+def test_a_logged_stack_starts_at_the_innermost_frames_and_has_a_limit():
     def ping(left):
         return pong(left - 1)
 

@@ -28,20 +28,20 @@ def figures(text):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer tell you"}, {"Authorization": "tell me"}])
-def test_who_does_not_show_the_token_finds_nothing(client, settings, headers):
+def test_metrics_return_404_without_the_right_token(client, settings, headers):
     settings.METRICS_TOKEN = "tell me"
 
     assert client.get("/metrics", headers=headers).status_code == 404
 
 
 @pytest.mark.django_db
-def test_without_a_token_in_the_settings_nobody_finds_anything(client):
+def test_metrics_return_404_when_no_token_is_configured(client):
     for given in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer"}):
         assert client.get("/metrics", headers=given).status_code == 404
 
 
 @pytest.mark.django_db(transaction=True)
-def test_acts_refusals_imports_and_the_queue_are_told(client, settings):
+def test_metrics_report_commands_refusals_imports_and_the_queue(client, settings):
     settings.METRICS_TOKEN = "tell me"
     before = figures(client.get("/metrics", headers=TOKEN).content.decode())
     student, course, full = make_student(), make_course(), make_course(capacity=0)
@@ -65,7 +65,7 @@ def test_acts_refusals_imports_and_the_queue_are_told(client, settings):
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
-def test_all_processes_are_counted_together_and_no_label_has_an_id(tmp_path):
+def test_metrics_add_up_all_processes_and_no_label_contains_an_id(tmp_path):
     environment = environment_of(f"sqlite:///{tmp_path}/school.sqlite3", METRICS_TOKEN="tell me")
     manage(environment, "migrate", "--verbosity=0")
     with serving(environment, "--workers=2") as port:
@@ -84,7 +84,7 @@ def test_all_processes_are_counted_together_and_no_label_has_an_id(tmp_path):
     assert public == 404
 
 
-def test_the_folders_of_servers_that_have_ended_are_removed(tmp_path, monkeypatch):
+def test_metrics_folders_of_stopped_servers_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     ended, alive = (tmp_path / f"school-metrics-{os.getuid()}-{pid}-x" for pid in (2**22 + 1, os.getppid()))
     ended.mkdir()

@@ -46,19 +46,19 @@ def test_the_document_is_openapi_3_1():
     assert re.findall("nullable", str(DOCUMENT)) == []
 
 
-def test_every_operation_names_its_scope_and_its_problems():
+def test_every_operation_documents_its_scope_and_its_problems():
     for name, operation in operations():
         assert [list(each) for each in operation["security"]] == [["oauth2"], ["cookieAuth"]], name
         [[scope]] = [each["oauth2"] for each in operation["security"] if "oauth2" in each]
         assert scope.endswith(":read" if name.startswith("get ") else ":write")
 
 
-def test_the_document_is_at_most_150_kilobytes_in_both_forms():
+def test_the_document_is_at_most_150_kilobytes_as_yaml_and_as_json():
     assert len(COMMITTED.read_bytes()) < 150_000
     assert len(json.dumps(DOCUMENT, default=str)) < 150_000
 
 
-def test_every_operation_has_a_summary_and_a_description_of_its_own():
+def test_every_operation_has_a_unique_summary_and_description():
     texts = [(operation["summary"], operation["description"]) for _name, operation in operations()]
 
     assert sorted(texts) == sorted(TEXTS.values())
@@ -67,7 +67,7 @@ def test_every_operation_has_a_summary_and_a_description_of_its_own():
     assert [tag["name"] for tag in DOCUMENT["tags"]] == list(TAGS)
 
 
-def test_every_schema_of_an_object_is_described_for_authors_of_clients():
+def test_every_object_schema_has_a_description():
     described = {
         name.removeprefix("Patched").removesuffix("InPart").removesuffix("Request"): schema["description"]
         for name, schema in DOCUMENT["components"]["schemas"].items()
@@ -77,7 +77,7 @@ def test_every_schema_of_an_object_is_described_for_authors_of_clients():
     assert described == SCHEMAS
 
 
-def test_parameters_of_paths_have_an_example_and_others_send_nothing_by_themselves():
+def test_only_path_parameters_have_an_example_and_are_required():
     """The page to try the API out sends the example, or the first value, of each parameter that has one."""
     for name, operation in operations():
         for parameter in operation["parameters"]:
@@ -88,7 +88,7 @@ def test_parameters_of_paths_have_an_example_and_others_send_nothing_by_themselv
                 jsonschema.validate(parameter["example"], parameter["schema"])
 
 
-def test_what_is_always_there_is_required():
+def test_fields_that_are_always_present_are_required():
     schemas = DOCUMENT["components"]["schemas"]
     sometimes = {
         name: sorted(set(schema["properties"]) - set(schema.get("required", ())))
@@ -111,7 +111,7 @@ def test_what_is_always_there_is_required():
     assert optional == [may_be_empty[0], "post /api/v1/imports/{id}/undo", *may_be_empty[1:]]
 
 
-def test_codes_kinds_and_states_are_enumerations():
+def test_codes_kinds_and_states_are_documented_as_enumerations():
     schemas = DOCUMENT["components"]["schemas"]
 
     assert schemas["ProblemCode"]["enum"] == sorted(meanings())
@@ -119,7 +119,7 @@ def test_codes_kinds_and_states_are_enumerations():
     assert schemas["ImportRequest"]["properties"]["again"]["type"] == "boolean"
 
 
-def test_every_body_has_an_example_that_is_one():
+def test_every_body_has_a_valid_example():
     registry = {"components": DOCUMENT["components"]}
     for name, operation in operations():
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
@@ -132,7 +132,7 @@ def test_every_body_has_an_example_that_is_one():
                     jsonschema.validate(example["value"], {**content["schema"], **registry})
 
 
-def test_every_answer_has_its_headers_and_every_operation_the_problems_of_all():
+def test_every_response_documents_its_headers_and_every_operation_common_problems():
     for name, operation in operations():
         responses = operation["responses"]
         problems = responses["default"]["content"]["application/problem+json"]["examples"]
@@ -141,7 +141,7 @@ def test_every_answer_has_its_headers_and_every_operation_the_problems_of_all():
         assert {"Retry-After", "RateLimit", "WWW-Authenticate"} <= set(responses["default"]["headers"]), name
 
 
-def test_conditions_and_keys_are_told_where_they_are_taken():
+def test_conditional_and_idempotency_headers_are_documented_where_accepted():
     taken: dict[str, set[str]] = {"If-Match": set(), "If-None-Match": set(), "Idempotency-Key": set()}
     for name, operation in operations():
         for parameter in operation["parameters"]:
@@ -157,7 +157,7 @@ def test_conditions_and_keys_are_told_where_they_are_taken():
     assert taken == {"If-Match": writes, "If-None-Match": reads, "Idempotency-Key": posts}
 
 
-def test_what_is_asked_for_is_told_in_full_and_no_more():
+def test_schemas_of_commands_allow_no_unknown_fields():
     """Fields that are only read may come back with a resource, so its schema is open. That of an act is not."""
     schemas = DOCUMENT["components"]["schemas"]
 
@@ -168,7 +168,7 @@ def test_what_is_asked_for_is_told_in_full_and_no_more():
     assert schemas["BatchRequest"]["properties"]["items"]["minItems"] == 1
 
 
-def test_parameters_are_told_as_they_are_read():
+def test_parameter_schemas_match_the_values_that_are_accepted():
     schemas = defaultdict(list)
     for _name, operation in operations():
         for parameter in operation["parameters"]:
@@ -180,7 +180,7 @@ def test_parameters_are_told_as_they_are_read():
 
 
 @pytest.mark.django_db
-def test_every_code_has_a_page(client):
+def test_every_error_code_has_a_documentation_page(client):
     for code in meanings():
         assert client.get(f"/problems/{code}").status_code == 200
     assert client.get("/problems/nonsense").status_code == 404
@@ -201,7 +201,7 @@ def token(api):
     max_examples=examples(25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-def test_the_api_keeps_to_its_document(case, token):
+def test_the_api_conforms_to_its_document(case, token):
     count()
     response = case.call(headers={"Authorization": token, "Host": "localhost"})
 
@@ -218,7 +218,7 @@ def test_the_api_keeps_to_its_document(case, token):
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's ids go on where an earlier test ended")
 @pytest.mark.django_db
-def test_on_the_demo_data_each_example_is_found_or_written(api):
+def test_each_documented_example_works_on_the_demo_data(api):
     """A reader who tries the API out sends the examples as they are."""
     with time_machine.travel("2026-11-02T08:00:00Z", tick=False):
         call_command("seed_demo", students=50, courses=80, enrollments=100, verbosity=0)

@@ -12,7 +12,7 @@ STEPS = 12
 PARTS = 5  # for several processes; each begins its walks in another order
 
 
-def test_every_link_leads_from_what_is_there_to_an_operation_with_those_parameters():
+def test_every_link_uses_existing_fields_and_parameters_of_its_operation():
     found = {operation["operationId"]: operation for _name, operation in operations()}
     schemas = DOCUMENT["components"]["schemas"]
     for name, link in DOCUMENT["components"]["links"].items():
@@ -28,7 +28,7 @@ def test_every_link_leads_from_what_is_there_to_an_operation_with_those_paramete
                 place = schemas.get(place.get("$ref", "").rpartition("/")[2], place)["properties"][step]
 
 
-def test_what_is_made_leads_to_all_that_can_be_done_with_it():
+def test_created_resources_link_to_all_their_operations():
     made = {}
     for _name, operation in operations():
         for status, response in operation["responses"].items():
@@ -50,7 +50,7 @@ def test_what_is_made_leads_to_all_that_can_be_done_with_it():
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_walks_along_the_links_keep_to_the_document(api, part):
+def test_request_sequences_along_the_links_conform_to_the_document(api, part):
     token: str = api._credentials["HTTP_AUTHORIZATION"]
     done: set[str] = set()
     walk = type("Walk", (Walk,), {"token": token, "done": done, "rule_order_seed": part})

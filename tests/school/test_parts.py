@@ -23,7 +23,7 @@ def addresses(patterns: list[Any], prefix: str = "/") -> Iterator[tuple[str, Any
             yield from addresses(each.url_patterns, f"{prefix}{each.pattern}")
 
 
-def test_every_view_for_programs_makes_its_own_csrf_check():
+def test_every_program_view_makes_its_own_csrf_check():
     found = dict(addresses(get_resolver().url_patterns))
     of_programs = [path for path in found if path.startswith(settings.API_PREFIXES)]
 
@@ -85,12 +85,12 @@ def lists(settings):
         ("/problems/invalid", "pages"),
     ],
 )
-def test_a_request_passes_the_list_of_its_part_in_order(lists, path, passed):
+def test_a_request_passes_the_middleware_list_of_its_path_in_order(lists, path, passed):
     assert Client().get(path)["X-Passed"] == passed
 
 
 @pytest.mark.django_db
-def test_the_hooks_of_middleware_work_for_programs(api, lists, monkeypatch):
+def test_middleware_hooks_run_for_program_requests(api, lists, monkeypatch):
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise LookupError
 

@@ -135,11 +135,11 @@ SEVERAL = [
 
 
 @pytest.mark.parametrize("url", [*FILTERED, *ORDERED, *SEVERAL])
-def test_a_page_is_found_by_an_index(api, crowd, url):
+def test_every_list_query_uses_an_index(api, crowd, url):
     check_plans(api, url)
 
 
-def test_what_happened_to_one_enrollment_is_found_by_an_index(api, crowd):
+def test_the_events_of_an_enrollment_are_read_with_an_index(api, crowd):
     check_plans(api, f"enrollments/{StudentCourse.objects.latest('pk').pk}/events")
 
 
@@ -147,7 +147,7 @@ def test_what_happened_to_one_enrollment_is_found_by_an_index(api, crowd):
 @pytest.mark.parametrize(
     "url", ["enrollments", "enrollments?status=all", "enrollments?ordering=-updated_at", "students", "changes"]
 )
-def test_so_is_a_page_of_who_is_limited(crowd, url, limits):
+def test_every_list_query_of_a_limited_client_uses_an_index(crowd, url, limits):
     keys = create_api_client("limited", " ".join(settings.SCOPES), **limits)
     check_plans(bearer(ApiClient.objects.get(client_id=keys.client_id), settings.SCOPES), url)
 
@@ -208,7 +208,7 @@ def plan_of(sql, values, how="once"):
 @pytest.mark.parametrize("size", [10, 50, 500])
 @pytest.mark.parametrize("place", ["first", "second", "before the second"])
 @pytest.mark.parametrize("name", ["student_courses", "roster", "enrollments"])
-def test_a_page_reads_little_more_than_its_rows(api, crowd, name, place, size):
+def test_a_page_reads_few_rows_beyond_those_that_it_returns(api, crowd, name, place, size):
     student, course = (model.objects.order_by("pk").values_list("pk", flat=True)[0] for model in (Student, Course))
     url = {
         "student_courses": f"students/{student}/courses",

@@ -26,7 +26,7 @@ def written(rows: QuerySet, serializer, **options) -> list[dict]:
     return [json.loads(template.write(None, columns)) for columns in rows.values_list(*template.expressions)]
 
 
-def test_texts_instants_booleans_documents_and_nothing_are_written_as_the_serializer_writes_them():
+def test_every_type_of_value_is_rendered_as_by_the_serializer():
     opens = "2026-08-01T09:00:00.000120Z"
     make_course(
         name='"\\ </script> \u2028 Größe', prerequisites=["A", 'B"'], enrollment_opens_at=opens, is_active=False
@@ -49,7 +49,7 @@ def test_a_property_is_read_from_its_annotation(origin):
     assert [row["waitlist_position"] for row in found] == [None, 1, 2]
 
 
-def test_a_computed_value_stands_where_its_field_stands():
+def test_a_computed_value_keeps_the_position_of_its_field():
     class Shouting(CourseSerializer):
         computed = {
             "name": Computed(("name", "capacity"), lambda request, name, capacity: f"{name.upper()} {capacity}")
@@ -62,7 +62,7 @@ def test_a_computed_value_stands_where_its_field_stands():
     assert (list(row), row["name"]) == (list(CourseSerializer().fields), "QUIET 3")
 
 
-def test_an_import_is_written_as_its_serializer_writes_it(registrar):
+def test_an_import_is_rendered_as_by_its_serializer(registrar):
     imported("student_number,course_code,term,left\nS-1,C-1,2026F,over\n", actor=registrar, dataset='"', file_name="\\")
     job = imported("student_number,given_name,family_name\nS-1,Ada,Byron\n", kind="students", review="always")
     approve(job.pk, actor=registrar)
@@ -77,7 +77,7 @@ def test_an_import_is_written_as_its_serializer_writes_it(registrar):
     assert [bool(row["warnings"]) for row in found] == [True, False, False]
 
 
-def test_what_is_computed_for_limited_callers_is_written_by_the_database_for_others():
+def test_a_field_computed_only_for_limited_clients_is_rendered_by_the_database():
     class Hiding(CourseSerializer):
         computed = {"prerequisites": Computed(("prerequisites",), lambda request, codes: codes[:1], only_limited=True)}
 
@@ -88,7 +88,7 @@ def test_what_is_computed_for_limited_callers_is_written_by_the_database_for_oth
     assert found == [["A", "B"], ["A"]]
 
 
-def test_a_field_that_is_no_column_and_not_computed_is_refused():
+def test_a_field_that_is_neither_column_nor_computed_is_rejected():
     class Unknown(CourseWithSeatsSerializer):
         computed = {}
 

@@ -46,7 +46,7 @@ def desk(admin_client):
     return admin_client
 
 
-def test_the_second_of_two_tabs_is_refused_names_what_changed_and_keeps_what_was_typed(registrars_desk):
+def test_a_stale_form_is_refused_names_the_changes_and_keeps_typed_values(registrars_desk):
     course = make_course(code="MATH-1", name="Algebra", capacity=30)
     first, second = (read(registrars_desk, page_of(course)) for _tab in range(2))
 
@@ -61,7 +61,7 @@ def test_the_second_of_two_tabs_is_refused_names_what_changed_and_keeps_what_was
     assert form_in(refused)["capacity"] == "30"
 
 
-def test_the_page_around_a_form_with_errors_shows_the_row_as_it_is(registrars_desk):
+def test_the_page_of_a_form_with_errors_renders_the_saved_row(registrars_desk):
     course = make_course(code="MATH-1", name="Algebra", capacity=30)
     form = read(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
@@ -76,7 +76,7 @@ def test_the_page_around_a_form_with_errors_shows_the_row_as_it_is(registrars_de
         assert (form_in(page)["name"], form_in(page)["capacity"]) == ("Typed", "20")
 
 
-def test_a_refused_form_is_saved_when_it_is_sent_again(registrars_desk):
+def test_a_refused_form_is_saved_when_it_is_submitted_again(registrars_desk):
     course = make_course(capacity=30)
     second = read(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
@@ -89,7 +89,7 @@ def test_a_refused_form_is_saved_when_it_is_sent_again(registrars_desk):
     assert (course.name, course.capacity) == ("New", 45)
 
 
-def test_a_refused_form_that_is_sent_again_is_refused_again_where_the_row_has_changed_again(registrars_desk):
+def test_a_resubmitted_form_is_refused_when_the_row_has_changed_again(registrars_desk):
     course = make_course(capacity=30)
     second = read(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
@@ -102,7 +102,7 @@ def test_a_refused_form_that_is_sent_again_is_refused_again_where_the_row_has_ch
     assert Course.objects.get().name == "A course"
 
 
-def test_another_error_of_a_form_does_not_hide_that_it_is_outdated(registrars_desk):
+def test_a_field_error_does_not_hide_that_the_form_is_stale(registrars_desk):
     student = make_student(email="a@example.edu")
     form = read(registrars_desk, page_of(student))
     Student.objects.update(email="b@example.edu")
@@ -113,7 +113,7 @@ def test_another_error_of_a_form_does_not_hide_that_it_is_outdated(registrars_de
     assert set(page.context["adminform"].form.errors) == {"__all__", "student_number", "email"}
 
 
-def test_the_same_form_sent_twice_is_saved_and_not_refused(registrars_desk):
+def test_the_same_form_submitted_twice_is_saved(registrars_desk):
     course = make_course(capacity=30)
     form = {**read(registrars_desk, page_of(course)), "capacity": "45"}
 
@@ -123,7 +123,7 @@ def test_the_same_form_sent_twice_is_saved_and_not_refused(registrars_desk):
     assert Course.objects.get().capacity == 45
 
 
-def test_what_is_not_in_the_form_does_not_outdate_it(registrars_desk, origin):
+def test_a_change_outside_the_form_fields_does_not_make_the_form_stale(registrars_desk, origin):
     course, student = make_course(capacity=30), make_student()
     form = read(registrars_desk, page_of(course))
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -132,7 +132,7 @@ def test_what_is_not_in_the_form_does_not_outdate_it(registrars_desk, origin):
     assert Course.objects.get().capacity == 45
 
 
-def test_a_form_without_what_was_read_is_saved(registrars_desk):
+def test_a_form_without_a_version_is_saved(registrars_desk):
     """That is what a script sends, and a page that was open during an upgrade."""
     student = make_student()
     form = {name: text for name, text in read(registrars_desk, page_of(student)).items() if name != "as_read"}
@@ -142,7 +142,7 @@ def test_a_form_without_what_was_read_is_saved(registrars_desk):
 
 
 @pytest.mark.parametrize("text", ["", "x", "x:y", ":::", "\u0663", "capacity:", "a" * 5_000])
-def test_a_form_that_was_tampered_with_counts_as_outdated(registrars_desk, text):
+def test_a_form_with_a_tampered_version_is_stale(registrars_desk, text):
     term = make_term(name="A term")
     form = read(registrars_desk, page_of(term))
 
@@ -154,7 +154,7 @@ def test_a_form_that_was_tampered_with_counts_as_outdated(registrars_desk, text)
 
 @pytest.mark.parametrize("button", ["_save", "_continue", "_addanother"])
 @pytest.mark.parametrize("query", ["", "?tab=form", "?tab=roster", "?_popup=1", "?_changelist_filters=q%3Da"])
-def test_every_button_and_every_address_of_the_page_refuses(registrars_desk, button, query):
+def test_a_stale_form_is_refused_for_every_button_and_query(registrars_desk, button, query):
     course = make_course(capacity=30)
     form = read(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
@@ -165,7 +165,7 @@ def test_every_button_and_every_address_of_the_page_refuses(registrars_desk, but
     assert Course.objects.get().name == "A course"
 
 
-def test_an_earlier_version_is_not_saved_over_a_change_that_its_page_did_not_know(registrars_desk):
+def test_restoring_an_earlier_version_does_not_overwrite_a_newer_change(registrars_desk):
     student = make_student(given_name="Ada")
     version = student.history.latest().pk
     student.given_name = "Augusta"
@@ -182,7 +182,7 @@ def test_an_earlier_version_is_not_saved_over_a_change_that_its_page_did_not_kno
     assert (Student.objects.get().given_name, Student.objects.get().email) == ("Ada", student.email)
 
 
-def test_an_error_of_the_whole_form_does_not_hide_that_it_is_outdated(registrars_desk):
+def test_a_non_field_error_does_not_hide_that_the_form_is_stale(registrars_desk):
     course = make_course(capacity=30)
     form = read(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
@@ -192,7 +192,7 @@ def test_an_error_of_the_whole_form_does_not_hide_that_it_is_outdated(registrars
     assert errors(page) == [SENTENCE, "Capacity is now: 45"]
 
 
-def test_values_are_named_as_people_read_them(registrars_desk):
+def test_changed_values_are_named_by_their_display_values(registrars_desk):
     term, other = make_term(code="T-1"), make_term(code="T-2")
     make_course(code="A-1")
     make_course(code="B-2")
@@ -218,7 +218,7 @@ def test_values_are_named_as_people_read_them(registrars_desk):
     ]
 
 
-def test_the_rows_below_a_form_are_compared_too(desk):
+def test_inline_rows_are_compared_as_well(desk):
     user, course = User.objects.create_user("teacher", is_staff=True), make_course(code="MATH-1")
     form = read(desk, page_of(user))
     CourseStaff.objects.create(course=course, user=user)
@@ -253,7 +253,7 @@ UNEDITED = {  # rows of libraries and records, which have no form to save or hol
 }
 
 
-def test_every_form_of_the_admin_refuses_when_it_is_outdated(changeable, desk, rf):
+def test_every_admin_form_is_refused_when_it_is_stale(changeable, desk, rf):
     request = rf.get("/")
     request.user = User.objects.get(username="admin")
     edited = {
@@ -273,7 +273,7 @@ def test_every_form_of_the_admin_refuses_when_it_is_outdated(changeable, desk, r
 
 
 @pytest.mark.parametrize("language", ["de", "es"])
-def test_the_refusal_is_in_the_language_of_the_page_as_in_the_api(registrars_desk, language):
+def test_the_refusal_of_a_stale_form_is_in_the_language_of_the_page(registrars_desk, language):
     course = make_course(capacity=30)
     form = read(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
@@ -300,7 +300,7 @@ def blocked():
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="a race is only proved on PostgreSQL")
 @pytest.mark.parametrize("make", [make_course, make_student, make_term], ids=["course", "student", "term"])
-def test_a_save_that_waits_for_another_one_sees_what_that_one_saved(registrar, make):
+def test_a_save_that_waits_for_a_lock_sees_the_committed_change(registrar, make):
     client, row = Client(), make()
     client.force_login(registrar)
     field = "given_name" if make is make_student else "name"

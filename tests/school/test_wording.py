@@ -32,7 +32,7 @@ def waived(registrars_desk, registrar, origin):
     return StudentCourse.objects.get(student=student)
 
 
-def test_the_heading_says_where_one_is_and_nothing_twice(registrars_desk, waived):
+def test_the_heading_names_the_page_without_repetition(registrars_desk, waived):
     said = {
         path: heading(registrars_desk.get(f"/admin/{path}"))
         for path in (
@@ -55,7 +55,7 @@ def test_the_heading_says_where_one_is_and_nothing_twice(registrars_desk, waived
     ]
 
 
-def test_a_list_says_how_many_were_found_where_something_was_looked_for(registrars_desk):
+def test_a_filtered_list_shows_the_number_of_results(registrars_desk):
     make_student(family_name="Byron")
     make_student(family_name="Hopper")
 
@@ -67,7 +67,7 @@ def test_a_list_says_how_many_were_found_where_something_was_looked_for(registra
 
 
 @pytest.mark.parametrize(("count", "told"), [(1, "1 entry"), (2, "2 entries")])
-def test_lines_of_the_journal_are_counted_as_entries(registrars_desk, origin, count, told):
+def test_journal_rows_are_counted_as_entries(registrars_desk, origin, count, told):
     course = make_course()
     perform([Act(Action.ENROLL, make_student().pk, course.pk) for _ in range(count)], origin)
 
@@ -76,7 +76,7 @@ def test_lines_of_the_journal_are_counted_as_entries(registrars_desk, origin, co
     assert re.findall(r"\d+ entr\w+", page) == [told]
 
 
-def test_earlier_versions_have_a_dash_where_nobody_gave_a_reason(registrars_desk):
+def test_history_rows_without_a_reason_show_a_dash(registrars_desk):
     student = make_student(given_name="Ada")
     Student.objects.get(pk=student.pk).save()
     student.given_name = "Augusta"
@@ -92,7 +92,7 @@ def test_earlier_versions_have_a_dash_where_nobody_gave_a_reason(registrars_desk
     ]
 
 
-def test_a_waiver_is_told_by_the_title_of_its_rule(registrars_desk, waived):
+def test_a_waiver_is_shown_with_the_title_of_its_rule(registrars_desk, waived):
     timeline = registrars_desk.get(f"/admin/courses/course/{waived.course_id}/change/?tab=timeline")
     enrollment = registrars_desk.get(f"/admin/students/studentcourse/{waived.pk}/change/")
 
@@ -101,7 +101,7 @@ def test_a_waiver_is_told_by_the_title_of_its_rule(registrars_desk, waived):
     assert [b"course_full" in page.content for page in (timeline, enrollment)] == [False, False]
 
 
-def test_an_entry_of_the_journal_is_told_in_words(registrars_desk, waived):
+def test_a_journal_entry_is_described_in_words(registrars_desk, waived):
     event = waived.events.get()
 
     page = registrars_desk.get(f"/admin/students/enrollmentevent/{event.pk}/change/")
@@ -113,13 +113,13 @@ def test_an_entry_of_the_journal_is_told_in_words(registrars_desk, waived):
     assert "course_full" not in page.content.decode()
 
 
-def test_tokens_are_listed_by_whose_they_are(admin_client):
+def test_tokens_are_listed_by_their_application(admin_client):
     page = admin_client.get("/admin/oauth2_provider/accesstoken/")
 
     assert page.context["cl"].list_display == ["action_checkbox", "application", "expires"]
 
 
-def test_an_auditor_is_led_to_the_records_from_home_and_who_has_no_role_is_told_so(client, registrar):
+def test_home_links_auditors_to_the_records_and_tells_users_without_a_role(client, registrar):
     auditor = User.objects.create_user("auditor", is_staff=True)
     auditor.groups.add(Group.objects.get(name="Auditor"))
     client.force_login(auditor)
@@ -135,7 +135,7 @@ def test_an_auditor_is_led_to_the_records_from_home_and_who_has_no_role_is_told_
     assert "An administrator can give you a role." in text_of(told.content.decode())
 
 
-def test_the_page_of_a_locked_login_has_the_look(client):
+def test_the_lockout_page_uses_the_admin_theme(client):
     for _time in range(6):
         page = client.post("/admin/login/", {"username": "somebody", "password": "a guess"})
 
