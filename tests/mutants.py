@@ -50,7 +50,7 @@ CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_what_c
 WHO_MAY = "tests/test_access.py::test_each_role_is_answered_as_the_table_says"
 BUNDLES = "tests/bulk/test_bundles.py"
 FAILED_ROWS = "tests/bulk/test_api.py::test_failed_rows_come_back_as_they_were_sent_and_are_refused_again_for_the_same"
-ERASED = "tests/security/test_erasure.py::test_no_table_and_no_file_of_the_database_has_a_person_who_was_erased"
+ERASED = "tests/security/test_erasure.py::test_an_erased_student_is_in_no_table_and_no_database_file"
 BUDGET = "tests/security/test_limits.py"
 NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_a_course_that_cannot_be"
 
@@ -452,7 +452,7 @@ GUARDS = [
     Mutant(
         "the choices of a form for staff with own courses only",
         SQLITE,
-        "tests/security/test_own_courses.py::test_no_form_offers_a_row_of_another_course",
+        "tests/security/test_own_courses.py::test_no_form_lists_a_row_of_another_course",
         instead(
             "school/desk/row_access.py",
             "        field.queryset = _narrowed(request, field.queryset)\n",
@@ -468,7 +468,7 @@ GUARDS = [
     Mutant(
         "the codes that a limited client does not see",
         SQLITE,
-        "tests/security/test_limited_clients.py::test_a_list_shows_the_prerequisites_within_the_limits",
+        "tests/security/test_limited_clients.py::test_a_list_contains_only_prerequisites_within_the_limits",
         instead("courses/prerequisites.py", "if limits is None or not limits.is_client:", "if True:"),
     ),
     Mutant(
@@ -738,13 +738,13 @@ GUARDS = [
     Mutant(
         "the checks of middleware before a view for programs",
         SQLITE,
-        "tests/security/test_uploads.py::test_a_member_of_staff_without_the_permission_is_refused_by_the_api",
+        "tests/security/test_uploads.py::test_an_api_upload_without_the_permission_is_rejected",
         instead("school/http/api_middleware.py", "for check in self.view_hooks:", "for check in ():"),
     ),
     Mutant(
         "the header Authorization instead of a session",
         SQLITE,
-        "tests/security/test_uploads.py::test_another_kind_of_credentials_is_refused",
+        "tests/security/test_uploads.py::test_an_upload_with_other_credentials_is_rejected",
         instead("school/api/authentication.py", '"HTTP_AUTHORIZATION" in request.META or not user', "not user"),
     ),
     Mutant(
@@ -998,7 +998,7 @@ GUARDS = [
     Mutant(
         "the number of unknown fields that are named",
         SQLITE,
-        f"{BUDGET}::test_fifty_unknown_fields_are_named_and_the_others_counted",
+        f"{BUDGET}::test_fifty_unknown_fields_are_named_and_the_others_are_counted",
         instead("school/api/fields.py", "in unknown[:MOST_UNKNOWN_NAMED]:", "in unknown:"),
     ),
     Mutant(
@@ -1020,7 +1020,7 @@ GUARDS = [
     Mutant(
         "the permission to send a file, checked before it is read",
         SQLITE,
-        "tests/security/test_uploads.py::test_a_member_of_staff_without_the_permission_is_refused_by_the_admin",
+        "tests/security/test_uploads.py::test_an_admin_upload_without_the_permission_is_rejected",
         instead(
             "school/http/middleware.py",
             'if request.method != "POST" or request.path_info',
@@ -1054,7 +1054,7 @@ GUARDS = [
     Mutant(
         "an answer below 100 kB: the lines of a preview",
         SQLITE,
-        "tests/security/test_budget_forms.py::test_no_act_on_1000_enrollments_costs_more_than_a_second",
+        "tests/security/test_budget_forms.py::test_no_action_on_1000_enrollments_costs_more_than_a_second",
         instead("students/admin/actions/preview.py", "room: float = MAX_BYTES_OF_LINES", "room: float = 10**9"),
     ),
     Mutant(
@@ -1120,7 +1120,7 @@ GUARDS = [
     Mutant(
         "an answer below 100 kB: the enrollments of a batch",
         SQLITE,
-        "tests/security/test_limits.py::test_a_batch_of_26_items_and_more_names_its_enrollments_by_id_and_status",
+        "tests/security/test_limits.py::test_batches_of_26_and_more_items_render_enrollments_as_id_and_status",
         instead("students/api/serializers/batch.py", "in_full=not is_large", "in_full=True"),
     ),
 ]

@@ -130,7 +130,7 @@ def costs_of(api: APIClient, method: str, address: str, bodies: Iterable[tuple[s
 @pytest.mark.parametrize(
     ("method", "path", "fields", "items"), JSON_OPERATIONS, ids=[f"{each[0]} {each[1]}" for each in JSON_OPERATIONS]
 )
-def test_no_body_in_json_costs_more_than_a_second(api: APIClient, there, method, path, fields, items):
+def test_no_json_body_costs_more_than_a_second(api: APIClient, there, method, path, fields, items):
     bodies = of_items(items) if items else objects(fields, SIZE)
 
     costs = costs_of(api, method, path.format(**there), bodies)
@@ -176,7 +176,7 @@ def test_no_batch_that_is_applied_costs_more_than_a_second(api: APIClient, sign)
     assert [costs[name].status for name in bodies] == [422, 422, 207, 200, 207, 200, 200, 207]
 
 
-def test_no_syntax_of_json_costs_more_than_a_second(api: APIClient):
+def test_no_json_syntax_costs_more_than_a_second(api: APIClient):
     costs = costs_of(api, "POST", "/api/v1/students", SYNTAX.items())
 
     assert too_much(costs) == {}

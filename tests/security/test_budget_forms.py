@@ -147,7 +147,7 @@ def test_no_form_costs_more_than_a_second(root: Client, there, crowd, pages):
 
 
 @pytest.mark.skipif(not ACCOUNTS, reason="the pages of accounts are switched off: the test below switches them on")
-def test_no_form_of_the_accounts_costs_more_than_a_second(root: Client):
+def test_no_account_form_costs_more_than_a_second(root: Client):
     costs = costs_of_pages(root, ["/admin/login/", *ACCOUNTS])
     root.logout()
     costs |= {(f"nobody: {path}", name): cost for (path, name), cost in costs_of_nobody(root).items()}
@@ -161,8 +161,8 @@ def costs_of_nobody(client: Client) -> dict[tuple[str, str], Cost]:
 
 
 @pytest.mark.skipif(bool(ACCOUNTS), reason="they are switched on")
-def test_no_form_costs_more_than_a_second_where_the_accounts_are_switched_on():
-    name = f"{__file__}::test_no_form_of_the_accounts_costs_more_than_a_second"
+def test_no_form_costs_more_than_a_second_with_mfa_and_sso_enabled():
+    name = f"{__file__}::test_no_account_form_costs_more_than_a_second"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", name]
     # On a database of its own: this process has a connection to that of the tests.
     environment = {**os.environ, **SWITCHED_ON, "DATABASE_URL": "sqlite:///:memory:"}
@@ -216,7 +216,7 @@ def test_no_bulk_action_costs_more_than_a_second(root: Client, crowd, chosen):
 
 @pytest.mark.parametrize("more", [{}, {"reason": "'" * 1_001}, {"next": "/" + "'" * 1_600}], ids=["", "error", "next"])
 @pytest.mark.parametrize("action", ["drop", "complete", "undo", "promote"])
-def test_no_act_on_1000_enrollments_costs_more_than_a_second(root: Client, crowd, action, more):
+def test_no_action_on_1000_enrollments_costs_more_than_a_second(root: Client, crowd, action, more):
     form = {"action": action, "chosen": crowd, **more}
 
     cost = cost_of(lambda: root.post("/admin/students/studentcourse/act/", form))
@@ -313,7 +313,7 @@ def test_no_file_costs_more_than_a_second(api: APIClient, there, kind):
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_no_header_of_a_file_costs_more_than_a_second(api: APIClient, there, separator):
+def test_no_csv_header_costs_more_than_a_second(api: APIClient, there, separator):
     file = separator.join(f"c{n}" for n in range(100_000)).encode()
 
     cost = cost_of(lambda: api.generic("POST", "/api/v1/imports?kind=students&dataset=x", file, "text/csv"))
@@ -343,7 +343,7 @@ PARTS = {
     "path",
     ["/oauth/token", "/admin/login/", "/admin/students/student/add/", "/admin/bulk/import/add/", "/api/v1/imports"],
 )
-def test_no_form_costs_more_to_parse_than_a_second(api: APIClient, root: Client, path):
+def test_parsing_a_form_costs_at_most_a_second(api: APIClient, root: Client, path):
     sender = api if path.startswith("/api/") else root
 
     costs = {

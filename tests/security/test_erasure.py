@@ -172,7 +172,7 @@ def found_in(text):
     return [word for word in CANARIES if folded(word) in alike or escapes[word] in alike]
 
 
-def test_no_table_and_no_file_of_the_database_has_a_person_who_was_erased(tmp_path):
+def test_an_erased_student_is_in_no_table_and_no_database_file(tmp_path):
     with database(tmp_path / "database") as (environment, files):
         shell(environment, SEED)
         before, raw_before = shell(environment, LOOK), files()

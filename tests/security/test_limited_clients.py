@@ -55,14 +55,14 @@ def stored():
 
 
 @pytest.mark.parametrize("path", ["courses/{ADV}", "courses/{ADV}?fields=prerequisites", "courses/code:ADV@2026F"])
-def test_a_course_shows_the_prerequisites_within_the_limits(limited, courses, path):
+def test_a_course_contains_only_prerequisites_within_the_limits(limited, courses, path):
     address = path.format(ADV=courses["ADV"].pk)
 
     assert limited.get(f"/api/v1/{address}").json()["prerequisites"] == ["INTRO"]
 
 
 @pytest.mark.parametrize("path", ["courses", "enrollments?expand=course", "students/{student}/courses?expand=course"])
-def test_a_list_shows_the_prerequisites_within_the_limits(limited, courses, origin, path):
+def test_a_list_contains_only_prerequisites_within_the_limits(limited, courses, origin, path):
     student = make_student()
     for code in ("HIDDEN-1", "INTRO"):
         enroll(student_id=student.pk, course_id=courses[code].pk, origin=origin)
@@ -80,7 +80,7 @@ def test_a_client_without_limits_reads_every_prerequisite(api, courses):
     assert api.get(f"/api/v1/courses/{courses['ADV'].pk}").json()["prerequisites"] == ["HIDDEN-1", "INTRO"]
 
 
-def test_the_visible_codes_cost_one_query_for_any_number_of_courses(limited, courses):
+def test_visible_codes_take_one_query_for_any_number_of_courses(limited, courses):
     limited.get("/api/v1/terms")
     costs = []
     for _ in range(2):
@@ -94,7 +94,7 @@ def test_the_visible_codes_cost_one_query_for_any_number_of_courses(limited, cou
 
 
 @pytest.mark.parametrize("path", ["courses/{pk}", "courses"])
-def test_a_tag_does_not_change_with_hidden_prerequisites(limited, courses, path):
+def test_an_etag_does_not_change_with_hidden_prerequisites(limited, courses, path):
     address = f"/api/v1/{path.format(pk=courses['ADV'].pk)}"
     before = limited.get(address)["ETag"]
     Course.objects.filter(code="ADV").update(prerequisites=["INTRO", "HIDDEN-2"])
@@ -108,7 +108,7 @@ def test_a_tag_does_not_change_with_hidden_prerequisites(limited, courses, path)
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_a_course_sent_back_as_it_was_read_changes_nothing(limited, courses, method):
+def test_writing_back_a_course_as_it_was_read_changes_nothing(limited, courses, method):
     pk = courses["ADV"].pk
     read = limited.get(f"/api/v1/courses/{pk}")
     body = {name: value for name, value in read.json().items() if name not in ("id", "seats", "warnings")}
@@ -127,7 +127,7 @@ def test_a_course_sent_back_as_it_was_read_changes_nothing(limited, courses, met
         (["OTHER", "INTRO"], ["OTHER", "INTRO", "HIDDEN-1"]),
     ],
 )
-def test_a_change_of_the_prerequisites_keeps_the_hidden_ones(limited, courses, sent, kept):
+def test_changing_the_prerequisites_keeps_the_hidden_ones(limited, courses, sent, kept):
     make_course(code="OTHER", term=courses["ADV"].term)
 
     answer = limited.patch(f"/api/v1/courses/{courses['ADV'].pk}", {"prerequisites": sent})
@@ -137,7 +137,7 @@ def test_a_change_of_the_prerequisites_keeps_the_hidden_ones(limited, courses, s
 
 
 @pytest.mark.parametrize("code", ["HIDDEN-1", "HIDDEN-2", "UNKNOWN"])
-def test_a_hidden_code_is_answered_as_one_that_no_course_has(limited, courses, code):
+def test_a_hidden_code_is_answered_like_an_unknown_code(limited, courses, code):
     pk = courses["ADV"].pk
     new = {"code": "NEW", "name": "New", "level": "graduate", "term": "2026F", "prerequisites": [code]}
 
@@ -149,7 +149,7 @@ def test_a_hidden_code_is_answered_as_one_that_no_course_has(limited, courses, c
     assert stored() == ["HIDDEN-1", "INTRO"]
 
 
-def test_a_circle_through_hidden_courses_is_refused_without_their_codes(limited, courses):
+def test_a_cycle_through_hidden_courses_is_refused_without_their_codes(limited, courses):
     Course.objects.filter(code="ADV").update(prerequisites=["HIDDEN-1"])
     Course.objects.filter(code="HIDDEN-1").update(prerequisites=["HIDDEN-2"])
     Course.objects.filter(code="HIDDEN-2").update(prerequisites=["INTRO"])
@@ -161,7 +161,7 @@ def test_a_circle_through_hidden_courses_is_refused_without_their_codes(limited,
     assert reason["message"] == "These courses would come before themselves: INTRO ← ADV ← 2 more courses ← INTRO."
 
 
-def test_a_course_that_hidden_courses_ask_for_is_kept_without_their_codes(limited, courses):
+def test_deleting_a_prerequisite_of_hidden_courses_is_refused_without_codes(limited, courses):
     StudentCourse.objects.all().delete()
 
     answer = limited.delete(f"/api/v1/courses/{courses['ADV'].pk}")
@@ -233,7 +233,7 @@ def test_the_journal_gives_a_limited_client_no_hidden_prerequisite(limited, api,
 
 
 @pytest.mark.parametrize("code", ["HIDDEN-1", "hidden-1", "UNKNOWN"])
-def test_no_key_outside_is_suggested_or_told_from_one_that_does_not_exist(limited, courses, code):
+def test_a_key_outside_the_limits_is_answered_like_an_unknown_key(limited, courses, code):
     address = f"/api/v1/students/{make_student().pk}/courses"
 
     answers = [limited.get(f"/api/v1/courses/code:{code}"), limited.post(address, {"course_code": code})]
@@ -243,7 +243,7 @@ def test_no_key_outside_is_suggested_or_told_from_one_that_does_not_exist(limite
     assert [answer.content.decode().replace(code, "").count("HIDDEN-1") for answer in answers] == [0, 0]
 
 
-def test_a_code_is_not_ambiguous_by_offerings_outside(limited, courses):
+def test_courses_outside_the_limits_do_not_make_a_code_ambiguous(limited, courses):
     make_course(code="INTRO", term=courses["HIDDEN-1"].term)
     make_course(code="INTRO")
 
@@ -254,9 +254,7 @@ def test_a_code_is_not_ambiguous_by_offerings_outside(limited, courses):
 
 @pytest.mark.parametrize("code", ["TAKEN", "FREE"])
 @pytest.mark.parametrize("capacity", [5, -1])
-def test_a_new_code_outside_of_the_terms_is_refused_whether_it_is_taken_or_not(
-    limited_to_a_course, courses, code, capacity
-):
+def test_a_new_code_without_a_limit_to_terms_is_refused_taken_or_not(limited_to_a_course, courses, code, capacity):
     make_course(code="TAKEN", term=courses["INTRO"].term)
     body = {"code": code, **({} if capacity > 0 else {"capacity": capacity})}
 
@@ -267,7 +265,7 @@ def test_a_new_code_outside_of_the_terms_is_refused_whether_it_is_taken_or_not(
 
 @pytest.mark.parametrize("term", [None, "2026F"])
 @pytest.mark.parametrize("code", ["TAKEN", "FREE"])
-def test_a_new_course_outside_of_the_terms_is_refused_whether_its_code_is_taken_or_not(courses, code, term):
+def test_a_new_course_outside_the_terms_is_refused_with_a_taken_or_free_code(courses, code, term):
     make_course(code="TAKEN", term=courses["INTRO"].term)
     make_course(code="TAKEN")
     keys = create_api_client("mixed", " ".join(settings.SCOPES), terms=["2027S"], courses=["INTRO@2026F"])
@@ -279,7 +277,7 @@ def test_a_new_course_outside_of_the_terms_is_refused_whether_its_code_is_taken_
 
 
 @pytest.mark.parametrize("code", ["2027S", "FREE"])
-def test_a_term_gets_no_new_code_from_a_limited_client(limited, courses, code):
+def test_a_limited_client_cannot_change_the_code_of_a_term(limited, courses, code):
     pk = courses["INTRO"].term_id
 
     answers = [
@@ -292,7 +290,7 @@ def test_a_term_gets_no_new_code_from_a_limited_client(limited, courses, code):
     assert answers[0].json()["code"] == "outside_limits"
 
 
-def test_a_client_renames_and_moves_a_course_within_its_terms(limited, courses):
+def test_a_limited_client_can_rename_and_move_a_course_within_its_terms(limited, courses):
     pk = courses["INTRO"].pk
 
     answers = [limited.patch(f"/api/v1/courses/{pk}", {"code": code}) for code in ("ADV", "BASICS")]

@@ -147,7 +147,7 @@ def clients(narrowed):
     return clients
 
 
-def test_every_admin_and_every_page_has_an_entry():
+def test_every_admin_page_has_an_entry_in_the_table():
     models = {f"{model._meta.app_label}/{model._meta.model_name}/" for model in admin.site._registry}
     listed = {route for route, *_signs in TABLE}
 
@@ -157,7 +157,7 @@ def test_every_admin_and_every_page_has_an_entry():
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_each_page_is_answered_as_the_table_says_and_names_no_other_course(worlds, clients, method):
+def test_each_page_matches_the_table_and_names_no_other_course(worlds, clients, method):
     own, foreign = worlds
     column = 1 if method == "GET" else 2
     expected = {row[0]: (row[column], row[column + 2]) for row in TABLE}
@@ -182,7 +182,7 @@ def test_each_page_is_answered_as_the_table_says_and_names_no_other_course(world
 # What a form can name
 
 
-def test_no_form_offers_a_row_of_another_course(worlds, narrowed):
+def test_no_form_lists_a_row_of_another_course(worlds, narrowed):
     own, _foreign = worlds
     offered, inlines = {}, []
     for role, user in narrowed.items():
@@ -207,7 +207,7 @@ def test_no_form_offers_a_row_of_another_course(worlds, narrowed):
     assert inlines == []
 
 
-def test_a_filter_of_a_list_offers_the_terms_of_own_courses(worlds, clients):
+def test_list_filters_contain_only_the_terms_of_own_courses(worlds, clients):
     pages = ("courses/course/", "students/studentcourse/", "students/refusedact/")
     found = [clients["Registrar"].get(f"/admin/{page}").content.decode() for page in pages]
 
@@ -306,7 +306,7 @@ def test_a_forged_form_writes_nothing_and_names_no_other_course(worlds, narrowed
 
 
 @pytest.mark.parametrize("word", ["FOREIGN-C", "FOREIGN-S", "FOREIGN"])
-def test_the_search_finds_no_other_course_and_no_student_of_one(worlds, clients, word):
+def test_the_search_finds_no_other_course_and_no_student_of_it(worlds, clients, word):
     page = clients["every permission"].get("/admin/search/", {"s": word}).content.decode()
 
     assert FOREIGN.search(page.replace(word, "", 1) if word in page else page) is None
@@ -315,7 +315,7 @@ def test_the_search_finds_no_other_course_and_no_student_of_one(worlds, clients,
 @pytest.mark.parametrize(
     ("model", "field", "found"), [("student", "student", "students/student"), ("course", "course", "courses/course")]
 )
-def test_the_choices_by_typing_are_own_rows(worlds, clients, model, field, found):
+def test_autocomplete_returns_only_own_rows(worlds, clients, model, field, found):
     query = {"app_label": "students", "model_name": "studentcourse", "field_name": field}
 
     answer = clients["every permission"].get("/admin/autocomplete/", query).json()
@@ -326,7 +326,7 @@ def test_the_choices_by_typing_are_own_rows(worlds, clients, model, field, found
 # What such staff may do
 
 
-def test_a_registrar_of_own_courses_changes_an_own_course_and_its_roster(worlds, clients, narrowed):
+def test_a_registrar_of_own_courses_can_change_an_own_course_and_its_roster(worlds, clients, narrowed):
     own, _foreign = worlds
     desk, pk = clients["Registrar"], own.ids["courses/course"]
     other = make_course(code="OTHER", term_id=own.ids["courses/term"])
@@ -373,7 +373,7 @@ def statuses_of(client: Any, requests: list[tuple[str, str, Any]]) -> list[int]:
 
 
 @pytest.mark.parametrize("role", ["Registrar", "every permission"])
-def test_the_api_refuses_a_session_what_the_admin_refuses(worlds, clients, role):
+def test_the_api_forbids_a_session_the_same_as_the_admin(worlds, clients, role):
     own, foreign = ({kind.split("/")[1]: pk for kind, pk in world.ids.items()} for world in worlds)
     student = {"student_number": "NEW", "given_name": "Ada", "family_name": "Byron"}
     course = {"code": "NEW", "name": "New", "level": "graduate", "term": "OWN-T"}
@@ -402,7 +402,7 @@ def test_the_api_refuses_a_session_what_the_admin_refuses(worlds, clients, role)
     assert everything() == before
 
 
-def test_a_batch_of_a_session_enrolls_the_students_of_own_courses_only(worlds, narrowed, clients, origin):
+def test_a_batch_of_a_session_enrolls_only_students_of_own_courses(worlds, narrowed, clients, origin):
     own, foreign = worlds
     other = make_course(code="OTHER", term_id=own.ids["courses/term"])
     CourseStaff.objects.create(course=other, user=narrowed["Registrar"])

@@ -37,7 +37,7 @@ def sign_of_several(signs):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_who_is_in_several_groups_may_in_the_admin_what_one_of_them_may(origin, registrar, method):
+def test_a_user_in_several_groups_has_the_admin_access_of_each_group(origin, registrar, method):
     world = desk.World("OWN", registrar, origin)
     table = {
         route: dict(zip(desk.ROLES, get if method == "GET" else post, strict=True)) for route, get, post in desk.TABLE
@@ -57,7 +57,7 @@ def test_who_is_in_several_groups_may_in_the_admin_what_one_of_them_may(origin, 
     assert unexpected == []
 
 
-def test_who_is_in_several_groups_may_over_the_api_what_one_of_them_may(origin, registrar, viewer):
+def test_a_user_in_several_groups_has_the_api_access_of_each_group(origin, registrar, viewer):
     world = api.World("OWN", registrar, origin)
     alone = {
         "Registrar": api.caller(registrar),
@@ -81,7 +81,7 @@ def test_who_is_in_several_groups_may_over_the_api_what_one_of_them_may(origin, 
     assert unexpected == []
 
 
-def test_a_session_with_own_courses_only_gets_nothing_of_another_course_over_the_api(origin, registrar):
+def test_an_own_courses_session_reads_nothing_of_other_courses_over_the_api(origin, registrar):
     own, foreign = api.World("OWN", registrar, origin), api.World("FOREIGN", registrar, origin)
     callers = {}
     for size in range(4):
@@ -102,7 +102,7 @@ def test_a_session_with_own_courses_only_gets_nothing_of_another_course_over_the
 
 
 @pytest.mark.parametrize(("route", "method", "limited", "foreign"), [(*row[:2], *row[-2:]) for row in api.TABLE])
-def test_a_client_limited_to_a_course_is_answered_as_one_limited_to_its_term(
+def test_a_client_limited_to_a_course_is_answered_like_one_limited_to_its_term(
     origin, registrar, route, method, limited, foreign
 ):
     keys = create_api_client("of a course", " ".join(settings.SCOPES))
@@ -198,7 +198,7 @@ print(json.dumps(found))
 """
 
 
-def test_each_route_of_the_accounts_is_answered_as_the_table_says():
+def test_each_account_route_is_answered_as_in_the_table():
     switched_on = {
         "SECOND_FACTOR": "offered",
         "OIDC_ISSUER": "https://login.invalid",

@@ -52,7 +52,7 @@ def checking() -> Client:
 
 
 @pytest.mark.parametrize("path", [ADMIN, "/admin/bulk/import/add"])
-def test_a_stranger_is_led_to_the_login(checking, path):
+def test_an_anonymous_upload_is_redirected_to_the_login(checking, path):
     answer = send(checking, path)
 
     assert (answer.status_code, answer["Location"]) == (302, f"/admin/login/?next={path}")
@@ -60,21 +60,21 @@ def test_a_stranger_is_led_to_the_login(checking, path):
 
 @pytest.mark.parametrize("content_type", [FORM, "text/csv", "application/zip"])
 @pytest.mark.parametrize("path", [API, f"{API}/"])
-def test_a_stranger_of_the_api_is_refused(checking, path, content_type):
+def test_an_anonymous_api_upload_is_rejected(checking, path, content_type):
     answer = send(checking, path, content_type)
 
     assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
 
 
 @pytest.mark.parametrize("content_type", [FORM, "text/csv", "application/zip"])
-def test_an_unknown_token_is_refused(checking, content_type):
+def test_an_upload_with_an_unknown_token_is_rejected(checking, content_type):
     answer = send(checking, API, content_type, HTTP_AUTHORIZATION="Bearer unknown")
 
     assert (answer.status_code, answer.json()["code"]) == (401, "authentication_failed")
 
 
 @pytest.mark.parametrize("content_type", [FORM, "text/csv", "application/zip"])
-def test_a_token_without_the_scope_is_refused(make_client, checking, content_type):
+def test_an_upload_with_a_token_without_the_scope_is_rejected(make_client, checking, content_type):
     token = make_client("imports:read")._credentials["HTTP_AUTHORIZATION"]
 
     answer = send(checking, API, content_type, HTTP_AUTHORIZATION=token)
@@ -84,7 +84,7 @@ def test_a_token_without_the_scope_is_refused(make_client, checking, content_typ
 
 @pytest.mark.parametrize("content_type", [FORM, "text/csv", "application/zip"])
 @pytest.mark.parametrize("authorization", ["Basic eDp5", "Bearer", "Token x", ""])
-def test_another_kind_of_credentials_is_refused(checking, registrar, authorization, content_type):
+def test_an_upload_with_other_credentials_is_rejected(checking, registrar, authorization, content_type):
     checking.force_login(registrar)  # programs have no session
 
     answer = send(checking, API, content_type, HTTP_AUTHORIZATION=authorization)
@@ -93,7 +93,7 @@ def test_another_kind_of_credentials_is_refused(checking, registrar, authorizati
 
 
 @pytest.mark.parametrize("content_type", [FORM, "text/csv"])
-def test_a_session_that_is_over_is_refused_by_the_api(checking, registrar, content_type):
+def test_an_api_upload_with_an_expired_session_is_rejected(checking, registrar, content_type):
     checking.force_login(registrar)
     session = checking.session
     session[BEGAN] -= settings.SESSION_HOURS * 3600
@@ -104,14 +104,14 @@ def test_a_session_that_is_over_is_refused_by_the_api(checking, registrar, conte
     assert (answer.status_code, answer.json()["detail"]) == (401, "The session has ended. Log in again.")
 
 
-def test_a_member_of_staff_without_the_permission_is_refused_by_the_admin(checking, viewer):
+def test_an_admin_upload_without_the_permission_is_rejected(checking, viewer):
     checking.force_login(viewer)
 
     assert send(checking, ADMIN).status_code == 403
 
 
 @pytest.mark.parametrize("content_type", [FORM, "text/csv"])
-def test_a_member_of_staff_without_the_permission_is_refused_by_the_api(checking, viewer, content_type):
+def test_an_api_upload_without_the_permission_is_rejected(checking, viewer, content_type):
     checking.force_login(viewer)
 
     answer = send(checking, API, content_type)
@@ -125,7 +125,7 @@ def test_a_member_of_staff_without_the_permission_is_refused_by_the_api(checking
 
 
 @pytest.mark.parametrize(("change", "status"), [({"is_active": False}, 302), ({"is_staff": False}, 302)])
-def test_an_account_that_is_no_longer_staff_is_led_to_the_login(checking, registrar, change, status):
+def test_an_upload_by_a_former_staff_user_is_redirected_to_the_login(checking, registrar, change, status):
     checking.force_login(registrar)
     User.objects.filter(pk=registrar.pk).update(**change)
 
@@ -134,7 +134,7 @@ def test_an_account_that_is_no_longer_staff_is_led_to_the_login(checking, regist
     assert (answer.status_code, answer["Location"]) == (status, f"/admin/login/?next={ADMIN}")
 
 
-def test_a_registrar_may_send_a_file(checking, registrar):
+def test_a_registrar_can_upload_a_file(checking, registrar):
     """The same request is read where its sender may send it: the other tests could fail."""
     checking.force_login(registrar)
 
