@@ -297,23 +297,23 @@ def answers_gone_wrong(client: Client, cases: list[Case], there: dict[str, int])
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
-def test_whatever_a_registrar_sends_is_answered_and_writes_nothing(registrars_desk, there, family):
+def test_hostile_requests_of_a_registrar_are_answered_and_write_nothing(registrars_desk, there, family):
     registrars_desk.raise_request_exception = False
 
     assert answers_gone_wrong(registrars_desk, family(), there) == []
 
 
-def test_whatever_a_superuser_sends_is_answered_and_writes_nothing(admin_client, there):
+def test_hostile_requests_of_a_superuser_are_answered_and_write_nothing(admin_client, there):
     admin_client.raise_request_exception = False
 
     assert answers_gone_wrong(admin_client, at_everything_registered(), there) == []
 
 
-def test_whatever_a_stranger_sends_is_answered_and_writes_nothing(client, there):
+def test_hostile_anonymous_logins_are_answered_and_write_nothing(client, there):
     client.raise_request_exception = False
 
     assert answers_gone_wrong(client, of_logins(), there) == []
 
 
-def test_there_are_many_of_them():
+def test_the_number_of_hostile_cases_does_not_shrink():
     assert len([case for family in [*FAMILIES, of_logins] for case in family()]) > 500

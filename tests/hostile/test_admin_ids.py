@@ -78,7 +78,7 @@ def with_ids() -> list[str]:
     return sorted({route for route in routes() if "<id>" in route or "<slug" in route or "<path" in route})
 
 
-def test_no_id_in_an_address_is_an_error_of_the_server(world, admin_client):
+def test_no_id_in_a_path_causes_a_server_error(world, admin_client):
     admin_client.raise_request_exception = False
 
     wrong = [
@@ -99,7 +99,7 @@ def test_no_id_in_an_address_is_an_error_of_the_server(world, admin_client):
     assert wrong == []
 
 
-def test_an_id_has_one_spelling(world, admin_client):
+def test_an_id_is_accepted_in_one_spelling_only(world, admin_client):
     """What `int` reads as an id too leads nowhere, at pages that are read and at those that change."""
     found = []
     for route in with_ids():
@@ -135,7 +135,7 @@ def parameters(model: type[Model], each: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label)
-def test_no_parameter_of_a_list_is_an_error_of_the_server(model, world, admin_client):
+def test_no_parameter_of_a_list_causes_a_server_error(model, world, admin_client):
     admin_client.raise_request_exception = False
     path = f"/admin/{model._meta.label_lower.replace('.', '/')}/"
 
@@ -147,7 +147,7 @@ def test_no_parameter_of_a_list_is_an_error_of_the_server(model, world, admin_cl
     assert {case: status for case, status in answers.items() if status >= 500} == {}
 
 
-def test_no_parameter_of_an_autocomplete_or_a_search_is_an_error_of_the_server(world, admin_client, rf):
+def test_no_parameter_of_an_autocomplete_or_search_causes_a_server_error(world, admin_client, rf):
     admin_client.raise_request_exception = False
     request = rf.get("/")
     fields = [
@@ -180,7 +180,7 @@ PARAMETERS = {
 }
 
 
-def test_no_parameter_of_a_page_is_an_error_of_the_server(world, admin_client):
+def test_no_parameter_of_a_page_causes_a_server_error(world, admin_client):
     admin_client.raise_request_exception = False
     ids = {kind.partition("/")[2]: pk for kind, pk in world.ids.items()}
     wrong = []

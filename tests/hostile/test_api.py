@@ -49,13 +49,13 @@ def there(origin) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
-def test_whatever_a_program_sends_is_refused_by_name_and_writes_nothing(api, there, family):
+def test_hostile_api_requests_return_a_specific_problem_and_write_nothing(api, there, family):
     assert answers_gone_wrong(api, family(), **there) == []
 
 
-def test_whatever_a_stranger_shows_is_401_and_writes_nothing(client, there):
+def test_invalid_api_credentials_return_401_and_write_nothing(client, there):
     assert answers_gone_wrong(client, of_strangers(), **there) == []
 
 
-def test_there_are_many_of_them():
+def test_the_number_of_hostile_cases_does_not_shrink():
     assert len([case for family in [*FAMILIES, of_strangers] for case in family()]) > 1_000

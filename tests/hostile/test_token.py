@@ -53,7 +53,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_credentials_that_are_none_are_401_and_write_nothing(client, name):
+def test_invalid_client_credentials_return_401_and_write_nothing(client, name):
     before = rows()
     shown = b64encode(CREDENTIALS[name]).decode()
 
@@ -63,7 +63,7 @@ def test_credentials_that_are_none_are_401_and_write_nothing(client, name):
 
 
 @pytest.mark.parametrize("header", HEADERS, ids=lambda header: ascii(header[:20]))
-def test_a_header_that_is_none_is_401_and_writes_nothing(client, header):
+def test_an_invalid_authorization_header_returns_401_and_writes_nothing(client, header):
     before = rows()
 
     answer = client.generic("POST", "/oauth/token", GRANT, FORM, headers={"Authorization": header})
@@ -72,7 +72,7 @@ def test_a_header_that_is_none_is_401_and_writes_nothing(client, header):
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_body_that_is_none_is_refused_and_writes_nothing(client, name):
+def test_an_invalid_token_request_body_is_rejected_and_writes_nothing(client, name):
     body, kind, status = BODIES[name]
     before = rows()
 
@@ -82,5 +82,5 @@ def test_a_body_that_is_none_is_refused_and_writes_nothing(client, name):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE", "NONSENSE"])
-def test_another_method_is_405(client, method):
+def test_methods_other_than_post_return_405(client, method):
     assert client.generic(method, "/oauth/token", GRANT, FORM).status_code == 405

@@ -113,7 +113,7 @@ def status_of(port: int, sent: bytes) -> int:
 
 
 @pytest.mark.parametrize("name", WIRES)
-def test_the_server_refuses_what_is_no_request_and_goes_on(port, headers, name):
+def test_the_server_rejects_a_malformed_request_and_keeps_running(port, headers, name):
     sent, expected = WIRES[name]
 
     status = status_of(port, sent.replace(b"TOKEN", headers["Authorization"].removeprefix("Bearer ").encode()))
