@@ -1,4 +1,4 @@
-"""How programs get tokens, how tokens end, and what answers anybody. Who may what: tests/test_access.py."""
+"""Tokens, their expiry, and the addresses without authentication. For permissions see tests/test_access.py."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -23,10 +23,10 @@ def test_health_and_documentation_need_no_credentials(client, path):
 def test_health_reports_a_missing_database(client, monkeypatch):
     from django.db import OperationalError, connection
 
-    def gone():
+    def unavailable():
         raise OperationalError
 
-    monkeypatch.setattr(connection, "cursor", gone)
+    monkeypatch.setattr(connection, "cursor", unavailable)
 
     answer = client.get("/health")
 

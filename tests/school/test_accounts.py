@@ -1,4 +1,4 @@
-"""A second factor and single sign-on: what cannot be set, and what is not there while they are off."""
+"""Settings of MFA and single sign-on: invalid values, and pages that are absent while they are off."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a problem that says what and where, and never a 500."""
+"""Every invalid request gets a problem response that names the error and its field, never a 500."""
 
 import json
 
@@ -194,7 +194,7 @@ def test_a_locked_database_returns_503(api, client, monkeypatch):
 
     monkeypatch.setattr(SQLCompiler, "execute_sql", locked)
 
-    assert client.get("/api/v1/students").status_code == 401  # a stranger is turned away without a look into it
+    assert client.get("/api/v1/students").status_code == 401  # an anonymous request is rejected without a query
     program, person = api.get("/api/v1/students"), client.post("/admin/login/", LOGIN)
     assert (program.status_code, program.json()["code"], program["Retry-After"]) == (503, "busy", "2")
     assert (person.status_code, person["Content-Type"], person["Retry-After"]) == (

@@ -1,4 +1,4 @@
-"""Commands write nothing that controls a terminal."""
+"""Commands print no terminal control characters."""
 
 import io
 import json
@@ -73,7 +73,7 @@ def test_escaping_does_not_change_the_meaning_of_json_output():
 
 
 def test_an_unknown_command_argument_is_printed_escaped(capsys):
-    """A pattern of the shell becomes arguments: the names of files, which anybody may have made."""
+    """A shell pattern expands to file names as arguments, and any user may have created these files."""
     with pytest.raises(SystemExit):
         ImportStudents().run_from_argv(["manage.py", "import_students", "a.csv", HOSTILE])
 

@@ -24,8 +24,8 @@ on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQ
 OURS = ("bulk", "courses", "school", "students")
 
 
-def refused(*rows: Any) -> IntegrityError:
-    """Insert rows past all validation, and return the error of the database."""
+def integrity_error_of(*rows: Any) -> IntegrityError:
+    """Insert rows without validation, and return the error of the database."""
     with pytest.raises(IntegrityError) as raised, transaction.atomic():
         for row in rows:
             type(row)._base_manager.bulk_create([row])
@@ -59,7 +59,7 @@ CLASHES: dict[str, tuple[Callable[[], list[Model]], str]] = {
 def test_a_unique_violation_in_the_database_returns_409_at_its_field(clash):
     rows, field = CLASHES[clash]
 
-    answer = answer_to(RequestFactory().post("/api/v1/students"), refused(*rows()))
+    answer = answer_to(RequestFactory().post("/api/v1/students"), integrity_error_of(*rows()))
 
     assert answer is not None
     problem = json.loads(answer.content)
@@ -75,14 +75,14 @@ def test_a_second_open_enrollment_returns_409():
         StudentCourse(student=pupil, course=taken, status=Status.ENROLLED, enrolled_on="2026-01-01") for _ in range(2)
     ]
 
-    known = violated(refused(*rows))
+    known = violated(integrity_error_of(*rows))
 
     assert known is not None
     assert (known.name, known.is_unique) == ("enrollment_is_open_once", True)
 
 
 def test_a_known_check_violation_returns_409_without_a_field():
-    known = violated(refused(course(capacity=0, level="no such level")))
+    known = violated(integrity_error_of(course(capacity=0, level="no such level")))
 
     assert known is not None
     assert (known.name, known.is_unique, known.field) == ("course_level_is_known", False, None)
@@ -92,7 +92,7 @@ def test_a_known_check_violation_returns_409_without_a_field():
 def test_a_concurrently_deleted_row_returns_409_without_a_field():
     row = StudentCourse(student=make_student(), course_id=2**40, status=Status.ENROLLED, enrolled_on="2026-01-01")
 
-    answer = answer_to(RequestFactory().post("/api/v1/students"), refused(row))
+    answer = answer_to(RequestFactory().post("/api/v1/students"), integrity_error_of(row))
 
     assert answer is not None
     assert (answer.status_code, json.loads(answer.content)["code"]) == (409, "conflict")
@@ -100,7 +100,7 @@ def test_a_concurrently_deleted_row_returns_409_without_a_field():
 
 @pytest.mark.parametrize("name", ["given_name", "student_number"])
 def test_a_not_null_violation_is_not_a_known_constraint(name):
-    error = refused(student(**{name: None}))
+    error = integrity_error_of(student(**{name: None}))
 
     state = "23502" if connection.vendor == "postgresql" else "SQLITE_CONSTRAINT_NOTNULL"
     assert (violated(error), state_of(error)) == (None, state)
@@ -109,7 +109,7 @@ def test_a_not_null_violation_is_not_a_known_constraint(name):
 
 
 def test_the_cause_of_a_database_error_contains_no_value_of_the_row():
-    error = refused(student(email="a@b.example"), student(student_number="S-2", email="A@b.example"))
+    error = integrity_error_of(student(email="a@b.example"), student(student_number="S-2", email="A@b.example"))
 
     assert cause_of(error) == {
         "exception_type": "IntegrityError",
@@ -130,15 +130,15 @@ def test_every_unique_constraint_of_the_database_is_known():
                 continue
             seen += 1
             error = IntegrityError()
-            error.__cause__ = _Named(name)
+            error.__cause__ = _NamedError(name)
             if connection.vendor == "postgresql" and violated(error) is None:
                 unknown.append(name)
     assert unknown == []
     assert seen > 5
 
 
-class _Named(Exception):
-    """What psycopg raises, as far as it is asked for."""
+class _NamedError(Exception):
+    """A psycopg error with the attributes that are read."""
 
     sqlstate = "23505"
 

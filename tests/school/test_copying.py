@@ -1,4 +1,4 @@
-"""Many rows inserted or updated at once are the rows that would be written one by one."""
+"""Bulk inserts and updates write the same rows as single statements."""
 
 from datetime import UTC, date, datetime
 
@@ -40,7 +40,7 @@ def enrollment():
 
 
 def events(enrollment):
-    """Entries of the journal with everything in them that may be hard to write down."""
+    """Return journal entries with values that are hard to serialize."""
     [plate] = EnrollmentEvent.objects.all()
     return [
         press(

@@ -1,4 +1,4 @@
-"""Cursors: they hold no personal data, and what happens when their row moves or disappears."""
+"""Cursors contain no personal data, and work when their row moves or is deleted."""
 
 import json
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +22,7 @@ from tests.test_access import bearer
 pytestmark = pytest.mark.django_db
 
 NAMES = ["Byron", "ångström", "Byron", "Αβγ", "Zuse", "", "byron", "O'Neil", 'Q"\\uote', "Byron"]
-# By list, each order with the path of the model's field that it goes by.
+# For each list: its orders, each with the path of the model field that it sorts by.
 ORDERS = {
     "students": {"id": "id", "student_number": "student_number", "family_name": "family_name"},
     "roster": {"id": "id", "updated_at": "updated_at", "family_name": "student__family_name"},
@@ -47,7 +47,7 @@ BY_TEXT = [
 
 @pytest.fixture
 def school(origin, api):
-    """Ten rows in each list, with ties in every order that can have them; give the addresses and the rows."""
+    """Make ten rows in each list, with ties in every order that allows them; return addresses and rows."""
     students = [make_student(family_name=name) for name in NAMES]
     terms = [make_term(starts_on="2026-01-01" if n % 2 else "2026-02-02") for n in range(len(NAMES))]
     courses = [make_course(code=f"C{n // 2}", term=terms[n], name=NAMES[n]) for n in range(len(NAMES))]
@@ -59,7 +59,7 @@ def school(origin, api):
     for _ in range(4):
         drop(student_id=students[0].pk, course_id=courses[0].pk, origin=origin)
         enroll(student_id=students[0].pk, course_id=courses[0].pk, origin=origin)
-    client = ApiClient.objects.get().user  # whose own imports the list has
+    client = ApiClient.objects.get().user  # the list contains only its own imports
     for n in range(len(NAMES)):
         job = Import.objects.create(kind="students", door="api", dataset=f"{n}", client=client, actor=client)
         Progress.objects.create(file_import=job)

@@ -1,4 +1,4 @@
-"""The navigation of the desk leads everybody to what they may see, and nowhere else."""
+"""The navigation of the admin contains exactly the pages that a user may view."""
 
 import pytest
 from django.contrib import admin

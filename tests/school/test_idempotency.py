@@ -1,4 +1,4 @@
-"""A POST with an Idempotency-Key is done once, however often and however many at a time send it."""
+"""A POST with an Idempotency-Key is executed once, also for repeated and concurrent requests."""
 
 import threading
 from datetime import timedelta
@@ -150,13 +150,13 @@ def test_concurrent_requests_with_one_key_are_executed_once(api):
     token = api._credentials["HTTP_AUTHORIZATION"]
     answers: list[tuple[int, int, bytes]] = []
 
-    def act(runner, number):
+    def send(runner, number):
         client = APIClient()
         client.credentials(HTTP_AUTHORIZATION=token)
         answer = post(client, "students", {**ADA, "student_number": f"S-{number}"}, f"key-{number}")
         answers.append((number, answer.status_code, answer.content))
 
-    race(act, 10, runners=16)
+    race(send, 10, runners=16)
 
     assert Student.objects.count() == 10
     assert {status for _number, status, _body in answers} <= {201, 409}

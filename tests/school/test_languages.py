@@ -1,4 +1,4 @@
-"""Pages speak the language of who reads them, and programs are answered in English."""
+"""Pages are in the language of the user, and API responses are in English."""
 
 import json
 from datetime import UTC, datetime
@@ -123,7 +123,7 @@ def test_import_messages_are_in_the_language_of_the_reader(registrars_desk):
     assert "There is no course code:M-9." in english
 
 
-def stored(message):
+def store_and_load(message):
     """Store a message as JSON and read it back."""
     text, parts = json.loads(json.dumps([kept_text(message), packed(message)]))
     return unpacked(text, parts)
@@ -159,7 +159,7 @@ ENDED = sentence("An enrollment that is %(status)s cannot become %(action)s: it 
             "a.csv Row 3: M is not active. b",
             "a.csv Zeile 3: M ist nicht aktiv. b",
         ),
-        # A parameter that reads like a message stays as it is, and so does what a person wrote.
+        # A parameter that looks like a message is not translated, and neither is text that a user wrote.
         (
             NO_SEAT % {"course": "This student is not active."},
             "This student is not active. has no free seat.",
@@ -170,7 +170,7 @@ ENDED = sentence("An enrollment that is %(status)s cannot become %(action)s: it 
     ],
 )
 def test_a_stored_message_is_translated_from_its_parts(message, english, german):
-    kept = stored(message)
+    kept = store_and_load(message)
 
     assert (kept, spoken(kept)) == (english, english)
     with override("de"):
@@ -182,7 +182,7 @@ def test_a_field_error_message_is_translated_from_its_parts():
         EmailField().clean("nobody", None)
 
     [error] = raised.value.error_list
-    kept = stored(sentence_of(error))
+    kept = store_and_load(sentence_of(error))
 
     assert kept == "Enter a valid email address."
     with override("de"):
@@ -194,16 +194,16 @@ def test_long_parameters_are_truncated_and_long_messages_stored_without_parts():
     long = joined([cut] * 5)
 
     assert cut == f"{'M' * 499}… has no free seat."
-    assert (len(kept_text(long)), packed(long), stored(long)[-1]) == (2_000, None, "…")
+    assert (len(kept_text(long)), packed(long), store_and_load(long)[-1]) == (2_000, None, "…")
 
 
 def test_a_page_of_hostile_messages_is_translated_in_bounded_time():
-    """Each message is translated by a look-up: the time does not depend on how much it is like others."""
+    """Each message is translated by a lookup: the time does not depend on its similarity to other messages."""
     hostile = [joined([NO_SEAT % {"course": "a has no free seat. A" * 500}] * 3) for _place in range(100)]
 
     began = process_time()
     with override("de"):
-        pages = [spoken(stored(message)) for message in hostile]
+        pages = [spoken(store_and_load(message)) for message in hostile]
 
     assert {page.count("hat keinen freien Platz.") for page in pages} == {3}
     assert process_time() - began < 1

@@ -1,4 +1,4 @@
-"""What a client that is limited to terms or courses sees and changes, beyond what the table of access says."""
+"""Clients limited to terms or courses: visible and writable rows, beyond the table in tests/test_access.py."""
 
 import json
 from typing import Any
@@ -42,7 +42,7 @@ def calculus(fall):
 
 
 @pytest.fixture
-def later(spring):
+def spring_calculus(spring):
     return make_course(code="MATH-101", term=spring)
 
 
@@ -65,7 +65,9 @@ def code_of(answer):
     return answer.status_code, answer.json()["code"]
 
 
-def test_a_client_limited_to_a_course_reads_its_term_and_changes_the_course_only(limited_to, fall, calculus, later):
+def test_a_client_limited_to_a_course_reads_its_term_and_changes_the_course_only(
+    limited_to, fall, calculus, spring_calculus
+):
     make_course(code="PHYS-1", term=fall)
     client = limited_to(courses=["MATH-101@2026F"])
 
@@ -86,9 +88,16 @@ def test_a_limited_client_cannot_move_a_course_outside_its_limits(limited_to, ca
     assert Course.objects.get().term == calculus.term
 
 
-def test_a_limited_client_sees_students_and_enrollments_of_its_courses_only(limited_to, calculus, later, origin):
+def test_a_limited_client_sees_students_and_enrollments_of_its_courses_only(
+    limited_to, calculus, spring_calculus, origin
+):
     shared, ended, foreign = (make_student() for _ in range(3))
-    for student, course in ((shared, calculus), (shared, later), (ended, calculus), (foreign, later)):
+    for student, course in (
+        (shared, calculus),
+        (shared, spring_calculus),
+        (ended, calculus),
+        (foreign, spring_calculus),
+    ):
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     drop(student_id=ended.pk, course_id=calculus.pk, origin=origin)
     client = limited_to(terms=["2026F"])
@@ -96,26 +105,35 @@ def test_a_limited_client_sees_students_and_enrollments_of_its_courses_only(limi
     assert ids(client, "students") == [shared.pk, ended.pk]
     own = StudentCourse.objects.get(student=shared, course=calculus)
     assert ids(client, f"students/{shared.pk}/courses", status="all") == [own.pk]
-    assert code_of(client.get(f"/api/v1/students/{shared.pk}/courses/{later.pk}")) == (404, "course_not_found")
+    assert code_of(client.get(f"/api/v1/students/{shared.pk}/courses/{spring_calculus.pk}")) == (
+        404,
+        "course_not_found",
+    )
     assert code_of(client.get(f"/api/v1/students/number:{foreign.student_number}")) == (404, "student_not_found")
     assert code_of(client.patch(f"/api/v1/students/{shared.pk}", {"email": ""})) == (403, "outside_limits")
 
 
-def test_a_limited_client_can_enroll_any_student_in_its_own_course(limited_to, calculus, later):
+def test_a_limited_client_can_enroll_any_student_in_its_own_course(limited_to, calculus, spring_calculus):
     student = make_student()
     client = limited_to(terms=["2026F"])
     url = f"/api/v1/students/{student.pk}/courses"
 
-    assert code_of(client.post(url, {"course_id": later.pk})) == (404, "course_not_found")
+    assert code_of(client.post(url, {"course_id": spring_calculus.pk})) == (404, "course_not_found")
     assert code_of(client.get(url)) == (404, "student_not_found")
-    assert client.post(url, {"course_code": "MATH-101"}).status_code == 201  # the other one of this code is not there
+    assert (
+        client.post(url, {"course_code": "MATH-101"}).status_code == 201
+    )  # the other course with this code is not visible
     assert client.get(url).status_code == 200
 
 
-def test_batch_items_outside_the_limits_are_not_found_and_the_others_run(limited_to, calculus, later):
+def test_batch_items_outside_the_limits_are_not_found_and_the_others_run(limited_to, calculus, spring_calculus):
     student = make_student()
     client = limited_to(terms=["2026F"])
-    courses = [{"course_id": calculus.pk}, {"course_id": later.pk}, {"course_code": "MATH-101", "term": "2027S"}]
+    courses = [
+        {"course_id": calculus.pk},
+        {"course_id": spring_calculus.pk},
+        {"course_code": "MATH-101", "term": "2027S"},
+    ]
     items = [{"action": "enroll", "student_id": student.pk, **course} for course in courses]
 
     answer = client.post("/api/v1/enrollments/batch", {"items": items})
@@ -125,12 +143,12 @@ def test_batch_items_outside_the_limits_are_not_found_and_the_others_run(limited
     assert [each.course for each in StudentCourse.objects.all()] == [calculus]
 
 
-def test_the_change_feed_contains_only_events_within_the_limits(limited_to, calculus, later, origin):
+def test_the_change_feed_contains_only_events_within_the_limits(limited_to, calculus, spring_calculus, origin):
     student = make_student()
     client = limited_to(terms=["2026F"])
-    for course in (later, calculus, later):
+    for course in (spring_calculus, calculus, spring_calculus):
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=student.pk, course_id=later.pk, origin=origin)
+    drop(student_id=student.pk, course_id=spring_calculus.pk, origin=origin)
 
     page = client.get("/api/v1/changes").json()
     latest = client.get("/api/v1/changes", {"after": "latest"}).json()
@@ -142,11 +160,11 @@ def test_the_change_feed_contains_only_events_within_the_limits(limited_to, calc
     assert [change["to_status"] for change in after["results"]] == [Status.DROPPED]
 
 
-def test_the_change_feed_continues_after_a_full_page_within_the_limits(limited_to, calculus, later, origin):
+def test_the_change_feed_continues_after_a_full_page_within_the_limits(limited_to, calculus, spring_calculus, origin):
     client = limited_to(terms=["2026F"])
     for _ in range(3):
         student = make_student()
-        for course in (calculus, later):
+        for course in (calculus, spring_calculus):
             enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
     seen, cursor, more = [], "", True
@@ -186,12 +204,20 @@ def test_an_event_written_between_the_queries_of_a_page_is_sent_once(limited_to,
 
 @pytest.mark.parametrize("window", [1, 2, 3, 100])
 def test_the_change_feed_scans_a_bounded_number_of_events_for_a_page(
-    limited_to, calculus, later, origin, monkeypatch, window
+    limited_to, calculus, spring_calculus, origin, monkeypatch, window
 ):
     monkeypatch.setattr(feed, "WINDOW", window)
     monkeypatch.setattr(feed, "_statements", StatementCache())
     client = limited_to(terms=["2026F"])
-    for course in (later, later, later, calculus, calculus, later, later):
+    for course in (
+        spring_calculus,
+        spring_calculus,
+        spring_calculus,
+        calculus,
+        calculus,
+        spring_calculus,
+        spring_calculus,
+    ):
         enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
 
     pages = [client.get("/api/v1/changes", {"limit": 1, "wait": 1}).json()]
@@ -209,7 +235,7 @@ def send(client, text, **options):
     return client.post(f"/api/v1/imports?{query}", text.encode(), content_type="text/csv")
 
 
-def test_import_rows_outside_the_limits_are_errors(limited_to, calculus, later):
+def test_import_rows_outside_the_limits_are_errors(limited_to, calculus, spring_calculus):
     number = make_student().student_number
     client = limited_to(terms=["2026F"])
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n{number},MATH-101,2027S\n"
@@ -259,23 +285,23 @@ def test_a_limited_client_whose_terms_were_deleted_sees_nothing(limited_to, fall
     assert [ids(client, name) for name in ("courses", "terms", "students", "enrollments")] == [[]] * 4
 
 
-def test_a_filter_by_code_finds_only_courses_within_the_limits(limited_to, calculus, later, api):
+def test_a_filter_by_code_finds_only_courses_within_the_limits(limited_to, calculus, spring_calculus, api):
     client = limited_to(terms=["2026F"])
 
     assert api.get("/api/v1/enrollments", {"course": "code:MATH-101"}).status_code == 400  # ambiguous
     assert client.get("/api/v1/enrollments", {"course": "code:MATH-101"}).status_code == 200
 
 
-def test_create_api_client_limits_a_client_to_terms_and_courses(calculus, later, capsys):
+def test_create_api_client_limits_a_client_to_terms_and_courses(calculus, spring_calculus, capsys):
     call_command("create_api_client", "portal", scope="courses:read", term=["2027S"], course=["MATH-101@2026F"])
 
     client = ApiClient.objects.get()
     assert client.is_limited
-    assert ([*client.terms.all()], [*client.courses.all()]) == ([later.term], [calculus])
+    assert ([*client.terms.all()], [*client.courses.all()]) == ([spring_calculus.term], [calculus])
 
 
 @pytest.mark.parametrize("options", [{"term": ["2030F"]}, {"course": ["MATH-101"]}, {"course": ["NONE@2026F"]}])
-def test_create_api_client_rejects_unknown_or_ambiguous_limits(calculus, later, options):
+def test_create_api_client_rejects_unknown_or_ambiguous_limits(calculus, spring_calculus, options):
     with pytest.raises(CommandError):
         call_command("create_api_client", "portal", scope="courses:read", **options)
 
@@ -298,7 +324,7 @@ def test_the_limits_of_a_client_can_be_set_in_the_admin(limited_to, admin_client
 
 def test_limits_take_two_queries_for_any_number_of_rows(limited_to, fall, origin):
     client, costs = limited_to(terms=["2026F"]), []
-    client.get("/api/v1/terms")  # notes the use
+    client.get("/api/v1/terms")  # updates the last use
     for size in (1, 20):
         for _ in range(size):
             enroll(student_id=make_student().pk, course_id=make_course(term=fall).pk, origin=origin)
@@ -324,16 +350,16 @@ def test_an_unlimited_client_reads_everything_without_an_extra_query(api, calcul
     assert ids(api, "courses") == [calculus.pk]
 
 
-def test_an_undo_reverts_only_rows_within_the_current_limits(limited_to, calculus, later):
+def test_an_undo_reverts_only_rows_within_the_current_limits(limited_to, calculus, spring_calculus):
     number = make_student().student_number
     client = limited_to(terms=["2026F", "2027S"])
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n{number},MATH-101,2027S\n"
     sent = send(client, rows, review="needed").json()["id"]
     work_on(sent)
-    ApiClient.objects.get().terms.remove(later.term)
+    ApiClient.objects.get().terms.remove(spring_calculus.term)
 
     undo = client.post(f"/api/v1/imports/{sent}/undo", {"dry_run": False})
     work_on(undo.json()["id"])
 
     told = {each.course: each.status for each in StudentCourse.objects.all()}
-    assert told == {calculus: Status.DROPPED, later: Status.ENROLLED}
+    assert told == {calculus: Status.DROPPED, spring_calculus: Status.ENROLLED}

@@ -1,4 +1,4 @@
-"""Lists: pages that do not shift, and costs that do not grow with the rows."""
+"""Lists: pages do not shift, and the number of queries does not grow with the rows."""
 
 from time import sleep
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def fill(rows, origin):
-    """Rows of everything: terms, courses in them, students, all in one course and one student in all courses."""
+    """Make terms with courses, and students: all of them in one course, one of them in all courses."""
     terms = [make_term() for _ in range(rows)]
     courses = [make_course(term=term) for term in terms]
     students = [make_student() for _ in range(rows)]

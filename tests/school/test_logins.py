@@ -1,4 +1,4 @@
-"""Guessing at passwords and secrets: locked by name and address, logged by ids, and unlocked again."""
+"""Lockout after wrong passwords and secrets: by username and address, logged with ids, and removable."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from courses.api_clients import create_api_client
 from school.http import rate_counter
 from school.models import ApiClient
 from tests.factories import CANARY
-from tests.school.test_logs import event, lines  # noqa: F401  # a fixture
+from tests.school.test_logs import event, log_entries  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -133,15 +133,15 @@ def test_attempts_with_many_usernames_from_one_address_are_limited(settings, reg
     assert (right.status_code, 1 <= int(right["Retry-After"]) <= 60) == (429, True)
 
 
-def test_failed_logins_are_logged_with_ids_only(registrar, keys, lines):  # noqa: F811
+def test_failed_logins_are_logged_with_ids_only(registrar, keys, log_entries):  # noqa: F811
     log_in("wrong")
-    [known] = [line for line in lines if line["event"] == "login_failed"]
-    lines.clear()
+    [known] = [line for line in log_entries if line["event"] == "login_failed"]
+    log_entries.clear()
     log_in("wrong", name=f"{CANARY}@school.example")
-    [unknown] = [line for line in lines if line["event"] == "login_failed"]
-    lines.clear()
+    [unknown] = [line for line in log_entries if line["event"] == "login_failed"]
+    log_entries.clear()
     take_token(keys, "wrong")
-    [client] = [line for line in lines if line["event"] == "login_failed"]
+    [client] = [line for line in log_entries if line["event"] == "login_failed"]
 
     told = [{key: line.get(key) for key in ("locked", "user_id", "client_id")} for line in (known, unknown, client)]
     assert told == [

@@ -1,4 +1,4 @@
-"""The OpenAPI document against the standard, and the API against the document."""
+"""The OpenAPI document conforms to the standard, and the API conforms to the document."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from tests.fuzz import count, examples
 from tests.openapi import COMMITTED
 
 schema = load(DOCUMENT)
-# A tag is looked at before the body is, as RFC 9110 (13.2.1) has it.
+# An ETag is checked before the body, as in RFC 9110, 13.2.1.
 schema.config.checks.negative_data_rejection.expected_statuses += ["412"]
 
 CHECKS = [
@@ -78,7 +78,7 @@ def test_every_object_schema_has_a_description():
 
 
 def test_only_path_parameters_have_an_example_and_are_required():
-    """The page to try the API out sends the example, or the first value, of each parameter that has one."""
+    """The interactive documentation sends the example, or the first value, of each parameter that has one."""
     for name, operation in operations():
         for parameter in operation["parameters"]:
             has_example = "example" in parameter or "examples" in parameter or "example" in parameter["schema"]
@@ -152,13 +152,13 @@ def test_conditional_and_idempotency_headers_are_documented_where_accepted():
     writes = {f"{method} /api/v1/{path}" for path in edited for method in ("put", "patch", "delete")}
     writes |= {f"{method} /api/v1/students/{{student_id}}/courses/{{course_id}}" for method in ("patch", "delete")}
     reads = {name for name, _operation in operations() if name.startswith("get ")} - {"get /api/v1/changes"}
-    reads = {name for name in reads if not name.endswith(("/report", "/failed-rows"))}  # which are streams
+    reads = {name for name in reads if not name.endswith(("/report", "/failed-rows"))}  # these are streams
     posts = {f"post /api/v1/{path}" for path in ("students", "courses", "terms", "enrollments/batch", "imports")}
     assert taken == {"If-Match": writes, "If-None-Match": reads, "Idempotency-Key": posts}
 
 
 def test_schemas_of_commands_allow_no_unknown_fields():
-    """Fields that are only read may come back with a resource, so its schema is open. That of an act is not."""
+    """Read-only fields may be sent back with a resource, so its schema is open. Schemas of commands are closed."""
     schemas = DOCUMENT["components"]["schemas"]
 
     closed = {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}
@@ -188,7 +188,7 @@ def test_every_error_code_has_a_documentation_page(client):
 
 @pytest.fixture
 def token(api):
-    """A token, and something to find with it: the fuzzer's ids are small."""
+    """Return a token, and make rows with small ids, as the fuzzer uses small ids."""
     for _ in range(3):
         student = make_student()
         enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, origin=Origin(Channel.SYSTEM))
@@ -205,12 +205,12 @@ def test_the_api_conforms_to_its_document(case, token):
     count()
     response = case.call(headers={"Authorization": token, "Host": "localhost"})
 
-    # Beside those that the operation names, any may answer a problem that the document has as the default.
+    # Beside the documented statuses, every operation may return a problem, which the document has as the default.
     named = DOCUMENT["paths"][case.operation.path][case.operation.method.lower()]["responses"]
-    assert str(response.status_code) in {*named, *ALWAYS, "405"}  # another method is tried too
+    assert str(response.status_code) in {*named, *ALWAYS, "405"}  # the fuzzer tries other methods as well
 
-    # A malformed item of a batch is an outcome beside those of the good ones, and the fuzzer's own client leaves out
-    # the empty fields of a form, so that what it takes for malformed is not.
+    # A malformed item of a batch is an outcome beside those of the valid items, and the fuzzer's own client leaves
+    # out the empty fields of a form, so that forms which it considers malformed are valid.
     is_lenient = case.operation.path in ("/api/v1/enrollments/batch", "/api/v1/imports")
     asked = [check for check in CHECKS if not (is_lenient and check is checks.negative_data_rejection)]
     case.validate_response(response, checks=asked)
@@ -219,14 +219,14 @@ def test_the_api_conforms_to_its_document(case, token):
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's ids go on where an earlier test ended")
 @pytest.mark.django_db
 def test_each_documented_example_works_on_the_demo_data(api):
-    """A reader who tries the API out sends the examples as they are."""
+    """The interactive documentation sends the examples unchanged."""
     with time_machine.travel("2026-11-02T08:00:00Z", tick=False):
         call_command("seed_demo", students=50, courses=80, enrollments=100, verbosity=0)
 
     answers = {}
     for name, operation in operations():
         method, _, path = name.partition(" ")
-        if method == "delete" or "/imports" in path:  # which takes a file that is chosen by hand
+        if method == "delete" or "/imports" in path:  # these need a file that the user selects
             continue
         for parameter in operation["parameters"]:
             path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example")))
@@ -236,7 +236,7 @@ def test_each_documented_example_works_on_the_demo_data(api):
                 answers[name] = getattr(api, method)(path, example["value"]).status_code
                 transaction.set_rollback(True)
 
-    one = "/api/v1/students/{student_id}/courses/{course_id}"  # is there once the student has been enrolled
+    one = "/api/v1/students/{student_id}/courses/{course_id}"  # exists once the student has been enrolled
     assert (answers.pop(f"get {one}"), answers.pop(f"patch {one}")) == (404, 404)
     # The second item of the batch is refused, to show a refusal.
     assert {name: status for name, status in answers.items() if status not in (200, 201)} == {

@@ -1,4 +1,4 @@
-"""Requests that follow from each other: the links of the OpenAPI document, and walks along them."""
+"""The links of the OpenAPI document, and sequences of requests that follow them."""
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -9,7 +9,7 @@ from tests.fuzz import examples
 from tests.walks import Walk
 
 STEPS = 12
-PARTS = 5  # for several processes; each begins its walks in another order
+PARTS = 5  # for several processes; each starts its sequences in another order
 
 
 def test_every_link_uses_existing_fields_and_parameters_of_its_operation():
@@ -63,4 +63,4 @@ def test_request_sequences_along_the_links_conform_to_the_document(api, part):
     with connection_kept():
         run_state_machine_as_test(walk, settings=tried)
 
-    assert len(done) >= 10  # it has gone somewhere
+    assert len(done) >= 10  # the sequences have reached many operations

@@ -1,4 +1,4 @@
-"""Programs and pages, each with a middleware list of its own."""
+"""API requests and pages have separate middleware lists."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -31,10 +31,10 @@ def test_every_program_view_makes_its_own_csrf_check():
     assert {"/api/v1/students", "/api/v1/imports", "/api/docs", "/oauth/token"} - set(of_programs) == set()
 
 
-def noting(name: str) -> Any:
-    """Return middleware that notes that a request has passed it."""
+def recording_middleware(name: str) -> Any:
+    """Return middleware that adds its name to the response."""
 
-    def made(get_response: Any) -> Any:
+    def middleware_factory(get_response: Any) -> Any:
         def middleware(request: Any) -> Any:
             response = get_response(request)
             response["X-Passed"] = f"{name} {response.get('X-Passed', '')}".rstrip()
@@ -42,14 +42,14 @@ def noting(name: str) -> Any:
 
         return middleware
 
-    return made
+    return middleware_factory
 
 
-outer, inner, of_pages = noting("outer"), noting("inner"), noting("pages")
+outer, inner, pages = recording_middleware("outer"), recording_middleware("inner"), recording_middleware("pages")
 
 
 class Hooks:
-    """Answers before a view if the query says so, and instead of what a view has raised."""
+    """Responds in place of a view if the query says so, and in place of an exception of a view."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response

@@ -1,4 +1,4 @@
-"""Passwords are hashed with Argon2, and sessions end."""
+"""Passwords are hashed with Argon2, and sessions expire."""
 
 import pytest
 import time_machine

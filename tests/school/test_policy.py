@@ -1,4 +1,4 @@
-"""Every page says what a browser may fetch and run for it."""
+"""Every page has a content security policy."""
 
 import pytest
 from django.test import Client

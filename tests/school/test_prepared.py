@@ -1,4 +1,4 @@
-"""Queries that are compiled once give what their querysets give, whatever they are run with."""
+"""Compiled queries return the same rows as their querysets for all parameters."""
 
 import psycopg
 import pytest

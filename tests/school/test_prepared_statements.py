@@ -1,4 +1,4 @@
-"""Prepared statements take what psycopg takes, and fail as it fails."""
+"""Prepared statements accept the same values and raise the same errors as psycopg."""
 
 from datetime import UTC, date, datetime
 
@@ -90,7 +90,7 @@ def test_a_statement_that_failed_to_prepare_can_be_run_again():
 
 @pytest.mark.parametrize(("size", "kept"), [(1, 1), (LONG, 0)])
 def test_a_statement_with_a_long_list_is_not_kept_prepared(db, size, kept):
-    question = f"SELECT %s::bigint[], {size}"  # a text of its own for each size
+    question = f"SELECT %s::bigint[], {size}"  # a different statement for each size
 
     for _again in range(2):
         assert run(question, [array_of(range(size))]) == [([*range(size)], size)]

@@ -1,4 +1,4 @@
-"""The database writes a row as its serializer would, whatever is in it."""
+"""The database renders every row exactly as its serializer does."""
 
 import json
 
@@ -21,7 +21,7 @@ from tests.factories import make_course, make_student, make_term
 pytestmark = pytest.mark.django_db
 
 
-def written(rows: QuerySet, serializer, **options) -> list[dict]:
+def rendered_by_database(rows: QuerySet, serializer, **options) -> list[dict]:
     template = row_template(serializer, **options)
     return [json.loads(template.write(None, columns)) for columns in rows.values_list(*template.expressions)]
 
@@ -34,7 +34,9 @@ def test_every_type_of_value_is_rendered_as_by_the_serializer():
     make_course(term=make_term(code="2026F"), capacity=0, enrollment_closes_at="2026-08-01T09:00:00+02:00")
     courses = Course.objects.order_by("pk")
 
-    assert written(courses, CourseSerializer()) == json.loads(json.dumps(CourseSerializer(courses, many=True).data))
+    assert rendered_by_database(courses, CourseSerializer()) == json.loads(
+        json.dumps(CourseSerializer(courses, many=True).data)
+    )
 
 
 def test_a_property_is_read_from_its_annotation(origin):
@@ -43,21 +45,21 @@ def test_a_property_is_read_from_its_annotation(origin):
         enroll(student_id=make_student().pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
     rows = StudentCourse.objects.with_parties().order_by("pk")
 
-    found = written(rows, EnrollmentSerializer())
+    found = rendered_by_database(rows, EnrollmentSerializer())
 
     assert found == json.loads(json.dumps(EnrollmentSerializer(rows, many=True).data))
     assert [row["waitlist_position"] for row in found] == [None, 1, 2]
 
 
 def test_a_computed_value_keeps_the_position_of_its_field():
-    class Shouting(CourseSerializer):
+    class UppercaseSerializer(CourseSerializer):
         computed = {
             "name": Computed(("name", "capacity"), lambda request, name, capacity: f"{name.upper()} {capacity}")
         }
 
     make_course(name="quiet", capacity=3)
 
-    [row] = written(Course.objects.all(), Shouting())
+    [row] = rendered_by_database(Course.objects.all(), UppercaseSerializer())
 
     assert (list(row), row["name"]) == (list(CourseSerializer().fields), "QUIET 3")
 
@@ -70,7 +72,7 @@ def test_an_import_is_rendered_as_by_its_serializer(registrar):
     undo = start_undo(job.pk, door=Door.API, request_id="r", actor=registrar)
     jobs = Import.objects.select_related("actor", "approved_by", "progress").order_by("pk")
 
-    found = written(jobs, ImportSerializer())
+    found = rendered_by_database(jobs, ImportSerializer())
 
     assert found == json.loads(json.dumps(ImportSerializer(jobs, many=True).data))
     assert [row["undoes"] for row in found] == [None, None, undo.undoes_id]
@@ -78,19 +80,22 @@ def test_an_import_is_rendered_as_by_its_serializer(registrar):
 
 
 def test_a_field_computed_only_for_limited_clients_is_rendered_by_the_database():
-    class Hiding(CourseSerializer):
+    class TruncatingSerializer(CourseSerializer):
         computed = {"prerequisites": Computed(("prerequisites",), lambda request, codes: codes[:1], only_limited=True)}
 
     make_course(prerequisites=["A", "B"])
 
-    found = [written(Course.objects.all(), Hiding(), is_limited=limited)[0]["prerequisites"] for limited in (0, 1)]
+    found = [
+        rendered_by_database(Course.objects.all(), TruncatingSerializer(), is_limited=limited)[0]["prerequisites"]
+        for limited in (0, 1)
+    ]
 
     assert found == [["A", "B"], ["A"]]
 
 
 def test_a_field_that_is_neither_column_nor_computed_is_rejected():
-    class Unknown(CourseWithSeatsSerializer):
+    class UnknownFieldSerializer(CourseWithSeatsSerializer):
         computed = {}
 
     with pytest.raises(TypeError, match="no column seats"):
-        row_template(Unknown())
+        row_template(UnknownFieldSerializer())

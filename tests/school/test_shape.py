@@ -1,4 +1,4 @@
-"""Identifiers, filters, fields, expansions and files: what integrators may ask of reads."""
+"""Identifiers, filters, the fields and expand parameters, and CSV files of API reads."""
 
 import csv
 import io
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def place(origin):
-    """Ada in Calculus, and Bob in Drawing."""
+def two_enrollments(origin):
+    """Enroll Ada in Calculus, and Bob in Drawing."""
     ada, bob = make_student(student_number="S-1", given_name="Ada"), make_student(student_number="S-2")
     math, art = make_course(code="MATH", term=make_term(code="2026F"), level="advanced"), make_course(code="ART")
     for student, course in ((ada, math), (bob, art)):
@@ -62,8 +62,8 @@ def test_a_term_can_be_addressed_by_its_code(api):
         "level=advanced",
     ],
 )
-def test_enrollments_are_filtered_by_ids_and_keys(api, place, query):
-    ada, math = place
+def test_enrollments_are_filtered_by_ids_and_keys(api, two_enrollments, query):
+    ada, math = two_enrollments
 
     found = rows(api, f"enrollments?{query.format(ada=ada.pk, math=math.pk)}")
 
@@ -73,7 +73,7 @@ def test_enrollments_are_filtered_by_ids_and_keys(api, place, query):
 @pytest.mark.parametrize(
     "query", ["student=number:nobody", "course=code:NOTHING", "course=code:MATH@2027S", "student=9223372036854775808"]
 )
-def test_an_unknown_student_or_course_filter_returns_no_enrollments(api, place, query):
+def test_an_unknown_student_or_course_filter_returns_no_enrollments(api, two_enrollments, query):
     assert rows(api, f"enrollments?{query}") == []
 
 
@@ -86,8 +86,8 @@ def test_an_ambiguous_course_code_is_an_error_of_the_filter(api):
     assert (answer.status_code, errors(answer)) == (400, [("course_ambiguous", "course")])
 
 
-def test_rosters_and_student_courses_accept_the_same_filters(api, place):
-    ada, math = place
+def test_rosters_and_student_courses_accept_the_same_filters(api, two_enrollments):
+    ada, math = two_enrollments
 
     assert len(rows(api, f"courses/{math.pk}/students?student=number:S-1")) == 1
     assert rows(api, f"courses/{math.pk}/students?student=number:S-2") == []
@@ -95,8 +95,8 @@ def test_rosters_and_student_courses_accept_the_same_filters(api, place):
     assert rows(api, f"students/{ada.pk}/courses?course=code:ART") == []
 
 
-def test_updated_since_includes_rows_changed_at_that_instant_or_later(api, place, origin):
-    ada, math = place
+def test_updated_since_includes_rows_changed_at_that_instant_or_later(api, two_enrollments, origin):
+    ada, math = two_enrollments
     before = complete(student_id=ada.pk, course_id=math.pk, origin=origin).enrollment
     assert before is not None
     instant = before.updated_at.isoformat().replace("+00:00", "Z")
@@ -106,8 +106,8 @@ def test_updated_since_includes_rows_changed_at_that_instant_or_later(api, place
     assert rows(api, f"enrollments?status=all&updated_since={later}") == []
 
 
-def test_enrollments_with_updated_since_are_ordered_by_change(api, place, origin):
-    ada, math = place
+def test_enrollments_with_updated_since_are_ordered_by_change(api, two_enrollments, origin):
+    ada, math = two_enrollments
     complete(student_id=ada.pk, course_id=math.pk, origin=origin)
 
     found = rows(api, "enrollments?status=all&updated_since=2020-01-01T00:00:00Z")
@@ -135,8 +135,8 @@ def test_an_invalid_datetime_returns_400(api, path, value):
 
 @pytest.mark.parametrize("offset", [timedelta(hours=23, minutes=59), -timedelta(hours=23, minutes=59)])
 @pytest.mark.parametrize("path", ["students", "courses", "terms", "enrollments"])
-def test_a_datetime_is_accepted_in_every_utc_offset(api, place, path, offset):
-    """PostgreSQL takes none of 16 hours and more."""
+def test_a_datetime_is_accepted_in_every_utc_offset(api, two_enrollments, path, offset):
+    """PostgreSQL itself rejects offsets of 16 hours and more."""
     make_term()
     for minutes, is_found in ((-1, True), (1, False)):
         instant = (timezone.now() + timedelta(minutes=minutes)).astimezone(zone(offset)).isoformat()
@@ -169,8 +169,8 @@ READS += ["enrollments", "students/{ada}/courses", "students/{ada}/courses/{math
 
 
 @pytest.mark.parametrize("path", READS)
-def test_the_fields_parameter_leaves_out_the_other_fields(api, place, path):
-    ada, math = place
+def test_the_fields_parameter_leaves_out_the_other_fields(api, two_enrollments, path):
+    ada, math = two_enrollments
     path = f"/api/v1/{path.format(ada=ada.pk, math=math.pk)}"
 
     answer = api.get(f"{path}?fields=id")
@@ -181,8 +181,8 @@ def test_the_fields_parameter_leaves_out_the_other_fields(api, place, path):
     assert (unknown.status_code, errors(unknown)) == (400, [("invalid_choice", "fields")])
 
 
-def test_the_expand_parameter_renders_student_and_course_in_full(api, place):
-    ada, math = place
+def test_the_expand_parameter_renders_student_and_course_in_full(api, two_enrollments):
+    ada, math = two_enrollments
     url = f"/api/v1/students/{ada.pk}/courses/{math.pk}"
 
     [listed] = rows(api, "enrollments?student=number:S-1&expand=student,course")
@@ -194,7 +194,7 @@ def test_the_expand_parameter_renders_student_and_course_in_full(api, place):
     assert single["course"] == {name: course[name] for name in course if name not in ("seats", "warnings")}
 
 
-def test_expand_requires_the_read_scope_of_the_expanded_resource(make_client, place):
+def test_expand_requires_the_read_scope_of_the_expanded_resource(make_client, two_enrollments):
     program = make_client("enrollments:read", "courses:read")
 
     refused = program.get("/api/v1/enrollments?expand=student")
@@ -204,8 +204,8 @@ def test_expand_requires_the_read_scope_of_the_expanded_resource(make_client, pl
     assert errors(program.get("/api/v1/enrollments?expand=grade")) == [("invalid_choice", "expand")]
 
 
-def test_the_etag_of_a_response_changes_with_expanded_rows(api, place):
-    ada, math = place
+def test_the_etag_of_a_response_changes_with_expanded_rows(api, two_enrollments):
+    ada, math = two_enrollments
     url = f"/api/v1/students/{ada.pk}/courses/{math.pk}"
     plain, expanded = api.get(url)["ETag"], api.get(f"{url}?expand=student")["ETag"]
 

@@ -1,4 +1,4 @@
-"""One form for each kind of value, one value for each parameter, and errors that name their fields."""
+"""One format for each type of value, one value for each parameter, and errors that name their fields."""
 
 import json
 from typing import Any
@@ -79,7 +79,7 @@ def errors(answer: Any) -> list[tuple[str, str | None]]:
 
 
 def views(resolver: Any = None, prefix: str = "") -> dict[str, Any]:
-    """The views of the API by their routes."""
+    """Return the views of the API by their routes."""
     found: dict[str, Any] = {}
     for each in (resolver or get_resolver()).url_patterns:
         route = f"{prefix}{each.pattern}"
@@ -91,7 +91,7 @@ def views(resolver: Any = None, prefix: str = "") -> dict[str, Any]:
 
 
 def serializer_classes(of: type = KnownFieldsSerializer) -> list[Any]:
-    """Every serializer that reads a body or a query, of the modules that the addresses have imported."""
+    """Return every serializer that reads a body or a query, from the modules that the URL configuration imports."""
     assert views()
     found = []
     for each in of.__subclasses__():
@@ -100,7 +100,7 @@ def serializer_classes(of: type = KnownFieldsSerializer) -> list[Any]:
 
 
 def written_fields() -> list[tuple[str, serializers.Field[Any, Any, Any, Any]]]:
-    """Every field that can be written, those in lists too."""
+    """Return every writable field, including those in lists."""
     fields = [
         (f"{each.__name__}.{name}", field)
         for each in serializer_classes()
@@ -118,7 +118,7 @@ STRICT: dict[type, Any] = {
     serializers.IntegerField: (StrictIntegerField, QueryIntegerField),
     serializers.CharField: StrictCharField,
 }
-# What is read as text, and is compared with what School has signed.
+# Fields that are read as text and checked against a signature.
 SIGNED = {"ChangesQuerySerializer.after"}
 ANSWERS = {"ImportSerializer.kind"}  # it reads no body
 
@@ -243,12 +243,12 @@ def test_values_in_a_list_are_separated_by_commas_without_spaces(api, query):
     assert errors(api.get(f"/api/v1/enrollments?{query}")) == [("invalid_choice", query.partition("=")[0])]
 
 
-def address_of(route: str, there: dict[str, Any]) -> str:
+def address_of(route: str, path_values: dict[str, Any]) -> str:
     parts = {
-        "<str:student_id>": there["student"],
-        "<str:course_id>": there["course"],
-        "<str:term_id>": there["term"],
-        "enrollments/<id:pk>": f"enrollments/{there['enrollment']}",
+        "<str:student_id>": path_values["student"],
+        "<str:course_id>": path_values["course"],
+        "<str:term_id>": path_values["term"],
+        "enrollments/<id:pk>": f"enrollments/{path_values['enrollment']}",
     }
     for part, value in parts.items():
         route = route.replace(part, str(value))
@@ -256,7 +256,7 @@ def address_of(route: str, there: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-def there() -> dict[str, Any]:
+def path_values() -> dict[str, Any]:
     student, course, term = make_student(), make_course(), make_term()
     enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM)).enrollment
     assert enrollment is not None
@@ -267,13 +267,13 @@ def test_every_view_of_the_api_checks_its_query():
     assert {route for route, view in views().items() if not issubclass(view, StrictQuery)} == set()
 
 
-def test_every_single_valued_list_parameter_is_rejected_when_repeated(api, there):
+def test_every_single_valued_list_parameter_is_rejected_when_repeated(api, path_values):
     tried = 0
     for route, view in views().items():
         if "imports/" in route or not hasattr(view, "ordering_fields") or "get" not in view_methods(route):
             continue
         for name in names_in_lists(view) - repeatable_in(view):
-            answer = api.get(f"{address_of(route, there)}?{name}=1&{name}=2")
+            answer = api.get(f"{address_of(route, path_values)}?{name}=1&{name}=2")
             if route.endswith(("_id>", "<id:pk>")):
                 continue  # one resource
             assert ("repeated_parameter", name) in errors(answer), f"{route}?{name}"
@@ -299,7 +299,7 @@ def test_the_change_feed_rejects_repeated_parameters(api, address):
     assert errors(api.get(f"/api/v1/{address}=0&{name}=0")) == [("repeated_parameter", name)]
 
 
-def test_a_multi_valued_parameter_can_be_repeated(api, there):
+def test_a_multi_valued_parameter_can_be_repeated(api, path_values):
     apart = api.get(
         "/api/v1/enrollments?status=enrolled&status=dropped&fields=id&fields=status&expand=student&expand=course"
     )
@@ -323,16 +323,18 @@ def test_repeated_unknown_and_invalid_parameters_are_reported_together(api):
     ("address", "query"),
     [("student", "feilds=id"), ("student", "search=x"), ("course", "term=x"), ("enrollment", "status=all")],
 )
-def test_a_single_resource_rejects_unknown_parameters(api, there, address, query):
-    answer = api.get(f"/api/v1/{address}s/{there[address]}?{query}")
+def test_a_single_resource_rejects_unknown_parameters(api, path_values, address, query):
+    answer = api.get(f"/api/v1/{address}s/{path_values[address]}?{query}")
 
     assert (answer.status_code, errors(answer)) == (400, [("unknown_filter", query.partition("=")[0])])
 
 
-def test_a_write_rejects_unknown_query_parameters(api, there):
+def test_a_write_rejects_unknown_query_parameters(api, path_values):
     undo = api.post("/api/v1/imports/1/undo?dry_run=true", {})
     batch = api.post("/api/v1/enrollments/batch?atomic=true", {"items": [{}]})
-    enrolled = api.post(f"/api/v1/students/{there['student']}/courses?on_full=waitlist", {"course_id": there["course"]})
+    enrolled = api.post(
+        f"/api/v1/students/{path_values['student']}/courses?on_full=waitlist", {"course_id": path_values["course"]}
+    )
 
     assert [errors(undo), errors(batch), errors(enrolled)] == [
         [("unknown_filter", "dry_run")],
@@ -476,8 +478,8 @@ def test_the_admin_names_the_field_of_a_duplicate(registrars_desk):
 
 @pytest.mark.parametrize("kind", ["students", "courses", "terms"])
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_writing_back_a_resource_as_it_was_read_changes_nothing(api, there, kind, method):
-    address = f"/api/v1/{kind}/{there[kind.removesuffix('s')]}"
+def test_writing_back_a_resource_as_it_was_read_changes_nothing(api, path_values, kind, method):
+    address = f"/api/v1/{kind}/{path_values[kind.removesuffix('s')]}"
     model: Any = {"students": Student, "courses": Course, "terms": Term}[kind]
     read = api.get(address)
     before = list(model.history.values())
@@ -509,8 +511,8 @@ def test_writing_back_an_enrollment_as_it_was_read_changes_nothing(api, end, que
     assert StudentCourse.objects.filter(student=student).values().get() == row
 
 
-def test_a_patch_of_an_enrollment_rejects_unsupported_changes(api, there):
-    address = f"/api/v1/students/{there['student']}/courses/{there['course']}"
+def test_a_patch_of_an_enrollment_rejects_unsupported_changes(api, path_values):
+    address = f"/api/v1/students/{path_values['student']}/courses/{path_values['course']}"
     read = api.get(address).json()
 
     assert errors(api.patch(address, {**read, "status": "dropped"})) == [("invalid_choice", "status")]
@@ -521,25 +523,25 @@ def test_a_patch_of_an_enrollment_rejects_unsupported_changes(api, there):
     assert api.get(address).json() == read
 
 
-def test_a_write_ignores_changed_read_only_fields(api, there):
-    address = f"/api/v1/students/{there['student']}/courses/{there['course']}"
+def test_a_write_ignores_changed_read_only_fields(api, path_values):
+    address = f"/api/v1/students/{path_values['student']}/courses/{path_values['course']}"
 
     answer = api.patch(address, {"id": 1, "version": 99, "student": None, "status": "completed", "grade": "A"})
 
     found = answer.json()
     assert (found["id"], found["status"], found["grade"], found["version"]) == (
-        there["enrollment"],
+        path_values["enrollment"],
         "completed",
         "A",
         2,
     )
 
 
-def test_a_403_names_the_missing_scope_at_every_address(make_client, there):
+def test_a_403_names_the_missing_scope_at_every_address(make_client, path_values):
     nothing = make_client("changes:read")
     told = set()
     for route, view in views().items():
-        address = address_of(route, there).replace("<id:pk>", "1")
+        address = address_of(route, path_values).replace("<id:pk>", "1")
         for method in view_methods(route) if route != "api/v1/enrollments/batch" else {"post"}:
             if view.scope == "changes":
                 continue
@@ -563,13 +565,13 @@ def test_a_403_for_staff_names_the_missing_permission(viewer):
     assert "WWW-Authenticate" not in answer
 
 
-def test_a_403_names_the_scope_that_expand_or_waive_requires(make_client, there):
+def test_a_403_names_the_scope_that_expand_or_waive_requires(make_client, path_values):
     reader = make_client("enrollments:read", "enrollments:write")
     full = make_course(capacity=0)
 
     expanded = reader.get("/api/v1/enrollments?expand=student")
     body = {"course_id": full.pk, "waive": ["course_full"], "reason": "because"}
-    waived = reader.post(f"/api/v1/students/{there['student']}/courses", body)
+    waived = reader.post(f"/api/v1/students/{path_values['student']}/courses", body)
 
     assert [each.status_code for each in (expanded, waived)] == [403, 403]
     assert [each.json()["missing_scope"] for each in (expanded, waived)] == ["students:read", "enrollments:waive"]
@@ -591,8 +593,8 @@ def test_a_403_names_the_scope_that_expand_or_waive_requires(make_client, there)
         ("terms/number:2026F", "code:2026F"),
     ],
 )
-def test_a_404_for_a_key_without_prefix_suggests_the_prefixed_key(api, there, address, hint):
-    answer = api.get(f"/api/v1/{address.format(**there)}")
+def test_a_404_for_a_key_without_prefix_suggests_the_prefixed_key(api, path_values, address, hint):
+    answer = api.get(f"/api/v1/{address.format(**path_values)}")
 
     assert answer.status_code == 404
     assert answer.json()["detail"].endswith(f" Did you mean {hint}?")
@@ -608,8 +610,8 @@ def test_a_filter_key_without_prefix_suggests_the_prefixed_key(api, query, hint)
     assert hint in answer.json()["detail"]
 
 
-def test_every_message_about_an_unknown_key_uses_the_same_notation(api, there):
-    student = there["student"]
+def test_every_message_about_an_unknown_key_uses_the_same_notation(api, path_values):
+    student = path_values["student"]
     answers = [
         api.get("/api/v1/courses/code:X@Y"),
         api.post(f"/api/v1/students/{student}/courses", {"course_code": "X", "term": "Y"}),

@@ -1,4 +1,4 @@
-"""Too many requests in a minute: of an account, of an address, of whoever shows what is no good."""
+"""Rate limits for each minute: by account, by address, and for invalid credentials."""
 
 import time
 
@@ -15,12 +15,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def none_counted():
+def reset_counts():
     if connection.vendor == "sqlite":
         rate_counter._beside = rate_counter.CountsBeside()
 
 
-def standing(answer):
+def rate_limit_of(answer):
     return answer.status_code, answer.get("RateLimit-Policy"), (answer.get("RateLimit") or "").partition(";t=")[0]
 
 
@@ -30,7 +30,7 @@ def test_a_request_over_the_limit_returns_429_with_retry_after(api, settings):
     answers = [api.get("/api/v1/terms") for _ in range(3)]
 
     policy = '"client";q=2;w=60'
-    assert [standing(answer) for answer in answers] == [
+    assert [rate_limit_of(answer) for answer in answers] == [
         (200, policy, '"client";r=1'),
         (200, policy, '"client";r=0'),
         (429, policy, '"client";r=0'),
@@ -70,12 +70,12 @@ def test_unauthenticated_requests_are_counted_by_address_and_affect_no_client(ap
     stranger, guesser = APIClient(), APIClient()
     guesser.credentials(HTTP_AUTHORIZATION="Bearer guess")
 
-    def asked(caller, address):
+    def three_statuses(caller, address):
         return [caller.get("/api/v1/terms", REMOTE_ADDR=address).status_code for _ in range(3)]
 
-    assert asked(stranger, "203.0.113.1") == asked(stranger, "203.0.113.2") == [401, 401, 429]
-    assert asked(guesser, "203.0.113.1") == [401, 401, 429]
-    assert asked(api, "203.0.113.1") == [200, 200, 200]
+    assert three_statuses(stranger, "203.0.113.1") == three_statuses(stranger, "203.0.113.2") == [401, 401, 429]
+    assert three_statuses(guesser, "203.0.113.1") == [401, 401, 429]
+    assert three_statuses(api, "203.0.113.1") == [200, 200, 200]
 
 
 def test_the_openapi_document_is_rate_limited_and_health_is_not(client, settings):

@@ -1,4 +1,4 @@
-"""What pages say beside their content: where one is, how much there is, and nothing that only a program would say."""
+"""Texts of the pages: headings, counts, and display values in place of internal names."""
 
 import re
 from html import unescape
@@ -24,24 +24,24 @@ def heading(page):
 
 
 @pytest.fixture
-def waived(registrars_desk, registrar, origin):
-    """Somebody who has a seat by a waiver."""
+def waiver(registrars_desk, registrar, origin):
+    """Return an enrollment with a waiver."""
     course, student = make_course(code="ART-1", name="Painting", capacity=0), make_student(student_number="S-1")
     form = {"student": student.pk, "course": course.pk, "waive": ["course_full"], "reason": "Needs it"}
     registrars_desk.post("/admin/students/studentcourse/add/", form)
     return StudentCourse.objects.get(student=student)
 
 
-def test_the_heading_names_the_page_without_repetition(registrars_desk, waived):
+def test_the_heading_names_the_page_without_repetition(registrars_desk, waiver):
     said = {
         path: heading(registrars_desk.get(f"/admin/{path}"))
         for path in (
             "",
             "students/student/",
             "courses/course/add/",
-            f"students/student/{waived.student_id}/change/",
-            f"students/student/{waived.student_id}/history/",
-            f"students/studentcourse/{waived.pk}/change/",
+            f"students/student/{waiver.student_id}/change/",
+            f"students/student/{waiver.student_id}/history/",
+            f"students/studentcourse/{waiver.pk}/change/",
         )
     }
 
@@ -49,9 +49,9 @@ def test_the_heading_names_the_page_without_repetition(registrars_desk, waived):
         ["The registrar's desk"],
         ["Students"],
         ["Courses"],
-        ["Students", str(waived.student)],
-        ["Students", str(waived.student)],
-        ["Enrollments", str(waived)],
+        ["Students", str(waiver.student)],
+        ["Students", str(waiver.student)],
+        ["Enrollments", str(waiver)],
     ]
 
 
@@ -92,23 +92,23 @@ def test_history_rows_without_a_reason_show_a_dash(registrars_desk):
     ]
 
 
-def test_a_waiver_is_shown_with_the_title_of_its_rule(registrars_desk, waived):
-    timeline = registrars_desk.get(f"/admin/courses/course/{waived.course_id}/change/?tab=timeline")
-    enrollment = registrars_desk.get(f"/admin/students/studentcourse/{waived.pk}/change/")
+def test_a_waiver_is_shown_with_the_title_of_its_rule(registrars_desk, waiver):
+    timeline = registrars_desk.get(f"/admin/courses/course/{waiver.course_id}/change/?tab=timeline")
+    enrollment = registrars_desk.get(f"/admin/students/studentcourse/{waiver.pk}/change/")
 
     assert "waived: Course is full" in text_of(timeline.content.decode())
     assert "Needs it Course is full" in text_of(enrollment.content.decode())
     assert [b"course_full" in page.content for page in (timeline, enrollment)] == [False, False]
 
 
-def test_a_journal_entry_is_described_in_words(registrars_desk, waived):
-    event = waived.events.get()
+def test_a_journal_entry_is_described_in_words(registrars_desk, waiver):
+    event = waiver.events.get()
 
     page = registrars_desk.get(f"/admin/students/enrollmentevent/{event.pk}/change/")
     told = text_of(page.content.decode())
 
     assert (
-        f"Changes enrolled on: – → {waived.enrolled_on} Reason Needs it Waived rules Course is full Refusals -" in told
+        f"Changes enrolled on: – → {waiver.enrolled_on} Reason Needs it Waived rules Course is full Refusals -" in told
     )
     assert "course_full" not in page.content.decode()
 
