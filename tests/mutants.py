@@ -44,7 +44,7 @@ APPEND_ONLY = "tests/students/test_journal.py::test_the_database_refuses_to_chan
 NEXT_IN_LINE = "tests/students/test_waitlist.py::test_more_seats_let_in_as_many_as_there_are_seats"
 SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_and_none_is_told_that_the_database_is_locked"
 HOSTILE_BODIES = (
-    "tests/hostile/test_api.py::test_hostile_api_requests_return_a_specific_problem_and_write_nothing[in_bodies]"
+    "tests/hostile/test_api.py::test_hostile_api_requests_return_a_specific_problem_and_write_nothing[body_cases]"
 )
 CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_what_cannot_be"
 WHO_MAY = "tests/test_access.py::test_each_role_is_answered_as_the_table_says"

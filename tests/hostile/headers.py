@@ -5,7 +5,7 @@ from itertools import product
 from tests.hostile.cases import Case
 
 
-def in_headers() -> list[Case]:
+def header_cases() -> list[Case]:
     body = b'{"student_number": "S", "given_name": "A", "family_name": "B"}'
     types = [
         Case(f"the type {kind[:30]!r}", "POST", "/api/v1/students", 415, "unsupported_media_type", body, kind)
@@ -97,7 +97,7 @@ def in_headers() -> list[Case]:
     return [*types, *charsets, *accepts, *keys, *tags, *hosts, *lengths]
 
 
-def of_strangers() -> list[Case]:
+def anonymous_cases() -> list[Case]:
     tokens = [
         Case(
             f"the token {token[:20]!r}",

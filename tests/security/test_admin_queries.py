@@ -1,4 +1,4 @@
-"""Addresses of the admin: lookups, relations and the length of the query are bounded."""
+"""Queries of the admin: lookups, relations and the length of the query are limited."""
 
 import time
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ def test_the_longest_query_takes_less_than_a_second(root, path):
 def relations() -> Iterator[dict[str, str]]:
     for model in admin.site._registry:
         for field in model._meta.get_fields(include_hidden=True):
-            # Lists of tokens have no order, of which Django warns, and in tests a warning is an error.
+            # Lists of tokens have no order: Django warns about it, and in tests a warning is an error.
             if field.is_relation and model._meta.app_label != "oauth2_provider":
                 about = {"app_label": model._meta.app_label, "model_name": str(model._meta.model_name)}
                 yield {**about, "field_name": field.name}

@@ -1,4 +1,4 @@
-"""The journal and the record of access cannot be changed by any statement of SQL, short of dropping their triggers."""
+"""No SQL statement changes the journal or the record of access, except by dropping their triggers."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction

@@ -1,4 +1,4 @@
-"""Files that commands write hold personal data, so nobody but their owner may read them."""
+"""Files written by commands contain personal data, so only their owner can read them."""
 
 import os
 import stat

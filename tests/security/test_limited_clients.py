@@ -1,4 +1,4 @@
-"""A limited client learns of no code outside its limits: by prerequisites, refusals, suggestions, clashes and tags."""
+"""A limited client sees no code outside its limits in prerequisites, refusals, suggestions, conflicts and ETags."""
 
 import json
 
@@ -25,7 +25,7 @@ HIDDEN = "HIDDEN"
 
 @pytest.fixture
 def courses(db):
-    """Two courses within the limits and two outside. ADV asks for one of each side, and the last of them for ADV."""
+    """Two courses within the limits and two outside. ADV requires one of each; HIDDEN-2 requires ADV."""
     fall, spring = make_term(code="2026F"), make_term(code="2027S")
     return {
         "INTRO": make_course(code="INTRO", term=fall),
@@ -47,11 +47,11 @@ def limited_to_a_course(courses):
     return bearer(ApiClient.objects.get(client_id=keys.client_id), settings.SCOPES)
 
 
-def stored():
+def stored_prerequisites():
     return Course.objects.get(code="ADV").prerequisites
 
 
-# What is read
+# Reads
 
 
 @pytest.mark.parametrize("path", ["courses/{ADV}", "courses/{ADV}?fields=prerequisites", "courses/code:ADV@2026F"])
@@ -104,7 +104,7 @@ def test_an_etag_does_not_change_with_hidden_prerequisites(limited, courses, pat
     assert (hidden == before, limited.get(address)["ETag"] == before) == (True, False)
 
 
-# What is written
+# Writes
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
@@ -116,7 +116,7 @@ def test_writing_back_a_course_as_it_was_read_changes_nothing(limited, courses, 
     answer = getattr(limited, method)(f"/api/v1/courses/{pk}", body, HTTP_IF_MATCH=read["ETag"])
 
     assert (answer.status_code, answer.json()["prerequisites"], answer["ETag"]) == (200, ["INTRO"], read["ETag"])
-    assert stored() == ["HIDDEN-1", "INTRO"]
+    assert stored_prerequisites() == ["HIDDEN-1", "INTRO"]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_changing_the_prerequisites_keeps_the_hidden_ones(limited, courses, sent
     answer = limited.patch(f"/api/v1/courses/{courses['ADV'].pk}", {"prerequisites": sent})
 
     assert (answer.status_code, answer.json()["prerequisites"]) == (200, sent)
-    assert stored() == kept
+    assert stored_prerequisites() == kept
 
 
 @pytest.mark.parametrize("code", ["HIDDEN-1", "HIDDEN-2", "UNKNOWN"])
@@ -146,7 +146,7 @@ def test_a_hidden_code_is_answered_like_an_unknown_code(limited, courses, code):
     told = [(answer.status_code, answer.json()["errors"]) for answer in answers]
     reason = {"code": "course_not_found", "field": "prerequisites", "message": f"There is no course code:{code}."}
     assert told == [(400, [reason])] * 2
-    assert stored() == ["HIDDEN-1", "INTRO"]
+    assert stored_prerequisites() == ["HIDDEN-1", "INTRO"]
 
 
 def test_a_cycle_through_hidden_courses_is_refused_without_their_codes(limited, courses):
@@ -173,7 +173,7 @@ def test_deleting_a_prerequisite_of_hidden_courses_is_refused_without_codes(limi
 # Refusals to enroll
 
 
-def refused(answer):
+def message_and_leak_of(answer):
     return answer.json()["errors"][0]["message"], HIDDEN in answer.content.decode()
 
 
@@ -182,7 +182,7 @@ def test_a_refusal_names_the_visible_prerequisites_and_counts_the_others(limited
 
     told = [client.post(address, {"course_id": courses["ADV"].pk}) for client in (limited, api)]
 
-    assert [refused(answer) for answer in told] == [
+    assert [message_and_leak_of(answer) for answer in told] == [
         ("ADV asks for INTRO, 1 more course to be completed first.", False),
         ("ADV asks for HIDDEN-1, INTRO to be completed first.", True),
     ]
@@ -297,4 +297,4 @@ def test_a_limited_client_can_rename_and_move_a_course_within_its_terms(limited,
 
     assert [answer.status_code for answer in answers] == [409, 200]
     assert answers[0].json()["errors"][0]["code"] == "unique"
-    assert stored() == ["HIDDEN-1", "BASICS"]
+    assert stored_prerequisites() == ["HIDDEN-1", "BASICS"]

@@ -1,4 +1,4 @@
-"""The limits of bodies, and what an answer names of one that is beyond them."""
+"""The limits of bodies, and the responses to bodies beyond them."""
 
 import time
 import unicodedata
@@ -27,7 +27,7 @@ def test_a_long_run_of_combining_marks_is_normalized_in_linear_time():
 
     normalized("a" + MARKS * 30_000)
 
-    assert time.process_time() - began < 1  # 9 seconds by Python alone
+    assert time.process_time() - began < 1  # unicodedata alone takes 9 seconds
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_large_batch_response_shortens_reasons_to_stay_below_100_kb(api, paddi
 
 
 def test_batches_of_26_and_more_items_render_enrollments_as_id_and_status(api):
-    """The longest names that there can be: 25 enrollments in full have less than 100 kB, and so have 1,000 in brief."""
+    """With the longest names, 25 enrollments in full and 1,000 in short form have less than 100 kB."""
     sign = "\N{GRINNING FACE}"
     term = make_term(code="T" * 32)
     course = make_course(code=f"C{sign * 63}", name=sign * 200, term=term)
@@ -127,7 +127,7 @@ def test_batches_of_26_and_more_items_render_enrollments_as_id_and_status(api):
 
 
 def test_a_large_batch_renders_the_final_status_of_each_enrollment(api):
-    """The first waits and gets the seat that the last but one frees; the last drops what the second has got."""
+    """The first student waits and gets the seat that a later drop frees; the last item drops a new enrollment."""
     leaving, first, *others = (make_student() for _each in range(26))
     full, other = make_course(capacity=1, waitlist_capacity=5), make_course()
     enroll(student_id=leaving.pk, course_id=full.pk, origin=Origin(Channel.SYSTEM))

@@ -1,9 +1,9 @@
 """
-Staff with ``own_courses_only`` in every other group: each address of the admin, on an own row and on a row of another
+Staff with ``own_courses_only`` and each other group: each admin address, with an own row and a row of another
 course.
 
-The addresses come from the URL configuration, and the models from the registry of the admin: a new admin or a new page
-without an entry fails. The signs are those of ``tests.test_admin_access``.
+The addresses come from the URL configuration, and the models from the admin registry: a new admin or a new page without
+an entry fails. The signs are those of ``tests.test_admin_access``.
 """
 
 from io import BytesIO
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 GROUPS = ("Registrar", "Viewer", "Auditor")
 ROLES = (*GROUPS, "every group", "every permission")
 
-# The models of which such staff see and change nothing, whatever their groups permit.
+# The models that such staff can neither view nor change, regardless of their groups.
 CLOSED = {
     "auth/group/",
     "auth/user/",
@@ -119,7 +119,7 @@ def is_closed(route):
 
 
 @pytest.fixture
-def narrowed(db):
+def restricted_users(db):
     people = {}
     for role in ROLES:
         people[role] = user = User.objects.create_user(role, is_staff=True)
@@ -131,19 +131,19 @@ def narrowed(db):
 
 
 @pytest.fixture
-def worlds(narrowed, origin):
-    own = World("OWN", narrowed["every permission"], origin)
+def worlds(restricted_users, origin):
+    own = World("OWN", restricted_users["every permission"], origin)
     foreign = World("FOREIGN", User.objects.create_user("another sender"), origin)
-    for user in narrowed.values():
+    for user in restricted_users.values():
         CourseStaff.objects.create(course_id=own.ids["courses/course"], user=user)
     return own, foreign
 
 
 @pytest.fixture
-def clients(narrowed):
+def clients(restricted_users):
     clients = {role: Client(raise_request_exception=False) for role in ROLES}
     for role, client in clients.items():
-        client.force_login(narrowed[role])
+        client.force_login(restricted_users[role])
     return clients
 
 
@@ -179,13 +179,13 @@ def test_each_page_matches_the_table_and_names_no_other_course(worlds, clients, 
     assert found == expected
 
 
-# What a form can name
+# Values that a form can send
 
 
-def test_no_form_lists_a_row_of_another_course(worlds, narrowed):
+def test_no_form_lists_a_row_of_another_course(worlds, restricted_users):
     own, _foreign = worlds
     offered, inlines = {}, []
-    for role, user in narrowed.items():
+    for role, user in restricted_users.items():
         request = RequestFactory().get("/")
         request.user = user
         for model, desk in admin.site._registry.items():
@@ -217,14 +217,14 @@ def test_list_filters_contain_only_the_terms_of_own_courses(worlds, clients):
 WATCHED = (Term, Course, CourseStaff, Student, StudentCourse, EnrollmentEvent, Import, ApiClient, User, Group)
 
 
-def everything():
+def all_rows():
     """Return all rows that a forged request could write."""
     rows = [row for model in WATCHED for row in model._base_manager.order_by("pk")]
     return serializers.serialize("json", rows) + str(list(Permission.objects.values_list("pk", "user", "group")))
 
 
 def requests_to_forge(own, foreign, user):
-    """Yield addresses of the admin with what a forged form would send there."""
+    """Yield admin addresses, each with the data of a forged form."""
     mine, theirs = own.ids, foreign.ids
     course = {"code": "NEW", "name": "New", "level": "graduate", "term": mine["courses/term"], "waitlist_capacity": 0}
     student = {"student_number": "NEW", "given_name": "Ada", "family_name": "Byron", "is_active": "on"}
@@ -287,17 +287,17 @@ def requests_to_forge(own, foreign, user):
 
 
 @pytest.mark.parametrize("role", ["Registrar", "every permission"])
-def test_a_forged_form_writes_nothing_and_names_no_other_course(worlds, narrowed, clients, role):
+def test_a_forged_form_writes_nothing_and_names_no_other_course(worlds, restricted_users, clients, role):
     own, foreign = worlds
-    before, wrote, leaks = everything(), [], []
+    before, wrote, leaks = all_rows(), [], []
 
-    for address, form in requests_to_forge(own, foreign, narrowed[role]):
+    for address, form in requests_to_forge(own, foreign, restricted_users[role]):
         answer = clients[role].post(f"/admin/{address}", form)
         sent = str(form.get("text", ""))
         text = b"".join(answer) if answer.streaming else answer.content
         shown = text.decode().replace("There is no student number:FOREIGN-S.", "").replace(sent or "\0", "")
         leaks += [address] if FOREIGN.search(shown) else []
-        if (after := everything()) != before:
+        if (after := all_rows()) != before:
             wrote.append((address, form))
             before = after
 
@@ -323,14 +323,14 @@ def test_autocomplete_returns_only_own_rows(worlds, clients, model, field, found
     assert [each["id"] for each in answer["results"]] == [str(worlds[0].ids[found])]
 
 
-# What such staff may do
+# Allowed actions of such staff
 
 
-def test_a_registrar_of_own_courses_can_change_an_own_course_and_its_roster(worlds, clients, narrowed):
+def test_a_registrar_of_own_courses_can_change_an_own_course_and_its_roster(worlds, clients, restricted_users):
     own, _foreign = worlds
     desk, pk = clients["Registrar"], own.ids["courses/course"]
     other = make_course(code="OTHER", term_id=own.ids["courses/term"])
-    CourseStaff.objects.create(course=other, user=narrowed["Registrar"])
+    CourseStaff.objects.create(course=other, user=restricted_users["Registrar"])
     form = form_in(desk.get(f"/admin/courses/course/{pk}/change/?tab=form"), "course_form")
 
     changed = desk.post(f"/admin/courses/course/{pk}/change/", form | {"capacity": "7"})
@@ -349,8 +349,8 @@ def test_a_registrar_of_own_courses_can_change_an_own_course_and_its_roster(worl
     }
 
 
-def test_a_superuser_is_never_limited(worlds, narrowed):
-    user = narrowed["every permission"]
+def test_a_superuser_is_never_limited(worlds, restricted_users):
+    user = restricted_users["every permission"]
     user.is_superuser = True
     user.save()
     client = Client()
@@ -377,7 +377,7 @@ def test_the_api_forbids_a_session_the_same_as_the_admin(worlds, clients, role):
     own, foreign = ({kind.split("/")[1]: pk for kind, pk in world.ids.items()} for world in worlds)
     student = {"student_number": "NEW", "given_name": "Ada", "family_name": "Byron"}
     course = {"code": "NEW", "name": "New", "level": "graduate", "term": "OWN-T"}
-    before = everything()
+    before = all_rows()
 
     found = statuses_of(
         clients[role],
@@ -399,13 +399,13 @@ def test_the_api_forbids_a_session_the_same_as_the_admin(worlds, clients, role):
     )
 
     assert found == [403, 403, 403, 403, 403, 404, 403, 403, 403, 403, 404, 404, 404]
-    assert everything() == before
+    assert all_rows() == before
 
 
-def test_a_batch_of_a_session_enrolls_only_students_of_own_courses(worlds, narrowed, clients, origin):
+def test_a_batch_of_a_session_enrolls_only_students_of_own_courses(worlds, restricted_users, clients, origin):
     own, foreign = worlds
     other = make_course(code="OTHER", term_id=own.ids["courses/term"])
-    CourseStaff.objects.create(course=other, user=narrowed["Registrar"])
+    CourseStaff.objects.create(course=other, user=restricted_users["Registrar"])
     students = [
         {"student_id": own.ids["students/student"]},
         {"student_id": foreign.ids["students/student"]},

@@ -1,4 +1,4 @@
-"""What every request is held to, before anybody is asked who sends it."""
+"""Limits of every request that apply before authentication."""
 
 import os
 import signal
@@ -80,28 +80,28 @@ def test_a_killed_server_process_is_replaced(tmp_path):
     manage(environment, "migrate", "--verbosity=0")
 
     with serving_process(environment, "--workers=1") as (port, server):
-        wait_until(lambda: answers(port))
+        wait_until(lambda: is_listening(port))
         workers = set(tree(server.pid)) - {server.pid}
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
         wait_until(lambda: not workers & set(tree(server.pid)))
 
-        wait_until(lambda: answers(port))
+        wait_until(lambda: is_listening(port))
 
         assert (server.poll(), bool(workers)) == (None, True)
 
 
-def answers(port: int) -> bool:
+def is_listening(port: int) -> bool:
     try:
         return ask(port, "GET", "/health/live").status == 200
     except OSError:
         return False
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     """Wait for up to half a minute; raise ``TimeoutError``."""
     ends_at = time.monotonic() + 30
-    while not is_so():
+    while not condition():
         if time.monotonic() > ends_at:
             raise TimeoutError
         time.sleep(0.1)

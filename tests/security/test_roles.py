@@ -18,7 +18,7 @@ from tests.serving import manage
 pytestmark = pytest.mark.django_db
 
 GROUPS = ("Registrar", "Viewer", "Auditor")
-# The roles of the tables that say what one group alone is answered.
+# The roles in the tables of expected responses for a single group.
 ROLES = {"Registrar": "registrar", "Viewer": "viewer", "Auditor": "auditor"}
 SEVERAL = [names for size in (2, 3) for names in combinations(GROUPS, size)]
 OPEN_SIGNS = "+>"
@@ -30,8 +30,8 @@ def staff(names):
     return user
 
 
-def sign_of_several(signs):
-    """Return the answer to somebody in several groups: that of a group which may, else one of their refusals."""
+def expected_signs(signs):
+    """Return the possible signs for a user in several groups: those that allow, else all of them."""
     allowed = [sign for sign in signs if sign in OPEN_SIGNS]
     return set(allowed or signs)
 
@@ -50,7 +50,7 @@ def test_a_user_in_several_groups_has_the_admin_access_of_each_group(origin, reg
     for route in sorted(set(desk.routes())):
         for names, client in clients.items():
             sign, _text = desk.ask(client, world, route, method)
-            expected = sign_of_several([table[route][ROLES[name]] for name in names])
+            expected = expected_signs([table[route][ROLES[name]] for name in names])
             if sign not in expected:
                 unexpected.append((route, names, sign, expected))
 
@@ -115,7 +115,7 @@ def test_a_client_limited_to_a_course_is_answered_like_one_limited_to_its_term(
 
     answers = [api.without_a_trace(lambda: world.ask(bearer, route, method)) for world in (own, other)]  # noqa: B023
 
-    # A term and its courses as a whole are outside of the limits to one course.
+    # A term and the list of its courses are outside the limits of a client that is limited to one course.
     as_a_whole = {
         ("courses", "POST"): (403, 403),
         ("terms/<term>", "PUT"): (403, 404),
@@ -130,8 +130,8 @@ def test_a_client_limited_to_a_course_is_answered_like_one_limited_to_its_term(
         assert ["FOREIGN" in text for _status, text in answers] == [False, False]
 
 
-# Routes that are there once a second factor and single sign-on are switched on. A sign for a stranger, for a user
-# without staff status and for a member of staff: + a page, L to the login, > elsewhere, . 403, ? 404, x 405, ! 400.
+# Routes that exist with MFA and single sign-on enabled. One sign each for an anonymous user, a user without staff
+# status and a staff user: + a page, L redirect to the login, > another redirect, . 403, ? 404, x 405, ! 400.
 ACCOUNTS = {
     # route: [GET, POST]
     "accounts/2fa/": ["L++", "Lxx"],

@@ -1,4 +1,4 @@
-"""Settings that would open a hole stop the start, and those of production close it."""
+"""Insecure settings stop the start, and the settings of production are secure."""
 
 import os
 import subprocess

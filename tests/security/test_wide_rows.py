@@ -1,4 +1,4 @@
-"""A row of a file may have half a million cells, or one of 100 kB: what shows it stays small and quick."""
+"""A row may have half a million cells, or one of 100 kB: its page and report stay small and fast."""
 
 import json
 import time
