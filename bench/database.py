@@ -11,7 +11,7 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
-from tests.postgres import find_binaries, throwaway_server
+from tests.postgres import find_binaries, temporary_server
 
 # fsync and synchronous_commit stay on, as in production.
 OPTIONS = ["-c", "shared_buffers=256MB", "-c", "max_connections=200"]
@@ -40,7 +40,7 @@ def scratch_database(*, sqlite: bool) -> Iterator[str]:
         binaries = find_binaries()
         if binaries is None:
             raise NoDatabase("There is no PostgreSQL: apt-get install postgresql, set DATABASE_URL, or use --sqlite.")
-        with throwaway_server(binaries, OPTIONS) as url:
+        with temporary_server(binaries, OPTIONS) as url:
             yield url
 
 

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.postgres import find_binaries, throwaway_server
+from tests.postgres import find_binaries, temporary_server
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = (
@@ -1139,7 +1139,7 @@ def main() -> int:
     if not mutants:
         print("No guard has such a name.", file=sys.stderr)
         return 1
-    with throwaway_server(binaries) as url, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with temporary_server(binaries) as url, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         engines = sorted({mutant.engine for mutant in mutants})
         whole = pool.map(lambda engine: try_whole(engine, mutants, url), engines)
         trials = pool.map(lambda numbered: try_without(numbered[1], f"{url}_{numbered[0]}"), enumerate(mutants))

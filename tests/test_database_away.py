@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from django.db import connection
 
-from tests.disks import full, small_disk
-from tests.postgres import Server, find_binaries, server_at_hand
+from tests.postgres import Server, find_binaries, running_server
 from tests.serving import Answer, ask, bearer, environment_of, manage, serving
+from tests.tmpfs import full, small_disk
 
 IN_TIME = 6.0  # seconds to an answer, whatever the database does
 BACK = 1.0  # seconds from its return to service
@@ -76,7 +76,7 @@ def school_on(database: Server, url: str) -> Iterator[School]:
 def school() -> Iterator[School]:
     binaries = find_binaries()
     assert binaries is not None
-    with server_at_hand(binaries, DURABLE) as database, school_on(database, database.url) as school:
+    with running_server(binaries, DURABLE) as database, school_on(database, database.url) as school:
         yield school
 
 

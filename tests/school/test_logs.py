@@ -15,7 +15,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from school.observability.logging import STACK, logging_config, without_texts_of_errors
 from students.models import Student
 from tests.factories import CANARY, make_course, make_student
-from tests.logs import leaks_in
+from tests.log_scan import leaks_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -6,7 +6,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contract import DOCUMENT, connection_kept, operations
 from tests.fuzz import examples
-from tests.walks import Walk
+from tests.request_sequences import RequestSequence
 
 STEPS = 12
 PARTS = 5  # for several processes; each starts its sequences in another order
@@ -53,7 +53,7 @@ def test_created_resources_link_to_all_their_operations():
 def test_request_sequences_along_the_links_conform_to_the_document(api, part):
     token: str = api._credentials["HTTP_AUTHORIZATION"]
     done: set[str] = set()
-    walk = type("Walk", (Walk,), {"token": token, "done": done, "rule_order_seed": part})
+    walk = type("Walk", (RequestSequence,), {"token": token, "done": done, "rule_order_seed": part})
     tried = settings(
         max_examples=examples(12),
         stateful_step_count=STEPS,

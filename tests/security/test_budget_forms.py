@@ -27,7 +27,7 @@ from school.desk.stale_forms import MAX_NEW_ROWS
 from school.http.form_limits import MAX_TEXT, MAX_VALUES
 from school.http.request_guard import MAX_FORM_BYTES
 from students.models import Student, StudentCourse
-from tests.costs import MARKS, MULTIPART, SIZE, UNITS, Cost, cost_of, too_much
+from tests.costs import MARKS, MULTIPART, SIZE, UNITS, Cost, cost_of, over_budget
 from tests.factories import make_course
 from tests.serving import FORM
 
@@ -142,7 +142,7 @@ def costs_of_pages(root: Client, pages: list[str]) -> dict[tuple[str, str], Cost
 def test_no_form_costs_more_than_a_second(root: Client, path_values, thousand_enrollments, pages):
     costs = costs_of_pages(root, pages)
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
     assert len(costs) >= 7 * len(pages)
 
 
@@ -152,7 +152,7 @@ def test_no_account_form_costs_more_than_a_second(root: Client):
     root.logout()
     costs |= {(f"nobody: {path}", name): cost for (path, name), cost in costs_of_account_pages(root).items()}
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
 
 
 def costs_of_account_pages(client: Client) -> dict[tuple[str, str], Cost]:
@@ -209,7 +209,7 @@ def test_no_bulk_action_costs_more_than_a_second(root: Client, thousand_enrollme
                 )
                 transaction.set_rollback(True)
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
     assert {len(Course.objects.all()[:1_001]), len(Student.objects.all()[:1_001])} == {1_001}
     assert len(LISTS) >= 15
 
@@ -221,7 +221,7 @@ def test_no_action_on_1000_enrollments_costs_more_than_a_second(root: Client, th
 
     cost = cost_of(lambda: root.post("/admin/students/studentcourse/act/", form))
 
-    assert (cost.status, too_much({action: cost})) == (200, {})
+    assert (cost.status, over_budget({action: cost})) == (200, {})
 
 
 def pasted_lines(key: str, beside: str = "") -> str:
@@ -257,7 +257,7 @@ def test_no_pasted_text_costs_more_than_a_second(root: Client, thousand_enrollme
 
     cost = cost_of(lambda: root.post(ENROLL_MANY, form))
 
-    assert (cost.status, too_much({"": cost})) == (200, {})
+    assert (cost.status, over_budget({"": cost})) == (200, {})
 
 
 def test_no_listed_or_corrected_key_costs_more_than_a_second(root: Client, thousand_enrollments, path_values):
@@ -277,7 +277,7 @@ def test_no_listed_or_corrected_key_costs_more_than_a_second(root: Client, thous
 
     costs = {name: cost_of(lambda sent=sent: root.post(ENROLL_MANY, sent)) for name, sent in forms.items()}  # type: ignore[misc]
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
 
 
 # Files, and bodies that are parsed before they are rejected
@@ -309,7 +309,7 @@ def test_no_file_costs_more_than_a_second(api: APIClient, path_values, kind):
             address = f"/api/v1/imports?kind={kind}&dataset={name}"
             costs[name, content_type] = cost_of(lambda: api.generic("POST", address, data, content_type))  # noqa: B023
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -318,7 +318,7 @@ def test_no_csv_header_costs_more_than_a_second(api: APIClient, path_values, sep
 
     cost = cost_of(lambda: api.generic("POST", "/api/v1/imports?kind=students&dataset=x", file, "text/csv"))
 
-    assert too_much({separator: cost}) == {}
+    assert over_budget({separator: cost}) == {}
 
 
 PARTS = {
@@ -351,4 +351,4 @@ def test_parsing_a_form_costs_at_most_a_second(api: APIClient, root: Client, pat
         for name, (body, kind) in PARTS.items()
     }
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}

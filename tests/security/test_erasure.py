@@ -11,7 +11,7 @@ from pathlib import Path
 from django.db import connection
 
 from school.validators import folded
-from tests.postgres import find_binaries, server_at_hand
+from tests.postgres import find_binaries, running_server
 from tests.serving import environment_of, manage
 
 NUMBER, OLD_NUMBER, GIVEN, FAMILY, EMAIL = "Q7X-É9W", "K3V-Ü8J", "Zvqira", "Wyßomla", "zq.wx7@vkj.example"
@@ -147,7 +147,7 @@ def database(folder):
         return
     binaries = find_binaries()
     assert binaries is not None
-    with server_at_hand(binaries) as server:
+    with running_server(binaries) as server:
         environment = environment_of(server.url)
         manage(environment, "migrate", "--verbosity=0")
 

@@ -1,0 +1,131 @@
+"""Every entry point that changes enrollments. Each sends a requested action and returns the response as text."""
+
+import csv
+import io
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils.html import strip_tags
+from rest_framework.test import APIClient
+
+from courses.api_clients import create_api_client
+from courses.models import Course
+from students.models import Action, Student, StudentCourse
+
+
+@dataclass(frozen=True)
+class RequestedAction:
+    """An action to send to an entry point."""
+
+    action: Action
+    student: Student
+    course: Course
+    on_full: str = "reject"
+    waive: tuple[str, ...] = ()
+    reason: str = ""
+
+
+EntryPoint = Callable[[RequestedAction], str]
+
+
+class NotOffered(Exception):
+    """The entry point does not support the action."""
+
+
+def _api_client() -> APIClient:
+    keys = create_api_client("door", "enrollments:write enrollments:waive")
+    form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
+    token = Client().post("/oauth/token", form).json()["access_token"]
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    return client
+
+
+def api(requested: RequestedAction) -> str:
+    courses = f"/api/v1/students/{requested.student.pk}/courses"
+    waiver = {"waive": list(requested.waive), "reason": requested.reason}
+    requests: dict[Action, tuple[str, str, Any]] = {
+        Action.ENROLL: ("post", courses, {"course_id": requested.course.pk, "on_full": requested.on_full, **waiver}),
+        Action.DROP: ("delete", f"{courses}/{requested.course.pk}", None),
+        Action.COMPLETE: ("patch", f"{courses}/{requested.course.pk}", {"status": "completed"}),
+    }
+    if requested.action not in requests:
+        raise NotOffered
+    method, path, body = requests[requested.action]
+    return getattr(_api_client(), method)(path, body).content.decode()
+
+
+def batch(requested: RequestedAction) -> str:
+    if requested.action not in (Action.ENROLL, Action.DROP, Action.COMPLETE):
+        raise NotOffered
+    item: dict[str, Any] = {
+        "action": requested.action,
+        "student_id": requested.student.pk,
+        "course_id": requested.course.pk,
+    }
+    item["reason"] = requested.reason
+    if requested.action == Action.ENROLL:
+        item |= {"on_full": requested.on_full, "waive": list(requested.waive)}
+    return _api_client().post("/api/v1/enrollments/batch", {"items": [item]}).content.decode()
+
+
+def admin(requested: RequestedAction) -> str:
+    """Submit the enroll form, or select the latest enrollment in the list, choose an action and confirm it."""
+    browser = Client()
+    browser.force_login(User.objects.create_superuser("door"))
+    enrollments = "/admin/students/studentcourse/"
+    newest = StudentCourse.objects.newest().filter(student=requested.student, course=requested.course)
+    ticked = list(newest.values_list("pk", flat=True))
+    form: dict[str, Any]
+    if requested.action == Action.ENROLL:
+        path = f"{enrollments}add/"
+        form = {
+            "student": requested.student.pk,
+            "course": requested.course.pk,
+            "on_full": requested.on_full,
+            "waive": requested.waive,
+        }
+    else:
+        path = enrollments
+        form = {"action": requested.action.value, "index": 0, "_selected_action": ticked, "grade": ""}
+    answer = browser.post(path, {**form, "reason": requested.reason}, follow=True)
+    if "told" in answer.context and answer.context["told"].changed:
+        form = {
+            "action": requested.action.value,
+            "chosen": ticked,
+            "step": "confirm",
+            "shown": answer.context["fingerprint"],
+        }
+        answer = browser.post(f"{enrollments}act/", {**form, "reason": requested.reason}, follow=True)
+    return strip_tags(answer.content.decode())
+
+
+def command(requested: RequestedAction) -> str:
+    statuses = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
+    if requested.action not in statuses:
+        raise NotOffered
+    cells = [
+        requested.student.student_number,
+        requested.course.code,
+        statuses[requested.action],
+        " ".join(requested.waive),
+        requested.reason,
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        file, report = Path(folder) / "file.csv", Path(folder) / "report.csv"
+        file.write_text(f"student_number,course_code,status,waive,reason\n{','.join(cells)}\n")
+        quiet = {"stdout": io.StringIO(), "stderr": io.StringIO()}
+        with suppress(CommandError):
+            call_command("import_enrollments", file, report=str(report), on_full=requested.on_full, **quiet)
+        [row] = csv.DictReader(report.read_text().splitlines())
+        return f"{row['outcome']} {row['message']}"
+
+
+ENTRY_POINTS: tuple[EntryPoint, ...] = (api, batch, admin, command)
