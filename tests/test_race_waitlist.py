@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from courses.models import Course
 from school.refusals import Refused
-from stress.invariants import misfilled, violations
+from stress.invariants import violations, wrong_counts
 from students.enrollment import complete, drop, enroll, enroll_many, promote, undo
 from students.enrollment.commands import OnFull, Origin
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
@@ -206,7 +206,7 @@ def test_a_line_that_many_join_at_once_keeps_to_its_places_and_its_order():
     race(lambda runner, number: refused(enroll, students[runner], crowds[number][0], on_full=OnFull.WAITLIST), ROUNDS)
 
     for course, _holders, _line in crowds:
-        assert misfilled(course, enrolled=1, waiting=5) == []
+        assert wrong_counts(course, enrolled=1, waiting=5) == []
         for _ in range(5):
             drop(student_id=seated(course)[0], course_id=course.pk, origin=ORIGIN)
     assert in_the_order_of(Action.PROMOTE, "enrolled") == in_the_order_of(Action.ENROLL, "waitlisted")
