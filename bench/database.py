@@ -26,8 +26,8 @@ def scratch_database(*, sqlite: bool) -> Iterator[str]:
     """
     Yield the DATABASE_URL of an empty database.
 
-    PostgreSQL is the server of DATABASE_URL, in a database of its own, else a throw-away one. Raise ``NoDatabase``
-    where there is neither.
+    PostgreSQL is a new database on the server of DATABASE_URL, or else a temporary server. Raise ``NoDatabase`` without
+    either.
     """
     given = os.environ.get("DATABASE_URL", "")
     if sqlite:
@@ -46,7 +46,7 @@ def scratch_database(*, sqlite: bool) -> Iterator[str]:
 
 @contextmanager
 def _database_beside(url: str) -> Iterator[str]:
-    """Make a database on the server of ``url``, whose own is left alone; drop it at the end."""
+    """Create a separate database on the server of ``url``; drop it at the end."""
     name = f"school_bench_{os.getpid()}"
     try:
         maintenance = psycopg.connect(url, autocommit=True)
@@ -61,7 +61,7 @@ def _database_beside(url: str) -> Iterator[str]:
 
 
 def analyze() -> str:
-    """Do what autovacuum would do soon after a big load; return the statement."""
+    """Update the statistics, as autovacuum does after a large load; return the statement."""
     statement = "VACUUM (ANALYZE)" if connection.vendor == "postgresql" else "ANALYZE"
     with connection.cursor() as cursor:
         cursor.execute(statement)

@@ -37,7 +37,7 @@ start = multiprocessing.get_context("fork").Barrier(WRITERS)
 
 
 @dataclass
-class WriterResult:
+class Written:
     """The results of a writer: enrollment ids, database errors, and the duration of each action."""
 
     enrollments: set[int] = field(default_factory=set)
@@ -76,19 +76,19 @@ def run(*, short: bool) -> list[str]:
     return [*found, *lost_enrollments(set().union(*(each.enrollments for each in results))), *violations()]
 
 
-def write(number: int, actions: int, students: Sequence[int], courses: Sequence[int]) -> WriterResult:
+def write(number: int, actions: int, students: Sequence[int], courses: Sequence[int]) -> Written:
     """Run random actions in a separate process."""
-    rng, origin, written = random.Random(number), Origin(Channel.COMMAND), WriterResult()
+    dice, origin, written = random.Random(number), Origin(Channel.COMMAND), Written()
     try:
         start.wait(PATIENCE)
     except BrokenBarrierError:
         raise Failed("Not all writers have started.") from None
     for _ in range(actions):
-        verb = rng.choice((enroll, enroll, enroll, drop, complete))
-        options: dict[str, Any] = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
+        verb = dice.choice((enroll, enroll, enroll, drop, complete))
+        wish: dict[str, Any] = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
         began = time.perf_counter()
         try:
-            done = verb(student_id=rng.choice(students), course_id=rng.choice(courses), origin=origin, **options)
+            done = verb(student_id=dice.choice(students), course_id=dice.choice(courses), origin=origin, **wish)
         except Refused:
             pass
         except OperationalError as error:
