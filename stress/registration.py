@@ -83,10 +83,16 @@ class Registration:
         unknown = self.dropped - set(drops.values_list("enrollment__student", "enrollment__course"))
         found = [*self.unexpected, *lost_enrollments(self.enrollments)]
         found += [f"Student {pair[0]} has left course {pair[1]}, and the journal does not know." for pair in unknown]
-        for pair, told in self.last_status.items():
+        for pair, expected in self.last_status.items():
             now = newest.get(pair, "")
-            if pair not in self.uncertain and now != told and (told, now) != (Status.WAITLISTED, Status.ENROLLED):
-                found.append(f"Student {pair[0]} was told {told or 'no'} by course {pair[1]}, and is {now or 'out'}.")
+            if (
+                pair not in self.uncertain
+                and now != expected
+                and (expected, now) != (Status.WAITLISTED, Status.ENROLLED)
+            ):
+                found.append(
+                    f"Student {pair[0]} was told {expected or 'no'} by course {pair[1]}, and is {now or 'out'}."
+                )
         return found
 
 

@@ -196,7 +196,7 @@ def callers() -> dict[str, Any]:
         session = found[name].session
         session["began"] = 1_789_000_000 + 464_000
         session.save()
-    found["nobody"] = Client()
+    found["anonymous"] = Client()
     found["bad token"] = Client(HTTP_AUTHORIZATION="Bearer nonsense")
     return found
 
@@ -210,7 +210,7 @@ def requests() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
         for caller in ("limited", "staff", "own courses"):
             for form in ["", *forms[:: 2 if caller == "limited" else 5]]:
                 yield caller, "GET", f"{address}?{form}" if form else address, {}
-        for caller in ("nothing", "courses only", "no rights", "nobody", "bad token"):
+        for caller in ("nothing", "courses only", "no rights", "anonymous", "bad token"):
             yield caller, "GET", address, {}
     for wrong in [*WRONG.split(), "search=" + "x" * 201]:
         for address in ("enrollments", "courses", "courses/1/students", "students/1/courses", "students", "terms"):

@@ -40,7 +40,7 @@ class NotOffered(Exception):
 
 
 def _api_client() -> APIClient:
-    keys = create_api_client("door", "enrollments:write enrollments:waive")
+    keys = create_api_client("entry point", "enrollments:write enrollments:waive")
     form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
     token = Client().post("/oauth/token", form).json()["access_token"]
     client = APIClient()
@@ -79,7 +79,7 @@ def batch(requested: RequestedAction) -> str:
 def admin(requested: RequestedAction) -> str:
     """Submit the enroll form, or select the latest enrollment in the list, choose an action and confirm it."""
     browser = Client()
-    browser.force_login(User.objects.create_superuser("door"))
+    browser.force_login(User.objects.create_superuser("entry-point"))
     enrollments = "/admin/students/studentcourse/"
     newest = StudentCourse.objects.newest().filter(student=requested.student, course=requested.course)
     ticked = list(newest.values_list("pk", flat=True))

@@ -32,8 +32,8 @@ def header_cases() -> list[Case]:
         for kind in ["text/plain; charset=utf-7", "text/plain; charset=idna", "text/plain; charset=cp500"]
     ]
     accepts = [
-        Case(f"Accept {wish!r}", "GET", "/api/v1/students", 406, "not_acceptable", headers={"Accept": wish})
-        for wish in ["text/html", "application/xml", "image/*", "nonsense", ";", "application/json2"]
+        Case(f"Accept {media_type!r}", "GET", "/api/v1/students", 406, "not_acceptable", headers={"Accept": media_type})
+        for media_type in ["text/html", "application/xml", "image/*", "nonsense", ";", "application/json2"]
     ]
     keys = [
         Case(

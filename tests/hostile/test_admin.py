@@ -215,7 +215,7 @@ def form_cases() -> list[Case]:
 
 
 def upload_cases() -> list[Case]:
-    wish = {"kind": "students", "on_error": "abort", "mode": "delta", "dataset": "default"}
+    options = {"kind": "students", "on_error": "abort", "mode": "delta", "dataset": "default"}
     file = b"student_number\nA\n"
     cases: list[dict[str, Any]] = [
         {},
@@ -229,7 +229,7 @@ def upload_cases() -> list[Case]:
         {"file": SimpleUploadedFile("a.csv", file), "on_error": "\0"},
         {"file": "no file"},
     ]
-    return [Case("bulk/import/add/", (PAGE,), {**wish, **case}) for case in cases]
+    return [Case("bulk/import/add/", (PAGE,), {**options, **case}) for case in cases]
 
 
 def login_cases() -> list[Case]:

@@ -87,11 +87,11 @@ def test_a_client_is_revoked_after_confirmation_and_admitted_again(portal, admin
 
     question = visible_text(admin_client.get(f"{address}/revoke/"))
     before = status_with(token)
-    told = admin_client.post(f"{address}/revoke/", follow=True)
+    page = admin_client.post(f"{address}/revoke/", follow=True)
 
     assert ("Shut portal out?" in question, before) == (True, 200)
-    assert [str(message) for message in told.context["messages"]] == ["portal is shut out within a minute."]
-    assert (status_with(token), token_of(keys).status_code, "shut out" in visible_text(told)) == (401, 401, True)
+    assert [str(message) for message in page.context["messages"]] == ["portal is shut out within a minute."]
+    assert (status_with(token), token_of(keys).status_code, "shut out" in visible_text(page)) == (401, 401, True)
 
     admin_client.post(f"{address}/admit/")
     assert (status_with(token), token_of(keys).status_code) == (401, 200)

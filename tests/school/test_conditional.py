@@ -222,7 +222,7 @@ FOREIGN = (
 
 @pytest.mark.parametrize("kind", ["student", "pair"])
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "message"),
     [
         ("W/{tag}", WEAK),
         ('W/"0123456789abcdef0123456789abcdef"', WEAK),
@@ -243,14 +243,14 @@ FOREIGN = (
         ("", FOREIGN),
     ],
 )
-def test_the_message_of_a_412_explains_the_etag_that_was_sent(api, addresses, kind, header, told):
+def test_the_message_of_a_412_explains_the_etag_that_was_sent(api, addresses, kind, header, message):
     tag = api.get(addresses[kind])["ETag"]
     bare = tag.strip('"')
     body = {"status": "completed"} if kind == "pair" else {}
 
     answer = api.patch(addresses[kind], body, headers={"If-Match": header.format(tag=tag, bare=bare)})
 
-    assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (412, "precondition_failed", told)
+    assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (412, "precondition_failed", message)
 
 
 @pytest.mark.parametrize("header", ["{tag}", '"other", {tag}', 'W/"other", {tag}', "W/{tag},{tag}", "*", " * "])

@@ -119,6 +119,6 @@ def test_a_page_is_returned_and_logged_when_the_database_is_read_only(world, reg
     with mock.patch.object(PersonalDataAccess.objects, "bulk_create", side_effect=OperationalError("locked")):
         statuses = statuses_of(registrar, f"/admin/students/student/{student.pk}/change/")
 
-    [told] = [record.msg for record in caplog.records if "view_not_recorded" in str(record.msg)]
-    assert (statuses, told["student_id"], told["user_id"]) == ([200], student.pk, registrar.pk)
+    [entry] = [record.msg for record in caplog.records if "view_not_recorded" in str(record.msg)]
+    assert (statuses, entry["student_id"], entry["user_id"]) == ([200], student.pk, registrar.pk)
     assert recorded_accesses() == []

@@ -191,9 +191,9 @@ def test_a_second_request_with_a_key_is_rejected_while_the_first_one_runs(api, m
     thread = threading.Thread(target=first)
     thread.start()
     assert begun.wait(30)
-    meanwhile = post(api, "students", ADA)
+    second = post(api, "students", ADA)
     go_on.set()
     thread.join()
 
-    assert (meanwhile.status_code, meanwhile.json()["code"], meanwhile["Retry-After"]) == (409, "still_at_work", "1")
+    assert (second.status_code, second.json()["code"], second["Retry-After"]) == (409, "still_at_work", "1")
     assert (answers, post(api, "students", ADA).status_code, Student.objects.count()) == ([201], 201, 1)

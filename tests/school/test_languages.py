@@ -31,12 +31,14 @@ from tests.factories import make_course, make_student
 GERMAN = {"Accept-Language": "de"}
 
 
-@pytest.mark.parametrize(("asked", "spoken"), [("de-AT,de;q=0.9", "de"), ("es", "es"), ("fr", "en"), ("", "en")])
-def test_a_page_is_in_the_language_of_the_browser(client, db, asked, spoken):
-    answer = client.get("/admin/login/", headers={"Accept-Language": asked})
+@pytest.mark.parametrize(
+    ("accept_language", "language"), [("de-AT,de;q=0.9", "de"), ("es", "es"), ("fr", "en"), ("", "en")]
+)
+def test_a_page_is_in_the_language_of_the_browser(client, db, accept_language, language):
+    answer = client.get("/admin/login/", headers={"Accept-Language": accept_language})
 
-    assert f'<html lang="{spoken}"' in answer.text
-    assert answer.headers["Content-Language"] == spoken
+    assert f'<html lang="{language}"' in answer.text
+    assert answer.headers["Content-Language"] == language
     assert "Accept-Language" in answer.headers["Vary"]
 
 
@@ -107,10 +109,10 @@ def test_the_reasons_of_a_pass_over_are_stored_in_english():
     with override("de"):
         drop(student_id=first.pk, course_id=course.pk, origin=origin)
         event = EnrollmentEvent.objects.get(action=Action.PASS_OVER)
-        told = event.reason_told
+        reason = event.reason_told
 
     assert (event.reason, event.reason_parts) == ("This student is not active.", [["This student is not active.", {}]])
-    assert told == "Diese Person ist nicht aktiv."
+    assert reason == "Diese Person ist nicht aktiv."
 
 
 def test_import_messages_are_in_the_language_of_the_reader(registrars_desk):

@@ -138,8 +138,8 @@ def test_batch_items_outside_the_limits_are_not_found_and_the_others_run(limited
 
     answer = client.post("/api/v1/enrollments/batch", {"items": items})
 
-    told = [(outcome["status"], outcome["code"]) for outcome in answer.json()["outcomes"]]
-    assert (answer.status_code, told) == (207, [("created", None), *[("not_found", "course_not_found")] * 2])
+    outcomes = [(outcome["status"], outcome["code"]) for outcome in answer.json()["outcomes"]]
+    assert (answer.status_code, outcomes) == (207, [("created", None), *[("not_found", "course_not_found")] * 2])
     assert [each.course for each in StudentCourse.objects.all()] == [calculus]
 
 
@@ -244,8 +244,8 @@ def test_import_rows_outside_the_limits_are_errors(limited_to, calculus, spring_
     work_on(sent.json()["id"])
 
     report = json.loads(b"".join(client.get(f"/api/v1/imports/{sent.json()['id']}/report")))
-    told = [(row["outcome"], [error["code"] for error in row["errors"]]) for row in report]
-    assert told == [("enrolled", []), ("error", ["course_not_found"])]
+    outcomes = [(row["outcome"], [error["code"] for error in row["errors"]]) for row in report]
+    assert outcomes == [("enrolled", []), ("error", ["course_not_found"])]
     assert [each.course for each in StudentCourse.objects.all()] == [calculus]
 
 
@@ -361,5 +361,5 @@ def test_an_undo_reverts_only_rows_within_the_current_limits(limited_to, calculu
     undo = client.post(f"/api/v1/imports/{sent}/undo", {"dry_run": False})
     work_on(undo.json()["id"])
 
-    told = {each.course: each.status for each in StudentCourse.objects.all()}
-    assert told == {calculus: Status.DROPPED, spring_calculus: Status.ENROLLED}
+    outcomes = {each.course: each.status for each in StudentCourse.objects.all()}
+    assert outcomes == {calculus: Status.DROPPED, spring_calculus: Status.ENROLLED}

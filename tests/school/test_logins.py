@@ -143,8 +143,8 @@ def test_failed_logins_are_logged_with_ids_only(registrar, keys, log_entries):  
     take_token(keys, "wrong")
     [client] = [line for line in log_entries if line["event"] == "login_failed"]
 
-    told = [{key: line.get(key) for key in ("locked", "user_id", "client_id")} for line in (known, unknown, client)]
-    assert told == [
+    entries = [{key: line.get(key) for key in ("locked", "user_id", "client_id")} for line in (known, unknown, client)]
+    assert entries == [
         {"locked": False, "user_id": registrar.pk, "client_id": None},
         {"locked": False, "user_id": None, "client_id": None},
         {"locked": False, "user_id": None, "client_id": keys.client_id},

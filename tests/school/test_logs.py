@@ -133,9 +133,9 @@ def test_the_log_entry_of_a_409_has_its_codes_also_for_a_replayed_response(api, 
     answers = [api.post(url, body)]
     answers += [api.post("/api/v1/students", number, HTTP_IDEMPOTENCY_KEY="a") for _ in range(2)]
 
-    told = [(line["code"], line["problem_codes"]) for line in log_entries if line["event"] == "request_finished"]
+    codes = [(line["code"], line["problem_codes"]) for line in log_entries if line["event"] == "request_finished"]
     assert [answer.status_code for answer in answers] == [409, 409, 409]
-    assert told == [(409, ["course_full"]), (409, ["unique"]), (409, ["unique"])]
+    assert codes == [(409, ["course_full"]), (409, ["unique"]), (409, ["unique"])]
 
 
 @pytest.mark.django_db

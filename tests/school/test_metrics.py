@@ -72,10 +72,10 @@ def test_metrics_add_up_all_processes_and_no_label_contains_an_id(tmp_path):
         program = bearer(environment, port, "students:read")
         answers = [ask(port, "GET", f"/api/v1/students/{n}", **program).status for n in range(1, 41)]
         odd = [ask(port, method, path).status for method, path in [("ODD", "/health"), ("GET", "/nonsense/7")]]
-        told = samples_in(ask(port, "GET", "/metrics", **TOKEN).body)
+        samples = samples_in(ask(port, "GET", "/metrics", **TOKEN).body)
         public = ask(port, "GET", "/metrics").status
 
-    counts = {name: value for name, value in told.items() if name.startswith("school_request_seconds_count")}
+    counts = {name: value for name, value in samples.items() if name.startswith("school_request_seconds_count")}
     route = 'method="GET",route="api/v1/students/<str:student_id>",status="404"'
     assert answers == [404] * 40
     assert counts[f"school_request_seconds_count{{{route}}}"] == 40

@@ -19,7 +19,9 @@ def test_every_link_uses_existing_fields_and_parameters_of_its_operation():
         answered = name.partition("_")[0]
         target = {each["name"]: each for each in found[link["operationId"]]["parameters"]}
         assert set(link["parameters"]) <= set(target), name
-        assert {each for each, told in target.items() if told["in"] == "path"} <= set(link["parameters"]), name
+        assert {each for each, parameter in target.items() if parameter["in"] == "path"} <= set(link["parameters"]), (
+            name
+        )
         for expression in link["parameters"].values():
             if expression == "$response.header.ETag":
                 continue

@@ -419,7 +419,7 @@ def test_json_that_is_not_utf_8_is_explained(api, body, words):
 STUDENT = {"student_number": "S-1", "given_name": "Ada", "family_name": "Byron", "email": "ada@example.edu"}
 
 
-def test_a_taken_email_names_its_field(api):
+def test_a_taken_email_is_reported_at_its_field(api):
     make_student(**STUDENT)
 
     answer = api.post("/api/v1/students", {**STUDENT, "student_number": "S-2", "email": "ADA@example.edu"})
@@ -539,7 +539,7 @@ def test_a_write_ignores_changed_read_only_fields(api, path_values):
 
 def test_a_403_names_the_missing_scope_at_every_address(make_client, path_values):
     nothing = make_client("changes:read")
-    told = set()
+    missing_scopes = set()
     for route, view in views().items():
         address = address_of(route, path_values).replace("<id:pk>", "1")
         for method in view_methods(route) if route != "api/v1/enrollments/batch" else {"post"}:
@@ -551,8 +551,8 @@ def test_a_403_names_the_missing_scope_at_every_address(make_client, path_values
             challenge = f'Bearer realm="api",error="insufficient_scope",scope="{scope}"'
             assert found == (403, scope, challenge), (method, address)
             assert scope in answer.json()["detail"]
-            told.add(scope)
-    assert len(told) == 8
+            missing_scopes.add(scope)
+    assert len(missing_scopes) == 8
 
 
 def test_a_403_for_staff_names_the_missing_permission(viewer):

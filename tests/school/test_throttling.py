@@ -67,13 +67,13 @@ def test_each_client_and_each_staff_user_is_counted_separately(make_client, regi
 
 def test_unauthenticated_requests_are_counted_by_address_and_affect_no_client(api, settings):
     settings.API_RATE_ANONYMOUS = settings.API_RATE_FAILED = 2
-    stranger, guesser = APIClient(), APIClient()
+    anonymous, guesser = APIClient(), APIClient()
     guesser.credentials(HTTP_AUTHORIZATION="Bearer guess")
 
     def three_statuses(caller, address):
         return [caller.get("/api/v1/terms", REMOTE_ADDR=address).status_code for _ in range(3)]
 
-    assert three_statuses(stranger, "203.0.113.1") == three_statuses(stranger, "203.0.113.2") == [401, 401, 429]
+    assert three_statuses(anonymous, "203.0.113.1") == three_statuses(anonymous, "203.0.113.2") == [401, 401, 429]
     assert three_statuses(guesser, "203.0.113.1") == [401, 401, 429]
     assert three_statuses(api, "203.0.113.1") == [200, 200, 200]
 
@@ -95,24 +95,24 @@ def test_a_limit_of_0_means_no_limit(api, settings):
 
 def test_a_window_starts_with_the_first_request_and_ends(monkeypatch):
     monkeypatch.setattr(rate_counter, "WINDOW", 1)
-    first = [rate_counter.count("somebody", 2).taken for _ in range(3)]
+    first = [rate_counter.count("an account", 2).taken for _ in range(3)]
     time.sleep(1.1)
-    second = [rate_counter.count("somebody", 2).taken for _ in range(3)]
+    second = [rate_counter.count("an account", 2).taken for _ in range(3)]
 
     assert (first, second) == ([1, 2, None], [1, 2, None])
 
 
 def test_a_count_reports_the_seconds_left_in_its_window():
-    rate_counter.count("somebody", 1)
+    rate_counter.count("an account", 1)
     time.sleep(0.2)
 
-    assert 59 <= rate_counter.count("somebody", 1).seconds_left <= 59.8
+    assert 59 <= rate_counter.count("an account", 1).seconds_left <= 59.8
 
 
 def test_counts_of_ended_windows_are_deleted(monkeypatch, capsys):
     rate_counter.clear_ended()
     monkeypatch.setattr(rate_counter, "WINDOW", 1)
-    rate_counter.count("somebody", 2)
+    rate_counter.count("an account", 2)
     call_command("clear_counts")
     time.sleep(1.1)
     call_command("clear_counts")

@@ -19,8 +19,8 @@ def text_of(html):
 
 
 def heading(page):
-    [told, *_others] = re.findall(r"<h1.*?</h1>", page.content.decode(), re.DOTALL)
-    return text_of(told).split(" chevron_right ")
+    [first, *_others] = re.findall(r"<h1.*?</h1>", page.content.decode(), re.DOTALL)
+    return text_of(first).split(" chevron_right ")
 
 
 @pytest.fixture
@@ -66,14 +66,14 @@ def test_a_filtered_list_shows_the_number_of_results(registrars_desk):
     ]
 
 
-@pytest.mark.parametrize(("count", "told"), [(1, "1 entry"), (2, "2 entries")])
-def test_journal_rows_are_counted_as_entries(registrars_desk, origin, count, told):
+@pytest.mark.parametrize(("count", "text"), [(1, "1 entry"), (2, "2 entries")])
+def test_journal_rows_are_counted_as_entries(registrars_desk, origin, count, text):
     course = make_course()
     perform([Act(Action.ENROLL, make_student().pk, course.pk) for _ in range(count)], origin)
 
     page = text_of(registrars_desk.get("/admin/students/enrollmentevent/").content.decode())
 
-    assert re.findall(r"\d+ entr\w+", page) == [told]
+    assert re.findall(r"\d+ entr\w+", page) == [text]
 
 
 def test_history_rows_without_a_reason_show_a_dash(registrars_desk):
@@ -105,10 +105,10 @@ def test_a_journal_entry_is_described_in_words(registrars_desk, waiver):
     event = waiver.events.get()
 
     page = registrars_desk.get(f"/admin/students/enrollmentevent/{event.pk}/change/")
-    told = text_of(page.content.decode())
+    text = text_of(page.content.decode())
 
     assert (
-        f"Changes enrolled on: – → {waiver.enrolled_on} Reason Needs it Waived rules Course is full Refusals -" in told
+        f"Changes enrolled on: – → {waiver.enrolled_on} Reason Needs it Waived rules Course is full Refusals -" in text
     )
     assert "course_full" not in page.content.decode()
 
@@ -125,14 +125,14 @@ def test_home_links_auditors_to_the_records_and_tells_users_without_a_role(clien
     client.force_login(auditor)
     records = [(str(each["title"]), str(each["link"])) for each in client.get("/admin/").context["home"]["records"]]
     client.force_login(User.objects.create_user("newcomer", is_staff=True))
-    told = client.get("/admin/")
+    home = client.get("/admin/")
 
     assert records == [
         ("Journal", "/admin/students/enrollmentevent/"),
         ("Record of access", "/admin/school/personaldataaccess/"),
     ]
-    assert told.context["home"]["records"] == []
-    assert "An administrator can give you a role." in text_of(told.content.decode())
+    assert home.context["home"]["records"] == []
+    assert "An administrator can give you a role." in text_of(home.content.decode())
 
 
 def test_the_lockout_page_uses_the_admin_theme(client):

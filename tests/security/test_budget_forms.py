@@ -150,7 +150,7 @@ def test_no_form_costs_more_than_a_second(root: Client, path_values, thousand_en
 def test_no_account_form_costs_more_than_a_second(root: Client):
     costs = costs_of_pages(root, ["/admin/login/", *ACCOUNTS])
     root.logout()
-    costs |= {(f"nobody: {path}", name): cost for (path, name), cost in costs_of_account_pages(root).items()}
+    costs |= {(f"anonymous: {path}", name): cost for (path, name), cost in costs_of_account_pages(root).items()}
 
     assert over_budget(costs) == {}
 

@@ -143,9 +143,9 @@ def test_a_hidden_code_is_answered_like_an_unknown_code(limited, courses, code):
 
     answers = [limited.patch(f"/api/v1/courses/{pk}", {"prerequisites": [code]}), limited.post("/api/v1/courses", new)]
 
-    told = [(answer.status_code, answer.json()["errors"]) for answer in answers]
+    results = [(answer.status_code, answer.json()["errors"]) for answer in answers]
     reason = {"code": "course_not_found", "field": "prerequisites", "message": f"There is no course code:{code}."}
-    assert told == [(400, [reason])] * 2
+    assert results == [(400, [reason])] * 2
     assert stored_prerequisites() == ["HIDDEN-1", "INTRO"]
 
 
@@ -180,9 +180,9 @@ def message_and_leak_of(answer):
 def test_a_refusal_names_the_visible_prerequisites_and_counts_the_others(limited, api, courses):
     address = f"/api/v1/students/{make_student().pk}/courses"
 
-    told = [client.post(address, {"course_id": courses["ADV"].pk}) for client in (limited, api)]
+    results = [client.post(address, {"course_id": courses["ADV"].pk}) for client in (limited, api)]
 
-    assert [message_and_leak_of(answer) for answer in told] == [
+    assert [message_and_leak_of(answer) for answer in results] == [
         ("ADV asks for INTRO, 1 more course to be completed first.", False),
         ("ADV asks for HIDDEN-1, INTRO to be completed first.", True),
     ]
@@ -238,8 +238,8 @@ def test_a_key_outside_the_limits_is_answered_like_an_unknown_key(limited, cours
 
     answers = [limited.get(f"/api/v1/courses/code:{code}"), limited.post(address, {"course_code": code})]
 
-    told = [(answer.status_code, answer.json()["code"]) for answer in answers]
-    assert told == [(404, "course_not_found")] * 2
+    results = [(answer.status_code, answer.json()["code"]) for answer in answers]
+    assert results == [(404, "course_not_found")] * 2
     assert [answer.content.decode().replace(code, "").count("HIDDEN-1") for answer in answers] == [0, 0]
 
 

@@ -181,8 +181,8 @@ def test_a_pasted_text_with_far_too_many_keys_is_rejected_before_parsing(registr
 
     page = registrars_desk.post("/admin/students/studentcourse/enroll-many/", form)
 
-    told = "The text is too long to be shown here again. Go back: your browser still has it."
-    assert page.context["form"].errors == {"text": ["At most 1000 at a time: choose fewer.", told]}
+    message = "The text is too long to be shown here again. Go back: your browser still has it."
+    assert page.context["form"].errors == {"text": ["At most 1000 at a time: choose fewer.", message]}
     assert page.context["form"]["text"].value() == ""
 
 

@@ -415,6 +415,6 @@ def test_a_batch_of_a_session_enrolls_only_students_of_own_courses(worlds, restr
 
     answer = clients["Registrar"].post("/api/v1/enrollments/batch", {"items": items}, content_type="application/json")
 
-    told = [(each["status"], each["code"]) for each in answer.json()["outcomes"]]
-    assert told == [("created", None), *[("not_found", "student_not_found")] * 2]
+    outcomes = [(each["status"], each["code"]) for each in answer.json()["outcomes"]]
+    assert outcomes == [("created", None), *[("not_found", "student_not_found")] * 2]
     assert [row.student_id for row in StudentCourse.objects.filter(course=other)] == [own.ids["students/student"]]
