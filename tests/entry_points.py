@@ -48,82 +48,82 @@ def _api_client() -> APIClient:
     return client
 
 
-def api(requested: RequestedAction) -> str:
-    courses = f"/api/v1/students/{requested.student.pk}/courses"
-    waiver = {"waive": list(requested.waive), "reason": requested.reason}
+def api(wish: RequestedAction) -> str:
+    courses = f"/api/v1/students/{wish.student.pk}/courses"
+    waiver = {"waive": list(wish.waive), "reason": wish.reason}
     requests: dict[Action, tuple[str, str, Any]] = {
-        Action.ENROLL: ("post", courses, {"course_id": requested.course.pk, "on_full": requested.on_full, **waiver}),
-        Action.DROP: ("delete", f"{courses}/{requested.course.pk}", None),
-        Action.COMPLETE: ("patch", f"{courses}/{requested.course.pk}", {"status": "completed"}),
+        Action.ENROLL: ("post", courses, {"course_id": wish.course.pk, "on_full": wish.on_full, **waiver}),
+        Action.DROP: ("delete", f"{courses}/{wish.course.pk}", None),
+        Action.COMPLETE: ("patch", f"{courses}/{wish.course.pk}", {"status": "completed"}),
     }
-    if requested.action not in requests:
+    if wish.action not in requests:
         raise NotOffered
-    method, path, body = requests[requested.action]
+    method, path, body = requests[wish.action]
     return getattr(_api_client(), method)(path, body).content.decode()
 
 
-def batch(requested: RequestedAction) -> str:
-    if requested.action not in (Action.ENROLL, Action.DROP, Action.COMPLETE):
+def batch(wish: RequestedAction) -> str:
+    if wish.action not in (Action.ENROLL, Action.DROP, Action.COMPLETE):
         raise NotOffered
     item: dict[str, Any] = {
-        "action": requested.action,
-        "student_id": requested.student.pk,
-        "course_id": requested.course.pk,
+        "action": wish.action,
+        "student_id": wish.student.pk,
+        "course_id": wish.course.pk,
     }
-    item["reason"] = requested.reason
-    if requested.action == Action.ENROLL:
-        item |= {"on_full": requested.on_full, "waive": list(requested.waive)}
+    item["reason"] = wish.reason
+    if wish.action == Action.ENROLL:
+        item |= {"on_full": wish.on_full, "waive": list(wish.waive)}
     return _api_client().post("/api/v1/enrollments/batch", {"items": [item]}).content.decode()
 
 
-def admin(requested: RequestedAction) -> str:
+def admin(wish: RequestedAction) -> str:
     """Submit the enroll form, or select the latest enrollment in the list, choose an action and confirm it."""
     browser = Client()
     browser.force_login(User.objects.create_superuser("entry-point"))
     enrollments = "/admin/students/studentcourse/"
-    newest = StudentCourse.objects.newest().filter(student=requested.student, course=requested.course)
+    newest = StudentCourse.objects.newest().filter(student=wish.student, course=wish.course)
     ticked = list(newest.values_list("pk", flat=True))
     form: dict[str, Any]
-    if requested.action == Action.ENROLL:
+    if wish.action == Action.ENROLL:
         path = f"{enrollments}add/"
         form = {
-            "student": requested.student.pk,
-            "course": requested.course.pk,
-            "on_full": requested.on_full,
-            "waive": requested.waive,
+            "student": wish.student.pk,
+            "course": wish.course.pk,
+            "on_full": wish.on_full,
+            "waive": wish.waive,
         }
     else:
         path = enrollments
-        form = {"action": requested.action.value, "index": 0, "_selected_action": ticked, "grade": ""}
-    answer = browser.post(path, {**form, "reason": requested.reason}, follow=True)
+        form = {"action": wish.action.value, "index": 0, "_selected_action": ticked, "grade": ""}
+    answer = browser.post(path, {**form, "reason": wish.reason}, follow=True)
     if "told" in answer.context and answer.context["told"].changed:
         form = {
-            "action": requested.action.value,
+            "action": wish.action.value,
             "chosen": ticked,
             "step": "confirm",
             "shown": answer.context["fingerprint"],
         }
-        answer = browser.post(f"{enrollments}act/", {**form, "reason": requested.reason}, follow=True)
+        answer = browser.post(f"{enrollments}act/", {**form, "reason": wish.reason}, follow=True)
     return strip_tags(answer.content.decode())
 
 
-def command(requested: RequestedAction) -> str:
+def command(wish: RequestedAction) -> str:
     statuses = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
-    if requested.action not in statuses:
+    if wish.action not in statuses:
         raise NotOffered
     cells = [
-        requested.student.student_number,
-        requested.course.code,
-        statuses[requested.action],
-        " ".join(requested.waive),
-        requested.reason,
+        wish.student.student_number,
+        wish.course.code,
+        statuses[wish.action],
+        " ".join(wish.waive),
+        wish.reason,
     ]
     with tempfile.TemporaryDirectory() as folder:
         file, report = Path(folder) / "file.csv", Path(folder) / "report.csv"
         file.write_text(f"student_number,course_code,status,waive,reason\n{','.join(cells)}\n")
         quiet = {"stdout": io.StringIO(), "stderr": io.StringIO()}
         with suppress(CommandError):
-            call_command("import_enrollments", file, report=str(report), on_full=requested.on_full, **quiet)
+            call_command("import_enrollments", file, report=str(report), on_full=wish.on_full, **quiet)
         [row] = csv.DictReader(report.read_text().splitlines())
         return f"{row['outcome']} {row['message']}"
 
