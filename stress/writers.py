@@ -37,7 +37,7 @@ start = multiprocessing.get_context("fork").Barrier(WRITERS)
 
 
 @dataclass
-class Written:
+class WriterResult:
     """The results of a writer: enrollment ids, database errors, and the duration of each action."""
 
     enrollments: set[int] = field(default_factory=set)
@@ -76,19 +76,19 @@ def run(*, short: bool) -> list[str]:
     return [*found, *lost_enrollments(set().union(*(each.enrollments for each in results))), *violations()]
 
 
-def write(number: int, actions: int, students: Sequence[int], courses: Sequence[int]) -> Written:
+def write(number: int, actions: int, students: Sequence[int], courses: Sequence[int]) -> WriterResult:
     """Run random actions in a separate process."""
-    dice, origin, written = random.Random(number), Origin(Channel.COMMAND), Written()
+    rng, origin, written = random.Random(number), Origin(Channel.COMMAND), WriterResult()
     try:
         start.wait(PATIENCE)
     except BrokenBarrierError:
         raise Failed("Not all writers have started.") from None
     for _ in range(actions):
-        verb = dice.choice((enroll, enroll, enroll, drop, complete))
-        wish: dict[str, Any] = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
+        verb = rng.choice((enroll, enroll, enroll, drop, complete))
+        options: dict[str, Any] = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
         began = time.perf_counter()
         try:
-            done = verb(student_id=dice.choice(students), course_id=dice.choice(courses), origin=origin, **wish)
+            done = verb(student_id=rng.choice(students), course_id=rng.choice(courses), origin=origin, **options)
         except Refused:
             pass
         except OperationalError as error:
