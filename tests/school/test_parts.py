@@ -69,7 +69,7 @@ class Hooks:
 @pytest.fixture
 def lists(settings):
     settings.API_MIDDLEWARE = [f"{HERE}.outer", *settings.API_MIDDLEWARE, f"{HERE}.inner", f"{HERE}.Hooks"]
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{HERE}.of_pages"]
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{HERE}.pages"]
 
 
 @pytest.mark.django_db
