@@ -10,11 +10,11 @@ from courses.api_clients import create_api_client
 from school.models import ApiClient
 
 SCOPES = "students:read courses:read enrollments:read enrollments:write enrollments:waive changes:read imports:read"
-HOST = "localhost"  # one that Django answers to
+HOST = "localhost"  # a host that Django accepts
 
 
 def make_callers(term: str) -> dict[str, dict[str, str]]:
-    """Make the callers in the database; return the headers that each sends."""
+    """Create the callers in the database; return the headers of each."""
     return {"client": _client("bench"), "limited": _client("bench limited", term), "staff": _session()}
 
 
@@ -34,6 +34,6 @@ def _session() -> dict[str, str]:
     session = client.session
     session["began"] = int(time.time())
     session.save()
-    client.get("/admin/")  # for the token against forged requests
+    client.get("/admin/")  # sets the CSRF cookie
     cookies = "; ".join(f"{name}={cookie.value}" for name, cookie in client.cookies.items())
     return {"Cookie": cookies, "X-CSRFToken": client.cookies["csrftoken"].value}

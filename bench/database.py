@@ -11,7 +11,7 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
-from tests.postgres import find_binaries, throwaway_server
+from tests.postgres import find_binaries, temporary_server
 
 # fsync and synchronous_commit stay on, as in production.
 OPTIONS = ["-c", "shared_buffers=256MB", "-c", "max_connections=200"]
@@ -26,8 +26,8 @@ def scratch_database(*, sqlite: bool) -> Iterator[str]:
     """
     Yield the DATABASE_URL of an empty database.
 
-    PostgreSQL is the server of DATABASE_URL, in a database of its own, else a throw-away one. Raise ``NoDatabase``
-    where there is neither.
+    PostgreSQL is a new database on the server of DATABASE_URL, or else a temporary server. Raise ``NoDatabase`` without
+    either.
     """
     given = os.environ.get("DATABASE_URL", "")
     if sqlite:
@@ -40,13 +40,13 @@ def scratch_database(*, sqlite: bool) -> Iterator[str]:
         binaries = find_binaries()
         if binaries is None:
             raise NoDatabase("There is no PostgreSQL: apt-get install postgresql, set DATABASE_URL, or use --sqlite.")
-        with throwaway_server(binaries, OPTIONS) as url:
+        with temporary_server(binaries, OPTIONS) as url:
             yield url
 
 
 @contextmanager
 def _database_beside(url: str) -> Iterator[str]:
-    """Make a database on the server of ``url``, whose own is left alone; drop it at the end."""
+    """Create a separate database on the server of ``url``; drop it at the end."""
     name = f"school_bench_{os.getpid()}"
     try:
         maintenance = psycopg.connect(url, autocommit=True)
@@ -61,7 +61,7 @@ def _database_beside(url: str) -> Iterator[str]:
 
 
 def analyze() -> str:
-    """Do what autovacuum would do soon after a big load; return the statement."""
+    """Update the statistics, as autovacuum does after a large load; return the statement."""
     statement = "VACUUM (ANALYZE)" if connection.vendor == "postgresql" else "ANALYZE"
     with connection.cursor() as cursor:
         cursor.execute(statement)

@@ -1,8 +1,9 @@
 """
-Every form of every request: the lists with filters, orders, fields and callers, single rows, and the writes.
+The forms of all requests: lists with filters, orders, fields and callers, single rows, and writes.
 
-A form names the plain form that it is compared with, how much more than that it may cost, and what it should reach
-beside FastAPI. ``bench.quick`` measures the forms in a process, ``bench.http`` through the server.
+A form is one combination of address, parameters and caller. It has a plain form to compare it with, the maximum ratio
+to its cost, and a target relative to FastAPI. ``bench.quick`` measures the forms in a process, ``bench.http`` through
+the server.
 """
 
 from collections.abc import Iterator
@@ -12,15 +13,15 @@ from typing import Any
 from bench.rows import PAGE, SEATS, STEP, Ids, Rows, body
 
 SINCE = "2020-01-01T00:00:00Z"
-MOST, MOST_WITH_SESSION, MOST_OF_ENROLLING = 2.0, 3.0, 1.5
+MAX_RATIO, MAX_RATIO_WITH_SESSION, MAX_RATIO_OF_ENROLLING = 2.0, 3.0, 1.5
 BATCH = 100
-NONE = Ids(1, 1)  # for a path without ids that vary
+NONE = Ids(1, 1)  # for a path without variable ids
 TWO_FILTERS = "level=introductory&ordering=-updated_at"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a form should reach beside FastAPI's ``GET`` or ``POST``: at least its rate, at most its processor time."""
+    """The target of a form relative to FastAPI's ``GET`` or ``POST``: the minimum rate and the maximum CPU time."""
 
     of: str
     rate: float
@@ -34,29 +35,30 @@ ENROLL, REFUSE = Target("POST", 1.2, 0.65), Target("POST", 2.2, 0.4)
 @dataclass(frozen=True, slots=True)
 class Form:
     """
-    A request, again and again: ``{row}`` and ``{other}`` in its path and body are ids of ``rows`` and ``others``.
+    A repeated request: ``{row}`` and ``{other}`` in its path and body are replaced by ids of ``rows`` and ``others``.
 
-    ``plain`` is the title of its plain form, "" for a plain one, and ``most`` how much of it it may cost. A body comes
-    ``times`` as the items of a batch. Where ``by_round``, only the number of a round is the seed of its walk.
+    ``plain`` is the title of its plain form ("" for a plain form), ``max_ratio`` the maximum cost relative to it. The
+    body is repeated ``times`` as items of a batch. With ``seed_by_round``, the number of the round alone is the seed of
+    its ids.
     """
 
     title: str
     path: str
     plain: str = ""
     caller: str = "client"
-    most: float | None = MOST
+    max_ratio: float | None = MAX_RATIO
     target: Target | None = GENERAL
     method: str = "GET"
     body: str = ""
     times: int = 1
     rows: Ids = NONE
     others: Ids = NONE
-    by_round: bool = False
+    seed_by_round: bool = False
     status: int = 200
 
 
 def forms(rows: Rows) -> Iterator[Form]:
-    """Yield the forms, each behind its plain one."""
+    """Yield the forms, each after its plain form."""
     yield from _lists(rows)
     yield from _feed(rows)
     yield from _single(rows)
@@ -78,43 +80,43 @@ def _lists(rows: Rows) -> Iterator[Form]:
         "imports": (NONE, GENERAL, ["kind=enrollments", "ordering=created_at"]),
     }
     for path, (ids, target, queries) in lists.items():
-        title = titled(path)
+        title = title_of(path)
         plain = Form(title, f"{path}?page_size={PAGE}", rows=ids, target=target)
         yield plain
         for query in queries:
-            yield replace(plain, title=titled(path, query), path=f"{plain.path}&{query}", plain=title, target=GENERAL)
-        yield from _of_callers(plain)
+            yield replace(plain, title=title_of(path, query), path=f"{plain.path}&{query}", plain=title, target=GENERAL)
+        yield from _for_callers(plain)
         if of_term[1] in queries:
-            two = replace(plain, title=titled(path, of_term[1]), path=f"{plain.path}&{of_term[1]}")
-            yield from _of_callers(two, plain=title)
+            two = replace(plain, title=title_of(path, of_term[1]), path=f"{plain.path}&{of_term[1]}")
+            yield from _for_callers(two, plain=title)
     for path, pages in rows.cursors.items():
         for name, cursor in pages.items():
             address = f"{path}?page_size={PAGE}&cursor={cursor}"
             yield Form(
-                f"{titled(path)}, {name} page", address, titled(path if path in lists else "courses/{row}/students")
+                f"{title_of(path)}, {name} page", address, title_of(path if path in lists else "courses/{row}/students")
             )
 
 
-def _of_callers(form: Form, plain: str = "") -> Iterator[Form]:
+def _for_callers(form: Form, plain: str = "") -> Iterator[Form]:
     plain = plain or form.title
     limited = PLAIN if form.path.startswith("changes") else GENERAL
     yield replace(form, title=f"{form.title}, limited client", plain=plain, caller="limited", target=limited)
-    staff = replace(form, caller="staff", most=MOST_WITH_SESSION, target=SESSION)
+    staff = replace(form, caller="staff", max_ratio=MAX_RATIO_WITH_SESSION, target=SESSION)
     yield replace(staff, title=f"{form.title}, session", plain=plain)
 
 
 def _feed(rows: Rows) -> Iterator[Form]:
-    first = Form(titled("changes"), f"changes?limit={PAGE}", target=PLAIN)
+    first = Form(title_of("changes"), f"changes?limit={PAGE}", target=PLAIN)
     yield first
     behind = replace(
         first, title=f"{first.title}, from a cursor", path=f"{first.path}&after={rows.middle}", plain=first.title
     )
     yield behind
-    yield from _of_callers(behind, first.title)
+    yield from _for_callers(behind, first.title)
 
 
 def _single(rows: Rows) -> Iterator[Form]:
-    """Yield the rows, each of its own plain form: one student is not one course with its seats."""
+    """Yield the forms of single rows. Each kind of row has its own plain form, as their costs differ."""
     running = Ids(rows.rosters.first, 1)
     single = {
         "students/{row}": (rows.students, ["fields=id"]),
@@ -124,20 +126,20 @@ def _single(rows: Rows) -> Iterator[Form]:
         f"students/{rows.leavers.first}/courses/{rows.dropping.first}": (NONE, []),
     }
     for path, (ids, queries) in single.items():
-        plain = Form(titled(path), path, rows=ids, target=PLAIN)
+        plain = Form(title_of(path), path, rows=ids, target=PLAIN)
         yield plain
         for query in queries:
-            yield replace(plain, title=titled(path, query), path=f"{path}?{query}", plain=plain.title, target=GENERAL)
+            yield replace(plain, title=title_of(path, query), path=f"{path}?{query}", plain=plain.title, target=GENERAL)
         of_term = (
             replace(plain, rows=NONE, path=f"students/{rows.leavers.first}") if path == "students/{row}" else plain
         )
-        yield from _of_callers(of_term)
+        yield from _for_callers(of_term)
 
 
 def _enrolling(rows: Rows) -> Iterator[Form]:
     path = "students/{row}/courses"
     plain = Form(
-        f"POST {titled(path)[4:]}", path, method="POST", body=body(course_id="{other}"), target=ENROLL, status=201,
+        f"POST {title_of(path)[4:]}", path, method="POST", body=body(course_id="{other}"), target=ENROLL, status=201,
         rows=rows.students, others=rows.free,
     )  # fmt: skip
     waived = body(course_id="{other}", waive=["course_full"], reason="Bench")
@@ -148,11 +150,11 @@ def _enrolling(rows: Rows) -> Iterator[Form]:
         },
         "limited client": {"caller": "limited"},
         "with a waiver": {"body": waived, "others": rows.full},
-        "onto a waitlist": {"body": body(course_id="{other}", on_full="waitlist"), "others": rows.lines},
-        "session": {"caller": "staff", "most": MOST_WITH_SESSION, "target": None},
+        "onto a waitlist": {"body": body(course_id="{other}", on_full="waitlist"), "others": rows.waitlists},
+        "session": {"caller": "staff", "max_ratio": MAX_RATIO_WITH_SESSION, "target": None},
     }
     yield plain
-    form = replace(plain, plain=plain.title, most=MOST_OF_ENROLLING)
+    form = replace(plain, plain=plain.title, max_ratio=MAX_RATIO_OF_ENROLLING)
     for name, differing in forms_.items():
         yield replace(form, title=f"{plain.title}, {name}", **differing)
     others = Ids(rows.students.first + SEATS, rows.students.count - SEATS)
@@ -161,25 +163,25 @@ def _enrolling(rows: Rows) -> Iterator[Form]:
 
 
 def _changing(rows: Rows) -> Iterator[Form]:
-    """Yield what is only printed: no request of FastAPI's is like it."""
+    """Yield forms without a target, as FastAPI has no comparable request."""
     path = "students/{row}/courses/{other}"
-    leaving = Form("", path, most=None, target=None, rows=rows.leavers, by_round=True)
-    yield replace(leaving, title=f"DELETE {titled(path)[4:]}", method="DELETE", others=rows.dropping, status=204)
+    leaving = Form("", path, max_ratio=None, target=None, rows=rows.leavers, seed_by_round=True)
+    yield replace(leaving, title=f"DELETE {title_of(path)[4:]}", method="DELETE", others=rows.dropping, status=204)
     complete = body(status="completed", grade="A")
-    yield replace(leaving, title=f"PATCH {titled(path)[4:]}", method="PATCH", body=complete, others=rows.completing)
+    yield replace(leaving, title=f"PATCH {title_of(path)[4:]}", method="PATCH", body=complete, others=rows.completing)
     item = body(action="enroll", student_id="{row}", course_id="{other}")
-    batch = Form(f"POST enrollments/batch of {BATCH}", "enrollments/batch", most=None, target=None)
+    batch = Form(f"POST enrollments/batch of {BATCH}", "enrollments/batch", max_ratio=None, target=None)
     yield replace(batch, method="POST", body=item, times=BATCH, rows=rows.students, others=rows.free)
 
 
-def titled(path: str, query: str = "") -> str:
-    """Return the title of a read, without its ids."""
+def title_of(path: str, query: str = "") -> str:
+    """Return the title of a read, with placeholders for ids."""
     parts = ["{id}" if part[0] in "{0123456789" else part for part in path.split("/")]
     return f"GET {'/'.join(parts)}{query and f'?{query}'}"
 
 
-def filled(form: Form) -> tuple[str, str]:
-    """Return the path and the body of a form's first request."""
+def first_request(form: Form) -> tuple[str, str]:
+    """Return the path and the body of the first request of a form."""
     items = [_with_ids(form.body, form, place) for place in range(form.times)]
     return _with_ids(form.path, form, 0), items[0] if form.times == 1 else f'{{"items":[{",".join(items)}]}}'
 

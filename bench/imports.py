@@ -1,4 +1,4 @@
-"""`manage.py import_enrollments` beside the database's own limit: a file of new enrollments, and the same again."""
+"""`manage.py import_enrollments` and the database's own limit: a file of new enrollments, then the same file."""
 
 import csv
 import random
@@ -13,20 +13,20 @@ from courses.models import Level, Term
 from students.models import EnrollmentEvent, Student
 
 SEATS = 500  # rows a course
-OURS, LIMIT, LOOP = "BENCH", "LIMIT", "LOOP"  # whose courses: what enrolls in them begins with none
+SCHOOL, LIMIT, LOOP = "BENCH", "LIMIT", "LOOP"  # prefixes of course codes: each measurement starts with empty courses
 
 
 def sizes_up_to(rows: int, *, linear: bool) -> list[int]:
-    """Return the sizes of the files: just ``rows``, or smaller ones too, each a tenth of the next."""
+    """Return the sizes of the files: ``rows``, or also smaller ones, each a tenth of the next."""
     if not linear:
         return [rows]
     return [size for size in (rows // 100, rows // 10) if size >= min(10_000, rows // 10) > 0] + [rows]
 
 
 def measure(sizes: list[int]) -> None:
-    """Print the table; raise ``Failed`` for an import that ends in another way than it should."""
+    """Print the table; raise ``Failed`` for an import with an unexpected result."""
     with tempfile.TemporaryDirectory(prefix="school-bench-") as folder:
-        start = manage("import_enrollments", str(_make_file(Path(folder), 1, OURS))).seconds
+        start = manage("import_enrollments", str(_make_file(Path(folder), 1, SCHOOL))).seconds
         lines = [line for size in sizes for line in _measure_one(Path(folder), size)]
         rate = loop(_make_file(Path(folder), sizes[0], LOOP))
     print_table(
@@ -38,12 +38,14 @@ def measure(sizes: list[int]) -> None:
         "limit: the same rows without rules, journal and outcomes, by one COPY and one INSERT … SELECT on PostgreSQL,"
     )
     print("by executemany on SQLite; measured before and after School's import, the mean of both.")
-    print(f"Of School's seconds {start:.1f} are the start, as a file of one row shows. peak: VmHWM of the process.")
+    print(
+        f"{start:.1f} of School's seconds are the start of the process, measured with a file of one row. peak: VmHWM."
+    )
     print(f"A loop with get_or_create, a transaction each: {rate:,.0f} rows/s.")
 
 
 def _measure_one(folder: Path, size: int) -> list[list[str]]:
-    file = _make_file(folder, size, OURS)
+    file = _make_file(folder, size, SCHOOL)
     before = limit(_make_file(folder, size, LIMIT))
     new = _import(file, size, "enrolled", events=size)
     after = limit(_make_file(folder, size, f"{LIMIT}2"))
@@ -60,20 +62,20 @@ def _import(file: Path, size: int, outcome: str, *options: str, events: int) -> 
     before = EnrollmentEvent.objects.count()
     done = manage("import_enrollments", str(file), *options)
     written = EnrollmentEvent.objects.count() - before
-    words = [line.split() for line in done.output.splitlines()[:-1]]
-    told = {name: int(count) for count, name in words}
-    if {**told, "events": written} != {outcome: size, "events": events}:
-        raise Failed(f"{size} rows should be {outcome}, with {events} events: {told} and {written} events.")
+    fields = [line.split() for line in done.output.splitlines()[:-1]]
+    counts = {name: int(count) for count, name in fields}
+    if {**counts, "events": written} != {outcome: size, "events": events}:
+        raise Failed(f"{size} rows should be {outcome}, with {events} events: {counts} and {written} events.")
     return done
 
 
-def _make_file(folder: Path, size: int, whose: str) -> Path:
-    """Import fresh courses of the newest term, half of them without a capacity; write who shall enroll in them."""
+def _make_file(folder: Path, size: int, prefix: str) -> Path:
+    """Import new courses of the latest term, half of them without a capacity; write a file of enrollments in them."""
     term = Term.objects.latest("starts_on").code
     numbers = list(Student.objects.order_by("pk").values_list("student_number", flat=True))
-    # A student's rows lie in neighbouring courses, so there must be more courses than rows a student.
-    codes = [f"{whose}-{size}-{position}" for position in range(1 + max(size // SEATS, size // len(numbers)))]
-    courses = folder / f"courses-{whose}-{size}.csv"
+    # The rows of a student are in consecutive courses, so there must be more courses than rows for a student.
+    codes = [f"{prefix}-{size}-{position}" for position in range(1 + max(size // SEATS, size // len(numbers)))]
+    courses = folder / f"courses-{prefix}-{size}.csv"
     with courses.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["course_code", "term", "name", "level", "capacity"])
@@ -86,7 +88,7 @@ def _make_file(folder: Path, size: int, whose: str) -> Path:
     pairs = ((number, codes[(place + r) % len(codes)]) for r in rounds for place, number in enumerate(numbers))
     chosen = list(islice(pairs, size))
     random.Random(size).shuffle(chosen)
-    file = folder / f"enrollments-{whose}-{size}.csv"
+    file = folder / f"enrollments-{prefix}-{size}.csv"
     with file.open("w", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["student_number", "course_code", "term"])

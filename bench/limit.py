@@ -1,7 +1,7 @@
 """
-The same file without School: what the database can do at best, and what a loop would take.
+The same file without School: the limit of the database, and the rate of a simple loop.
 
-No rule, no journal and no outcome of a row is paid for here.
+Neither checks rules or writes a journal or outcomes.
 """
 
 import csv
@@ -16,7 +16,7 @@ from django.utils import timezone
 from courses.models import Course
 from students.models import Status, Student, StudentCourse
 
-LOOPED = 2_000  # rows of the loop: enough to know its rate
+LOOPED = 2_000  # rows of the loop, enough to measure its rate
 
 STAGE = "CREATE UNLOGGED TABLE bench_staging (student_number text, course_code text, term text)"
 LOAD = "COPY bench_staging FROM STDIN WITH (FORMAT csv, HEADER true)"
@@ -38,7 +38,7 @@ INSERT_ONE = """
 
 
 def limit(file: Path) -> float:
-    """Return the seconds that the database takes for a file at best, its commit included."""
+    """Return the minimum seconds that the database takes for a file, including the commit."""
     started = time.perf_counter()
     if connection.vendor == "postgresql":
         _copy_and_insert(file)

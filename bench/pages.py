@@ -1,4 +1,4 @@
-"""How long the server works at each page of the admin, and how many queries it takes: with every row there is."""
+"""Measure the time and the number of queries of each page of the admin, with all rows."""
 
 import io
 import statistics
@@ -23,40 +23,40 @@ from bulk.models import ImportChannel
 from courses.models import Course
 from students.models import Status, Student, StudentCourse
 
-HOST = "localhost"  # one that Django answers to
+HOST = "localhost"  # a host that Django accepts
 TIMES = 5
-QUERIES, SECONDS = 25, 1.0  # what a page may take, docs/admin.md
+QUERIES, SECONDS = 25, 1.0  # the limits of a page, see docs/admin.md
 MANY = 1_000  # enrollments at a time
 
-# A page: what it is, its address, and what is posted to it.
+# A page: its title, its address, and the form to post, or None for a GET.
 Page = tuple[str, str, dict[str, Any] | None]
 
 
 def measure() -> None:
-    """Print the table, and leave the database as it was; raise ``Failed`` where a page is wrong or takes too much."""
+    """Print the table, and roll back all changes; raise ``Failed`` if a page is wrong or exceeds the limits."""
     with transaction.atomic():
         user = get_user_model().objects.create(username="bench", is_superuser=True, is_staff=True)
         client = Client(SERVER_NAME=HOST)
         client.force_login(user, "school.accounts.backends.StaffBackend")
         lines, slow = [], []
-        for title, address, form in [*_lists_and_forms(user), *_others()]:
+        for title, address, form in [*_model_pages(user), *_own_pages()]:
             ask = partial(client.get, address) if form is None else partial(client.post, address, form)
             times, queries, size = _measure_one(address, ask)
             lines.append([title, f"{statistics.median(times):.0f}", str(queries), f"{size / 1024:.0f}"])
-            # The fastest: what else is at work on the machine is not the page's fault.
+            # The fastest time, as other programs may slow down the machine.
             if min(times) >= SECONDS * 1000 or queries >= QUERIES:
                 slow.append(title)
         transaction.set_rollback(True)
     print_table(
         "Each page of the admin, as a superuser sees it", ["page", f"median ms of {TIMES}", "queries", "kB"], lines
     )
-    print("In this process, through all middleware, after a first time that is not counted.")
+    print("In this process, through all middleware, after a first request that is not counted.")
     if slow:
         raise Failed(f"These pages take {QUERIES} queries or more, or {SECONDS:.0f} s or more: {', '.join(slow)}.")
 
 
 def _measure_one(address: str, ask: Any) -> tuple[list[float], int, int]:
-    """Return how many milliseconds a page took each time, the number of its queries and its bytes."""
+    """Return the milliseconds of each request, the number of queries and the size in bytes."""
     with transaction.atomic(), CaptureQueriesContext(connection) as queries:
         answer = ask()
         content = b"".join(answer) if answer.streaming else answer.content
@@ -72,8 +72,8 @@ def _measure_one(address: str, ask: Any) -> tuple[list[float], int, int]:
     return times, count, len(content)
 
 
-def _lists_and_forms(user: Any) -> Iterator[Page]:
-    """Yield the list, the form and the empty form of each model that the desk has."""
+def _model_pages(user: Any) -> Iterator[Page]:
+    """Yield the list, the form, the history and the add form of each model in the admin."""
     request = RequestFactory().get("/", SERVER_NAME=HOST)
     request.user = user
     for model, desk in sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label_lower):
@@ -88,8 +88,8 @@ def _lists_and_forms(user: Any) -> Iterator[Page]:
             yield f"{label}: add", reverse(f"{name}_add"), None
 
 
-def _most(status: str, of: str) -> int:
-    """Return the id of the course or the student with the most enrollments of a status; raise where there is none."""
+def _id_with_most(status: str, of: str) -> int:
+    """Return the id of the course or student with the most enrollments of a status; raise ``Failed`` without any."""
     counted = StudentCourse.objects.filter(status=status).order_by().values(of).annotate(count=Count("pk"))
     most = counted.order_by("-count").first()
     if most is None:
@@ -102,10 +102,10 @@ def _enrolled() -> list[StudentCourse]:
     return list(rows.select_related("student", "course__term")[:MANY])
 
 
-def _others() -> Iterator[Page]:
-    """Yield the pages of our own, each where there is most to show."""
-    biggest, busiest = _most(Status.ENROLLED, "course"), _most(Status.COMPLETED, "student")
-    waited = _most(Status.WAITLISTED, "course")
+def _own_pages() -> Iterator[Page]:
+    """Yield School's own pages, each for the object with the most rows."""
+    biggest, busiest = _id_with_most(Status.ENROLLED, "course"), _id_with_most(Status.COMPLETED, "student")
+    waited = _id_with_most(Status.WAITLISTED, "course")
     student, course = Student.objects.get(pk=busiest), Course.objects.get(pk=waited)
     page_of_course, page_of_student = f"/admin/courses/course/{waited}", f"/admin/students/student/{busiest}"
     rows, people = "/admin/students/studentcourse/", "/admin/students/student/"
@@ -122,7 +122,7 @@ def _others() -> Iterator[Page]:
     yield "students: search for nothing", f"{people}?q=qqqq", None
     yield "students: the last page", f"{people}?p={Student.objects.count() // 100}", None
     yield "enrollments: of a course", f"{rows}?course__id__exact={biggest}", None
-    yield "enrollments: who waits", f"{rows}?status__exact=waitlisted", None
+    yield "enrollments: waitlisted", f"{rows}?status__exact=waitlisted", None
     yield "enrollments: search for a name", f"{rows}?q={student.family_name}", None
     for tab in ("roster", "waitlist", "timeline", "form"):
         yield f"course: {tab}", f"/admin/courses/course/{biggest}/change/?tab={tab}", None
@@ -133,10 +133,10 @@ def _others() -> Iterator[Page]:
         yield f"student: {tab}", f"{page_of_student}/change/?tab={tab}", None
     yield "student: personal data", f"{page_of_student}/personal-data/", None
     box = {"course": waited, "ask": "1", "fragment": "1", "on_full": "reject"}
-    yield "student: answer of the enroll box", f"{page_of_student}/enroll/", box
+    yield "student: preview of the enroll panel", f"{page_of_student}/enroll/", box
     chosen = [row.pk for row in _enrolled()]
     act = {"action": "drop", "chosen": chosen, "reason": "Left"}
-    yield f"consequences of {len(chosen):,} drops", f"{rows}act/", act
+    yield f"preview of {len(chosen):,} drops", f"{rows}act/", act
     numbers = Student.objects.filter(is_active=True).order_by("pk").values_list("student_number", flat=True)[:MANY]
     many = {"side": "course", "one": waited, "text": "\n".join(numbers), "on_full": "waitlist", "step": "look"}
     yield f"enroll many: lines of {len(numbers):,}", f"{rows}enroll-many/", many
@@ -144,7 +144,7 @@ def _others() -> Iterator[Page]:
 
 
 def _import() -> int:
-    """Receive a file of drops that waits for approval; return its id."""
+    """Receive a file of drops that needs approval; return its id."""
     lines = [f"{row.student.student_number},{row.course.code},{row.course.term or ''},dropped" for row in _enrolled()]
     text = "\n".join(["student_number,course_code,term,status", *lines])
     job = submit(

@@ -1,8 +1,8 @@
 """
-What a team would write instead, and the bare limit, beside School on the same server of PostgreSQL.
+Peers: alternative implementations and a minimal application, on the same PostgreSQL server as School.
 
-They live in a folder outside of the project (``--peers``): ``fastapi_app.py``, ``limit_app.py``, and ``sql/`` with
-their schema and data; plain DRF is in ``bench/drf``. They check no token, know no rule and keep no journal.
+They are in a folder outside the project (``--peers``): ``fastapi_app.py``, ``limit_app.py``, and ``sql/`` with
+their schema and data; plain DRF is in ``bench/drf``. They have no tokens, no rules and no journal.
 """
 
 import subprocess
@@ -28,7 +28,7 @@ DATABASE = "school_bench_peers"
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """The servers by their names, over the same data: students and courses count from 1."""
+    """The servers by name. They share the same data; ids of students and courses start at 1."""
 
     servers: dict[str, Server]
     students: int
@@ -36,8 +36,8 @@ class Peers:
 
 
 @contextmanager
-def peers_serving(folder: Path, url: str, *, students: int, courses: int, per: int) -> Iterator[Peers]:
-    """Make the peers' database beside School's, and start them; raise ``Failed``."""
+def running_peers(folder: Path, url: str, *, students: int, courses: int, per: int) -> Iterator[Peers]:
+    """Create the database of the peers and start them; raise ``Failed``."""
     for name in ("fastapi_app.py", "limit_app.py", "sql/schema.sql", "sql/seed.sql"):
         if not (folder / name).exists():
             raise Failed(f"{folder} has no {name}.")

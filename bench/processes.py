@@ -1,4 +1,4 @@
-"""Processes: run one and see what it takes, or look at a whole tree of them in /proc."""
+"""Run a process and measure it, or inspect a tree of processes in /proc."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ POLL = 0.02  # seconds
 
 
 class Failed(Exception):
-    """A figure could not be taken, or what was measured is wrong."""
+    """A measurement is impossible, or its result is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def manage(*arguments: str) -> Finished:
         started = time.perf_counter()
         process = subprocess.Popen([*MANAGE, *arguments], stdout=output, stderr=errors, start_new_session=True)
         try:
-            # Not ru_maxrss: a child begins with that of the process that it was forked from.
+            # Not ru_maxrss: a child starts with the value of its parent.
             peak = 0
             while process.poll() is None:
                 peak = max(peak, _peak_kb(process.pid))
@@ -49,7 +49,7 @@ def manage(*arguments: str) -> Finished:
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End a process that leads a session of its own, and all that it started."""
+    """End a process that leads a session, and all its descendants."""
     if process.poll() is None:
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
@@ -60,7 +60,7 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def tree(root: int) -> list[int]:
-    """Return the process ids of ``root`` and of all that descend from it."""
+    """Return the process ids of ``root`` and of all its descendants."""
     children = defaultdict(list)
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -72,7 +72,7 @@ def tree(root: int) -> list[int]:
 
 
 def cpu_seconds(root: int) -> float:
-    """Return the processor time that a tree of processes has taken, that of children already ended included."""
+    """Return the CPU seconds of a tree of processes, including ended children."""
     ticks = 0
     for pid in tree(root):
         with suppress(OSError):
@@ -81,7 +81,7 @@ def cpu_seconds(root: int) -> float:
 
 
 def listens_alone(root: int, port: int) -> bool:
-    """Tell whether every socket that listens on a TCP port over IPv4 belongs to this tree of processes."""
+    """Return whether every socket that listens on this IPv4 TCP port belongs to this tree of processes."""
     listeners = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _number, local, _remote, state, *_others, inode = line.split()[:10]
@@ -96,7 +96,7 @@ def listens_alone(root: int, port: int) -> bool:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return the fields of /proc/PID/stat behind the name, which may hold blanks."""
+    """Return the fields of /proc/PID/stat after the name, which may contain spaces."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 

@@ -1,4 +1,4 @@
-"""The number of queries of each list and of each act."""
+"""Measure the number of queries of each list and each action."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,27 +23,27 @@ BATCHES = (1, 1_000)
 COURSES = 10
 GRADE = {"status": "completed", "grade": "A"}
 API = "/api/v1"
-HOST = "localhost"  # one that Django answers to
+HOST = "localhost"  # a host that Django accepts
 
-# What begins, ends or undoes a transaction. An act is one transaction by itself, here it is a savepoint.
+# Statements of transaction control. An action is a transaction; here it is a savepoint.
 CONTROL = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 
 
 def measure() -> None:
-    """Print the tables, and leave the database as it was; raise ``Failed`` for an answer that is not right."""
+    """Print the tables, and roll back all changes; raise ``Failed`` for a wrong response."""
     with transaction.atomic():
         client = APIClient(SERVER_NAME=HOST)
         client.force_authenticate(get_user_model().objects.create(username="bench", is_superuser=True))
         _measure_lists(client)
-        _measure_acts()
+        _measure_actions()
         _measure_requests(client)
         transaction.set_rollback(True)
 
 
-def _count(act: Callable[[], Any]) -> tuple[int, Any]:
-    """Do it, and return the number of its queries and its answer."""
+def _count(action: Callable[[], Any]) -> tuple[int, Any]:
+    """Run the action, and return the number of its queries and its result."""
     with CaptureQueriesContext(connection) as queries:
-        answer = act()
+        answer = action()
     return sum(not query["sql"].startswith(CONTROL) for query in queries.captured_queries), answer
 
 
@@ -78,7 +78,7 @@ def _rows(client: APIClient, address: str) -> int:
 
 
 def _token_queries(address: str) -> int:
-    """Return what a request with a token takes more than one of a user who is known already."""
+    """Return the number of queries that a request with a token takes more than one of an authenticated user."""
     keys = create_api_client("queries", "students:read")
     form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
     anyone, known = APIClient(SERVER_NAME=HOST), APIClient(SERVER_NAME=HOST)
@@ -92,7 +92,7 @@ def _token_queries(address: str) -> int:
 
 
 def _make_courses() -> list[Course]:
-    """Make courses that nobody takes yet, half of them without a capacity."""
+    """Create courses without enrollments, half of them without a capacity."""
     return [
         Course.objects.create(
             code=f"QUERIES-{number}", name="Queries", level=Level.GRADUATE, capacity=None if number % 2 else 100_000
@@ -101,19 +101,19 @@ def _make_courses() -> list[Course]:
     ]
 
 
-def _measure_acts() -> None:
-    """Count the queries of the verbs themselves, each in a transaction that is rolled back."""
+def _measure_actions() -> None:
+    """Count the queries of the actions themselves, each in a transaction that is rolled back."""
     courses = _make_courses()
     students = Student.objects.filter(is_active=True).order_by("pk")[: max(BATCHES) // COURSES]
     pairs = [(student.pk, course.pk) for student in students for course in courses]
     origin = Origin(Channel.SYSTEM)
-    acts: dict[str, Callable[[list[tuple[int, int]]], list[Outcome]]] = {
+    actions: dict[str, Callable[[list[tuple[int, int]]], list[Outcome]]] = {
         "enroll": partial(enroll_many, origin=origin),
         "drop": partial(drop_many, origin=origin),
         "complete": partial(complete_many, origin=origin, grade="A"),
     }
     lines = []
-    for title, act in acts.items():
+    for title, action in actions.items():
         line = [title]
         for size in BATCHES:
             batch = pairs[:size]
@@ -122,17 +122,17 @@ def _measure_acts() -> None:
             with transaction.atomic():
                 if title != "enroll":
                     enroll_many(batch, origin=origin)
-                count, outcomes = _count(partial(act, batch))
+                count, outcomes = _count(partial(action, batch))
                 transaction.set_rollback(True)
             if not all(outcome.changed for outcome in outcomes):
                 raise Failed(f"Not every {title} was done.")
             line.append(str(count))
         lines.append(line)
-    print_table("Queries of each act", ["act", *(f"batch of {size:,}" for size in BATCHES)], lines)
+    print_table("Queries of each action", ["action", *(f"batch of {size:,}" for size in BATCHES)], lines)
 
 
 def _measure_requests(client: APIClient) -> None:
-    """Count the queries of the requests that act, one after the other."""
+    """Count the queries of the writing requests, one after the other."""
     student = Student.objects.filter(is_active=True).order_by("pk")[0].pk
     first, second = (course.pk for course in Course.objects.filter(code__in=["QUERIES-0", "QUERIES-1"]))
     collection = f"{API}/students/{student}/courses"
@@ -150,4 +150,4 @@ def _measure_requests(client: APIClient) -> None:
         if answer.status_code != status:
             raise Failed(f"{title} answers {answer.status_code}.")
         lines.append([title, str(status), str(count)])
-    print_table("Queries of each request that acts", ["request", "status", "queries"], lines)
+    print_table("Queries of each write", ["request", "status", "queries"], lines)

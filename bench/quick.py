@@ -1,8 +1,8 @@
 """
-The processor time of every form of every request, on PostgreSQL and on SQLite side by side.
+Measure the CPU time of all forms of requests, on PostgreSQL and on SQLite.
 
-Each is asked in a process through the WSGI application, by the processor time of that process: no other program and no
-network is measured. Rounds of all forms follow each other, and a ratio is the median of those of the rounds.
+Each form is sent in one process through the WSGI application, and the CPU time of that process is measured, without
+other programs or the network. All forms are measured in rounds, and a ratio is the median over the rounds.
 """
 
 import json
@@ -17,18 +17,18 @@ from bench.processes import Failed
 from bench.table import print_table
 
 DATABASES: dict[str, list[str]] = {"PostgreSQL": [], "SQLite": ["--sqlite"]}
-ROUNDS, MORE_ROUNDS = 5, 10  # more for a form that seems slow, and for its plain form
-ENOUGH = 0.02  # seconds of processor that a form is asked for in each round
-MOST_ON_SQLITE = 1.3  # of the processor time on PostgreSQL, for a read
+ROUNDS, MORE_ROUNDS = 5, 10  # more rounds for a form that seems slow, and for its plain form
+SECONDS_PER_ROUND = 0.02  # CPU seconds for each form
+MAX_SQLITE_RATIO = 1.3  # the maximum ratio to the CPU time on PostgreSQL, for a read
 
 
 @dataclass(slots=True)
 class Cost:
-    """Seconds of processor a request in each round, how much of the plain form's that is, and the queries."""
+    """The CPU seconds of a request in each round, the ratio to its plain form, and the number of queries."""
 
     title: str
     is_read: bool
-    most: float | None
+    max_ratio: float | None
     ratio: float | None = None
     queries: int = 0
     rounds: list[float] = field(default_factory=list)
@@ -39,26 +39,26 @@ class Cost:
 
     @property
     def is_slow(self) -> bool:
-        return self.most is not None and self.ratio is not None and self.ratio > self.most
+        return self.max_ratio is not None and self.ratio is not None and self.ratio > self.max_ratio
 
 
 def compare() -> int:
-    """Measure on both databases, each in a process of its own, and print the table; return 1 where a form is slow."""
-    found = {name: _measured_apart(options) for name, options in DATABASES.items()}
+    """Measure on both databases, each in a separate process, and print the table; return 1 if a form is slow."""
+    found = {name: _measure_in_process(options) for name, options in DATABASES.items()}
     slow, lines = [], []
     for of_postgresql, of_sqlite in zip(*found.values(), strict=True):
-        beside = of_sqlite.seconds / of_postgresql.seconds
-        lines.append([of_postgresql.title, *_cells(of_postgresql), *_cells(of_sqlite), f"{beside:.2f}"])
+        sqlite_ratio = of_sqlite.seconds / of_postgresql.seconds
+        lines.append([of_postgresql.title, *_cells(of_postgresql), *_cells(of_sqlite), f"{sqlite_ratio:.2f}"])
         for name, cost in zip(found, (of_postgresql, of_sqlite), strict=True):
             if cost.is_slow:
                 slow.append(f"{cost.title} on {name} ({cost.ratio:.2f} of its plain form)")
-        if of_postgresql.is_read and beside > MOST_ON_SQLITE:
-            slow.append(f"{of_postgresql.title} on SQLite ({beside:.2f} of PostgreSQL)")
+        if of_postgresql.is_read and sqlite_ratio > MAX_SQLITE_RATIO:
+            slow.append(f"{of_postgresql.title} on SQLite ({sqlite_ratio:.2f} of PostgreSQL)")
     head = [part for name in found for part in (f"{name} CPU µs", "of its plain form", "queries")]
     title = f"Each form of each request, medians of {ROUNDS} rounds"
     print_table(title, ["form", *head, "SQLite/PostgreSQL"], lines)
     print(
-        "CPU: of the process, a request; SQLite works in it, PostgreSQL beside it. Queries: without BEGIN and COMMIT."
+        "CPU: of the process for a request; SQLite runs in it, PostgreSQL does not. Queries: without BEGIN and COMMIT."
     )
     for each in slow:
         print(f"SLOW: {each}")
@@ -69,7 +69,7 @@ def _cells(cost: Cost) -> list[str]:
     return [f"{cost.seconds * 1e6:,.0f}", "-" if cost.ratio is None else f"{cost.ratio:.2f}", str(cost.queries)]
 
 
-def _measured_apart(options: list[str]) -> list[Cost]:
+def _measure_in_process(options: list[str]) -> list[Cost]:
     with tempfile.TemporaryDirectory(prefix="school-bench-") as folder:
         file, log = Path(folder) / "costs.json", Path(folder) / "log"
         command = [sys.executable, "-m", "bench.run", *sys.argv[1:], *options, "--forms", str(file)]
@@ -81,28 +81,31 @@ def _measured_apart(options: list[str]) -> list[Cost]:
 
 
 def measure(file: Path) -> None:
-    """Measure on the database of this process, and write the costs into a file; raise ``Failed`` for wrong answers."""
-    from bench.asking import Asking  # it needs models, and so Django set up on the database that there is only now
+    """Measure on the database of this process, and write the costs to a file; raise ``Failed`` for wrong responses."""
+    from bench.in_process import InProcessClient  # it needs models, and Django is set up only now
 
-    asking = Asking()
-    costs = {form.title: Cost(form.title, form.method == "GET", form.most) for form in asking.forms}
-    for form in asking.forms:
-        costs[form.title].queries = asking.queries(form)
+    client = InProcessClient()
+    costs = {form.title: Cost(form.title, form.method == "GET", form.max_ratio) for form in client.forms}
+    for form in client.forms:
+        costs[form.title].queries = client.queries(form)
     for _round in range(ROUNDS):
-        for form in asking.forms:
-            costs[form.title].rounds.append(asking.seconds(form, ENOUGH))
-    for form in asking.forms:
+        for form in client.forms:
+            costs[form.title].rounds.append(client.seconds(form, SECONDS_PER_ROUND))
+    for form in client.forms:
         if form.plain:
-            _note_ratio(costs[form.title], costs[form.plain].rounds)
-    for form in asking.forms:
+            _set_ratio(costs[form.title], costs[form.plain].rounds)
+    for form in client.forms:
         cost = costs[form.title]
-        if cost.is_slow:  # side by side with its plain form, for another program may have been at work
-            plain = asking.by_title[form.plain]
-            pairs = [(asking.seconds(plain, ENOUGH), asking.seconds(form, ENOUGH)) for _round in range(MORE_ROUNDS)]
+        if cost.is_slow:  # again, alternating with its plain form, as other programs may have disturbed the measurement
+            plain = client.by_title[form.plain]
+            pairs = [
+                (client.seconds(plain, SECONDS_PER_ROUND), client.seconds(form, SECONDS_PER_ROUND))
+                for _round in range(MORE_ROUNDS)
+            ]
             cost.rounds = [spent for _plain, spent in pairs]
-            _note_ratio(cost, [spent for spent, _form in pairs])
+            _set_ratio(cost, [spent for spent, _form in pairs])
     file.write_text(json.dumps([asdict(cost) for cost in costs.values()]))
 
 
-def _note_ratio(cost: Cost, plain: list[float]) -> None:
+def _set_ratio(cost: Cost, plain: list[float]) -> None:
     cost.ratio = median(own / other for own, other in zip(cost.rounds, plain, strict=True))

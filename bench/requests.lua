@@ -1,6 +1,6 @@
--- Requests of one form, in a fixed walk over ids, the same in every run of a seed.
--- Arguments: the method, path and body, where {row} and {other} stand for ids; how often the body comes as an item of a
--- batch; the first row and how many there are; the first of the others, how many, and how far each request goes on.
+-- Requests of one form with a deterministic sequence of ids, which depends only on the seed.
+-- Arguments: the method, path and body, where {row} and {other} are replaced by ids; the number of items with the body
+-- in a batch; the first row and the number of rows; the first of the others, their number, and the step to the next.
 
 local method, path, body, times, first, count, from, span, step, seed
 local place = 0
@@ -15,7 +15,7 @@ function init(arguments)
   end
 end
 
--- A read draws rows here and there. A write takes each once, with a value that the seed chooses: no pair comes twice.
+-- A read uses scattered rows. A write uses each row once, with an other that depends on the seed: no pair repeats.
 local function with_ids(text, at)
   local row = method == "GET" and (at + seed * 104729) * 7919 or at
   local other = from + (at * step + seed) % span

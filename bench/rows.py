@@ -1,4 +1,4 @@
-"""The rows that the forms of requests need beside the demo's: courses to enroll in, enrollments to end, imports."""
+"""Create the rows that the forms need in addition to the demo data: courses, enrollments to end, imports."""
 
 import io
 import json
@@ -20,13 +20,13 @@ from students.events.feed import cursor_of
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 
 PAGE = 10  # rows of a page
-SEATS = 300  # of the course that is full
-STEP = 7  # how far the course of a write goes on from one request to the next
+SEATS = 300  # of the full course
+STEP = 7  # the step from the course of one write to that of the next
 
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """Ids without gaps."""
+    """A range of ids without gaps."""
 
     first: int
     count: int
@@ -35,12 +35,13 @@ class Ids:
 @dataclass(frozen=True, slots=True)
 class Rows:
     """
-    What is there to ask for.
+    The rows that the forms use.
 
-    ``rosters`` are courses of the term that runs, ``free`` have a seat for everybody, ``full`` and ``lines`` have none,
-    and ``lines`` have a waitlist. ``sold_out`` has all its seats taken. In ``dropping`` and ``completing`` each of the
-    ``leavers`` is enrolled once for each round: where the walk of a form comes by that has the round as its seed.
-    ``middle`` is a cursor of the change feed, ``cursors`` has those of pages, by list.
+    ``rosters`` are courses of the current term. ``free`` courses have a seat for every student, ``full`` and
+    ``waitlists`` courses have none, and ``waitlists`` courses have a waitlist. ``sold_out`` has all its seats taken. In
+    ``dropping`` and ``completing`` each of the ``leavers`` is enrolled once for each round, in the course that a form
+    with the round as its seed selects. ``middle`` is a cursor of the change feed, ``cursors`` has those of pages, by
+    list.
     """
 
     term: str
@@ -49,7 +50,7 @@ class Rows:
     rosters: Ids
     free: Ids
     full: Ids
-    lines: Ids
+    waitlists: Ids
     sold_out: int
     leavers: Ids
     dropping: Ids
@@ -63,9 +64,9 @@ class Rows:
 
 def make_rows(*, courses: int, leavers: int, rounds: int) -> Rows:
     """
-    Make the rows, with so many courses of each kind; the ``leavers`` can be dropped and completed once in each round.
+    Create the rows, with ``courses`` courses of each kind; ``leavers`` can be dropped and completed once in each round.
 
-    A prime number of courses lets the pairs of students and courses, both counted on, come again late.
+    With a prime number of courses, the pairs of consecutive students and courses repeat late.
     """
     open_ = StudentCourse.objects.open()
     term = Term.objects.filter(courses__enrollments__in=open_).order_by("code").first()
@@ -91,7 +92,7 @@ def make_rows(*, courses: int, leavers: int, rounds: int) -> Rows:
         term_id=term.pk,
         free=_courses("FREE", courses, term, capacity=1_000_000),
         full=_courses("FULL", courses, term, capacity=0),
-        lines=_courses("LINE", courses, term, capacity=0, waitlist_capacity=1_000_000),
+        waitlists=_courses("LINE", courses, term, capacity=0, waitlist_capacity=1_000_000),
         sold_out=_sold_out(term, students.first),
         leavers=few,
         dropping=_enrolled(_courses("DROP", courses, term), few, rounds),
@@ -105,7 +106,7 @@ def make_rows(*, courses: int, leavers: int, rounds: int) -> Rows:
 
 
 def _ids(rows: Any) -> Ids:
-    """Return the ids of rows that were made one after the other."""
+    """Return the range of ids of rows that were created consecutively."""
     ends = rows.aggregate(first=Min("pk"), last=Max("pk"))
     return Ids(ends["first"], ends["last"] - ends["first"] + 1)
 
@@ -117,7 +118,7 @@ def _busiest(of: str) -> int:
 
 
 def _cursors(view: type, rows: Any) -> dict[str, str]:
-    """Return the cursors of the second and of the last page, which is full."""
+    """Return the cursors of the second page, and of the last full page."""
     ids = rows.values_list("pk", flat=True)
     beside = {"second": ids.order_by("pk")[PAGE - 1], "last": ids.order_by("-pk")[PAGE]}
     return {name: write_cursor(salt_of(view), "id", Cursor(int(pk))) for name, pk in beside.items()}
@@ -132,14 +133,14 @@ def _courses(name: str, count: int, term: Term, **seats: int) -> Ids:
 
 
 def _sold_out(term: Term, first: int) -> int:
-    """Make a course whose seats are taken by the first students."""
+    """Create a course whose seats are taken by the first students."""
     course = _courses("SOLD-OUT", 1, term, capacity=SEATS).first
     _enroll([(student, course) for student in range(first, first + SEATS)])
     return course
 
 
 def _enrolled(courses: Ids, leavers: Ids, rounds: int) -> Ids:
-    """Enroll the leavers in courses, in each round in another one."""
+    """Enroll the leavers in courses, for each round in another one."""
     for number in range(rounds):
         _enroll(
             [
@@ -152,11 +153,11 @@ def _enrolled(courses: Ids, leavers: Ids, rounds: int) -> Ids:
 
 def _enroll(pairs: list[tuple[int, int]]) -> None:
     if not all(outcome.changed for outcome in enroll_many(pairs, origin=Origin(Channel.COMMAND))):
-        raise Failed("Not everybody could be enrolled who shall leave a course.")
+        raise Failed("Not all leavers could be enrolled.")
 
 
 def receive_imports(account: Any) -> None:
-    """Receive files of a client that wait to be worked on, for a full page in its list of imports and one row more."""
+    """Receive pending imports of a client: a full page in its list of imports, and one more."""
     for number in range(PAGE + 1):
         order = ImportRequest(
             kind="enrollments", channel=ImportChannel.API, request_id="", dataset=f"bench {number}", client=account
@@ -165,6 +166,6 @@ def receive_imports(account: Any) -> None:
 
 
 def body(**fields: Any) -> str:
-    """Return a body in JSON; ids that vary stand in it as ``"{row}"`` and ``"{other}"``."""
+    """Return a JSON body; the placeholders of ids are ``"{row}"`` and ``"{other}"``."""
     text = json.dumps(fields, separators=(",", ":"))
     return text.replace('"{row}"', "{row}").replace('"{other}"', "{other}")

@@ -1,7 +1,7 @@
 """
 Measure School on a database of demo data and print the figures: `make bench`, or `python -m bench.run --help`.
 
-Everything runs on an empty database that is removed at the end. The exit code is 1 where a figure is missing or wrong.
+Everything runs on an empty database that is removed at the end. The exit code is 1 if a figure is missing or wrong.
 """
 
 import os
@@ -31,19 +31,19 @@ ENVIRONMENT = {
     "HTTPS": "false",
     "LOG_LEVEL": "WARNING",
     "TIME_ZONE": "UTC",
-    "API_RATE_CLIENT": "100000000",  # counted as ever, and never reached
+    "API_RATE_CLIENT": "100000000",  # requests are counted, but the limit is never reached
 }
 
 
 def main() -> int:
     options = _options()
-    # So that whatever was started is also stopped where the benchmark is told to end.
+    # On SIGTERM, exit normally, so that all started processes are stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         if options.quick and not options.forms:
             return quick.compare()
         with scratch_database(sqlite=options.sqlite) as url:
-            level = "INFO" if options.forms else ENVIRONMENT["LOG_LEVEL"]  # what is measured is logged
+            level = "INFO" if options.forms else ENVIRONMENT["LOG_LEVEL"]  # log as in production
             os.environ.update(ENVIRONMENT, DATABASE_URL=url, LOG_LEVEL=level)
             django.setup()
             try:
@@ -65,15 +65,24 @@ def _options() -> Namespace:
     parser.add_argument("--enrollments", type=int, default=1_000_000)
     parser.add_argument("--rows", type=int, default=100_000, help="Rows of the imported file.")
     parser.add_argument("--linear", action="store_true", help="Import smaller files too, each a tenth of the next.")
-    parser.add_argument("--imports", action="store_true", help="Only the imports, and into a database without others.")
+    parser.add_argument(
+        "--imports", action="store_true", help="Only the imports, into a database without other imports."
+    )
     parser.add_argument("--requests", action="store_true", help="Only the requests.")
     parser.add_argument("--quick", action="store_true", help="Only the forms of requests, on little data.")
-    parser.add_argument("--forms", type=Path, help=SUPPRESS)  # where a process of --quick writes what it measured
+    parser.add_argument(
+        "--forms", type=Path, help=SUPPRESS
+    )  # the file to which a process of --quick writes its results
     parser.add_argument("--pages", action="store_true", help="Only the pages of the admin.")
-    parser.add_argument("--peers", type=Path, metavar="FOLDER", help="The peers to load in turn with School.")
-    parser.add_argument("--sqlite", action="store_true", help="Seed and import, on an SQLite file.")
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        metavar="FOLDER",
+        help="The folder of the peers, which are loaded in alternation with School.",
+    )
+    parser.add_argument("--sqlite", action="store_true", help="Only seed and import, on an SQLite file.")
     parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--seconds", type=int, default=10, help="How long a round of requests is.")
+    parser.add_argument("--seconds", type=int, default=10, help="The duration of a round of requests.")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     if options.quick:
@@ -82,8 +91,8 @@ def _options() -> Namespace:
 
 
 def _measure(options: Namespace) -> int:
-    """Print every figure that can be had; return 1 where one is missing."""
-    # They need models, and so Django set up on the database that there is only now.
+    """Print all selected figures; return 1 if one is missing."""
+    # Imported here, as they need models, and Django is set up only now.
     from bench import http, imports, pages, queries
 
     manage("migrate", "--verbosity", "0")
@@ -116,7 +125,7 @@ def _print_machine() -> None:
         wrk = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split()[1]
     lines = {
         "processor": f"{len(os.sched_getaffinity(0))} cores, {model[1] if model else platform.machine()}",
-        "load": f"{os.getloadavg()[0]:.1f} processes wanted a core in the minute before",
+        "load": f"{os.getloadavg()[0]:.1f} processes waiting for a core or running, the mean of the last minute",
         "Python": platform.python_version(),
         "Django": django.get_version(),
         "database": describe(),

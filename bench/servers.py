@@ -1,4 +1,4 @@
-"""Servers to measure: started on a free port, the only ones that listen there, stopped at the end."""
+"""Start servers on a free port that no other program uses, and stop them at the end."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Server:
         *,
         status: int = 200,
     ) -> Any:
-        """Return the JSON of an answer with this status; raise ``Failed`` for another one."""
+        """Return the JSON of a response with this status; raise ``Failed`` for another status."""
         with closing(HTTPConnection(HOST, self.port, timeout=10)) as connection:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
@@ -55,7 +55,7 @@ def serving(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> Iterator[Server]:
-    """Start the command for a free port and yield the server once ``probe`` is answered; raise ``Failed``."""
+    """Start the command for a free port, and yield the server when ``probe`` responds; raise ``Failed``."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = int(free.getsockname()[1])

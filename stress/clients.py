@@ -1,4 +1,4 @@
-"""Many clients at once over HTTP, some of whom do not wait for their answer and ask again."""
+"""Many concurrent HTTP clients; some of them have short timeouts and repeat their requests."""
 
 import json
 import random
@@ -18,22 +18,22 @@ from stress.server import HOST
 T = TypeVar("T")
 
 CLIENTS = 64
-PATIENT = 30.0  # seconds that a client waits for an answer
-HASTY = (0.005, 0.4)  # how long who does not wait has waited
-DEADLINE = 300.0  # seconds after which a client gives up altogether
-PAUSE = 0.1  # seconds before a client asks again where no server answers
+LONG_TIMEOUT = 30.0  # seconds of the timeout for a response
+SHORT_TIMEOUTS = (0.005, 0.4)  # seconds of the timeout of an impatient client
+DEADLINE = 300.0  # seconds after which a client fails
+PAUSE = 0.1  # seconds before a client retries when no server responds
 
 
 @dataclass
-class Heard:
-    """What clients were answered, and how long it took."""
+class Responses:
+    """The responses to clients, and their durations."""
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
     seconds: list[float] = field(default_factory=list)
     timed_out: int = 0
     cut_off: int = 0
 
-    def __iadd__(self, other: "Heard") -> "Heard":
+    def __iadd__(self, other: "Responses") -> "Responses":
         self.answers += other.answers
         self.seconds += other.seconds
         self.timed_out += other.timed_out
@@ -49,7 +49,7 @@ class Heard:
 
     @property
     def errors(self) -> list[str]:
-        """A sentence for each kind of answer that blames the server."""
+        """A sentence for each method and 5xx status."""
         return [
             f"{count} times {method} was answered {status}."
             for (method, status), count in sorted(self.answers.items())
@@ -58,37 +58,37 @@ class Heard:
 
 
 class Client:
-    """One connection that is kept; ``haste`` is how likely it is that a call is given up early and made again."""
+    """A client with one persistent connection. ``impatience`` is the probability of a short timeout and a retry."""
 
-    def __init__(self, port: int, token: str, *, seed: int, haste: float = 0) -> None:
+    def __init__(self, port: int, token: str, *, seed: int, impatience: float = 0) -> None:
         self.port = port
         self.headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        self.dice = random.Random(seed)
-        self.haste = haste
-        self.heard = Heard()
-        self.gives_up_at = time.monotonic() + DEADLINE
-        self.connection = HTTPConnection(HOST, port, timeout=PATIENT)
+        self.rng = random.Random(seed)
+        self.impatience = impatience
+        self.responses = Responses()
+        self.deadline = time.monotonic() + DEADLINE
+        self.connection = HTTPConnection(HOST, port, timeout=LONG_TIMEOUT)
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any, bool]:
         """
-        Return the status and the content of an answer, and whether it is the answer to the first time of asking.
+        Return the status and the content of a response, and whether it is the response to the first attempt.
 
-        Ask again, patiently, where the answer does not come in time or not at all.
+        Retry with a long timeout after a timeout or a connection error.
         """
-        timeout = self.dice.uniform(*HASTY) if self.dice.random() < self.haste else PATIENT
+        timeout = self.rng.uniform(*SHORT_TIMEOUTS) if self.rng.random() < self.impatience else LONG_TIMEOUT
         is_first = True
-        while time.monotonic() < self.gives_up_at:
+        while time.monotonic() < self.deadline:
             if timeout != self.connection.timeout:
-                self._open_anew(timeout)
+                self._reconnect(timeout)
             try:
                 return *self._ask(method, path, body), is_first
             except TimeoutError:
-                self.heard.timed_out += 1
+                self.responses.timed_out += 1
             except (OSError, HTTPException):
-                self.heard.cut_off += 1
+                self.responses.cut_off += 1
                 time.sleep(PAUSE)
-            timeout, is_first = PATIENT, False
-            self._open_anew(timeout)
+            timeout, is_first = LONG_TIMEOUT, False
+            self._reconnect(timeout)
         raise Failed(f"{method} was not answered in {DEADLINE:.0f} seconds.")
 
     def close(self) -> None:
@@ -99,45 +99,45 @@ class Client:
         self.connection.request(method, f"/api/v1/{path}", None if body is None else json.dumps(body), self.headers)
         answer = self.connection.getresponse()
         content = answer.read()
-        self.heard.seconds.append(time.perf_counter() - started)
-        self.heard.answers[method, answer.status] += 1
+        self.responses.seconds.append(time.perf_counter() - started)
+        self.responses.answers[method, answer.status] += 1
         return answer.status, json.loads(content) if content else None
 
-    def _open_anew(self, timeout: float) -> None:
+    def _reconnect(self, timeout: float) -> None:
         self.connection.close()
         self.connection = HTTPConnection(HOST, self.port, timeout=timeout)
 
 
-def let_all(
-    tasks: Iterable[T], do: Callable[[Client, T], object], make_client: Callable[[int], Client]
-) -> tuple[Heard, float]:
+def run_all(
+    tasks: Iterable[T], handle: Callable[[Client, T], object], make_client: Callable[[int], Client]
+) -> tuple[Responses, float]:
     """
-    Let ``CLIENTS`` clients at once do all the tasks, each taking the next one.
+    Handle all tasks with ``CLIENTS`` concurrent clients, each taking the next task.
 
-    Return what they heard, and how many seconds it took.
+    Return the responses, and the duration in seconds.
     """
-    waiting: SimpleQueue[T] = SimpleQueue()
+    queue: SimpleQueue[T] = SimpleQueue()
     for task in tasks:
-        waiting.put(task)
+        queue.put(task)
 
-    def work(number: int) -> Heard:
+    def work(number: int) -> Responses:
         client = make_client(number)
         try:
             while True:
-                do(client, waiting.get_nowait())
+                handle(client, queue.get_nowait())
         except Empty:
-            return client.heard
+            return client.responses
         finally:
             client.close()
 
-    heard = Heard()
+    responses = Responses()
     started = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
         try:
             for each in pool.map(work, range(CLIENTS)):
-                heard += each
+                responses += each
         finally:
-            with suppress(Empty):  # where it ends early, nobody begins anything more
+            with suppress(Empty):  # after a failure, no client starts another task
                 while True:
-                    waiting.get_nowait()
-    return heard, time.perf_counter() - started
+                    queue.get_nowait()
+    return responses, time.perf_counter() - started

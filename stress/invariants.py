@@ -1,8 +1,8 @@
 """
-What must be true of every register of enrollments, found out from the rows and the journal alone.
+Invariants of all enrollments, checked from the rows and the journal alone.
 
-It is said here in other words than School decides by, so that a mistake there does not hide itself here. Courses are
-locked by whoever changes their enrollments, so within a course the ids of the journal are the order of what happened.
+The checks share no code with School's rules, so that a mistake there is found here. A change of an enrollment locks its
+course, so within a course the ids of journal entries are in the order of the changes.
 """
 
 from collections import Counter
@@ -21,39 +21,44 @@ from students.models import Action, EnrollmentEvent, Status, StudentCourse
 
 COURSE_FULL = "course_full"
 
-# How many seats and how many places in line a course had when an entry of the journal was written; None: no limit.
+# The capacity and the waitlist capacity of a course when a journal entry was written; None: no limit.
 Limits = Callable[[EnrollmentEvent], tuple[int | None, int | None]]
 
 
-def limits_of_today(event: EnrollmentEvent) -> tuple[int | None, int | None]:
-    """The limits of a course that never had others."""
+def current_limits(event: EnrollmentEvent) -> tuple[int | None, int | None]:
+    """Return the limits of a course whose limits never changed."""
     course = event.enrollment.course
     return course.capacity, course.waitlist_capacity
 
 
-def violations(limits: Limits = limits_of_today) -> list[str]:
-    """Return a sentence for everything that is not as it must be, in a database that nobody writes to meanwhile."""
-    return [*double_places(), *kept_waiting(), *rows_unlike_their_journal(), *out_of_turn(limits)]
+def violations(limits: Limits = current_limits) -> list[str]:
+    """Return a sentence for each violated invariant. The database must have no other writers."""
+    return [
+        *duplicate_open_enrollments(),
+        *waiting_despite_free_seats(),
+        *rows_that_differ_from_journal(),
+        *seats_against_limits_or_order(limits),
+    ]
 
 
-def double_places() -> Iterator[str]:
-    """At most one open enrollment of a student in a course."""
+def duplicate_open_enrollments() -> Iterator[str]:
+    """Check that a student has at most one open enrollment in a course."""
     pairs = StudentCourse.objects.open().order_by().values_list("student", "course").annotate(count=Count("pk"))
     for student_id, course_id, count in pairs.filter(count__gt=1):
         yield f"Student {student_id} has {count} open enrollments in course {course_id}."
 
 
-def kept_waiting() -> Iterator[str]:
-    """Nobody waits while a seat is free and nothing stands against them."""
+def waiting_despite_free_seats() -> Iterator[str]:
+    """Check that no student waits who could have a free seat."""
     taken = Counter(StudentCourse.objects.seated().order_by().values_list("course", flat=True))
-    for waiter, reasons in who_waits():
+    for waiter, reasons in waiting_enrollments():
         capacity = waiter.course.capacity
         if not reasons and (capacity is None or taken[waiter.course_id] < capacity):
             yield f"Enrollment {waiter.pk} waits for course {waiter.course_id}, which has a free seat."
 
 
-def who_waits() -> Iterator[tuple[StudentCourse, set[str]]]:
-    """Yield who waits, course by course in their order, and what stands against giving each a seat now."""
+def waiting_enrollments() -> Iterator[tuple[StudentCourse, set[str]]]:
+    """Yield waitlisted enrollments by course and position, each with the reasons that prevent a seat now."""
     completed = set(StudentCourse.objects.completed().order_by().values_list("student", "course__code"))
     waivers = EnrollmentEvent.objects.filter(action=Action.ENROLL, to_status=Status.WAITLISTED).exclude(waived=[])
     waived = dict(waivers.values_list("enrollment", "waived"))
@@ -71,8 +76,8 @@ def who_waits() -> Iterator[tuple[StudentCourse, set[str]]]:
         yield waiter, {code for code, is_so in is_against.items() if is_so} - set(waived.get(waiter.pk, ()))
 
 
-def rows_unlike_their_journal() -> Iterator[str]:
-    """The journal of an enrollment makes its row, from nothing."""
+def rows_that_differ_from_journal() -> Iterator[str]:
+    """Check that replaying the journal of each enrollment results in its row."""
     journal = Prefetch("events", EnrollmentEvent.objects.order_by("pk"))
     for row in StudentCourse.objects.order_by("pk").prefetch_related(journal):
         try:
@@ -84,8 +89,8 @@ def rows_unlike_their_journal() -> Iterator[str]:
             yield f"Enrollment {row.pk} is {row_of(row)}, by its journal {made}."
 
 
-def out_of_turn(limits: Limits = limits_of_today) -> Iterator[str]:
-    """Seats and places in line were given within the limits, and to who came first."""
+def seats_against_limits_or_order(limits: Limits = current_limits) -> Iterator[str]:
+    """Check that seats and waitlist places were given within the limits, and in order of arrival."""
     entries = EnrollmentEvent.objects.select_related("enrollment__course").order_by("enrollment__course", "pk")
     for _course, events in groupby(entries, attrgetter("enrollment.course_id")):
         course = _Course(limits)
@@ -93,14 +98,14 @@ def out_of_turn(limits: Limits = limits_of_today) -> Iterator[str]:
             yield from course.follow(event)
 
 
-def missing(enrollment_ids: Iterable[int]) -> list[str]:
-    """Return a sentence for each enrollment that somebody was told of and that is not there."""
-    there = set(StudentCourse.objects.values_list("pk", flat=True))
-    return [f"Enrollment {pk} was answered and is not there." for pk in sorted(set(enrollment_ids) - there)]
+def lost_enrollments(enrollment_ids: Iterable[int]) -> list[str]:
+    """Return a sentence for each enrollment in a response that does not exist."""
+    existing = set(StudentCourse.objects.values_list("pk", flat=True))
+    return [f"Enrollment {pk} was answered and is not there." for pk in sorted(set(enrollment_ids) - existing)]
 
 
-def misfilled(course: Course, *, enrolled: int, waiting: int) -> list[str]:
-    """Return a sentence where a course does not have exactly so many students enrolled and waiting."""
+def wrong_counts(course: Course, *, enrolled: int, waiting: int) -> list[str]:
+    """Return a sentence for each status with another number of students in the course than given."""
     found = Counter(course.enrollments.open().order_by().values_list("status", flat=True))
     expected = {Status.ENROLLED.value: enrolled, Status.WAITLISTED.value: waiting}
     return [
@@ -112,7 +117,7 @@ def misfilled(course: Course, *, enrolled: int, waiting: int) -> list[str]:
 
 @dataclass
 class _Course:
-    """A course as its journal goes along: who is seated, who waits since when, and of whom it told why not."""
+    """The state of a course during a replay of its journal: enrolled, waiting with their places, and passed over."""
 
     limits: Limits
     seated: set[int] = field(default_factory=set)
@@ -120,15 +125,15 @@ class _Course:
     passed_over: set[int] = field(default_factory=set)
 
     def follow(self, event: EnrollmentEvent) -> Iterator[str]:
-        """Note what an entry says, and yield what should not have happened."""
+        """Apply a journal entry, and yield the violations."""
         pk = event.enrollment_id
         if event.action == Action.PASS_OVER:
             self.passed_over.add(pk)
             return
         if event.to_status == Status.ENROLLED and pk not in self.seated:
-            yield from self._objections_to_seat(event)
+            yield from self._check_seat(event)
         if event.to_status == Status.WAITLISTED and event.action == Action.ENROLL:
-            yield from self._objections_to_place(event)
+            yield from self._check_waitlist_place(event)
         self.seated.discard(pk)
         self.waiting.pop(pk, None)
         if event.to_status == Status.ENROLLED:
@@ -136,7 +141,7 @@ class _Course:
         elif event.to_status == Status.WAITLISTED:
             self.waiting[pk] = _place(event)
 
-    def _objections_to_seat(self, event: EnrollmentEvent) -> Iterator[str]:
+    def _check_seat(self, event: EnrollmentEvent) -> Iterator[str]:
         capacity, _places = self.limits(event)
         if COURSE_FULL in event.waived:
             return
@@ -148,7 +153,7 @@ class _Course:
         if event.action == Action.PROMOTE and ahead:
             yield f"Entry {event.pk} gives a seat before those who came first: {sorted(ahead)}."
 
-    def _objections_to_place(self, event: EnrollmentEvent) -> Iterator[str]:
+    def _check_waitlist_place(self, event: EnrollmentEvent) -> Iterator[str]:
         _capacity, places = self.limits(event)
         if places is not None and len(self.waiting) >= places:
             yield f"Entry {event.pk} gives a place in line of which all {places} are taken."
@@ -157,5 +162,5 @@ class _Course:
 
 
 def _place(event: EnrollmentEvent) -> tuple[datetime, int]:
-    """Return the place in line of who waits or has waited; none moves while they wait."""
+    """Return the waitlist sort key of an enrollment, which is constant while it waits."""
     return event.enrollment.waitlisted_at or event.at, event.enrollment_id

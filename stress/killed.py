@@ -1,7 +1,7 @@
 """
-Killed in the middle: during a rush the server's workers are ended by SIGKILL, and the server is started anew.
+Kill the server during a rush: its workers are ended by SIGKILL, and the server is restarted.
 
-Whatever was answered is in the database, and what was not answered is there whole or not at all.
+Every answered request is in the database; every other one is there completely or not at all.
 """
 
 import threading
@@ -11,49 +11,47 @@ from contextlib import contextmanager
 
 from bench.table import print_table
 from stress.clients import CLIENTS, Client
-from stress.invariants import misfilled, violations
-from stress.reader import somebody_reading
-from stress.registration import Registration, make_course, make_students
-from stress.rush import HEAD, PLACES, SEATS, SHORTER, STUDENTS, everybody_registers, line
+from stress.invariants import violations, wrong_counts
+from stress.reader import reading_changes
+from stress.registration import Registration, create_course, create_students
+from stress.rush import HEAD, PLACES, SEATS, SHORT_DIVISOR, STUDENTS, register_all, table_line
 from stress.server import Server, running_server
 
-EVERY = 1.5  # seconds that a server lives
-MOST = 6  # times that it is killed
+INTERVAL = 1.5  # seconds between two kills
+MAX_KILLS = 6
 
 
 def run(*, short: bool) -> list[str]:
-    """Let everybody rush at one course of a server that is killed; return a sentence for everything that went wrong."""
-    times = SHORTER if short else 1
-    course = make_course("KILLED", seats=SEATS // times, places=PLACES // times)
-    pairs = [(student, course.pk) for student in make_students(STUDENTS // times)]
+    """Register all students in one course while the server is killed; return a sentence for each problem."""
+    times = SHORT_DIVISOR if short else 1
+    course = create_course("KILLED", seats=SEATS // times, places=PLACES // times)
+    pairs = [(student, course.pk) for student in create_students(STUDENTS // times)]
     registration = Registration()
     with running_server() as server:
         token = server.token()
-        with somebody_reading(Client(server.port, token, seed=0)) as reader, killing(server) as killed:
-            heard, seconds = everybody_registers(registration, server, token, pairs)
-        found = [*heard.errors, *registration.untrue(), *reader.missed(), *violations()]
-        found += misfilled(course, enrolled=SEATS // times, waiting=PLACES // times)
+        with reading_changes(Client(server.port, token, seed=0)) as reader, killing(server) as killed:
+            responses, seconds = register_all(registration, server, token, pairs)
+        found = [*responses.errors, *registration.contradictions(), *reader.missed(), *violations()]
+        found += wrong_counts(course, enrolled=SEATS // times, waiting=PLACES // times)
         if not killed:
             found.append("The rush was over before a server was killed.")
-        if found and (words := server.last_words()):
-            found.append(f"The server's last words: {words}")
+        if found and (tail := server.log_tail()):
+            found.append(f"The end of the server's log: {tail}")
     title = f"Killed in the middle, {CLIENTS} clients"
-    print_table(title, ["rush", *HEAD], [line("one hot course", heard, seconds, registration)])
-    print(
-        f"{len(killed)} servers were killed with {sum(killed)} processes; clients were cut off {heard.cut_off:,} times."
-    )
-    print(f"{len(registration.enrollments):,} enrollments were answered, and are there.", flush=True)
+    print_table(title, ["rush", *HEAD], [table_line("one hot course", responses, seconds, registration)])
+    print(f"{len(killed)} servers with {sum(killed)} processes were killed; {responses.cut_off:,} connections broke.")
+    print(f"{len(registration.enrollments):,} enrollments were answered, and exist.", flush=True)
     return found
 
 
 @contextmanager
 def killing(server: Server) -> Iterator[list[int]]:
-    """Kill the server and start it anew, again and again; yield how many processes were killed each time."""
+    """Kill and restart the server repeatedly; yield the numbers of processes that were killed."""
     over = threading.Event()
     killed: list[int] = []
 
     def kill() -> None:
-        while len(killed) < MOST and not over.wait(EVERY):
+        while len(killed) < MAX_KILLS and not over.wait(INTERVAL):
             killed.append(server.kill_workers())
             server.start()
 

@@ -1,7 +1,7 @@
 """
-Lists in random shapes: filters, orders, fields and sizes of page, again and again. The memory of no process grows.
+Send list requests with random filters, orders, fields and page sizes. The memory of no process may grow.
 
-Each shape is a statement of its own, which is compiled and kept. There are far more shapes than may be kept.
+Each combination is a separate compiled statement. There are many more combinations than the cache can hold.
 """
 
 import random
@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from bench.processes import manage, tree
 from courses.api.views import TermViewSet
 from school.api.query_parameters import filters_of
-from stress.clients import Client, let_all
+from stress.clients import Client, run_all
 from stress.server import running_server
 from students.api import EnrollmentViewSet, RosterViewSet, StudentCoursesViewSet
 from students.api.students_and_courses import CourseWithSeatsViewSet, StudentViewSet
@@ -22,7 +22,7 @@ from students.models import StudentCourse
 
 REQUESTS, SHORT = 100_000, 10_000
 STEPS = 10
-MOST = 200  # MB of a process
+MAX_MEGABYTES = 200  # MB for each process
 SCOPES = "students:read courses:read enrollments:read"
 SIZES = (1, 20, 40, 80, 160)
 SHARE = 0.3  # of the requests have a filter
@@ -45,30 +45,30 @@ STATUSES = ("enrolled", "waitlisted", "completed", "dropped", "withdrawn")
 
 
 def run(*, short: bool, requests: int = 0) -> list[str]:
-    """Send the requests, print the memory along the way, and return what went wrong."""
+    """Send the requests, print the memory after each step, and return a sentence for each problem."""
     manage("seed_demo", "--students", "1000", "--courses", "100", "--enrollments", "5000")
     each = (requests or (SHORT if short else REQUESTS)) // STEPS
-    broken = []
+    problems = []
     with running_server() as server:
         client = partial(Client, server.port, server.token(SCOPES))
         for step in range(STEPS + 1):
             if step:
-                heard, _seconds = let_all(
+                responses, _seconds = run_all(
                     _addresses(each, step),
                     lambda client, path: client.call("GET", path),
                     lambda number: client(seed=number),
                 )
-                wrong = {status: count for status, count in heard.by_status.items() if status != 200}
-                broken += [f"{count} requests were answered {status}." for status, count in wrong.items()]
+                wrong = {status: count for status, count in responses.by_status.items() if status != 200}
+                problems += [f"{count} requests were answered {status}." for status, count in wrong.items()]
             sizes = [_megabytes(pid) for pid in tree(server.process.pid)]
             print(f"{step * each:>9,} requests: {max(sizes):.0f} MB of RSS in the largest process", flush=True)
-            if max(sizes) > MOST:
-                broken.append(f"After {step * each:,} requests a process has {max(sizes):.0f} MB.")
-    return broken
+            if max(sizes) > MAX_MEGABYTES:
+                problems.append(f"After {step * each:,} requests a process has {max(sizes):.0f} MB.")
+    return problems
 
 
 def _addresses(count: int, step: int) -> Iterator[str]:
-    dice = random.Random(step)
+    rng = random.Random(step)
     row = StudentCourse.objects.select_related("course").latest("pk")
     lists: dict[str, Any] = {
         f"students/{row.student_id}/courses": StudentCoursesViewSet,
@@ -80,14 +80,14 @@ def _addresses(count: int, step: int) -> Iterator[str]:
     }
     fields = {view: list(view.serializer_class().fields) for view in lists.values()}
     for _number in range(count):
-        path, view = dice.choice(list(lists.items()))
+        path, view = rng.choice(list(lists.items()))
         known = {*filters_of(view), *(["search"] if hasattr(view, "search_fields") else [])} & VALUES.keys()
-        query = {name: VALUES[name] for name in sorted(known) if dice.random() < SHARE}
+        query = {name: VALUES[name] for name in sorted(known) if rng.random() < SHARE}
         if "status" in filters_of(view):
-            query["status"] = ",".join(dice.sample(STATUSES, dice.randint(1, len(STATUSES))))
-        query["ordering"] = dice.choice(("", "-")) + dice.choice(list(view.ordering_fields))
-        query["fields"] = ",".join(dice.sample(fields[view], dice.randint(1, len(fields[view]))))
-        query["page_size"] = str(dice.choice(SIZES))
+            query["status"] = ",".join(rng.sample(STATUSES, rng.randint(1, len(STATUSES))))
+        query["ordering"] = rng.choice(("", "-")) + rng.choice(list(view.ordering_fields))
+        query["fields"] = ",".join(rng.sample(fields[view], rng.randint(1, len(fields[view]))))
+        query["page_size"] = str(rng.choice(SIZES))
         yield f"{path}?{urlencode(query)}"
 
 

@@ -1,4 +1,4 @@
-"""Somebody who reads every change as it comes, while others make them."""
+"""A reader that follows the change feed while others write."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ PAGE = 100
 
 
 class Reader:
-    """Reads the change feed from its beginning, page by page, and notes the ids of what it is given."""
+    """Reads the change feed from its beginning, page by page, and collects the ids of the events."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
@@ -21,7 +21,7 @@ class Reader:
         self.over = False
 
     def follow(self) -> None:
-        """Read until it is over and nothing is left to read."""
+        """Read until ``over`` is set and the feed has no more events."""
         cursor = ""
         while True:
             is_last = self.over
@@ -35,19 +35,19 @@ class Reader:
                 return
 
     def missed(self) -> list[str]:
-        """Return a sentence for every way in which what was read is not the journal in its order."""
+        """Return a sentence if the events that were read are not the journal in its order."""
         written = list(EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True))
         if self.read == written:
             return []
         twice, unread = len(self.read) - len(set(self.read)), len(set(written) - set(self.read))
         return [
-            f"Who read the changes has missed {unread} of {len(written)} and seen {twice} twice, or in another order."
+            f"The reader missed {unread} of {len(written)} changes, got {twice} twice, or got them in another order."
         ]
 
 
 @contextmanager
-def somebody_reading(client: Client) -> Iterator[Reader]:
-    """Let somebody read meanwhile; after the block they have read to the end."""
+def reading_changes(client: Client) -> Iterator[Reader]:
+    """Read the change feed during the block, and to its end after the block."""
     reader = Reader(client)
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(reader.follow)

@@ -1,8 +1,8 @@
 """
-Put School under stress and see whether it keeps its promises: `make stress`, or `python -m stress.run --help`.
+Stress tests of School: `make stress`, or `python -m stress.run --help`.
 
-Every part runs on an empty database that is removed at the end; PostgreSQL is durable, as in production. Nothing is
-spoken to but 127.0.0.1. The exit code is 1 where a promise was broken, and a line says which.
+Every part runs on an empty database that is removed at the end; PostgreSQL is durable, as in production. Connections
+go only to 127.0.0.1. The exit code is 1 if a check failed, and a line is printed for each failure.
 """
 
 import os
@@ -20,9 +20,9 @@ from bench.processes import Failed, manage
 
 PARTS = ("rush", "killed", "writers", "slow", "memory")
 SQLITE = ("writers",)
-MOST_SHOWN = 20
-LIMIT = 900  # seconds that a part may take
-SLOWEST = 100  # requests a second, where their number is given
+MAX_PRINTED = 20
+LIMIT = 900  # seconds for each part
+SLOWEST = 100  # requests a second, to extend the time for --requests
 
 ENVIRONMENT = {
     "DJANGO_SETTINGS_MODULE": "school.settings",
@@ -32,18 +32,18 @@ ENVIRONMENT = {
     "LOG_LEVEL": "ERROR",
     "LOG_JSON": "true",
     "TIME_ZONE": "UTC",
-    "API_RATE_CLIENT": "100000000",  # counted as ever, and never reached
+    "API_RATE_CLIENT": "100000000",  # requests are counted, but the limit is never reached
 }
 
 
 def main() -> int:
     options = _options()
     for end in (signal.SIGTERM, signal.SIGALRM):
-        # So that whatever was started is also stopped where it is told to end, or takes too long.
+        # On SIGTERM and after the time limit, exit normally, so that all started processes are stopped.
         signal.signal(end, lambda number, _frame: sys.exit(128 + number))
     try:
         if not options.part:
-            return int(any([_run_apart(part) for part in PARTS]))  # noqa: C419  # all parts, whatever the first says
+            return int(any([_run_apart(part) for part in PARTS]))  # noqa: C419  # run all parts, even after a failure
         signal.alarm(LIMIT + options.requests // SLOWEST)
         with scratch_database(sqlite=options.part in SQLITE) as url:
             os.environ.update(ENVIRONMENT, DATABASE_URL=url)
@@ -62,14 +62,18 @@ def main() -> int:
 
 def _options() -> Namespace:
     parser = ArgumentParser(prog="python -m stress.run", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=PARTS, help="One part; without it all run, one after the other.")
-    parser.add_argument("--short", action="store_true", help="A smaller crowd.")
-    parser.add_argument("--requests", type=int, default=0, help="How many requests of memory, 100,000 without it.")
+    parser.add_argument(
+        "part", nargs="?", choices=PARTS, help="The part to run; by default all parts, one after the other."
+    )
+    parser.add_argument("--short", action="store_true", help="Use fewer students and requests.")
+    parser.add_argument(
+        "--requests", type=int, default=0, help="The number of requests of the part memory; by default 100,000."
+    )
     return parser.parse_args()
 
 
 def _run_apart(part: str) -> int:
-    """Run a part in a process of its own: settings are read once in each, and the parts have databases of their own."""
+    """Run a part in a separate process, as settings are read once and each part has its own database."""
     process = subprocess.Popen([sys.executable, "-m", "stress.run", *sys.argv[1:], part])
     try:
         return process.wait()
@@ -80,18 +84,18 @@ def _run_apart(part: str) -> int:
 
 
 def _run(options: Namespace) -> int:
-    """Run a part, and say what went wrong."""
+    """Run a part, and print the problems."""
     manage("migrate", "--verbosity", "0")
     print(f"\n{describe()}, {len(os.sched_getaffinity(0))} cores", flush=True)
-    # It needs models, and so Django set up on the database that there is only now.
+    # Imported here, as it needs models, and Django is set up only now.
     more = {"requests": options.requests} if options.part == "memory" else {}
-    found = import_module(f"stress.{options.part}").run(short=options.short, **more)
-    for sentence in found[:MOST_SHOWN]:
+    problems = import_module(f"stress.{options.part}").run(short=options.short, **more)
+    for sentence in problems[:MAX_PRINTED]:
         print(f"BROKEN: {sentence}", flush=True)
-    if found[MOST_SHOWN:]:
-        print(f"… and {len(found) - MOST_SHOWN} more.", flush=True)
-    print("FAILED" if found else "All promises were kept.", flush=True)
-    return int(bool(found))
+    if problems[MAX_PRINTED:]:
+        print(f"… and {len(problems) - MAX_PRINTED} more.", flush=True)
+    print("FAILED" if problems else "All checks passed.", flush=True)
+    return int(bool(problems))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """
-The rush: everybody wants the same seats at the same instant.
+The rush: all students enroll in the same courses at the same time.
 
-Some leave again, some do not wait for their answer and ask again, and somebody reads every change meanwhile. At the end
-exactly as many are enrolled as there are seats, and exactly as many wait as the waitlist has places.
+Some drop, some have short timeouts and retry, and a reader follows the change feed meanwhile. At the end exactly as
+many students are enrolled as there are seats, and exactly as many wait as the waitlist has places.
 """
 
 import random
@@ -12,78 +12,78 @@ from django.db import connection
 
 from bench.table import print_table
 from courses.models import Course
-from stress.clients import CLIENTS, Client, Heard, let_all
-from stress.invariants import misfilled, violations
-from stress.reader import somebody_reading
-from stress.registration import Pair, Registration, let_settle, make_course, make_students
+from stress.clients import CLIENTS, Client, Responses, run_all
+from stress.invariants import violations, wrong_counts
+from stress.reader import reading_changes
+from stress.registration import Pair, Registration, create_course, create_students, wait_until_idle
 from stress.server import Server, running_server
 from students.models import Action, EnrollmentEvent
 
 SEATS, PLACES, STUDENTS, COURSES = 300, 500, 2_000, 100
-SHORTER = 4  # times
-HASTE = 0.05  # how many calls are given up early and made again
+SHORT_DIVISOR = 4  # divisor of the numbers in a short run
+IMPATIENCE = 0.05  # the share of calls with a short timeout and a retry
 
 HEAD = ["attempts", "attempts/s", "p50 ms", "p99 ms", "given up", "of these done", "201", "200", "204", "409", "5xx"]
 
 
 def run(*, short: bool) -> list[str]:
-    """Let everybody rush at one course, then at a hundred; return a sentence for everything that went wrong."""
-    times = SHORTER if short else 1
-    students = make_students(STUDENTS // times)
-    hot = make_course("HOT", seats=SEATS // times, places=PLACES // times)
-    spread = [make_course(f"C-{n}", seats=STUDENTS // times // COURSES * 3 // 4, places=3) for n in range(COURSES)]
-    dice = random.Random(1)
+    """Register all students in one course, then in a hundred; return a sentence for each problem."""
+    times = SHORT_DIVISOR if short else 1
+    students = create_students(STUDENTS // times)
+    hot = create_course("HOT", seats=SEATS // times, places=PLACES // times)
+    spread = [create_course(f"C-{n}", seats=STUDENTS // times // COURSES * 3 // 4, places=3) for n in range(COURSES)]
+    rng = random.Random(1)
     with running_server() as server:
         token = server.token()
         lines, found = [], []
-        with somebody_reading(Client(server.port, token, seed=0)) as reader:
+        with reading_changes(Client(server.port, token, seed=0)) as reader:
             for title, pairs in {
                 "one hot course": [(student, hot.pk) for student in students],
-                f"spread over {COURSES} courses": [(student, dice.choice(spread).pk) for student in students],
+                f"spread over {COURSES} courses": [(student, rng.choice(spread).pk) for student in students],
             }.items():
                 registration = Registration()
-                heard, seconds = everybody_registers(registration, server, token, pairs)
-                lines.append(line(title, heard, seconds, registration))
-                found += [*heard.errors, *registration.untrue()]
+                responses, seconds = register_all(registration, server, token, pairs)
+                lines.append(table_line(title, responses, seconds, registration))
+                found += [*responses.errors, *registration.contradictions()]
         found += reader.missed()
-        found += [*misfilled(hot, enrolled=SEATS // times, waiting=PLACES // times), *violations()]
-        if found and (words := server.last_words()):
-            found.append(f"The server's last words: {words}")
+        found += [*wrong_counts(hot, enrolled=SEATS // times, waiting=PLACES // times), *violations()]
+        if found and (tail := server.log_tail()):
+            found.append(f"The end of the server's log: {tail}")
     print_table(f"The rush, {CLIENTS} clients", ["rush", *HEAD], lines)
     print(f"{promotions(hot)} were promoted in the hot course; {len(reader.read):,} changes were read as they came.")
     print(f"PostgreSQL had {deadlocks()} deadlocks.", flush=True)
     return found
 
 
-def everybody_registers(
-    registration: Registration, server: Server, token: str, pairs: list[Pair]
-) -> tuple[Heard, float]:
+def register_all(registration: Registration, server: Server, token: str, pairs: list[Pair]) -> tuple[Responses, float]:
     """
-    Let all register, and when it is quiet let who was refused ask once more, patiently: now all places are taken.
+    Register all students; after that, retry the refused ones with a long timeout, so that all places are taken.
 
-    Return what was heard in the rush itself, with the errors of both, and how many seconds it took.
+    Return the responses of the rush with the errors of both, and the duration of the rush in seconds.
     """
     client = partial(Client, server.port, token)
-    heard, seconds = let_all(pairs, registration.register, lambda number: client(seed=number, haste=HASTE))
-    let_settle()
-    again, _seconds = let_all(registration.refused, registration.enroll, lambda number: client(seed=number))
-    heard.answers.update({key: count for key, count in again.answers.items() if key[1] >= 500})
-    return heard, seconds
+    responses, seconds = run_all(
+        pairs, registration.register, lambda number: client(seed=number, impatience=IMPATIENCE)
+    )
+    wait_until_idle()
+    again, _seconds = run_all(registration.refused, registration.enroll, lambda number: client(seed=number))
+    responses.answers.update({key: count for key, count in again.answers.items() if key[1] >= 500})
+    return responses, seconds
 
 
-def line(title: str, heard: Heard, seconds: float, registration: Registration) -> list[str]:
-    """Return the line of the table about a rush."""
-    took = sorted(heard.seconds)
+def table_line(title: str, responses: Responses, seconds: float, registration: Registration) -> list[str]:
+    """Return the line of the table for a rush."""
+    took = sorted(responses.seconds)
     count = len(took)
-    statuses = heard.by_status
+    statuses = responses.by_status
     return [
         title,
         f"{count:,}",
         f"{count / seconds:,.0f}",
         f"{took[count // 2] * 1000:.0f}",
         f"{took[count * 99 // 100] * 1000:.0f}",
-        str(heard.timed_out),
-        str(registration.done_unheard),
+        str(responses.timed_out),
+        str(registration.already_done),
         *(f"{statuses[status]:,}" for status in (201, 200, 204, 409)),
         str(sum(number for status, number in statuses.items() if status >= 500)),
     ]
@@ -94,7 +94,7 @@ def promotions(course: Course) -> int:
 
 
 def deadlocks() -> int:
-    """Return how many deadlocks PostgreSQL has ended in this database."""
+    """Return the number of deadlocks that PostgreSQL has detected in this database."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
         [count] = cursor.fetchone()

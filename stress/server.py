@@ -1,4 +1,4 @@
-"""The production server, started as `manage.py serve` starts it, and killed without a warning."""
+"""The production server, started by `manage.py serve`, with a method that kills it."""
 
 import json
 import os
@@ -21,20 +21,20 @@ PATIENCE = 60  # seconds
 
 
 class Server:
-    """A server on a port of its own, which it keeps when it is started anew."""
+    """A server on a free port, which stays the same after a restart."""
 
     def __init__(self) -> None:
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             self.port = int(probe.getsockname()[1])
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # lives as long as the server
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed after the server has stopped
 
     def start(self) -> None:
         command = [*MANAGE, "serve", "--host", HOST, "--port", str(self.port)]
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log, start_new_session=True)
         if not self._comes_up():
             stop(self.process)
-            raise Failed(f"The server did not start:\n{self.last_words()}")
+            raise Failed(f"The server did not start:\n{self.log_tail()}")
         if not listens_alone(self.process.pid, self.port):
             stop(self.process)
             raise Failed(f"Another program listens on {HOST}:{self.port}.")
@@ -43,7 +43,7 @@ class Server:
         stop(self.process)
 
     def kill_workers(self) -> int:
-        """End every worker by SIGKILL, then what is left of the server; return how many workers there were."""
+        """Kill every worker by SIGKILL, then stop the server; return the number of workers."""
         _master, *workers = tree(self.process.pid)
         for worker in workers:
             with suppress(ProcessLookupError):
@@ -51,13 +51,13 @@ class Server:
         stop(self.process)
         return len(workers)
 
-    def last_words(self) -> str:
-        """Return the end of what the server has logged."""
+    def log_tail(self) -> str:
+        """Return the end of the server's log."""
         self.log.seek(0)
         return self.log.read()[-2000:]
 
     def token(self, scope: str = "enrollments:read enrollments:write changes:read") -> str:
-        """Make a client that may do this, and let it ask for a token."""
+        """Create an API client with these scopes, and return a token."""
         keys = create_api_client("stress", scope)
         basic = b64encode(f"{keys.client_id}:{keys.client_secret}".encode()).decode()
         headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}

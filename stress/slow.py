@@ -1,7 +1,7 @@
 """
-Slow senders: 500 connections that send a head, or a body, a byte at a time, do not keep others out.
+Slow senders: 500 connections that send headers, or a body, one byte at a time do not block other clients.
 
-Against heads the server holds by itself. Against bodies nginx stands in front, as docs/nginx.conf has it.
+The server itself withstands slow headers. Slow bodies need nginx in front, configured as in docs/nginx.conf.
 """
 
 import re
@@ -23,38 +23,38 @@ from stress.server import HOST, running_server
 
 SLOW = 500
 SECONDS = 10
-LONGEST = 1.0  # second that somebody else may wait
+MAX_SECONDS = 1.0  # seconds that another client may wait
 HEAD = b"POST /oauth/token HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 REST = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 100000\r\n\r\n"
 
 
 def run(*, short: bool) -> list[str]:
-    """Ask beside the slow ones; return a sentence for each time that it took too long or failed."""
+    """Send requests beside the slow senders; return a sentence for each slow or failed series."""
     seconds = SECONDS / 2 if short else SECONDS
     lines, found = [], []
     with running_server() as server, ExitStack() as stack:
-        doors = {"server": server.port}
+        targets = {"server": server.port}
         if nginx := shutil.which("nginx") or shutil.which("/usr/sbin/nginx"):
-            doors["nginx before it"] = stack.enter_context(nginx_before(nginx, server.port))
+            targets["nginx before it"] = stack.enter_context(nginx_before(nginx, server.port))
         else:
             print("There is no nginx on this machine: slow bodies were not tried.", flush=True)
-        for door, port in doors.items():
-            for what, begun in (("heads", HEAD), ("bodies", HEAD + REST)):
-                if what == "bodies" and door == "server":
-                    continue  # they keep everybody out, and are why something stands in front
-                with slow_senders(port, begun):
+        for target, port in targets.items():
+            for part, prefix in (("heads", HEAD), ("bodies", HEAD + REST)):
+                if part == "bodies" and target == "server":
+                    continue  # slow bodies block the server itself, so it needs nginx in front
+                with slow_senders(port, prefix):
                     took, failed = ask(port, seconds)
                 lines.append(
-                    [door, what, str(len(took)), f"{took[len(took) // 2] * 1000:.1f}", f"{took[-1] * 1000:.0f}"]
+                    [target, part, str(len(took)), f"{took[len(took) // 2] * 1000:.1f}", f"{took[-1] * 1000:.0f}"]
                 )
-                if failed or took[-1] > LONGEST:
-                    found.append(f"{door}, slow {what}: {failed} failed, the longest took {took[-1]:.1f} s.")
-    print_table(f"Beside {SLOW} slow senders", ["door", "slow", "answers", "p50 ms", "longest ms"], lines)
+                if failed or took[-1] > MAX_SECONDS:
+                    found.append(f"{target}, slow {part}: {failed} failed, the longest took {took[-1]:.1f} s.")
+    print_table(f"Beside {SLOW} slow senders", ["target", "slow", "answers", "p50 ms", "longest ms"], lines)
     return found
 
 
 def ask(port: int, seconds: float) -> tuple[list[float], int]:
-    """Ask again and again for so long; return how long each answer took, sorted, and how many failed."""
+    """Send requests for this time; return the sorted durations, and the number of failures."""
     took, failed, end = [], 0, time.monotonic() + seconds
     while (began := time.monotonic()) < end:
         client = HTTPConnection(HOST, port, timeout=5)
@@ -70,13 +70,13 @@ def ask(port: int, seconds: float) -> tuple[list[float], int]:
 
 
 @contextmanager
-def slow_senders(port: int, begun: bytes) -> Iterator[None]:
-    """Hold connections on which a byte is sent each second; who is hung up on comes again."""
+def slow_senders(port: int, prefix: bytes) -> Iterator[None]:
+    """Hold connections that send one byte a second, and reopen those that the server closes."""
     over = threading.Event()
 
-    def come() -> socket.socket:
+    def connect() -> socket.socket:
         connected = socket.create_connection((HOST, port), timeout=5)
-        connected.sendall(begun)
+        connected.sendall(prefix)
         connected.setblocking(False)
         return connected
 
@@ -87,9 +87,9 @@ def slow_senders(port: int, begun: bytes) -> Iterator[None]:
                     each.send(b"a")
                 except OSError:
                     each.close()
-                    senders[place] = come()
+                    senders[place] = connect()
 
-    senders = [come() for _ in range(SLOW)]
+    senders = [connect() for _ in range(SLOW)]
     thread = threading.Thread(target=send)
     thread.start()
     try:
@@ -103,7 +103,7 @@ def slow_senders(port: int, begun: bytes) -> Iterator[None]:
 
 @contextmanager
 def nginx_before(nginx: str, port: int) -> Iterator[int]:
-    """Run nginx as docs/nginx.conf has it, but for TLS, before a server; yield its port."""
+    """Run nginx with docs/nginx.conf, without TLS, in front of a server; yield its port."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         own = int(probe.getsockname()[1])

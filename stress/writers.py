@@ -1,8 +1,8 @@
 """
-Sixteen processes that write to one SQLite file at once: none of them is ever told that the database is locked.
+Sixteen processes write to one SQLite file at once: none of them gets the error that the database is locked.
 
-They wait for each other as long as a command does. Waiting for SQLite is no queue: who comes again at once, as they
-do, is more likely to be next than who has waited long, so the longest wait is many times the usual one.
+They wait for each other as long as a command does. Waiting for SQLite is not a queue: a process that retries at once
+is more likely to be next than one that has waited long, so the longest wait is many times the usual one.
 """
 
 import multiprocessing
@@ -20,25 +20,25 @@ from django.db import OperationalError, connections
 from bench.processes import Failed
 from bench.table import print_table
 from school.refusals import Refused
-from stress.invariants import missing, violations
-from stress.registration import make_course, make_students
+from stress.invariants import lost_enrollments, violations
+from stress.registration import create_course, create_students
 from students.enrollment import complete, drop, enroll
 from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, StudentCourse
 
 WRITERS = 16
-ACTS = 300  # of each
-SHORTER = 10  # times
+ACTIONS = 300  # of each process
+SHORT_DIVISOR = 10  # divisor of the numbers in a short run
 COURSES, SEATS, PLACES, STUDENTS = 4, 20, 10, 200
 PATIENCE = 60  # seconds
 
-# All writers begin at the same instant.
+# All writers start at the same instant.
 start = multiprocessing.get_context("fork").Barrier(WRITERS)
 
 
 @dataclass
-class Written:
-    """What a writer was told: ids of enrollments, errors of the database, and how long each act took."""
+class WriterResult:
+    """The results of a writer: enrollment ids, database errors, and the duration of each action."""
 
     enrollments: set[int] = field(default_factory=set)
     errors: Counter[str] = field(default_factory=Counter)
@@ -46,14 +46,14 @@ class Written:
 
 
 def run(*, short: bool) -> list[str]:
-    """Let all write; return a sentence for everything that went wrong."""
-    acts = ACTS // SHORTER if short else ACTS
-    students = make_students(STUDENTS)
-    courses = [make_course(f"C-{number}", seats=SEATS, places=PLACES).pk for number in range(COURSES)]
-    connections.close_all()  # a connection to SQLite must not be carried into the processes that are forked now
+    """Run all writers; return a sentence for each problem."""
+    actions = ACTIONS // SHORT_DIVISOR if short else ACTIONS
+    students = create_students(STUDENTS)
+    courses = [create_course(f"C-{number}", seats=SEATS, places=PLACES).pk for number in range(COURSES)]
+    connections.close_all()  # an SQLite connection must not be inherited by forked processes
     with ProcessPoolExecutor(WRITERS, multiprocessing.get_context("fork")) as pool:
         began = time.perf_counter()
-        written = [pool.submit(write, number, acts, students, courses) for number in range(WRITERS)]
+        written = [pool.submit(write, number, actions, students, courses) for number in range(WRITERS)]
         results = [each.result() for each in written]
         took = time.perf_counter() - began
     errors = sum((each.errors for each in results), Counter[str]())
@@ -73,28 +73,28 @@ def run(*, short: bool) -> list[str]:
         ],
     )
     found = [f"{count} times the database said: {message}." for message, count in errors.items()]
-    return [*found, *missing(set().union(*(each.enrollments for each in results))), *violations()]
+    return [*found, *lost_enrollments(set().union(*(each.enrollments for each in results))), *violations()]
 
 
-def write(number: int, acts: int, students: Sequence[int], courses: Sequence[int]) -> Written:
-    """Act at random, in a process of its own."""
-    dice, origin, written = random.Random(number), Origin(Channel.COMMAND), Written()
+def write(number: int, actions: int, students: Sequence[int], courses: Sequence[int]) -> WriterResult:
+    """Run random actions in a separate process."""
+    rng, origin, written = random.Random(number), Origin(Channel.COMMAND), WriterResult()
     try:
         start.wait(PATIENCE)
     except BrokenBarrierError:
-        raise Failed("Not all writers have come.") from None
-    for _ in range(acts):
-        verb = dice.choice((enroll, enroll, enroll, drop, complete))
-        wish: dict[str, Any] = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
+        raise Failed("Not all writers have started.") from None
+    for _ in range(actions):
+        verb = rng.choice((enroll, enroll, enroll, drop, complete))
+        options: dict[str, Any] = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
         began = time.perf_counter()
         try:
-            done = verb(student_id=dice.choice(students), course_id=dice.choice(courses), origin=origin, **wish)
+            done = verb(student_id=rng.choice(students), course_id=rng.choice(courses), origin=origin, **options)
         except Refused:
             pass
         except OperationalError as error:
             written.errors[str(error)] += 1
         else:
-            assert done.enrollment is not None  # an accepted act has one
+            assert done.enrollment is not None  # an accepted action has one
             written.enrollments.add(done.enrollment.pk)
         written.seconds.append(time.perf_counter() - began)
     connections.close_all()

@@ -1,24 +1,24 @@
-"""What people cannot use on a page as axe-core finds it, and what the keyboard alone reaches."""
+"""Accessibility checks of a page: violations that axe-core finds, and keyboard navigation."""
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Locator, Page, expect
 
-# What WCAG asks for at the levels A and AA, and what else hinders people. Frames and files of styles are our own.
+# The rules of WCAG levels A and AA and the best practices. Frames and style sheets are not loaded for the check.
 OPTIONS = {"resultTypes": ["violations"], "iframes": False, "preload": False, "selectors": False}
-# Rules that can find nothing serious are left out. In the dark there is only colour to speak of: the rest is as it was
-# in the light. Colours that fade would be taken half way. All of it is one question to the browser, which is dear.
-ASK = """async options => {
-    const hindering = ["serious", "critical"];
-    const lesser = axe._audit.rules.filter(rule => !hindering.includes(rule.impact));
+# Rules without serious violations are disabled. Dark mode changes only colors, so only the contrast is checked again.
+# Animations are finished first, so that colors are final. One call does all of it, as calls to the browser are slow.
+RUN_AXE = """async options => {
+    const blocking = ["serious", "critical"];
+    const lesser = axe._audit.rules.filter(rule => !blocking.includes(rule.impact));
     const rules = Object.fromEntries(lesser.map(rule => [rule.id, {enabled: false}]));
     const root = document.documentElement;
     const turn = (dark, scheme) => {
         root.classList.toggle("dark", dark);
-        root.style.colorScheme = scheme;  // for pages that go by it
+        root.style.colorScheme = scheme;  // for pages that use it
         document.getAnimations().forEach(each => each.finish());
     };
     const violations = async chosen => (await axe.run({...options, ...chosen})).violations
-        .filter(each => hindering.includes(each.impact))
+        .filter(each => blocking.includes(each.impact))
         .flatMap(each => each.nodes.map(node => `${each.id}: ${node.html} ${node.failureSummary}`));
 
     const was = [root.classList.contains("dark"), root.style.colorScheme];
@@ -27,21 +27,21 @@ ASK = """async options => {
     turn(true, "dark");
     const dark = await violations({runOnly: ["color-contrast"]});
     turn(...was);
-    return [...light, ...dark.map(each => `in the dark, ${each}`)];
+    return [...light, ...dark.map(each => `in dark mode, ${each}`)];
 }"""
 
 
-def hindrances(page: Page) -> list[str]:
-    """Return each serious or critical violation on the page as it stands, in the light and in the dark."""
-    # The policy of the page is not asked: the browser evaluates for who drives it.
+def accessibility_violations(page: Page) -> list[str]:
+    """Return each serious or critical violation on the current page, in light and in dark mode."""
+    # The content security policy does not apply to scripts that Playwright evaluates.
     if page.evaluate("typeof axe") == "undefined":
         page.evaluate(AXE_SCRIPT)
-    told: list[str] = page.evaluate(ASK, OPTIONS)
-    return told
+    violations: list[str] = page.evaluate(RUN_AXE, OPTIONS)
+    return violations
 
 
-# What tells where the focus is: a line around it, or a shadow.
-SEEN = """() => {
+# True if the focused element has a visible focus indicator: an outline or a shadow.
+FOCUS_IS_VISIBLE = """() => {
     const style = getComputedStyle(document.activeElement);
     const outlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
     return outlined || style.boxShadow !== "none" || document.activeElement === document.body;
@@ -49,12 +49,14 @@ SEEN = """() => {
 HTML = "document.activeElement.outerHTML.slice(0, 200)"
 
 
-def reach(page: Page, wanted: Locator, *, most: int = 80) -> None:
-    """Go on by Tab until the element has the focus; whatever has it on the way must show it."""
+def tab_to(page: Page, wanted: Locator, *, max_steps: int = 80) -> None:
+    """Press Tab until the element has the focus; every focused element on the way must show the focus."""
     expect(wanted).to_be_visible()
-    for _stop in range(most):
+    for _step in range(max_steps):
         if wanted.evaluate("element => element === document.activeElement"):
             return
         page.keyboard.press("Tab")
-        assert page.evaluate(SEEN), page.evaluate(HTML)
-    raise AssertionError(f"Tab does not lead there in {most} steps, but to {page.evaluate(HTML)}")
+        assert page.evaluate(FOCUS_IS_VISIBLE), page.evaluate(HTML)
+    raise AssertionError(
+        f"The element is not reached by Tab in {max_steps} steps; the focus is on {page.evaluate(HTML)}"
+    )

@@ -1,11 +1,12 @@
 """
-Record the answers of the API to several hundred requests, and compare them after a change.
+Record the responses of the API to several hundred requests, and compare them after a change.
 
     python -m tests.answers record FILE      python -m tests.answers compare FILE
 
-A request is one form of a list, a single object, a write, a refusal or a conditional request, by one of the callers.
-Record before a change and compare after it, on each database (``DATABASE_URL``). The clock stands still, so everything
-is comparable but request ids, and ETags, of which only the strength is recorded. The exit code is 1 for a difference.
+The requests are lists with all parameters, single objects, writes, refusals and conditional requests, by each caller.
+Record before a change and compare after it, on each database (``DATABASE_URL``). The clock is frozen, so everything
+is comparable except request ids and ETags; of an ETag only the strength is recorded. The exit code is 1 if responses
+differ.
 """
 
 import tests.environment  # noqa: F401, I001  # sets the environment that the settings read
@@ -27,7 +28,7 @@ ASKED = "2026-09-15T09:00:00Z"
 MASKED = {"X-Request-ID", "Content-Length"}
 DIFFERENCES_SHOWN = 60
 
-# The forms of each list, by its path.
+# The queries of each list, by its path.
 LISTS = {
     "students": """
         is_active=true student_number=S-0003 updated_since=2026-01-01T00:00:00Z search=ada page_size=3
@@ -99,7 +100,7 @@ SINGLES = """
 
 
 def make_data() -> None:
-    """Make a small school in which every form of every list has something to show."""
+    """Make a small school in which every query of every list returns rows."""
     from courses.api_clients import create_api_client
     from courses.models import Course, Level
     from students.enrollment import complete, drop, enroll, enroll_many
@@ -170,7 +171,7 @@ def _scopes() -> str:
 
 
 def callers() -> dict[str, Any]:
-    """Return a client for each kind of caller."""
+    """Return a test client for each kind of caller."""
     from django.contrib.auth.models import Group, Permission, User
     from django.test import Client
 
@@ -195,13 +196,13 @@ def callers() -> dict[str, Any]:
         session = found[name].session
         session["began"] = 1_789_000_000 + 464_000
         session.save()
-    found["nobody"] = Client()
+    found["anonymous"] = Client()
     found["bad token"] = Client(HTTP_AUTHORIZATION="Bearer nonsense")
     return found
 
 
 def requests() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Yield caller, method, address and options of each request, in an order that matters."""
+    """Yield caller, method, address and options of each request. The order is significant."""
     for address, listed in LISTS.items():
         forms = listed.split()
         for form in ["", *forms]:
@@ -209,7 +210,7 @@ def requests() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
         for caller in ("limited", "staff", "own courses"):
             for form in ["", *forms[:: 2 if caller == "limited" else 5]]:
                 yield caller, "GET", f"{address}?{form}" if form else address, {}
-        for caller in ("nothing", "courses only", "no rights", "nobody", "bad token"):
+        for caller in ("nothing", "courses only", "no rights", "anonymous", "bad token"):
             yield caller, "GET", address, {}
     for wrong in [*WRONG.split(), "search=" + "x" * 201]:
         for address in ("enrollments", "courses", "courses/1/students", "students/1/courses", "students", "terms"):
@@ -320,7 +321,7 @@ def writes() -> Iterator[tuple[str, str, str, dict[str, Any]]]:
 
 def answers() -> Iterator[tuple[str, dict[str, Any]]]:
     clients = callers()
-    times: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for caller, method, address, options in requests():
         options = dict(options)
         if "body" in options:
@@ -330,8 +331,8 @@ def answers() -> Iterator[tuple[str, dict[str, Any]]]:
         answer = ask(f"/api/v1/{address}", **options)
         shown = _shown(answer)
         name = f"{caller} {method} {address} {json.dumps(options)}"
-        times[name] += 1
-        name += f" #{times[name]}" if times[name] > 1 else ""
+        counts[name] += 1
+        name += f" #{counts[name]}" if counts[name] > 1 else ""
         yield name, shown
         if method != "GET" or answer.status_code != 200:
             continue
@@ -343,25 +344,27 @@ def answers() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _pages(name: str, ask: Any, shown: dict[str, Any], options: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the pages behind a page, and the way back."""
-    for way in ("next", "previous"):
+    """Yield the next pages after a page, and the previous pages."""
+    for direction in ("next", "previous"):
         step = 0
-        while (link := shown["links"].get(way)) and step < 6:
+        while (link := shown["links"].get(direction)) and step < 6:
             step += 1
             shown = _shown(ask(link.removeprefix("http://testserver"), **options))
-            yield f"{name}: {way} {step}", shown
+            yield f"{name}: {direction} {step}", shown
 
 
 def _shown(answer: Any) -> dict[str, Any]:
     content = b"".join(answer.streaming_content) if answer.streaming else answer.content
     text = re.sub(r'("request_id": ?")[0-9a-f-]{36}', r"\1…", content.decode())
-    text = re.sub(r'("cursor": ?"[0-9]+:)[^"]*', r"\1…", text)  # of the change feed: it has a digest of a request id
+    text = re.sub(
+        r'("cursor": ?"[0-9]+:)[^"]*', r"\1…", text
+    )  # the cursor of the change feed contains a digest of a request id
     plain = re.sub(r"([?&]cursor=)[^&\"]*", r"\1…", text)
     headers = {name: value for name, value in answer.headers.items() if name not in MASKED}
     if tag := headers.get("ETag"):
         headers["ETag"] = re.sub('".*"', "…", tag)
     if "RateLimit" in headers:
-        headers["RateLimit"] = "…"  # PostgreSQL counts by a clock of its own
+        headers["RateLimit"] = "…"  # PostgreSQL uses its own clock for the counts
     return {"status": answer.status_code, "headers": headers, "body": _parsed(plain), "links": _links(_parsed(text))}
 
 
@@ -373,8 +376,12 @@ def _parsed(text: str) -> Any:
 
 
 def _links(body: Any) -> dict[str, str]:
-    """Return the links of a page, which are followed and not compared."""
-    return {way: body[way] for way in ("next", "previous") if body.get(way)} if isinstance(body, dict) else {}
+    """Return the links of a page; they are followed and not compared."""
+    return (
+        {direction: body[direction] for direction in ("next", "previous") if body.get(direction)}
+        if isinstance(body, dict)
+        else {}
+    )
 
 
 def collect() -> dict[str, Any]:

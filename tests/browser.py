@@ -1,8 +1,7 @@
 """
-A registrar's Chromium, that of the system, and what every page must be free of.
+A page of the system's Chromium, and the errors that fail a test.
 
-A module imports ``page`` and ``pytestmark`` from here. Who runs the tests with ``SCREENSHOTS`` set to a folder gets
-pictures.
+A module imports ``page`` and ``pytestmark`` from here. Set ``SCREENSHOTS`` to a folder to save screenshots.
 """
 
 import os
@@ -30,57 +29,59 @@ pytestmark = [
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 400, "height": 860}
 
-# A violation of the policy, with what the console does not say: which directive it is, and where.
-TELL_VIOLATIONS = """addEventListener("securitypolicyviolation", event => console.error(
+# Logs a violation of the content security policy with its directive and source, which the console omits.
+LOG_POLICY_VIOLATIONS = """addEventListener("securitypolicyviolation", event => console.error(
     `policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`))"""
 
 
 @pytest.fixture
-def page(live_server: Any, registrar: User, complaints: list[str]) -> Iterator[Page]:
+def page(live_server: Any, registrar: User, page_errors: list[str]) -> Iterator[Page]:
     """
-    A page of a browser. At its end the test fails if there was anything to complain of.
+    A browser page. At the end the test fails if the page had errors.
 
-    That is an error in the console, a script that fell, a violation of the policy, a request that failed, or one to
-    another host.
+    Errors are messages in the console, exceptions of scripts, violations of the content security policy, failed
+    requests, and requests to other hosts.
     """
     with sync_playwright() as playwright:
-        # No sandbox within the sandbox that tests run in, and no calls home.
+        # Tests run in a sandbox already, and the browser must send no requests of its own.
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,
             args=["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
         )
         page = browser.new_page(base_url=live_server.url, viewport=WIDE)  # type: ignore[arg-type]  # a TypedDict
         page.set_default_timeout(20_000)
-        page.add_init_script(TELL_VIOLATIONS)
-        watch(page, live_server.url, complaints)
+        page.add_init_script(LOG_POLICY_VIOLATIONS)
+        collect_errors(page, live_server.url, page_errors)
         yield page
         browser.close()
-        connections.close_all()  # Playwright's loop has given the test a connection of its own
-    assert complaints == []
+        connections.close_all()  # Playwright's event loop has opened a connection for the test
+    assert page_errors == []
 
 
-def watch(page: Page, home: str | tuple[str, ...], complaints: list[str]) -> None:
-    def console(message: ConsoleMessage) -> None:
+def collect_errors(page: Page, allowed_hosts: str | tuple[str, ...], page_errors: list[str]) -> None:
+    def on_console(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            complaints.append(f"{message.type}: {message.text}")
+            page_errors.append(f"{message.type}: {message.text}")
 
-    def asked(request: Request) -> None:
-        if not request.url.startswith((*([home] if isinstance(home, str) else home), "data:", "blob:")):
-            complaints.append(f"another host: {request.url}")
+    def on_request(request: Request) -> None:
+        if not request.url.startswith(
+            (*([allowed_hosts] if isinstance(allowed_hosts, str) else allowed_hosts), "data:", "blob:")
+        ):
+            page_errors.append(f"another host: {request.url}")
 
-    def failed(request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # a page that is left, or a file that is kept
-            complaints.append(f"failed: {request.url} {request.failure}")
+    def on_failure(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # a navigation away from the page, or a download
+            page_errors.append(f"failed: {request.url} {request.failure}")
 
-    def answered(response: Response) -> None:
+    def on_response(response: Response) -> None:
         if response.status >= 400:
-            complaints.append(f"{response.status}: {response.url}")
+            page_errors.append(f"{response.status}: {response.url}")
 
-    page.on("console", console)
-    page.on("pageerror", lambda error: complaints.append(f"script: {error}"))
-    page.on("request", asked)
-    page.on("requestfailed", failed)
-    page.on("response", answered)
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: page_errors.append(f"script: {error}"))
+    page.on("request", on_request)
+    page.on("requestfailed", on_failure)
+    page.on("response", on_response)
 
 
 def log_in(page: Page, name: str = "registrar") -> None:
@@ -92,36 +93,36 @@ def log_in(page: Page, name: str = "registrar") -> None:
 
 
 def choose(page: Page, field: str, term: str, shown: str) -> None:
-    """Pick from an autocomplete by typing."""
+    """Select an option of an autocomplete field by typing."""
     page.locator(f".field-{field} .select2-selection").click()
     page.locator(".select2-dropdown .select2-search__field").fill(term)
     page.locator(".select2-results__option", has_text=shown).click()
 
 
-def shot(page: Page, name: str, *, whole: bool = False) -> None:
-    """Keep a picture where the one who runs the tests asked for pictures."""
+def screenshot(page: Page, name: str, *, whole: bool = False) -> None:
+    """Save a screenshot if ``SCREENSHOTS`` is set."""
     folder = os.environ.get("SCREENSHOTS")
     if folder:
         page.wait_for_load_state("networkidle")
         page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=whole)
 
 
-def shots(page: Page, name: str) -> None:
-    """Keep four pictures of the page as it stands: wide and narrow, in light and dark."""
+def screenshots(page: Page, name: str) -> None:
+    """Save four screenshots of the current page: wide and narrow, in light and dark mode."""
     if os.environ.get("SCREENSHOTS"):
         for width, size in {"wide": WIDE, "narrow": NARROW}.items():
             page.set_viewport_size(size)  # type: ignore[arg-type]  # a TypedDict
             for colours in ("light", "dark"):
                 page.emulate_media(color_scheme=colours)
                 page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", colours == "dark")
-                shot(page, f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{width}-{colours}", whole=True)
+                screenshot(page, f"{re.sub('[^a-z0-9]+', '-', name.lower())}-{width}-{colours}", whole=True)
         page.set_viewport_size(WIDE)  # type: ignore[arg-type]
         page.emulate_media(color_scheme="light")
         page.evaluate("document.documentElement.classList.remove('dark')")
 
 
-def in_the_dark(page: Page) -> None:
-    """Show pages from now on as to somebody who likes them dark."""
+def use_dark_mode(page: Page) -> None:
+    """Switch the browser to dark mode."""
     page.emulate_media(color_scheme="dark")
     page.reload()
     expect(page.locator("html.dark")).to_be_attached()

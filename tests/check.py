@@ -1,4 +1,4 @@
-"""Everything that can be checked without running it, each check on a line of its own."""
+"""Run all static checks, and print one line for each."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ PRODUCTION = {
 MANAGE: list[str | Path] = [sys.executable, "manage.py"]
 BIN = Path(sys.executable).parent
 
-# A library under one of these licenses may be installed beside School. LGPL: the library is used unchanged.
+# Libraries with one of these licenses are allowed. LGPL: the library is used unchanged.
 # axe-playwright-python states no license in its metadata; its source is under the MIT License.
 ALLOWED_LICENSES = "Apache;BSD;ISC;LGPL;MIT;MPL;Mozilla;PSF"
 LICENSES: list[str | Path] = [

@@ -1,4 +1,4 @@
-"""Clients of every kind, and the look through the logs that ends a run."""
+"""Fixtures for clients of every kind, and the log scan at the end of a run."""
 
 import logging
 import os
@@ -19,24 +19,24 @@ from rest_framework.test import APIClient
 from courses.api_clients import create_api_client
 from students.enrollment.commands import Origin
 from students.models import Channel
-from tests.logs import leaks_in
+from tests.log_scan import leaks_in
 
 LOGS = Path(os.environ["TEST_LOGS"])
 
 
-# Busy machines are slow, and a run that failed must fail again: the same examples every time.
+# No deadline, as machines may be busy, and the same examples in every run, so that failures are reproducible.
 hypothesis.settings.register_profile("school", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("fuzz", deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "school"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; nothing here is secret
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; no password here is secret
     if settings.DATABASES["default"]["ENGINE"] == "school.db.sqlite":
-        # pytest-django knows Django's own SQLite only, and would make a file of this name for each worker.
+        # pytest-django recognizes only Django's own SQLite engine, and would create a file for each worker.
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = ":memory:"
         settings.MIDDLEWARE.insert(0, "tests.one_at_a_time.OneAtATimeMiddleware")
-    # What the tests log goes to a file as well, in production's own format.
+    # Log entries also go to a file, in the format of production.
     stderr = next(h for h in logging.getLogger().handlers if h.formatter)
     to_file = logging.FileHandler(LOGS / f"{os.getpid()}.log", delay=True)
     to_file.setFormatter(stderr.formatter)
@@ -44,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run when its logs hold personal data. With several workers the one in charge looks, at the end."""
+    """Fail the run if its logs contain personal data. With several workers, the main process checks at the end."""
     if hasattr(session.config, "workerinput"):
         return
     text = "".join(path.read_text() for path in sorted(LOGS.glob("*.log")))
@@ -55,8 +55,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def tests_may_empty_the_journal() -> Iterator[None]:
-    """Let the flush after a test with transactions of its own empty journal and record: it deletes, or truncates."""
+def allow_flush_of_append_only_tables() -> Iterator[None]:
+    """Let the flush after a transactional test empty the journal and the record of access, which are append-only."""
     journal = import_module("students.migrations.0004_append_only_journal")
     record = import_module("school.migrations.0006_append_only_access")
     truncates = [
@@ -89,7 +89,7 @@ def origin() -> Origin:
 
 @pytest.fixture
 def make_client(db: None) -> Callable[..., APIClient]:
-    """Make a program with these scopes and a token taken at the real endpoint."""
+    """Create an API client with these scopes and a token from the token endpoint."""
 
     def make(*scopes: str) -> APIClient:
         name = f"program {User.objects.count()}"
@@ -105,7 +105,7 @@ def make_client(db: None) -> Callable[..., APIClient]:
 
 @pytest.fixture
 def api(make_client: Callable[..., APIClient]) -> APIClient:
-    """A program that may do everything."""
+    """An API client with all scopes."""
     return make_client(*settings.SCOPES)
 
 
@@ -120,7 +120,7 @@ def viewer(db: None) -> User:
 
 
 def _staff(name: str, group: str) -> User:
-    if not Group.objects.exists():  # a test with transactions of its own has emptied the database before
+    if not Group.objects.exists():  # a transactional test has emptied the database
         import_module("students.migrations.0002_groups").make_groups(apps, None)
         import_module("students.migrations.0005_registrars_may_waive").allow(apps, None)
         import_module("students.migrations.0007_groups_import").allow(apps, None)
@@ -134,12 +134,12 @@ def _staff(name: str, group: str) -> User:
 
 @pytest.fixture
 def registrars_desk(registrar: User, client: Client) -> Client:
-    """The admin, with a registrar logged in."""
+    """A test client that is logged in as a registrar."""
     client.force_login(registrar)
     return client
 
 
 @pytest.fixture
-def complaints() -> list[str]:
-    """What was wrong with the pages of a browser so far (tests.browser). Who provokes something takes it out again."""
+def page_errors() -> list[str]:
+    """The errors of browser pages so far (tests.browser). A test that provokes an error removes it from the list."""
     return []

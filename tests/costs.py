@@ -1,8 +1,8 @@
 """
-What a request costs, beside the budget of every request: a second of CPU time, 100 MB, and an answer below 100 kB.
+Measure the cost of a request. The budget of each request: one second of CPU time, 100 MB, a response below 100 kB.
 
-The seconds are CPU time of the process, as on an idle machine: other processes of a busy one share the caches and the
-cores, so a request that seems to cost too much is compared with a fixed piece of work beside it.
+Seconds are CPU time of the process on an idle machine. On a busy machine processes share caches and cores, so a request
+that seems to exceed the budget is scaled by the time of a fixed reference task.
 """
 
 import gc
@@ -20,13 +20,13 @@ from students.models import Student as Row
 
 MAX_SECONDS = 1.0
 MAX_BYTES = 100_000_000
-MAX_ANSWER = 100_000
+MAX_RESPONSE_BYTES = 100_000
 SIZE = settings.DATA_UPLOAD_MAX_MEMORY_SIZE - 1_000
 MULTIPART = "multipart/form-data; boundary=x"
 STATUS = Path("/proc/self/status")
 
 MARKS = "\N{COMBINING ACUTE ACCENT}\N{COMBINING GRAVE ACCENT BELOW}"  # out of order
-# Texts for which the time that a function takes may grow with the square of their length, or its memory tenfold.
+# Texts for which a function may take quadratic time, or ten times their memory.
 UNITS = ["a\N{CYRILLIC SMALL LETTER A}", "1", "\N{NO-BREAK SPACE}", "a ", "1,", "<'", "\U0001f600"]
 
 
@@ -38,13 +38,13 @@ class Cost(NamedTuple):
 
 
 def memory(name: str) -> int:
-    """Return a figure of the memory of this process, in bytes; 0 where the system tells none."""
+    """Return a value from /proc/self/status in bytes; 0 where the system has none."""
     found = re.search(rf"{name}:\s+(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
     return int(found[1]) * 1024 if found else 0
 
 
 REFERENCE = json.dumps({f"{n:05x}": [n, f"{n}"] for n in range(20_000)})
-REFERENCE_SECONDS = 0.065  # CPU time of ``slowness``'s work on an idle core of 2026
+REFERENCE_SECONDS = 0.065  # CPU time of the task in ``slowness`` on an idle core of 2026
 
 
 def slowness() -> float:
@@ -62,9 +62,9 @@ def slowness() -> float:
 
 def cost_of(send: Callable[[], Any]) -> Cost:
     """
-    Send a request. Where it seems to cost too much, send it up to seven times more, and return the least cost.
+    Return the cost of a request. If it exceeds the time budget, repeat it up to seven times and return the lowest cost.
 
-    The clock of a virtual machine counts time that its host has given to others.
+    The CPU time of a virtual machine includes time that its host gave to other machines.
     """
     costs = [_cost_of(send)]
     while costs[-1].seconds > MAX_SECONDS and len(costs) < 8:
@@ -74,9 +74,9 @@ def cost_of(send: Callable[[], Any]) -> Cost:
 
 
 def _cost_of(send: Callable[[], Any]) -> Cost:
-    gc.freeze()  # what there was before is not looked through while the request is at work
+    gc.freeze()  # the garbage collector ignores earlier objects during the request
     if STATUS.exists():
-        Path("/proc/self/clear_refs").write_text("5")  # the peak of the memory begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets the memory peak
     before, began = memory("VmRSS"), time.process_time()
     answer = send()
     size = len(b"".join(answer.streaming_content) if answer.streaming else answer.content)
@@ -85,15 +85,18 @@ def _cost_of(send: Callable[[], Any]) -> Cost:
     return Cost(seconds, memory("VmHWM") - before, size, answer.status_code)
 
 
-def too_much(costs: dict[Any, Cost]) -> dict[Any, Cost]:
-    """Return those of the costs that are beyond the budget, which has no exceptions."""
+def over_budget(costs: dict[Any, Cost]) -> dict[Any, Cost]:
+    """Return the costs that exceed the budget. There are no exceptions."""
     return {
         key: cost
         for key, cost in costs.items()
-        if cost.seconds > MAX_SECONDS or cost.bytes > MAX_BYTES or cost.answer >= MAX_ANSWER or cost.status == 500
+        if cost.seconds > MAX_SECONDS
+        or cost.bytes > MAX_BYTES
+        or cost.answer >= MAX_RESPONSE_BYTES
+        or cost.status == 500
     }
 
 
-def filled(unit: str, size: int) -> str:
-    """Return as many repetitions of a text as fit into this many bytes."""
+def repeat_to_size(unit: str, size: int) -> str:
+    """Repeat a text as often as it fits into this many bytes."""
     return unit * max(size // len(unit.encode()), 1)

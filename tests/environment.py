@@ -1,4 +1,4 @@
-"""A pytest plugin that is loaded before Django's settings: tests read no .env and need no variables set by hand."""
+"""A pytest plugin that sets the environment before the settings load: tests read no .env and need no variables."""
 
 import atexit
 import os
@@ -11,13 +11,13 @@ os.environ["HTTPS"] = "false"
 os.environ["LOG_LEVEL"] = "INFO"
 os.environ["LOG_JSON"] = "true"
 os.environ["TIME_ZONE"] = "UTC"
-os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright's loop runs in the thread that asks the database
-# Tests ask more than anybody may in a minute, and change what tokens stand for; what is about either sets it itself.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright's event loop runs in the thread that uses the database
+# Tests exceed the rate limits and change cached tokens; tests of rate limits and of the cache set their own values.
 os.environ.update(dict.fromkeys(("API_RATE_CLIENT", "API_RATE_ANONYMOUS", "API_RATE_FAILED"), "100000000"))
 os.environ["TOKEN_CACHE_SECONDS"] = "0"
-os.environ["REFUSALS_SECONDS"] = "0"  # a thread of its own would write beside the transaction that a test lives in
+os.environ["REFUSALS_SECONDS"] = "0"  # otherwise a thread would write outside the transaction of the test
 os.environ.setdefault("DATABASE_URL", "sqlite:///:memory:")
-# All workers of a run write their logs here, and the run ends with a look through all of them.
+# All workers of a run write their logs here, and the run scans them at the end.
 if "TEST_LOGS" not in os.environ:
     os.environ["TEST_LOGS"] = tempfile.mkdtemp(prefix="school-test-logs-")
     atexit.register(shutil.rmtree, os.environ["TEST_LOGS"], ignore_errors=True)

@@ -1,4 +1,4 @@
-"""People and courses for tests. Every name, email and student number has a word that must never reach a log."""
+"""Students and courses for tests. Every name, email and student number contains a word that no log may contain."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class TermFactory(DjangoModelFactory):
 
 
 class CourseFactory(DjangoModelFactory):
-    """A course without a term, a capacity or a window: nothing stands in the way of enrolling."""
+    """A course without a term, a capacity or an enrollment window: no rule refuses an enrollment."""
 
     class Meta:
         model = Course

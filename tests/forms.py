@@ -1,4 +1,4 @@
-"""What a browser would send of a form in a page."""
+"""The values that a browser would submit for a form of a page."""
 
 from html.parser import HTMLParser
 from typing import Any
@@ -46,7 +46,7 @@ class _Form(HTMLParser):
 
 
 def form_in(page: Any, ending: str = "_form") -> dict[str, Any]:
-    """Return the values that the form of a page holds, the one whose id ends so."""
+    """Return the values of the form whose id has this ending."""
     parser = _Form(ending)
     parser.feed(page.content.decode())
     return parser.sent

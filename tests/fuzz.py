@@ -1,9 +1,8 @@
 """
-Look for what nobody thought of: random acts, random files, random requests, and walks of requests that follow from
-each other, many more than `make test` tries, on both databases.
+Fuzz tests: random actions, files, requests and sequences of requests, many more than in `make test`, on both databases.
 
-`make fuzz ARGS="--examples 5000"`, or `python -m tests.fuzz --help`. A run draws new examples each time, unless it is
-told not to. What it finds is printed with the line that plays it again.
+`make fuzz ARGS="--examples 5000"`, or `python -m tests.fuzz --help`. Each run draws new examples,
+unless `--same` is given. Each failure is printed with a line that reproduces it.
 """
 
 import os
@@ -22,18 +21,18 @@ TESTS = (
     "tests/test_machine.py",
     "tests/bulk/test_written_files.py",
     "tests/students/test_journal.py::RandomActs",
-    "tests/school/test_openapi.py::test_the_api_keeps_to_its_document",
-    "tests/school/test_openapi_links.py::test_walks_along_the_links_keep_to_the_document",
+    "tests/school/test_openapi.py::test_the_api_conforms_to_its_document",
+    "tests/school/test_openapi_links.py::test_request_sequences_along_the_links_conform_to_the_document",
 )
 
 
 def examples(usual: int) -> int:
-    """Return how many examples a test tries: as usual, or what this run was told."""
+    """Return the number of examples of a test: the usual one, or the one of this run."""
     return int(os.environ.get(EXAMPLES, usual))
 
 
 def count() -> None:
-    """Count a request, over all processes of the run."""
+    """Count a request across all processes of the run."""
     if folder := os.environ.get(COUNTS):
         with Path(folder, connection.display_name).open("ab") as file:
             file.write(b".")
@@ -45,9 +44,9 @@ def main(arguments: list[str]) -> int:
         "--examples",
         type=int,
         default=500,
-        help="How many each test tries on each database, for each operation of the API.",
+        help="Examples of each test on each database, for each operation of the API.",
     )
-    parser.add_argument("--same", action="store_true", help="The same examples in every run.")
+    parser.add_argument("--same", action="store_true", help="Use the same examples in every run.")
     options = parser.parse_args(arguments)
     os.environ |= {"HYPOTHESIS_PROFILE": "school" if options.same else "fuzz", EXAMPLES: str(options.examples)}
     with tempfile.TemporaryDirectory(prefix="school-fuzz-") as folder:

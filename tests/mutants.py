@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.postgres import find_binaries, throwaway_server
+from tests.postgres import find_binaries, temporary_server
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = (
@@ -42,13 +42,13 @@ APPEND_ONLY = "tests/students/test_journal.py::test_the_database_refuses_to_chan
 NEXT_IN_LINE = "tests/students/test_waitlist.py::test_a_larger_capacity_promotes_as_many_students_as_there_are_seats"
 SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_without_a_database_is_locked_error"
 HOSTILE_BODIES = (
-    "tests/hostile/test_api.py::test_whatever_a_program_sends_is_refused_by_name_and_writes_nothing[in_bodies]"
+    "tests/hostile/test_api.py::test_hostile_api_requests_return_a_specific_problem_and_write_nothing[body_cases]"
 )
 CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_invalid_enrollments"
 WHO_MAY = "tests/test_access.py::test_each_role_gets_the_response_of_the_table"
 BUNDLES = "tests/bulk/test_bundles.py"
 FAILED_ROWS = "tests/bulk/test_api.py::test_failed_rows_are_returned_unchanged_and_fail_again_with_the_same_errors"
-ERASED = "tests/security/test_erasure.py::test_no_table_and_no_file_of_the_database_has_a_person_who_was_erased"
+ERASED = "tests/security/test_erasure.py::test_an_erased_student_is_in_no_table_and_no_database_file"
 BUDGET = "tests/security/test_limits.py"
 NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_invalid_courses"
 
@@ -168,7 +168,7 @@ GUARDS = [
     Mutant(
         "an instant has an offset",
         SQLITE,
-        "tests/school/test_strict_input.py::test_a_body_takes_an_instant_in_its_one_form",
+        "tests/school/test_strict_input.py::test_a_body_accepts_datetimes_in_one_format_only",
         instead(
             "school/api/fields.py",
             "        return read_instant(data)\n",
@@ -178,7 +178,7 @@ GUARDS = [
     Mutant(
         "a parameter that takes one value is given once, in a list",
         SQLITE,
-        "tests/school/test_strict_input.py::test_every_parameter_of_every_list_that_takes_one_value_is_refused_twice",
+        "tests/school/test_strict_input.py::test_every_single_valued_list_parameter_is_rejected_when_repeated",
         instead(
             "school/api/query_parameters.py",
             "        elif len(values) > 1 and name not in repeatable:\n",
@@ -188,13 +188,13 @@ GUARDS = [
     Mutant(
         "an option of a file is given once",
         SQLITE,
-        "tests/school/test_strict_input.py::test_an_option_of_a_file_is_given_once_in_the_query_or_in_the_form",
+        "tests/school/test_strict_input.py::test_an_import_option_given_in_query_and_form_is_rejected",
         instead("bulk/api/parsers.py", "    if repeated_names:\n", "    if False:\n"),
     ),
     Mutant(
         "only known constraints are a conflict",
         SQLITE,
-        "tests/school/test_constraints.py::test_a_constraint_that_no_model_has_is_a_500",
+        "tests/school/test_constraints.py::test_a_constraint_that_no_model_declares_returns_500",
         instead("school/db/constraints.py", "    return known\n", '    return known or Known("any")\n'),
     ),
     Mutant(
@@ -429,13 +429,13 @@ GUARDS = [
     Mutant(
         "the limits of a client on what it adds",
         SQLITE,
-        "tests/school/test_limits.py::test_who_is_limited_adds_no_student_and_is_not_told_which_numbers_are_taken",
+        "tests/school/test_limits.py::test_a_limited_client_cannot_add_students_or_probe_for_taken_numbers",
         instead("school/api/views.py", "        refuse_to_add(self.permission_model, limits_of(request))\n", ""),
     ),
     Mutant(
         "the limits of a client on where it moves a course",
         SQLITE,
-        "tests/school/test_limits.py::test_a_course_is_not_moved_out_of_the_limits",
+        "tests/school/test_limits.py::test_a_limited_client_cannot_move_a_course_outside_its_limits",
         instead(
             "courses/api/serializers.py", "            self._refuse_key_outside_limits(attrs)\n", "            pass\n"
         ),
@@ -453,7 +453,7 @@ GUARDS = [
     Mutant(
         "the choices of a form for staff with own courses only",
         SQLITE,
-        "tests/security/test_own_courses.py::test_no_form_offers_a_row_of_another_course",
+        "tests/security/test_own_courses.py::test_no_form_lists_a_row_of_another_course",
         instead(
             "school/desk/row_access.py",
             "        field.queryset = _narrowed(request, field.queryset)\n",
@@ -469,25 +469,25 @@ GUARDS = [
     Mutant(
         "the codes that a limited client does not see",
         SQLITE,
-        "tests/security/test_limited_clients.py::test_a_list_shows_the_prerequisites_within_the_limits",
+        "tests/security/test_limited_clients.py::test_a_list_contains_only_prerequisites_within_the_limits",
         instead("courses/prerequisites.py", "if limits is None or not limits.is_client:", "if True:"),
     ),
     Mutant(
         "the limits of a client in a batch",
         SQLITE,
-        "tests/school/test_limits.py::test_an_item_of_a_batch_outside_is_not_found_and_the_others_are_done",
+        "tests/school/test_limits.py::test_batch_items_outside_the_limits_are_not_found_and_the_others_run",
         instead("students/api/serializers/batch.py", 'outside.get(body["course_id"])', "None"),
     ),
     Mutant(
         "the limits of a client in a file",
         SQLITE,
-        "tests/school/test_limits.py::test_the_rows_of_an_import_keep_within",
+        "tests/school/test_limits.py::test_import_rows_outside_the_limits_are_errors",
         instead("students/imports/enrollments.py", "within(Course.objects.all(), self.limits)", "Course.objects.all()"),
     ),
     Mutant(
         "the limits of a client in an undo",
         SQLITE,
-        "tests/school/test_limits.py::test_an_undo_takes_back_what_lies_within_by_now",
+        "tests/school/test_limits.py::test_an_undo_reverts_only_rows_within_the_current_limits",
         instead(
             "students/imports/undo.py", "within(EnrollmentEvent.objects.all(), self.limits)", "EnrollmentEvent.objects"
         ),
@@ -651,25 +651,25 @@ GUARDS = [
     Mutant(
         "the end of what is remembered of a token",
         SQLITE,
-        "tests/school/test_grants.py::test_what_a_token_has_lost_is_gone_thirty_seconds_later",
+        "tests/school/test_grants.py::test_a_revoked_or_narrowed_token_loses_access_after_thirty_seconds",
         instead("school/api/tokens.py", "if kept and monotonic() < kept[0] else", "if kept else"),
     ),
     Mutant(
         "the scopes of a client above those of its tokens",
         SQLITE,
-        "tests/school/test_grants.py::test_what_a_token_has_lost_is_gone_thirty_seconds_later",
+        "tests/school/test_grants.py::test_a_revoked_or_narrowed_token_loses_access_after_thirty_seconds",
         instead("school/api/tokens.py", " & frozenset(client.scope.split())", ""),
     ),
     Mutant(
         "the condition of SQLite's counting",
         SQLITE,
-        "tests/school/test_throttling.py::test_the_third_of_two_is_refused_and_told_when_to_come_back",
+        "tests/school/test_throttling.py::test_a_request_over_the_limit_returns_429_with_retry_after",
         instead("school/http/rate_counter.py", "            WHERE taken < :most OR began <= :now - :window\n", ""),
     ),
     Mutant(
         "the condition of PostgreSQL's counting",
         POSTGRESQL,
-        "tests/school/test_throttling.py::test_the_third_of_two_is_refused_and_told_when_to_come_back",
+        "tests/school/test_throttling.py::test_a_request_over_the_limit_returns_429_with_retry_after",
         instead("school/migrations/0004_counted_requests.py", " WHERE counted.taken + wanted <= most", ""),
     ),
     Mutant(
@@ -685,19 +685,19 @@ GUARDS = [
     Mutant(
         "the order in which forwarded addresses are read",
         SQLITE,
-        "tests/school/test_addresses.py::test_an_address_is_the_first_from_the_right_that_is_no_proxy_of_ones_own",
+        "tests/school/test_addresses.py::test_client_ip_is_the_rightmost_address_that_is_not_a_trusted_proxy",
         instead("school/http/client_ip.py", "in reversed(claimed)", "in claimed"),
     ),
     Mutant(
         "the lock on a client that is guessed at",
         SQLITE,
-        "tests/school/test_logins.py::test_after_five_wrong_secrets_even_the_right_one_is_refused",
+        "tests/school/test_logins.py::test_the_right_client_secret_is_rejected_after_five_wrong_ones",
         instead("school/api/token_view.py", "if not AxesProxyHandler.is_allowed(request, credentials):", "if False:"),
     ),
     Mutant(
         "the lock on a name, for its address alone",
         SQLITE,
-        "tests/school/test_logins.py::test_a_name_is_locked_where_it_was_guessed_at_and_nowhere_else",
+        "tests/school/test_logins.py::test_a_lockout_applies_to_one_username_at_one_client_address",
         instead("school/settings.py", '[["username", "ip_address"]]', '["username", "ip_address"]'),
     ),
     Mutant(
@@ -733,49 +733,49 @@ GUARDS = [
     Mutant(
         "the middleware of programs",
         SQLITE,
-        "tests/school/test_parts.py::test_a_request_passes_the_list_of_its_part_in_order",
+        "tests/school/test_parts.py::test_a_request_passes_the_middleware_list_of_its_path_in_order",
         instead("school/http/api_middleware.py", "self.chain if is_of_api else", "self.get_response if is_of_api else"),
     ),
     Mutant(
         "the checks of middleware before a view for programs",
         SQLITE,
-        "tests/security/test_uploads.py::test_a_member_of_staff_without_the_permission_is_refused_by_the_api",
+        "tests/security/test_uploads.py::test_an_api_upload_without_the_permission_is_rejected",
         instead("school/http/api_middleware.py", "for check in self.view_hooks:", "for check in ():"),
     ),
     Mutant(
         "the header Authorization instead of a session",
         SQLITE,
-        "tests/security/test_uploads.py::test_another_kind_of_credentials_is_refused",
+        "tests/security/test_uploads.py::test_an_upload_with_other_credentials_is_rejected",
         instead("school/api/authentication.py", '"HTTP_AUTHORIZATION" in request.META or not user', "not user"),
     ),
     Mutant(
         "English for programs",
         SQLITE,
-        "tests/school/test_languages.py::test_programs_are_answered_in_english",
+        "tests/school/test_languages.py::test_api_responses_are_in_english",
         instead("school/i18n/middleware.py", "if request.path_info.startswith(ENGLISH):", "if False:"),
     ),
     Mutant(
         "English for the journal",
         SQLITE,
-        "tests/school/test_languages.py::test_why_somebody_is_passed_over_is_kept_in_english",
+        "tests/school/test_languages.py::test_the_reasons_of_a_pass_over_are_stored_in_english",
         instead("students/enrollment/batch.py", "with in_english():", "if True:"),
     ),
     Mutant(
         "one language for each request",
         SQLITE,
-        "tests/school/test_languages.py::test_a_page_leaves_its_language_behind_nowhere",
+        "tests/school/test_languages.py::test_the_language_of_a_request_does_not_leak_into_the_next_one",
         instead("school/i18n/middleware.py", "with override(language):", "if override(language).__enter__() is None:"),
     ),
     Mutant(
         "no personal data in a cursor",
         SQLITE,
-        "tests/school/test_cursors.py::test_a_cursor_holds_an_id_and_no_text_of_the_row[students-family_name]",
+        "tests/school/test_cursors.py::test_a_cursor_contains_the_id_of_its_row_and_no_text[students-family_name]",
         instead("school/api/pagination.py", "        if not self.keeps_value:\n            return None\n", ""),
     ),
     Mutant(
         "the limits of a client, where a cursor's row is read again",
         SQLITE,
-        "tests/school/test_cursors.py::test_a_cursor_says_nothing_of_a_row_outside_of_the_limits",
+        "tests/school/test_cursors.py::test_a_cursor_reveals_nothing_about_a_row_outside_the_limits",
         instead("school/api/row_responses.py", "builder.get_queryset().filter(pk=", "builder.queryset.filter(pk="),
     ),
     Mutant(
@@ -915,14 +915,13 @@ GUARDS = [
     Mutant(
         "the check of outdated forms",
         SQLITE,
-        "tests/school/test_stale_forms.py::"
-        "test_the_second_of_two_tabs_is_refused_names_what_changed_and_keeps_what_was_typed",
+        "tests/school/test_stale_forms.py::test_a_stale_form_is_refused_names_the_changes_and_keeps_typed_values",
         instead("school/desk/stale_forms.py", "if read.get(name) != self._digest(name):", "if read is None:"),
     ),
     Mutant(
         "the lock on the row that a form of the admin saves",
         POSTGRESQL,
-        "tests/school/test_stale_forms.py::test_a_save_that_waits_for_another_one_sees_what_that_one_saved",
+        "tests/school/test_stale_forms.py::test_a_save_that_waits_for_a_lock_sees_the_committed_change",
         instead("school/desk/stale_forms.py", "                self.lock_row(row)\n", "                pass\n"),
     ),
     Mutant(
@@ -978,7 +977,7 @@ GUARDS = [
     Mutant(
         "the escapes of what commands print",
         SQLITE,
-        "tests/school/test_console.py::test_the_name_of_a_file_is_shown_escaped",
+        "tests/school/test_console.py::test_a_file_name_is_printed_escaped",
         instead(
             "school/commands/console.py",
             "self.output.write(escaped(msg), style_func, ending)",
@@ -1004,7 +1003,7 @@ GUARDS = [
     Mutant(
         "the number of unknown fields that are named",
         SQLITE,
-        f"{BUDGET}::test_fifty_unknown_fields_are_named_and_the_others_counted",
+        f"{BUDGET}::test_fifty_unknown_fields_are_named_and_the_others_are_counted",
         instead("school/api/fields.py", "in unknown[:MOST_UNKNOWN_NAMED]:", "in unknown:"),
     ),
     Mutant(
@@ -1026,7 +1025,7 @@ GUARDS = [
     Mutant(
         "the permission to send a file, checked before it is read",
         SQLITE,
-        "tests/security/test_uploads.py::test_a_member_of_staff_without_the_permission_is_refused_by_the_admin",
+        "tests/security/test_uploads.py::test_an_admin_upload_without_the_permission_is_rejected",
         instead(
             "bulk/upload_permission.py",
             'if request.method != "POST" or request.path_info',
@@ -1060,7 +1059,7 @@ GUARDS = [
     Mutant(
         "an answer below 100 kB: the lines of a preview",
         SQLITE,
-        "tests/security/test_budget_forms.py::test_no_act_on_1000_enrollments_costs_more_than_a_second",
+        "tests/security/test_budget_forms.py::test_no_action_on_1000_enrollments_costs_more_than_a_second",
         instead("students/admin/actions/preview.py", "room: float = MAX_BYTES_OF_LINES", "room: float = 10**9"),
     ),
     Mutant(
@@ -1126,7 +1125,7 @@ GUARDS = [
     Mutant(
         "an answer below 100 kB: the enrollments of a batch",
         SQLITE,
-        "tests/security/test_limits.py::test_a_batch_of_26_items_and_more_names_its_enrollments_by_id_and_status",
+        "tests/security/test_limits.py::test_batches_of_26_and_more_items_render_enrollments_as_id_and_status",
         instead("students/api/serializers/batch.py", "in_full=not is_large", "in_full=True"),
     ),
 ]
@@ -1145,7 +1144,7 @@ def main() -> int:
     if not mutants:
         print("No guard has such a name.", file=sys.stderr)
         return 1
-    with throwaway_server(binaries) as url, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with temporary_server(binaries) as url, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         engines = sorted({mutant.engine for mutant in mutants})
         whole = pool.map(lambda engine: try_whole(engine, mutants, url), engines)
         trials = pool.map(lambda numbered: try_without(numbered[1], f"{url}_{numbered[0]}"), enumerate(mutants))

@@ -1,4 +1,4 @@
-"""Requests to the live server of the tests, one at a time on SQLite."""
+"""Middleware that serializes requests to the live server of the tests on SQLite."""
 
 import threading
 from typing import Any
@@ -12,8 +12,8 @@ class OneAtATimeMiddleware:
     """
     Lets one request of a browser run at a time.
 
-    All threads of the live server share one connection to SQLite's database in memory. A thread that calls a function
-    of Python from SQL would wait for Python's own lock, while another one holds that and waits for the connection.
+    All threads of the live server share one connection to SQLite's in-memory database. Without this, threads can
+    deadlock: one calls a Python function from SQL and waits for the GIL, another holds the GIL and waits for SQLite.
     """
 
     def __init__(self, get_response: Any) -> None:

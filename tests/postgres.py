@@ -1,4 +1,4 @@
-"""A PostgreSQL server that lives as long as a test run."""
+"""A temporary PostgreSQL server for a test run."""
 
 import os
 import pwd
@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.processes import tree
 
-# Nothing here has to survive a crash.
+# The data need not survive a crash.
 FAST = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200"]
 
 
@@ -30,7 +30,7 @@ def find_binaries() -> Path | None:
 
 
 class Server:
-    """A server of its own on a free port, in a folder of its own, that can be stopped, frozen and brought back."""
+    """A separate server in its own folder and on a free port; it can be stopped, paused and restarted."""
 
     def __init__(self, binaries: Path, options: list[str]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="school-postgres-"))
@@ -67,11 +67,11 @@ class Server:
         self._run(*self.control, "-o", " ".join(self.settings), "start")
 
     def stop(self) -> None:
-        """Stop as a crash would."""
+        """Stop immediately, as in a crash."""
         self._run(*self.control, "-m", "immediate", "stop")
 
     def freeze(self) -> None:
-        """Let no process of the server do anything until it is thawed: it neither answers nor hangs up."""
+        """Pause all processes of the server until ``thaw``: it neither responds nor closes connections."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -92,8 +92,8 @@ class Server:
 
 
 @contextmanager
-def server_at_hand(binaries: Path, options: list[str] | None = None) -> Iterator[Server]:
-    """Start a server of its own; stop and remove it at the end."""
+def running_server(binaries: Path, options: list[str] | None = None) -> Iterator[Server]:
+    """Start a separate server; stop and remove it at the end."""
     server = Server(binaries, FAST if options is None else options)
     try:
         server.make()
@@ -107,14 +107,14 @@ def server_at_hand(binaries: Path, options: list[str] | None = None) -> Iterator
 
 
 @contextmanager
-def throwaway_server(binaries: Path, options: list[str] | None = None) -> Iterator[str]:
-    """The same for who only needs its DATABASE_URL."""
-    with server_at_hand(binaries, options) as server:
+def temporary_server(binaries: Path, options: list[str] | None = None) -> Iterator[str]:
+    """Start a separate server, and yield only its DATABASE_URL."""
+    with running_server(binaries, options) as server:
         yield server.url
 
 
 def _unprivileged_account() -> pwd.struct_passwd | None:
-    """Return whom to start the server as: postgres refuses root."""
+    """Return the account for the server, as postgres refuses root; None to use the current one."""
     if os.geteuid() != 0:
         return None
     for name in ("postgres", "nobody"):

@@ -1,4 +1,4 @@
-"""A provider of OpenID Connect, as small as one can be: whoever comes is the one whom the test says."""
+"""A minimal OpenID Connect provider: every user is logged in with the claims that the test sets."""
 
 import base64
 import hashlib
@@ -17,7 +17,7 @@ CLIENT_ID, CLIENT_SECRET = "school", "a secret of the provider's"
 
 
 class Provider:
-    """What a provider knows: who is at the browser, and the codes that it has given out."""
+    """The state of a provider: the claims of the user, and the issued codes."""
 
     def __init__(self) -> None:
         self.claims: dict[str, Any] = {}
@@ -30,15 +30,15 @@ class Provider:
         endpoints = {f"{name}_endpoint": f"{self.issuer}/{path}" for name, path in paths.items()}
         return {"issuer": self.issuer, "jwks_uri": f"{self.issuer}/jwks", **endpoints}
 
-    def authorize(self, asked: dict[str, str]) -> str:
+    def authorize(self, parameters: dict[str, str]) -> str:
         code = f"code-{len(self.codes)}"
-        self.codes[code] = asked
-        return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
+        self.codes[code] = parameters
+        return f"{parameters['redirect_uri']}?{urlencode({'code': code, 'state': parameters['state']})}"
 
     def token(self, form: dict[str, str]) -> dict[str, Any]:
-        asked = self.codes.pop(form["code"])
+        parameters = self.codes.pop(form["code"])
         challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=")
-        assert asked["code_challenge"] == challenge.decode()
+        assert parameters["code_challenge"] == challenge.decode()
         now = int(time.time())
         claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 60, **self.claims}
         token = jwt.JWT(header={"alg": "RS256", "kid": "1"}, claims=claims)
@@ -47,7 +47,7 @@ class Provider:
 
 
 @contextmanager
-def provider_at_work() -> Iterator[Provider]:
+def running_provider() -> Iterator[Provider]:
     provider = Provider()
 
     class Handler(BaseHTTPRequestHandler):
@@ -62,16 +62,16 @@ def provider_at_work() -> Iterator[Provider]:
                     self.answer(provider.claims)
                 case _:
                     self.send_response(302)
-                    asked = {name: values[0] for name, values in parse_qs(address.query).items()}
-                    self.send_header("Location", provider.authorize(asked))
+                    parameters = {name: values[0] for name, values in parse_qs(address.query).items()}
+                    self.send_header("Location", provider.authorize(parameters))
                     self.end_headers()
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
             self.answer(provider.token({name: values[0] for name, values in parse_qs(body).items()}))
 
-        def answer(self, said: Any) -> None:
-            body = json.dumps(said).encode()
+        def answer(self, content: Any) -> None:
+            body = json.dumps(content).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

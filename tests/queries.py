@@ -1,10 +1,10 @@
-"""Counting the queries of a request."""
+"""Count the queries of a request."""
 
 from django.test.utils import CaptureQueriesContext
 
-TOKEN = 1  # what a request asks to know whose it is: the token, with its account
+TOKEN = 1  # the query of authentication: the token with its account
 
 
 def cost_of(queries: CaptureQueriesContext) -> int:
-    """Return how many queries there were, but for the one by which PostgreSQL counts the request itself."""
+    """Return the number of queries, without the one that counts the request for the rate limit on PostgreSQL."""
     return sum("school_count(" not in query["sql"] for query in queries)

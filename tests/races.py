@@ -1,4 +1,4 @@
-"""Races: many at once, each on a connection of its own."""
+"""Run an action in many threads at once, each with its own connection."""
 
 import threading
 from collections.abc import Callable
@@ -9,17 +9,17 @@ from django.db import connection
 RUNNERS = 32
 
 
-def race(act: Callable[[int, int], object], rounds: int, runners: int = RUNNERS) -> None:
-    """Let every runner, on a connection of its own, call ``act(runner, round)`` in each round at the same instant."""
+def race(action: Callable[[int, int], object], rounds: int, runners: int = RUNNERS) -> None:
+    """Let all runners, each with its own connection, call ``action(runner, round)`` at once in each round."""
     start = threading.Barrier(runners)
 
     def run(runner: int) -> None:
         try:
             for number in range(rounds):
                 start.wait(timeout=60)
-                act(runner, number)
+                action(runner, number)
         except BaseException:
-            start.abort()  # nobody waits for who does not come
+            start.abort()  # releases the runners that wait for this one
             raise
         finally:
             connection.close()

@@ -1,9 +1,9 @@
 """
-Run the suite twice: on SQLite, then on PostgreSQL. Arguments are handed to pytest.
+Run the suite twice: on SQLite, then on PostgreSQL. Arguments are passed to pytest.
 
-The PostgreSQL half leaves out the tests that do not depend on the database, unless it is told ``--everything``.
-PostgreSQL is the server of DATABASE_URL, else one of the suite's own. With REQUIRE_ALL=1 a part that cannot run, for
-want of PostgreSQL or Chromium, is a failure and not a line of text.
+The PostgreSQL half skips the tests that do not depend on the database, unless ``--everything`` is given. It uses the
+server of DATABASE_URL, or else a temporary server. With REQUIRE_ALL=1, a missing PostgreSQL or Chromium is a failure
+and not only a message.
 """
 
 import os
@@ -11,10 +11,10 @@ import subprocess
 import sys
 from contextlib import AbstractContextManager, nullcontext
 
-from tests.postgres import find_binaries, throwaway_server
+from tests.postgres import find_binaries, temporary_server
 
 EVERYTHING = "--everything"
-# Pages, texts, documents and processes: they are the same on both databases.
+# Tests of pages, texts, documents and processes, which are the same on both databases.
 ONCE = (
     "tests/test_browser*.py",
     "tests/test_admin_access.py",
@@ -41,16 +41,16 @@ ONCE = (
 
 
 def main(arguments: list[str]) -> int:
-    is_whole = EVERYTHING in arguments
+    run_everything = EVERYTHING in arguments
     arguments = [each for each in arguments if each != EVERYTHING]
     failed = _run_half("SQLite", "sqlite:///:memory:", arguments)
     server = _postgres()
     if server is None:
         print("The PostgreSQL half did not run: no DATABASE_URL, and no PostgreSQL on this machine.", flush=True)
         return 1 if failed or os.environ.get("REQUIRE_ALL") == "1" else 0
-    # A file that is named runs on both.
-    named = any(each.startswith("tests/") for each in arguments)
-    left_out = [] if is_whole or named else [f"--ignore-glob={each}" for each in ONCE]
+    # Files named in the arguments run on both databases.
+    has_paths = any(each.startswith("tests/") for each in arguments)
+    left_out = [] if run_everything or has_paths else [f"--ignore-glob={each}" for each in ONCE]
     with server as url:
         failed |= _run_half("PostgreSQL", url, [*left_out, *arguments])
     return int(failed)
@@ -61,7 +61,7 @@ def _postgres() -> AbstractContextManager[str] | None:
     if given.startswith(("postgres:", "postgresql:", "psql:", "pgsql:")):
         return nullcontext(given)
     binaries = find_binaries()
-    return throwaway_server(binaries) if binaries else None
+    return temporary_server(binaries) if binaries else None
 
 
 def _run_half(name: str, url: str, arguments: list[str]) -> bool:

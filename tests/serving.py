@@ -1,4 +1,4 @@
-"""The production server, as `manage.py serve` starts it, for tests that speak to it from outside."""
+"""Run the production server by `manage.py serve`, for tests that send requests over HTTP."""
 
 import http.client
 import json
@@ -38,14 +38,14 @@ def free_port() -> int:
 
 @contextmanager
 def serving(environment: Mapping[str, str], *arguments: str) -> Iterator[int]:
-    """Serve a database that is there, and yield the port."""
+    """Serve an existing database, and yield the port."""
     with serving_process(environment, *arguments) as (port, _server):
         yield port
 
 
 @contextmanager
 def serving_process(environment: Mapping[str, str], *arguments: str) -> Iterator[tuple[int, "subprocess.Popen[bytes]"]]:
-    """Serve a database that is there, and yield the port and the process that has the server's workers as children."""
+    """Serve an existing database, and yield the port and the main process, whose children are the workers."""
     port = free_port()
     command = [sys.executable, "manage.py", "serve", "--port", str(port), *arguments]
     server = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
@@ -69,12 +69,12 @@ def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> 
     content = answer.read()
     client.close()
     is_json = answer.headers.get_content_type().endswith("json")
-    said = json.loads(content) if is_json and content else content.decode()
-    return Answer(answer.status, said, answer.headers, time.monotonic() - began)
+    parsed = json.loads(content) if is_json and content else content.decode()
+    return Answer(answer.status, parsed, answer.headers, time.monotonic() - began)
 
 
 def bearer(environment: Mapping[str, str], port: int, scope: str) -> dict[str, str]:
-    """Make a client with these scopes and take a token for it; return the headers that show it."""
+    """Create an API client with these scopes, get a token, and return the headers with the token."""
     keys = json.loads(manage(environment, "create_api_client", f"program {port}", f"--scope={scope}", "--json"))
     form = f"grant_type=client_credentials&client_id={keys['client_id']}&client_secret={keys['client_secret']}"
     token = ask(port, "POST", "/oauth/token", form, **FORM).body["access_token"]
@@ -82,6 +82,6 @@ def bearer(environment: Mapping[str, str], port: int, scope: str) -> dict[str, s
 
 
 def environment_of(url: str, **more: str) -> dict[str, str]:
-    """Return the environment of a process that works on this database, without the limits that are the server's own."""
+    """Return the environment of a process for this database, without the timeouts that apply only to the server."""
     kept = {name: value for name, value in os.environ.items() if name not in ("LOCK_TIMEOUT", "DATABASE_TIMEOUT")}
     return {**kept, "DATABASE_URL": url, "LOG_LEVEL": "CRITICAL", **more}

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 from students.enrollment import enroll
 from students.enrollment.commands import Origin
 from students.models import Channel, StudentCourse
-from tests.browser import choose, log_in, page, pytestmark, shot
+from tests.browser import choose, log_in, page, pytestmark, screenshot
 from tests.factories import make_course, make_student
 
 __all__ = ["page", "pytestmark"]
@@ -25,7 +25,7 @@ def test_a_registrar_logs_in_is_refused_enrolls_and_drops(page):
 
     fill_enroll_form(page)
     expect(page.locator(".errorlist")).to_have_text("MATH-101 has no free seat.")
-    shot(page, "refused")
+    screenshot(page, "refused")
     assert StudentCourse.objects.count() == 0
 
     course.capacity = 30
@@ -36,7 +36,7 @@ def test_a_registrar_logs_in_is_refused_enrolls_and_drops(page):
 
     page.get_by_role("link", name=str(StudentCourse.objects.get().pk), exact=True).click()
     expect(page.get_by_role("button", name="Drop")).to_be_visible()
-    shot(page, "enrollment")
+    screenshot(page, "enrollment")
     page.get_by_role("button", name="Drop").click()
     page.get_by_role("button", name="Drop 1 enrollment").click()
     expect(page.locator("#changed tbody tr")).to_have_count(1)
@@ -51,7 +51,7 @@ def test_a_registrar_completes_two_students_from_the_list_with_a_grade(page):
 
     page.goto(f"/admin/courses/course/{course.pk}/change/")
     expect(page.get_by_role("link", name="Roster 2")).to_be_visible()
-    shot(page, "roster")
+    screenshot(page, "roster")
     page.get_by_role("link", name="All as a list").click()
     boxes = page.locator("input.action-select")
     expect(boxes).to_have_count(2)
@@ -59,7 +59,7 @@ def test_a_registrar_completes_two_students_from_the_list_with_a_grade(page):
         box.check()
     page.get_by_label("Select action to run").select_option("complete")
     page.get_by_role("textbox", name="Grade").fill("A")
-    shot(page, "action")
+    screenshot(page, "action")
     page.get_by_role("button", name="Run", exact=True).click()
 
     page.get_by_role("button", name="Complete 2 enrollments").click()
@@ -78,27 +78,27 @@ def test_a_registrar_waitlists_a_student_waives_a_full_course_and_undoes_a_drop(
     choose(page, "student", "Byron", "S-1042 Ada Byron")
     choose(page, "course", "MATH", "MATH-101 Calculus I")
     page.get_by_label("Where no seat is free").select_option(label="let them wait")
-    shot(page, "enroll")
+    screenshot(page, "enroll")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".messagelist .info")).to_have_text("No seat is free: the student waits at place 1.")
-    shot(page, "waitlisted")
+    screenshot(page, "waitlisted")
 
     fill_enroll_form(page)
     expect(page.locator(".errorlist")).to_have_text("This student is in MATH-101 already.")
     page.get_by_label("Course is full").check()
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".field-reason .text-red-600 li")).to_have_text("A waiver needs a reason.")
-    shot(page, "waiver-without-reason")
+    screenshot(page, "waiver-without-reason")
     page.get_by_role("textbox", name="Reason").fill("Needs it to graduate")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".messagelist .success")).to_contain_text("was added successfully")
     assert StudentCourse.objects.get(student=ada).status == "enrolled"
 
     page.goto("/admin/courses/course/")
-    shot(page, "courses")
+    screenshot(page, "courses")
     page.goto(f"/admin/courses/course/{course.pk}/change/?tab=timeline")
     expect(page.get_by_text("Needs it to graduate")).to_be_visible()
-    shot(page, "course")
+    screenshot(page, "course")
 
     page.goto(f"/admin/students/studentcourse/{StudentCourse.objects.get(student=holder).pk}/change/")
     page.get_by_role("button", name="Drop").click()
@@ -111,11 +111,11 @@ def test_a_registrar_waitlists_a_student_waives_a_full_course_and_undoes_a_drop(
     # Undoing the waiver puts the student back on the waitlist, where she gets the seat freed meanwhile.
     assert StudentCourse.objects.get(student=ada).status == "enrolled"
     page.goto(f"/admin/students/student/{ada.pk}/change/")
-    shot(page, "student")
+    screenshot(page, "student")
 
 
 def test_swagger_ui_works_from_local_files(page):
     page.goto("/api/docs")
 
     expect(page.get_by_text("/api/v1/students/{student_id}/courses", exact=True).first).to_be_visible()
-    shot(page, "docs")
+    screenshot(page, "docs")

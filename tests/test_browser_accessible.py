@@ -20,8 +20,8 @@ from courses.models import Course
 from students.enrollment import enroll
 from students.enrollment.commands import OnFull
 from students.models import StudentCourse
-from tests.accessible import hindrances
-from tests.browser import choose, log_in, page, pytestmark, shots
+from tests.accessible import accessibility_violations
+from tests.browser import choose, log_in, page, pytestmark, screenshots
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student
 from tests.test_admin_access import ROLES, TABLE, World
@@ -252,26 +252,29 @@ def test_accessibility_problems_are_detected_in_light_and_dark_mode(page):
     page.evaluate("document.body.innerHTML = '<main><input><p>Nearly black</p></main>'")
     page.evaluate("document.querySelector('p').style.color = '#151515'")
 
-    assert [told.split(" <")[0] for told in hindrances(page)] == ["label:", "in the dark, color-contrast:"]
+    assert [told.split(" <")[0] for told in accessibility_violations(page)] == [
+        "label:",
+        "in dark mode, color-contrast:",
+    ]
 
 
 @pytest.mark.parametrize("led", [addresses, states, roles])
 def test_no_page_has_serious_accessibility_problems(page, world, led):
     found = {}
     for where in led(page, world):
-        found[where] = hindrances(page)
-        shots(page, f"{led.__name__} {where}")
+        found[where] = accessibility_violations(page)
+        screenshots(page, f"{led.__name__} {where}")
 
     assert {where: told for where, told in found.items() if told} == {}
 
 
-def test_no_error_page_has_serious_accessibility_problems(page, world, complaints):
+def test_no_error_page_has_serious_accessibility_problems(page, world, page_errors):
     found = {}
     for where in refusals(page, world):
-        found[where] = hindrances(page)
-        shots(page, f"refusals {where}")
-    complained = sorted(each.split(":")[0] for each in complaints if "Failed to load" not in each)
-    complaints.clear()
+        found[where] = accessibility_violations(page)
+        screenshots(page, f"refusals {where}")
+    complained = sorted(each.split(":")[0] for each in page_errors if "Failed to load" not in each)
+    page_errors.clear()
 
     assert {where: told for where, told in found.items() if told} == {}
     assert complained == ["400", "403", "403", "404", "404", "429", "500"]

@@ -7,7 +7,7 @@ from courses.models import Course
 from students.enrollment import complete, enroll
 from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, StudentCourse
-from tests.browser import NARROW, WIDE, choose, log_in, page, pytestmark, shot
+from tests.browser import NARROW, WIDE, choose, log_in, page, pytestmark, screenshot
 from tests.factories import make_course, make_student, make_term
 
 __all__ = ["page", "pytestmark"]
@@ -36,7 +36,7 @@ def screenshots(page: Page, name: str) -> None:
         for colours in ("light", "dark"):
             # By the class and not by a reload, which would lose the content of the form.
             page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", colours == "dark")
-            shot(page, f"{name}-{width}-{colours}", whole=True)
+            screenshot(page, f"{name}-{width}-{colours}", whole=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]
     page.evaluate("document.documentElement.classList.remove('dark')")

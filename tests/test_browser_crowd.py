@@ -8,10 +8,10 @@ from courses.models import CourseStaff
 from students.enrollment import perform
 from students.enrollment.commands import Act, OnFull, Origin
 from students.models import Action, Channel, Student, StudentCourse
-from tests.accessible import reach
-from tests.browser import choose, log_in, page, pytestmark, shot
-from tests.crowd import STUDENTS, make_crowd
+from tests.accessible import tab_to
+from tests.browser import choose, log_in, page, pytestmark, screenshot
 from tests.factories import make_course, make_term
+from tests.many_students import STUDENTS, insert_many_students
 
 __all__ = ["page", "pytestmark"]
 
@@ -26,7 +26,7 @@ def enroll_all(course, students):
 @pytest.fixture
 def course(db):
     """A course of 120 seats among 40 others of the term: all seats are taken, and 12 students wait."""
-    make_crowd()
+    insert_many_students()
     term = make_term(code="2026F", name="Fall 2026", starts_on="2020-09-01", ends_on="2090-12-18")
     make_course(code="PHYS-201", name="Mechanics", term=term, capacity=0)
     for number in range(40):
@@ -74,7 +74,7 @@ def test_a_student_is_found_refused_waitlisted_and_promoted_after_bulk_drops(pag
     choose(page, "course", "MATH", "MATH-101")
     page.get_by_label("Where no seat is free").select_option("waitlist")
     expect(answer).to_contain_text(f"Would wait at place {WAITING + 1}")
-    shot(page, "crowd-student")
+    screenshot(page, "crowd-student")
     enroll.click()
     expect(page.locator(".messagelist")).to_contain_text(f"waits at place {WAITING + 1}")
     assert standing("S-177777") == {"HIST-117": "enrolled", "MATH-101": "waitlisted"}
@@ -83,11 +83,11 @@ def test_a_student_is_found_refused_waitlisted_and_promoted_after_bulk_drops(pag
     expect(page.get_by_role("link", name=f"Waitlist {WAITING + 1}")).to_be_visible()
     for box in page.locator("tbody input[type=checkbox]").all()[: WAITING + 1]:
         box.check()
-    shot(page, "crowd-roster")
+    screenshot(page, "crowd-roster")
     page.get_by_role("button", name="Drop").click()
     expect(page.locator("#promoted tbody tr")).to_have_count(WAITING + 1)
     expect(page.locator("#promoted")).to_contain_text("S-177777")
-    shot(page, "crowd-consequences", whole=True)
+    screenshot(page, "crowd-consequences", whole=True)
     page.get_by_role("button", name=f"Drop {WAITING + 1} enrollments").click()
     expect(page.get_by_role("heading", name="Who got a seat by that")).to_be_visible()
 
@@ -115,9 +115,9 @@ def test_course_staff_find_only_students_of_their_own_courses(page, course):
 def test_a_workflow_is_completed_by_keyboard_with_visible_focus_at_each_step(page, course):
     page.goto("/")
     expect(page.get_by_label("Username")).to_be_visible()
-    reach(page, page.get_by_label("Username"))
+    tab_to(page, page.get_by_label("Username"))
     page.keyboard.type("registrar")
-    reach(page, page.get_by_label("Password"))
+    tab_to(page, page.get_by_label("Password"))
     page.keyboard.type("open sesame")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="The registrar's desk")).to_be_visible()
@@ -131,13 +131,13 @@ def test_a_workflow_is_completed_by_keyboard_with_visible_focus_at_each_step(pag
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Enroll in a course")).to_be_visible()
-    reach(page, page.get_by_role("combobox", name="Course"))
+    tab_to(page, page.get_by_role("combobox", name="Course"))
     page.keyboard.press("Enter")
     page.keyboard.type("HIST-117")
     expect(page.locator(".select2-results__option--highlighted")).to_contain_text("HIST-117")
     page.keyboard.press("Enter")
     expect(page.locator("#enroll-answer")).to_have_text("Would be enrolled: a seat is free.")
-    reach(page, page.get_by_role("button", name="Enroll", exact=True))
+    tab_to(page, page.get_by_role("button", name="Enroll", exact=True))
     page.keyboard.press("Enter")
     expect(page.locator(".messagelist")).to_contain_text("is enrolled in HIST-117")
     assert standing("S-177777") == {"HIST-117": "enrolled"}
@@ -147,13 +147,13 @@ def test_a_workflow_is_completed_by_keyboard_with_visible_focus_at_each_step(pag
     page.keyboard.press("Enter")
     expect(page.locator("#result_list")).to_be_visible()
     row = page.get_by_role("row", name="S-177777").locator("input.action-select")
-    reach(page, row, most=150)
+    tab_to(page, row, max_steps=150)
     page.keyboard.press("Space")
-    reach(page, page.get_by_label("Select action to run"), most=1000)
+    tab_to(page, page.get_by_label("Select action to run"), max_steps=1000)
     page.keyboard.type("Drop")
-    reach(page, page.get_by_role("button", name="Run", exact=True))
+    tab_to(page, page.get_by_role("button", name="Run", exact=True))
     page.keyboard.press("Enter")
-    reach(page, page.get_by_role("button", name="Drop 1 enrollment"), most=150)
+    tab_to(page, page.get_by_role("button", name="Drop 1 enrollment"), max_steps=150)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
     assert standing("S-177777") == {"HIST-117": "dropped"}

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from students.enrollment import enroll
 from students.enrollment.commands import Origin
 from students.models import Channel, StudentCourse
-from tests.browser import NARROW, in_the_dark, log_in, page, pytestmark, shot
+from tests.browser import NARROW, log_in, page, pytestmark, screenshot, use_dark_mode
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
 
@@ -54,7 +54,7 @@ def test_a_student_is_found_from_any_page_by_keyboard(page, crowd):
     expect(page.locator("#search-input-command")).to_be_focused()
     page.keyboard.type("ada byr")
     expect(page.locator("#command-results-list li")).to_have_count(2)
-    shot(page, "palette")
+    screenshot(page, "palette")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
 
@@ -77,9 +77,9 @@ def test_lists_and_forms_fit_the_window_in_light_and_dark_mode(page, crowd, view
     }.items():
         page.emulate_media(color_scheme="light")
         page.goto(path)
-        shot(page, f"{name}-{view}-light", whole=True)
-        in_the_dark(page)
-        shot(page, f"{name}-{view}-dark", whole=True)
+        screenshot(page, f"{name}-{view}-light", whole=True)
+        use_dark_mode(page)
+        screenshot(page, f"{name}-{view}-dark", whole=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
 

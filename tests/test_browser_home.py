@@ -10,7 +10,7 @@ from bulk.models import Import, State
 from students.enrollment import drop, enroll
 from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, RefusedAct
-from tests.browser import NARROW, WIDE, in_the_dark, log_in, page, pytestmark, shot
+from tests.browser import NARROW, WIDE, log_in, page, pytestmark, screenshot, use_dark_mode
 from tests.factories import make_course, make_student, make_term
 
 __all__ = ["page", "pytestmark"]
@@ -99,8 +99,8 @@ def test_the_dashboard_is_shown_in_light_and_dark_mode(page, term, view):
     page.set_viewport_size(NARROW if view == "narrow" else WIDE)
     log_in(page)
 
-    shot(page, f"home-{view}-light", whole=True)
-    in_the_dark(page)
-    shot(page, f"home-{view}-dark", whole=True)
+    screenshot(page, f"home-{view}-light", whole=True)
+    use_dark_mode(page)
+    screenshot(page, f"home-{view}-dark", whole=True)
 
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]

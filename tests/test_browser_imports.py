@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 from bulk.jobs.worker import run_worker
 from bulk.models import PROCESSING_STATES, Import
 from students.models import StudentCourse
-from tests.browser import log_in, page, pytestmark, shot
+from tests.browser import log_in, page, pytestmark, screenshot
 from tests.factories import make_course, make_student
 
 __all__ = ["page", "pytestmark"]
@@ -44,7 +44,7 @@ def test_a_registrar_uploads_corrects_confirms_watches_and_undoes_a_file(page):
     problems = page.locator(".import-problems tbody tr")
     expect(problems).to_have_count(3)
     expect(problems.first).to_contain_text("There is no student number:S-9.")
-    shot(page, "import-errors")
+    screenshot(page, "import-errors")
     with page.expect_download() as download:
         page.get_by_role("link", name="Failed rows").click()
     failed = download.value.path().read_text(encoding="utf-8-sig")
@@ -56,21 +56,21 @@ def test_a_registrar_uploads_corrects_confirms_watches_and_undoes_a_file(page):
     let_a_worker_come_by()
     expect(page.locator(".import-state")).to_contain_text("needs review")
     expect(page.locator(".import-counts")).to_contain_text("enrolled")
-    shot(page, "import-preview")
+    screenshot(page, "import-preview")
     assert StudentCourse.objects.count() == 0
 
     page.get_by_role("button", name="Confirm and apply").click()
     expect(page.locator(".import-state")).to_contain_text("applying · 0 of 2 rows")
-    shot(page, "import-progress")
+    screenshot(page, "import-progress")
     let_a_worker_come_by()
     expect(page.locator(".import-state")).to_contain_text("done · 2 of 2 rows")
     expect(page.get_by_role("link", name="Report of every row")).to_be_visible()
-    shot(page, "import-done")
+    screenshot(page, "import-done")
     assert StudentCourse.objects.open().count() == 2
 
     page.get_by_role("button", name="Undo this import").click()
     expect(page.locator(".import-state")).to_contain_text("validating")
     let_a_worker_come_by()
     expect(page.locator(".import-counts")).to_contain_text("reversed")
-    shot(page, "import-undo")
+    screenshot(page, "import-undo")
     assert StudentCourse.objects.open().count() == 0

@@ -7,7 +7,7 @@ from bulk.models import Import
 from students.enrollment import drop, enroll
 from students.enrollment.commands import OnFull, Origin
 from students.models import Channel, Student
-from tests.browser import NARROW, choose, log_in, page, pytestmark, shot
+from tests.browser import NARROW, choose, log_in, page, pytestmark, screenshot
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
 
@@ -38,24 +38,24 @@ def course(db):
 def test_the_admin_is_shown_in_other_languages(page, course, language, name, home, students, roster, full):
     log_in(page)
     page.locator("#nav-sidebar").get_by_text("registrar", exact=True).click()
-    shot(page, f"menu-{language}")
+    screenshot(page, f"menu-{language}")
     page.get_by_role("button", name=name).click()
 
     expect(page.locator(f"html[lang={language}]")).to_be_attached()
     expect(page.get_by_role("heading", name=home)).to_be_visible()
-    shot(page, f"home-{language}", whole=True)
+    screenshot(page, f"home-{language}", whole=True)
     page.goto("/admin/students/student/")
     expect(page.locator("#nav-sidebar").get_by_role("link", name=students)).to_be_visible()
-    shot(page, f"list-{language}", whole=True)
+    screenshot(page, f"list-{language}", whole=True)
     page.goto(f"/admin/courses/course/{course.pk}/change/")
     expect(page.get_by_role("link", name=roster)).to_be_visible()
-    shot(page, f"course-{language}", whole=True)
+    screenshot(page, f"course-{language}", whole=True)
     page.goto("/admin/students/studentcourse/add/")
     choose(page, "student", "S-3", "S-3 Joan Byron")
     choose(page, "course", "MATH", "MATH-101")
     page.locator("[name=_save]").click()
     expect(page.locator(".errorlist")).to_contain_text(f"MATH-101 {full}")
-    shot(page, f"form-{language}", whole=True)
+    screenshot(page, f"form-{language}", whole=True)
 
 
 def test_pages_show_the_long_words_of_german(page, course):
@@ -78,7 +78,7 @@ def test_pages_show_the_long_words_of_german(page, course):
     }.items():
         page.goto(path)
         expect(page.locator(f"html[lang={language}]")).to_be_attached()
-        shot(page, f"{name}-{language}", whole=True)
+        screenshot(page, f"{name}-{language}", whole=True)
     page.set_viewport_size(NARROW)
     page.goto("/admin/")
-    shot(page, f"home-{language}-narrow", whole=True)
+    screenshot(page, f"home-{language}-narrow", whole=True)

@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.accessible import hindrances
-from tests.browser import CHROMIUM, REQUIRED, TELL_VIOLATIONS, shot, watch
-from tests.provider import CLIENT_ID, CLIENT_SECRET, provider_at_work
+from tests.accessible import accessibility_violations
+from tests.browser import CHROMIUM, LOG_POLICY_VIOLATIONS, REQUIRED, collect_errors, screenshot
+from tests.provider import CLIENT_ID, CLIENT_SECRET, running_provider
 from tests.serving import manage, serving
 
 pytestmark = [
@@ -41,7 +41,7 @@ User.objects.create_user("student", password={PASSWORD!r})
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A server that requires a second factor, and the identity provider that it uses."""
-    with provider_at_work() as provider:
+    with running_provider() as provider:
         environment = {
             **os.environ,
             "DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('login')}/school.sqlite3",
@@ -60,17 +60,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def page(world: Any) -> Iterator[Page]:
-    complaints: list[str] = []
+    page_errors: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(base_url=world.home)
         page.set_default_timeout(20_000)
-        page.add_init_script(TELL_VIOLATIONS)
-        watch(page, (world.home, world.provider.issuer), complaints)
+        page.add_init_script(LOG_POLICY_VIOLATIONS)
+        collect_errors(page, (world.home, world.provider.issuer), page_errors)
         yield page
         browser.close()
     expected = ("403", "429", "error: Failed to load resource")
-    assert [each for each in complaints if not each.startswith(expected)] == []
+    assert [each for each in page_errors if not each.startswith(expected)] == []
 
 
 def code_for(secret: str, *, later: int = 0) -> str:
@@ -109,14 +109,14 @@ def test_a_user_without_a_second_factor_must_set_up_an_app_and_use_it_from_then_
     expect(page.get_by_text("Set up a second factor first")).to_be_visible()
     page.goto("/admin/students/student/")
     expect(page.get_by_text("Set up a second factor first")).to_be_visible()
-    shot(page, "second-factor", whole=True)
-    assert hindrances(page) == []
+    screenshot(page, "second-factor", whole=True)
+    assert accessibility_violations(page) == []
 
     page.get_by_role("link", name="Activate").click()
     confirm_password(page)
     secret = page.locator("#authenticator_secret").input_value()
-    shot(page, "authenticator-app", whole=True)
-    assert hindrances(page) == []
+    screenshot(page, "authenticator-app", whole=True)
+    assert accessibility_violations(page) == []
     page.locator("#id_code").fill(code_for(secret))
     page.get_by_role("button", name="Activate").click()
     page.goto("/admin/")
@@ -156,8 +156,8 @@ def test_a_passkey_is_a_second_factor_and_logs_in_without_a_password(page):
     expect(desk(page)).to_be_visible()
 
     log_out(page)
-    shot(page, "login", whole=True)
-    assert hindrances(page) == []
+    screenshot(page, "login", whole=True)
+    assert accessibility_violations(page) == []
     page.get_by_role("button", name="Log in with a passkey").click()
     page.wait_for_url("**/admin/")
     expect(desk(page)).to_be_visible()

@@ -8,7 +8,7 @@ from school.models import PersonalDataAccess
 from students.enrollment import drop, perform
 from students.enrollment.commands import Act, OnFull, Origin
 from students.models import Action, Channel, Student, StudentCourse
-from tests.browser import NARROW, choose, in_the_dark, log_in, page, pytestmark, shot
+from tests.browser import NARROW, choose, log_in, page, pytestmark, screenshot, use_dark_mode
 from tests.factories import make_course, make_student, make_term
 
 __all__ = ["page", "pytestmark"]
@@ -61,13 +61,13 @@ def test_a_student_is_found_and_enrolled_after_a_preview(page, course):
     expect(answer).to_contain_text("Would be refused")
     expect(answer.locator("li")).to_have_text("ART-1 has no free seat.")
     expect(enroll).to_be_disabled()
-    shot(page, "box-refused")
+    screenshot(page, "box-refused")
 
     choose(page, "course", "MATH", "MATH-101")
     expect(answer).to_contain_text("Could wait at place 3.")
     page.get_by_label("Where no seat is free").select_option("waitlist")
     expect(answer).to_have_text("Would wait at place 3: no seat is free.")
-    shot(page, "box-waitlisted")
+    screenshot(page, "box-waitlisted")
     assert StudentCourse.objects.filter(student=maria).count() == 0
     enroll.click()
     expect(page.locator(".messagelist")).to_have_text("No seat is free: the student waits at place 3.")
@@ -77,7 +77,7 @@ def test_a_student_is_found_and_enrolled_after_a_preview(page, course):
     expect(answer).to_have_text("Would be enrolled: a seat is free.")
     enroll.click()
     expect(page.locator(".messagelist")).to_contain_text("S-500 Maria Merian is enrolled in ART-2")
-    shot(page, "student-enrolled")
+    screenshot(page, "student-enrolled")
 
     standing = {row.course.code: row.status for row in StudentCourse.objects.filter(student=maria)}
     assert standing == {"MATH-101": "waitlisted", "ART-2": "enrolled"}
@@ -92,7 +92,7 @@ def test_without_scripts_the_panel_shows_the_preview_on_a_separate_page(page, co
     page.get_by_role("button", name="What would happen?").click()
 
     expect(page.locator("#enroll-answer")).to_contain_text("Could wait at place 3.")
-    shot(page, "box-without-scripts")
+    screenshot(page, "box-without-scripts")
     page.get_by_label("Where no seat is free").select_option("waitlist")
     page.get_by_role("button", name="Enroll", exact=True).click()
     expect(page.locator(".messagelist")).to_have_text("No seat is free: the student waits at place 3.")
@@ -113,7 +113,7 @@ def test_email_addresses_are_copied_for_selected_students_or_for_all(page, cours
     expect(page.locator(".page-chosen")).to_have_text("2 chosen")
     page.get_by_role("button", name="Copy addresses (2)").click()
     expect(page.locator("[data-told]")).to_have_text("Addresses copied: 2.")
-    shot(page, "addresses-copied")
+    screenshot(page, "addresses-copied")
 
     assert page.evaluate(copied) == "ada@example.edu, mary@example.edu"
     assert list(PersonalDataAccess.objects.values_list("subject", "course_id")) == [("roster", course.pk)] * 2
@@ -131,7 +131,7 @@ def test_selected_students_are_completed_and_promoted_after_a_preview(page, cour
     page.get_by_label("Choose S-100").check()
     page.get_by_label("Choose S-101").check()
     page.get_by_role("textbox", name="Grade").fill("A")
-    shot(page, "roster-chosen")
+    screenshot(page, "roster-chosen")
     page.get_by_role("button", name="Complete").click()
     page.get_by_role("button", name="Complete 2 enrollments").click()
     expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
@@ -144,7 +144,7 @@ def test_selected_students_are_completed_and_promoted_after_a_preview(page, cour
     page.goto(f"/admin/courses/course/{course.pk}/change/?tab=waitlist")
     page.get_by_label("Choose S-202").check()
     page.locator(".page-acts").get_by_role("textbox", name="Reason").fill("Needs it to graduate")
-    shot(page, "waitlist-chosen")
+    screenshot(page, "waitlist-chosen")
     page.get_by_role("button", name="Move up by waiver").click()
     page.get_by_role("button", name="Move up 1 student").click()
     expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
@@ -177,7 +177,7 @@ def test_the_roster_is_printed_without_screen_only_elements(page, course):
 
     expect(page.locator("tbody tr")).to_have_count(5)
     expect(page.get_by_role("button", name="Print")).to_be_visible()
-    shot(page, "paper")
+    screenshot(page, "paper")
     page.emulate_media(media="print")
     expect(page.get_by_role("button", name="Print")).to_be_hidden()
     assert page.locator("thead th").all_inner_texts() == ["#", "Number", "Name", "Signature"]
@@ -199,8 +199,8 @@ def test_course_and_student_pages_are_shown_in_light_and_dark_mode(page, course,
     }.items():
         page.emulate_media(color_scheme="light")
         page.goto(path)
-        shot(page, f"page-{name}-{view}-light", whole=True)
+        screenshot(page, f"page-{name}-{view}-light", whole=True)
         if name != "paper":  # which is white
-            in_the_dark(page)
-            shot(page, f"page-{name}-{view}-dark", whole=True)
+            use_dark_mode(page)
+            screenshot(page, f"page-{name}-{view}-dark", whole=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]

@@ -14,7 +14,7 @@ from students.demo import Size, make_demo
 from students.enrollment import perform
 from students.enrollment.commands import Act, OnFull, Origin
 from students.models import Action, Channel, RefusedAct, Student, StudentCourse
-from tests.browser import choose, in_the_dark, log_in, page, pytestmark, shot
+from tests.browser import choose, log_in, page, pytestmark, screenshot, use_dark_mode
 from tests.bulk.work import ENROLLMENTS, imported
 
 __all__ = ["page", "pytestmark"]
@@ -58,14 +58,14 @@ def test_the_pictures_of_the_documentation_are_taken(page, term):
     student = Student.objects.exclude(enrollments__course=waited).earliest("pk")
     page.set_viewport_size({"width": 1280, "height": 980})
     log_in(page)
-    shot(page, "desk-home")
+    screenshot(page, "desk-home")
     page.set_viewport_size({"width": 1280, "height": 860})
 
     page.goto(f"/admin/students/student/{student.pk}/change/")
     choose(page, "course", waited.code, f"{waited.code}@{term.code}")
     page.get_by_label("Where no seat is free").select_option("waitlist")
     expect(page.locator("#enroll-answer")).to_contain_text("Would wait at place")
-    shot(page, "desk-student")
+    screenshot(page, "desk-student")
 
     page.goto("/admin/students/studentcourse/enroll-many/")
     choose(page, "one", waited.code, f"{waited.code}@{term.code}")
@@ -76,7 +76,7 @@ def test_the_pictures_of_the_documentation_are_taken(page, term):
     page.get_by_role("button", name="Show what would happen").click()
     expect(page.get_by_text("There is no student number:S-10O7.")).to_be_visible()
     page.evaluate("scrollTo(0, 0)")
-    shot(page, "desk-enroll-many")
+    screenshot(page, "desk-enroll-many")
 
     page.goto(f"/admin/courses/course/{waited.pk}/change/")
     for box in page.locator("tbody input[type=checkbox]").all()[:3]:
@@ -84,8 +84,8 @@ def test_the_pictures_of_the_documentation_are_taken(page, term):
     page.locator(".page-acts").get_by_role("textbox", name="Reason").fill("Left the university")
     page.get_by_role("button", name="Drop").click()
     expect(page.locator("#promoted tbody tr").first).to_be_visible()
-    shot(page, "desk-consequences")
+    screenshot(page, "desk-consequences")
 
     page.goto(f"/admin/courses/course/{waited.pk}/change/?tab=waitlist")
-    in_the_dark(page)
-    shot(page, "desk-course")
+    use_dark_mode(page)
+    screenshot(page, "desk-course")

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from courses.api_clients import create_api_client
 from school.models import PersonalDataAccess
 from students.models import Student
-from tests.browser import NARROW, in_the_dark, log_in, page, pytestmark, shot
+from tests.browser import NARROW, log_in, page, pytestmark, screenshot, use_dark_mode
 from tests.bulk.work import imported
 from tests.factories import make_student, make_term
 
@@ -24,7 +24,7 @@ def test_all_personal_data_is_exported_and_then_erased(page):
     page.goto(f"/admin/students/student/{student.pk}/change/")
     page.get_by_role("link", name="Personal data").click()
     expect(page.get_by_role("heading", name="What is held")).to_be_visible()
-    shot(page, "personal-data", whole=True)
+    screenshot(page, "personal-data", whole=True)
 
     page.locator("#id_format").select_option("json")
     page.locator("#id_reason").fill("asked for it")
@@ -32,8 +32,8 @@ def test_all_personal_data_is_exported_and_then_erased(page):
         page.get_by_role("button", name="Export").click()
     held = json.loads(Path(download.value.path()).read_text())
     page.set_viewport_size(NARROW)
-    in_the_dark(page)
-    shot(page, "personal-data-narrow-dark", whole=True)
+    use_dark_mode(page)
+    screenshot(page, "personal-data-narrow-dark", whole=True)
     page.locator("#id_erase_reason").fill("asked for it")
     page.locator("#id_erase_number").fill("S-1")
     page.get_by_role("button", name="Erase for good").click()
@@ -51,12 +51,12 @@ def test_a_client_is_revoked_on_the_access_page(page):
     log_in(page)
     page.goto(f"/admin/students/student/{student.pk}/change/")
     page.get_by_role("link", name="Who has access").click()
-    shot(page, "access", whole=True)
+    screenshot(page, "access", whole=True)
     page.get_by_role("link", name="Revoke").click()
     expect(page.get_by_role("heading", name="Shut portal out?")).to_be_visible()
     page.get_by_role("button", name="Revoke").click()
 
     expect(page.get_by_text("portal is shut out within a minute.")).to_be_visible()
     page.set_viewport_size(NARROW)
-    in_the_dark(page)
-    shot(page, "access-narrow-dark", whole=True)
+    use_dark_mode(page)
+    screenshot(page, "access-narrow-dark", whole=True)

@@ -5,8 +5,8 @@ import re
 from playwright.sync_api import expect
 
 from courses.models import Course
-from tests.accessible import hindrances
-from tests.browser import NARROW, WIDE, log_in, page, pytestmark, shots
+from tests.accessible import accessibility_violations
+from tests.browser import NARROW, WIDE, log_in, page, pytestmark, screenshots
 from tests.factories import make_course
 
 __all__ = ["page", "pytestmark"]
@@ -33,11 +33,11 @@ def test_the_second_session_is_refused_reviews_the_changes_and_saves_again(page,
     expect(page.get_by_label("Capacity", exact=True)).to_have_value("30")
     expect(page).to_have_title(re.compile(r"^MATH-101 Algebra \|"))
     assert Course.objects.get().name == "Algebra"
-    shots(page, "outdated-form")
+    screenshots(page, "outdated-form")
     for size in (WIDE, NARROW):
         page.set_viewport_size(size)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-        assert hindrances(page) == []
+        assert accessibility_violations(page) == []
 
     page.get_by_label("Capacity", exact=True).fill("45")
     page.get_by_role("button", name="Save", exact=True).click()

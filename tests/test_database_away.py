@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from django.db import connection
 
-from tests.disks import full, small_disk
-from tests.postgres import Server, find_binaries, server_at_hand
+from tests.postgres import Server, find_binaries, running_server
 from tests.serving import Answer, ask, bearer, environment_of, manage, serving
+from tests.tmpfs import full, small_disk
 
 IN_TIME = 6.0  # maximum seconds to a response, in any state of the database
 BACK = 1.0  # maximum seconds from the return of the database to a successful write
@@ -76,7 +76,7 @@ def school_on(database: Server, url: str) -> Iterator[School]:
 def school() -> Iterator[School]:
     binaries = find_binaries()
     assert binaries is not None
-    with server_at_hand(binaries, DURABLE) as database, school_on(database, database.url) as school:
+    with running_server(binaries, DURABLE) as database, school_on(database, database.url) as school:
         yield school
 
 

@@ -11,7 +11,9 @@ from students.enrollment import enroll, perform
 from students.enrollment.commands import Act, OnFull
 from students.enrollment.rules import RULES, is_untouched
 from students.models import Action, EnrollmentEvent, StudentCourse
-from tests.doors import DOORS, NotOffered, Wish
+from tests.entry_points import ENTRY_POINTS as DOORS
+from tests.entry_points import NotOffered
+from tests.entry_points import RequestedAction as Wish
 from tests.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db

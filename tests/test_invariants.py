@@ -7,7 +7,7 @@ from django.db import connection
 from django.utils import timezone
 
 from courses.models import Course
-from stress.invariants import double_places, misfilled, missing, violations
+from stress.invariants import duplicate_open_enrollments, lost_enrollments, violations, wrong_counts
 from students.enrollment import drop, enroll_many
 from students.enrollment.commands import OnFull
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
@@ -108,20 +108,22 @@ def test_two_open_enrollments_of_one_student_are_detected(crowd):
     first.pk = None
     first.save()
 
-    assert list(double_places()) == [f"Student {first.student_id} has 2 open enrollments in course {course.pk}."]
+    assert list(duplicate_open_enrollments()) == [
+        f"Student {first.student_id} has 2 open enrollments in course {course.pk}."
+    ]
 
 
 def test_an_acknowledged_enrollment_that_is_missing_is_detected(crowd):
     _course, enrollments = crowd
 
-    assert missing([enrollments[0].pk, 1_000_000]) == ["Enrollment 1000000 was answered and is not there."]
+    assert lost_enrollments([enrollments[0].pk, 1_000_000]) == ["Enrollment 1000000 was answered and is not there."]
 
 
 def test_a_course_with_unexpected_enrollment_counts_is_detected(crowd):
     course, _enrollments = crowd
 
-    assert misfilled(course, enrolled=2, waiting=2) == []
-    assert misfilled(course, enrolled=3, waiting=1) == [
+    assert wrong_counts(course, enrolled=2, waiting=2) == []
+    assert wrong_counts(course, enrolled=3, waiting=1) == [
         f"Course {course.pk} has 2 enrolled, not 3.",
         f"Course {course.pk} has 2 waitlisted, not 1.",
     ]

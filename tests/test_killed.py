@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 
 from tests.factories import CANARY
-from tests.logs import leaks_in
+from tests.log_scan import leaks_in
 
 ROOT = Path(__file__).resolve().parent.parent
 STUDENTS, COURSES = 1_500, 10

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from courses.models import Course
 from school.refusals import Refused
-from stress.invariants import violations, who_waits
+from stress.invariants import violations, waiting_enrollments
 from students.enrollment import (
     complete,
     courses_waited_for,
@@ -164,7 +164,7 @@ class Registration(RuleBasedStateMachine):
 
     @invariant()
     def promotions_keep_the_waitlist_order(self) -> None:
-        still_waiting = [waiter for waiter, reasons in who_waits() if not reasons]
+        still_waiting = [waiter for waiter, reasons in waiting_enrollments() if not reasons]
         for event in self.news():
             got = event.enrollment
             if event.action == Action.PROMOTE and got.status == event.to_status:

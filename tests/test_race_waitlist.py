@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from courses.models import Course
 from school.refusals import Refused
-from stress.invariants import misfilled, violations
+from stress.invariants import violations, wrong_counts
 from students.enrollment import complete, drop, enroll, enroll_many, promote, undo
 from students.enrollment.commands import OnFull, Origin
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
@@ -211,7 +211,7 @@ def test_a_waitlist_with_many_simultaneous_joins_keeps_its_limit_and_order():
     )
 
     for course, _holders, _line in crowds:
-        assert misfilled(course, enrolled=1, waiting=5) == []
+        assert wrong_counts(course, enrolled=1, waiting=5) == []
         for _ in range(5):
             drop(student_id=enrolled_in(course)[0], course_id=course.pk, origin=ORIGIN)
     assert students_in_order_of(Action.PROMOTE, "enrolled") == students_in_order_of(Action.ENROLL, "waitlisted")

@@ -18,7 +18,7 @@ from django.db import connection
 from psycopg import IsolationLevel
 
 from tests.factories import CANARY
-from tests.logs import leaks_in
+from tests.log_scan import leaks_in
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT_KEY = "SECRET_KEY must have 50 or more characters: whoever guesses it can log in as anybody."

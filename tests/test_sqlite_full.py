@@ -5,8 +5,8 @@ import json
 import pytest
 from django.db import connection
 
-from tests.disks import full, small_disk
 from tests.serving import ask, bearer, environment_of, manage, serving
+from tests.tmpfs import full, small_disk
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="it is about SQLite")
 

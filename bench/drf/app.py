@@ -1,8 +1,8 @@
 """
-What a team would write with DRF: models, serializers, generic views and a cursor page, on the peers' tables.
+A typical DRF implementation: models, serializers, generic views and cursor pages, on the tables of the peers.
 
-Like the other peers it checks no token, knows no rule and keeps no journal. It runs in their environment; ``PG_DSN`` is
-the address of their database.
+Like the other peers it has no tokens, no rules and no journal. It runs in their environment; ``PG_DSN`` is the address
+of their database.
 """
 
 import os

@@ -1,10 +1,10 @@
-"""Hostile addresses: what stands in paths and queries, and methods."""
+"""Hostile paths, queries and methods."""
 
 from itertools import product
 
 from tests.hostile.cases import HUGE, Case
 
-# By path: the methods that it takes, and the code of what is not there where it has one of its own.
+# The allowed methods of each path; below, the error code of each path for an unknown key.
 LISTS = ("students", "courses", "terms", "enrollments", "imports")
 NESTED_LISTS = ("students/{student}/courses", "courses/{course}/students", "enrollments/{enrollment}/events")
 METHODS = {
@@ -52,7 +52,7 @@ NO_IDS = {
     "a sign": "%2B1",
     "a blank": "%20",
 }
-NO_TEXT = {"NUL": "%00", "half a surrogate": "%ED%A0%80", "bad UTF-8": "%FF", "an overlong NUL": "%C0%80"}
+NO_TEXT = {"NUL": "%00", "an unpaired surrogate": "%ED%A0%80", "bad UTF-8": "%FF", "an overlong NUL": "%C0%80"}
 TAMPERED = {
     "empty": "",
     "no cursor": "x",
@@ -63,7 +63,7 @@ TAMPERED = {
 }
 
 
-def in_paths() -> list[Case]:
+def path_cases() -> list[Case]:
     ids = [
         Case(f"{name} as an id", "GET", f"/api/v1/{path % text}", 404, code)
         for (path, code), (name, text) in product(KEYED.items(), NO_IDS.items())
@@ -97,7 +97,7 @@ def in_paths() -> list[Case]:
     return [*ids, *texts, *odd, *slashes]
 
 
-def in_queries() -> list[Case]:
+def query_cases() -> list[Case]:
     every_list = [*LISTS, *NESTED_LISTS]
     sizes = [
         Case(f"page_size {size[:20]}", "GET", f"/api/v1/{path}?page_size={size}", 400, "invalid")
@@ -124,7 +124,7 @@ def in_queries() -> list[Case]:
         Case(f"{name} as a filter", "GET", f"/api/v1/enrollments?{what}={text}", *expected)
         for what in ("student", "course")
         for name, text, expected in [
-            ("2^31", str(2**31), (200, None)),  # nobody has this id, and so nobody's rows are there
+            ("2^31", str(2**31), (200, None)),  # no row has this id, so the list is empty
             ("2^63", str(2**63), (200, None)),
             *((name, text, (400, "invalid")) for name, text in NO_IDS.items() if name not in ("2^31", "2^63")),
         ]
@@ -141,32 +141,34 @@ def in_queries() -> list[Case]:
         for text in ["-1", "2147483648", str(10**30), "9" * 5_000, "NaN", "Infinity", "1e400", "1.5", "x"]
     ]
     others = [
-        Case("search without an end", "GET", f"/api/v1/students?search={'a' * 201}", 400, "invalid"),
+        Case("a search text that is too long", "GET", f"/api/v1/students?search={'a' * 201}", 400, "invalid"),
         Case("search for many words", "GET", f"/api/v1/students?search={'a+' * 11}", 400, "invalid"),
         Case("an order by another table", "GET", "/api/v1/students?ordering=courses__id", 400, "invalid"),
         Case("two minus signs", "GET", "/api/v1/students?ordering=--id", 400, "invalid"),
         Case("a random order", "GET", "/api/v1/students?ordering=?", 400, "invalid"),
-        Case("fields that are none", "GET", "/api/v1/students?fields=password", 400, "invalid"),
-        Case("what cannot be expanded", "GET", "/api/v1/enrollments?expand=student.user", 400, "invalid"),
+        Case("unknown fields", "GET", "/api/v1/students?fields=password", 400, "invalid"),
+        Case("an unknown expansion", "GET", "/api/v1/enrollments?expand=student.user", 400, "invalid"),
         Case(
             "1,000 parameters", "GET", "/api/v1/students?" + "&".join(f"a{n}=1" for n in range(1_000)), 400, "invalid"
         ),
         Case("an array", "GET", "/api/v1/students?is_active[]=true", 400, "invalid"),
-        Case("a boolean that is none", "GET", "/api/v1/students?is_active=yes", 400, "invalid"),
-        Case("a status that is none", "GET", "/api/v1/enrollments?status=enrolled,x", 400, "invalid"),
-        Case("a feed from a forged cursor", "GET", "/api/v1/changes?after=1:x", 400, "invalid"),
-        Case("a feed from 2^63", "GET", f"/api/v1/changes?after={2**63}", 400, "invalid"),
-        Case("a feed for ever", "GET", "/api/v1/changes?wait=21", 400, "invalid"),
-        Case("a feed backwards", "GET", "/api/v1/changes?limit=-1", 400, "invalid"),
-        Case("a feed of 5,000 digits", "GET", f"/api/v1/changes?limit={'9' * 5_000}", 400, "invalid"),
-        Case("a feed of another script's digits", "GET", "/api/v1/changes?limit=%D9%A3x", 400, "invalid"),
-        Case("a report's part that is none", "GET", "/api/v1/imports/{job}/report?part=x", 400, "invalid"),
-        Case("an import of a state that is none", "GET", "/api/v1/imports?state=x", 400, "invalid"),
+        Case("an invalid boolean", "GET", "/api/v1/students?is_active=yes", 400, "invalid"),
+        Case("an invalid status", "GET", "/api/v1/enrollments?status=enrolled,x", 400, "invalid"),
+        Case("a change feed with a forged cursor", "GET", "/api/v1/changes?after=1:x", 400, "invalid"),
+        Case("a change feed with the cursor 2^63", "GET", f"/api/v1/changes?after={2**63}", 400, "invalid"),
+        Case("a change feed with too long a wait", "GET", "/api/v1/changes?wait=21", 400, "invalid"),
+        Case("a change feed with a negative limit", "GET", "/api/v1/changes?limit=-1", 400, "invalid"),
+        Case(
+            "a change feed with a limit of 5,000 digits", "GET", f"/api/v1/changes?limit={'9' * 5_000}", 400, "invalid"
+        ),
+        Case("a change feed with a limit in other digits", "GET", "/api/v1/changes?limit=%D9%A3x", 400, "invalid"),
+        Case("an unknown part of a report", "GET", "/api/v1/imports/{job}/report?part=x", 400, "invalid"),
+        Case("an unknown state of an import", "GET", "/api/v1/imports?state=x", 400, "invalid"),
     ]
     return [*sizes, *cursors, *texts, *unknown, *ids, *dates, *values, *others]
 
 
-def of_methods() -> list[Case]:
+def method_cases() -> list[Case]:
     return [
         Case("a wrong method", method, f"/api/v1/{path}", 405, "method_not_allowed", b"{}")
         for path, right in METHODS.items()

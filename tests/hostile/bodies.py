@@ -1,4 +1,4 @@
-"""Hostile bodies: JSON that is none, values that are none of their field, forms and files."""
+"""Hostile bodies: malformed JSON, invalid field values, forms and files."""
 
 import json
 from itertools import product
@@ -15,7 +15,7 @@ WRITES: dict[str, dict[str, Any]] = {
     "enrollments/batch": {"items": [{"action": "enroll", "student_id": 1, "course_id": 1}]},
 }
 BROKEN_JSON = {
-    "half of it": b'{"a": ',
+    "a truncated body": b'{"a": ',
     "NaN": b'{"a": NaN}',
     "Infinity": b'{"a": Infinity}',
     "minus Infinity": b'{"a": -Infinity}',
@@ -23,7 +23,7 @@ BROKEN_JSON = {
     "5,000 digits": b'{"a": ' + b"9" * 5_000 + b"}",
     "a name twice": b'{"a": 1, "a": 2}',
     "a name twice, once escaped": b'{"a": 1, "\\u0061": 2}',
-    "a name twice, deep inside": b'{"a": [{"b": 1, "b": 1}]}',
+    "a nested duplicate name": b'{"a": [{"b": 1, "b": 1}]}',
     "100,000 arrays": b"[" * 100_000 + b"]" * 100_000,
     "100,000 objects": b'{"a":' * 100_000,
     "50 arrays": b'{"a": ' + b"[" * 50 + b"]" * 50 + b"}",
@@ -32,9 +32,9 @@ BROKEN_JSON = {
     "a surrogate as bytes": b'{"a": "\xed\xa0\x80"}',
     "UTF-16": '{"a": 1}'.encode("utf-16"),
     "a byte order mark": b'\xef\xbb\xbf{"a": 1}',
-    "half a surrogate in a value": b'{"a": "\\ud800"}',
-    "half a surrogate in a name": b'{"\\udfff": 1}',
-    "half a surrogate deep inside": b'{"a": [{"b": ["\\ud83d"]}]}',
+    "an unpaired surrogate in a value": b'{"a": "\\ud800"}',
+    "an unpaired surrogate in a name": b'{"\\udfff": 1}',
+    "a nested unpaired surrogate": b'{"a": [{"b": ["\\ud83d"]}]}',
     "a single quote": b"{'a': 1}",
     "a comma too many": b'{"a": 1,}',
     "two values": b"{} {}",
@@ -42,16 +42,16 @@ BROKEN_JSON = {
 }
 
 
-# What no field is of, in JSON or in length.
+# Values that are invalid for every field, by type or length.
 VALUES: list[Any] = ["\0", "a\0b", 1, True, [], {}, 10**30, "a" * 5_000, "\r\n"]
 
 
 def with_value(path: str, name: str, value: Any) -> bytes:
-    """Return a good body but for one value."""
+    """Return a valid body except for one value."""
     return json.dumps({**WRITES[path], name: value}).encode()
 
 
-def in_bodies() -> list[Case]:
+def body_cases() -> list[Case]:
     broken = [
         Case(name, "POST", f"/api/v1/{path}", 400, "parse_error", body)
         for path, (name, body) in product(WRITES, BROKEN_JSON.items())
@@ -66,7 +66,7 @@ def in_bodies() -> list[Case]:
         if path in ("students", "courses", "terms")
         for name in good
         for value in VALUES
-        if (name, value) not in [("given_name", "\r\n"), ("family_name", "\r\n")]  # a person may have one name
+        if (name, value) not in [("given_name", "\r\n"), ("family_name", "\r\n")]  # a student may have only one name
     ]
     numbers = [
         Case(f"{name} of {value}", "POST", "/api/v1/courses", 400, "invalid", with_value("courses", name, value))
@@ -195,7 +195,7 @@ def in_bodies() -> list[Case]:
 UNKNOWN = "unsupported_media_type"
 
 
-def of_imports() -> list[Case]:
+def import_cases() -> list[Case]:
     form = b'--a\r\nContent-Disposition: form-data; name="kind"\r\n\r\nstudents\r\n--a--\r\n'
     multipart = "multipart/form-data; boundary=a"
     forms: list[tuple[str, bytes, str, str]] = [

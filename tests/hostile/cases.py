@@ -1,4 +1,4 @@
-"""What a hostile request looks like, and what is asked of its answer."""
+"""Hostile requests, and the check of their responses."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ JSON = "application/json"
 PROBLEM = "application/problem+json"
 MEMBERS = {"type", "title", "status", "detail", "code", "errors", "request_id"}
 
-# Integers that a path, a query, a body may hold, and that are no id.
+# Integers that are not valid as ids in a path, a query or a body.
 HUGE = {"2^31": str(2**31), "2^63": str(2**63), "10^30": str(10**30), "5,000 digits": "9" * 5_000}
 
 
 @dataclass(frozen=True)
 class Case:
-    """A request and the status and the code of its answer. ``{…}`` in the path stands for what there is."""
+    """A request with its expected status and error code. ``{…}`` in the path is replaced by the key of a row."""
 
     name: str
     method: str
@@ -30,21 +30,21 @@ class Case:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def rows() -> dict[str, int]:
-    """Return how many rows each table has; what was guessed is kept on purpose."""
+def row_counts() -> dict[str, int]:
+    """Return the number of rows of each table, without those of axes, which stores failed logins on purpose."""
     with connection.cursor() as cursor:
         counts = {}
         for model in (model for model in apps.get_models() if model._meta.app_label != "axes"):
-            cursor.execute(f'SELECT count(*) FROM "{model._meta.db_table}"')  # noqa: S608  # names of our own
+            cursor.execute(f'SELECT count(*) FROM "{model._meta.db_table}"')  # noqa: S608  # table names of our models
             [counts[model._meta.db_table]] = cursor.fetchone()
     return counts
 
 
-def answers_gone_wrong(client: Client, cases: Iterable[Case], **values: Any) -> list[str]:
-    """Send each, and return a line for each answer that is not as it must be or has written something."""
-    before = rows()
+def unexpected_responses(client: Client, cases: Iterable[Case], **values: Any) -> list[str]:
+    """Send each request; return a line for each unexpected response and each table whose row count changed."""
+    before = row_counts()
     wrong = [line for case in cases for line in _wrong(client, case, values)]
-    lines = [*wrong, *(f"{table} has other rows" for table, count in rows().items() if count != before[table])]
+    lines = [*wrong, *(f"{table} has other rows" for table, count in row_counts().items() if count != before[table])]
     print(*lines, sep="\n")  # pytest cuts lists short
     return lines
 

@@ -5,7 +5,7 @@ from itertools import product
 from tests.hostile.cases import Case
 
 
-def in_headers() -> list[Case]:
+def header_cases() -> list[Case]:
     body = b'{"student_number": "S", "given_name": "A", "family_name": "B"}'
     types = [
         Case(f"the type {kind[:30]!r}", "POST", "/api/v1/students", 415, "unsupported_media_type", body, kind)
@@ -32,8 +32,8 @@ def in_headers() -> list[Case]:
         for kind in ["text/plain; charset=utf-7", "text/plain; charset=idna", "text/plain; charset=cp500"]
     ]
     accepts = [
-        Case(f"Accept {wish!r}", "GET", "/api/v1/students", 406, "not_acceptable", headers={"Accept": wish})
-        for wish in ["text/html", "application/xml", "image/*", "nonsense", ";", "application/json2"]
+        Case(f"Accept {media_type!r}", "GET", "/api/v1/students", 406, "not_acceptable", headers={"Accept": media_type})
+        for media_type in ["text/html", "application/xml", "image/*", "nonsense", ";", "application/json2"]
     ]
     keys = [
         Case(
@@ -97,7 +97,7 @@ def in_headers() -> list[Case]:
     return [*types, *charsets, *accepts, *keys, *tags, *hosts, *lengths]
 
 
-def of_strangers() -> list[Case]:
+def anonymous_cases() -> list[Case]:
     tokens = [
         Case(
             f"the token {token[:20]!r}",

@@ -1,4 +1,4 @@
-"""The inputs that break Django's admin: filters, orders, pages, searches, ids, forms, actions, popups, files, login."""
+"""Hostile input to the admin: filters, orders, pages, searches, ids, forms, actions, popups, files, login."""
 
 from dataclasses import dataclass, field
 from itertools import product
@@ -14,19 +14,19 @@ from students.enrollment.commands import Origin
 from students.models import Channel
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
-from tests.hostile.cases import HUGE, rows
+from tests.hostile.cases import HUGE, row_counts
 
 pytestmark = pytest.mark.django_db
 
 MODELS = ("students/student", "courses/course", "courses/term", "students/studentcourse", "bulk/import")
 EDITED = MODELS[:3]
-NO_TEXT = {"NUL": "%00", "half a surrogate": "%ED%A0%80", "bad UTF-8": "%FF"}
-AGAIN, TURNED_AWAY, ELSEWHERE, MALFORMED, MISSING = 200, 403, 302, 400, 404
+NO_TEXT = {"NUL": "%00", "an unpaired surrogate": "%ED%A0%80", "bad UTF-8": "%FF"}
+PAGE, FORBIDDEN, REDIRECT, MALFORMED, NOT_FOUND = 200, 403, 302, 400, 404
 
 
 @dataclass(frozen=True)
 class Case:
-    """A path below the admin, with a form where it is a POST, and the statuses that may answer it."""
+    """A path in the admin, a form for a POST, and the allowed statuses of the response."""
 
     path: str
     statuses: tuple[int, ...]
@@ -34,7 +34,7 @@ class Case:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-def in_lists() -> list[Case]:
+def list_cases() -> list[Case]:
     queries = [
         *(f"{what}={text}" for what, text in product(["q", "o", "p", "x"], ["", "x", "-1", *HUGE.values()])),
         *(f"id__exact={text}" for text in ["", "x", "-1", "1.5", *HUGE.values()]),
@@ -57,13 +57,13 @@ def in_lists() -> list[Case]:
         "q='; DROP TABLE",
         "history_user__password=1",
     ]
-    found = [Case(f"{model}/?{query}", (AGAIN, ELSEWHERE, MALFORMED)) for model, query in product(MODELS, queries)]
+    found = [Case(f"{model}/?{query}", (PAGE, REDIRECT, MALFORMED)) for model, query in product(MODELS, queries)]
     texts = [
         Case(f"{model}/?{what}={text}", (MALFORMED,))
         for model, what, text in product(MODELS, ["q", "id__exact", "o"], NO_TEXT.values())
     ]
     filters = [
-        Case(f"{path}={text}", (AGAIN, ELSEWHERE, MALFORMED))
+        Case(f"{path}={text}", (PAGE, REDIRECT, MALFORMED))
         for path, text in product(
             [
                 "students/studentcourse/?course__term__id__exact",
@@ -82,60 +82,64 @@ def in_lists() -> list[Case]:
     return [*found, *texts, *filters]
 
 
-def in_paths() -> list[Case]:
+def path_cases() -> list[Case]:
     ids = ["x", "-1", "0", "1.5", "_5F", "_00", "a_2Fb", "%D9%A3", "%20", "None", "__class__", *HUGE.values()]
     pages = [
-        Case(f"{model}/{text}/{page}/", (MISSING, ELSEWHERE, MALFORMED) if page == "history" else (MISSING, ELSEWHERE))
+        Case(
+            f"{model}/{text}/{page}/", (NOT_FOUND, REDIRECT, MALFORMED) if page == "history" else (NOT_FOUND, REDIRECT)
+        )
         for model, text, page in product(MODELS, ids, ["change", "history", "delete"])
         if (model, page) not in {("bulk/import", "delete"), ("students/studentcourse", "delete")}
     ]
-    texts = [Case(f"{model}/{text}/change/", (MISSING, ELSEWHERE)) for model, text in product(MODELS, NO_TEXT.values())]
+    texts = [
+        Case(f"{model}/{text}/change/", (NOT_FOUND, REDIRECT)) for model, text in product(MODELS, NO_TEXT.values())
+    ]
     versions = [
-        Case(f"{model}/{{{name}}}/history/{text}/", (MISSING, ELSEWHERE, MALFORMED))
+        Case(f"{model}/{{{name}}}/history/{text}/", (NOT_FOUND, REDIRECT, MALFORMED))
         for (model, name), text in product(zip(EDITED, ("student", "course", "term"), strict=True), ids)
     ]
     imports = [
-        Case(f"bulk/import/{text}/{page}/", (MISSING, ELSEWHERE))
+        Case(f"bulk/import/{text}/{page}/", (NOT_FOUND, REDIRECT))
         for text, page in product([*HUGE.values(), "0", "x"], ["live", "report", "failed-rows"])
     ]
     others = [
-        Case("bulk/import/{job}/report/?part=x", (MISSING,)),
-        Case("bulk/import/{job}/change/?page=x", (AGAIN,)),
-        Case(f"bulk/import/{{job}}/change/?page={'9' * 5_000}", (AGAIN,)),
+        Case("bulk/import/{job}/report/?part=x", (NOT_FOUND,)),
+        Case("bulk/import/{job}/change/?page=x", (PAGE,)),
+        Case(f"bulk/import/{{job}}/change/?page={'9' * 5_000}", (PAGE,)),
         Case("bulk/import/{job}/approve/", (405,)),
-        Case("nonsense/", (MISSING,)),
-        Case("students/nonsense/", (MISSING,)),
-        Case(f"r/1/{'9' * 5_000}/", (MISSING,)),
-        Case("r/999999999999/1/", (MISSING,)),
-        Case("r/x/x/", (MISSING,)),
-        Case("jsi18n/?language=%25", (AGAIN,)),
+        Case("nonsense/", (NOT_FOUND,)),
+        Case("students/nonsense/", (NOT_FOUND,)),
+        Case(f"r/1/{'9' * 5_000}/", (NOT_FOUND,)),
+        Case("r/999999999999/1/", (NOT_FOUND,)),
+        Case("r/x/x/", (NOT_FOUND,)),
+        Case("jsi18n/?language=%25", (PAGE,)),
     ]
     return [*pages, *texts, *versions, *imports, *others]
 
 
-def in_autocompletes() -> list[Case]:
+def autocomplete_cases() -> list[Case]:
     whole = {"app_label": "students", "model_name": "studentcourse", "field_name": "student", "term": "a"}
     return [
         Case("autocomplete/?" + "&".join(f"{key}={text}" for key, text in {**whole, name: value}.items()), statuses)
         for name, value, statuses in [
-            ("app_label", "x", (TURNED_AWAY,)),
-            ("model_name", "x", (TURNED_AWAY,)),
-            ("field_name", "x", (TURNED_AWAY,)),
-            ("field_name", "grade", (TURNED_AWAY,)),
-            ("field_name", "student__id", (TURNED_AWAY,)),
-            ("app_label", "auth", (TURNED_AWAY,)),
+            ("app_label", "x", (FORBIDDEN,)),
+            ("model_name", "x", (FORBIDDEN,)),
+            ("field_name", "x", (FORBIDDEN,)),
+            ("field_name", "grade", (FORBIDDEN,)),
+            ("field_name", "student__id", (FORBIDDEN,)),
+            ("app_label", "auth", (FORBIDDEN,)),
             ("term", "%00", (MALFORMED,)),
             ("term", "%FF", (MALFORMED,)),
-            ("term", "a" * 5_000, (AGAIN,)),
-            ("page", "x", (MISSING,)),
-            ("page", "-1", (MISSING,)),
-            ("page", "9" * 5_000, (MISSING,)),
-            ("page", str(2**63), (MISSING,)),
+            ("term", "a" * 5_000, (PAGE,)),
+            ("page", "x", (NOT_FOUND,)),
+            ("page", "-1", (NOT_FOUND,)),
+            ("page", "9" * 5_000, (NOT_FOUND,)),
+            ("page", str(2**63), (NOT_FOUND,)),
         ]
-    ] + [Case("autocomplete/", (TURNED_AWAY,))]
+    ] + [Case("autocomplete/", (FORBIDDEN,))]
 
 
-def in_forms() -> list[Case]:
+def form_cases() -> list[Case]:
     good = {
         "students/student": {"student_number": "S", "given_name": "A", "family_name": "B", "email": ""},
         "courses/course": {"code": "C", "name": "A", "level": "advanced", "prerequisites": ""},
@@ -144,12 +148,12 @@ def in_forms() -> list[Case]:
     }
     texts = ["\0", "a\0b", "a" * 5_000, "\r\n", "\u202e/", "@"]
     by_text = [
-        Case(f"{model}/add/", (AGAIN,), {**form, next(iter(form)): text})
+        Case(f"{model}/add/", (PAGE,), {**form, next(iter(form)): text})
         for (model, form), text in product(good.items(), texts)
     ]
     numbers = ["x", "-1", "1.5", "NaN", "1e400", "\u0665x", "\0", *HUGE.values()]
     by_number = [
-        Case(f"{model}/add/", (AGAIN, MALFORMED), {**good[model], name: text})
+        Case(f"{model}/add/", (PAGE, MALFORMED), {**good[model], name: text})
         for (model, name), text in product(
             [
                 ("courses/course", "capacity"),
@@ -162,15 +166,15 @@ def in_forms() -> list[Case]:
     ]
     days = ["0000-01-01", "10000-01-01", "2026-02-30", "x", "\0", "9" * 5_000]
     by_day = [
-        Case("courses/term/add/", (AGAIN,), {**good["courses/term"], name: text})
+        Case("courses/term/add/", (PAGE,), {**good["courses/term"], name: text})
         for name, text in product(["starts_on", "drop_deadline"], days)
     ]
     instants = [
-        Case("courses/course/add/", (AGAIN,), {**good["courses/course"], f"enrollment_opens_at_{part}": text})
+        Case("courses/course/add/", (PAGE,), {**good["courses/course"], f"enrollment_opens_at_{part}": text})
         for part, text in product("01", ["x", "\0", "0000-01-01", "25:00"])
     ]
     popups = [
-        Case(f"{path}?_popup=1&_to_field={text}", (MALFORMED, AGAIN, ELSEWHERE), form)
+        Case(f"{path}?_popup=1&_to_field={text}", (MALFORMED, PAGE, REDIRECT), form)
         for path, text, form in product(
             ["courses/term/add/", "courses/term/{term}/change/"],
             ["password", "x__y", "%C3%A4", "9" * 500],
@@ -178,7 +182,7 @@ def in_forms() -> list[Case]:
         )
     ]
     actions = [
-        Case(f"{model}/", (AGAIN, ELSEWHERE, MALFORMED), {"action": action, "_selected_action": chosen, "index": index})
+        Case(f"{model}/", (PAGE, REDIRECT, MALFORMED), {"action": action, "_selected_action": chosen, "index": index})
         for model, action, chosen, index in [
             *product(["students/studentcourse"], ["drop", "undo"], ["x", "\0", *HUGE.values()], ["0"]),
             *product(
@@ -190,7 +194,7 @@ def in_forms() -> list[Case]:
     endings = [
         Case(
             "students/studentcourse/",
-            (AGAIN, ELSEWHERE),
+            (PAGE, REDIRECT),
             {"action": "drop", "_selected_action": "{enrollment}", name: text},
         )
         for name, text in product(["grade", "reason"], ["\0", "a" * 5_000])
@@ -198,7 +202,7 @@ def in_forms() -> list[Case]:
     endings += [
         Case(
             "students/studentcourse/act/",
-            (AGAIN, ELSEWHERE),
+            (PAGE, REDIRECT),
             {"action": action, "chosen": "{enrollment}", "step": "confirm", "shown": "x", name: text},
         )
         for action, name, text in product(
@@ -210,8 +214,8 @@ def in_forms() -> list[Case]:
     return [*by_text, *by_number, *by_day, *instants, *popups, *actions, *endings]
 
 
-def in_uploads() -> list[Case]:
-    wish = {"kind": "students", "on_error": "abort", "mode": "delta", "dataset": "default"}
+def upload_cases() -> list[Case]:
+    options = {"kind": "students", "on_error": "abort", "mode": "delta", "dataset": "default"}
     file = b"student_number\nA\n"
     cases: list[dict[str, Any]] = [
         {},
@@ -225,19 +229,19 @@ def in_uploads() -> list[Case]:
         {"file": SimpleUploadedFile("a.csv", file), "on_error": "\0"},
         {"file": "no file"},
     ]
-    return [Case("bulk/import/add/", (AGAIN,), {**wish, **case}) for case in cases]
+    return [Case("bulk/import/add/", (PAGE,), {**options, **case}) for case in cases]
 
 
-def of_logins() -> list[Case]:
+def login_cases() -> list[Case]:
     good = {"username": "registrar", "password": "wrong"}
     forms = [
         {**good, name: text}
         for name, text in product(good, ["\0", "a" * 5_000, "\ud800".encode("utf-8", "replace"), ""])
     ]
     return [
-        *(Case("login/", (AGAIN,), form) for form in forms),
+        *(Case("login/", (PAGE,), form) for form in forms),
         *(
-            Case(f"login/?next={text}", (AGAIN,))
+            Case(f"login/?next={text}", (PAGE,))
             for text in ["//evil.example", "javascript:x", "%0D%0AX:y", "x" * 3_000]
         ),
         *(Case(f"login/?next={text}", (MALFORMED,)) for text in ["%00", "%FF"]),
@@ -246,33 +250,33 @@ def of_logins() -> list[Case]:
             for cookie, statuses in [
                 ('sessionid="a\\000bcdefghijkl"', (MALFORMED,)),
                 ('messages="\\000"', (MALFORMED,)),
-                ("sessionid=" + "a" * 8_000, (ELSEWHERE,)),
-                ("sessionid=\x80", (ELSEWHERE,)),
-                ("messages=x; csrftoken=" + "a" * 500, (ELSEWHERE,)),
+                ("sessionid=" + "a" * 8_000, (REDIRECT,)),
+                ("sessionid=\x80", (REDIRECT,)),
+                ("messages=x; csrftoken=" + "a" * 500, (REDIRECT,)),
             ]
         ),
-        Case("students/student/%00", (MISSING,)),
-        Case("logout/", (ELSEWHERE,)),
-        Case("password_change/", (ELSEWHERE,)),
+        Case("students/student/%00", (NOT_FOUND,)),
+        Case("logout/", (REDIRECT,)),
+        Case("password_change/", (REDIRECT,)),
     ]
 
 
-def at_everything_registered() -> list[Case]:
-    """The models of the libraries too, which only a superuser sees."""
+def cases_for_every_model() -> list[Case]:
+    """Cases for all registered models, including those that only a superuser can view."""
     models = [model._meta.label_lower.replace(".", "/") for model in admin.site._registry]
     queries = ["q=" + "a+" * 3_000, "p=x", "o=99", *(f"id__exact={text}" for text in ["x", *HUGE.values()])]
     ids = ["x", "-1", "_00", *HUGE.values()]
     return [
-        *(Case(f"{model}/?{query}", (AGAIN, ELSEWHERE, MALFORMED)) for model, query in product(models, queries)),
-        *(Case(f"{model}/{text}/change/", (MISSING, ELSEWHERE)) for model, text in product(models, ids)),
+        *(Case(f"{model}/?{query}", (PAGE, REDIRECT, MALFORMED)) for model, query in product(models, queries)),
+        *(Case(f"{model}/{text}/change/", (NOT_FOUND, REDIRECT)) for model, text in product(models, ids)),
     ]
 
 
-FAMILIES = [in_lists, in_paths, in_autocompletes, in_forms, in_uploads]
+FAMILIES = [list_cases, path_cases, autocomplete_cases, form_cases, upload_cases]
 
 
 @pytest.fixture
-def there() -> dict[str, int]:
+def path_values() -> dict[str, int]:
     student, course, term = make_student(), make_course(), make_term()
     enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM)).enrollment
     assert enrollment is not None
@@ -280,40 +284,41 @@ def there() -> dict[str, int]:
     return {name: found.pk for name, found in names.items()}
 
 
-def answers_gone_wrong(client: Client, cases: list[Case], there: dict[str, int]) -> list[str]:
-    before, lines = rows(), []
+def unexpected_responses(client: Client, cases: list[Case], path_values: dict[str, int]) -> list[str]:
+    before, lines = row_counts(), []
     for case in cases:
-        path = "/admin/" + case.path.format(**there)
+        path = "/admin/" + case.path.format(**path_values)
         form = {
-            key: text.format(**there) if key == "_selected_action" else text for key, text in (case.form or {}).items()
+            key: text.format(**path_values) if key == "_selected_action" else text
+            for key, text in (case.form or {}).items()
         }
         is_read = case.form is None
         answer: Any = client.get(path, headers=case.headers) if is_read else client.post(path, form)
         if answer.status_code not in case.statuses:
             lines.append(f"{path[:120]} {str(form)[:200]}: {answer.status_code}, and not one of {case.statuses}")
-    lines += [f"{table} has other rows" for table, count in rows().items() if count != before[table]]
+    lines += [f"{table} has other rows" for table, count in row_counts().items() if count != before[table]]
     print(*lines, sep="\n")  # pytest cuts lists short
     return lines
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
-def test_whatever_a_registrar_sends_is_answered_and_writes_nothing(registrars_desk, there, family):
+def test_hostile_requests_of_a_registrar_are_answered_and_write_nothing(registrars_desk, path_values, family):
     registrars_desk.raise_request_exception = False
 
-    assert answers_gone_wrong(registrars_desk, family(), there) == []
+    assert unexpected_responses(registrars_desk, family(), path_values) == []
 
 
-def test_whatever_a_superuser_sends_is_answered_and_writes_nothing(admin_client, there):
+def test_hostile_requests_of_a_superuser_are_answered_and_write_nothing(admin_client, path_values):
     admin_client.raise_request_exception = False
 
-    assert answers_gone_wrong(admin_client, at_everything_registered(), there) == []
+    assert unexpected_responses(admin_client, cases_for_every_model(), path_values) == []
 
 
-def test_whatever_a_stranger_sends_is_answered_and_writes_nothing(client, there):
+def test_hostile_anonymous_logins_are_answered_and_write_nothing(client, path_values):
     client.raise_request_exception = False
 
-    assert answers_gone_wrong(client, of_logins(), there) == []
+    assert unexpected_responses(client, login_cases(), path_values) == []
 
 
-def test_there_are_many_of_them():
-    assert len([case for family in [*FAMILIES, of_logins] for case in family()]) > 500
+def test_the_number_of_hostile_cases_does_not_shrink():
+    assert len([case for family in [*FAMILIES, login_cases] for case in family()]) > 500

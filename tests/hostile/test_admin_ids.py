@@ -1,4 +1,4 @@
-"""Ids that are none, at every address of the admin that has one, and in every parameter of its lists."""
+"""Invalid ids in every admin path with an id, and in every parameter of its lists."""
 
 from itertools import product
 from typing import Any
@@ -31,7 +31,7 @@ NOWHERE = {
 
 
 def other_spellings(pk: Any) -> dict[str, str]:
-    """Return texts that `int` reads as this id, and that are not how the admin writes it."""
+    """Return texts that `int` converts to this id, except the one that the admin itself writes."""
     return {
         "a sign": f"%2B{pk}",
         "an escaped sign": f"_2B{pk}",
@@ -54,7 +54,7 @@ def kind_of(route: str) -> str:
 
 
 def address(world: World, route: str, text: str, *, version: bool = False) -> str:
-    """Fill a route with a text in the place of the id, or of the version."""
+    """Return the address of a route with a text in place of the id, or of the version."""
     if version:
         return world.address(route.replace("<version>", text))
     return world.address(
@@ -62,8 +62,8 @@ def address(world: World, route: str, text: str, *, version: bool = False) -> st
     )
 
 
-def asked(client: Client, path: str) -> list[str]:
-    """Ask by GET and POST; return a line for each answer that is an error of the server."""
+def server_errors_at(client: Client, path: str) -> list[str]:
+    """Send a GET and a POST; return a line for each response with a server error."""
     answers = {"GET": client.get(path), "POST": client.post(path, {"post": "yes"})}
     for answer in answers.values():
         b"".join(answer) if answer.streaming else answer.content
@@ -74,39 +74,39 @@ def asked(client: Client, path: str) -> list[str]:
     ]
 
 
-def with_ids() -> list[str]:
+def routes_with_ids() -> list[str]:
     return sorted({route for route in routes() if "<id>" in route or "<slug" in route or "<path" in route})
 
 
-def test_no_id_in_an_address_is_an_error_of_the_server(world, admin_client):
+def test_no_id_in_a_path_causes_a_server_error(world, admin_client):
     admin_client.raise_request_exception = False
 
     wrong = [
         line
-        for route in with_ids()
+        for route in routes_with_ids()
         for text in (*NOWHERE.values(), *other_spellings(world.ids.get(kind_of(route), 1)).values())
-        for line in asked(admin_client, address(world, route, text))
+        for line in server_errors_at(admin_client, address(world, route, text))
     ]
     wrong += [
         line
         for route in routes()
         if "<version>" in route
         for text in (*NOWHERE.values(), *other_spellings(world.versions[kind_of(route)]).values())
-        for line in asked(admin_client, address(world, route, text, version=True))
+        for line in server_errors_at(admin_client, address(world, route, text, version=True))
     ]
 
     print(*wrong, sep="\n")  # pytest cuts lists short
     assert wrong == []
 
 
-def test_an_id_has_one_spelling(world, admin_client):
-    """What `int` reads as an id too leads nowhere, at pages that are read and at those that change."""
+def test_an_id_is_accepted_in_one_spelling_only(world, admin_client):
+    """Another text that `int` converts to an id is not found, by pages that read and pages that change."""
     found = []
-    for route in with_ids():
+    for route in routes_with_ids():
         if kind_of(route) not in world.ids or route.count("/") < 3:
             continue
         for name, text in other_spellings(world.ids[kind_of(route)]).items():
-            if name == "a zero before":  # pages of our own take it
+            if name == "a zero before":  # our own pages accept it
                 continue
             answer = admin_client.get(address(world, route, text))
             if answer.status_code == 200:
@@ -122,7 +122,7 @@ VALUES = ["x", "+1", "٣", "1e3", "\0", "9" * 5_000]
 
 
 def parameters(model: type[Model], each: Any) -> list[str]:
-    """Return names of parameters that the list of a model takes, and of filters that it does not have."""
+    """Return parameter names of the list of a model, including filters that it does not have."""
     names = ["q", "o", "p", "_to_field", "_changelist_filters", "pk__in", "id__gte"]
     for given in each.list_filter:
         name = given[0] if isinstance(given, tuple) else given
@@ -135,7 +135,7 @@ def parameters(model: type[Model], each: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label)
-def test_no_parameter_of_a_list_is_an_error_of_the_server(model, world, admin_client):
+def test_no_parameter_of_a_list_causes_a_server_error(model, world, admin_client):
     admin_client.raise_request_exception = False
     path = f"/admin/{model._meta.label_lower.replace('.', '/')}/"
 
@@ -147,7 +147,7 @@ def test_no_parameter_of_a_list_is_an_error_of_the_server(model, world, admin_cl
     assert {case: status for case, status in answers.items() if status >= 500} == {}
 
 
-def test_no_parameter_of_an_autocomplete_or_a_search_is_an_error_of_the_server(world, admin_client, rf):
+def test_no_parameter_of_an_autocomplete_or_search_causes_a_server_error(world, admin_client, rf):
     admin_client.raise_request_exception = False
     request = rf.get("/")
     fields = [
@@ -180,7 +180,7 @@ PARAMETERS = {
 }
 
 
-def test_no_parameter_of_a_page_is_an_error_of_the_server(world, admin_client):
+def test_no_parameter_of_a_page_causes_a_server_error(world, admin_client):
     admin_client.raise_request_exception = False
     ids = {kind.partition("/")[2]: pk for kind, pk in world.ids.items()}
     wrong = []

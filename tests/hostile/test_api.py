@@ -1,7 +1,7 @@
 """
-The inputs that break sites made of Django and REST framework, at every kind of address of the API.
+Hostile input to every kind of API address.
 
-Each is answered with its own status and a problem that says what it is, the same on both databases, and writes nothing.
+Each request gets its own status and a specific problem, the same on both databases, and writes nothing.
 """
 
 from typing import Any
@@ -17,24 +17,24 @@ from students.enrollment.commands import Origin
 from students.models import Channel
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
-from tests.hostile.addresses import in_paths, in_queries, of_methods
-from tests.hostile.bodies import in_bodies, of_imports
-from tests.hostile.cases import answers_gone_wrong
-from tests.hostile.headers import in_headers, of_strangers
+from tests.hostile.addresses import method_cases, path_cases, query_cases
+from tests.hostile.bodies import body_cases, import_cases
+from tests.hostile.cases import unexpected_responses
+from tests.hostile.headers import anonymous_cases, header_cases
 
 pytestmark = pytest.mark.django_db
 
-FAMILIES = [in_paths, in_queries, in_bodies, in_headers, of_methods, of_imports]
+FAMILIES = [path_cases, query_cases, body_cases, header_cases, method_cases, import_cases]
 
 
 @pytest.fixture
-def there(origin) -> dict[str, Any]:
-    """One of each kind."""
+def path_values(origin) -> dict[str, Any]:
+    """Make one row of each kind, and return their keys."""
     student, course, term = make_student(), make_course(), make_term()
     enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM)).enrollment
     assert enrollment is not None
     job: Import = imported(ENROLLMENTS)
-    for client in ApiClient.objects.all():  # whose import it is: another client's would be a 404
+    for client in ApiClient.objects.all():  # an import of another client would be a 404
         Import.objects.filter(pk=job.pk).update(client=client.user)
     forger = signing.Signer(key="not the server's", salt="cursor:StudentViewSet", sep=".")
     return {
@@ -49,13 +49,13 @@ def there(origin) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
-def test_whatever_a_program_sends_is_refused_by_name_and_writes_nothing(api, there, family):
-    assert answers_gone_wrong(api, family(), **there) == []
+def test_hostile_api_requests_return_a_specific_problem_and_write_nothing(api, path_values, family):
+    assert unexpected_responses(api, family(), **path_values) == []
 
 
-def test_whatever_a_stranger_shows_is_401_and_writes_nothing(client, there):
-    assert answers_gone_wrong(client, of_strangers(), **there) == []
+def test_invalid_api_credentials_return_401_and_write_nothing(client, path_values):
+    assert unexpected_responses(client, anonymous_cases(), **path_values) == []
 
 
-def test_there_are_many_of_them():
-    assert len([case for family in [*FAMILIES, of_strangers] for case in family()]) > 1_000
+def test_the_number_of_hostile_cases_does_not_shrink():
+    assert len([case for family in [*FAMILIES, anonymous_cases] for case in family()]) > 1_000

@@ -1,10 +1,10 @@
-"""What the token endpoint is shown by who has no business there. It answers in the words of RFC 6749, 5.2."""
+"""Hostile requests to the token endpoint. It responds with the error codes of RFC 6749, 5.2."""
 
 from base64 import b64encode
 
 import pytest
 
-from tests.hostile.cases import rows
+from tests.hostile.cases import row_counts
 
 pytestmark = pytest.mark.django_db
 
@@ -16,9 +16,9 @@ CREDENTIALS = {
     "colons": b":::",
     "NUL": b"a\0b:c\0d",
     "bad UTF-8": b"\xff\xfe:\xff",
-    "half a surrogate": b"\xed\xa0\x80:b",
-    "half a surrogate in percents": b"%ED%A0%80:b",
-    "NUL in percents": b"%00:%00",
+    "an unpaired surrogate": b"\xed\xa0\x80:b",
+    "a percent-encoded unpaired surrogate": b"%ED%A0%80:b",
+    "a percent-encoded NUL": b"%00:%00",
     "8,000 characters": b"a" * 6_000 + b":b",
     "a line break": b"a\r\nb:c",
 }
@@ -41,46 +41,46 @@ BODIES = {
     "NUL": (f"{GRANT}&client_id=%00", FORM, 400),
     "NUL in a name": (f"{GRANT}&%00=a", FORM, 400),
     "bad UTF-8": (f"{GRANT}&client_id=%FF", FORM, 401),
-    "half a surrogate": (f"{GRANT}&client_id=%ED%A0%80", FORM, 401),
+    "an unpaired surrogate": (f"{GRANT}&client_id=%ED%A0%80", FORM, 401),
     "a scope of 100,000": (f"{GRANT}&scope={'a+' * 50_000}", FORM, 401),
     "2,501 fields": ("&".join(f"a{n}=1" for n in range(2_501)), FORM, 400),
     "JSON": ('{"grant_type": "client_credentials"}', "application/json", 400),
     "another charset": (GRANT, f"{FORM}; charset=utf-16", 415),
     "a body too large": (GRANT + "a" * 2_700_000, FORM, 413),
-    "a form that is none": ("x", "multipart/form-data; boundary=a", 400),
+    "a malformed form": ("x", "multipart/form-data; boundary=a", 400),
     "no boundary": ("x", "multipart/form-data", 400),
 }
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_credentials_that_are_none_are_401_and_write_nothing(client, name):
-    before = rows()
+def test_invalid_client_credentials_return_401_and_write_nothing(client, name):
+    before = row_counts()
     shown = b64encode(CREDENTIALS[name]).decode()
 
     answer = client.generic("POST", "/oauth/token", GRANT, FORM, headers={"Authorization": f"Basic {shown}"})
 
-    assert (answer.status_code, answer.json()["error"], rows()) == (401, "invalid_client", before)
+    assert (answer.status_code, answer.json()["error"], row_counts()) == (401, "invalid_client", before)
 
 
 @pytest.mark.parametrize("header", HEADERS, ids=lambda header: ascii(header[:20]))
-def test_a_header_that_is_none_is_401_and_writes_nothing(client, header):
-    before = rows()
+def test_an_invalid_authorization_header_returns_401_and_writes_nothing(client, header):
+    before = row_counts()
 
     answer = client.generic("POST", "/oauth/token", GRANT, FORM, headers={"Authorization": header})
 
-    assert (answer.status_code, answer.json()["error"], rows()) == (401, "invalid_client", before)
+    assert (answer.status_code, answer.json()["error"], row_counts()) == (401, "invalid_client", before)
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_a_body_that_is_none_is_refused_and_writes_nothing(client, name):
+def test_an_invalid_token_request_body_is_rejected_and_writes_nothing(client, name):
     body, kind, status = BODIES[name]
-    before = rows()
+    before = row_counts()
 
     answer = client.generic("POST", "/oauth/token", body, kind)
 
-    assert (answer.status_code, rows()) == (status, before)
+    assert (answer.status_code, row_counts()) == (status, before)
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE", "NONSENSE"])
-def test_another_method_is_405(client, method):
+def test_methods_other_than_post_return_405(client, method):
     assert client.generic(method, "/oauth/token", GRANT, FORM).status_code == 405

@@ -1,4 +1,4 @@
-"""What no client library sends: broken lengths, chunks, heads and bytes, over a raw socket to the real server."""
+"""Malformed lengths, chunks, headers and bytes, sent over a raw socket to the production server."""
 
 import socket
 from collections.abc import Iterator
@@ -16,15 +16,15 @@ POST = b"POST /api/v1/students HTTP/1.1\r\nHost: localhost\r\n"
 GET = b"GET /api/v1/students HTTP/1.1\r\nHost: localhost\r\n"
 KIND = b"Content-Type: application/json\r\nAuthorization: Bearer TOKEN\r\n"
 
-# By what they are: the bytes, and the status that answers them; 0 stands for a server that hangs up.
-# Headers that are not ASCII the server leaves out.
+# For each name: the bytes, and the expected status; 0 means that the server closes the connection.
+# The server ignores headers that are not ASCII.
 WIRES: dict[str, tuple[bytes, int]] = {
     "two lengths": (POST + KIND + b"Content-Length: 62\r\nContent-Length: 5\r\n\r\n" + BODY, 400),
     "two lengths in one": (POST + KIND + b"Content-Length: 62, 5\r\n\r\n" + BODY, 400),
     "a negative length": (POST + KIND + b"Content-Length: -1\r\n\r\n" + BODY, 400),
     "a signed length": (POST + KIND + b"Content-Length: +62\r\n\r\n" + BODY, 400),
     "a length in hex": (POST + KIND + b"Content-Length: 0x3E\r\n\r\n" + BODY, 400),
-    "a length that is none": (POST + KIND + b"Content-Length: x\r\n\r\n" + BODY, 400),
+    "an invalid length": (POST + KIND + b"Content-Length: x\r\n\r\n" + BODY, 400),
     "a length of 30 digits": (POST + KIND + b"Content-Length: 1" + b"0" * 30 + b"\r\n\r\n" + BODY, 400),
     "a length of 1 TB": (POST + KIND + b"Content-Length: 1000000000000\r\n\r\n" + BODY, 413),
     "length and chunks": (
@@ -56,12 +56,12 @@ WIRES: dict[str, tuple[bytes, int]] = {
     "raw bytes in the path": (GET.replace(b"students", b"\xff\xfe") + b"\r\n", 400),
     "raw bytes in the query": (GET.replace(b"students", b"students?search=\xff") + b"\r\n", 400),
     "NUL in the path": (GET.replace(b"students", b"\x00") + b"\r\n", 400),
-    "a charset that unpacks": (GET + b"Content-Type: text/plain; charset=zip\r\n\r\n", 415),
-    "a charset that is none of text": (
+    "a charset that decompresses": (GET + b"Content-Type: text/plain; charset=zip\r\n\r\n", 415),
+    "a charset that is not for text": (
         GET.replace(b"students", b"students?search=a") + b"Content-Type: a/b; charset=rot13\r\n\r\n",
         415,
     ),
-    "a charset that is undefined": (
+    "an unknown charset": (
         POST + b"Content-Type: a/b; charset=undefined\r\nContent-Length: 1\r\n\r\na",
         415,
     ),
@@ -74,8 +74,8 @@ WIRES: dict[str, tuple[bytes, int]] = {
     "an unknown method": (GET.replace(b"GET", b"NONSENSE") + b"Authorization: Bearer TOKEN\r\n\r\n", 405),
     "a method of bytes": (GET.replace(b"GET", b"\xff\xff") + b"\r\n", 400),
     "HTTP/9.9": (GET.replace(b"1.1", b"9.9") + b"\r\n", 400),
-    "HTTP/2's first words": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0),
-    "TLS's first words": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 500, 400),
+    "the HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 0),
+    "a TLS handshake": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 500, 400),
     "noise": (bytes(range(256)) * 4, 400),
     "a head of 1 MB": (GET + b"X: " + b"a" * 1_000_000 + b"\r\n\r\n", 431),
     "an address of 100 KB": (GET.replace(b"students", b"a" * 100_000) + b"\r\n", 414),
@@ -101,7 +101,7 @@ def headers(environment, port) -> dict[str, str]:
 
 
 def status_of(port: int, sent: bytes) -> int:
-    """Send bytes as they are; return the status of the answer, 0 where there is none."""
+    """Send raw bytes; return the status of the response, 0 without a response."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connected:
         try:
             connected.sendall(sent)
@@ -113,7 +113,7 @@ def status_of(port: int, sent: bytes) -> int:
 
 
 @pytest.mark.parametrize("name", WIRES)
-def test_the_server_refuses_what_is_no_request_and_goes_on(port, headers, name):
+def test_the_server_rejects_a_malformed_request_and_keeps_running(port, headers, name):
     sent, expected = WIRES[name]
 
     status = status_of(port, sent.replace(b"TOKEN", headers["Authorization"].removeprefix("Bearer ").encode()))

@@ -1,4 +1,4 @@
-"""How programs get tokens, how tokens end, and what answers anybody. Who may what: tests/test_access.py."""
+"""Tokens, their expiry, and the addresses without authentication. For permissions see tests/test_access.py."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -16,17 +16,17 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("path", ["/health", "/api/schema", "/api/docs", "/problems/course_full"])
-def test_health_and_docs_answer_anybody(client, path):
+def test_health_and_documentation_need_no_credentials(client, path):
     assert client.get(path).status_code == 200
 
 
-def test_health_tells_of_a_missing_database(client, monkeypatch):
+def test_health_reports_a_missing_database(client, monkeypatch):
     from django.db import OperationalError, connection
 
-    def gone():
+    def unavailable():
         raise OperationalError
 
-    monkeypatch.setattr(connection, "cursor", gone)
+    monkeypatch.setattr(connection, "cursor", unavailable)
 
     answer = client.get("/health")
 
@@ -34,7 +34,7 @@ def test_health_tells_of_a_missing_database(client, monkeypatch):
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/admin/students/student/", "/", "/api/v1/students"])
-def test_nothing_else_answers_anybody(client, path):
+def test_every_other_address_requires_credentials(client, path):
     answer = client.get(path, follow=True)
 
     assert answer.status_code == 401 or answer.redirect_chain[-1][0].startswith("/admin/login/")
@@ -44,7 +44,7 @@ def credentials_of(*scopes):
     return create_api_client("portal", " ".join(scopes))
 
 
-def test_a_token_is_given_for_basic_and_for_form_fields(client):
+def test_token_endpoint_accepts_basic_and_form_credentials(client):
     keys = credentials_of("students:read")
     form = {"grant_type": "client_credentials"}
 
@@ -62,7 +62,7 @@ def test_a_token_is_given_for_basic_and_for_form_fields(client):
         assert basic.get("/api/v1/students").status_code == 200
 
 
-def test_a_client_may_ask_for_less_but_not_for_more(client):
+def test_a_client_can_request_fewer_scopes_but_not_more(client):
     keys = credentials_of("students:read", "students:write")
     form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
 
@@ -84,7 +84,7 @@ def test_secrets_and_tokens_are_stored_hashed(client):
 
 
 @pytest.mark.parametrize("change", ["expired", "deleted", "deactivated"])
-def test_a_token_ends(api, change):
+def test_an_expired_deleted_or_deactivated_token_is_rejected(api, change):
     if change == "expired":
         get_access_token_model().objects.update(expires="2026-01-01T00:00Z")
     elif change == "deleted":
@@ -105,13 +105,13 @@ def test_a_deactivated_account_gets_no_token(client):
     assert client.post("/oauth/token", form).status_code == 401
 
 
-def test_a_token_in_the_query_is_no_token(api):
+def test_a_token_in_the_query_is_ignored(api):
     answer = APIClient().get("/api/v1/students?access_token=abc")
 
     assert answer.status_code == 401
 
 
-def test_the_command_prints_the_credentials_once_and_as_json(capsys):
+def test_create_api_client_prints_the_credentials_once_and_as_json(capsys):
     import json
 
     call_command("create_api_client", "portal", scope="students:read", json=True)
@@ -135,7 +135,7 @@ def test_the_command_prints_the_credentials_once_and_as_json(capsys):
         ("taken", "students:read", "There is a client named taken already."),
     ],
 )
-def test_a_client_that_cannot_be_is_refused_in_one_line(name, scope, message):
+def test_create_api_client_rejects_invalid_options_with_a_one_line_error(name, scope, message):
     create_api_client("taken", "students:read")
 
     with pytest.raises(CommandError) as error:
@@ -144,7 +144,7 @@ def test_a_client_that_cannot_be_is_refused_in_one_line(name, scope, message):
     assert str(error.value).startswith(message)
 
 
-def test_an_edit_is_kept_with_who_made_it(api):
+def test_the_history_of_a_row_records_the_client_that_changed_it(api):
     student = make_student(given_name="Ada")
 
     api.patch(f"/api/v1/students/{student.pk}", {"given_name": "Augusta"})

@@ -1,4 +1,4 @@
-"""Who has access, on one page: for each who looks, the parts that are theirs; and a client is shut out from it."""
+"""The access page: its sections for each kind of user, and revoking a client."""
 
 import re
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 PAGE = "/admin/access/"
 
 
-def text(answer):
+def visible_text(answer):
     return re.sub(r"(<[^>]*>|\s)+", " ", answer.content.decode())
 
 
@@ -35,15 +35,15 @@ def token_of(keys):
     return Client().post("/oauth/token", form)
 
 
-def asked(token):
+def status_with(token):
     return Client().get("/api/v1/courses", headers={"Authorization": f"Bearer {token}"}).status_code
 
 
-def test_it_shows_programs_staff_and_the_record(portal, admin_client, registrar):
+def test_the_access_page_lists_clients_staff_and_the_record_of_access(portal, admin_client, registrar):
     token_of(portal[0])
     record(Action.EXPORTED, Subject.ROSTER, Door.API, actor_id=registrar.pk, course_id=make_course(code="M-1").pk)
 
-    page = text(admin_client.get(PAGE))
+    page = visible_text(admin_client.get(PAGE))
 
     for words in (
         "portal students:read courses:read 2026F",
@@ -55,20 +55,20 @@ def test_it_shows_programs_staff_and_the_record(portal, admin_client, registrar)
         assert words in page
 
 
-def test_clients_that_were_used_last_come_first_and_unused_ones_last(portal, admin_client):
+def test_clients_are_sorted_by_last_use_with_unused_ones_last(portal, admin_client):
     for number in range(3):
         create_api_client(f"unused {number}", "students:read")
     token = token_of(portal[0]).json()["access_token"]
-    assert asked(token) == 200
+    assert status_with(token) == 200
     ApiClient.objects.filter(client_id=portal[0].client_id).update(last_used_at=timezone.now())
 
-    page = text(admin_client.get(PAGE))
+    page = visible_text(admin_client.get(PAGE))
 
     names = ["portal", "unused 0", "unused 1", "unused 2"]
     assert sorted(names, key=page.index) == names
 
 
-def test_each_sees_the_parts_that_are_theirs(portal, client, registrar):
+def test_the_access_page_shows_only_the_sections_that_permissions_allow(portal, client, registrar):
     client.force_login(registrar)
     assert client.get(PAGE).status_code == 403
 
@@ -77,28 +77,30 @@ def test_each_sees_the_parts_that_are_theirs(portal, client, registrar):
 
     registrar.user_permissions.add(Permission.objects.get(codename="view_apiclient"))
     page = client.get(PAGE)
-    assert (page.context["seen"], "Revoke" in text(page)) == (["clients", "record"], False)
+    assert (page.context["seen"], "Revoke" in visible_text(page)) == (["clients", "record"], False)
 
 
-def test_a_client_is_shut_out_once_it_is_confirmed_and_let_in_again(portal, admin_client):
+def test_a_client_is_revoked_after_confirmation_and_admitted_again(portal, admin_client):
     keys, program = portal
     token = token_of(keys).json()["access_token"]
     address = f"/admin/school/apiclient/{program.pk}"
 
-    question = text(admin_client.get(f"{address}/revoke/"))
-    before = asked(token)
-    told = admin_client.post(f"{address}/revoke/", follow=True)
+    question = visible_text(admin_client.get(f"{address}/revoke/"))
+    before = status_with(token)
+    page = admin_client.post(f"{address}/revoke/", follow=True)
 
     assert ("Shut portal out?" in question, before) == (True, 200)
-    assert [str(message) for message in told.context["messages"]] == ["portal is shut out within a minute."]
-    assert (asked(token), token_of(keys).status_code, "shut out" in text(told)) == (401, 401, True)
+    assert [str(message) for message in page.context["messages"]] == ["portal is shut out within a minute."]
+    assert (status_with(token), token_of(keys).status_code, "shut out" in visible_text(page)) == (401, 401, True)
 
     admin_client.post(f"{address}/admit/")
-    assert (asked(token), token_of(keys).status_code) == (401, 200)
+    assert (status_with(token), token_of(keys).status_code) == (401, 200)
 
 
 @pytest.mark.parametrize("size", [1, 20])
-def test_the_page_costs_the_same_whatever_there_is(size, admin_client, registrar, django_assert_max_num_queries):
+def test_the_access_page_takes_the_same_queries_for_any_number_of_rows(
+    size, admin_client, registrar, django_assert_max_num_queries
+):
     make_term(code="2026F")
     for number in range(size):
         create_api_client(f"program {number}", "students:read", terms=["2026F"])
@@ -109,7 +111,7 @@ def test_the_page_costs_the_same_whatever_there_is(size, admin_client, registrar
         admin_client.get(PAGE)
 
 
-def test_the_list_of_the_record_is_searched_and_nothing_in_it_is_changed(admin_client, registrar):
+def test_the_record_of_access_is_searchable_and_read_only(admin_client, registrar):
     student = make_student()
     record(Action.EXPORTED, Subject.STUDENT, Door.ADMIN, actor_id=registrar.pk, student_id=student.pk)
     Student.objects.all().delete()

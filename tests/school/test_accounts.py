@@ -1,4 +1,4 @@
-"""A second factor and single sign-on: what cannot be set, and what is not there while they are off."""
+"""Settings of MFA and single sign-on: invalid values, and pages that are absent while they are off."""
 
 import os
 
@@ -20,7 +20,7 @@ SSO = SingleSignOn("https://login.example", "id", "secret", "preferred_username"
         ("off", SingleSignOn("https://login.example", "id", "secret", "", ""), "OIDC_ISSUER needs OIDC_CLAIM"),
     ],
 )
-def test_what_cannot_be_stops_the_start(second_factor, sso, why):
+def test_invalid_account_settings_stop_the_start(second_factor, sso, why):
     with pytest.raises(ImproperlyConfigured, match=why):
         check(second_factor, sso)
 
@@ -32,13 +32,13 @@ def test_what_cannot_be_stops_the_start(second_factor, sso, why):
         ("off", SSO, {"allauth.socialaccount", "allauth.socialaccount.providers.openid_connect"}),
     ],
 )
-def test_only_what_is_switched_on_is_installed(second_factor, sso, parts):
+def test_only_enabled_account_features_are_installed(second_factor, sso, parts):
     check(second_factor, sso)
 
     assert {app for app in apps_of(second_factor, sso) if app.startswith("allauth.")} == {"allauth.account", *parts}
 
 
-def test_nothing_of_it_is_there_while_both_are_off(settings, client):
+def test_no_account_page_exists_when_mfa_and_sso_are_off(settings, client):
     assert [name for name in (*settings.INSTALLED_APPS, *settings.MIDDLEWARE) if "account" in name] == []
     assert client.get("/accounts/login/").status_code == 404
 
@@ -56,7 +56,7 @@ def test_nothing_of_it_is_there_while_both_are_off(settings, client):
         },
     ],
 )
-def test_each_of_them_works_without_the_other(switched_on):
+def test_mfa_and_sso_each_work_without_the_other(switched_on):
     login = "/accounts/login/"
     script = f"""
 from django.apps import apps

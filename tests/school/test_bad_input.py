@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a problem that says what and where, and never a 500."""
+"""Every invalid request gets a problem response that names the error and its field, never a 500."""
 
 import json
 
@@ -44,7 +44,7 @@ def errors(answer):
         (b" " * 3_000_000, "application/json", 413, "body_too_large"),
     ],
 )
-def test_a_body_that_is_no_json_object_is_refused(api, body, content_type, status, code):
+def test_a_body_that_is_not_a_json_object_is_rejected(api, body, content_type, status, code):
     answer = api.generic("POST", f"/api/v1/students/{make_student().pk}/courses", body, content_type)
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
@@ -64,13 +64,13 @@ def test_a_body_that_is_no_json_object_is_refused(api, body, content_type, statu
         ("ordering=", [("invalid_choice", "ordering")]),
     ],
 )
-def test_a_list_names_what_it_does_not_know(api, paths, query, expected):
+def test_a_list_names_the_query_parameters_that_it_rejects(api, paths, query, expected):
     for path in paths:
         answer = api.get(f"{path}?{query}")
         assert (answer.status_code, errors(answer)) == (400, expected), path
 
 
-def test_a_bad_filter_value_and_an_unknown_filter_are_told_together(api):
+def test_invalid_and_unknown_filters_are_reported_together(api):
     answer = api.get("/api/v1/enrollments?status=asleep&student=x&course=99999999999999999999&level=&nonsense=1")
 
     assert errors(answer) == [
@@ -82,7 +82,7 @@ def test_a_bad_filter_value_and_an_unknown_filter_are_told_together(api):
     ]
 
 
-def test_a_nul_byte_is_no_part_of_an_address(api, paths):
+def test_a_nul_byte_in_a_path_is_rejected(api, paths):
     assert [api.get(f"{path}?search=%00").status_code for path in paths] == [400] * len(paths)
     assert api.get("/api/v1/students/number:%00").status_code == 404
     assert api.get("/api/v1/courses/code:A%00").status_code == 404
@@ -91,12 +91,12 @@ def test_a_nul_byte_is_no_part_of_an_address(api, paths):
 @pytest.mark.parametrize(
     "number", ["0", "-1", "1.5", "9223372036854775808", "99999999999999999999", "1e3", "%20", "٣", "x"]
 )
-def test_what_cannot_be_an_id_is_not_there(api, number):
+def test_a_malformed_id_in_a_path_returns_404(api, number):
     for path in (f"students/{number}", f"courses/{number}", f"terms/{number}", f"enrollments/{number}"):
         assert api.get(f"/api/v1/{path}").status_code == 404, path
 
 
-def test_a_wrong_method_is_405_and_an_unknown_address_404_in_the_same_shape(api):
+def test_405_and_404_responses_are_problems_of_the_same_shape(api):
     for answer, status in ((api.put("/api/v1/enrollments", {}), 405), (api.get("/api/v1/nonsense"), 404)):
         problem = answer.json()
         assert (answer.status_code, problem["status"], answer["Content-Type"]) == (
@@ -107,7 +107,7 @@ def test_a_wrong_method_is_405_and_an_unknown_address_404_in_the_same_shape(api)
         assert set(problem) == {"type", "title", "status", "detail", "code", "errors", "request_id"}
 
 
-def test_an_error_nobody_foresaw_is_a_problem_too(api, monkeypatch, client):
+def test_an_unexpected_exception_returns_a_problem_response(api, monkeypatch, client):
     client.raise_request_exception = api.raise_request_exception = False
     monkeypatch.setattr("rest_framework.renderers.JSONRenderer.render", lambda *args, **options: 1 / 0)
 
@@ -128,7 +128,7 @@ def test_an_error_nobody_foresaw_is_a_problem_too(api, monkeypatch, client):
         {"grant_type": "\0"},
     ],
 )
-def test_the_token_endpoint_refuses_in_its_own_words(client, form):
+def test_token_endpoint_errors_use_oauth_error_codes(client, form):
     answer = client.post("/oauth/token", form)
 
     assert answer.status_code in (400, 401)
@@ -136,7 +136,7 @@ def test_the_token_endpoint_refuses_in_its_own_words(client, form):
 
 
 @pytest.mark.parametrize("name", ["code", "level", "term"])
-def test_nul_is_the_error_of_its_field(api, name):
+def test_a_nul_character_is_reported_at_its_field(api, name):
     body = {"code": "A", "name": "A", "level": "advanced", "term": None, name: "\0"}
 
     answer = api.post("/api/v1/courses", body)
@@ -144,7 +144,7 @@ def test_nul_is_the_error_of_its_field(api, name):
     assert (answer.status_code, [field for _code, field in errors(answer)][:1]) == (400, [name])
 
 
-def test_half_of_a_surrogate_pair_is_refused_even_in_a_name(api):
+def test_an_unpaired_surrogate_is_rejected_even_in_a_field_name(api):
     answer = api.generic("POST", "/api/v1/students", b'{"\\ud800": 4}', "application/json")
 
     assert (answer.status_code, answer.json()["code"]) == (400, "parse_error")
@@ -159,7 +159,7 @@ def test_half_of_a_surrogate_pair_is_refused_even_in_a_name(api):
         ({"grant_type": "password", "username": "a", "password": "b"}, "unsupported_grant_type"),
     ],
 )
-def test_only_client_credentials_get_a_token(client, form, error):
+def test_only_the_client_credentials_grant_returns_a_token(client, form, error):
     keys = create_api_client("portal", "students:read")
 
     answer = client.post("/oauth/token", {"client_id": keys.client_id, "client_secret": keys.client_secret, **form})
@@ -168,7 +168,7 @@ def test_only_client_credentials_get_a_token(client, form, error):
 
 
 @pytest.mark.parametrize("search", ["a " * 11, "a" * 201])
-def test_a_search_has_an_end(api, registrars_desk, search):
+def test_search_text_is_limited_in_words_and_length(api, registrars_desk, search):
     assert errors(api.get(f"/api/v1/students?search={search}")) == [("max_length", "search")]
     for model in ("students/student", "courses/course", "students/studentcourse"):
         assert registrars_desk.get(f"/admin/{model}/", {"q": search * 300}).status_code == 200
@@ -182,19 +182,19 @@ def test_a_search_has_an_end(api, registrars_desk, search):
         ("courses/course/add/", {"code": "A", "name": "A", "level": "advanced", "term": "abc"}),
     ],
 )
-def test_the_admin_refuses_what_cannot_be_an_id(registrars_desk, path, form):
+def test_the_admin_rejects_malformed_ids_in_forms(registrars_desk, path, form):
     make_student()
 
     assert registrars_desk.post(f"/admin/{path}", form).status_code in (200, 302, 400)
 
 
-def test_a_busy_database_is_told_of_as_such(api, client, monkeypatch):
+def test_a_locked_database_returns_503(api, client, monkeypatch):
     def locked(*args, **options):
         raise OperationalError("database is locked")
 
     monkeypatch.setattr(SQLCompiler, "execute_sql", locked)
 
-    assert client.get("/api/v1/students").status_code == 401  # a stranger is turned away without a look into it
+    assert client.get("/api/v1/students").status_code == 401  # an anonymous request is rejected without a query
     program, person = api.get("/api/v1/students"), client.post("/admin/login/", LOGIN)
     assert (program.status_code, program.json()["code"], program["Retry-After"]) == (503, "busy", "2")
     assert (person.status_code, person["Content-Type"], person["Retry-After"]) == (
@@ -205,14 +205,14 @@ def test_a_busy_database_is_told_of_as_such(api, client, monkeypatch):
 
 
 @pytest.mark.parametrize("header", ["Basic !!!", "Basic AAAA", "Basic bm9uZTpub25l", "Bearer x", "Basic AAA6AAA="])
-def test_the_token_endpoint_takes_no_broken_header(client, header):
+def test_the_token_endpoint_rejects_malformed_authorization_headers(client, header):
     answer = client.post("/oauth/token", {"grant_type": "client_credentials"}, headers={"Authorization": header})
 
     assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("query", ["q=%00", "id__exact=%00", "id__exact=x", "e=1", "p=-5", "o=99"])
-def test_the_admin_survives_odd_queries(registrars_desk, query):
+def test_the_admin_answers_malformed_queries_without_an_error(registrars_desk, query):
     for model in ("students/student", "courses/course", "courses/term", "students/studentcourse"):
         assert registrars_desk.get(f"/admin/{model}/?{query}").status_code < 500
 
@@ -223,21 +223,21 @@ BIG = str(2**70)
 @pytest.mark.parametrize(
     "path", [f"student/{BIG}/change/", f"student/?id__exact={BIG}", f"studentcourse/?student__id__exact={BIG}"]
 )
-def test_the_admin_survives_an_integer_beyond_64_bits(registrars_desk, path):
+def test_an_integer_beyond_64_bits_is_no_server_error_in_the_admin(registrars_desk, path):
     assert registrars_desk.get(f"/admin/students/{path}").status_code < 500
 
 
-def test_the_enroll_form_survives_an_integer_beyond_64_bits(registrars_desk):
+def test_an_integer_beyond_64_bits_is_no_server_error_in_the_enroll_form(registrars_desk):
     form = {"student": BIG, "course": "1"}
 
     assert registrars_desk.post("/admin/students/studentcourse/add/", form).status_code < 500
 
 
-def test_the_admins_login_survives_nul_bytes(client):
+def test_nul_bytes_are_no_server_error_in_the_admin_login(client):
     assert client.post("/admin/login/", {"username": "a\0", "password": "b\0"}).status_code == 200
 
 
-def test_an_answer_to_a_wrong_host_is_a_problem():
+def test_a_request_with_an_unknown_host_returns_a_problem():
     answer = Client(SERVER_NAME="evil.example").get("/api/v1/students")
 
     assert (answer.status_code, json.loads(answer.content)["code"]) == (400, "bad_request")

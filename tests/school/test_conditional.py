@@ -1,4 +1,4 @@
-"""Conditional requests: tags that change with what is shown, 304 for less, and writers that overwrite nobody."""
+"""Conditional requests: ETags change with the rendered content, 304 saves work, writers do not overwrite others."""
 
 import hashlib
 import json
@@ -30,8 +30,8 @@ LISTS = ["students", "courses", "terms", "enrollments", "pairs", "roster", "even
 
 
 @pytest.fixture
-def places(origin):
-    """An address of each kind of resource."""
+def addresses(origin):
+    """Return an address for each kind of resource."""
     student, course = make_student(), make_course(term=make_term(), capacity=1, waitlist_capacity=5)
     enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
     assert enrollment is not None
@@ -45,21 +45,21 @@ def places(origin):
 
 
 @pytest.fixture
-def lists(places):
-    more = {"pairs": places["student"] + "/courses", "roster": places["course"] + "/students"}
+def list_addresses(addresses):
+    more = {"pairs": addresses["student"] + "/courses", "roster": addresses["course"] + "/students"}
     plain = {name: f"/api/v1/{name}" for name in LISTS[:4]}
-    return {**plain, **more, "events": places["enrollment"] + "/events"}
+    return {**plain, **more, "events": addresses["enrollment"] + "/events"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_who_has_it_already_gets_304_without_a_body(api, places, kind):
-    first = api.get(places[kind])
+def test_a_matching_if_none_match_returns_304_without_a_body(api, addresses, kind):
+    first = api.get(addresses[kind])
     tag = first["ETag"]
 
     for known in (tag, f'"other", W/{tag}', "*"):
-        again = api.get(places[kind], headers={"If-None-Match": known})
+        again = api.get(addresses[kind], headers={"If-None-Match": known})
         assert (again.status_code, again.content, again["ETag"]) == (304, b"", tag)
-    assert api.get(places[kind], headers={"If-None-Match": '"other"'}).json() == first.json()
+    assert api.get(addresses[kind], headers={"If-None-Match": '"other"'}).json() == first.json()
     assert tag.startswith('"')
 
 
@@ -73,13 +73,13 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_change_changes_the_tag_to_that_of_its_answer(api, places, kind):
-    before = api.get(places[kind])["ETag"]
+def test_a_write_changes_the_etag_to_the_one_in_its_response(api, addresses, kind):
+    before = api.get(addresses[kind])["ETag"]
     method, target, body = CHANGES[kind]
 
-    changed = getattr(api, method)(places[target], body)
+    changed = getattr(api, method)(addresses[target], body)
 
-    after = api.get(places[kind])["ETag"]
+    after = api.get(addresses[kind])["ETag"]
     assert before != after
     assert changed.headers.get("ETag", after) == after
 
@@ -95,13 +95,13 @@ def test_a_change_changes_the_tag_to_that_of_its_answer(api, places, kind):
         ("terms", {"code": "A", "name": "A", "starts_on": "2026-01-01", "ends_on": "2026-01-02"}),
     ],
 )
-def test_what_is_made_comes_with_its_tag(api, path, body):
+def test_a_created_resource_is_returned_with_its_etag(api, path, body):
     made = api.post(f"/api/v1/{path}", body)
 
     assert (made.status_code, made["ETag"]) == (201, api.get(made["Location"])["ETag"])
 
 
-def test_an_enrollment_comes_with_its_tag(api):
+def test_a_created_enrollment_is_returned_with_its_etag(api):
     student, course = make_student(), make_course(capacity=0, waitlist_capacity=1)
     url = f"/api/v1/students/{student.pk}/courses"
     body = {"course_id": course.pk, "on_full": "waitlist"}
@@ -121,21 +121,21 @@ def test_an_enrollment_comes_with_its_tag(api):
         ("enrollment", "term", {"code": "OTHER"}),
     ],
 )
-def test_a_tag_covers_what_is_shown_of_others(api, places, kind, target, body):
-    before = api.get(places[kind])["ETag"]
+def test_an_etag_changes_with_the_related_rows_that_are_rendered(api, addresses, kind, target, body):
+    before = api.get(addresses[kind])["ETag"]
 
-    assert api.patch(places[target], body).status_code == 200
+    assert api.patch(addresses[target], body).status_code == 200
 
-    assert api.get(places[kind])["ETag"] != before
+    assert api.get(addresses[kind])["ETag"] != before
 
 
-def test_tags_cover_the_seats_of_a_course_and_the_place_in_its_line(api, places, origin):
+def test_etags_change_with_seat_counts_and_waitlist_positions(api, addresses, origin):
     course = StudentCourse.objects.get().course
     first, second = make_student(), make_student()
-    tags = [api.get(places["course"])["ETag"]]
+    tags = [api.get(addresses["course"])["ETag"]]
     for student in (first, second):
         enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
-        tags.append(api.get(places["course"])["ETag"])
+        tags.append(api.get(addresses["course"])["ETag"])
     waiting = f"/api/v1/students/{second.pk}/courses/{course.pk}"
     before = api.get(waiting)["ETag"]
 
@@ -143,12 +143,12 @@ def test_tags_cover_the_seats_of_a_course_and_the_place_in_its_line(api, places,
 
     assert api.get(waiting)["ETag"] != before
     assert len(set(tags)) == 3
-    assert api.get(places["course"])["ETag"] == tags[1]  # one waits, as after the first
+    assert api.get(addresses["course"])["ETag"] == tags[1]  # one student waits, as after the first step
 
 
 @pytest.mark.parametrize("kind", LISTS)
-def test_a_page_that_has_not_changed_is_304_for_the_same_queries(api, lists, kind):
-    url = lists[kind]
+def test_an_unchanged_page_returns_304_with_the_same_number_of_queries(api, list_addresses, kind):
+    url = list_addresses[kind]
     with CaptureQueriesContext(connection) as full:
         first = api.get(url)
     with CaptureQueriesContext(connection) as short:
@@ -159,18 +159,18 @@ def test_a_page_that_has_not_changed_is_304_for_the_same_queries(api, lists, kin
 
 
 @pytest.mark.parametrize("kind", LISTS[:6])
-def test_a_page_that_has_changed_is_sent(api, lists, places, kind):
-    tag = api.get(lists[kind])["ETag"]
+def test_a_changed_page_is_returned_in_full(api, list_addresses, addresses, kind):
+    tag = api.get(list_addresses[kind])["ETag"]
     for target in ("course", "term"):
-        api.patch(places[target], {"code": "NEW"})
-    api.patch(places["student"], {"given_name": "Augusta"})
+        api.patch(addresses[target], {"code": "NEW"})
+    api.patch(addresses["student"], {"given_name": "Augusta"})
 
-    assert api.get(lists[kind], headers={"If-None-Match": tag}).status_code == 200
+    assert api.get(list_addresses[kind], headers={"If-None-Match": tag}).status_code == 200
 
 
-def test_one_resource_takes_one_query(api, places):
+def test_reading_one_resource_takes_one_query(api, addresses):
     costs = {}
-    for kind, url in places.items():
+    for kind, url in addresses.items():
         api.get(url)
         with CaptureQueriesContext(connection) as queries:
             api.get(url)
@@ -180,7 +180,7 @@ def test_one_resource_takes_one_query(api, places):
 
 
 @pytest.mark.parametrize("address", ["enrollments", "enrollments/{id}", "students/{student}/courses/{course}"])
-def test_nothing_is_serialized_for_a_304(api, origin, monkeypatch, address):
+def test_a_304_response_is_not_serialized(api, origin, monkeypatch, address):
     enrollment = enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin).enrollment
     assert enrollment is not None
     parts = {"id": enrollment.pk, "student": enrollment.student_id, "course": enrollment.course_id}
@@ -193,7 +193,7 @@ def test_nothing_is_serialized_for_a_304(api, origin, monkeypatch, address):
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete"])
 @pytest.mark.parametrize("kind", ["student", "course", "term"])
-def test_a_write_with_a_stale_tag_is_412_and_changes_nothing(api, kind, method):
+def test_a_write_with_a_stale_etag_returns_412_and_changes_nothing(api, kind, method):
     makers = {"student": make_student, "course": make_course, "term": make_term}
     url = f"/api/v1/{kind}s/{makers[kind]().pk}"
     body, stale = api.get(url).json(), api.get(url)["ETag"]
@@ -222,7 +222,7 @@ FOREIGN = (
 
 @pytest.mark.parametrize("kind", ["student", "pair"])
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "message"),
     [
         ("W/{tag}", WEAK),
         ('W/"0123456789abcdef0123456789abcdef"', WEAK),
@@ -243,21 +243,21 @@ FOREIGN = (
         ("", FOREIGN),
     ],
 )
-def test_the_reason_for_a_412_fits_the_tag_that_was_sent(api, places, kind, header, told):
-    tag = api.get(places[kind])["ETag"]
+def test_the_message_of_a_412_explains_the_etag_that_was_sent(api, addresses, kind, header, message):
+    tag = api.get(addresses[kind])["ETag"]
     bare = tag.strip('"')
     body = {"status": "completed"} if kind == "pair" else {}
 
-    answer = api.patch(places[kind], body, headers={"If-Match": header.format(tag=tag, bare=bare)})
+    answer = api.patch(addresses[kind], body, headers={"If-Match": header.format(tag=tag, bare=bare)})
 
-    assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (412, "precondition_failed", told)
+    assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (412, "precondition_failed", message)
 
 
 @pytest.mark.parametrize("header", ["{tag}", '"other", {tag}', 'W/"other", {tag}', "W/{tag},{tag}", "*", " * "])
-def test_a_tag_in_a_list_matches_beside_others(api, places, header):
-    tag = api.get(places["student"])["ETag"]
+def test_if_match_accepts_a_list_of_etags(api, addresses, header):
+    tag = api.get(addresses["student"])["ETag"]
 
-    assert api.patch(places["student"], {}, headers={"If-Match": header.format(tag=tag)}).status_code == 200
+    assert api.patch(addresses["student"], {}, headers={"If-Match": header.format(tag=tag)}).status_code == 200
 
 
 ACCEPTS = [
@@ -272,10 +272,10 @@ ACCEPTS = [
 
 
 @pytest.mark.parametrize("kind", [*LISTS, *KINDS])
-def test_a_page_or_a_resource_has_one_tag_whoever_reads_it_and_however(api, places, lists, registrars_desk, kind):
+def test_an_etag_is_the_same_for_every_client_and_accept_header(api, addresses, list_addresses, registrars_desk, kind):
     StudentCourse.objects.update(created_at="2026-01-02T03:04:05.060700Z", updated_at="2026-01-02T03:04:05Z")
     Student.objects.update(given_name='Zoë "Ζ" \\ </script>\u2028\u2029\x7f\x1f😀', family_name="Li\tu\b\f/")
-    url = lists.get(kind) or places[kind]
+    url = list_addresses.get(kind) or addresses[kind]
     keys = create_api_client(
         "limited", " ".join(settings.SCOPES), courses=[StudentCourse.objects.get().course.full_code]
     )
@@ -291,13 +291,13 @@ def test_a_page_or_a_resource_has_one_tag_whoever_reads_it_and_however(api, plac
 
 
 @pytest.mark.parametrize("kind", LISTS)
-def test_every_page_of_a_list_has_one_tag_there_and_back(api, places, lists, origin, kind):
+def test_every_page_of_a_list_has_its_own_etag_for_every_accept_header(api, addresses, list_addresses, origin, kind):
     student, course = StudentCourse.objects.get().student, StudentCourse.objects.get().course
     for _ in range(4):
         make_course(term=make_term())
         enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
         enroll(student_id=student.pk, course_id=make_course().pk, origin=origin)
-    tags, url = [], f"{lists[kind]}?page_size=2"
+    tags, url = [], f"{list_addresses[kind]}?page_size=2"
     while url:
         plain, general = (api.get(url, headers={"Accept": accept}) for accept in ("*/*", "application/json;q=0.9"))
         tags.append(plain["ETag"])
@@ -309,30 +309,30 @@ def test_every_page_of_a_list_has_one_tag_there_and_back(api, places, lists, ori
     assert len(set(tags)) == len(tags)
 
 
-def test_the_tag_of_a_page_covers_what_is_expanded_in_it(api, lists, places):
-    url = f"{lists['enrollments']}?expand=course"
+def test_the_etag_of_a_page_changes_with_expanded_rows(api, list_addresses, addresses):
+    url = f"{list_addresses['enrollments']}?expand=course"
     tags = [api.get(url)["ETag"]]
     for change in ({"capacity": 77}, {"waitlist_capacity": 9}):
-        api.patch(places["course"], change)
+        api.patch(addresses["course"], change)
         tags.append(api.get(url)["ETag"])
 
     assert len(set(tags)) == 3
 
 
 @pytest.mark.parametrize(("method", "body", "status"), [("patch", {"status": "completed"}, 200), ("delete", None, 204)])
-def test_an_act_with_a_stale_tag_is_412_and_changes_nothing(api, places, method, body, status):
-    tag = api.get(places["pair"])["ETag"]
+def test_a_command_with_a_stale_etag_returns_412_and_changes_nothing(api, addresses, method, body, status):
+    tag = api.get(addresses["pair"])["ETag"]
 
-    stale = getattr(api, method)(places["pair"], body, headers={"If-Match": '"stale"'})
+    stale = getattr(api, method)(addresses["pair"], body, headers={"If-Match": '"stale"'})
     assert (stale.status_code, stale.json()["code"]) == (412, "precondition_failed")
     assert StudentCourse.objects.get().version == 1
 
-    assert getattr(api, method)(places["pair"], body, headers={"If-Match": tag}).status_code == status
-    assert getattr(api, method)(places["pair"], body, headers={"If-Match": tag}).status_code == 412
-    assert getattr(api, method)(places["pair"], body, headers={"If-Match": "*"}).status_code == status
+    assert getattr(api, method)(addresses["pair"], body, headers={"If-Match": tag}).status_code == status
+    assert getattr(api, method)(addresses["pair"], body, headers={"If-Match": tag}).status_code == 412
+    assert getattr(api, method)(addresses["pair"], body, headers={"If-Match": "*"}).status_code == status
 
 
-def test_an_act_is_not_for_an_enrollment_that_has_taken_the_place_of_the_one_read(origin):
+def test_an_expected_version_does_not_match_a_newer_enrollment_of_the_student(origin):
     student, course = make_student(), make_course()
     parties = {"student_id": student.pk, "course_id": course.pk, "origin": origin}
     first = enroll(**parties).enrollment
@@ -348,19 +348,22 @@ def test_an_act_is_not_for_an_enrollment_that_has_taken_the_place_of_the_one_rea
 
 @pytest.mark.parametrize("kind", ["student", "course", "term", "pair"])
 @pytest.mark.parametrize("method", ["patch", "delete"])
-def test_a_server_may_require_if_match(api, places, settings, kind, method):
+def test_the_setting_to_require_if_match_is_enforced(api, addresses, settings, kind, method):
     settings.REQUIRE_IF_MATCH = True
 
-    answer = getattr(api, method)(places[kind], {"status": "completed"} if kind == "pair" else {})
+    answer = getattr(api, method)(addresses[kind], {"status": "completed"} if kind == "pair" else {})
 
     assert (answer.status_code, answer.json()["code"]) == (428, "precondition_required")
-    assert api.patch(places["student"], {}, headers={"If-Match": api.get(places["student"])["ETag"]}).status_code == 200
+    assert (
+        api.patch(addresses["student"], {}, headers={"If-Match": api.get(addresses["student"])["ETag"]}).status_code
+        == 200
+    )
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="a race is only proved on PostgreSQL")
 @pytest.mark.parametrize("kind", ["student", "course", "pair"])
-def test_of_writers_with_the_same_tag_one_wins(api, origin, kind):
+def test_one_of_several_concurrent_writers_with_the_same_etag_succeeds(api, origin, kind):
     token = api._credentials["HTTP_AUTHORIZATION"]
     addresses, tags, won, statuses = [], [], count(), []
     for _ in range(10):
@@ -373,7 +376,7 @@ def test_of_writers_with_the_same_tag_one_wins(api, origin, kind):
         addresses.append(url)
         tags.append(api.get(url)["ETag"])
 
-    def act(runner, number):
+    def write(runner, number):
         body = {
             "student": {"given_name": f"name {runner}"},
             "course": {"name": f"name {runner}"},
@@ -386,13 +389,13 @@ def test_of_writers_with_the_same_tag_one_wins(api, origin, kind):
         if answer.status_code == 200:
             next(won)
 
-    race(act, len(addresses))
+    race(write, len(addresses))
 
     assert (next(won), set(statuses), len(statuses)) == (10, {200, 412}, 10 * RUNNERS)
 
 
 @pytest.mark.parametrize("length", [0, 1, 5_000])
-def test_the_tag_of_a_text_of_any_length_is_its_digest(length):
+def test_the_etag_of_a_text_is_its_digest_for_every_length(length):
     text = "é" + "x" * length
 
     assert tag_of_text(text) == f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

@@ -1,4 +1,4 @@
-"""Commands write nothing that controls a terminal."""
+"""Commands print no terminal control characters."""
 
 import io
 import json
@@ -20,7 +20,7 @@ SHOWN = r"\u001b]0;owned\u0007\u009b31m\u202egnp.exe\u007f\u000d\u2066"
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_every_command_writes_by_the_safe_output(name):
+def test_every_command_uses_the_escaping_output(name):
     module = import_module(f"{get_commands()[name]}.management.commands.{name}")
 
     assert issubclass(module.Command, SafeCommand)
@@ -35,12 +35,12 @@ def test_every_command_writes_by_the_safe_output(name):
         ("\x00\u2028\ud800", r"\u0000\u2028\ud800"),
     ],
 )
-def test_characters_that_control_a_terminal_are_escaped(text, shown):
+def test_terminal_control_characters_are_escaped(text, shown):
     assert escaped(text) == shown
 
 
 @pytest.mark.django_db
-def test_the_name_of_a_file_is_shown_escaped():
+def test_a_file_name_is_printed_escaped():
     job = imported("student_number,given_name,family_name\nS-1,Ada,B\n", kind="students")
     Import.objects.filter(pk=job.pk).update(dataset=HOSTILE)
     out = io.StringIO()
@@ -51,7 +51,7 @@ def test_the_name_of_a_file_is_shown_escaped():
 
 
 @pytest.mark.django_db
-def test_an_error_is_shown_escaped(capsys):
+def test_an_error_message_is_printed_escaped(capsys):
     with pytest.raises(SystemExit):
         ImportStudents().run_from_argv(["manage.py", "import_students", f"/nowhere/{HOSTILE}"])
 
@@ -61,7 +61,7 @@ def test_an_error_is_shown_escaped(capsys):
 
 
 @pytest.mark.django_db
-def test_json_keeps_its_meaning():
+def test_escaping_does_not_change_the_meaning_of_json_output():
     student = make_student(student_number="S-1")
     type(student).objects.filter(pk=student.pk).update(family_name=f"{HOSTILE}x")
     out = io.StringIO()
@@ -72,8 +72,8 @@ def test_json_keeps_its_meaning():
     assert json.loads(out.getvalue())["student"]["family_name"] == f"{HOSTILE}x"
 
 
-def test_an_argument_that_a_command_does_not_know_is_escaped(capsys):
-    """A pattern of the shell becomes arguments: the names of files, which anybody may have made."""
+def test_an_unknown_command_argument_is_printed_escaped(capsys):
+    """A shell pattern expands to file names as arguments, and any user may have created these files."""
     with pytest.raises(SystemExit):
         ImportStudents().run_from_argv(["manage.py", "import_students", "a.csv", HOSTILE])
 

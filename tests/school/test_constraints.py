@@ -24,8 +24,8 @@ on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="SQ
 OURS = ("bulk", "courses", "school", "students")
 
 
-def refused(*rows: Any) -> IntegrityError:
-    """Insert rows past all validation, and return the error of the database."""
+def integrity_error_of(*rows: Any) -> IntegrityError:
+    """Insert rows without validation, and return the error of the database."""
     with pytest.raises(IntegrityError) as raised, transaction.atomic():
         for row in rows:
             type(row)._base_manager.bulk_create([row])
@@ -56,10 +56,10 @@ CLASHES: dict[str, tuple[Callable[[], list[Model]], str]] = {
 
 
 @pytest.mark.parametrize("clash", CLASHES)
-def test_a_clash_that_only_the_database_sees_is_409_at_its_field(clash):
+def test_a_unique_violation_in_the_database_returns_409_at_its_field(clash):
     rows, field = CLASHES[clash]
 
-    answer = answer_to(RequestFactory().post("/api/v1/students"), refused(*rows()))
+    answer = answer_to(RequestFactory().post("/api/v1/students"), integrity_error_of(*rows()))
 
     assert answer is not None
     problem = json.loads(answer.content)
@@ -69,38 +69,38 @@ def test_a_clash_that_only_the_database_sees_is_409_at_its_field(clash):
     )
 
 
-def test_an_open_enrollment_that_is_there_already_is_409():
+def test_a_second_open_enrollment_returns_409():
     pupil, taken = make_student(), make_course()
     rows = [
         StudentCourse(student=pupil, course=taken, status=Status.ENROLLED, enrolled_on="2026-01-01") for _ in range(2)
     ]
 
-    known = violated(refused(*rows))
+    known = violated(integrity_error_of(*rows))
 
     assert known is not None
     assert (known.name, known.is_unique) == ("enrollment_is_open_once", True)
 
 
-def test_a_known_check_is_409_without_a_field():
-    known = violated(refused(course(capacity=0, level="no such level")))
+def test_a_known_check_violation_returns_409_without_a_field():
+    known = violated(integrity_error_of(course(capacity=0, level="no such level")))
 
     assert known is not None
     assert (known.name, known.is_unique, known.field) == ("course_level_is_known", False, None)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_row_that_is_gone_meanwhile_is_409_without_a_field():
+def test_a_concurrently_deleted_row_returns_409_without_a_field():
     row = StudentCourse(student=make_student(), course_id=2**40, status=Status.ENROLLED, enrolled_on="2026-01-01")
 
-    answer = answer_to(RequestFactory().post("/api/v1/students"), refused(row))
+    answer = answer_to(RequestFactory().post("/api/v1/students"), integrity_error_of(row))
 
     assert answer is not None
     assert (answer.status_code, json.loads(answer.content)["code"]) == (409, "conflict")
 
 
 @pytest.mark.parametrize("name", ["given_name", "student_number"])
-def test_a_missing_value_is_no_known_constraint(name):
-    error = refused(student(**{name: None}))
+def test_a_not_null_violation_is_not_a_known_constraint(name):
+    error = integrity_error_of(student(**{name: None}))
 
     state = "23502" if connection.vendor == "postgresql" else "SQLITE_CONSTRAINT_NOTNULL"
     assert (violated(error), state_of(error)) == (None, state)
@@ -108,8 +108,8 @@ def test_a_missing_value_is_no_known_constraint(name):
     assert violated(IntegrityError("no cause")) is None
 
 
-def test_the_cause_of_an_error_holds_no_value_of_the_row():
-    error = refused(student(email="a@b.example"), student(student_number="S-2", email="A@b.example"))
+def test_the_cause_of_a_database_error_contains_no_value_of_the_row():
+    error = integrity_error_of(student(email="a@b.example"), student(student_number="S-2", email="A@b.example"))
 
     assert cause_of(error) == {
         "exception_type": "IntegrityError",
@@ -130,15 +130,15 @@ def test_every_unique_constraint_of_the_database_is_known():
                 continue
             seen += 1
             error = IntegrityError()
-            error.__cause__ = _Named(name)
+            error.__cause__ = _NamedError(name)
             if connection.vendor == "postgresql" and violated(error) is None:
                 unknown.append(name)
     assert unknown == []
     assert seen > 5
 
 
-class _Named(Exception):
-    """What psycopg raises, as far as it is asked for."""
+class _NamedError(Exception):
+    """A psycopg error with the attributes that are read."""
 
     sqlstate = "23505"
 
@@ -147,7 +147,7 @@ class _Named(Exception):
         super().__init__()
 
 
-def test_every_unique_constraint_that_people_meet_names_a_field():
+def test_every_unique_constraint_of_editable_models_names_a_field():
     models = [Student, Course, Term]
     unique = [each for model in models for each in model._meta.constraints if isinstance(each, UniqueConstraint)]
 
@@ -158,7 +158,7 @@ def test_every_unique_constraint_that_people_meet_names_a_field():
     }
 
 
-def test_a_constraint_that_no_model_has_is_a_500(api):
+def test_a_constraint_that_no_model_declares_returns_500(api):
     make_student(given_name="Ada")
     with connection.cursor() as cursor:
         cursor.execute("CREATE UNIQUE INDEX nobody_knows ON students_student (given_name)")
@@ -172,7 +172,7 @@ def test_a_constraint_that_no_model_has_is_a_500(api):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_of_two_inserts_at_once_the_second_is_told_the_field(api):
+def test_the_second_of_two_concurrent_inserts_is_refused_with_the_field(api):
     body = {"student_number": "S-2", "given_name": "Ada", "family_name": "B", "email": "ADA@example.edu"}
     answers: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""Many rows inserted or updated at once are the rows that would be written one by one."""
+"""Bulk inserts and updates write the same rows as single statements."""
 
 from datetime import UTC, date, datetime
 
@@ -40,7 +40,7 @@ def enrollment():
 
 
 def events(enrollment):
-    """Entries of the journal with everything in them that may be hard to write down."""
+    """Return journal entries with values that are hard to serialize."""
     [plate] = EnrollmentEvent.objects.all()
     return [
         press(
@@ -54,7 +54,7 @@ def events(enrollment):
     ]
 
 
-def test_rows_are_read_back_as_they_were_and_in_their_order(enrollment):
+def test_bulk_insert_preserves_values_and_order(enrollment):
     made = events(enrollment)
 
     insert_many(made)
@@ -65,7 +65,7 @@ def test_rows_are_read_back_as_they_were_and_in_their_order(enrollment):
     assert not any(each._state.adding for each in made)
 
 
-def test_nothing_is_inserted_where_one_row_cannot_be(enrollment):
+def test_bulk_insert_writes_nothing_when_one_row_is_invalid(enrollment):
     plate = press(enrollment, id=None)
     again = [press(plate, course_id=make_course().pk) for _ in range(MANY)] + [plate]
 
@@ -76,7 +76,7 @@ def test_nothing_is_inserted_where_one_row_cannot_be(enrollment):
 
 
 @pytest.mark.parametrize("count", [0, 1, FEW, FEW + 1])
-def test_any_number_can_be_inserted(enrollment, count, django_assert_max_num_queries):
+def test_bulk_insert_accepts_any_number_of_rows(enrollment, count, django_assert_max_num_queries):
     plate = press(enrollment, id=None)
     rows = [press(plate, course_id=make_course().pk) for _ in range(count)]
 
@@ -87,7 +87,7 @@ def test_any_number_can_be_inserted(enrollment, count, django_assert_max_num_que
 
 
 @pytest.mark.parametrize("size", [0, 1, MANY])
-def test_rows_are_updated_in_the_fields_that_are_named_and_no_others(enrollment, size):
+def test_bulk_update_changes_only_the_named_fields(enrollment, size):
     ended = {"status": "completed", "ended_on": enrollment.enrolled_on}
     made = [press(enrollment, id=None, **ended, course_id=make_course().pk) for _ in range(size)]
     insert_many(made)
@@ -104,7 +104,7 @@ def test_rows_are_updated_in_the_fields_that_are_named_and_no_others(enrollment,
     ]
 
 
-def test_days_instants_and_nothing_are_updated_as_they_are(enrollment):
+def test_bulk_update_preserves_dates_datetimes_and_nulls(enrollment):
     enrollment.status, enrollment.enrolled_on, enrollment.ended_on = "completed", date(2026, 1, 2), date(2026, 3, 4)
     enrollment.waitlisted_at = datetime(2026, 1, 1, 12, 30, 0, 123456, tzinfo=UTC)
     names = ["status", "enrolled_on", "ended_on", "waitlisted_at"]
@@ -118,7 +118,7 @@ def test_days_instants_and_nothing_are_updated_as_they_are(enrollment):
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite does not bound texts.")
-def test_a_text_that_is_too_long_for_its_column_is_refused_and_not_cut(enrollment):
+def test_a_text_too_long_for_its_column_is_rejected_and_not_truncated(enrollment):
     enrollment.grade = "A" * 33
 
     with pytest.raises(DataError), transaction.atomic():

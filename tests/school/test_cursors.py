@@ -1,4 +1,4 @@
-"""Cursors: they hold no personal data, and what happens when their row moves or disappears."""
+"""Cursors contain no personal data, and work when their row moves or is deleted."""
 
 import json
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +22,7 @@ from tests.test_access import bearer
 pytestmark = pytest.mark.django_db
 
 NAMES = ["Byron", "ångström", "Byron", "Αβγ", "Zuse", "", "byron", "O'Neil", 'Q"\\uote', "Byron"]
-# By list, each order with the path of the model's field that it goes by.
+# For each list: its orders, each with the path of the model field that it sorts by.
 ORDERS = {
     "students": {"id": "id", "student_number": "student_number", "family_name": "family_name"},
     "roster": {"id": "id", "updated_at": "updated_at", "family_name": "student__family_name"},
@@ -47,7 +47,7 @@ BY_TEXT = [
 
 @pytest.fixture
 def school(origin, api):
-    """Ten rows in each list, with ties in every order that can have them; give the addresses and the rows."""
+    """Make ten rows in each list, with ties in every order that allows them; return addresses and rows."""
     students = [make_student(family_name=name) for name in NAMES]
     terms = [make_term(starts_on="2026-01-01" if n % 2 else "2026-02-02") for n in range(len(NAMES))]
     courses = [make_course(code=f"C{n // 2}", term=terms[n], name=NAMES[n]) for n in range(len(NAMES))]
@@ -59,7 +59,7 @@ def school(origin, api):
     for _ in range(4):
         drop(student_id=students[0].pk, course_id=courses[0].pk, origin=origin)
         enroll(student_id=students[0].pk, course_id=courses[0].pk, origin=origin)
-    client = ApiClient.objects.get().user  # whose own imports the list has
+    client = ApiClient.objects.get().user  # the list contains only its own imports
     for n in range(len(NAMES)):
         job = Import.objects.create(kind="students", door="api", dataset=f"{n}", client=client, actor=client)
         Progress.objects.create(file_import=job)
@@ -82,7 +82,7 @@ def content_of(link):
 
 
 @pytest.mark.parametrize(("name", "order"), CASES)
-def test_pages_of_every_order_join_to_the_whole_list_there_and_back(api, school, name, order):
+def test_pages_in_every_order_cover_the_whole_list_forward_and_backward(api, school, name, order):
     address = f"{school[name]}?ordering={order}"
     whole = [row["id"] for row in api.get(f"{address}&page_size=500").json()["results"]]
     url = f"{address}&page_size=3"
@@ -103,7 +103,7 @@ def test_pages_of_every_order_join_to_the_whole_list_there_and_back(api, school,
 
 
 @pytest.mark.parametrize(("name", "order"), CASES)
-def test_a_cursor_holds_an_id_and_no_text_of_the_row(api, school, name, order):
+def test_a_cursor_contains_the_id_of_its_row_and_no_text(api, school, name, order):
     first = api.get(f"{school[name]}?page_size=1&ordering={order}").json()
     second = api.get(first["next"]).json()
 
@@ -115,7 +115,7 @@ def test_a_cursor_holds_an_id_and_no_text_of_the_row(api, school, name, order):
 
 
 @pytest.mark.parametrize(("name", "order"), BY_TEXT)
-def test_reading_the_value_again_takes_one_query(api, school, name, order):
+def test_looking_up_the_row_of_a_cursor_takes_one_query(api, school, name, order):
     first = f"{school[name]}?page_size=1&ordering={order}"
     second = api.get(first).json()["next"]
     costs = []
@@ -127,7 +127,7 @@ def test_reading_the_value_again_takes_one_query(api, school, name, order):
     assert costs[1] - costs[0] == 1
 
 
-def test_a_page_begins_where_its_row_is_now(api):
+def test_a_page_starts_at_the_current_position_of_its_cursor_row(api):
     for name in ("Adams", "Byron", "Curie", "Darwin"):
         make_student(family_name=name)
     first = api.get("/api/v1/students?ordering=family_name&page_size=2").json()
@@ -138,7 +138,7 @@ def test_a_page_begins_where_its_row_is_now(api):
     assert [row["family_name"] for row in following["results"]] == ["Darwin"]
 
 
-def test_a_row_that_changes_while_it_is_read_by_its_instant_hides_no_other(api, origin):
+def test_a_row_updated_while_paging_by_updated_at_hides_no_other_row(api, origin):
     course = make_course()
     for _ in range(4):
         enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
@@ -152,7 +152,7 @@ def test_a_row_that_changes_while_it_is_read_by_its_instant_hides_no_other(api, 
 
 
 @pytest.mark.parametrize(("name", "order"), [("students", "family_name"), ("courses", "code"), ("terms", "code")])
-def test_a_cursor_whose_row_was_deleted_is_410(api, name, order):
+def test_a_cursor_whose_row_was_deleted_returns_410(api, name, order):
     makers = {"students": make_student, "courses": make_course, "terms": make_term}
     rows = [makers[name]() for _ in range(3)]
     link = api.get(f"/api/v1/{name}?ordering={order}&page_size=1").json()["next"]
@@ -166,7 +166,7 @@ def test_a_cursor_whose_row_was_deleted_is_410(api, name, order):
 
 
 @pytest.mark.parametrize("order", ["id", "-id"])
-def test_a_cursor_by_id_outlives_its_row(api, order):
+def test_a_cursor_ordered_by_id_works_after_its_row_was_deleted(api, order):
     students = [make_student() for _ in range(3)]
     link = api.get(f"/api/v1/students?ordering={order}&page_size=1").json()["next"]
     Student.objects.filter(pk=content_of(link)[2]).delete()
@@ -176,7 +176,7 @@ def test_a_cursor_by_id_outlives_its_row(api, order):
     assert rest == [students[1].pk]
 
 
-def test_a_row_that_a_filter_leaves_out_by_now_still_has_its_place(api):
+def test_a_cursor_works_when_its_row_no_longer_matches_the_filter(api):
     for name in ("Adams", "Byron", "Curie"):
         make_student(family_name=name)
     link = api.get("/api/v1/students?ordering=family_name&page_size=1&is_active=true").json()["next"]
@@ -187,7 +187,7 @@ def test_a_row_that_a_filter_leaves_out_by_now_still_has_its_place(api):
     assert rest == ["Byron"]
 
 
-def test_a_cursor_says_nothing_of_a_row_outside_of_the_limits(api, origin):
+def test_a_cursor_reveals_nothing_about_a_row_outside_the_limits(api, origin):
     inside, outside = make_course(), make_course()
     seen, hidden = make_student(family_name="Byron"), make_student(family_name="Adams")
     enroll(student_id=seen.pk, course_id=inside.pk, origin=origin)
@@ -212,7 +212,7 @@ def test_a_cursor_says_nothing_of_a_row_outside_of_the_limits(api, origin):
         ("id", {"id": 1}),
     ],
 )
-def test_a_cursor_of_an_earlier_release_or_another_shape_is_refused(api, order, content):
+def test_a_cursor_of_an_earlier_release_or_another_format_is_rejected(api, order, content):
     text = signer_of(salt_of(StudentViewSet)).sign_object(content)
 
     answer = api.get(f"/api/v1/students?ordering={order}&cursor={text}")
@@ -220,7 +220,7 @@ def test_a_cursor_of_an_earlier_release_or_another_shape_is_refused(api, order, 
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "invalid_cursor")
 
 
-def test_a_cursor_is_read_as_it_was_written(api, school):
+def test_a_cursor_decodes_to_the_value_that_was_encoded(api, school):
     link = api.get(f"{school['roster']}?page_size=1").json()["next"]
 
     cursor = read_cursor(cursor_in(link), salt_of(RosterViewSet), "id")

@@ -1,4 +1,4 @@
-"""The navigation of the desk leads everybody to what they may see, and nowhere else."""
+"""The navigation of the admin contains exactly the pages that a user may view."""
 
 import pytest
 from django.contrib import admin
@@ -28,7 +28,7 @@ def titles(client):
     return [str(item["title"]) for item in entries(client)]
 
 
-def test_a_registrar_and_a_viewer_are_led_to_what_is_registered(registrar, viewer, client):
+def test_the_navigation_lists_enrollment_pages_for_registrars_and_viewers(registrar, viewer, client):
     client.force_login(viewer)
     assert titles(client) == TO_LOOK
 
@@ -37,21 +37,21 @@ def test_a_registrar_and_a_viewer_are_led_to_what_is_registered(registrar, viewe
 
 
 @pytest.mark.django_db
-def test_an_administrator_is_led_to_access_as_well(admin_client):
+def test_the_navigation_lists_access_pages_for_administrators(admin_client):
     assert titles(admin_client) == [*REGISTRATION, *ACCESS]
 
 
 @pytest.mark.django_db
-def test_who_may_see_nothing_is_led_home_only(client):
+def test_the_navigation_lists_only_home_without_permissions(client):
     client.force_login(User.objects.create_user("guest", is_staff=True))
 
     assert titles(client) == ["Home"]
 
 
 @pytest.mark.django_db
-def test_every_entry_leads_to_a_page(admin_client):
+def test_every_navigation_entry_links_to_a_page(admin_client):
     assert [admin_client.get(str(item["link"])).status_code for item in entries(admin_client)] == [200] * 17
 
 
-def test_everything_that_is_registered_has_the_look():
+def test_every_registered_model_admin_uses_the_admin_theme():
     assert [model for model, desk in admin.site._registry.items() if not isinstance(desk, ModelAdmin)] == []

@@ -1,4 +1,4 @@
-"""The record of access: who looked at or took out personal data."""
+"""The record of access: each view and each export of personal data."""
 
 from unittest import mock
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def world(origin):
-    """A course of a term, a student in it, and an import that named the student."""
+    """Make a course in a term, an enrolled student, and an import with a row about the student."""
     student = make_student(student_number="S-1")
     course = make_course(code="A", term=make_term(code="T"))
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -25,50 +25,50 @@ def world(origin):
     return student, course, job
 
 
-def lines():
+def recorded_accesses():
     names = ("action", "subject", "door", "student_id", "course_id", "file_import_id", "scope")
     return list(PersonalDataAccess.objects.order_by("pk").values_list(*names))
 
 
-def test_a_roster_as_csv_over_the_api_is_recorded_and_one_in_json_is_not(world, api):
+def test_a_csv_roster_over_the_api_is_recorded_and_a_json_roster_is_not(world, api):
     _student, course, _job = world
 
     api.get(f"/api/v1/courses/{course.pk}/students")
-    assert lines() == []
+    assert recorded_accesses() == []
 
     answer = api.get(f"/api/v1/courses/{course.pk}/students", headers={"Accept": "text/csv"})
     line = PersonalDataAccess.objects.get()
-    assert lines() == [("exported", "roster", "api", None, course.pk, None, "")]
+    assert recorded_accesses() == [("exported", "roster", "api", None, course.pk, None, "")]
     assert (str(line.actor)[:7], line.request_id) == ("client:", answer["X-Request-ID"])
 
 
 @pytest.mark.parametrize("query", ["status=none", "ordering=none", "page_size=1&page_size=2", "bom=1", "none=1"])
-def test_a_roster_that_is_refused_is_not_recorded(world, api, query):
+def test_a_rejected_roster_request_is_not_recorded(world, api, query):
     _student, course, _job = world
 
     nowhere = api.get("/api/v1/courses/code:NONE/students", headers={"Accept": "text/csv"})
     refused = api.get(f"/api/v1/courses/{course.pk}/students?{query}", headers={"Accept": "text/csv"})
 
-    assert (nowhere.status_code, refused.status_code, lines()) == (404, 400, [])
+    assert (nowhere.status_code, refused.status_code, recorded_accesses()) == (404, 400, [])
 
 
 @pytest.mark.parametrize("address", ["report", "failed-rows"])
 @pytest.mark.parametrize("accept", ["text/csv", "application/json"])
-def test_what_became_of_an_import_is_recorded_over_the_api(world, registrars_desk, address, accept):
+def test_reading_an_import_report_over_the_api_is_recorded(world, registrars_desk, address, accept):
     job = world[2]
 
     registrars_desk.get(f"/api/v1/imports/{job.pk}/{address}", headers={"Accept": accept})
 
-    assert lines() == [("exported", "import", "api", None, None, job.pk, "")]
+    assert recorded_accesses() == [("exported", "import", "api", None, None, job.pk, "")]
 
 
 @pytest.mark.parametrize("address", ["report", "failed-rows"])
-def test_what_became_of_an_import_is_recorded_in_the_admin(world, registrars_desk, registrar, address):
+def test_reading_an_import_report_in_the_admin_is_recorded(world, registrars_desk, registrar, address):
     job = world[2]
 
     registrars_desk.get(f"/admin/bulk/import/{job.pk}/{address}/")
 
-    assert lines() == [("exported", "import", "admin", None, None, job.pk, "")]
+    assert recorded_accesses() == [("exported", "import", "admin", None, None, job.pk, "")]
     assert PersonalDataAccess.objects.get().actor == registrar
 
 
@@ -81,26 +81,26 @@ def test_what_became_of_an_import_is_recorded_in_the_admin(world, registrars_des
         (["import_report", "JOB"], ("exported", "import", "command", None, None, "JOB", "")),
     ],
 )
-def test_what_a_command_writes_out_is_recorded(world, capsys, command, line):
+def test_an_export_by_a_command_is_recorded(world, capsys, command, line):
     job = world[2]
 
     call_command(*[job.pk if word == "JOB" else word for word in command])
 
-    assert lines() == [tuple(job.pk if word == "JOB" else word for word in line)]
+    assert recorded_accesses() == [tuple(job.pk if word == "JOB" else word for word in line)]
 
 
-def looks_of(user, *addresses):
+def statuses_of(user, *addresses):
     client = Client()
     client.force_login(user)
     return [client.get(address).status_code for address in addresses]
 
 
-def test_who_looks_at_a_student_is_recorded_once_a_day(world, registrar, viewer):
+def test_viewing_a_student_is_recorded_once_a_day_for_each_user(world, registrar, viewer):
     student = world[0]
     page = f"/admin/students/student/{student.pk}"
 
-    assert looks_of(registrar, f"{page}/change/", f"{page}/change/", f"{page}/history/") == [200, 200, 200]
-    assert looks_of(viewer, f"{page}/change/") == [200]
+    assert statuses_of(registrar, f"{page}/change/", f"{page}/change/", f"{page}/history/") == [200, 200, 200]
+    assert statuses_of(viewer, f"{page}/change/") == [200]
 
     assert [(line.actor, line.action, line.student_id) for line in PersonalDataAccess.objects.order_by("pk")] == [
         (registrar, "viewed", student.pk),
@@ -108,17 +108,17 @@ def test_who_looks_at_a_student_is_recorded_once_a_day(world, registrar, viewer)
     ]
 
 
-def test_a_page_that_is_not_shown_is_not_recorded(world, registrar):
-    assert looks_of(registrar, "/admin/students/student/999/change/", "/admin/students/student/") == [302, 200]
-    assert lines() == []
+def test_a_page_that_is_not_returned_is_not_recorded(world, registrar):
+    assert statuses_of(registrar, "/admin/students/student/999/change/", "/admin/students/student/") == [302, 200]
+    assert recorded_accesses() == []
 
 
-def test_a_page_is_shown_and_logged_where_the_database_cannot_be_written_to(world, registrar, caplog):
+def test_a_page_is_returned_and_logged_when_the_database_is_read_only(world, registrar, caplog):
     student = world[0]
 
     with mock.patch.object(PersonalDataAccess.objects, "bulk_create", side_effect=OperationalError("locked")):
-        statuses = looks_of(registrar, f"/admin/students/student/{student.pk}/change/")
+        statuses = statuses_of(registrar, f"/admin/students/student/{student.pk}/change/")
 
-    [told] = [record.msg for record in caplog.records if "view_not_recorded" in str(record.msg)]
-    assert (statuses, told["student_id"], told["user_id"]) == ([200], student.pk, registrar.pk)
-    assert lines() == []
+    [entry] = [record.msg for record in caplog.records if "view_not_recorded" in str(record.msg)]
+    assert (statuses, entry["student_id"], entry["user_id"]) == ([200], student.pk, registrar.pk)
+    assert recorded_accesses() == []

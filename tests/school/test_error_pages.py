@@ -1,4 +1,4 @@
-"""What people are shown who have lost their way, in their language and without the database."""
+"""Error pages are in the language of the user and need no database."""
 
 import re
 
@@ -8,7 +8,7 @@ from django.test import Client, RequestFactory
 from school.http.problems import server_error
 
 
-def told_by(page):
+def language_and_heading_of(page):
     return re.findall(r'<html lang="(..)">|<h1>(.*)</h1>', page.content.decode())
 
 
@@ -21,19 +21,19 @@ def told_by(page):
         ("/admin/students/student/?q=%00", 400, "Malformed request", "Fehlerhafte Anfrage"),
     ],
 )
-def test_who_is_in_the_wrong_place_is_told_so_on_a_page_of_ours(registrars_desk, path, status, title, title_in_german):
+def test_4xx_errors_have_an_error_page_in_the_admin_theme(registrars_desk, path, status, title, title_in_german):
     for language, words in {"en": title, "de": title_in_german}.items():
         page = registrars_desk.get(path, headers={"Accept-Language": language})
-        assert (page.status_code, told_by(page)) == (status, [(language, ""), ("", words)])
+        assert (page.status_code, language_and_heading_of(page)) == (status, [(language, ""), ("", words)])
 
 
-def test_a_form_that_comes_without_its_cookie_is_told_of_in_the_language_of_the_browser():
+def test_a_csrf_failure_page_is_in_the_language_of_the_browser():
     page = Client(enforce_csrf_checks=True).post("/admin/login/", headers={"Accept-Language": "es"})
 
-    assert (page.status_code, told_by(page)) == (403, [("es", ""), ("", "No enviado")])
+    assert (page.status_code, language_and_heading_of(page)) == (403, [("es", ""), ("", "No enviado")])
 
 
-def test_what_went_wrong_here_has_a_page_that_asks_neither_the_database_nor_the_request(caplog):
+def test_the_500_page_uses_neither_the_database_nor_the_request(caplog):
     page = server_error(RequestFactory().get("/admin/"))
 
-    assert (page.status_code, told_by(page)) == (500, [("en", ""), ("", "Something went wrong")])
+    assert (page.status_code, language_and_heading_of(page)) == (500, [("en", ""), ("", "Something went wrong")])

@@ -1,4 +1,4 @@
-"""A client generated from the committed document, as an integrator has it, enrolls a student over HTTP."""
+"""A client generated from the committed OpenAPI document enrolls a student over HTTP."""
 
 import importlib
 import subprocess
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
-    """The generated package, which takes no more than it was made of: a warning would be an error."""
+    """Generate the client package; a warning of the generator is an error."""
     folder = tmp_path_factory.mktemp("generated")
     config = folder / "config.yaml"
     files = "{text/csv: application/octet-stream, application/zip: application/octet-stream}"

@@ -1,4 +1,4 @@
-"""Tokens remembered for a while: fewer questions to the database, and dead within a minute all the same."""
+"""Cached tokens: fewer database queries, and a revoked token still stops working within a minute."""
 
 from datetime import timedelta
 
@@ -34,11 +34,11 @@ def clock(monkeypatch, settings):
     tokens.memory.clear()
 
 
-def asked_for_tokens(queries):
+def token_queries_in(queries):
     return sum("oauth2_provider_accesstoken" in query["sql"] for query in queries)
 
 
-def test_a_token_is_looked_up_once_in_thirty_seconds(api, clock):
+def test_a_token_is_loaded_from_the_database_once_in_thirty_seconds(api, clock):
     with CaptureQueriesContext(connection) as first:
         api.get("/api/v1/terms")
     with CaptureQueriesContext(connection) as second:
@@ -47,11 +47,11 @@ def test_a_token_is_looked_up_once_in_thirty_seconds(api, clock):
     with CaptureQueriesContext(connection) as later:
         api.get("/api/v1/terms")
 
-    assert [asked_for_tokens(each) for each in (first, second, later)] == [1, 0, 1]
+    assert [token_queries_in(each) for each in (first, second, later)] == [1, 0, 1]
 
 
 @pytest.mark.parametrize("end", ["revoked", "deactivated", "narrowed"])
-def test_what_a_token_has_lost_is_gone_thirty_seconds_later(api, clock, end):
+def test_a_revoked_or_narrowed_token_loses_access_after_thirty_seconds(api, clock, end):
     assert api.get("/api/v1/terms").status_code == 200
     if end == "revoked":
         get_access_token_model().objects.all().delete()
@@ -68,7 +68,7 @@ def test_what_a_token_has_lost_is_gone_thirty_seconds_later(api, clock, end):
     assert (before, after) == (200, 403 if end == "narrowed" else 401)
 
 
-def test_a_token_that_expires_is_dead_at_once(api, clock):
+def test_an_expired_token_is_rejected_immediately(api, clock):
     assert api.get("/api/v1/terms").status_code == 200
     expires = get_access_token_model().objects.get().expires
 
@@ -76,7 +76,7 @@ def test_a_token_that_expires_is_dead_at_once(api, clock):
         assert api.get("/api/v1/terms").status_code == 401
 
 
-def test_nothing_is_remembered_where_nothing_shall_be(api, settings):
+def test_no_token_is_cached_when_the_cache_is_off(api, settings):
     settings.TOKEN_CACHE_SECONDS = 0
     tokens.memory.clear()
     api.get("/api/v1/terms")
@@ -84,7 +84,7 @@ def test_nothing_is_remembered_where_nothing_shall_be(api, settings):
     assert len(tokens.memory) == 0
 
 
-def test_the_memory_is_bounded_and_forgets_the_oldest(settings, clock):
+def test_the_token_cache_is_bounded_and_evicts_the_oldest_entry(settings, clock):
     memory = Memory(2)
     grant = Grant(None, "", frozenset(), timezone.now(), None)
     for name in ("first", "second", "third"):
@@ -93,7 +93,7 @@ def test_the_memory_is_bounded_and_forgets_the_oldest(settings, clock):
     assert [memory.get(name) is grant for name in ("first", "second", "third")] == [False, True, True]
 
 
-def test_each_request_has_an_account_of_its_own(api, clock):
+def test_each_request_gets_its_own_copy_of_the_cached_account(api, clock):
     api.get("/api/v1/terms")
     [(_until, grant)] = tokens.memory._kept.values()
 
@@ -101,7 +101,7 @@ def test_each_request_has_an_account_of_its_own(api, clock):
     assert tokens.account_of(grant) is not grant.account
 
 
-def test_the_last_use_is_noted_once_a_minute(api):
+def test_the_last_use_of_a_client_is_written_once_a_minute(api):
     def last_use():
         noted = ApiClient.objects.get().last_used_at
         assert noted is not None

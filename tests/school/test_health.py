@@ -1,4 +1,4 @@
-"""What load balancers, restarters and the night watch are told."""
+"""Health checks for load balancers, process supervisors and monitoring."""
 
 from datetime import timedelta
 
@@ -19,58 +19,58 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_remembered(monkeypatch):
+def clear_migration_cache(monkeypatch):
     monkeypatch.setattr(migrated, "_migrated", [])
 
 
-def asked(client, path):
+def health_of(client, path):
     answer = client.get(path)
     return answer.status_code, answer.json(), answer.get("Retry-After")
 
 
-WELL = (200, {"status": "ok", "database": "ok", "migrations": "ok", "worker": "ok"}, None)
-LONELY = (503, {"status": "not ready", "database": "ok", "migrations": "ok", "worker": "none"}, "2")
+READY = (200, {"status": "ok", "database": "ok", "migrations": "ok", "worker": "ok"}, None)
+WITHOUT_WORKER = (503, {"status": "not ready", "database": "ok", "migrations": "ok", "worker": "none"}, "2")
 
 
-def test_a_process_that_answers_is_alive(client, django_assert_num_queries):
+def test_a_running_process_is_live(client, django_assert_num_queries):
     with django_assert_num_queries(0):
-        assert asked(client, "/health/live") == (200, {"status": "ok"}, None)
+        assert health_of(client, "/health/live") == (200, {"status": "ok"}, None)
 
 
-def test_without_a_worker_it_is_not_ready(client):
-    assert asked(client, "/health/ready") == LONELY
+def test_the_server_is_not_ready_without_a_worker(client):
+    assert health_of(client, "/health/ready") == WITHOUT_WORKER
 
 
-def test_a_worker_that_was_heard_of_lately_makes_it_ready(client):
+def test_the_server_is_ready_with_a_recent_worker_heartbeat(client):
     Heartbeat().send()
 
-    assert asked(client, "/health/ready") == WELL
+    assert health_of(client, "/health/ready") == READY
 
 
-def test_a_worker_that_is_silent_is_not_counted_on(client):
+def test_a_worker_without_a_recent_heartbeat_is_ignored(client):
     Heartbeat().send()
     Worker.objects.update(seen_at=timezone.now() - TIMEOUT - timedelta(seconds=1))
 
-    assert asked(client, "/health/ready") == LONELY
+    assert health_of(client, "/health/ready") == WITHOUT_WORKER
 
 
-def test_a_worker_that_works_on_an_import_need_not_say_more(client):
+def test_a_worker_that_processes_an_import_needs_no_other_heartbeat(client):
     job = Import.objects.create(kind="students", door=ImportChannel.API, request_id="r")
     Progress.objects.create(file_import=job, at=timezone.now() - TIMEOUT * 2)
-    assert asked(client, "/health/ready") == LONELY
+    assert health_of(client, "/health/ready") == WITHOUT_WORKER
 
     assert claim(job.pk) is not None
 
-    assert asked(client, "/health/ready") == WELL
+    assert health_of(client, "/health/ready") == READY
 
 
-def test_a_worker_that_ends_is_gone_at_once(client):
+def test_a_worker_that_stops_is_removed_immediately(client):
     work()
 
-    assert (Worker.objects.count(), asked(client, "/health/ready")) == (0, LONELY)
+    assert (Worker.objects.count(), health_of(client, "/health/ready")) == (0, WITHOUT_WORKER)
 
 
-def test_a_worker_gives_its_pulse_while_it_looks_for_work(client):
+def test_a_worker_sends_heartbeats_while_it_polls_for_work(client):
     seen = []
 
     def is_wanted():
@@ -86,7 +86,7 @@ def test_a_worker_gives_its_pulse_while_it_looks_for_work(client):
     assert seen == [0, 1]
 
 
-def test_who_was_silent_for_a_day_is_forgotten():
+def test_a_heartbeat_older_than_a_day_is_deleted():
     Worker.objects.create(name="old:1", seen_at=timezone.now() - RETENTION - timedelta(minutes=1))
 
     Heartbeat().send()
@@ -94,11 +94,11 @@ def test_who_was_silent_for_a_day_is_forgotten():
     assert [worker.name for worker in Worker.objects.all()] == [Heartbeat().name]
 
 
-def test_an_unapplied_migration_is_told_of(client):
+def test_an_unapplied_migration_is_reported(client):
     Heartbeat().send()
     [newest] = MigrationLoader(connection).graph.leaf_nodes("bulk")
     MigrationRecorder(connection).record_unapplied(*newest)
 
-    status, body, _wait = asked(client, "/health/ready")
+    status, body, _wait = health_of(client, "/health/ready")
 
     assert (status, body["migrations"], body["worker"]) == (503, "unapplied", "unknown")

@@ -1,4 +1,4 @@
-"""A POST with an Idempotency-Key is done once, however often and however many at a time send it."""
+"""A POST with an Idempotency-Key is executed once, also for repeated and concurrent requests."""
 
 import threading
 from datetime import timedelta
@@ -31,7 +31,7 @@ def post(client, path, body, key="a-key"):
 
 @pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("again", ["a-key", '"a-key"'])
-def test_the_same_request_gets_the_same_answer(api, path, again):
+def test_a_repeated_request_with_a_key_gets_the_same_response(api, path, again):
     first = post(api, path, BODIES[path])
     second = post(api, path, BODIES[path], again)
 
@@ -42,7 +42,7 @@ def test_the_same_request_gets_the_same_answer(api, path, again):
     assert len(api.get(f"/api/v1/{path}").json()["results"]) == 1
 
 
-def test_a_batch_is_done_once(api):
+def test_a_batch_with_a_key_is_executed_once(api):
     student, course = make_student(), make_course()
     items = [{"action": "enroll", "student_id": student.pk, "course_id": course.pk}]
     first = post(api, "enrollments/batch", {"items": items})
@@ -55,7 +55,7 @@ def test_a_batch_is_done_once(api):
     assert EnrollmentEvent.objects.count() == 2
 
 
-def test_a_failure_is_the_same_again_too(api):
+def test_an_error_response_is_replayed_as_well(api):
     make_student(student_number="S-1")
 
     first = post(api, "students", ADA)
@@ -74,7 +74,7 @@ def test_a_failure_is_the_same_again_too(api):
     ("path", "body"),
     [("students", {**ADA, "given_name": "Augusta"}), ("terms", BODIES["terms"]), ("students?a=1", ADA)],
 )
-def test_another_request_with_the_key_is_422(api, path, body):
+def test_another_request_with_the_same_key_returns_422(api, path, body):
     post(api, "students", ADA)
 
     answer = post(api, path, body)
@@ -83,7 +83,7 @@ def test_another_request_with_the_key_is_422(api, path, body):
     assert Student.objects.get().given_name == "Ada"
 
 
-def test_clients_do_not_share_keys(make_client):
+def test_clients_do_not_share_idempotency_keys(make_client):
     first, second = make_client("students:write"), make_client("students:write")
 
     assert post(first, "students", ADA).status_code == 201
@@ -91,26 +91,26 @@ def test_clients_do_not_share_keys(make_client):
 
 
 @pytest.mark.parametrize("key", ["", '""', " ", "a b", "a" * 256, "ä", "a\x7f"])
-def test_a_key_that_is_none_is_400(api, key):
+def test_an_invalid_idempotency_key_returns_400(api, key):
     answer = post(api, "students", ADA, key)
 
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_idempotency_key")
     assert Student.objects.count() == 0
 
 
-def test_without_a_key_nothing_is_kept(api):
+def test_no_response_is_stored_without_a_key(api):
     api.post("/api/v1/students", ADA)
 
     assert KeptAnswer.objects.count() == 0
 
 
-def test_who_may_not_is_refused_before_the_key_is_looked_at(make_client):
+def test_a_forbidden_request_is_rejected_before_its_key_is_read(make_client):
     answer = post(make_client("students:read"), "students", ADA)
 
     assert (answer.status_code, KeptAnswer.objects.count()) == (403, 0)
 
 
-def test_a_request_that_broke_off_may_be_sent_again_with_its_key(api, monkeypatch):
+def test_a_request_that_failed_with_500_can_be_repeated_with_its_key(api, monkeypatch):
     def broken(*args, **options):
         raise OperationalError("gone")
 
@@ -123,7 +123,7 @@ def test_a_request_that_broke_off_may_be_sent_again_with_its_key(api, monkeypatc
     assert post(api, "students", ADA).status_code == 201
 
 
-def test_an_answer_is_kept_for_a_day_and_then_cleared(api, capsys):
+def test_a_stored_response_is_deleted_after_a_day(api, capsys):
     post(api, "students", ADA)
     tomorrow = timezone.now() + timedelta(hours=24, seconds=1)
 
@@ -134,7 +134,7 @@ def test_an_answer_is_kept_for_a_day_and_then_cleared(api, capsys):
     assert (capsys.readouterr().out, KeptAnswer.objects.count()) == ("1 deleted.\n", 0)
 
 
-def test_a_key_is_free_again_after_a_day(api):
+def test_a_key_can_be_reused_after_a_day(api):
     post(api, "students", ADA)
     KeptAnswer.objects.update(at=timezone.now() - timedelta(hours=24, seconds=1))
 
@@ -146,17 +146,17 @@ on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="a 
 
 @pytest.mark.django_db(transaction=True)
 @on_postgresql
-def test_of_many_at_once_one_does_it_and_the_others_hear_of_it(api):
+def test_concurrent_requests_with_one_key_are_executed_once(api):
     token = api._credentials["HTTP_AUTHORIZATION"]
     answers: list[tuple[int, int, bytes]] = []
 
-    def act(runner, number):
+    def send(runner, number):
         client = APIClient()
         client.credentials(HTTP_AUTHORIZATION=token)
         answer = post(client, "students", {**ADA, "student_number": f"S-{number}"}, f"key-{number}")
         answers.append((number, answer.status_code, answer.content))
 
-    race(act, 10, runners=16)
+    race(send, 10, runners=16)
 
     assert Student.objects.count() == 10
     assert {status for _number, status, _body in answers} <= {201, 409}
@@ -166,7 +166,7 @@ def test_of_many_at_once_one_does_it_and_the_others_hear_of_it(api):
 
 @pytest.mark.django_db(transaction=True)
 @on_postgresql
-def test_while_the_first_is_at_work_the_second_is_told_so(api, monkeypatch):
+def test_a_second_request_with_a_key_is_rejected_while_the_first_one_runs(api, monkeypatch):
     from school.api.views import ResourceViewSet
 
     begun, go_on = threading.Event(), threading.Event()
@@ -191,9 +191,9 @@ def test_while_the_first_is_at_work_the_second_is_told_so(api, monkeypatch):
     thread = threading.Thread(target=first)
     thread.start()
     assert begun.wait(30)
-    meanwhile = post(api, "students", ADA)
+    second = post(api, "students", ADA)
     go_on.set()
     thread.join()
 
-    assert (meanwhile.status_code, meanwhile.json()["code"], meanwhile["Retry-After"]) == (409, "still_at_work", "1")
+    assert (second.status_code, second.json()["code"], second["Retry-After"]) == (409, "still_at_work", "1")
     assert (answers, post(api, "students", ADA).status_code, Student.objects.count()) == ([201], 201, 1)

@@ -1,4 +1,4 @@
-"""Pages speak the language of who reads them, and programs are answered in English."""
+"""Pages are in the language of the user, and API responses are in English."""
 
 import json
 from datetime import UTC, datetime
@@ -31,23 +31,25 @@ from tests.factories import make_course, make_student
 GERMAN = {"Accept-Language": "de"}
 
 
-@pytest.mark.parametrize(("asked", "spoken"), [("de-AT,de;q=0.9", "de"), ("es", "es"), ("fr", "en"), ("", "en")])
-def test_a_page_speaks_what_the_browser_asks_for(client, db, asked, spoken):
-    answer = client.get("/admin/login/", headers={"Accept-Language": asked})
+@pytest.mark.parametrize(
+    ("accept_language", "language"), [("de-AT,de;q=0.9", "de"), ("es", "es"), ("fr", "en"), ("", "en")]
+)
+def test_a_page_is_in_the_language_of_the_browser(client, db, accept_language, language):
+    answer = client.get("/admin/login/", headers={"Accept-Language": accept_language})
 
-    assert f'<html lang="{spoken}"' in answer.text
-    assert answer.headers["Content-Language"] == spoken
+    assert f'<html lang="{language}"' in answer.text
+    assert answer.headers["Content-Language"] == language
     assert "Accept-Language" in answer.headers["Vary"]
 
 
-def test_the_language_that_was_chosen_wins(client, db):
+def test_a_chosen_language_overrides_the_browser(client, db):
     client.post("/language", {"language": "de", "next": "/admin/login/"})
     answer = client.get("/admin/login/", headers={"Accept-Language": "es"})
 
     assert answer.headers["Content-Language"] == "de"
 
 
-def test_the_menu_offers_every_language(registrars_desk):
+def test_the_menu_lists_every_language(registrars_desk):
     answer = registrars_desk.get("/admin/")
 
     assert [f'name="language" type="hidden" value="{code}"' in answer.text for code in ("en", "de", "es")] == [True] * 3
@@ -55,7 +57,7 @@ def test_the_menu_offers_every_language(registrars_desk):
 
 @pytest.mark.parametrize("path", ["/api/v1/students/0", "/oauth/token", "/problems/course_full"])
 @pytest.mark.parametrize("usual", ["en", "de"])
-def test_programs_are_answered_in_english(client, db, settings, path, usual):
+def test_api_responses_are_in_english(client, db, settings, path, usual):
     settings.LANGUAGE_CODE = usual
     with override(usual):
         answer = client.get(path, headers={"Accept-Language": "de"})
@@ -65,7 +67,7 @@ def test_programs_are_answered_in_english(client, db, settings, path, usual):
     assert "Kurs" not in answer.text
 
 
-def test_a_page_leaves_its_language_behind_nowhere(rf):
+def test_the_language_of_a_request_does_not_leak_into_the_next_one(rf):
     heard = []
 
     def view(request):
@@ -79,7 +81,7 @@ def test_a_page_leaves_its_language_behind_nowhere(rf):
     assert heard == ["de", "en"]
 
 
-def test_a_rule_refuses_in_the_language_of_who_asks(registrars_desk, api):
+def test_a_refusal_is_in_the_language_of_the_user(registrars_desk, api):
     student, full = make_student(), make_course(code="MATH-101", capacity=0)
 
     page = registrars_desk.post(
@@ -96,7 +98,7 @@ def test_a_rule_refuses_in_the_language_of_who_asks(registrars_desk, api):
 
 
 @pytest.mark.django_db
-def test_why_somebody_is_passed_over_is_kept_in_english():
+def test_the_reasons_of_a_pass_over_are_stored_in_english():
     course, origin = make_course(code="MATH-101", capacity=1, waitlist_capacity=5), Origin(Channel.SYSTEM)
     first, second = make_student(), make_student()
     enroll(student_id=first.pk, course_id=course.pk, origin=origin)
@@ -107,13 +109,13 @@ def test_why_somebody_is_passed_over_is_kept_in_english():
     with override("de"):
         drop(student_id=first.pk, course_id=course.pk, origin=origin)
         event = EnrollmentEvent.objects.get(action=Action.PASS_OVER)
-        told = event.reason_told
+        reason = event.reason_told
 
     assert (event.reason, event.reason_parts) == ("This student is not active.", [["This student is not active.", {}]])
-    assert told == "Diese Person ist nicht aktiv."
+    assert reason == "Diese Person ist nicht aktiv."
 
 
-def test_an_import_is_told_of_in_the_language_of_who_looks(registrars_desk):
+def test_import_messages_are_in_the_language_of_the_reader(registrars_desk):
     with override("de"):
         job = imported(ENROLLMENTS + "S-9,M-9,,,,\n")
     german = registrars_desk.get(f"/admin/bulk/import/{job.pk}/change/", headers=GERMAN).text
@@ -123,7 +125,7 @@ def test_an_import_is_told_of_in_the_language_of_who_looks(registrars_desk):
     assert "There is no course code:M-9." in english
 
 
-def stored(message):
+def store_and_load(message):
     """Store a message as JSON and read it back."""
     text, parts = json.loads(json.dumps([kept_text(message), packed(message)]))
     return unpacked(text, parts)
@@ -159,7 +161,7 @@ ENDED = sentence("An enrollment that is %(status)s cannot become %(action)s: it 
             "a.csv Row 3: M is not active. b",
             "a.csv Zeile 3: M ist nicht aktiv. b",
         ),
-        # A parameter that reads like a message stays as it is, and so does what a person wrote.
+        # A parameter that looks like a message is not translated, and neither is text that a user wrote.
         (
             NO_SEAT % {"course": "This student is not active."},
             "This student is not active. has no free seat.",
@@ -169,41 +171,41 @@ ENDED = sentence("An enrollment that is %(status)s cannot become %(action)s: it 
         ("", "", ""),
     ],
 )
-def test_a_stored_message_is_translated_by_its_parts(message, english, german):
-    kept = stored(message)
+def test_a_stored_message_is_translated_from_its_parts(message, english, german):
+    kept = store_and_load(message)
 
     assert (kept, spoken(kept)) == (english, english)
     with override("de"):
         assert spoken(kept) == german
 
 
-def test_the_message_of_a_field_is_translated_by_its_parts():
+def test_a_field_error_message_is_translated_from_its_parts():
     with pytest.raises(ValidationError) as raised:
         EmailField().clean("nobody", None)
 
     [error] = raised.value.error_list
-    kept = stored(sentence_of(error))
+    kept = store_and_load(sentence_of(error))
 
     assert kept == "Enter a valid email address."
     with override("de"):
         assert spoken(kept) == "Gib eine gültige E-Mail Adresse an."
 
 
-def test_a_long_parameter_is_cut_and_a_long_message_is_stored_without_parts():
+def test_long_parameters_are_truncated_and_long_messages_stored_without_parts():
     cut = NO_SEAT % {"course": "M" * 1_000_000}
     long = joined([cut] * 5)
 
     assert cut == f"{'M' * 499}… has no free seat."
-    assert (len(kept_text(long)), packed(long), stored(long)[-1]) == (2_000, None, "…")
+    assert (len(kept_text(long)), packed(long), store_and_load(long)[-1]) == (2_000, None, "…")
 
 
-def test_a_page_of_hostile_messages_is_translated_at_once():
-    """Each message is translated by a look-up: the time does not depend on how much it is like others."""
+def test_a_page_of_hostile_messages_is_translated_in_bounded_time():
+    """Each message is translated by a lookup: the time does not depend on its similarity to other messages."""
     hostile = [joined([NO_SEAT % {"course": "a has no free seat. A" * 500}] * 3) for _place in range(100)]
 
     began = process_time()
     with override("de"):
-        pages = [spoken(stored(message)) for message in hostile]
+        pages = [spoken(store_and_load(message)) for message in hostile]
 
     assert {page.count("hat keinen freien Platz.") for page in pages} == {3}
     assert process_time() - began < 1
@@ -217,7 +219,7 @@ def test_a_page_of_hostile_messages_is_translated_at_once():
         ("es", "01/08/2026 08:00 UTC", "1.234.567"),
     ],
 )
-def test_instants_and_figures_are_as_the_language_has_them(language, instant, count):
+def test_datetimes_and_numbers_are_formatted_for_the_language(language, instant, count):
     with override(language):
         assert told_instant(datetime(2026, 8, 1, 8, tzinfo=UTC)) == instant
         assert figure(1234567).replace("\xa0", ".") == count

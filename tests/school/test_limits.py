@@ -1,4 +1,4 @@
-"""What a client that is limited to terms or courses sees and changes, beyond what the table of access says."""
+"""Clients limited to terms or courses: visible and writable rows, beyond the table in tests/test_access.py."""
 
 import json
 from typing import Any
@@ -42,7 +42,7 @@ def calculus(fall):
 
 
 @pytest.fixture
-def later(spring):
+def spring_calculus(spring):
     return make_course(code="MATH-101", term=spring)
 
 
@@ -65,8 +65,8 @@ def code_of(answer):
     return answer.status_code, answer.json()["code"]
 
 
-def test_a_client_of_a_course_sees_the_course_and_its_term_and_changes_the_course_alone(
-    limited_to, fall, calculus, later
+def test_a_client_limited_to_a_course_reads_its_term_and_changes_the_course_only(
+    limited_to, fall, calculus, spring_calculus
 ):
     make_course(code="PHYS-1", term=fall)
     client = limited_to(courses=["MATH-101@2026F"])
@@ -79,7 +79,7 @@ def test_a_client_of_a_course_sees_the_course_and_its_term_and_changes_the_cours
 
 
 @pytest.mark.parametrize("term", ["2027S", None])
-def test_a_course_is_not_moved_out_of_the_limits(limited_to, calculus, spring, term):
+def test_a_limited_client_cannot_move_a_course_outside_its_limits(limited_to, calculus, spring, term):
     client = limited_to(terms=["2026F"])
 
     answer = client.patch(f"/api/v1/courses/{calculus.pk}", {"term": term})
@@ -88,9 +88,16 @@ def test_a_course_is_not_moved_out_of_the_limits(limited_to, calculus, spring, t
     assert Course.objects.get().term == calculus.term
 
 
-def test_a_student_is_seen_by_who_has_them_in_a_course_and_only_what_lies_within(limited_to, calculus, later, origin):
+def test_a_limited_client_sees_students_and_enrollments_of_its_courses_only(
+    limited_to, calculus, spring_calculus, origin
+):
     shared, ended, foreign = (make_student() for _ in range(3))
-    for student, course in ((shared, calculus), (shared, later), (ended, calculus), (foreign, later)):
+    for student, course in (
+        (shared, calculus),
+        (shared, spring_calculus),
+        (ended, calculus),
+        (foreign, spring_calculus),
+    ):
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
     drop(student_id=ended.pk, course_id=calculus.pk, origin=origin)
     client = limited_to(terms=["2026F"])
@@ -98,41 +105,50 @@ def test_a_student_is_seen_by_who_has_them_in_a_course_and_only_what_lies_within
     assert ids(client, "students") == [shared.pk, ended.pk]
     own = StudentCourse.objects.get(student=shared, course=calculus)
     assert ids(client, f"students/{shared.pk}/courses", status="all") == [own.pk]
-    assert code_of(client.get(f"/api/v1/students/{shared.pk}/courses/{later.pk}")) == (404, "course_not_found")
+    assert code_of(client.get(f"/api/v1/students/{shared.pk}/courses/{spring_calculus.pk}")) == (
+        404,
+        "course_not_found",
+    )
     assert code_of(client.get(f"/api/v1/students/number:{foreign.student_number}")) == (404, "student_not_found")
     assert code_of(client.patch(f"/api/v1/students/{shared.pk}", {"email": ""})) == (403, "outside_limits")
 
 
-def test_any_student_can_be_enrolled_in_an_own_course(limited_to, calculus, later):
+def test_a_limited_client_can_enroll_any_student_in_its_own_course(limited_to, calculus, spring_calculus):
     student = make_student()
     client = limited_to(terms=["2026F"])
     url = f"/api/v1/students/{student.pk}/courses"
 
-    assert code_of(client.post(url, {"course_id": later.pk})) == (404, "course_not_found")
+    assert code_of(client.post(url, {"course_id": spring_calculus.pk})) == (404, "course_not_found")
     assert code_of(client.get(url)) == (404, "student_not_found")
-    assert client.post(url, {"course_code": "MATH-101"}).status_code == 201  # the other one of this code is not there
+    assert (
+        client.post(url, {"course_code": "MATH-101"}).status_code == 201
+    )  # the other course with this code is not visible
     assert client.get(url).status_code == 200
 
 
-def test_an_item_of_a_batch_outside_is_not_found_and_the_others_are_done(limited_to, calculus, later):
+def test_batch_items_outside_the_limits_are_not_found_and_the_others_run(limited_to, calculus, spring_calculus):
     student = make_student()
     client = limited_to(terms=["2026F"])
-    courses = [{"course_id": calculus.pk}, {"course_id": later.pk}, {"course_code": "MATH-101", "term": "2027S"}]
+    courses = [
+        {"course_id": calculus.pk},
+        {"course_id": spring_calculus.pk},
+        {"course_code": "MATH-101", "term": "2027S"},
+    ]
     items = [{"action": "enroll", "student_id": student.pk, **course} for course in courses]
 
     answer = client.post("/api/v1/enrollments/batch", {"items": items})
 
-    told = [(outcome["status"], outcome["code"]) for outcome in answer.json()["outcomes"]]
-    assert (answer.status_code, told) == (207, [("created", None), *[("not_found", "course_not_found")] * 2])
+    outcomes = [(outcome["status"], outcome["code"]) for outcome in answer.json()["outcomes"]]
+    assert (answer.status_code, outcomes) == (207, [("created", None), *[("not_found", "course_not_found")] * 2])
     assert [each.course for each in StudentCourse.objects.all()] == [calculus]
 
 
-def test_the_change_feed_has_what_lies_within_and_passes_the_rest_by(limited_to, calculus, later, origin):
+def test_the_change_feed_contains_only_events_within_the_limits(limited_to, calculus, spring_calculus, origin):
     student = make_student()
     client = limited_to(terms=["2026F"])
-    for course in (later, calculus, later):
+    for course in (spring_calculus, calculus, spring_calculus):
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=student.pk, course_id=later.pk, origin=origin)
+    drop(student_id=student.pk, course_id=spring_calculus.pk, origin=origin)
 
     page = client.get("/api/v1/changes").json()
     latest = client.get("/api/v1/changes", {"after": "latest"}).json()
@@ -144,11 +160,11 @@ def test_the_change_feed_has_what_lies_within_and_passes_the_rest_by(limited_to,
     assert [change["to_status"] for change in after["results"]] == [Status.DROPPED]
 
 
-def test_the_change_feed_goes_on_where_a_full_page_of_what_lies_within_ends(limited_to, calculus, later, origin):
+def test_the_change_feed_continues_after_a_full_page_within_the_limits(limited_to, calculus, spring_calculus, origin):
     client = limited_to(terms=["2026F"])
     for _ in range(3):
         student = make_student()
-        for course in (calculus, later):
+        for course in (calculus, spring_calculus):
             enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
     seen, cursor, more = [], "", True
@@ -162,9 +178,7 @@ def test_the_change_feed_goes_on_where_a_full_page_of_what_lies_within_ends(limi
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="on PostgreSQL a page ends at the horizon")
 @pytest.mark.parametrize("statement", range(1, 5))
-def test_an_entry_between_the_queries_of_a_page_is_neither_missed_nor_sent_twice(
-    limited_to, calculus, origin, statement
-):
+def test_an_event_written_between_the_queries_of_a_page_is_sent_once(limited_to, calculus, origin, statement):
     client = limited_to(terms=["2026F"])
     enroll(student_id=make_student().pk, course_id=calculus.pk, origin=origin)
     queries = 0
@@ -189,13 +203,21 @@ def test_an_entry_between_the_queries_of_a_page_is_neither_missed_nor_sent_twice
 
 
 @pytest.mark.parametrize("window", [1, 2, 3, 100])
-def test_the_change_feed_looks_through_a_bounded_number_of_entries_for_a_page(
-    limited_to, calculus, later, origin, monkeypatch, window
+def test_the_change_feed_scans_a_bounded_number_of_events_for_a_page(
+    limited_to, calculus, spring_calculus, origin, monkeypatch, window
 ):
     monkeypatch.setattr(feed, "WINDOW", window)
     monkeypatch.setattr(feed, "_statements", StatementCache())
     client = limited_to(terms=["2026F"])
-    for course in (later, later, later, calculus, calculus, later, later):
+    for course in (
+        spring_calculus,
+        spring_calculus,
+        spring_calculus,
+        calculus,
+        calculus,
+        spring_calculus,
+        spring_calculus,
+    ):
         enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
 
     pages = [client.get("/api/v1/changes", {"limit": 1, "wait": 1}).json()]
@@ -213,7 +235,7 @@ def send(client, text, **options):
     return client.post(f"/api/v1/imports?{query}", text.encode(), content_type="text/csv")
 
 
-def test_the_rows_of_an_import_keep_within(limited_to, calculus, later):
+def test_import_rows_outside_the_limits_are_errors(limited_to, calculus, spring_calculus):
     number = make_student().student_number
     client = limited_to(terms=["2026F"])
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n{number},MATH-101,2027S\n"
@@ -222,20 +244,20 @@ def test_the_rows_of_an_import_keep_within(limited_to, calculus, later):
     process_import(sent.json()["id"])
 
     report = json.loads(b"".join(client.get(f"/api/v1/imports/{sent.json()['id']}/report")))
-    told = [(row["outcome"], [error["code"] for error in row["errors"]]) for row in report]
-    assert told == [("enrolled", []), ("error", ["course_not_found"])]
+    outcomes = [(row["outcome"], [error["code"] for error in row["errors"]]) for row in report]
+    assert outcomes == [("enrolled", []), ("error", ["course_not_found"])]
     assert [each.course for each in StudentCourse.objects.all()] == [calculus]
 
 
 @pytest.mark.parametrize("kind", ["students", "courses", "zip"])
-def test_other_files_than_enrollments_are_refused(limited_to, fall, kind):
+def test_a_limited_client_can_send_only_enrollment_files(limited_to, fall, kind):
     answer = send(limited_to(terms=["2026F"]), "code\n", kind=kind)
 
     assert code_of(answer) == (403, "outside_limits")
     assert Import.objects.count() == 0
 
 
-def test_a_full_file_speaks_of_a_term_only_to_who_is_limited_to_it(limited_to, calculus):
+def test_a_full_file_of_a_term_requires_a_limit_to_that_term(limited_to, calculus):
     client = limited_to(courses=["MATH-101@2026F"])
     rows = "student_number,course_code\n"
 
@@ -243,7 +265,7 @@ def test_a_full_file_speaks_of_a_term_only_to_who_is_limited_to_it(limited_to, c
     assert send(client, rows, mode="full", scope="course:MATH-101@2026F").status_code == 202
 
 
-def test_the_same_file_of_somebody_else_is_not_shown(limited_to, api, calculus):
+def test_an_identical_file_of_another_client_is_not_returned(limited_to, api, calculus):
     number = make_student().student_number
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n"
     first = send(api, rows, review="needed")
@@ -255,7 +277,7 @@ def test_the_same_file_of_somebody_else_is_not_shown(limited_to, api, calculus):
     assert (own.status_code, own.json()["id"] == first.json()["id"]) == (202, False)
 
 
-def test_without_its_terms_a_limited_client_sees_nothing(limited_to, fall):
+def test_a_limited_client_whose_terms_were_deleted_sees_nothing(limited_to, fall):
     client = limited_to(terms=["2026F"])
     Term.objects.all().delete()
     make_course()
@@ -263,30 +285,30 @@ def test_without_its_terms_a_limited_client_sees_nothing(limited_to, fall):
     assert [ids(client, name) for name in ("courses", "terms", "students", "enrollments")] == [[]] * 4
 
 
-def test_a_filter_by_code_knows_own_courses_only(limited_to, calculus, later, api):
+def test_a_filter_by_code_finds_only_courses_within_the_limits(limited_to, calculus, spring_calculus, api):
     client = limited_to(terms=["2026F"])
 
     assert api.get("/api/v1/enrollments", {"course": "code:MATH-101"}).status_code == 400  # ambiguous
     assert client.get("/api/v1/enrollments", {"course": "code:MATH-101"}).status_code == 200
 
 
-def test_the_command_limits_to_terms_and_courses(calculus, later, capsys):
+def test_create_api_client_limits_a_client_to_terms_and_courses(calculus, spring_calculus, capsys):
     call_command("create_api_client", "portal", scope="courses:read", term=["2027S"], course=["MATH-101@2026F"])
 
     client = ApiClient.objects.get()
     assert client.is_limited
-    assert ([*client.terms.all()], [*client.courses.all()]) == ([later.term], [calculus])
+    assert ([*client.terms.all()], [*client.courses.all()]) == ([spring_calculus.term], [calculus])
 
 
 @pytest.mark.parametrize("options", [{"term": ["2030F"]}, {"course": ["MATH-101"]}, {"course": ["NONE@2026F"]}])
-def test_the_command_refuses_what_it_cannot_limit_to(calculus, later, options):
+def test_create_api_client_rejects_unknown_or_ambiguous_limits(calculus, spring_calculus, options):
     with pytest.raises(CommandError):
         call_command("create_api_client", "portal", scope="courses:read", **options)
 
     assert ApiClient.objects.count() == 0
 
 
-def test_the_admin_limits_a_client(limited_to, admin_client, calculus):
+def test_the_limits_of_a_client_can_be_set_in_the_admin(limited_to, admin_client, calculus):
     keys = create_api_client("portal", "courses:read")
     client = ApiClient.objects.get(client_id=keys.client_id)
     api = bearer(client, ["courses:read"])
@@ -300,9 +322,9 @@ def test_the_admin_limits_a_client(limited_to, admin_client, calculus):
     assert (before, answer.status_code, ids(api, "courses")) == (2, 302, [calculus.pk])
 
 
-def test_limits_cost_two_queries_for_any_number_of_rows(limited_to, fall, origin):
+def test_limits_take_two_queries_for_any_number_of_rows(limited_to, fall, origin):
     client, costs = limited_to(terms=["2026F"]), []
-    client.get("/api/v1/terms")  # notes the use
+    client.get("/api/v1/terms")  # updates the last use
     for size in (1, 20):
         for _ in range(size):
             enroll(student_id=make_student().pk, course_id=make_course(term=fall).pk, origin=origin)
@@ -314,7 +336,7 @@ def test_limits_cost_two_queries_for_any_number_of_rows(limited_to, fall, origin
 
 
 @pytest.mark.parametrize("number", ["taken", "new"])
-def test_who_is_limited_adds_no_student_and_is_not_told_which_numbers_are_taken(limited_to, fall, number):
+def test_a_limited_client_cannot_add_students_or_probe_for_taken_numbers(limited_to, fall, number):
     make_student(student_number="taken")
     client = limited_to(terms=["2026F"])
     body = {"student_number": number, "given_name": "Ada", "family_name": "Byron"}
@@ -323,21 +345,21 @@ def test_who_is_limited_adds_no_student_and_is_not_told_which_numbers_are_taken(
     assert Student.objects.count() == 1
 
 
-def test_who_is_not_limited_sees_everything_without_another_query(api, calculus):
+def test_an_unlimited_client_reads_everything_without_an_extra_query(api, calculus):
     assert APIClient().get("/api/v1/courses").status_code == 401
     assert ids(api, "courses") == [calculus.pk]
 
 
-def test_an_undo_takes_back_what_lies_within_by_now(limited_to, calculus, later):
+def test_an_undo_reverts_only_rows_within_the_current_limits(limited_to, calculus, spring_calculus):
     number = make_student().student_number
     client = limited_to(terms=["2026F", "2027S"])
     rows = f"student_number,course_code,term\n{number},MATH-101,2026F\n{number},MATH-101,2027S\n"
     sent = send(client, rows, review="needed").json()["id"]
     process_import(sent)
-    ApiClient.objects.get().terms.remove(later.term)
+    ApiClient.objects.get().terms.remove(spring_calculus.term)
 
     undo = client.post(f"/api/v1/imports/{sent}/undo", {"dry_run": False})
     process_import(undo.json()["id"])
 
-    told = {each.course: each.status for each in StudentCourse.objects.all()}
-    assert told == {calculus: Status.DROPPED, later: Status.ENROLLED}
+    outcomes = {each.course: each.status for each in StudentCourse.objects.all()}
+    assert outcomes == {calculus: Status.DROPPED, spring_calculus: Status.ENROLLED}

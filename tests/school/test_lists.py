@@ -1,4 +1,4 @@
-"""Lists: pages that do not shift, and costs that do not grow with the rows."""
+"""Lists: pages do not shift, and the number of queries does not grow with the rows."""
 
 from time import sleep
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 def fill(rows, origin):
-    """Rows of everything: terms, courses in them, students, all in one course and one student in all courses."""
+    """Make terms with courses, and students: all of them in one course, one of them in all courses."""
     terms = [make_term() for _ in range(rows)]
     courses = [make_course(term=term) for term in terms]
     students = [make_student() for _ in range(rows)]
@@ -38,7 +38,7 @@ API_LISTS = {
 
 
 @pytest.mark.parametrize("path", API_LISTS)
-def test_an_api_list_costs_the_same_for_any_number_of_rows(api, origin, path):
+def test_an_api_list_takes_the_same_queries_for_any_number_of_rows(api, origin, path):
     costs = []
     for rows in (1, 20):
         values = fill(rows, origin)
@@ -65,7 +65,7 @@ ADMIN_LISTS = [
 
 
 @pytest.mark.parametrize("path", ADMIN_LISTS)
-def test_an_admin_list_costs_the_same_for_any_number_of_rows(registrars_desk, origin, path):
+def test_an_admin_list_takes_the_same_queries_for_any_number_of_rows(registrars_desk, origin, path):
     costs = []
     for rows in (2, 20):
         values = fill(rows, origin)
@@ -80,7 +80,7 @@ def test_an_admin_list_costs_the_same_for_any_number_of_rows(registrars_desk, or
 
 
 @pytest.mark.parametrize("order", ["id", "-id", "updated_at", "-updated_at"])
-def test_pages_join_to_the_whole_list_in_both_directions(api, origin, order):
+def test_pages_cover_the_whole_list_forward_and_backward(api, origin, order):
     """Rows of one import share their ``updated_at``: the id must break the tie."""
     fill(7, origin)
     signs = ("-updated_at", "-pk") if order == "-updated_at" else ("updated_at", "pk") if order == "updated_at" else ()
@@ -102,7 +102,7 @@ def test_pages_join_to_the_whole_list_in_both_directions(api, origin, order):
     assert [len(page) for page in there] == [3, 3, 3, 3, 1]
 
 
-def test_a_page_does_not_shift_when_rows_come_before_it(api):
+def test_a_page_does_not_shift_when_rows_are_inserted_before_it(api):
     first, second = (make_student(student_number=number) for number in ("B", "C"))
     page = api.get("/api/v1/students?page_size=1&ordering=student_number").json()
     make_student(student_number="A")
@@ -112,7 +112,7 @@ def test_a_page_does_not_shift_when_rows_come_before_it(api):
     assert [row["id"] for page in (page, following) for row in page["results"]] == [first.pk, second.pk]
 
 
-def test_a_cursor_belongs_to_its_list_and_its_order(api):
+def test_a_cursor_is_valid_only_for_its_own_list_and_order(api):
     for _ in range(2):
         make_student()
         make_course()
@@ -138,14 +138,14 @@ def test_students_can_be_searched_and_filtered(api, query, expected):
     assert [row["student_number"] for row in rows] == expected
 
 
-def test_a_cursor_is_signed_as_django_signs():
+def test_a_cursor_has_the_same_signature_as_django_signing():
     ours, djangos = signer_of("salt"), signing.Signer(salt="salt", sep=".")
 
     assert ours.sign_object(["id", False, "é", 1]) == djangos.sign_object(["id", False, "é", 1])
     assert signing.Signer(salt="salt", sep=".", key="other").sign("1") != ours.sign("1")
 
 
-def test_a_cursor_that_was_signed_with_the_secret_before_is_good_while_that_one_is_known(settings):
+def test_a_cursor_signed_with_a_fallback_secret_key_is_accepted(settings):
     before = signing.Signer(salt="salt", sep=".", key="the one before").sign_object(["id", False, 1])
     settings.SECRET_KEY_FALLBACKS = ["the one before"]
     signer_of.cache_clear()
@@ -155,7 +155,7 @@ def test_a_cursor_that_was_signed_with_the_secret_before_is_good_while_that_one_
     signer_of.cache_clear()
 
 
-def test_a_page_has_the_same_links_each_time(api, origin):
+def test_a_page_has_the_same_links_on_every_request(api, origin):
     path = f"/api/v1/courses/{fill(3, origin)['course']}/students?page_size=1"
 
     before = api.get(path).content

@@ -1,4 +1,4 @@
-"""Guessing at passwords and secrets: locked by name and address, logged by ids, and unlocked again."""
+"""Lockout after wrong passwords and secrets: by username and address, logged with ids, and removable."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from courses.api_clients import create_api_client
 from school.http import rate_counter
 from school.models import ApiClient
 from tests.factories import CANARY
-from tests.school.test_logs import event, lines  # noqa: F401  # a fixture
+from tests.school.test_logs import event, log_entries  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +45,7 @@ def take_token(keys, secret=None, *, address="203.0.113.1", basic=False):
     return Client().post("/oauth/token", form, headers=headers, REMOTE_ADDR=address)
 
 
-def test_after_five_wrong_passwords_even_the_right_one_is_refused(registrar):
+def test_the_right_password_is_rejected_after_five_wrong_ones(registrar):
     wrong = [log_in("wrong").status_code for _ in range(5)]
     locked = log_in(RIGHT)
 
@@ -55,7 +55,7 @@ def test_after_five_wrong_passwords_even_the_right_one_is_refused(registrar):
     assert "Come back in 15 minutes" in locked.content.decode()
 
 
-def test_a_name_is_locked_where_it_was_guessed_at_and_nowhere_else(registrar, viewer):
+def test_a_lockout_applies_to_one_username_at_one_client_address(registrar, viewer):
     for _ in range(5):
         log_in("wrong")
 
@@ -64,7 +64,7 @@ def test_a_name_is_locked_where_it_was_guessed_at_and_nowhere_else(registrar, vi
     assert log_in(RIGHT).status_code == 429
 
 
-def test_a_spoofed_address_gets_round_no_lock(registrar):
+def test_a_spoofed_client_address_does_not_bypass_a_lockout(registrar):
     for n in range(5):
         form = {"username": "registrar", "password": "wrong"}
         Client().post(LOGIN, form, REMOTE_ADDR="203.0.113.1", HTTP_X_FORWARDED_FOR=f"198.51.100.{n}")
@@ -72,7 +72,7 @@ def test_a_spoofed_address_gets_round_no_lock(registrar):
     assert log_in(RIGHT).status_code == 429
 
 
-def test_a_lock_ends_by_itself_and_failing_meanwhile_does_not_prolong_it(registrar):
+def test_a_lockout_expires_and_further_failures_do_not_extend_it(registrar):
     for _ in range(5):
         log_in("wrong")
     with time_machine.travel(timezone.now() + timedelta(minutes=14)):
@@ -83,14 +83,14 @@ def test_a_lock_ends_by_itself_and_failing_meanwhile_does_not_prolong_it(registr
     assert (during, after) == (429, 302)
 
 
-def test_who_gets_it_right_begins_anew(registrar):
+def test_a_successful_login_resets_the_failure_count(registrar):
     answers = [log_in(password).status_code for password in ["wrong"] * 4 + [RIGHT] + ["wrong"] * 4]
 
     assert answers == [200] * 4 + [302] + [200] * 4
 
 
 @pytest.mark.parametrize("unlock", ["admin", "command"])
-def test_a_lock_is_lifted_in_the_admin_and_by_a_command(registrar, admin_client, unlock):
+def test_a_lockout_can_be_removed_in_the_admin_and_by_a_command(registrar, admin_client, unlock):
     for _ in range(5):
         log_in("wrong")
     if unlock == "admin":
@@ -104,7 +104,7 @@ def test_a_lock_is_lifted_in_the_admin_and_by_a_command(registrar, admin_client,
 
 
 @pytest.mark.parametrize("basic", [False, True])
-def test_after_five_wrong_secrets_even_the_right_one_is_refused(keys, basic):
+def test_the_right_client_secret_is_rejected_after_five_wrong_ones(keys, basic):
     wrong = [take_token(keys, "wrong", basic=basic).status_code for _ in range(5)]
     locked = take_token(keys, basic=basic)
     problem = locked.json()
@@ -116,13 +116,13 @@ def test_after_five_wrong_secrets_even_the_right_one_is_refused(keys, basic):
     assert take_token(keys, address="203.0.113.2").status_code == 200
 
 
-def test_a_right_secret_begins_anew(keys):
+def test_a_right_client_secret_resets_the_failure_count(keys):
     secrets = ["wrong"] * 4 + [None] + ["wrong"] * 4
 
     assert [take_token(keys, each).status_code for each in secrets] == [401] * 4 + [200] + [401] * 4
 
 
-def test_many_names_from_one_address_are_slowed(settings, registrar):
+def test_attempts_with_many_usernames_from_one_address_are_limited(settings, registrar):
     settings.API_RATE_ANONYMOUS = 6
     rate_counter._beside = rate_counter.CountsBeside()
 
@@ -133,18 +133,18 @@ def test_many_names_from_one_address_are_slowed(settings, registrar):
     assert (right.status_code, 1 <= int(right["Retry-After"]) <= 60) == (429, True)
 
 
-def test_failures_are_logged_by_ids_and_nothing_else(registrar, keys, lines):  # noqa: F811
+def test_failed_logins_are_logged_with_ids_only(registrar, keys, log_entries):  # noqa: F811
     log_in("wrong")
-    [known] = [line for line in lines if line["event"] == "login_failed"]
-    lines.clear()
+    [known] = [line for line in log_entries if line["event"] == "login_failed"]
+    log_entries.clear()
     log_in("wrong", name=f"{CANARY}@school.example")
-    [unknown] = [line for line in lines if line["event"] == "login_failed"]
-    lines.clear()
+    [unknown] = [line for line in log_entries if line["event"] == "login_failed"]
+    log_entries.clear()
     take_token(keys, "wrong")
-    [client] = [line for line in lines if line["event"] == "login_failed"]
+    [client] = [line for line in log_entries if line["event"] == "login_failed"]
 
-    told = [{key: line.get(key) for key in ("locked", "user_id", "client_id")} for line in (known, unknown, client)]
-    assert told == [
+    entries = [{key: line.get(key) for key in ("locked", "user_id", "client_id")} for line in (known, unknown, client)]
+    assert entries == [
         {"locked": False, "user_id": registrar.pk, "client_id": None},
         {"locked": False, "user_id": None, "client_id": None},
         {"locked": False, "user_id": None, "client_id": keys.client_id},
@@ -152,7 +152,7 @@ def test_failures_are_logged_by_ids_and_nothing_else(registrar, keys, lines):  #
     assert [len(line["request_id"]) for line in (known, unknown, client)] == [36, 36, 36]
 
 
-def test_neither_a_password_nor_a_secret_is_kept_of_a_failure(registrar, keys):
+def test_a_failed_login_stores_neither_password_nor_secret(registrar, keys):
     log_in("the wrong password")
     take_token(keys, "the wrong secret")
 
@@ -160,7 +160,7 @@ def test_neither_a_password_nor_a_secret_is_kept_of_a_failure(registrar, keys):
     assert [text in kept for text in ("the wrong password", "the wrong secret", "registrar")] == [False, False, True]
 
 
-def test_a_client_in_the_admin_shows_its_last_use_and_its_tokens_and_revokes_them(keys, admin_client):
+def test_the_client_page_shows_last_use_and_tokens_and_can_revoke_tokens(keys, admin_client):
     token = take_token(keys).json()["access_token"]
     client = ApiClient.objects.get()
     [live] = client.accesstoken_set.all()
@@ -186,7 +186,7 @@ def test_a_client_in_the_admin_shows_its_last_use_and_its_tokens_and_revokes_the
     assert (before, saved.status_code, after, client.accesstoken_set.count()) == (200, 302, 401, 0)
 
 
-def test_an_unknown_scope_is_refused_in_the_admin(keys, admin_client):
+def test_an_unknown_scope_is_rejected_in_the_admin(keys, admin_client):
     client = ApiClient.objects.get()
     form = {
         "name": "portal",
@@ -211,6 +211,6 @@ def test_all_tokens_of_a_client_are_revoked_at_once(keys, admin_client):
     assert client.accesstoken_set.count() == 0
 
 
-def test_a_registrar_is_no_keeper_of_clients(registrars_desk, keys):
+def test_a_registrar_cannot_manage_api_clients(registrars_desk, keys):
     assert registrars_desk.get("/admin/school/apiclient/").status_code == 403
     assert User.objects.filter(username="client:portal").count() == 1

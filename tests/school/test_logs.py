@@ -1,4 +1,4 @@
-"""Logs: an id for each request, an event for each act, and nobody's name."""
+"""Logs: an id for each request, an event for each command, and no personal data."""
 
 import json
 import logging
@@ -15,40 +15,40 @@ from django.db.models.sql.compiler import SQLCompiler
 from school.observability.logging import STACK, logging_config, without_texts_of_errors
 from students.models import Student
 from tests.factories import CANARY, make_course, make_student
-from tests.logs import leaks_in
+from tests.log_scan import leaks_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @pytest.fixture
-def lines():
-    """The lines logged meanwhile, as production writes them."""
+def log_entries():
+    """Collect the log entries of the test in the format of production."""
     found: list[dict[str, object]] = []
     formatter = next(h.formatter for h in logging.getLogger().handlers if h.formatter)
 
-    class Keep(logging.Handler):
+    class Collector(logging.Handler):
         def emit(self, record):
             found.append(json.loads(formatter.format(record)))
 
-    handler = Keep()
+    handler = Collector()
     logging.getLogger().addHandler(handler)
     yield found
     logging.getLogger().removeHandler(handler)
 
 
-def event(lines, name):
-    [line] = [line for line in lines if line["event"] == name]
+def event(log_entries, name):
+    [line] = [line for line in log_entries if line["event"] == name]
     return {key: value for key, value in line.items() if key not in ("timestamp", "logger", "level")}
 
 
 @pytest.mark.django_db(transaction=True)
-def test_every_request_and_every_act_has_a_line_with_ids(api, lines):
+def test_every_request_and_every_command_is_logged_with_ids(api, log_entries):
     student, course = make_student(), make_course()
-    lines.clear()
+    log_entries.clear()
 
     answer = api.post(f"/api/v1/students/{student.pk}/courses?page_size=1", {"course_id": course.pk})
 
-    finished = event(lines, "request_finished")
+    finished = event(log_entries, "request_finished")
     account, client_id, duration = finished["user_id"], finished["client_id"], finished.pop("duration_ms")
     assert isinstance(duration, float)
     assert 0 < duration < 60_000
@@ -59,7 +59,7 @@ def test_every_request_and_every_act_has_a_line_with_ids(api, lines):
         "code": 201,
         **shared,
     }
-    assert event(lines, "enrollment_created") == {
+    assert event(log_entries, "enrollment_created") == {
         "event": "enrollment_created",
         "student_id": student.pk,
         "course_id": course.pk,
@@ -71,12 +71,12 @@ def test_every_request_and_every_act_has_a_line_with_ids(api, lines):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refusal_is_logged_with_its_codes_and_a_drop_and_a_completion_by_name(api, lines):
+def test_refusals_are_logged_with_codes_and_commands_by_name(api, log_entries):
     student, course = make_student(is_active=False), make_course(capacity=0)
     url = f"/api/v1/students/{student.pk}/courses"
 
     api.post(url, {"course_id": course.pk})
-    refused = event(lines, "enrollment_refused")
+    refused = event(log_entries, "enrollment_refused")
     assert (refused["action"], refused["codes"]) == ("enroll", ["student_inactive", "course_full"])
 
     Student.objects.update(is_active=True)
@@ -86,30 +86,30 @@ def test_a_refusal_is_logged_with_its_codes_and_a_drop_and_a_completion_by_name(
         open_course = make_course(code=f"OPEN-{number}")
         api.post(url, {"course_id": open_course.pk})
         getattr(api, method)(f"{url}/{open_course.pk}", body)
-        assert event(lines, name)["course_id"] == open_course.pk
+        assert event(log_entries, name)["course_id"] == open_course.pk
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refusal_in_the_admin_is_logged_too(registrars_desk, lines):
+def test_a_refusal_in_the_admin_is_logged(registrars_desk, log_entries):
     student, course = make_student(), make_course(capacity=0)
 
     registrars_desk.post("/admin/students/studentcourse/add/", {"student": student.pk, "course": course.pk})
 
-    assert (event(lines, "enrollment_refused")["channel"], event(lines, "enrollment_refused")["codes"]) == (
+    assert (event(log_entries, "enrollment_refused")["channel"], event(log_entries, "enrollment_refused")["codes"]) == (
         "admin",
         ["course_full"],
     )
 
 
 @pytest.mark.django_db
-def test_an_import_is_one_line_with_its_counts(lines, tmp_path):
+def test_an_import_is_logged_in_one_line_with_its_counts(log_entries, tmp_path):
     student, course = make_student(), make_course()
     file = tmp_path / "file.csv"
     file.write_text(f"student_number,course_code\n{student.student_number},{course.code}\n")
 
     call_command("import_enrollments", str(file))
 
-    line = event(lines, "import_finished")
+    line = event(log_entries, "import_finished")
     assert len(str(line.pop("request_id"))) == 36
     assert isinstance(line.pop("import_id"), int)
     assert line == {
@@ -124,22 +124,22 @@ def test_an_import_is_one_line_with_its_counts(lines, tmp_path):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_line_of_a_409_names_its_codes_also_when_it_is_replayed(api, lines):
+def test_the_log_entry_of_a_409_has_its_codes_also_for_a_replayed_response(api, log_entries):
     student, course = make_student(), make_course(capacity=0)
     url, body = f"/api/v1/students/{student.pk}/courses", {"course_id": course.pk}
     number = {"student_number": student.student_number, "given_name": "A", "family_name": "B"}
-    lines.clear()
+    log_entries.clear()
 
     answers = [api.post(url, body)]
     answers += [api.post("/api/v1/students", number, HTTP_IDEMPOTENCY_KEY="a") for _ in range(2)]
 
-    told = [(line["code"], line["problem_codes"]) for line in lines if line["event"] == "request_finished"]
+    codes = [(line["code"], line["problem_codes"]) for line in log_entries if line["event"] == "request_finished"]
     assert [answer.status_code for answer in answers] == [409, 409, 409]
-    assert told == [(409, ["course_full"]), (409, ["unique"]), (409, ["unique"])]
+    assert codes == [(409, ["course_full"]), (409, ["unique"]), (409, ["unique"])]
 
 
 @pytest.mark.django_db
-def test_the_line_of_a_500_names_the_state_and_the_constraint_of_the_database(api, lines):
+def test_the_log_entry_of_a_500_has_the_sqlstate_and_the_constraint(api, log_entries):
     make_student(given_name="Ada")
     with connection.cursor() as cursor:
         cursor.execute("CREATE UNIQUE INDEX nobody_knows ON students_student (given_name)")
@@ -147,18 +147,18 @@ def test_the_line_of_a_500_names_the_state_and_the_constraint_of_the_database(ap
 
     api.post("/api/v1/students", {"student_number": CANARY, "given_name": "Ada", "family_name": CANARY})
 
-    line = event(lines, "request_failed")
+    line = event(log_entries, "request_failed")
     on_postgresql = connection.vendor == "postgresql"
     assert str(line["exception_type"]).startswith("IntegrityError < ")
     assert (line["sqlstate"], line["constraint"]) == (
         ("23505", "nobody_knows") if on_postgresql else ("SQLITE_CONSTRAINT_UNIQUE", "students_student.given_name")
     )
     assert isinstance(line["duration_ms"], float)
-    assert leaks_in(json.dumps(lines)) == []
+    assert leaks_in(json.dumps(log_entries)) == []
 
 
 @pytest.mark.django_db
-def test_the_line_of_a_503_names_the_error_of_the_database(api, lines, monkeypatch):
+def test_the_log_entry_of_a_503_has_the_database_error(api, log_entries, monkeypatch):
     def locked(*args, **options):
         raise OperationalError("database is locked")
 
@@ -166,27 +166,27 @@ def test_the_line_of_a_503_names_the_error_of_the_database(api, lines, monkeypat
 
     api.get("/api/v1/students")
 
-    line = event(lines, "request_finished")
+    line = event(log_entries, "request_finished")
     assert (line["code"], line["exception_type"], line["problem_codes"]) == (503, "OperationalError", ["busy"])
 
 
 @pytest.mark.django_db
-def test_the_line_of_a_503_of_the_health_check_names_what_is_missing(client, lines):
+def test_the_log_entry_of_a_failed_health_check_names_the_missing_part(client, log_entries):
     client.get("/health/ready")
 
-    line = event(lines, "request_finished")
+    line = event(log_entries, "request_finished")
     assert (line["code"], line["checks"]["worker"]) == (503, "none")
 
 
 @pytest.mark.django_db
-def test_the_line_of_a_stream_has_its_duration(api, lines):
+def test_the_log_entry_of_a_streamed_response_has_its_duration(api, log_entries):
     course = make_course()
-    lines.clear()
+    log_entries.clear()
 
     answer = api.get(f"/api/v1/courses/{course.pk}/students", HTTP_ACCEPT="text/csv")
     b"".join(answer.streaming_content)
 
-    assert isinstance(event(lines, "request_finished")["duration_ms"], float)
+    assert isinstance(event(log_entries, "request_finished")["duration_ms"], float)
 
 
 @pytest.mark.django_db
@@ -201,14 +201,14 @@ def test_the_line_of_a_stream_has_its_duration(api, lines):
         f"/admin/students/student/1/history/{CANARY}/",
     ],
 )
-def test_neither_path_nor_query_is_logged(api, lines, path):
+def test_the_path_and_the_query_of_a_request_are_not_logged(api, log_entries, path):
     api.get(path)
 
-    assert len(lines) > 0
-    assert leaks_in(json.dumps(lines)) == []
+    assert len(log_entries) > 0
+    assert leaks_in(json.dumps(log_entries)) == []
 
 
-def test_the_text_of_an_error_is_left_out():
+def test_the_message_of_an_exception_is_not_logged():
     try:
         try:
             raise IntegrityError(f"Key (email)=({CANARY}) already exists.")
@@ -219,23 +219,23 @@ def test_the_text_of_an_error_is_left_out():
 
     assert line["exception_type"] == "RuntimeError < IntegrityError"
     assert leaks_in(json.dumps(line)) == []
-    assert "test_the_text_of_an_error_is_left_out" in line["stack"]
+    assert "test_the_message_of_an_exception_is_not_logged" in line["stack"]
 
 
 @pytest.mark.parametrize("text", [f"a {CANARY} b", "to ada@school.example", "GET /students/number:S-1"])
-def test_the_look_through_the_logs_finds_personal_data(text):
+def test_the_log_scan_finds_personal_data(text):
     assert leaks_in(f"fine\n{text}\nfine") == [text]
 
 
-def test_development_logs_are_for_reading():
+def test_development_logs_are_readable_text():
     renderer = logging_config(as_json=False, level="INFO")["formatters"]["structlog"]["processors"][-1]
 
     assert isinstance(renderer, structlog.dev.ConsoleRenderer)
 
 
 @pytest.mark.parametrize("leak", [True, False])
-def test_a_run_whose_logs_hold_personal_data_fails(tmp_path, leak):
-    """The look through the logs at the end of a run is itself seen at work, in a run of one test."""
+def test_a_test_run_with_personal_data_in_its_logs_fails(tmp_path, leak):
+    """Runs pytest with one test to check the log scan at the end of a run."""
     text = CANARY if leak else "harmless"
     (tmp_path / "other.log").write_text(text)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/bulk/test_cells.py"]
@@ -252,7 +252,7 @@ def test_a_run_whose_logs_hold_personal_data_fails(tmp_path, leak):
     assert (run.returncode, "Personal data in the logs of the run" in run.stdout) == (int(leak), leak)
 
 
-def test_a_stack_is_told_from_the_error_on_and_leaves_its_line_room():
+def test_a_logged_stack_starts_at_the_innermost_frames_and_has_a_limit():
     def ping(left):
         return pong(left - 1)
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told, and who is not."""
+"""Metrics for Prometheus, and access to them."""
 
 import os
 import re
@@ -20,30 +20,30 @@ from tests.serving import ask, bearer, environment_of, manage, serving
 TOKEN = {"Authorization": "Bearer tell me"}
 
 
-def figures(text):
-    """Return the figures of an exposition by name and labels, without the buckets."""
+def samples_in(text):
+    """Return the samples of a metrics response by name and labels, without buckets."""
     lines = re.findall(r"^(school_\w+(?:\{.*\})?) (\S+)$", text, re.MULTILINE)
     return {name: float(value) for name, value in lines if "_bucket" not in name and "_created" not in name}
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer tell you"}, {"Authorization": "tell me"}])
-def test_who_does_not_show_the_token_finds_nothing(client, settings, headers):
+def test_metrics_return_404_without_the_right_token(client, settings, headers):
     settings.METRICS_TOKEN = "tell me"
 
     assert client.get("/metrics", headers=headers).status_code == 404
 
 
 @pytest.mark.django_db
-def test_without_a_token_in_the_settings_nobody_finds_anything(client):
+def test_metrics_return_404_when_no_token_is_configured(client):
     for given in ({}, {"Authorization": "Bearer "}, {"Authorization": "Bearer"}):
         assert client.get("/metrics", headers=given).status_code == 404
 
 
 @pytest.mark.django_db(transaction=True)
-def test_acts_refusals_imports_and_the_queue_are_told(client, settings):
+def test_metrics_report_commands_refusals_imports_and_the_queue(client, settings):
     settings.METRICS_TOKEN = "tell me"
-    before = figures(client.get("/metrics", headers=TOKEN).content.decode())
+    before = samples_in(client.get("/metrics", headers=TOKEN).content.decode())
     student, course, full = make_student(), make_course(), make_course(capacity=0)
     origin = Origin(Channel.SYSTEM)
 
@@ -53,7 +53,7 @@ def test_acts_refusals_imports_and_the_queue_are_told(client, settings):
         enroll(student_id=student.pk, course_id=full.pk, origin=origin)
     imported("student_number,given_name,family_name\nN,A,B\n", kind="students")
 
-    after = figures(client.get("/metrics", headers=TOKEN).content.decode())
+    after = samples_in(client.get("/metrics", headers=TOKEN).content.decode())
     changed = {name: value - before.get(name, 0) for name, value in after.items() if value != before.get(name, 0)}
     assert changed == {
         'school_enrollment_acts_total{action="enroll",channel="system"}': 1,
@@ -65,17 +65,17 @@ def test_acts_refusals_imports_and_the_queue_are_told(client, settings):
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
-def test_all_processes_are_counted_together_and_no_label_has_an_id(tmp_path):
+def test_metrics_add_up_all_processes_and_no_label_contains_an_id(tmp_path):
     environment = environment_of(f"sqlite:///{tmp_path}/school.sqlite3", METRICS_TOKEN="tell me")
     manage(environment, "migrate", "--verbosity=0")
     with serving(environment, "--workers=2") as port:
         program = bearer(environment, port, "students:read")
         answers = [ask(port, "GET", f"/api/v1/students/{n}", **program).status for n in range(1, 41)]
         odd = [ask(port, method, path).status for method, path in [("ODD", "/health"), ("GET", "/nonsense/7")]]
-        told = figures(ask(port, "GET", "/metrics", **TOKEN).body)
+        samples = samples_in(ask(port, "GET", "/metrics", **TOKEN).body)
         public = ask(port, "GET", "/metrics").status
 
-    counts = {name: value for name, value in told.items() if name.startswith("school_request_seconds_count")}
+    counts = {name: value for name, value in samples.items() if name.startswith("school_request_seconds_count")}
     route = 'method="GET",route="api/v1/students/<str:student_id>",status="404"'
     assert answers == [404] * 40
     assert counts[f"school_request_seconds_count{{{route}}}"] == 40
@@ -84,7 +84,7 @@ def test_all_processes_are_counted_together_and_no_label_has_an_id(tmp_path):
     assert public == 404
 
 
-def test_the_folders_of_servers_that_have_ended_are_removed(tmp_path, monkeypatch):
+def test_metrics_folders_of_stopped_servers_are_removed(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     ended, alive = (tmp_path / f"school-metrics-{os.getuid()}-{pid}-x" for pid in (2**22 + 1, os.getppid()))
     ended.mkdir()
@@ -101,12 +101,12 @@ def test_an_undone_import_is_counted_and_a_preview_is_not(client, settings):
     student, course, full = make_student(), make_course(), make_course(capacity=0)
     number, code = student.student_number, course.code
     job = imported(f"student_number,course_code\n{number},{code}\n", kind="enrollments")
-    before = figures(client.get("/metrics", headers=TOKEN).content.decode())
+    before = samples_in(client.get("/metrics", headers=TOKEN).content.decode())
 
     worked_on(start_undo(job.pk, channel=ImportChannel.API, request_id="u"))
     judge([Act(Action.ENROLL, student.pk, full.pk)], Origin(Channel.ADMIN))
 
-    after = figures(client.get("/metrics", headers=TOKEN).content.decode())
+    after = samples_in(client.get("/metrics", headers=TOKEN).content.decode())
     acts = {name: value - before.get(name, 0) for name, value in after.items() if "acts" in name or "refus" in name}
     assert {name: value for name, value in acts.items() if value} == {
         'school_enrollment_acts_total{action="undo",channel="import"}': 1

@@ -1,4 +1,4 @@
-"""The OpenAPI document against the standard, and the API against the document."""
+"""The OpenAPI document conforms to the standard, and the API conforms to the document."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from tests.fuzz import count, examples
 from tests.openapi import COMMITTED
 
 schema = load(DOCUMENT)
-# A tag is looked at before the body is, as RFC 9110 (13.2.1) has it.
+# An ETag is checked before the body, as in RFC 9110, 13.2.1.
 schema.config.checks.negative_data_rejection.expected_statuses += ["412"]
 
 CHECKS = [
@@ -46,19 +46,19 @@ def test_the_document_is_openapi_3_1():
     assert re.findall("nullable", str(DOCUMENT)) == []
 
 
-def test_every_operation_names_its_scope_and_its_problems():
+def test_every_operation_documents_its_scope_and_its_problems():
     for name, operation in operations():
         assert [list(each) for each in operation["security"]] == [["oauth2"], ["bearerAuth"], ["cookieAuth"]], name
         [[scope]] = [each["oauth2"] for each in operation["security"] if "oauth2" in each]
         assert scope.endswith(":read" if name.startswith("get ") else ":write")
 
 
-def test_the_document_is_at_most_150_kilobytes_in_both_forms():
+def test_the_document_is_at_most_150_kilobytes_as_yaml_and_as_json():
     assert len(COMMITTED.read_bytes()) < 150_000
     assert len(json.dumps(DOCUMENT, default=str)) < 150_000
 
 
-def test_every_operation_has_a_summary_and_a_description_of_its_own():
+def test_every_operation_has_a_unique_summary_and_description():
     texts = [(operation["summary"], operation["description"]) for _name, operation in operations()]
 
     assert sorted(texts) == sorted(TEXTS.values())
@@ -67,7 +67,7 @@ def test_every_operation_has_a_summary_and_a_description_of_its_own():
     assert [tag["name"] for tag in DOCUMENT["tags"]] == list(TAGS)
 
 
-def test_every_schema_of_an_object_is_described_for_authors_of_clients():
+def test_every_object_schema_has_a_description():
     described = {
         name.removeprefix("Patched").removesuffix("InPart").removesuffix("Request"): schema["description"]
         for name, schema in DOCUMENT["components"]["schemas"].items()
@@ -77,8 +77,8 @@ def test_every_schema_of_an_object_is_described_for_authors_of_clients():
     assert described == SCHEMAS
 
 
-def test_parameters_of_paths_have_an_example_and_others_send_nothing_by_themselves():
-    """The page to try the API out sends the example, or the first value, of each parameter that has one."""
+def test_only_path_parameters_have_an_example_and_are_required():
+    """The interactive documentation sends the example, or the first value, of each parameter that has one."""
     for name, operation in operations():
         for parameter in operation["parameters"]:
             has_example = "example" in parameter or "examples" in parameter or "example" in parameter["schema"]
@@ -88,7 +88,7 @@ def test_parameters_of_paths_have_an_example_and_others_send_nothing_by_themselv
                 jsonschema.validate(parameter["example"], parameter["schema"])
 
 
-def test_what_is_always_there_is_required():
+def test_fields_that_are_always_present_are_required():
     schemas = DOCUMENT["components"]["schemas"]
     sometimes = {
         name: sorted(set(schema["properties"]) - set(schema.get("required", ())))
@@ -111,7 +111,7 @@ def test_what_is_always_there_is_required():
     assert optional == [may_be_empty[0], "post /api/v1/imports/{id}/undo", *may_be_empty[1:]]
 
 
-def test_codes_kinds_and_states_are_enumerations():
+def test_codes_kinds_and_states_are_documented_as_enumerations():
     schemas = DOCUMENT["components"]["schemas"]
 
     assert schemas["ProblemCode"]["enum"] == sorted(meanings())
@@ -119,7 +119,7 @@ def test_codes_kinds_and_states_are_enumerations():
     assert schemas["ImportRequest"]["properties"]["again"]["type"] == "boolean"
 
 
-def test_every_body_has_an_example_that_is_one():
+def test_every_body_has_a_valid_example():
     registry = {"components": DOCUMENT["components"]}
     for name, operation in operations():
         bodies = [operation["requestBody"]] if "requestBody" in operation else []
@@ -132,7 +132,7 @@ def test_every_body_has_an_example_that_is_one():
                     jsonschema.validate(example["value"], {**content["schema"], **registry})
 
 
-def test_every_answer_has_its_headers_and_every_operation_the_problems_of_all():
+def test_every_response_documents_its_headers_and_every_operation_common_problems():
     for name, operation in operations():
         responses = operation["responses"]
         problems = responses["default"]["content"]["application/problem+json"]["examples"]
@@ -141,7 +141,7 @@ def test_every_answer_has_its_headers_and_every_operation_the_problems_of_all():
         assert {"Retry-After", "RateLimit", "WWW-Authenticate"} <= set(responses["default"]["headers"]), name
 
 
-def test_conditions_and_keys_are_told_where_they_are_taken():
+def test_conditional_and_idempotency_headers_are_documented_where_accepted():
     taken: dict[str, set[str]] = {"If-Match": set(), "If-None-Match": set(), "Idempotency-Key": set()}
     for name, operation in operations():
         for parameter in operation["parameters"]:
@@ -152,13 +152,13 @@ def test_conditions_and_keys_are_told_where_they_are_taken():
     writes = {f"{method} /api/v1/{path}" for path in edited for method in ("put", "patch", "delete")}
     writes |= {f"{method} /api/v1/students/{{student_id}}/courses/{{course_id}}" for method in ("patch", "delete")}
     reads = {name for name, _operation in operations() if name.startswith("get ")} - {"get /api/v1/changes"}
-    reads = {name for name in reads if not name.endswith(("/report", "/failed-rows"))}  # which are streams
+    reads = {name for name in reads if not name.endswith(("/report", "/failed-rows"))}  # these are streams
     posts = {f"post /api/v1/{path}" for path in ("students", "courses", "terms", "enrollments/batch", "imports")}
     assert taken == {"If-Match": writes, "If-None-Match": reads, "Idempotency-Key": posts}
 
 
-def test_what_is_asked_for_is_told_in_full_and_no_more():
-    """Fields that are only read may come back with a resource, so its schema is open. That of an act is not."""
+def test_schemas_of_commands_allow_no_unknown_fields():
+    """Read-only fields may be sent back with a resource, so its schema is open. Schemas of commands are closed."""
     schemas = DOCUMENT["components"]["schemas"]
 
     closed = {name for name, schema in schemas.items() if schema.get("additionalProperties") is False}
@@ -168,7 +168,7 @@ def test_what_is_asked_for_is_told_in_full_and_no_more():
     assert schemas["BatchRequest"]["properties"]["items"]["minItems"] == 1
 
 
-def test_parameters_are_told_as_they_are_read():
+def test_parameter_schemas_match_the_values_that_are_accepted():
     schemas = defaultdict(list)
     for _name, operation in operations():
         for parameter in operation["parameters"]:
@@ -180,7 +180,7 @@ def test_parameters_are_told_as_they_are_read():
 
 
 @pytest.mark.django_db
-def test_every_code_has_a_page(client):
+def test_every_error_code_has_a_documentation_page(client):
     for code in meanings():
         assert client.get(f"/problems/{code}").status_code == 200
     assert client.get("/problems/nonsense").status_code == 404
@@ -233,7 +233,7 @@ def test_a_form_that_the_document_does_not_have_is_an_error(client):
 
 @pytest.fixture
 def token(api):
-    """A token, and something to find with it: the fuzzer's ids are small."""
+    """Return a token, and make rows with small ids, as the fuzzer uses small ids."""
     for _ in range(3):
         student = make_student()
         enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, origin=Origin(Channel.SYSTEM))
@@ -246,16 +246,16 @@ def token(api):
     max_examples=examples(25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-def test_the_api_keeps_to_its_document(case, token):
+def test_the_api_conforms_to_its_document(case, token):
     count()
     response = case.call(headers={"Authorization": token, "Host": "localhost"})
 
-    # Beside those that the operation names, any may answer a problem that the document has as the default.
+    # Beside the documented statuses, every operation may return a problem, which the document has as the default.
     named = DOCUMENT["paths"][case.operation.path][case.operation.method.lower()]["responses"]
-    assert str(response.status_code) in {*named, *ALWAYS, "405"}  # another method is tried too
+    assert str(response.status_code) in {*named, *ALWAYS, "405"}  # the fuzzer tries other methods as well
 
-    # A malformed item of a batch is an outcome beside those of the good ones, and the fuzzer's own client leaves out
-    # the empty fields of a form, so that what it takes for malformed is not.
+    # A malformed item of a batch is an outcome beside those of the valid items, and the fuzzer's own client leaves
+    # out the empty fields of a form, so that forms which it considers malformed are valid.
     is_lenient = case.operation.path in ("/api/v1/enrollments/batch", "/api/v1/imports")
     asked = [check for check in CHECKS if not (is_lenient and check is checks.negative_data_rejection)]
     case.validate_response(response, checks=asked)
@@ -263,15 +263,15 @@ def test_the_api_keeps_to_its_document(case, token):
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's ids go on where an earlier test ended")
 @pytest.mark.django_db
-def test_on_the_demo_data_each_example_is_found_or_written(api):
-    """A reader who tries the API out sends the examples as they are."""
+def test_each_documented_example_works_on_the_demo_data(api):
+    """The interactive documentation sends the examples unchanged."""
     with time_machine.travel("2026-11-02T08:00:00Z", tick=False):
         call_command("seed_demo", students=50, courses=80, enrollments=100, verbosity=0)
 
     answers = {}
     for name, operation in operations():
         method, _, path = name.partition(" ")
-        if method == "delete" or "/imports" in path:  # which takes a file that is chosen by hand
+        if method == "delete" or "/imports" in path:  # these need a file that the user selects
             continue
         for parameter in operation["parameters"]:
             path = path.replace(f"{{{parameter['name']}}}", str(parameter.get("example")))
@@ -281,7 +281,7 @@ def test_on_the_demo_data_each_example_is_found_or_written(api):
                 answers[name] = getattr(api, method)(path, example["value"]).status_code
                 transaction.set_rollback(True)
 
-    one = "/api/v1/students/{student_id}/courses/{course_id}"  # is there once the student has been enrolled
+    one = "/api/v1/students/{student_id}/courses/{course_id}"  # exists once the student has been enrolled
     assert (answers.pop(f"get {one}"), answers.pop(f"patch {one}")) == (404, 404)
     # The second item of the batch is refused, to show a refusal.
     assert {name: status for name, status in answers.items() if status not in (200, 201)} == {

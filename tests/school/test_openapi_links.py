@@ -1,4 +1,4 @@
-"""Requests that follow from each other: the links of the OpenAPI document, and walks along them."""
+"""The links of the OpenAPI document, and sequences of requests that follow them."""
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -6,20 +6,22 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contract import DOCUMENT, connection_kept, operations
 from tests.fuzz import examples
-from tests.walks import Walk
+from tests.request_sequences import RequestSequence
 
 STEPS = 12
-PARTS = 5  # for several processes; each begins its walks in another order
+PARTS = 5  # for several processes; each starts its sequences in another order
 
 
-def test_every_link_leads_from_what_is_there_to_an_operation_with_those_parameters():
+def test_every_link_uses_existing_fields_and_parameters_of_its_operation():
     found = {operation["operationId"]: operation for _name, operation in operations()}
     schemas = DOCUMENT["components"]["schemas"]
     for name, link in DOCUMENT["components"]["links"].items():
         answered = name.partition("_")[0]
         target = {each["name"]: each for each in found[link["operationId"]]["parameters"]}
         assert set(link["parameters"]) <= set(target), name
-        assert {each for each, told in target.items() if told["in"] == "path"} <= set(link["parameters"]), name
+        assert {each for each, parameter in target.items() if parameter["in"] == "path"} <= set(link["parameters"]), (
+            name
+        )
         for expression in link["parameters"].values():
             if expression == "$response.header.ETag":
                 continue
@@ -28,7 +30,7 @@ def test_every_link_leads_from_what_is_there_to_an_operation_with_those_paramete
                 place = schemas.get(place.get("$ref", "").rpartition("/")[2], place)["properties"][step]
 
 
-def test_what_is_made_leads_to_all_that_can_be_done_with_it():
+def test_created_resources_link_to_all_their_operations():
     made = {}
     for _name, operation in operations():
         for status, response in operation["responses"].items():
@@ -50,10 +52,10 @@ def test_what_is_made_leads_to_all_that_can_be_done_with_it():
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_walks_along_the_links_keep_to_the_document(api, part):
+def test_request_sequences_along_the_links_conform_to_the_document(api, part):
     token: str = api._credentials["HTTP_AUTHORIZATION"]
     done: set[str] = set()
-    walk = type("Walk", (Walk,), {"token": token, "done": done, "rule_order_seed": part})
+    walk = type("Walk", (RequestSequence,), {"token": token, "done": done, "rule_order_seed": part})
     tried = settings(
         max_examples=examples(12),
         stateful_step_count=STEPS,
@@ -63,4 +65,4 @@ def test_walks_along_the_links_keep_to_the_document(api, part):
     with connection_kept():
         run_state_machine_as_test(walk, settings=tried)
 
-    assert len(done) >= 10  # it has gone somewhere
+    assert len(done) >= 10  # the sequences have reached many operations

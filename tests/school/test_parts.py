@@ -1,4 +1,4 @@
-"""Programs and pages, each with a middleware list of its own."""
+"""API requests and pages have separate middleware lists."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ def addresses(patterns: list[Any], prefix: str = "/") -> Iterator[tuple[str, Any
             yield from addresses(each.url_patterns, f"{prefix}{each.pattern}")
 
 
-def test_every_view_for_programs_makes_its_own_csrf_check():
+def test_every_program_view_makes_its_own_csrf_check():
     found = dict(addresses(get_resolver().url_patterns))
     of_programs = [path for path in found if path.startswith(settings.API_PREFIXES)]
 
@@ -31,10 +31,10 @@ def test_every_view_for_programs_makes_its_own_csrf_check():
     assert {"/api/v1/students", "/api/v1/imports", "/api/docs", "/oauth/token"} - set(of_programs) == set()
 
 
-def noting(name: str) -> Any:
-    """Return middleware that notes that a request has passed it."""
+def recording_middleware(name: str) -> Any:
+    """Return middleware that adds its name to the response."""
 
-    def made(get_response: Any) -> Any:
+    def middleware_factory(get_response: Any) -> Any:
         def middleware(request: Any) -> Any:
             response = get_response(request)
             response["X-Passed"] = f"{name} {response.get('X-Passed', '')}".rstrip()
@@ -42,14 +42,14 @@ def noting(name: str) -> Any:
 
         return middleware
 
-    return made
+    return middleware_factory
 
 
-outer, inner, of_pages = noting("outer"), noting("inner"), noting("pages")
+outer, inner, pages = recording_middleware("outer"), recording_middleware("inner"), recording_middleware("pages")
 
 
 class Hooks:
-    """Answers before a view if the query says so, and instead of what a view has raised."""
+    """Responds in place of a view if the query says so, and in place of an exception of a view."""
 
     def __init__(self, get_response: Any) -> None:
         self.get_response = get_response
@@ -69,7 +69,7 @@ class Hooks:
 @pytest.fixture
 def lists(settings):
     settings.API_MIDDLEWARE = [f"{HERE}.outer", *settings.API_MIDDLEWARE, f"{HERE}.inner", f"{HERE}.Hooks"]
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{HERE}.of_pages"]
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, f"{HERE}.pages"]
 
 
 @pytest.mark.django_db
@@ -85,12 +85,12 @@ def lists(settings):
         ("/problems/invalid", "pages"),
     ],
 )
-def test_a_request_passes_the_list_of_its_part_in_order(lists, path, passed):
+def test_a_request_passes_the_middleware_list_of_its_path_in_order(lists, path, passed):
     assert Client().get(path)["X-Passed"] == passed
 
 
 @pytest.mark.django_db
-def test_the_hooks_of_middleware_work_for_programs(api, lists, monkeypatch):
+def test_middleware_hooks_run_for_program_requests(api, lists, monkeypatch):
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise LookupError
 

@@ -1,4 +1,4 @@
-"""Passwords are hashed with Argon2, and sessions end."""
+"""Passwords are hashed with Argon2, and sessions expire."""
 
 import pytest
 import time_machine
@@ -20,7 +20,7 @@ def test_passwords_are_hashed_with_argon2(settings):
     assert make_password("open sesame").startswith("argon2$argon2id$")
 
 
-def test_a_password_that_is_hashed_otherwise_is_hashed_anew_at_the_login(settings):
+def test_a_password_with_another_hash_is_rehashed_at_login(settings):
     user = User.objects.create_user("clerk", is_staff=True)
     settings.PASSWORD_HASHERS = school.settings.PASSWORD_HASHERS
     user.password = make_password("open sesame", hasher="pbkdf2_sha256")
@@ -41,11 +41,11 @@ def is_in(client):
     return client.get(HOME).status_code == 200
 
 
-def test_a_session_ends_with_the_browser(registrar):
+def test_a_session_cookie_expires_when_the_browser_closes(registrar):
     assert logged_in(registrar).cookies["sessionid"]["max-age"] == ""
 
 
-def test_a_session_goes_on_while_somebody_is_at_work_and_ends_when_nobody_is(registrar):
+def test_a_session_is_extended_by_activity_and_ends_after_inactivity(registrar):
     with time_machine.travel("2026-11-02T08:00Z", tick=False) as clock:
         client = logged_in(registrar)
         went_on = []
@@ -57,7 +57,7 @@ def test_a_session_goes_on_while_somebody_is_at_work_and_ends_when_nobody_is(reg
         assert (went_on, is_in(client)) == ([True, True, True], False)
 
 
-def test_a_session_ends_twelve_hours_after_the_login_however_busy(registrar):
+def test_a_session_ends_twelve_hours_after_login_despite_activity(registrar):
     with time_machine.travel("2026-11-02T08:00Z", tick=False) as clock:
         client = logged_in(registrar)
         went_on = []
@@ -68,7 +68,7 @@ def test_a_session_ends_twelve_hours_after_the_login_however_busy(registrar):
         assert (went_on, is_in(client), is_in(client)) == ([True] * 12, False, False)
 
 
-def test_a_page_writes_the_session_every_five_minutes_only(registrar):
+def test_the_session_is_written_at_most_every_five_minutes(registrar):
     with time_machine.travel("2026-11-02T08:00Z", tick=False) as clock:
         client = logged_in(registrar)
         client.get(HOME)

@@ -1,4 +1,4 @@
-"""Every filter of every list is served by an index: read from the plans of PostgreSQL, on realistic statistics."""
+"""Every filter of every list uses an index, as the query plans of PostgreSQL on realistic statistics show."""
 
 import itertools
 import json
@@ -28,10 +28,10 @@ pytestmark = [
 
 SEARCH = [f"student_search_{column}" for column in ("student_number", "given_name", "family_name", "email")]
 STUDENTS, COURSES, ENROLLMENTS = 20_000, 400, 100_000
-# The tables that grow. Courses and terms are few: reading all of them is the best plan there is.
+# The tables that grow. Courses and terms are few: a sequential scan is the best plan for them.
 BIG = {"students_studentcourse", "students_student", "students_historicalstudent", "students_enrollmentevent"}
 
-# Two terms; of the enrollments four in ten are open, and very few withdrawn.
+# Two terms; 40 % of the enrollments are open, and very few are withdrawn.
 SEED = [
     "INSERT INTO courses_term (code, name, starts_on, ends_on)"
     " VALUES ('2025F', 'Fall', '2025-09-01', '2026-01-31'), ('2026F', 'Fall', '2026-09-01', '2027-01-31')",
@@ -57,19 +57,19 @@ SEED = [
 
 
 @pytest.fixture(scope="module")
-def crowd(django_db_setup, django_db_blocker):
-    """A crowd that all tests of this page read, taken away at the end."""
+def many_rows(django_db_setup, django_db_blocker):
+    """Insert many rows for all tests of this module, and delete them at the end."""
     with django_db_blocker.unblock():
         with connection.cursor() as cursor:
             for statement in SEED:
                 names = {"students": STUDENTS, "courses": COURSES, "enrollments": ENROLLMENTS}
                 cursor.execute(statement.format(**names))
             for index in SEARCH:
-                cursor.execute("SELECT gin_clean_pending_list(%s::regclass)", [index])  # as a vacuum does now and then
+                cursor.execute("SELECT gin_clean_pending_list(%s::regclass)", [index])  # as VACUUM does regularly
             cursor.execute("ANALYZE")
         yield
         with connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")  # the journal refuses to be truncated along
+            cursor.execute("SET session_replication_role = replica")  # the journal refuses TRUNCATE
             cursor.execute(
                 "TRUNCATE students_studentcourse, students_student, students_historicalstudent,"
                 " students_enrollmentevent, courses_course, courses_term CASCADE"
@@ -78,7 +78,7 @@ def crowd(django_db_setup, django_db_blocker):
 
 
 RECENT = "2026-03-11T00:00:00Z"
-# A value for each filter that a list offers: one without a value here fails.
+# A value for each filter of a list: a filter without a value here fails.
 VALUES = {
     "capacity": "500",
     "code": "C-77",
@@ -135,11 +135,11 @@ SEVERAL = [
 
 
 @pytest.mark.parametrize("url", [*FILTERED, *ORDERED, *SEVERAL])
-def test_a_page_is_found_by_an_index(api, crowd, url):
+def test_every_list_query_uses_an_index(api, many_rows, url):
     check_plans(api, url)
 
 
-def test_what_happened_to_one_enrollment_is_found_by_an_index(api, crowd):
+def test_the_events_of_an_enrollment_are_read_with_an_index(api, many_rows):
     check_plans(api, f"enrollments/{StudentCourse.objects.latest('pk').pk}/events")
 
 
@@ -147,30 +147,30 @@ def test_what_happened_to_one_enrollment_is_found_by_an_index(api, crowd):
 @pytest.mark.parametrize(
     "url", ["enrollments", "enrollments?status=all", "enrollments?ordering=-updated_at", "students", "changes"]
 )
-def test_so_is_a_page_of_who_is_limited(crowd, url, limits):
+def test_every_list_query_of_a_limited_client_uses_an_index(many_rows, url, limits):
     keys = create_api_client("limited", " ".join(settings.SCOPES), **limits)
     check_plans(bearer(ApiClient.objects.get(client_id=keys.client_id), settings.SCOPES), url)
 
 
 def check_plans(api, url):
-    """Read the plans of the statements of a page: the one plan that PostgreSQL has for all values."""
+    """Check the plans of the statements of a page: the generic plan of PostgreSQL for all values."""
     assert StudentCourse.objects.count() == ENROLLMENTS
     with pytest.MonkeyPatch.context() as patch:
         asked: list[tuple[Any, ...]] = []
         run_prepared = compiled_queries._run_prepared
 
-        def noting(them):
+        def capture_statements(them):
             asked.extend(them)
             return run_prepared(them)
 
-        patch.setattr(compiled_queries, "_run_prepared", noting)
+        patch.setattr(compiled_queries, "_run_prepared", capture_statements)
         run_by_django = compiled_queries._run_by_django
 
-        def noting_one(*one):
+        def capture_statement(*one):
             asked.append((*one, "anew"))
             return run_by_django(*one)
 
-        patch.setattr(compiled_queries, "_run_by_django", noting_one)
+        patch.setattr(compiled_queries, "_run_by_django", capture_statement)
         answer = api.get(f"/api/v1/{url}")
     assert answer.status_code == 200
 
@@ -194,7 +194,7 @@ def plan_of(sql, values, how="once"):
     places = (f"${place}" for place in itertools.count(1))
     numbered = re.sub("%s", lambda _: next(places), sql).replace("%%", "%")
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL random_page_cost = 1.1")  # a disk without a moving arm, or a table in memory
+        cursor.execute("SET LOCAL random_page_cost = 1.1")  # an SSD, or a table in memory
         mode = "force_generic_plan" if how == "once" else "force_custom_plan"
         cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
         cursor.execute(f"PREPARE page AS {numbered}")
@@ -208,7 +208,7 @@ def plan_of(sql, values, how="once"):
 @pytest.mark.parametrize("size", [10, 50, 500])
 @pytest.mark.parametrize("place", ["first", "second", "before the second"])
 @pytest.mark.parametrize("name", ["student_courses", "roster", "enrollments"])
-def test_a_page_reads_little_more_than_its_rows(api, crowd, name, place, size):
+def test_a_page_reads_few_rows_beyond_those_that_it_returns(api, many_rows, name, place, size):
     student, course = (model.objects.order_by("pk").values_list("pk", flat=True)[0] for model in (Student, Course))
     url = {
         "student_courses": f"students/{student}/courses",
@@ -222,7 +222,7 @@ def test_a_page_reads_little_more_than_its_rows(api, crowd, name, place, size):
         if place != "second":
             url = api.get(f"/api/v1/{url}").json()["previous"].partition("/api/v1/")[2]
 
-    # A course of this crowd has 250 enrollments, a student five; four in ten of them are open.
+    # A course has 250 enrollments, a student five; 40 % of them are open.
     most = next(limit for limit in compiled_queries.LIMITS if size < limit)
     assert check_plans(api, url) <= {"roster": 250, "student_courses": 10, "enrollments": 3 * most}[name]
 

@@ -1,4 +1,4 @@
-"""Every page says what a browser may fetch and run for it."""
+"""Every page has a content security policy."""
 
 import pytest
 from django.test import Client
@@ -27,26 +27,26 @@ def policy_of(answer):
     ],
 )
 @pytest.mark.django_db
-def test_pages_have_the_policy_and_answers_to_programs_go_without(path, status, policy):
+def test_pages_have_a_content_security_policy_and_api_responses_have_none(path, status, policy):
     answer = Client().get(path)
 
     assert (answer.status_code, policy_of(answer)) == (status, policy)
 
 
-def test_a_page_of_the_desk_has_it_for_who_is_in(registrars_desk):
+def test_admin_pages_have_the_policy_for_logged_in_users(registrars_desk):
     assert policy_of(registrars_desk.get("/admin/")) == IN_THE_ADMIN
 
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/admin/nowhere", "/nowhere", "/admin/login/"])
-def test_errors_that_are_pages_have_it_too(path):
+def test_error_pages_have_the_policy(path):
     answer = Client(enforce_csrf_checks=True).post(path)
 
     is_page = answer.headers["Content-Type"].startswith("text/html")
     assert (policy_of(answer) is not None) == is_page
 
 
-def test_no_template_of_ours_has_a_script_a_style_or_a_handler_within():
+def test_no_own_template_has_an_inline_script_style_or_event_handler():
     import re
     from pathlib import Path
 

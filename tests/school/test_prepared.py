@@ -1,4 +1,4 @@
-"""Queries that are compiled once give what their querysets give, whatever they are run with."""
+"""Compiled queries return the same rows as their querysets for all parameters."""
 
 import psycopg
 import pytest
@@ -18,7 +18,7 @@ def courses(db):
     return [make_course(term=make_term()), make_course(prerequisites=["A", "B"]), make_course(capacity=3)]
 
 
-def test_rows_are_models_with_what_is_read_along(courses, django_assert_num_queries):
+def test_a_compiled_query_returns_models_with_their_related_rows(courses, django_assert_num_queries):
     of = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
 
     for chosen in (courses, courses[:1], courses[1:]):
@@ -29,7 +29,7 @@ def test_rows_are_models_with_what_is_read_along(courses, django_assert_num_quer
         assert [course._state.adding for course in found] == [False] * len(chosen)
 
 
-def test_rows_are_tuples_and_have_annotations_where_the_queryset_has_them(courses, origin):
+def test_a_compiled_query_returns_tuples_and_annotations_like_its_queryset(courses, origin):
     counted = Prepared(
         lambda ids: Course.objects.filter(pk__among=ids).annotate(held=Count("enrollments")).order_by("pk")
     )
@@ -40,12 +40,12 @@ def test_rows_are_tuples_and_have_annotations_where_the_queryset_has_them(course
     assert pairs(ids[:2]) == [(course.pk, course.code) for course in courses[:2]]
 
 
-def test_who_asks_for_nothing_gets_nothing_and_asks_nobody(db, django_assert_num_queries):
+def test_a_compiled_query_for_no_ids_runs_no_statement(db, django_assert_num_queries):
     with django_assert_num_queries(0):
         assert Prepared(lambda ids: Student.objects.filter(pk__among=ids))([]) == []
 
 
-def test_one_value_is_as_good_as_a_list(db):
+def test_a_compiled_query_accepts_a_single_value(db):
     student = make_student()
     beyond = Prepared(lambda pk: Student.objects.filter(pk__gte=pk))
 
@@ -54,7 +54,7 @@ def test_one_value_is_as_good_as_a_list(db):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_was_lost_is_made_anew_outside_of_a_transaction():
+def test_a_lost_connection_is_reopened_outside_a_transaction():
     assert run("SELECT %s::int", [1]) == [(1,)]
     _end_the_connection()
 
@@ -76,7 +76,7 @@ def _end_the_connection():
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
 
-def test_the_cache_of_statements_is_bounded_and_forgets_the_least_recently_used():
+def test_the_statement_cache_is_bounded_and_evicts_the_least_recently_used():
     cache = StatementCache(most=2)
     built: list[str] = []
 
@@ -87,7 +87,7 @@ def test_the_cache_of_statements_is_bounded_and_forgets_the_least_recently_used(
     assert (built, len(cache)) == (["a", "b", "c", "b"], 2)
 
 
-def test_a_parameter_is_converted_as_its_field_converts_values(db):
+def test_a_parameter_is_converted_by_its_model_field(db):
     make_course(code="ä")
     rows = Course.objects.filter(code=Parameter("code", Course._meta.get_field("code"))).values_list("code")
 

@@ -1,4 +1,4 @@
-"""Prepared statements take what psycopg takes, and fail as it fails."""
+"""Prepared statements accept the same values and raise the same errors as psycopg."""
 
 from datetime import UTC, date, datetime
 
@@ -28,13 +28,13 @@ AT = datetime(2026, 3, 4, 5, 6, 7, 890, tzinfo=UTC)
         ("bigint[]", [1, 2]),
     ],
 )
-def test_a_value_comes_back_as_it_was_sent(db, type_, value):
+def test_a_prepared_statement_returns_the_value_that_was_sent(db, type_, value):
     for _again in range(2):
         assert run(f"SELECT %s::{type_}, '%%'", [value]) == [(value, "%")]
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_text_that_no_database_can_hold_is_refused_and_not_cut():
+def test_a_text_with_a_nul_character_is_rejected_and_not_truncated():
     with pytest.raises(DataError):
         run("SELECT %s::text", ["a\0b"])
 
@@ -42,7 +42,7 @@ def test_a_text_that_no_database_can_hold_is_refused_and_not_cut():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_statements_sent_together_the_first_that_fails_is_told_of_and_all_of_them_are_undone():
+def test_a_pipeline_raises_its_first_error_and_rolls_back_all_statements():
     course = make_course(code="A")
     rename = "UPDATE courses_course SET code = %s WHERE id = %s RETURNING code"
 
@@ -54,7 +54,7 @@ def test_of_statements_sent_together_the_first_that_fails_is_told_of_and_all_of_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_first_statement_of_a_transaction_begins_it():
+def test_the_first_prepared_statement_starts_the_transaction():
     make_course(code="A")
 
     with pytest.raises(ZeroDivisionError), transaction.atomic():
@@ -65,7 +65,7 @@ def test_the_first_statement_of_a_transaction_begins_it():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_fails_in_a_transaction_leaves_the_connection_to_the_next():
+def test_a_connection_is_usable_after_a_failed_transaction():
     make_course(code="A")
     twice = "INSERT INTO courses_course SELECT * FROM courses_course WHERE code = %s RETURNING id"
 
@@ -77,7 +77,7 @@ def test_what_fails_in_a_transaction_leaves_the_connection_to_the_next():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_could_not_be_prepared_can_be_asked_again():
+def test_a_statement_that_failed_to_prepare_can_be_run_again():
     question = "SELECT %s::int FROM not_there_yet"
     with pytest.raises(ProgrammingError):
         run(question, [1])
@@ -89,8 +89,8 @@ def test_what_could_not_be_prepared_can_be_asked_again():
 
 
 @pytest.mark.parametrize(("size", "kept"), [(1, 1), (LONG, 0)])
-def test_a_statement_with_a_long_list_is_planned_anew_each_time(db, size, kept):
-    question = f"SELECT %s::bigint[], {size}"  # a text of its own for each size
+def test_a_statement_with_a_long_list_is_not_kept_prepared(db, size, kept):
+    question = f"SELECT %s::bigint[], {size}"  # a different statement for each size
 
     for _again in range(2):
         assert run(question, [array_of(range(size))]) == [([*range(size)], size)]
@@ -99,13 +99,13 @@ def test_a_statement_with_a_long_list_is_planned_anew_each_time(db, size, kept):
     assert run(count, [f"SELECT $1::bigint[], {size}"]) == [(kept,)]
 
 
-def test_an_answer_that_is_larger_than_any_buffer_comes_whole(db):
+def test_a_result_larger_than_the_socket_buffer_is_complete(db):
     [[(first,)], [(second,)]] = run_together([("SELECT repeat(%s, 5000000)", [letter]) for letter in "ab"])
 
     assert (first, second) == ("a" * 5_000_000, "b" * 5_000_000)
 
 
-def test_a_question_that_is_larger_than_any_buffer_is_sent_whole(db):
+def test_a_parameter_larger_than_the_socket_buffer_is_sent_completely(db):
     text = "x" * 5_000_000
 
     assert run_together([("SELECT length(%s)", [text])] * 3) == [[(5_000_000,)]] * 3

@@ -1,4 +1,4 @@
-"""The database writes a row as its serializer would, whatever is in it."""
+"""The database renders every row exactly as its serializer does."""
 
 import json
 
@@ -21,12 +21,12 @@ from tests.factories import make_course, make_student, make_term
 pytestmark = pytest.mark.django_db
 
 
-def written(rows: QuerySet, serializer, **options) -> list[dict]:
+def rendered_by_database(rows: QuerySet, serializer, **options) -> list[dict]:
     template = row_template(serializer, **options)
     return [json.loads(template.write(None, columns)) for columns in rows.values_list(*template.expressions)]
 
 
-def test_texts_instants_booleans_documents_and_nothing_are_written_as_the_serializer_writes_them():
+def test_every_type_of_value_is_rendered_as_by_the_serializer():
     opens = "2026-08-01T09:00:00.000120Z"
     make_course(
         name='"\\ </script> \u2028 Größe', prerequisites=["A", 'B"'], enrollment_opens_at=opens, is_active=False
@@ -34,7 +34,9 @@ def test_texts_instants_booleans_documents_and_nothing_are_written_as_the_serial
     make_course(term=make_term(code="2026F"), capacity=0, enrollment_closes_at="2026-08-01T09:00:00+02:00")
     courses = Course.objects.order_by("pk")
 
-    assert written(courses, CourseSerializer()) == json.loads(json.dumps(CourseSerializer(courses, many=True).data))
+    assert rendered_by_database(courses, CourseSerializer()) == json.loads(
+        json.dumps(CourseSerializer(courses, many=True).data)
+    )
 
 
 def test_a_property_is_read_from_its_annotation(origin):
@@ -43,26 +45,26 @@ def test_a_property_is_read_from_its_annotation(origin):
         enroll(student_id=make_student().pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
     rows = StudentCourse.objects.with_parties().order_by("pk")
 
-    found = written(rows, EnrollmentSerializer())
+    found = rendered_by_database(rows, EnrollmentSerializer())
 
     assert found == json.loads(json.dumps(EnrollmentSerializer(rows, many=True).data))
     assert [row["waitlist_position"] for row in found] == [None, 1, 2]
 
 
-def test_a_computed_value_stands_where_its_field_stands():
-    class Shouting(CourseSerializer):
+def test_a_computed_value_keeps_the_position_of_its_field():
+    class UppercaseSerializer(CourseSerializer):
         computed = {
             "name": Computed(("name", "capacity"), lambda request, name, capacity: f"{name.upper()} {capacity}")
         }
 
     make_course(name="quiet", capacity=3)
 
-    [row] = written(Course.objects.all(), Shouting())
+    [row] = rendered_by_database(Course.objects.all(), UppercaseSerializer())
 
     assert (list(row), row["name"]) == (list(CourseSerializer().fields), "QUIET 3")
 
 
-def test_an_import_is_written_as_its_serializer_writes_it(registrar):
+def test_an_import_is_rendered_as_by_its_serializer(registrar):
     imported("student_number,course_code,term,left\nS-1,C-1,2026F,over\n", actor=registrar, dataset='"', file_name="\\")
     job = imported("student_number,given_name,family_name\nS-1,Ada,Byron\n", kind="students", review="always")
     approve(job.pk, actor=registrar)
@@ -70,27 +72,30 @@ def test_an_import_is_written_as_its_serializer_writes_it(registrar):
     undo = start_undo(job.pk, channel=ImportChannel.API, request_id="r", actor=registrar)
     jobs = Import.objects.select_related("actor", "approved_by", "progress").order_by("pk")
 
-    found = written(jobs, ImportSerializer())
+    found = rendered_by_database(jobs, ImportSerializer())
 
     assert found == json.loads(json.dumps(ImportSerializer(jobs, many=True).data))
     assert [row["undoes"] for row in found] == [None, None, undo.undoes_id]
     assert [bool(row["warnings"]) for row in found] == [True, False, False]
 
 
-def test_what_is_computed_for_limited_callers_is_written_by_the_database_for_others():
-    class Hiding(CourseSerializer):
+def test_a_field_computed_only_for_limited_clients_is_rendered_by_the_database():
+    class TruncatingSerializer(CourseSerializer):
         computed = {"prerequisites": Computed(("prerequisites",), lambda request, codes: codes[:1], only_limited=True)}
 
     make_course(prerequisites=["A", "B"])
 
-    found = [written(Course.objects.all(), Hiding(), is_limited=limited)[0]["prerequisites"] for limited in (0, 1)]
+    found = [
+        rendered_by_database(Course.objects.all(), TruncatingSerializer(), is_limited=limited)[0]["prerequisites"]
+        for limited in (0, 1)
+    ]
 
     assert found == [["A", "B"], ["A"]]
 
 
-def test_a_field_that_is_no_column_and_not_computed_is_refused():
-    class Unknown(CourseWithSeatsSerializer):
+def test_a_field_that_is_neither_column_nor_computed_is_rejected():
+    class UnknownFieldSerializer(CourseWithSeatsSerializer):
         computed = {}
 
     with pytest.raises(TypeError, match="no column seats"):
-        row_template(Unknown())
+        row_template(UnknownFieldSerializer())

@@ -1,4 +1,4 @@
-"""Identifiers, filters, fields, expansions and files: what integrators may ask of reads."""
+"""Identifiers, filters, the fields and expand parameters, and CSV files of API reads."""
 
 import csv
 import io
@@ -20,8 +20,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def place(origin):
-    """Ada in Calculus, and Bob in Drawing."""
+def two_enrollments(origin):
+    """Enroll Ada in Calculus, and Bob in Drawing."""
     ada, bob = make_student(student_number="S-1", given_name="Ada"), make_student(student_number="S-2")
     math, art = make_course(code="MATH", term=make_term(code="2026F"), level="advanced"), make_course(code="ART")
     for student, course in ((ada, math), (bob, art)):
@@ -39,7 +39,7 @@ def errors(answer):
     return [(error["code"], error["field"]) for error in answer.json()["errors"]]
 
 
-def test_a_term_can_be_named_by_its_code(api):
+def test_a_term_can_be_addressed_by_its_code(api):
     term = make_term(code="2026F")
 
     assert api.get("/api/v1/terms/code:2026F").json()["id"] == term.pk
@@ -62,8 +62,8 @@ def test_a_term_can_be_named_by_its_code(api):
         "level=advanced",
     ],
 )
-def test_enrollments_are_filtered_by_the_names_that_addresses_use(api, place, query):
-    ada, math = place
+def test_enrollments_are_filtered_by_ids_and_keys(api, two_enrollments, query):
+    ada, math = two_enrollments
 
     found = rows(api, f"enrollments?{query.format(ada=ada.pk, math=math.pk)}")
 
@@ -73,11 +73,11 @@ def test_enrollments_are_filtered_by_the_names_that_addresses_use(api, place, qu
 @pytest.mark.parametrize(
     "query", ["student=number:nobody", "course=code:NOTHING", "course=code:MATH@2027S", "student=9223372036854775808"]
 )
-def test_who_and_what_is_not_there_has_no_enrollments(api, place, query):
+def test_an_unknown_student_or_course_filter_returns_no_enrollments(api, two_enrollments, query):
     assert rows(api, f"enrollments?{query}") == []
 
 
-def test_a_code_that_fits_several_courses_is_an_error_of_the_filter(api):
+def test_an_ambiguous_course_code_is_an_error_of_the_filter(api):
     for code in ("2026F", "2027S"):
         make_course(code="TWICE", term=make_term(code=code))
 
@@ -86,8 +86,8 @@ def test_a_code_that_fits_several_courses_is_an_error_of_the_filter(api):
     assert (answer.status_code, errors(answer)) == (400, [("course_ambiguous", "course")])
 
 
-def test_a_roster_and_the_courses_of_a_student_are_filtered_by_the_same_names(api, place):
-    ada, math = place
+def test_rosters_and_student_courses_accept_the_same_filters(api, two_enrollments):
+    ada, math = two_enrollments
 
     assert len(rows(api, f"courses/{math.pk}/students?student=number:S-1")) == 1
     assert rows(api, f"courses/{math.pk}/students?student=number:S-2") == []
@@ -95,8 +95,8 @@ def test_a_roster_and_the_courses_of_a_student_are_filtered_by_the_same_names(ap
     assert rows(api, f"students/{ada.pk}/courses?course=code:ART") == []
 
 
-def test_updated_since_finds_what_was_changed_at_that_instant_or_later(api, place, origin):
-    ada, math = place
+def test_updated_since_includes_rows_changed_at_that_instant_or_later(api, two_enrollments, origin):
+    ada, math = two_enrollments
     before = complete(student_id=ada.pk, course_id=math.pk, origin=origin).enrollment
     assert before is not None
     instant = before.updated_at.isoformat().replace("+00:00", "Z")
@@ -106,8 +106,8 @@ def test_updated_since_finds_what_was_changed_at_that_instant_or_later(api, plac
     assert rows(api, f"enrollments?status=all&updated_since={later}") == []
 
 
-def test_enrollments_updated_since_come_in_the_order_of_their_changes(api, place, origin):
-    ada, math = place
+def test_enrollments_with_updated_since_are_ordered_by_change(api, two_enrollments, origin):
+    ada, math = two_enrollments
     complete(student_id=ada.pk, course_id=math.pk, origin=origin)
 
     found = rows(api, "enrollments?status=all&updated_since=2020-01-01T00:00:00Z")
@@ -116,7 +116,7 @@ def test_enrollments_updated_since_come_in_the_order_of_their_changes(api, place
 
 
 @pytest.mark.parametrize(("path", "make"), [("students", make_student), ("courses", make_course), ("terms", make_term)])
-def test_what_is_edited_is_found_by_its_history(api, path, make):
+def test_an_edited_row_is_found_by_updated_since(api, path, make):
     make()
     edited = make()
     instant = timezone.now().isoformat().replace("+00:00", "Z")
@@ -127,7 +127,7 @@ def test_what_is_edited_is_found_by_its_history(api, path, make):
 
 @pytest.mark.parametrize("value", ["yesterday", "0000-01-01T00:00:00Z", "0001-01-01T00:00:00%2B14:00", "10000-01-01"])
 @pytest.mark.parametrize("path", ["students", "courses", "terms", "enrollments"])
-def test_an_instant_that_is_none_is_400(api, path, value):
+def test_an_invalid_datetime_returns_400(api, path, value):
     answer = api.get(f"/api/v1/{path}?updated_since={value}")
 
     assert (answer.status_code, [field for _code, field in errors(answer)]) == (400, ["updated_since"])
@@ -135,8 +135,8 @@ def test_an_instant_that_is_none_is_400(api, path, value):
 
 @pytest.mark.parametrize("offset", [timedelta(hours=23, minutes=59), -timedelta(hours=23, minutes=59)])
 @pytest.mark.parametrize("path", ["students", "courses", "terms", "enrollments"])
-def test_an_instant_can_be_told_in_any_offset_that_there_is(api, place, path, offset):
-    """PostgreSQL takes none of 16 hours and more."""
+def test_a_datetime_is_accepted_in_every_utc_offset(api, two_enrollments, path, offset):
+    """PostgreSQL itself rejects offsets of 16 hours and more."""
     make_term()
     for minutes, is_found in ((-1, True), (1, False)):
         instant = (timezone.now() + timedelta(minutes=minutes)).astimezone(zone(offset)).isoformat()
@@ -144,7 +144,7 @@ def test_an_instant_can_be_told_in_any_offset_that_there_is(api, place, path, of
         assert bool(found) == is_found, instant
 
 
-def test_courses_are_filtered_by_their_seats(api, origin):
+def test_courses_are_filtered_by_free_seats(api, origin):
     full, free, unlimited = make_course(capacity=1), make_course(capacity=2), make_course()
     for course in (full, free):
         enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
@@ -169,8 +169,8 @@ READS += ["enrollments", "students/{ada}/courses", "students/{ada}/courses/{math
 
 
 @pytest.mark.parametrize("path", READS)
-def test_fields_leaves_out_what_is_not_named(api, place, path):
-    ada, math = place
+def test_the_fields_parameter_leaves_out_the_other_fields(api, two_enrollments, path):
+    ada, math = two_enrollments
     path = f"/api/v1/{path.format(ada=ada.pk, math=math.pk)}"
 
     answer = api.get(f"{path}?fields=id")
@@ -181,8 +181,8 @@ def test_fields_leaves_out_what_is_not_named(api, place, path):
     assert (unknown.status_code, errors(unknown)) == (400, [("invalid_choice", "fields")])
 
 
-def test_expand_shows_the_parties_in_full(api, place):
-    ada, math = place
+def test_the_expand_parameter_renders_student_and_course_in_full(api, two_enrollments):
+    ada, math = two_enrollments
     url = f"/api/v1/students/{ada.pk}/courses/{math.pk}"
 
     [listed] = rows(api, "enrollments?student=number:S-1&expand=student,course")
@@ -194,7 +194,7 @@ def test_expand_shows_the_parties_in_full(api, place):
     assert single["course"] == {name: course[name] for name in course if name not in ("seats", "warnings")}
 
 
-def test_expanding_takes_the_scope_to_read_what_is_expanded(make_client, place):
+def test_expand_requires_the_read_scope_of_the_expanded_resource(make_client, two_enrollments):
     program = make_client("enrollments:read", "courses:read")
 
     refused = program.get("/api/v1/enrollments?expand=student")
@@ -204,8 +204,8 @@ def test_expanding_takes_the_scope_to_read_what_is_expanded(make_client, place):
     assert errors(program.get("/api/v1/enrollments?expand=grade")) == [("invalid_choice", "expand")]
 
 
-def test_the_tag_of_an_expanded_read_covers_what_is_expanded(api, place):
-    ada, math = place
+def test_the_etag_of_a_response_changes_with_expanded_rows(api, two_enrollments):
+    ada, math = two_enrollments
     url = f"/api/v1/students/{ada.pk}/courses/{math.pk}"
     plain, expanded = api.get(url)["ETag"], api.get(f"{url}?expand=student")["ETag"]
 
@@ -216,7 +216,7 @@ def test_the_tag_of_an_expanded_read_covers_what_is_expanded(api, place):
 
 
 @pytest.mark.parametrize("query", ["expand=student,course", "fields=id,student", "updated_since=2020-01-01T00:00:00Z"])
-def test_a_shaped_list_costs_the_same_for_any_number_of_rows(api, origin, query):
+def test_a_list_with_fields_or_expand_takes_the_same_queries_for_any_size(api, origin, query):
     costs = []
     for size in (1, 20):
         for _ in range(size):
@@ -235,7 +235,7 @@ def roster(api, course, query=""):
     return answer, list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
 
 
-def test_a_roster_comes_as_csv(api, origin):
+def test_a_roster_can_be_read_as_csv(api, origin):
     course = make_course(code="MATH", term=make_term(code="2026F"), capacity=1, waitlist_capacity=5)
     names = ["=HYPERLINK(1)", "Ada"]
     for number, name in enumerate(names):
@@ -262,7 +262,7 @@ def test_a_roster_comes_as_csv(api, origin):
     assert (second["given_name"], second["status"], second["waitlist_position"]) == ("Ada", "waitlisted", "1")
 
 
-def test_a_roster_as_csv_is_filtered_searched_and_ordered_and_has_all_rows(api, origin):
+def test_a_csv_roster_is_filtered_searched_ordered_and_unpaginated(api, origin):
     course = make_course()
     for number in range(60):
         student = make_student(student_number=f"S-{number}", family_name=f"Name {number:02}")
@@ -277,7 +277,7 @@ def test_a_roster_as_csv_is_filtered_searched_and_ordered_and_has_all_rows(api, 
     assert numbers("?status=dropped") == []
 
 
-def test_a_roster_as_csv_costs_the_same_queries_for_any_size(api, origin):
+def test_a_csv_roster_takes_the_same_queries_for_any_size(api, origin):
     course, costs = make_course(term=make_term(), capacity=5, waitlist_capacity=None), []
     for size in (1, 30):
         for _ in range(size):
@@ -290,7 +290,7 @@ def test_a_roster_as_csv_costs_the_same_queries_for_any_size(api, origin):
 
 
 @pytest.mark.parametrize("query", ["page_size=5", "cursor=x", "fields=id", "expand=student"])
-def test_a_file_has_no_pages_and_one_shape(api, query):
+def test_a_csv_roster_rejects_pagination_fields_and_expand(api, query):
     answer = api.get(f"/api/v1/courses/{make_course().pk}/students?{query}", headers={"Accept": "text/csv"})
 
     assert (answer.status_code, answer["Content-Type"]) == (400, "application/problem+json")
@@ -298,7 +298,7 @@ def test_a_file_has_no_pages_and_one_shape(api, query):
 
 
 @pytest.mark.parametrize("path", ["courses/0/students", "courses/1/students?nonsense=1"])
-def test_a_problem_of_a_file_is_json_all_the_same(api, path):
+def test_an_error_of_a_csv_request_is_a_json_problem(api, path):
     make_course(pk=1)
 
     answer = api.get(f"/api/v1/{path}", headers={"Accept": "text/csv"})
@@ -307,7 +307,7 @@ def test_a_problem_of_a_file_is_json_all_the_same(api, path):
     assert answer.json()["errors"] != []
 
 
-def test_other_lists_are_json_only(api):
+def test_lists_other_than_rosters_are_json_only(api):
     answer = api.get("/api/v1/students", headers={"Accept": "text/csv"})
 
     assert (answer.status_code, answer.json()["code"]) == (406, "not_acceptable")

@@ -1,4 +1,4 @@
-"""Two pages of the admin open at once: a form that no longer shows the row as it is does not overwrite it."""
+"""Stale admin forms: a form whose row has changed since it was opened does not overwrite the row."""
 
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic, sleep
@@ -28,8 +28,8 @@ def page_of(row, query="?tab=form"):
     return f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/change/{query}"
 
 
-def read(client, address):
-    """Open a page and return what its form would send."""
+def form_values_of(client, address):
+    """Open a page and return the values that its form would submit."""
     return form_in(client.get(address))
 
 
@@ -42,13 +42,13 @@ def errors(page):
 
 
 @pytest.fixture
-def desk(admin_client):
+def superuser_client(admin_client):
     return admin_client
 
 
-def test_the_second_of_two_tabs_is_refused_names_what_changed_and_keeps_what_was_typed(registrars_desk):
+def test_a_stale_form_is_refused_names_the_changes_and_keeps_typed_values(registrars_desk):
     course = make_course(code="MATH-1", name="Algebra", capacity=30)
-    first, second = (read(registrars_desk, page_of(course)) for _tab in range(2))
+    first, second = (form_values_of(registrars_desk, page_of(course)) for _tab in range(2))
 
     saved = registrars_desk.post(page_of(course), {**first, "capacity": "45", "level": "advanced"})
     refused = registrars_desk.post(page_of(course), {**second, "name": "Linear algebra"})
@@ -61,9 +61,9 @@ def test_the_second_of_two_tabs_is_refused_names_what_changed_and_keeps_what_was
     assert form_in(refused)["capacity"] == "30"
 
 
-def test_the_page_around_a_form_with_errors_shows_the_row_as_it_is(registrars_desk):
+def test_the_page_of_a_form_with_errors_renders_the_saved_row(registrars_desk):
     course = make_course(code="MATH-1", name="Algebra", capacity=30)
-    form = read(registrars_desk, page_of(course))
+    form = form_values_of(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
 
     outdated = registrars_desk.post(page_of(course), {**form, "name": "Typed", "capacity": "20"})
@@ -76,9 +76,9 @@ def test_the_page_around_a_form_with_errors_shows_the_row_as_it_is(registrars_de
         assert (form_in(page)["name"], form_in(page)["capacity"]) == ("Typed", "20")
 
 
-def test_a_refused_form_is_saved_when_it_is_sent_again(registrars_desk):
+def test_a_refused_form_is_saved_when_it_is_submitted_again(registrars_desk):
     course = make_course(capacity=30)
-    second = read(registrars_desk, page_of(course))
+    second = form_values_of(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
 
     refused = registrars_desk.post(page_of(course), {**second, "name": "New"})
@@ -89,9 +89,9 @@ def test_a_refused_form_is_saved_when_it_is_sent_again(registrars_desk):
     assert (course.name, course.capacity) == ("New", 45)
 
 
-def test_a_refused_form_that_is_sent_again_is_refused_again_where_the_row_has_changed_again(registrars_desk):
+def test_a_resubmitted_form_is_refused_when_the_row_has_changed_again(registrars_desk):
     course = make_course(capacity=30)
-    second = read(registrars_desk, page_of(course))
+    second = form_values_of(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
     refused = registrars_desk.post(page_of(course), {**second, "name": "New"})
     Course.objects.update(is_active=False)
@@ -102,9 +102,9 @@ def test_a_refused_form_that_is_sent_again_is_refused_again_where_the_row_has_ch
     assert Course.objects.get().name == "A course"
 
 
-def test_another_error_of_a_form_does_not_hide_that_it_is_outdated(registrars_desk):
+def test_a_field_error_does_not_hide_that_the_form_is_stale(registrars_desk):
     student = make_student(email="a@example.edu")
-    form = read(registrars_desk, page_of(student))
+    form = form_values_of(registrars_desk, page_of(student))
     Student.objects.update(email="b@example.edu")
 
     page = registrars_desk.post(page_of(student), {**form, "student_number": "", "email": "no address"})
@@ -113,9 +113,9 @@ def test_another_error_of_a_form_does_not_hide_that_it_is_outdated(registrars_de
     assert set(page.context["adminform"].form.errors) == {"__all__", "student_number", "email"}
 
 
-def test_the_same_form_sent_twice_is_saved_and_not_refused(registrars_desk):
+def test_the_same_form_submitted_twice_is_saved(registrars_desk):
     course = make_course(capacity=30)
-    form = {**read(registrars_desk, page_of(course)), "capacity": "45"}
+    form = {**form_values_of(registrars_desk, page_of(course)), "capacity": "45"}
 
     answers = [registrars_desk.post(page_of(course), form).status_code for _click in range(2)]
 
@@ -123,28 +123,28 @@ def test_the_same_form_sent_twice_is_saved_and_not_refused(registrars_desk):
     assert Course.objects.get().capacity == 45
 
 
-def test_what_is_not_in_the_form_does_not_outdate_it(registrars_desk, origin):
+def test_a_change_outside_the_form_fields_does_not_make_the_form_stale(registrars_desk, origin):
     course, student = make_course(capacity=30), make_student()
-    form = read(registrars_desk, page_of(course))
+    form = form_values_of(registrars_desk, page_of(course))
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
 
     assert registrars_desk.post(page_of(course), {**form, "capacity": "45"}).status_code == 302
     assert Course.objects.get().capacity == 45
 
 
-def test_a_form_without_what_was_read_is_saved(registrars_desk):
-    """That is what a script sends, and a page that was open during an upgrade."""
+def test_a_form_without_a_version_is_saved(registrars_desk):
+    """Such a form comes from a script, or from a page that was open during an upgrade."""
     student = make_student()
-    form = {name: text for name, text in read(registrars_desk, page_of(student)).items() if name != "as_read"}
+    form = {name: text for name, text in form_values_of(registrars_desk, page_of(student)).items() if name != "as_read"}
 
     assert registrars_desk.post(page_of(student), {**form, "given_name": "Grace"}).status_code == 302
     assert Student.objects.get().given_name == "Grace"
 
 
 @pytest.mark.parametrize("text", ["", "x", "x:y", ":::", "\u0663", "capacity:", "a" * 5_000])
-def test_a_form_that_was_tampered_with_counts_as_outdated(registrars_desk, text):
+def test_a_form_with_a_tampered_version_is_stale(registrars_desk, text):
     term = make_term(name="A term")
-    form = read(registrars_desk, page_of(term))
+    form = form_values_of(registrars_desk, page_of(term))
 
     page = registrars_desk.post(page_of(term), {**form, "as_read": text, "name": "New"})
 
@@ -154,9 +154,9 @@ def test_a_form_that_was_tampered_with_counts_as_outdated(registrars_desk, text)
 
 @pytest.mark.parametrize("button", ["_save", "_continue", "_addanother"])
 @pytest.mark.parametrize("query", ["", "?tab=form", "?tab=roster", "?_popup=1", "?_changelist_filters=q%3Da"])
-def test_every_button_and_every_address_of_the_page_refuses(registrars_desk, button, query):
+def test_a_stale_form_is_refused_for_every_button_and_query(registrars_desk, button, query):
     course = make_course(capacity=30)
-    form = read(registrars_desk, page_of(course))
+    form = form_values_of(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
 
     page = registrars_desk.post(page_of(course, query), {**form, "name": "New", button: "1"})
@@ -165,13 +165,13 @@ def test_every_button_and_every_address_of_the_page_refuses(registrars_desk, but
     assert Course.objects.get().name == "A course"
 
 
-def test_an_earlier_version_is_not_saved_over_a_change_that_its_page_did_not_know(registrars_desk):
+def test_restoring_an_earlier_version_does_not_overwrite_a_newer_change(registrars_desk):
     student = make_student(given_name="Ada")
     version = student.history.latest().pk
     student.given_name = "Augusta"
     student.save()
     address = f"/admin/students/student/{student.pk}/history/{version}/"
-    form = read(registrars_desk, address)
+    form = form_values_of(registrars_desk, address)
     Student.objects.update(email="new@example.edu")
 
     refused = registrars_desk.post(address, form)
@@ -182,9 +182,9 @@ def test_an_earlier_version_is_not_saved_over_a_change_that_its_page_did_not_kno
     assert (Student.objects.get().given_name, Student.objects.get().email) == ("Ada", student.email)
 
 
-def test_an_error_of_the_whole_form_does_not_hide_that_it_is_outdated(registrars_desk):
+def test_a_non_field_error_does_not_hide_that_the_form_is_stale(registrars_desk):
     course = make_course(capacity=30)
-    form = read(registrars_desk, page_of(course))
+    form = form_values_of(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
 
     page = registrars_desk.post(page_of(course), {**form, "prerequisites": "NO-1"})
@@ -192,12 +192,12 @@ def test_an_error_of_the_whole_form_does_not_hide_that_it_is_outdated(registrars
     assert errors(page) == [SENTENCE, "Capacity is now: 45"]
 
 
-def test_values_are_named_as_people_read_them(registrars_desk):
+def test_changed_values_are_named_by_their_display_values(registrars_desk):
     term, other = make_term(code="T-1"), make_term(code="T-2")
     make_course(code="A-1")
     make_course(code="B-2")
     course = make_course(term=term, capacity=1, prerequisites=["A-1"], enrollment_opens_at="2026-01-01T08:00Z")
-    form = read(registrars_desk, page_of(course))
+    form = form_values_of(registrars_desk, page_of(course))
     Course.objects.filter(pk=course.pk).update(
         term=other,
         capacity=None,
@@ -218,23 +218,23 @@ def test_values_are_named_as_people_read_them(registrars_desk):
     ]
 
 
-def test_the_rows_below_a_form_are_compared_too(desk):
+def test_inline_rows_are_compared_as_well(superuser_client):
     user, course = User.objects.create_user("teacher", is_staff=True), make_course(code="MATH-1")
-    form = read(desk, page_of(user))
+    form = form_values_of(superuser_client, page_of(user))
     CourseStaff.objects.create(course=course, user=user)
     rows = {"staff_of-TOTAL_FORMS": "1", "staff_of-0-course": make_course().pk, "staff_of-0-user": user.pk}
 
-    page = desk.post(page_of(user), {**form, **rows})
+    page = superuser_client.post(page_of(user), {**form, **rows})
 
     assert errors(page) == [SENTENCE, f"Course staff is now: {CourseStaff.objects.get()}"]
 
 
-# Every form that there is
+# Every form of the admin
 
 
 @pytest.fixture
-def changeable(db):
-    """A row of each kind that has a form in the admin, and a change to it by somebody else."""
+def editable_rows(db):
+    """Return a row of each model with a form in the admin, and a change of it by another user."""
     client = ApiClient.objects.get(client_id=create_api_client("program", "students:read").client_id)
     group = Group.objects.create(name="Group")
     return {
@@ -247,35 +247,35 @@ def changeable(db):
     }
 
 
-UNEDITED = {  # rows of libraries and records, which have no form to save or hold secrets that nobody edits
+UNEDITED = {  # models of libraries and records that have no form to save, or hold secrets that no user edits
     *("oauth2_provider.AccessToken", "oauth2_provider.Grant", "oauth2_provider.IDToken"),
     "oauth2_provider.RefreshToken",
 }
 
 
-def test_every_form_of_the_admin_refuses_when_it_is_outdated(changeable, desk, rf):
+def test_every_admin_form_is_refused_when_it_is_stale(editable_rows, superuser_client, rf):
     request = rf.get("/")
     request.user = User.objects.get(username="admin")
     edited = {
         model._meta.label for model, each in admin.site._registry.items() if each.has_change_permission(request)
     } - UNEDITED
     wrong = {}
-    for label, (row, change) in changeable.items():
-        form = read(desk, page_of(row))
+    for label, (row, change) in editable_rows.items():
+        form = form_values_of(superuser_client, page_of(row))
         type(row).objects.filter(pk=row.pk).update(**change)
         field = next(iter(change))
-        page = desk.post(page_of(row), {**form, field: "Typed"})
+        page = superuser_client.post(page_of(row), {**form, field: "Typed"})
         row.refresh_from_db()
         wrong[label] = (page.status_code, errors(page)[:1], getattr(row, field))
 
-    assert wrong == {label: (200, [SENTENCE], "Other") for label in changeable}
-    assert edited - {"bulk.Import"} == set(changeable)  # an import is acted on, and has no form
+    assert wrong == {label: (200, [SENTENCE], "Other") for label in editable_rows}
+    assert edited - {"bulk.Import"} == set(editable_rows)  # an import has actions, and no form
 
 
 @pytest.mark.parametrize("language", ["de", "es"])
-def test_the_refusal_is_in_the_language_of_the_page_as_in_the_api(registrars_desk, language):
+def test_the_refusal_of_a_stale_form_is_in_the_language_of_the_page(registrars_desk, language):
     course = make_course(capacity=30)
-    form = read(registrars_desk, page_of(course))
+    form = form_values_of(registrars_desk, page_of(course))
     Course.objects.update(capacity=45)
 
     page = registrars_desk.post(page_of(course), {**form, "name": "New"}, headers={"Accept-Language": language})
@@ -285,10 +285,10 @@ def test_the_refusal_is_in_the_language_of_the_page_as_in_the_api(registrars_des
     assert errors(page)[0] != SENTENCE
 
 
-# Two saves at the same instant
+# Concurrent saves
 
 
-def blocked():
+def count_waiting_for_locks():
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute(
@@ -300,11 +300,11 @@ def blocked():
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="a race is only proved on PostgreSQL")
 @pytest.mark.parametrize("make", [make_course, make_student, make_term], ids=["course", "student", "term"])
-def test_a_save_that_waits_for_another_one_sees_what_that_one_saved(registrar, make):
+def test_a_save_that_waits_for_a_lock_sees_the_committed_change(registrar, make):
     client, row = Client(), make()
     client.force_login(registrar)
     field = "given_name" if make is make_student else "name"
-    form = read(client, page_of(row))
+    form = form_values_of(client, page_of(row))
 
     def save():
         try:
@@ -317,9 +317,9 @@ def test_a_save_that_waits_for_another_one_sees_what_that_one_saved(registrar, m
             type(row).objects.filter(pk=row.pk).update(**{field: "First"})
             second = pool.submit(save)
             deadline = monotonic() + 30
-            while not blocked() and monotonic() < deadline:
+            while not count_waiting_for_locks() and monotonic() < deadline:
                 sleep(0.01)
-            assert blocked() == 1
+            assert count_waiting_for_locks() == 1
         found = second.result()
 
     row.refresh_from_db()

@@ -1,4 +1,4 @@
-"""One form for each kind of value, one value for each parameter, and errors that name their fields."""
+"""One format for each type of value, one value for each parameter, and errors that name their fields."""
 
 import json
 from typing import Any
@@ -79,7 +79,7 @@ def errors(answer: Any) -> list[tuple[str, str | None]]:
 
 
 def views(resolver: Any = None, prefix: str = "") -> dict[str, Any]:
-    """The views of the API by their routes."""
+    """Return the views of the API by their routes."""
     found: dict[str, Any] = {}
     for each in (resolver or get_resolver()).url_patterns:
         route = f"{prefix}{each.pattern}"
@@ -91,7 +91,7 @@ def views(resolver: Any = None, prefix: str = "") -> dict[str, Any]:
 
 
 def serializer_classes(of: type = KnownFieldsSerializer) -> list[Any]:
-    """Every serializer that reads a body or a query, of the modules that the addresses have imported."""
+    """Return every serializer that reads a body or a query, from the modules that the URL configuration imports."""
     assert views()
     found = []
     for each in of.__subclasses__():
@@ -100,7 +100,7 @@ def serializer_classes(of: type = KnownFieldsSerializer) -> list[Any]:
 
 
 def written_fields() -> list[tuple[str, serializers.Field[Any, Any, Any, Any]]]:
-    """Every field that can be written, those in lists too."""
+    """Return every writable field, including those in lists."""
     fields = [
         (f"{each.__name__}.{name}", field)
         for each in serializer_classes()
@@ -118,12 +118,12 @@ STRICT: dict[type, Any] = {
     serializers.IntegerField: (StrictIntegerField, QueryIntegerField),
     serializers.CharField: StrictCharField,
 }
-# What is read as text, and is compared with what School has signed.
+# Fields that are read as text and checked against a signature.
 SIGNED = {"ChangesQuerySerializer.after"}
 ANSWERS = {"ImportSerializer.kind"}  # it reads no body
 
 
-def test_every_field_that_is_written_takes_one_form():
+def test_every_writable_field_accepts_one_format():
     names = {name for name, _field in written_fields()}
     lenient = [
         name
@@ -140,7 +140,7 @@ def test_every_field_that_is_written_takes_one_form():
     assert lenient == []
 
 
-def test_every_filter_takes_one_form():
+def test_every_filter_accepts_one_format():
     lenient = [
         f"{route}?{name}"
         for route, view in views().items()
@@ -160,7 +160,7 @@ def instants() -> list[str]:
 LISTS = ["students", "courses", "terms", "enrollments"]
 
 
-def test_every_list_with_an_instant_is_tried_here():
+def test_every_list_with_a_datetime_filter_is_covered():
     routes = {route for route, view in views().items() if "updated_since" in filters_of(view) and "<" not in route}
 
     assert (instants(), routes) == (["updated_since"], {f"api/v1/{path}" for path in LISTS})
@@ -168,13 +168,13 @@ def test_every_list_with_an_instant_is_tried_here():
 
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize(("texts", "code"), [(NAIVE, "naive_instant"), (NO_INSTANTS, "invalid")])
-def test_a_query_takes_an_instant_in_its_one_form(api, path, texts, code):
+def test_a_query_accepts_datetimes_in_one_format_only(api, path, texts, code):
     found = {text: errors(api.get(f"/api/v1/{path}?updated_since={quote(text)}")) for text in texts}
 
     assert found == {text: [(code, "updated_since")] for text in texts}
 
 
-def test_a_plus_sign_that_is_not_percent_encoded_is_explained(api):
+def test_an_unencoded_plus_sign_is_explained(api):
     answer = api.get("/api/v1/students?updated_since=2026-08-01T09:00:00+02:00")
 
     assert errors(answer) == [("invalid", "updated_since")]
@@ -183,7 +183,7 @@ def test_a_plus_sign_that_is_not_percent_encoded_is_explained(api):
 
 @pytest.mark.parametrize("field", ["enrollment_opens_at", "enrollment_closes_at"])
 @pytest.mark.parametrize(("texts", "code"), [(NAIVE, "naive_instant"), (NO_INSTANTS, "invalid")])
-def test_a_body_takes_an_instant_in_its_one_form(api, settings, field, texts, code):
+def test_a_body_accepts_datetimes_in_one_format_only(api, settings, field, texts, code):
     settings.TIME_ZONE = "Europe/Berlin"
     body = {"code": "A", "name": "A", "level": "advanced"}
 
@@ -193,7 +193,7 @@ def test_a_body_takes_an_instant_in_its_one_form(api, settings, field, texts, co
     assert Course.objects.count() == 0
 
 
-def test_the_instant_is_the_same_in_whatever_offset_it_comes(api):
+def test_a_datetime_is_the_same_in_every_utc_offset(api):
     course = make_course()
     texts = ["2026-08-01T09:00:00+02:00", "2026-08-01T07:00:00Z", "2026-08-01T07:00Z", "2026-08-01T07:00:00.000-00:00"]
 
@@ -203,7 +203,7 @@ def test_the_instant_is_the_same_in_whatever_offset_it_comes(api):
 
 
 @pytest.mark.parametrize("text", NO_DAYS)
-def test_a_day_is_taken_in_its_one_form(api, text):
+def test_a_date_is_accepted_in_one_format_only(api, text):
     make_term(code="2026F", starts_on="2026-09-01", ends_on="2027-01-31")
     body = {"code": "T", "name": "A", "starts_on": "2026-01-01", "ends_on": "2027-01-01"}
 
@@ -213,7 +213,7 @@ def test_a_day_is_taken_in_its_one_form(api, text):
     assert Term.objects.count() == 1
 
 
-def test_the_one_form_of_a_day_finds_the_term(api):
+def test_an_iso_date_finds_the_running_term(api):
     make_term(code="2026F", starts_on="2026-09-01", ends_on="2027-01-31")
 
     assert [row["code"] for row in api.get("/api/v1/terms?running_on=2026-10-01").json()["results"]] == ["2026F"]
@@ -223,7 +223,7 @@ NUMBERS = ["courses?capacity", "changes?limit", "changes?wait", "students?page_s
 
 
 @pytest.mark.parametrize("address", NUMBERS)
-def test_a_query_takes_a_number_in_its_one_form(api, address):
+def test_a_query_accepts_numbers_in_one_format_only(api, address):
     name = address.partition("?")[2]
     found = {text: errors(api.get(f"/api/v1/{address}={quote(text)}")) for text in NO_NUMBERS}
 
@@ -231,7 +231,7 @@ def test_a_query_takes_a_number_in_its_one_form(api, address):
 
 
 @pytest.mark.parametrize("address", ["students?is_active", "courses?is_active", "courses?has_seats"])
-def test_a_query_takes_true_and_false_and_nothing_else_for_a_boolean(api, address):
+def test_a_query_accepts_only_true_and_false_for_booleans(api, address):
     name = address.partition("?")[2]
     found = {text: errors(api.get(f"/api/v1/{address}={quote(text)}")) for text in NO_BOOLEANS}
 
@@ -239,16 +239,16 @@ def test_a_query_takes_true_and_false_and_nothing_else_for_a_boolean(api, addres
 
 
 @pytest.mark.parametrize("query", ["status=enrolled,%20waitlisted", "status=enrolled,", "fields=id,%20status"])
-def test_values_in_a_list_are_separated_by_commas_alone(api, query):
+def test_values_in_a_list_are_separated_by_commas_without_spaces(api, query):
     assert errors(api.get(f"/api/v1/enrollments?{query}")) == [("invalid_choice", query.partition("=")[0])]
 
 
-def address_of(route: str, there: dict[str, Any]) -> str:
+def address_of(route: str, path_values: dict[str, Any]) -> str:
     parts = {
-        "<str:student_id>": there["student"],
-        "<str:course_id>": there["course"],
-        "<str:term_id>": there["term"],
-        "enrollments/<id:pk>": f"enrollments/{there['enrollment']}",
+        "<str:student_id>": path_values["student"],
+        "<str:course_id>": path_values["course"],
+        "<str:term_id>": path_values["term"],
+        "enrollments/<id:pk>": f"enrollments/{path_values['enrollment']}",
     }
     for part, value in parts.items():
         route = route.replace(part, str(value))
@@ -256,7 +256,7 @@ def address_of(route: str, there: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-def there() -> dict[str, Any]:
+def path_values() -> dict[str, Any]:
     student, course, term = make_student(), make_course(), make_term()
     enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM)).enrollment
     assert enrollment is not None
@@ -267,13 +267,13 @@ def test_every_view_of_the_api_checks_its_query():
     assert {route for route, view in views().items() if not issubclass(view, StrictQuery)} == set()
 
 
-def test_every_parameter_of_every_list_that_takes_one_value_is_refused_twice(api, there):
+def test_every_single_valued_list_parameter_is_rejected_when_repeated(api, path_values):
     tried = 0
     for route, view in views().items():
         if "imports/" in route or not hasattr(view, "ordering_fields") or "get" not in view_methods(route):
             continue
         for name in names_in_lists(view) - repeatable_in(view):
-            answer = api.get(f"{address_of(route, there)}?{name}=1&{name}=2")
+            answer = api.get(f"{address_of(route, path_values)}?{name}=1&{name}=2")
             if route.endswith(("_id>", "<id:pk>")):
                 continue  # one resource
             assert ("repeated_parameter", name) in errors(answer), f"{route}?{name}"
@@ -293,13 +293,13 @@ def view_methods(route: str) -> set[str]:
 
 
 @pytest.mark.parametrize("address", ["changes?after", "changes?limit", "changes?wait"])
-def test_the_feed_takes_one_value(api, address):
+def test_the_change_feed_rejects_repeated_parameters(api, address):
     name = address.partition("?")[2]
 
     assert errors(api.get(f"/api/v1/{address}=0&{name}=0")) == [("repeated_parameter", name)]
 
 
-def test_a_parameter_that_takes_several_values_may_come_twice(api, there):
+def test_a_multi_valued_parameter_can_be_repeated(api, path_values):
     apart = api.get(
         "/api/v1/enrollments?status=enrolled&status=dropped&fields=id&fields=status&expand=student&expand=course"
     )
@@ -308,7 +308,7 @@ def test_a_parameter_that_takes_several_values_may_come_twice(api, there):
     assert (apart.status_code, apart.json()["results"]) == (200, together.json()["results"])
 
 
-def test_repeated_unknown_and_bad_parameters_are_named_together(api):
+def test_repeated_unknown_and_invalid_parameters_are_reported_together(api):
     answer = api.get("/api/v1/courses?level=x&capacity=1&capacity=2&nonsense=1&running=")
 
     assert errors(answer) == [
@@ -323,16 +323,18 @@ def test_repeated_unknown_and_bad_parameters_are_named_together(api):
     ("address", "query"),
     [("student", "feilds=id"), ("student", "search=x"), ("course", "term=x"), ("enrollment", "status=all")],
 )
-def test_one_resource_refuses_a_parameter_that_it_does_not_take(api, there, address, query):
-    answer = api.get(f"/api/v1/{address}s/{there[address]}?{query}")
+def test_a_single_resource_rejects_unknown_parameters(api, path_values, address, query):
+    answer = api.get(f"/api/v1/{address}s/{path_values[address]}?{query}")
 
     assert (answer.status_code, errors(answer)) == (400, [("unknown_filter", query.partition("=")[0])])
 
 
-def test_a_write_refuses_parameters_that_nothing_at_its_address_takes(api, there):
+def test_a_write_rejects_unknown_query_parameters(api, path_values):
     undo = api.post("/api/v1/imports/1/undo?dry_run=true", {})
     batch = api.post("/api/v1/enrollments/batch?atomic=true", {"items": [{}]})
-    enrolled = api.post(f"/api/v1/students/{there['student']}/courses?on_full=waitlist", {"course_id": there["course"]})
+    enrolled = api.post(
+        f"/api/v1/students/{path_values['student']}/courses?on_full=waitlist", {"course_id": path_values["course"]}
+    )
 
     assert [errors(undo), errors(batch), errors(enrolled)] == [
         [("unknown_filter", "dry_run")],
@@ -344,7 +346,7 @@ def test_a_write_refuses_parameters_that_nothing_at_its_address_takes(api, there
 CSV = b"student_number,given_name,family_name\n"
 
 
-def test_an_option_of_a_file_is_given_once_in_the_query_or_in_the_form(api):
+def test_an_import_option_given_in_query_and_form_is_rejected(api):
     query = api.generic("POST", "/api/v1/imports?kind=students&kind=courses", CSV, "text/csv")
     part = '--a\r\nContent-Disposition: form-data; name="{}"\r\n\r\n{}\r\n'
     file = '--a\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\na,b\r\n'
@@ -359,7 +361,7 @@ def test_an_option_of_a_file_is_given_once_in_the_query_or_in_the_form(api):
     assert errors(two) == [("one_file", "file")]
 
 
-def test_the_token_endpoint_takes_each_field_once(client):
+def test_the_token_endpoint_rejects_repeated_fields(client):
     form = "grant_type=client_credentials&client_id=a&client_id=b&client_secret=c"
 
     answer = client.generic("POST", "/oauth/token", form, "application/x-www-form-urlencoded")
@@ -382,7 +384,7 @@ ENCODED = ["gzip", "GZIP", "br", "deflate", "identity, gzip", "x"]
         ("/oauth/token", "application/x-www-form-urlencoded"),
     ],
 )
-def test_an_encoded_body_is_415_at_once(api, path, kind):
+def test_a_body_with_a_content_encoding_returns_415(api, path, kind):
     for encoding in ENCODED:
         answer = api.generic("POST", path, b"{}", kind, headers={"Content-Encoding": encoding})
         found = (answer.status_code, answer.json()["code"], answer["Accept-Encoding"])
@@ -390,7 +392,7 @@ def test_an_encoded_body_is_415_at_once(api, path, kind):
 
 
 @pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
-def test_a_body_as_it_is_may_say_so(api, encoding):
+def test_content_encoding_identity_is_accepted(api, encoding):
     body = json.dumps({"student_number": "S", "given_name": "A", "family_name": "B"}).encode()
 
     answer = api.generic("POST", "/api/v1/students", body, "application/json", headers={"Content-Encoding": encoding})
@@ -408,7 +410,7 @@ def test_a_body_as_it_is_may_say_so(api, encoding):
         ("{}".encode("utf-32-le"), "UTF-16"),
     ],
 )
-def test_json_in_another_encoding_is_told_plainly(api, body, words):
+def test_json_that_is_not_utf_8_is_explained(api, body, words):
     answer = api.generic("POST", "/api/v1/students", body, "application/json")
 
     assert (answer.status_code, answer.json()["code"], words in answer.json()["detail"]) == (400, "parse_error", True)
@@ -417,7 +419,7 @@ def test_json_in_another_encoding_is_told_plainly(api, body, words):
 STUDENT = {"student_number": "S-1", "given_name": "Ada", "family_name": "Byron", "email": "ada@example.edu"}
 
 
-def test_a_taken_email_names_its_field(api):
+def test_a_taken_email_is_reported_at_its_field(api):
     make_student(**STUDENT)
 
     answer = api.post("/api/v1/students", {**STUDENT, "student_number": "S-2", "email": "ADA@example.edu"})
@@ -426,7 +428,7 @@ def test_a_taken_email_names_its_field(api):
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch"])
-def test_all_clashes_and_all_other_errors_come_at_once(api, method):
+def test_all_uniqueness_and_other_errors_are_reported_together(api, method):
     make_student(**STUDENT)
     other = make_student()
     address = "/api/v1/students" if method == "post" else f"/api/v1/students/{other.pk}"
@@ -443,7 +445,7 @@ def test_all_clashes_and_all_other_errors_come_at_once(api, method):
     assert list(Student.objects.values()) == before
 
 
-def test_the_clash_of_a_course_or_a_term_names_the_code(api):
+def test_a_duplicate_course_or_term_is_reported_at_the_code_field(api):
     term = make_term(code="2026F")
     make_course(code="A", term=term)
     make_course(code="B")
@@ -460,13 +462,13 @@ def test_the_clash_of_a_course_or_a_term_names_the_code(api):
     ]
 
 
-def test_the_detail_names_the_field_of_each_error(api):
+def test_the_problem_detail_names_the_field_of_each_error(api):
     answer = api.post("/api/v1/students", {"student_number": "", "given_name": "A", "family_name": "B", "x": 1})
 
     assert answer.json()["detail"] == "student_number: This field may not be blank. x: There is no such field."
 
 
-def test_the_admin_names_the_field_of_a_clash(registrars_desk):
+def test_the_admin_names_the_field_of_a_duplicate(registrars_desk):
     make_student(**STUDENT)
 
     page = registrars_desk.post("/admin/students/student/add/", {**STUDENT, "student_number": "S-2"})
@@ -476,8 +478,8 @@ def test_the_admin_names_the_field_of_a_clash(registrars_desk):
 
 @pytest.mark.parametrize("kind", ["students", "courses", "terms"])
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_a_resource_that_is_sent_back_as_it_was_read_changes_nothing(api, there, kind, method):
-    address = f"/api/v1/{kind}/{there[kind.removesuffix('s')]}"
+def test_writing_back_a_resource_as_it_was_read_changes_nothing(api, path_values, kind, method):
+    address = f"/api/v1/{kind}/{path_values[kind.removesuffix('s')]}"
     model: Any = {"students": Student, "courses": Course, "terms": Term}[kind]
     read = api.get(address)
     before = list(model.history.values())
@@ -490,7 +492,7 @@ def test_a_resource_that_is_sent_back_as_it_was_read_changes_nothing(api, there,
 
 @pytest.mark.parametrize("query", ["", "?expand=student,course", "?fields=id,student,version", "?fields=id,grade"])
 @pytest.mark.parametrize("end", [None, "complete", "drop", "wait"])
-def test_an_enrollment_that_is_sent_back_as_it_was_read_changes_nothing(api, end, query):
+def test_writing_back_an_enrollment_as_it_was_read_changes_nothing(api, end, query):
     student, course, origin = make_student(), make_course(capacity=1, waitlist_capacity=None), Origin(Channel.SYSTEM)
     if end == "wait":
         enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
@@ -509,8 +511,8 @@ def test_an_enrollment_that_is_sent_back_as_it_was_read_changes_nothing(api, end
     assert StudentCourse.objects.filter(student=student).values().get() == row
 
 
-def test_a_patch_of_an_enrollment_still_refuses_what_it_cannot_do(api, there):
-    address = f"/api/v1/students/{there['student']}/courses/{there['course']}"
+def test_a_patch_of_an_enrollment_rejects_unsupported_changes(api, path_values):
+    address = f"/api/v1/students/{path_values['student']}/courses/{path_values['course']}"
     read = api.get(address).json()
 
     assert errors(api.patch(address, {**read, "status": "dropped"})) == [("invalid_choice", "status")]
@@ -521,25 +523,25 @@ def test_a_patch_of_an_enrollment_still_refuses_what_it_cannot_do(api, there):
     assert api.get(address).json() == read
 
 
-def test_a_write_with_read_only_fields_that_differ_changes_the_others_alone(api, there):
-    address = f"/api/v1/students/{there['student']}/courses/{there['course']}"
+def test_a_write_ignores_changed_read_only_fields(api, path_values):
+    address = f"/api/v1/students/{path_values['student']}/courses/{path_values['course']}"
 
     answer = api.patch(address, {"id": 1, "version": 99, "student": None, "status": "completed", "grade": "A"})
 
     found = answer.json()
     assert (found["id"], found["status"], found["grade"], found["version"]) == (
-        there["enrollment"],
+        path_values["enrollment"],
         "completed",
         "A",
         2,
     )
 
 
-def test_a_token_without_the_scope_is_told_which_it_lacks_at_every_address(make_client, there):
+def test_a_403_names_the_missing_scope_at_every_address(make_client, path_values):
     nothing = make_client("changes:read")
-    told = set()
+    missing_scopes = set()
     for route, view in views().items():
-        address = address_of(route, there).replace("<id:pk>", "1")
+        address = address_of(route, path_values).replace("<id:pk>", "1")
         for method in view_methods(route) if route != "api/v1/enrollments/batch" else {"post"}:
             if view.scope == "changes":
                 continue
@@ -549,11 +551,11 @@ def test_a_token_without_the_scope_is_told_which_it_lacks_at_every_address(make_
             challenge = f'Bearer realm="api",error="insufficient_scope",scope="{scope}"'
             assert found == (403, scope, challenge), (method, address)
             assert scope in answer.json()["detail"]
-            told.add(scope)
-    assert len(told) == 8
+            missing_scopes.add(scope)
+    assert len(missing_scopes) == 8
 
 
-def test_staff_without_the_permission_are_told_which_they_lack(viewer):
+def test_a_403_for_staff_names_the_missing_permission(viewer):
     desk = Client()
     desk.force_login(viewer)
 
@@ -563,13 +565,13 @@ def test_staff_without_the_permission_are_told_which_they_lack(viewer):
     assert "WWW-Authenticate" not in answer
 
 
-def test_expanding_and_waiving_name_the_scope_that_they_take(make_client, there):
+def test_a_403_names_the_scope_that_expand_or_waive_requires(make_client, path_values):
     reader = make_client("enrollments:read", "enrollments:write")
     full = make_course(capacity=0)
 
     expanded = reader.get("/api/v1/enrollments?expand=student")
     body = {"course_id": full.pk, "waive": ["course_full"], "reason": "because"}
-    waived = reader.post(f"/api/v1/students/{there['student']}/courses", body)
+    waived = reader.post(f"/api/v1/students/{path_values['student']}/courses", body)
 
     assert [each.status_code for each in (expanded, waived)] == [403, 403]
     assert [each.json()["missing_scope"] for each in (expanded, waived)] == ["students:read", "enrollments:waive"]
@@ -591,8 +593,8 @@ def test_expanding_and_waiving_name_the_scope_that_they_take(make_client, there)
         ("terms/number:2026F", "code:2026F"),
     ],
 )
-def test_a_bare_key_in_an_address_suggests_the_right_one(api, there, address, hint):
-    answer = api.get(f"/api/v1/{address.format(**there)}")
+def test_a_404_for_a_key_without_prefix_suggests_the_prefixed_key(api, path_values, address, hint):
+    answer = api.get(f"/api/v1/{address.format(**path_values)}")
 
     assert answer.status_code == 404
     assert answer.json()["detail"].endswith(f" Did you mean {hint}?")
@@ -601,15 +603,15 @@ def test_a_bare_key_in_an_address_suggests_the_right_one(api, there, address, hi
 @pytest.mark.parametrize(
     ("query", "hint"), [("student=S-1042", "number:S-1042"), ("course=MATH-101@2026F", "code:MATH-101@2026F")]
 )
-def test_a_bare_key_in_a_filter_suggests_the_right_one(api, query, hint):
+def test_a_filter_key_without_prefix_suggests_the_prefixed_key(api, query, hint):
     answer = api.get(f"/api/v1/enrollments?{query}")
 
     assert errors(answer) == [("invalid", query.partition("=")[0])]
     assert hint in answer.json()["detail"]
 
 
-def test_a_key_that_is_not_there_is_written_one_way(api, there):
-    student = there["student"]
+def test_every_message_about_an_unknown_key_uses_the_same_notation(api, path_values):
+    student = path_values["student"]
     answers = [
         api.get("/api/v1/courses/code:X@Y"),
         api.post(f"/api/v1/students/{student}/courses", {"course_code": "X", "term": "Y"}),

@@ -1,4 +1,4 @@
-"""What pages say beside their content: where one is, how much there is, and nothing that only a program would say."""
+"""Texts of the pages: headings, counts, and display values in place of internal names."""
 
 import re
 from html import unescape
@@ -19,29 +19,29 @@ def text_of(html):
 
 
 def heading(page):
-    [told, *_others] = re.findall(r"<h1.*?</h1>", page.content.decode(), re.DOTALL)
-    return text_of(told).split(" chevron_right ")
+    [first, *_others] = re.findall(r"<h1.*?</h1>", page.content.decode(), re.DOTALL)
+    return text_of(first).split(" chevron_right ")
 
 
 @pytest.fixture
-def waived(registrars_desk, registrar, origin):
-    """Somebody who has a seat by a waiver."""
+def waiver(registrars_desk, registrar, origin):
+    """Return an enrollment with a waiver."""
     course, student = make_course(code="ART-1", name="Painting", capacity=0), make_student(student_number="S-1")
     form = {"student": student.pk, "course": course.pk, "waive": ["course_full"], "reason": "Needs it"}
     registrars_desk.post("/admin/students/studentcourse/add/", form)
     return StudentCourse.objects.get(student=student)
 
 
-def test_the_heading_says_where_one_is_and_nothing_twice(registrars_desk, waived):
+def test_the_heading_names_the_page_without_repetition(registrars_desk, waiver):
     said = {
         path: heading(registrars_desk.get(f"/admin/{path}"))
         for path in (
             "",
             "students/student/",
             "courses/course/add/",
-            f"students/student/{waived.student_id}/change/",
-            f"students/student/{waived.student_id}/history/",
-            f"students/studentcourse/{waived.pk}/change/",
+            f"students/student/{waiver.student_id}/change/",
+            f"students/student/{waiver.student_id}/history/",
+            f"students/studentcourse/{waiver.pk}/change/",
         )
     }
 
@@ -49,13 +49,13 @@ def test_the_heading_says_where_one_is_and_nothing_twice(registrars_desk, waived
         ["The registrar's desk"],
         ["Students"],
         ["Courses"],
-        ["Students", str(waived.student)],
-        ["Students", str(waived.student)],
-        ["Enrollments", str(waived)],
+        ["Students", str(waiver.student)],
+        ["Students", str(waiver.student)],
+        ["Enrollments", str(waiver)],
     ]
 
 
-def test_a_list_says_how_many_were_found_where_something_was_looked_for(registrars_desk):
+def test_a_filtered_list_shows_the_number_of_results(registrars_desk):
     make_student(family_name="Byron")
     make_student(family_name="Hopper")
 
@@ -66,17 +66,17 @@ def test_a_list_says_how_many_were_found_where_something_was_looked_for(registra
     ]
 
 
-@pytest.mark.parametrize(("count", "told"), [(1, "1 entry"), (2, "2 entries")])
-def test_lines_of_the_journal_are_counted_as_entries(registrars_desk, origin, count, told):
+@pytest.mark.parametrize(("count", "text"), [(1, "1 entry"), (2, "2 entries")])
+def test_journal_rows_are_counted_as_entries(registrars_desk, origin, count, text):
     course = make_course()
     perform([Act(Action.ENROLL, make_student().pk, course.pk) for _ in range(count)], origin)
 
     page = text_of(registrars_desk.get("/admin/students/enrollmentevent/").content.decode())
 
-    assert re.findall(r"\d+ entr\w+", page) == [told]
+    assert re.findall(r"\d+ entr\w+", page) == [text]
 
 
-def test_earlier_versions_have_a_dash_where_nobody_gave_a_reason(registrars_desk):
+def test_history_rows_without_a_reason_show_a_dash(registrars_desk):
     student = make_student(given_name="Ada")
     Student.objects.get(pk=student.pk).save()
     student.given_name = "Augusta"
@@ -92,50 +92,50 @@ def test_earlier_versions_have_a_dash_where_nobody_gave_a_reason(registrars_desk
     ]
 
 
-def test_a_waiver_is_told_by_the_title_of_its_rule(registrars_desk, waived):
-    timeline = registrars_desk.get(f"/admin/courses/course/{waived.course_id}/change/?tab=timeline")
-    enrollment = registrars_desk.get(f"/admin/students/studentcourse/{waived.pk}/change/")
+def test_a_waiver_is_shown_with_the_title_of_its_rule(registrars_desk, waiver):
+    timeline = registrars_desk.get(f"/admin/courses/course/{waiver.course_id}/change/?tab=timeline")
+    enrollment = registrars_desk.get(f"/admin/students/studentcourse/{waiver.pk}/change/")
 
     assert "waived: Course is full" in text_of(timeline.content.decode())
     assert "Needs it Course is full" in text_of(enrollment.content.decode())
     assert [b"course_full" in page.content for page in (timeline, enrollment)] == [False, False]
 
 
-def test_an_entry_of_the_journal_is_told_in_words(registrars_desk, waived):
-    event = waived.events.get()
+def test_a_journal_entry_is_described_in_words(registrars_desk, waiver):
+    event = waiver.events.get()
 
     page = registrars_desk.get(f"/admin/students/enrollmentevent/{event.pk}/change/")
-    told = text_of(page.content.decode())
+    text = text_of(page.content.decode())
 
     assert (
-        f"Changes enrolled on: – → {waived.enrolled_on} Reason Needs it Waived rules Course is full Refusals -" in told
+        f"Changes enrolled on: – → {waiver.enrolled_on} Reason Needs it Waived rules Course is full Refusals -" in text
     )
     assert "course_full" not in page.content.decode()
 
 
-def test_tokens_are_listed_by_whose_they_are(admin_client):
+def test_tokens_are_listed_by_their_application(admin_client):
     page = admin_client.get("/admin/oauth2_provider/accesstoken/")
 
     assert page.context["cl"].list_display == ["action_checkbox", "application", "expires"]
 
 
-def test_an_auditor_is_led_to_the_records_from_home_and_who_has_no_role_is_told_so(client, registrar):
+def test_home_links_auditors_to_the_records_and_tells_users_without_a_role(client, registrar):
     auditor = User.objects.create_user("auditor", is_staff=True)
     auditor.groups.add(Group.objects.get(name="Auditor"))
     client.force_login(auditor)
     records = [(str(each["title"]), str(each["link"])) for each in client.get("/admin/").context["home"]["records"]]
     client.force_login(User.objects.create_user("newcomer", is_staff=True))
-    told = client.get("/admin/")
+    home = client.get("/admin/")
 
     assert records == [
         ("Journal", "/admin/students/enrollmentevent/"),
         ("Record of access", "/admin/school/personaldataaccess/"),
     ]
-    assert told.context["home"]["records"] == []
-    assert "An administrator can give you a role." in text_of(told.content.decode())
+    assert home.context["home"]["records"] == []
+    assert "An administrator can give you a role." in text_of(home.content.decode())
 
 
-def test_the_page_of_a_locked_login_has_the_look(client):
+def test_the_lockout_page_uses_the_admin_theme(client):
     for _time in range(6):
         page = client.post("/admin/login/", {"username": "somebody", "password": "a guess"})
 

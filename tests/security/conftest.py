@@ -1,4 +1,4 @@
-"""What the tests of costs send their requests to."""
+"""Rows that the tests of costs address."""
 
 import pytest
 from axes.models import AccessAttempt
@@ -14,8 +14,8 @@ from tests.factories import make_course, make_student, make_term
 
 
 @pytest.fixture
-def there(origin: Origin) -> dict[str, str]:
-    """Return what addresses name: one of each kind of row."""
+def path_values(origin: Origin) -> dict[str, str]:
+    """Make one row of each kind, and return their keys for paths."""
     student, course, term = make_student(), make_course(), make_term()
     enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
     assert enrollment is not None

@@ -1,4 +1,4 @@
-"""Addresses of the admin: lookups, relations and the length of the query are bounded."""
+"""Queries of the admin: lookups, relations and the length of the query are limited."""
 
 import time
 from collections.abc import Iterator
@@ -43,12 +43,12 @@ def root(client: Client) -> Client:
         (Student, "nowhere__regex", False),
     ],
 )
-def test_a_query_has_the_lookups_of_filters_only(model, path, expected):
+def test_only_lookups_of_list_filters_are_allowed(model, path, expected):
     assert has_plain_lookup(model, path) is expected
 
 
 @pytest.mark.parametrize("lookup", ["regex", "iregex"])
-def test_no_regular_expression_is_taken_from_an_address(root, lookup):
+def test_regex_lookups_in_a_query_are_rejected(root, lookup):
     make_student(given_name="a" * 28 + "!")
     before = time.process_time()
 
@@ -58,7 +58,7 @@ def test_no_regular_expression_is_taken_from_an_address(root, lookup):
 
 
 @pytest.mark.parametrize("path", [*LISTS, "login/", "search/", "students/studentcourse/enroll-many/"])
-def test_a_long_query_is_refused(root, path):
+def test_a_long_query_is_rejected(root, path):
     # A page repeats its query in every link.
     queries = ["o=" + "1." * 30_000, "id__in=" + "1," * 30_000, "x" * MAX_ADMIN_QUERY + "="]
 
@@ -68,7 +68,7 @@ def test_a_long_query_is_refused(root, path):
     assert max(len(answer.content) for answer in answers) < 5_000
 
 
-def test_a_server_may_leave_out_an_empty_query(root):
+def test_a_missing_query_string_is_accepted(root):
     """PEP 3333: QUERY_STRING may be absent."""
     request = root._base_environ(PATH_INFO="/admin/")
     request.pop("QUERY_STRING", None)
@@ -77,7 +77,7 @@ def test_a_server_may_leave_out_an_empty_query(root):
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_the_longest_query_costs_less_than_a_second(root, path):
+def test_the_longest_query_takes_less_than_a_second(root, path):
     for query in ("o=" + "1." * 4_000, "id__in=" + "1," * 4_000 + "1", "p=" + "9" * 8_000, "q=" + "a" * 60_000):
         before = time.process_time()
 
@@ -91,13 +91,13 @@ def test_the_longest_query_costs_less_than_a_second(root, path):
 def relations() -> Iterator[dict[str, str]]:
     for model in admin.site._registry:
         for field in model._meta.get_fields(include_hidden=True):
-            # Lists of tokens have no order, of which Django warns, and in tests a warning is an error.
+            # Lists of tokens have no order: Django warns about it, and in tests a warning is an error.
             if field.is_relation and model._meta.app_label != "oauth2_provider":
                 about = {"app_label": model._meta.app_label, "model_name": str(model._meta.model_name)}
                 yield {**about, "field_name": field.name}
 
 
-def test_the_choices_of_every_relation_are_answered_or_refused(root):
+def test_autocomplete_is_answered_or_rejected_for_every_relation(root):
     queries: list[dict[str, str]] = [
         *relations(),
         {},

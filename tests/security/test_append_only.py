@@ -1,4 +1,4 @@
-"""The journal and the record of access cannot be changed by any statement of SQL, short of dropping their triggers."""
+"""No SQL statement changes the journal or the record of access, except by dropping their triggers."""
 
 import pytest
 from django.db import DatabaseError, connection, transaction
@@ -23,7 +23,7 @@ STATEMENTS = {
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("table", TABLES)
-def test_the_database_refuses_every_statement_that_takes_an_entry_away(table, origin):
+def test_the_database_refuses_every_statement_that_changes_or_removes_an_entry(table, origin):
     enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
     record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND)
     before = list(TABLES[table]._default_manager.values())

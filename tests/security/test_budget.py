@@ -1,8 +1,8 @@
 """
-No request of a program costs much more than it sends: the worst bodies, queries and headers, at every address.
+The worst JSON bodies, queries and headers at every API address stay within the cost budget.
 
-The addresses and the fields come from the OpenAPI document, which is made of the URL configuration and the serializers,
-so that a new one is covered. Forms and files are in test_budget_forms.py.
+The addresses and fields come from the OpenAPI document, which is generated from the URL configuration and the
+serializers, so new ones are covered. Forms and files are in test_budget_forms.py.
 """
 
 import json
@@ -18,12 +18,12 @@ from rest_framework.test import APIClient
 
 from students.models import Student
 from tests.contract import DOCUMENT
-from tests.costs import MARKS, SIZE, UNITS, Cost, cost_of, filled, too_much
+from tests.costs import MARKS, SIZE, UNITS, Cost, cost_of, over_budget, repeat_to_size
 from tests.factories import make_course, make_term
 
 pytestmark = pytest.mark.django_db
 
-# Bodies in JSON
+# JSON bodies
 
 JSON = "application/json"
 BATCH = "/api/v1/enrollments/batch"
@@ -33,13 +33,13 @@ def json_object(names: list[str], values: Iterable[str]) -> str:
     return "{" + ",".join(f'"{name}":{value}' for name, value in zip(names, values, strict=False)) + "}"
 
 
-def objects(names: list[str], size: int) -> Iterator[tuple[str, str]]:
-    """Yield objects in JSON of this many bytes, which the values of these fields share, each with its name."""
+def json_objects(names: list[str], size: int) -> Iterator[tuple[str, str]]:
+    """Yield named JSON objects of this many bytes, divided among the values of the given fields."""
     share = size // max(len(names), 1) - 40
-    yield "combining marks", json_object(names, cycle([f'"a{filled(MARKS, share)}"']))
-    yield "texts", json_object(names, (f'"{filled(unit, share)}"' for unit in cycle(UNITS)))
-    yield "lists of numbers", json_object(names, cycle([f"[{filled('1,', share)}1]"]))
-    yield "lists of texts", json_object(names, cycle(['["a/"' + filled(',"a/"', share) + "]"]))
+    yield "combining marks", json_object(names, cycle([f'"a{repeat_to_size(MARKS, share)}"']))
+    yield "texts", json_object(names, (f'"{repeat_to_size(unit, share)}"' for unit in cycle(UNITS)))
+    yield "lists of numbers", json_object(names, cycle([f"[{repeat_to_size('1,', share)}1]"]))
+    yield "lists of texts", json_object(names, cycle(['["a/"' + repeat_to_size(',"a/"', share) + "]"]))
     yield "unknown fields", json_object([f"{n:05x}" for n in range(size // 10)], cycle("1"))
     yield "long unknown fields", json_object([f"{n}{'x' * (size // 130)}" for n in range(99)], cycle("1"))
 
@@ -62,8 +62,8 @@ SYNTAX = {
 }
 
 
-def resolved(part: dict[str, Any]) -> dict[str, Any]:
-    """Return a part of the document, or the component that it refers to."""
+def resolve_reference(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part of the document, with a reference replaced by its component."""
     if "$ref" not in part:
         return part
     _root, components, kind, name = part["$ref"].split("/")
@@ -75,26 +75,26 @@ def operations_in_json() -> Iterator[tuple[str, str, list[str], list[dict[str, A
     """Yield method, path, fields, and for each list of objects its name and the fields of each kind of its items."""
     for path, methods in DOCUMENT["paths"].items():
         for method, operation in methods.items():
-            content = resolved(operation.get("requestBody", {})).get("content", {}).get("application/json")
+            content = resolve_reference(operation.get("requestBody", {})).get("content", {}).get("application/json")
             if content is None:
                 continue
-            properties = resolved(content["schema"]).get("properties", {})
+            properties = resolve_reference(content["schema"]).get("properties", {})
             items = []
             for name, schema in properties.items():
-                inner = resolved(resolved(schema).get("items", {}))
-                kinds = [resolved(each) for each in inner.get("oneOf", [inner])]
+                inner = resolve_reference(resolve_reference(schema).get("items", {}))
+                kinds = [resolve_reference(each) for each in inner.get("oneOf", [inner])]
                 items += [{"field": name, **kind["properties"]} for kind in kinds if "properties" in kind]
             yield method, path, [name for name, each in properties.items() if not each.get("readOnly")], items
 
 
-def of_items(items: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+def bodies_with_many_items(items: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield bodies with 1,000 items in their lists."""
     for kind in items:
         names = [name for name in kind if name not in ("field", "action")]
-        action = resolved(kind["action"])
+        action = resolve_reference(kind["action"])
         [action] = action.get("enum") or [action["const"]]
-        for name, text in objects(names, SIZE // 1_000 - 60):
-            yield f"{action}: {name}", _batch(kind["field"], f'{{"action":"{action}",{text[1:]}')
+        for name, text in json_objects(names, SIZE // 1_000 - 60):
+            yield f"{action}: {name}", _batch_body(kind["field"], f'{{"action":"{action}",{text[1:]}')
     valid = {"action": "enroll", "student_number": "S-%s", "course_code": "C-%s", "reason": "x"}
     long_text = "%s" + "\U0001f600" * 60
     changes: dict[str, dict[str, Any]] = {
@@ -105,12 +105,12 @@ def of_items(items: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
         "marks in a reason": {"reason": MARKS * 500},
     }
     for name, changed in changes.items():
-        yield name, _batch(items[0]["field"], json.dumps({**valid, **changed}, ensure_ascii=False))
-    yield "empty items", _batch(items[0]["field"], "{}")
+        yield name, _batch_body(items[0]["field"], json.dumps({**valid, **changed}, ensure_ascii=False))
+    yield "empty items", _batch_body(items[0]["field"], "{}")
     yield "too many items", f'{{"{items[0]["field"]}":[{"1," * (SIZE // 2 - 10)}1]}}'
 
 
-def _batch(field: str, item: str) -> str:
+def _batch_body(field: str, item: str) -> str:
     every = (item.replace("%s", f"{n}") for n in range(1_000))
     return f'{{"{field}":[{",".join(every)}]}}'
 
@@ -130,18 +130,18 @@ def costs_of(api: APIClient, method: str, address: str, bodies: Iterable[tuple[s
 @pytest.mark.parametrize(
     ("method", "path", "fields", "items"), JSON_OPERATIONS, ids=[f"{each[0]} {each[1]}" for each in JSON_OPERATIONS]
 )
-def test_no_body_in_json_costs_more_than_a_second(api: APIClient, there, method, path, fields, items):
-    bodies = of_items(items) if items else objects(fields, SIZE)
+def test_no_json_body_costs_more_than_a_second(api: APIClient, path_values, method, path, fields, items):
+    bodies = bodies_with_many_items(items) if items else json_objects(fields, SIZE)
 
-    costs = costs_of(api, method, path.format(**there), bodies)
+    costs = costs_of(api, method, path.format(**path_values), bodies)
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
     assert len(costs) >= 6
 
 
 @pytest.mark.parametrize("sign", ["x", "\N{GRINNING FACE}"])
 def test_no_batch_that_is_applied_costs_more_than_a_second(api: APIClient, sign):
-    """Acts on 1,000 students, and acts beside items with as many errors as an item can have."""
+    """Batches of 1,000 commands, and batches that also have items with the maximum number of errors."""
     course = make_course(code=f"C{sign * 63}", name=sign * 200, term=make_term(code="T" * 32), waitlist_capacity=None)
     full = make_course(code=f"F{sign * 63}", name=sign * 200, capacity=0, waitlist_capacity=None)
     closed = make_course(code=f"N{sign * 63}", name=sign * 200, capacity=0)
@@ -152,83 +152,81 @@ def test_no_batch_that_is_applied_costs_more_than_a_second(api: APIClient, sign)
     ids = list(Student.objects.order_by("pk").values_list("pk", flat=True))
     unknown = {f"{n:02}" + sign * 90: 1 for n in range(50)}
 
-    def acts(action: str, **more: Any) -> list[dict[str, Any]]:
+    def batch_items(action: str, **more: Any) -> list[dict[str, Any]]:
         return [{"action": action, "student_id": pk, "course_id": course.pk, **more} for pk in ids]
 
-    refused = acts("enroll", course_id=closed.pk)
+    refused = batch_items("enroll", course_id=closed.pk)
     bad = {**refused[0], **unknown}
     bodies = {
-        "not applied": {"items": [*acts("enroll")[:-1], refused[0]], "atomic": True},
+        "not applied": {"items": [*batch_items("enroll")[:-1], refused[0]], "atomic": True},
         "refused": {"items": refused},
-        "enrolled, and two with unknown fields": {"items": [bad, bad, *acts("enroll")[:-2]]},
-        "waitlisted": {"items": acts("enroll", course_id=full.pk, on_full="waitlist")},
-        "completed": {"items": acts("complete", grade=sign * 32, reason="x" * 500)},
-        "dropped": {"items": acts("drop", course_id=full.pk), "atomic": True},
-        "few in full": {"items": acts("enroll")[:25]},
-        "few with unknown fields": {"items": [*acts("enroll")[:5], *[bad] * 20]},
+        "enrolled, and two with unknown fields": {"items": [bad, bad, *batch_items("enroll")[:-2]]},
+        "waitlisted": {"items": batch_items("enroll", course_id=full.pk, on_full="waitlist")},
+        "completed": {"items": batch_items("complete", grade=sign * 32, reason="x" * 500)},
+        "dropped": {"items": batch_items("drop", course_id=full.pk), "atomic": True},
+        "few in full": {"items": batch_items("enroll")[:25]},
+        "few with unknown fields": {"items": [*batch_items("enroll")[:5], *[bad] * 20]},
     }
 
     costs = costs_of(
         api, "POST", BATCH, ((name, json.dumps(body, ensure_ascii=False)) for name, body in bodies.items())
     )
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
     assert [costs[name].status for name in bodies] == [422, 422, 207, 200, 207, 200, 200, 207]
 
 
-def test_no_syntax_of_json_costs_more_than_a_second(api: APIClient):
+def test_no_json_syntax_costs_more_than_a_second(api: APIClient):
     costs = costs_of(api, "POST", "/api/v1/students", SYNTAX.items())
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
 
 
 # Queries and headers
 
-QUERY = 100_000  # bytes: more than the server takes in an address
+QUERY = 100_000  # bytes: more than the server accepts in a request line
 
 
-def texts_of_query(size: int) -> dict[str, str]:
+def query_texts(size: int) -> dict[str, str]:
     texts = {"commas": "a,", "numbers": "1,", "words": "a+", "marks": quote(MARKS), "digits": "1", "blanks": "%C2%A0"}
     return {name: unit * (size // len(unit)) for name, unit in texts.items()}
 
 
-def reads() -> Iterator[tuple[str, list[str]]]:
-    """Yield every address that is read, with the parameters of its query."""
+def read_operations() -> Iterator[tuple[str, list[str]]]:
+    """Yield every address with a GET operation, and its query parameters."""
     for path, methods in DOCUMENT["paths"].items():
         if "get" in methods:
-            parameters = map(resolved, methods["get"].get("parameters", []))
+            parameters = map(resolve_reference, methods["get"].get("parameters", []))
             yield path, [each["name"] for each in parameters if each["in"] == "query"]
 
 
-@pytest.mark.parametrize(("path", "names"), list(reads()), ids=[path for path, _names in reads()])
-def test_no_query_costs_more_than_a_second(api: APIClient, there, path, names):
+@pytest.mark.parametrize(("path", "names"), list(read_operations()), ids=[path for path, _names in read_operations()])
+def test_no_query_costs_more_than_a_second(api: APIClient, path_values, path, names):
     share = QUERY // max(len(names), 1)
-    queries = {
-        what: "&".join(f"{name}={text}" for name in names or ["x"]) for what, text in texts_of_query(share).items()
-    }
+    queries = {what: "&".join(f"{name}={text}" for name in names or ["x"]) for what, text in query_texts(share).items()}
     queries["unknown"] = "&".join(f"x{n}={n}" for n in range(2_400))
     queries["a long name"] = "x" * QUERY + "=1"
     queries["repeated"] = "&".join(f"{name}=a" for name in names or ["x"] for _n in range(2_400 // max(len(names), 1)))
 
-    address = path.format(**there)
+    address = path.format(**path_values)
     costs = {what: cost_of(lambda query=query: api.get(f"{address}?{query}")) for what, query in queries.items()}  # type: ignore[misc]
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
 
 
 @pytest.mark.parametrize("unit", ["a/b;q=0.1,", 'W/"a",', "1.1.1.1,", "'\\", " "])
-def test_no_header_costs_more_than_a_second(api: APIClient, client: Client, there, unit):
-    """Every header that somebody reads, as long as the server takes all of them together."""
+def test_no_header_costs_more_than_a_second(api: APIClient, client: Client, path_values, unit):
+    """Every header that the code reads, with the maximum length that the server accepts."""
     names = [
         *("Accept", "Accept-Charset", "Accept-Language", "Content-Type", "Forwarded", "Host", "Idempotency-Key"),
         *("If-Match", "If-None-Match", "If-Modified-Since", "Range", "X-Forwarded-For", "X-Forwarded-Proto"),
         *("Authorization", "Cookie", "Origin", "Referer", "X-CSRFToken", "Content-Length", "Content-Encoding"),
     ]
     value = unit * (60_000 // len(unit))
-    student = f"/api/v1/students/{there['student_id']}"
+    student = f"/api/v1/students/{path_values['student_id']}"
     costs = {}
     for name in names:
         costs[name, "PATCH"] = cost_of(lambda: api.generic("PATCH", student, "{}", JSON, headers={name: value}))  # noqa: B023
         costs[name, "login"] = cost_of(lambda: client.post("/admin/login/", {}, headers={name: value}))  # noqa: B023
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}

@@ -1,7 +1,7 @@
 """
-No form and no file costs much more than it sends: the worst bodies of each content type, at every page.
+The worst forms and files of each content type at every page stay within the cost budget.
 
-The pages come from the URL configuration and the fields from the pages, so that a new one is covered.
+The pages come from the URL configuration and the fields from the pages, so new ones are covered.
 """
 
 import os
@@ -27,7 +27,7 @@ from school.desk.stale_forms import MAX_NEW_ROWS
 from school.http.form_limits import MAX_TEXT, MAX_VALUES
 from school.http.request_guard import MAX_FORM_BYTES
 from students.models import Student, StudentCourse
-from tests.costs import MARKS, MULTIPART, SIZE, UNITS, Cost, cost_of, too_much
+from tests.costs import MARKS, MULTIPART, SIZE, UNITS, Cost, cost_of, over_budget
 from tests.factories import make_course
 from tests.serving import FORM
 
@@ -55,7 +55,7 @@ def routes(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
 
 
 def address_of(route: str) -> str:
-    """Return an address of a route, in which every part names a row with the id 1, or a page."""
+    """Return an address for a route, with 1 for every id and every page number."""
     return "/" + re.sub(r"<[^>]*>|\([^)]*\)", "1", route).translate(dict.fromkeys(map(ord, "\\^$")))
 
 
@@ -73,52 +73,52 @@ LISTS = [path for path in PAGES if re.fullmatch(r"/admin/[a-z_0-9]+/[a-z_]+/", p
 
 @pytest.fixture
 def root(db: None, client: Client) -> Client:
-    """The admin, with somebody logged in who may do everything."""
+    """Return a client that is logged in as a superuser."""
     client.force_login(User.objects.create_superuser("root", password="open sesame"))
     return client
 
 
 def fields_of(page: str) -> list[str]:
-    """Return the names of the fields of a page, and of what its script or a bulk action sends."""
+    """Return the field names of a page, and those that its script or a bulk action sends."""
     found = re.findall(r'<(?:input|select|textarea)[^>]*\bname="([^"]+)"', page)
     more = ["_selected_action", "action", "chosen", "next", "username", "password", "text", "client_secret", "scope"]
     return sorted({*found, *more})
 
 
-def in_form(names: list[str], units: Iterable[str], size: int, start: str = "") -> str:
-    """Return a form of this many bytes, which the values of these fields share."""
+def urlencoded_form(names: list[str], units: Iterable[str], size: int, start: str = "") -> str:
+    """Return a form of this many bytes, divided among the values of the given fields."""
     share = size // len(names) - max(map(len, names)) - len(start) - 2
     return "&".join(
         f"{name}={start}{unit * max(share // len(unit), 1)}" for name, unit in zip(names, cycle(units), strict=False)
     )
 
 
-def in_parts(names: list[str], unit: str, size: int, more: str = "") -> str:
+def multipart_form(names: list[str], unit: str, size: int, more: str = "") -> str:
     share = size // len(names) - max(map(len, names)) - len(more) - 60
     parts = (f'--x\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n' for name in names)
     return "".join(f"{part}{unit * max(share // len(unit), 1)}\r\n" for part in parts) + "--x--\r\n"
 
 
 def worst_forms(page: str) -> Iterator[tuple[str, str, str]]:
-    """Yield forms by what is the worst in them, each with its content type."""
+    """Yield the worst forms for a page: the name, the body and the content type."""
     names = fields_of(page)
-    yield "texts", in_form(names, map(quote, (MARKS, *UNITS)), MAX_FORM_BYTES), URLENCODED
-    yield "quotes", in_form(names, ["'"], MAX_FORM_BYTES), URLENCODED
-    yield "quotes in parts", in_parts(names, "'", SIZE), MULTIPART
-    yield "names of files", in_parts(names, "x", 0, f"; filename={'*' * 20_000}"), MULTIPART
+    yield "texts", urlencoded_form(names, map(quote, (MARKS, *UNITS)), MAX_FORM_BYTES), URLENCODED
+    yield "quotes", urlencoded_form(names, ["'"], MAX_FORM_BYTES), URLENCODED
+    yield "quotes in parts", multipart_form(names, "'", SIZE), MULTIPART
+    yield "names of files", multipart_form(names, "x", 0, f"; filename={'*' * 20_000}"), MULTIPART
     few = [name for name in names if name not in ("text", "csrfmiddlewaretoken")]
-    # Texts that are just taken: of a byte that a page shows as six, and of one that it shows as it is.
-    yield "quotes that are taken", in_form(few, ["'"], MAX_TEXT // 6), URLENCODED
-    yield "letters that are taken", in_form(few, ["x"], MAX_TEXT), URLENCODED
-    yield "paths that are taken", in_form(few, ["'"], MAX_TEXT // 6, start="/"), URLENCODED
+    # The longest accepted texts: of a character that is escaped to six bytes, and of one that is not escaped.
+    yield "accepted quotes", urlencoded_form(few, ["'"], MAX_TEXT // 6), URLENCODED
+    yield "accepted letters", urlencoded_form(few, ["x"], MAX_TEXT), URLENCODED
+    yield "accepted paths", urlencoded_form(few, ["'"], MAX_TEXT // 6, start="/"), URLENCODED
     for name in re.findall(r'<select[^>]*\bname="([^"]+)"[^>]*\bmultiple', page):
         yield f"{name} often", "&".join(f"{name}={n}" for n in range(1, 2_400)), URLENCODED
-        yield f"{name} as often as is taken", "&".join(f"{name}={n}" for n in range(1, MAX_VALUES + 1)), URLENCODED
+        yield f"{name} as often as accepted", "&".join(f"{name}={n}" for n in range(1, MAX_VALUES + 1)), URLENCODED
     for prefix in re.findall(r'\bname="([^"]+)-TOTAL_FORMS"', page):
         for name, total, initial in (("", 1_000, 0), ("taken ", MAX_NEW_ROWS, 0), ("old ", 1_000, 1_000)):
             rows = f"{prefix}-TOTAL_FORMS={total}&{prefix}-INITIAL_FORMS={initial}&{prefix}-MIN_NUM_FORMS=0"
             wrong = "".join(f"&{prefix}-{n}-course=999999" for n in range(min(total, 100)))
-            yield f"{name}rows of {prefix}", f"{rows}{wrong}&{in_form(few[:5], ['x'], 1_000)}", URLENCODED
+            yield f"{name}rows of {prefix}", f"{rows}{wrong}&{urlencoded_form(few[:5], ['x'], 1_000)}", URLENCODED
 
 
 def costs_of_page(root: Client, path: str) -> dict[tuple[str, str], Cost]:
@@ -139,44 +139,44 @@ def costs_of_pages(root: Client, pages: list[str]) -> dict[tuple[str, str], Cost
 
 
 @pytest.mark.parametrize("pages", [DESK[n::4] for n in range(4)], ids=[f"part {n}" for n in range(4)])
-def test_no_form_costs_more_than_a_second(root: Client, there, crowd, pages):
+def test_no_form_costs_more_than_a_second(root: Client, path_values, thousand_enrollments, pages):
     costs = costs_of_pages(root, pages)
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
     assert len(costs) >= 7 * len(pages)
 
 
 @pytest.mark.skipif(not ACCOUNTS, reason="the pages of accounts are switched off: the test below switches them on")
-def test_no_form_of_the_accounts_costs_more_than_a_second(root: Client):
+def test_no_account_form_costs_more_than_a_second(root: Client):
     costs = costs_of_pages(root, ["/admin/login/", *ACCOUNTS])
     root.logout()
-    costs |= {(f"nobody: {path}", name): cost for (path, name), cost in costs_of_nobody(root).items()}
+    costs |= {(f"anonymous: {path}", name): cost for (path, name), cost in costs_of_account_pages(root).items()}
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
 
 
-def costs_of_nobody(client: Client) -> dict[tuple[str, str], Cost]:
+def costs_of_account_pages(client: Client) -> dict[tuple[str, str], Cost]:
     client.cookies[settings.SESSION_COOKIE_NAME] = ""
     return costs_of_pages(client, ["/admin/login/", *ACCOUNTS])
 
 
 @pytest.mark.skipif(bool(ACCOUNTS), reason="they are switched on")
-def test_no_form_costs_more_than_a_second_where_the_accounts_are_switched_on():
-    name = f"{__file__}::test_no_form_of_the_accounts_costs_more_than_a_second"
+def test_no_form_costs_more_than_a_second_with_mfa_and_sso_enabled():
+    name = f"{__file__}::test_no_account_form_costs_more_than_a_second"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", name]
-    # On a database of its own: this process has a connection to that of the tests.
+    # On a separate database: this process is connected to that of the tests.
     environment = {**os.environ, **SWITCHED_ON, "DATABASE_URL": "sqlite:///:memory:"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
 
     assert (done.returncode, done.stdout.splitlines()[-1][:8]) == (0, "1 passed"), done.stdout[-3_000:]
 
 
-# Pages about a thousand rows
+# Pages with a thousand rows
 
 
 @pytest.fixture
-def crowd(there: dict[str, str]) -> list[int]:
-    """A thousand students with long names, in a course with a long one; return their enrollments."""
+def thousand_enrollments(path_values: dict[str, str]) -> list[int]:
+    """Enroll a thousand students with long names in a course with a long name; return the enrollment ids."""
     names = {"given_name": "'" * 150, "family_name": "\N{GRINNING FACE}" * 150}
     Student.objects.bulk_create(Student(student_number=f"S{n:04}", **names) for n in range(1_000))
     course = make_course(code=f"C{'x' * 60}", name="'" * 200)
@@ -190,8 +190,8 @@ def crowd(there: dict[str, str]) -> list[int]:
     return [row.pk for row in StudentCourse.objects.bulk_create(rows)]
 
 
-@pytest.mark.parametrize("chosen", ["100 rows", "1,000 rows", "ids of nothing", "all rows"])
-def test_no_bulk_action_costs_more_than_a_second(root: Client, crowd, chosen):
+@pytest.mark.parametrize("chosen", ["100 rows", "1,000 rows", "unknown ids", "all rows"])
+def test_no_bulk_action_costs_more_than_a_second(root: Client, thousand_enrollments, chosen):
     actions = ("delete_selected", "drop", "complete", "undo", "promote", "activate", "deactivate", "revoke_tokens")
 
     costs = {}
@@ -199,7 +199,7 @@ def test_no_bulk_action_costs_more_than_a_second(root: Client, crowd, chosen):
     for path in LISTS:
         model = models.get(path.removeprefix("/admin").replace("/", "."), Student)
         rows = model._default_manager.order_by("-pk").values_list("pk", flat=True)[:1_000]
-        lists = {"100 rows": rows[:MOST_TO_DELETE], "1,000 rows": rows}  # as many as are deleted at a time, and more
+        lists = {"100 rows": rows[:MOST_TO_DELETE], "1,000 rows": rows}  # the maximum for one deletion, and more
         ids = lists.get(chosen, range(10**18, 10**18 + 2_400))
         body = "&".join(f"_selected_action={n}" for n in ids) + f"&select_across={int(chosen == 'all rows')}"
         for action in actions:
@@ -209,22 +209,22 @@ def test_no_bulk_action_costs_more_than_a_second(root: Client, crowd, chosen):
                 )
                 transaction.set_rollback(True)
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
     assert {len(Course.objects.all()[:1_001]), len(Student.objects.all()[:1_001])} == {1_001}
     assert len(LISTS) >= 15
 
 
 @pytest.mark.parametrize("more", [{}, {"reason": "'" * 1_001}, {"next": "/" + "'" * 1_600}], ids=["", "error", "next"])
 @pytest.mark.parametrize("action", ["drop", "complete", "undo", "promote"])
-def test_no_act_on_1000_enrollments_costs_more_than_a_second(root: Client, crowd, action, more):
-    form = {"action": action, "chosen": crowd, **more}
+def test_no_action_on_1000_enrollments_costs_more_than_a_second(root: Client, thousand_enrollments, action, more):
+    form = {"action": action, "chosen": thousand_enrollments, **more}
 
     cost = cost_of(lambda: root.post("/admin/students/studentcourse/act/", form))
 
-    assert (cost.status, too_much({action: cost})) == (200, {})
+    assert (cost.status, over_budget({action: cost})) == (200, {})
 
 
-def lines(key: str, beside: str = "") -> str:
+def pasted_lines(key: str, beside: str = "") -> str:
     return "".join(f"{key % n}\t{beside}\n" if beside else f"{key % n}\n" for n in range(1_000))
 
 
@@ -242,32 +242,32 @@ def test_at_most_100_rows_are_deleted_at_a_time(root: Client):
 
 PASTED = {
     **{unit: unit * (100_000 // len(unit)) for unit in ("1\n", "\n", "1,", "1\t2\n", MARKS, '"', "'\n", "=1;")},
-    "1,000 students": lines("S%04d"),
-    "1,000 students with names": lines("S%04d", "'" * 90),
-    "1,000 that are unknown": lines("'%04d"),
-    "1,000 long ones that are unknown": lines("%04d" + "'" * 90),
-    "1,000 named twice": lines("S%04d")[:3_000] * 2,
+    "1,000 students": pasted_lines("S%04d"),
+    "1,000 students with names": pasted_lines("S%04d", "'" * 90),
+    "1,000 that are unknown": pasted_lines("'%04d"),
+    "1,000 long ones that are unknown": pasted_lines("%04d" + "'" * 90),
+    "1,000 named twice": pasted_lines("S%04d")[:3_000] * 2,
 }
 
 
 @pytest.mark.parametrize("valid", [True, False], ids=["", "wrong"])
 @pytest.mark.parametrize("text", PASTED.values(), ids=map(repr, PASTED))
-def test_no_pasted_text_costs_more_than_a_second(root: Client, crowd, there, text, valid):
-    form = {"one": there["course_id"], "side": "course", "text": text, "on_full": "reject" if valid else "x"}
+def test_no_pasted_text_costs_more_than_a_second(root: Client, thousand_enrollments, path_values, text, valid):
+    form = {"one": path_values["course_id"], "side": "course", "text": text, "on_full": "reject" if valid else "x"}
 
     cost = cost_of(lambda: root.post(ENROLL_MANY, form))
 
-    assert (cost.status, too_much({"": cost})) == (200, {})
+    assert (cost.status, over_budget({"": cost})) == (200, {})
 
 
-def test_no_listed_or_corrected_key_costs_more_than_a_second(root: Client, crowd, there):
-    form = {"one": there["course_id"], "side": "course", "text": lines("S%04d")}
+def test_no_listed_or_corrected_key_costs_more_than_a_second(root: Client, thousand_enrollments, path_values):
+    form = {"one": path_values["course_id"], "side": "course", "text": pasted_lines("S%04d")}
     forms = {
         "listed": {**form, "listed": "'\n" * 100_000, "kept": ["'" * 90] * 1_000},
         "put right": {**form, **{f"fix:S{n:04}": "'" * 400 for n in range(1_000)}},
         "all of it": {
             **form,
-            "text": lines("S%04d", "x")[: 9 * 300] + lines("%04d" + "'" * 10)[: 15 * 300],
+            "text": pasted_lines("S%04d", "x")[: 9 * 300] + pasted_lines("%04d" + "'" * 10)[: 15 * 300],
             "reason": "'" * 900,
             "next": "/" + "'" * 700,
         },
@@ -277,10 +277,10 @@ def test_no_listed_or_corrected_key_costs_more_than_a_second(root: Client, crowd
 
     costs = {name: cost_of(lambda sent=sent: root.post(ENROLL_MANY, sent)) for name, sent in forms.items()}  # type: ignore[misc]
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
 
 
-# Files, and what has to be parsed before it is refused
+# Files, and bodies that are parsed before they are rejected
 
 
 FILES = {
@@ -294,7 +294,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("kind", ["students", "courses", "enrollments", "zip", "'" * 1_000])
-def test_no_file_costs_more_than_a_second(api: APIClient, there, kind):
+def test_no_file_costs_more_than_a_second(api: APIClient, path_values, kind):
     costs = {}
     for name, (header, line) in FILES.items():
         body = (header + line * ((SIZE - len(header.encode())) // len(line.encode()))).encode()
@@ -309,16 +309,16 @@ def test_no_file_costs_more_than_a_second(api: APIClient, there, kind):
             address = f"/api/v1/imports?kind={kind}&dataset={name}"
             costs[name, content_type] = cost_of(lambda: api.generic("POST", address, data, content_type))  # noqa: B023
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_no_header_of_a_file_costs_more_than_a_second(api: APIClient, there, separator):
+def test_no_csv_header_costs_more_than_a_second(api: APIClient, path_values, separator):
     file = separator.join(f"c{n}" for n in range(100_000)).encode()
 
     cost = cost_of(lambda: api.generic("POST", "/api/v1/imports?kind=students&dataset=x", file, "text/csv"))
 
-    assert too_much({separator: cost}) == {}
+    assert over_budget({separator: cost}) == {}
 
 
 PARTS = {
@@ -343,7 +343,7 @@ PARTS = {
     "path",
     ["/oauth/token", "/admin/login/", "/admin/students/student/add/", "/admin/bulk/import/add/", "/api/v1/imports"],
 )
-def test_no_form_costs_more_to_parse_than_a_second(api: APIClient, root: Client, path):
+def test_parsing_a_form_costs_at_most_a_second(api: APIClient, root: Client, path):
     sender = api if path.startswith("/api/") else root
 
     costs = {
@@ -351,4 +351,4 @@ def test_no_form_costs_more_to_parse_than_a_second(api: APIClient, root: Client,
         for name, (body, kind) in PARTS.items()
     }
 
-    assert too_much(costs) == {}
+    assert over_budget(costs) == {}

@@ -1,4 +1,4 @@
-"""After an erasure, neither the tables nor the files of the database have the person, in whatever spelling."""
+"""After an erasure, no table and no file of the database contains the student, in any spelling."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from django.db import connection
 
 from school.validators import folded
-from tests.postgres import find_binaries, server_at_hand
+from tests.postgres import find_binaries, running_server
 from tests.serving import environment_of, manage
 
 NUMBER, OLD_NUMBER, GIVEN, FAMILY, EMAIL = "Q7X-É9W", "K3V-Ü8J", "Zvqira", "Wyßomla", "zq.wx7@vkj.example"
@@ -107,7 +107,7 @@ FILES = [
         f"{HEADER}Q7X\u2011É9\u200bW,A,\n",
         f"{HEADER}S-2,A,instead of {NUMBER}\n",
         f"{HEADER}S-2,A,{OLD_NUMBER};{GIVEN}\n",
-        # Of another kind it would have other separators; of none it has other ones too.
+        # A file of an unknown kind may have any separator.
         f"student_number,course_code,given_name;family_name;email\n{NUMBER},A,{GIVEN};{FAMILY};{EMAIL}\n",
         f"{NUMBER}|{GIVEN}|{FAMILY}|{EMAIL}\nS-2|A||\n",
         f'student_number,course_code\n{NUMBER},"A\n',
@@ -121,8 +121,8 @@ FILES += [
 ]
 
 
-def packed():
-    """A zip that names the person in everything that a zip has."""
+def zip_of_files():
+    """Return a zip that contains the identifiers in every part of a zip."""
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as archive:
         archive.comment = NUMBER.encode()
@@ -136,19 +136,19 @@ def packed():
 
 @contextmanager
 def database(folder):
-    """Yield the environment of a database of its own, and a function that returns the bytes of its files."""
+    """Yield the environment of a separate database, and a function that returns the bytes of its files."""
     if connection.vendor == "sqlite":
         folder.mkdir(exist_ok=True)
         environment = environment_of(f"sqlite:///{folder}/school.sqlite3")
         manage(environment, "migrate", "--verbosity=0")
-        # Another process has the database open, as a server has: the last one to close it removes its log.
+        # Another process keeps the database open, like a server: the last process to close it removes the log.
         with closing(sqlite3.connect(folder / "school.sqlite3")) as other:
             other.execute("SELECT name FROM sqlite_master").fetchall()
             yield environment, lambda: contents(folder)
         return
     binaries = find_binaries()
     assert binaries is not None
-    with server_at_hand(binaries) as server:
+    with running_server(binaries) as server:
         environment = environment_of(server.url)
         manage(environment, "migrate", "--verbosity=0")
 
@@ -167,20 +167,23 @@ def shell(environment, script):
     return manage(environment, "shell", "--no-imports", "-c", script)
 
 
-def found_in(text):
+def canaries_in(text):
     alike = folded(text)
     escapes = {word: json.dumps(folded(word))[1:-1] for word in CANARIES}
     return [word for word in CANARIES if folded(word) in alike or escapes[word] in alike]
 
 
-def test_no_table_and_no_file_of_the_database_has_a_person_who_was_erased(tmp_path):
+def test_an_erased_student_is_in_no_table_and_no_database_file(tmp_path):
     with database(tmp_path / "database") as (environment, files):
         shell(environment, SEED)
         before, raw_before = shell(environment, LOOK), files()
         said = manage(environment, "erase_student", NUMBER, "--reason=case 17", "--yes")
         after, raw_after = shell(environment, LOOK), files()
 
-    assert (found_in(before), [word for word in CANARIES if word.encode() in raw_before]) == ([*CANARIES], [*CANARIES])
-    assert found_in(after) == [], [line for line in after.splitlines() if found_in(line)]
+    assert (canaries_in(before), [word for word in CANARIES if word.encode() in raw_before]) == (
+        [*CANARIES],
+        [*CANARIES],
+    )
+    assert canaries_in(after) == [], [line for line in after.splitlines() if canaries_in(line)]
     assert [word for word in CANARIES if word.encode() in raw_after or word.lower().encode() in raw_after] == []
     assert said.splitlines()[0] == "Erased: the student is erased-1 from now on."

@@ -1,4 +1,4 @@
-"""Files that commands write hold personal data, so nobody but their owner may read them."""
+"""Files written by commands contain personal data, so only their owner can read them."""
 
 import os
 import stat
@@ -20,7 +20,7 @@ def mode(path):
 
 
 @pytest.mark.django_db
-def test_exports_and_reports_are_for_their_owner_alone(tmp_path, origin, capsys):
+def test_exports_and_reports_are_readable_by_their_owner_only(tmp_path, origin, capsys):
     student = make_student()
     enroll(student_id=student.pk, course_id=make_course().pk, origin=origin)
     (tmp_path / "in.csv").write_text("student_number,given_name,family_name\nS-77,Ada,Byron\n")
@@ -36,7 +36,7 @@ def test_exports_and_reports_are_for_their_owner_alone(tmp_path, origin, capsys)
     assert [mode(path) for path in outputs] == ["-rw-------"] * 4
 
 
-def test_the_file_of_sqlite_is_for_its_owner_alone(tmp_path):
+def test_the_sqlite_file_is_readable_by_its_owner_only(tmp_path):
     environment = {**os.environ, "DATABASE_URL": f"sqlite:///{tmp_path}/school.sqlite3"}
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity=0"], cwd=ROOT, env=environment, check=True, umask=0o022

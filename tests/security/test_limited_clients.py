@@ -1,4 +1,4 @@
-"""A limited client learns of no code outside its limits: by prerequisites, refusals, suggestions, clashes and tags."""
+"""A limited client sees no code outside its limits in prerequisites, refusals, suggestions, conflicts and ETags."""
 
 import json
 
@@ -25,7 +25,7 @@ HIDDEN = "HIDDEN"
 
 @pytest.fixture
 def courses(db):
-    """Two courses within the limits and two outside. ADV asks for one of each side, and the last of them for ADV."""
+    """Two courses within the limits and two outside. ADV requires one of each; HIDDEN-2 requires ADV."""
     fall, spring = make_term(code="2026F"), make_term(code="2027S")
     return {
         "INTRO": make_course(code="INTRO", term=fall),
@@ -47,22 +47,22 @@ def limited_to_a_course(courses):
     return bearer(ApiClient.objects.get(client_id=keys.client_id), settings.SCOPES)
 
 
-def stored():
+def stored_prerequisites():
     return Course.objects.get(code="ADV").prerequisites
 
 
-# What is read
+# Reads
 
 
 @pytest.mark.parametrize("path", ["courses/{ADV}", "courses/{ADV}?fields=prerequisites", "courses/code:ADV@2026F"])
-def test_a_course_shows_the_prerequisites_within_the_limits(limited, courses, path):
+def test_a_course_contains_only_prerequisites_within_the_limits(limited, courses, path):
     address = path.format(ADV=courses["ADV"].pk)
 
     assert limited.get(f"/api/v1/{address}").json()["prerequisites"] == ["INTRO"]
 
 
 @pytest.mark.parametrize("path", ["courses", "enrollments?expand=course", "students/{student}/courses?expand=course"])
-def test_a_list_shows_the_prerequisites_within_the_limits(limited, courses, origin, path):
+def test_a_list_contains_only_prerequisites_within_the_limits(limited, courses, origin, path):
     student = make_student()
     for code in ("HIDDEN-1", "INTRO"):
         enroll(student_id=student.pk, course_id=courses[code].pk, origin=origin)
@@ -80,7 +80,7 @@ def test_a_client_without_limits_reads_every_prerequisite(api, courses):
     assert api.get(f"/api/v1/courses/{courses['ADV'].pk}").json()["prerequisites"] == ["HIDDEN-1", "INTRO"]
 
 
-def test_the_visible_codes_cost_one_query_for_any_number_of_courses(limited, courses):
+def test_visible_codes_take_one_query_for_any_number_of_courses(limited, courses):
     limited.get("/api/v1/terms")
     costs = []
     for _ in range(2):
@@ -94,7 +94,7 @@ def test_the_visible_codes_cost_one_query_for_any_number_of_courses(limited, cou
 
 
 @pytest.mark.parametrize("path", ["courses/{pk}", "courses"])
-def test_a_tag_does_not_change_with_hidden_prerequisites(limited, courses, path):
+def test_an_etag_does_not_change_with_hidden_prerequisites(limited, courses, path):
     address = f"/api/v1/{path.format(pk=courses['ADV'].pk)}"
     before = limited.get(address)["ETag"]
     Course.objects.filter(code="ADV").update(prerequisites=["INTRO", "HIDDEN-2"])
@@ -104,11 +104,11 @@ def test_a_tag_does_not_change_with_hidden_prerequisites(limited, courses, path)
     assert (hidden == before, limited.get(address)["ETag"] == before) == (True, False)
 
 
-# What is written
+# Writes
 
 
 @pytest.mark.parametrize("method", ["put", "patch"])
-def test_a_course_sent_back_as_it_was_read_changes_nothing(limited, courses, method):
+def test_writing_back_a_course_as_it_was_read_changes_nothing(limited, courses, method):
     pk = courses["ADV"].pk
     read = limited.get(f"/api/v1/courses/{pk}")
     body = {name: value for name, value in read.json().items() if name not in ("id", "seats", "warnings")}
@@ -116,7 +116,7 @@ def test_a_course_sent_back_as_it_was_read_changes_nothing(limited, courses, met
     answer = getattr(limited, method)(f"/api/v1/courses/{pk}", body, HTTP_IF_MATCH=read["ETag"])
 
     assert (answer.status_code, answer.json()["prerequisites"], answer["ETag"]) == (200, ["INTRO"], read["ETag"])
-    assert stored() == ["HIDDEN-1", "INTRO"]
+    assert stored_prerequisites() == ["HIDDEN-1", "INTRO"]
 
 
 @pytest.mark.parametrize(
@@ -127,29 +127,29 @@ def test_a_course_sent_back_as_it_was_read_changes_nothing(limited, courses, met
         (["OTHER", "INTRO"], ["OTHER", "INTRO", "HIDDEN-1"]),
     ],
 )
-def test_a_change_of_the_prerequisites_keeps_the_hidden_ones(limited, courses, sent, kept):
+def test_changing_the_prerequisites_keeps_the_hidden_ones(limited, courses, sent, kept):
     make_course(code="OTHER", term=courses["ADV"].term)
 
     answer = limited.patch(f"/api/v1/courses/{courses['ADV'].pk}", {"prerequisites": sent})
 
     assert (answer.status_code, answer.json()["prerequisites"]) == (200, sent)
-    assert stored() == kept
+    assert stored_prerequisites() == kept
 
 
 @pytest.mark.parametrize("code", ["HIDDEN-1", "HIDDEN-2", "UNKNOWN"])
-def test_a_hidden_code_is_answered_as_one_that_no_course_has(limited, courses, code):
+def test_a_hidden_code_is_answered_like_an_unknown_code(limited, courses, code):
     pk = courses["ADV"].pk
     new = {"code": "NEW", "name": "New", "level": "graduate", "term": "2026F", "prerequisites": [code]}
 
     answers = [limited.patch(f"/api/v1/courses/{pk}", {"prerequisites": [code]}), limited.post("/api/v1/courses", new)]
 
-    told = [(answer.status_code, answer.json()["errors"]) for answer in answers]
+    results = [(answer.status_code, answer.json()["errors"]) for answer in answers]
     reason = {"code": "course_not_found", "field": "prerequisites", "message": f"There is no course code:{code}."}
-    assert told == [(400, [reason])] * 2
-    assert stored() == ["HIDDEN-1", "INTRO"]
+    assert results == [(400, [reason])] * 2
+    assert stored_prerequisites() == ["HIDDEN-1", "INTRO"]
 
 
-def test_a_circle_through_hidden_courses_is_refused_without_their_codes(limited, courses):
+def test_a_cycle_through_hidden_courses_is_refused_without_their_codes(limited, courses):
     Course.objects.filter(code="ADV").update(prerequisites=["HIDDEN-1"])
     Course.objects.filter(code="HIDDEN-1").update(prerequisites=["HIDDEN-2"])
     Course.objects.filter(code="HIDDEN-2").update(prerequisites=["INTRO"])
@@ -161,7 +161,7 @@ def test_a_circle_through_hidden_courses_is_refused_without_their_codes(limited,
     assert reason["message"] == "These courses would come before themselves: INTRO ← ADV ← 2 more courses ← INTRO."
 
 
-def test_a_course_that_hidden_courses_ask_for_is_kept_without_their_codes(limited, courses):
+def test_deleting_a_prerequisite_of_hidden_courses_is_refused_without_codes(limited, courses):
     StudentCourse.objects.all().delete()
 
     answer = limited.delete(f"/api/v1/courses/{courses['ADV'].pk}")
@@ -173,16 +173,16 @@ def test_a_course_that_hidden_courses_ask_for_is_kept_without_their_codes(limite
 # Refusals to enroll
 
 
-def refused(answer):
+def message_and_leak_of(answer):
     return answer.json()["errors"][0]["message"], HIDDEN in answer.content.decode()
 
 
 def test_a_refusal_names_the_visible_prerequisites_and_counts_the_others(limited, api, courses):
     address = f"/api/v1/students/{make_student().pk}/courses"
 
-    told = [client.post(address, {"course_id": courses["ADV"].pk}) for client in (limited, api)]
+    results = [client.post(address, {"course_id": courses["ADV"].pk}) for client in (limited, api)]
 
-    assert [refused(answer) for answer in told] == [
+    assert [message_and_leak_of(answer) for answer in results] == [
         ("ADV asks for INTRO, 1 more course to be completed first.", False),
         ("ADV asks for HIDDEN-1, INTRO to be completed first.", True),
     ]
@@ -233,17 +233,17 @@ def test_the_journal_gives_a_limited_client_no_hidden_prerequisite(limited, api,
 
 
 @pytest.mark.parametrize("code", ["HIDDEN-1", "hidden-1", "UNKNOWN"])
-def test_no_key_outside_is_suggested_or_told_from_one_that_does_not_exist(limited, courses, code):
+def test_a_key_outside_the_limits_is_answered_like_an_unknown_key(limited, courses, code):
     address = f"/api/v1/students/{make_student().pk}/courses"
 
     answers = [limited.get(f"/api/v1/courses/code:{code}"), limited.post(address, {"course_code": code})]
 
-    told = [(answer.status_code, answer.json()["code"]) for answer in answers]
-    assert told == [(404, "course_not_found")] * 2
+    results = [(answer.status_code, answer.json()["code"]) for answer in answers]
+    assert results == [(404, "course_not_found")] * 2
     assert [answer.content.decode().replace(code, "").count("HIDDEN-1") for answer in answers] == [0, 0]
 
 
-def test_a_code_is_not_ambiguous_by_offerings_outside(limited, courses):
+def test_courses_outside_the_limits_do_not_make_a_code_ambiguous(limited, courses):
     make_course(code="INTRO", term=courses["HIDDEN-1"].term)
     make_course(code="INTRO")
 
@@ -254,9 +254,7 @@ def test_a_code_is_not_ambiguous_by_offerings_outside(limited, courses):
 
 @pytest.mark.parametrize("code", ["TAKEN", "FREE"])
 @pytest.mark.parametrize("capacity", [5, -1])
-def test_a_new_code_outside_of_the_terms_is_refused_whether_it_is_taken_or_not(
-    limited_to_a_course, courses, code, capacity
-):
+def test_a_new_code_without_a_limit_to_terms_is_refused_taken_or_not(limited_to_a_course, courses, code, capacity):
     make_course(code="TAKEN", term=courses["INTRO"].term)
     body = {"code": code, **({} if capacity > 0 else {"capacity": capacity})}
 
@@ -267,7 +265,7 @@ def test_a_new_code_outside_of_the_terms_is_refused_whether_it_is_taken_or_not(
 
 @pytest.mark.parametrize("term", [None, "2026F"])
 @pytest.mark.parametrize("code", ["TAKEN", "FREE"])
-def test_a_new_course_outside_of_the_terms_is_refused_whether_its_code_is_taken_or_not(courses, code, term):
+def test_a_new_course_outside_the_terms_is_refused_with_a_taken_or_free_code(courses, code, term):
     make_course(code="TAKEN", term=courses["INTRO"].term)
     make_course(code="TAKEN")
     keys = create_api_client("mixed", " ".join(settings.SCOPES), terms=["2027S"], courses=["INTRO@2026F"])
@@ -279,7 +277,7 @@ def test_a_new_course_outside_of_the_terms_is_refused_whether_its_code_is_taken_
 
 
 @pytest.mark.parametrize("code", ["2027S", "FREE"])
-def test_a_term_gets_no_new_code_from_a_limited_client(limited, courses, code):
+def test_a_limited_client_cannot_change_the_code_of_a_term(limited, courses, code):
     pk = courses["INTRO"].term_id
 
     answers = [
@@ -292,11 +290,11 @@ def test_a_term_gets_no_new_code_from_a_limited_client(limited, courses, code):
     assert answers[0].json()["code"] == "outside_limits"
 
 
-def test_a_client_renames_and_moves_a_course_within_its_terms(limited, courses):
+def test_a_limited_client_can_rename_and_move_a_course_within_its_terms(limited, courses):
     pk = courses["INTRO"].pk
 
     answers = [limited.patch(f"/api/v1/courses/{pk}", {"code": code}) for code in ("ADV", "BASICS")]
 
     assert [answer.status_code for answer in answers] == [409, 200]
     assert answers[0].json()["errors"][0]["code"] == "unique"
-    assert stored() == ["HIDDEN-1", "BASICS"]
+    assert stored_prerequisites() == ["HIDDEN-1", "BASICS"]

@@ -1,4 +1,4 @@
-"""The limits of bodies, and what an answer names of one that is beyond them."""
+"""The limits of bodies, and the responses to bodies beyond them."""
 
 import time
 import unicodedata
@@ -27,13 +27,13 @@ def test_a_long_run_of_combining_marks_is_normalized_in_linear_time():
 
     normalized("a" + MARKS * 30_000)
 
-    assert time.process_time() - began < 1  # 9 seconds by Python alone
+    assert time.process_time() - began < 1  # unicodedata alone takes 9 seconds
 
 
 @pytest.mark.parametrize(
     "text", ["a" + MARKS * 20, "\u0344" * 50 + MARKS * 15, MARKS * 11 + "\u1100\u1161" + MARKS * 20]
 )
-def test_a_long_run_of_combining_marks_is_normalized_as_unicode_has_it(text):
+def test_a_long_run_of_combining_marks_is_normalized_as_by_unicodedata(text):
     assert normalized(text) == unicodedata.normalize("NFC", text)
 
 
@@ -52,7 +52,7 @@ def test_the_length_of_a_list_is_checked_before_its_items(api):
     ("unknown", "named", "more"),
     [(50, 50, []), (51, 50, ["There is 1 more unknown field."]), (1_050, 50, ["There are 1000 more unknown fields."])],
 )
-def test_fifty_unknown_fields_are_named_and_the_others_counted(api, unknown, named, more):
+def test_fifty_unknown_fields_are_named_and_the_others_are_counted(api, unknown, named, more):
     answer = api.post("/api/v1/students", {**ADA, **{f"x{n}": 1 for n in range(unknown)}})
 
     errors = answer.json()["errors"]
@@ -81,7 +81,7 @@ def test_a_batch_with_too_many_errors_is_refused_as_a_whole(api):
 
 
 @pytest.mark.parametrize("padding", ["", "x" * 58, "\N{GRINNING FACE}" * 58])
-def test_the_last_reasons_of_a_large_batch_are_codes_so_that_its_answer_has_less_than_100_kb(api, padding):
+def test_a_large_batch_response_shortens_reasons_to_stay_below_100_kb(api, padding):
     numbers = [f"{n:03}{padding}" for n in range(1_000)]
     items = [{"action": "drop", "student_number": number, "course_code": f"C-{number}"[:64]} for number in numbers]
 
@@ -98,8 +98,8 @@ def test_the_last_reasons_of_a_large_batch_are_codes_so_that_its_answer_has_less
     assert 0 < room < 2_000 + len(JSONRenderer().render(named[0]))
 
 
-def test_a_batch_of_26_items_and_more_names_its_enrollments_by_id_and_status(api):
-    """The longest names that there can be: 25 enrollments in full have less than 100 kB, and so have 1,000 in brief."""
+def test_batches_of_26_and_more_items_render_enrollments_as_id_and_status(api):
+    """With the longest names, 25 enrollments in full and 1,000 in short form have less than 100 kB."""
     sign = "\N{GRINNING FACE}"
     term = make_term(code="T" * 32)
     course = make_course(code=f"C{sign * 63}", name=sign * 200, term=term)
@@ -126,8 +126,8 @@ def test_a_batch_of_26_items_and_more_names_its_enrollments_by_id_and_status(api
     assert [len(answer.content) < 100_000 for answer in (few, more, many)] == [True] * 3
 
 
-def test_a_place_in_a_large_batch_is_shown_as_the_batch_has_left_it(api):
-    """The first waits and gets the seat that the last but one frees; the last drops what the second has got."""
+def test_a_large_batch_renders_the_final_status_of_each_enrollment(api):
+    """The first student waits and gets the seat that a later drop frees; the last item drops a new enrollment."""
     leaving, first, *others = (make_student() for _each in range(26))
     full, other = make_course(capacity=1, waitlist_capacity=5), make_course()
     enroll(student_id=leaving.pk, course_id=full.pk, origin=Origin(Channel.SYSTEM))
@@ -155,11 +155,11 @@ def test_a_body_has_at_most_10_000_arrays_and_objects(api):
     assert (many["code"], many["detail"]) == ("parse_error", "The JSON has more than 10,000 arrays and objects.")
 
 
-def test_brackets_in_texts_are_no_arrays(api):
+def test_brackets_in_strings_are_not_counted_as_arrays(api):
     assert api.post("/api/v1/students", {**ADA, "given_name": '[{\\"' * 20_000}).json()["code"] == "invalid"
 
 
-def test_what_a_message_quotes_is_shortened_in_the_middle(api):
+def test_a_value_quoted_in_a_message_is_shortened_in_the_middle(api):
     student = make_student()
     body = {"course_id": 1, "on_full": "x" * 100_000, "y" * 100_000: 1}
 
@@ -174,15 +174,15 @@ def test_what_a_message_quotes_is_shortened_in_the_middle(api):
 
 
 @pytest.mark.parametrize("unit", ["1\n", "1,", "1\t", "1;"])
-def test_a_pasted_text_with_far_too_many_keys_is_refused_before_it_is_parsed(registrars_desk, monkeypatch, unit):
+def test_a_pasted_text_with_far_too_many_keys_is_rejected_before_parsing(registrars_desk, monkeypatch, unit):
     course = make_course()
     monkeypatch.setattr("students.admin.bulk_enroll.views.read", lambda *_args: pytest.fail("The text was parsed."))
     form = {"one": course.pk, "side": "course", "text": unit * 20_001 + "1", "on_full": "reject"}
 
     page = registrars_desk.post("/admin/students/studentcourse/enroll-many/", form)
 
-    told = "The text is too long to be shown here again. Go back: your browser still has it."
-    assert page.context["form"].errors == {"text": ["At most 1000 at a time: choose fewer.", told]}
+    message = "The text is too long to be shown here again. Go back: your browser still has it."
+    assert page.context["form"].errors == {"text": ["At most 1000 at a time: choose fewer.", message]}
     assert page.context["form"]["text"].value() == ""
 
 

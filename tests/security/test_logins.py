@@ -1,4 +1,4 @@
-"""Logging in: what is counted, what is kept, and what ends."""
+"""Logins: counted failures, logged events, stored data and the end of sessions."""
 
 import json
 from base64 import b64encode
@@ -12,7 +12,7 @@ from courses.api_clients import create_api_client
 from school.access.api_clients import admit, revoke
 from school.accounts.cache import JsonCache
 from school.models import ApiClient, CachedValue
-from tests.school.test_logs import event, lines  # noqa: F401  # a fixture
+from tests.school.test_logs import event, log_entries  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +38,7 @@ def basic(keys):
         ({"client_id": ["other", "ID"], "client_secret": "SECRET"}, "", False),
     ],
 )
-def test_credentials_in_two_places_are_an_invalid_request(keys, form, query, with_basic):
+def test_client_credentials_in_two_places_are_an_invalid_request(keys, form, query, with_basic):
     names = {"ID": keys.client_id, "SECRET": keys.client_secret}
     sent = {
         key: [names.get(each, each) for each in value] if isinstance(value, list) else names[value]
@@ -64,7 +64,7 @@ def test_a_wrong_old_password_counts_as_a_failed_login(registrar):
     assert User.objects.get().check_password("open sesame")
 
 
-def test_a_session_of_the_api_ends_with_session_hours(registrar):
+def test_an_api_session_ends_after_session_hours(registrar):
     with time_machine.travel("2026-11-02T08:00Z", tick=False) as clock:
         client = Client()
         client.post("/admin/login/", {"username": "registrar", "password": "open sesame"})
@@ -72,51 +72,51 @@ def test_a_session_of_the_api_ends_with_session_hours(registrar):
         for _hour in range(12):
             statuses.append(client.get("/api/v1/students").status_code)
             clock.shift(3599)
-            client.get("/admin/")  # at work: the session is renewed
+            client.get("/admin/")  # activity renews the session
         clock.shift(60)
 
         assert (statuses, client.get("/api/v1/students").status_code) == ([200] * 12, 401)
 
 
-def test_an_account_that_is_no_longer_staff_has_no_session_at_the_api(registrars_desk, registrar):
+def test_a_user_without_staff_status_has_no_api_session(registrars_desk, registrar):
     before = registrars_desk.get("/api/v1/students").status_code
     User.objects.update(is_staff=False)
 
     assert (before, registrars_desk.get("/api/v1/students").status_code) == (200, 401)
 
 
-def test_log_ins_tokens_revocations_and_admissions_are_logged_with_ids(registrar, keys, lines):  # noqa: F811
+def test_logins_tokens_revocations_and_admissions_are_logged_with_ids(registrar, keys, log_entries):  # noqa: F811
     Client().post("/admin/login/", {"username": "registrar", "password": "open sesame"})
     Client().post("/oauth/token", {**WRONG, "client_id": keys.client_id, "client_secret": keys.client_secret})
     revoke(ApiClient.objects.get())
     admit(ApiClient.objects.get())
 
-    def told(name):
-        return {key: value for key, value in event(lines, name).items() if key not in ("event", "request_id")}
+    def fields_of(name):
+        return {key: value for key, value in event(log_entries, name).items() if key not in ("event", "request_id")}
 
-    assert told("logged_in") == {"user_id": registrar.pk}
-    assert told("token_taken") == {"client_id": keys.client_id}
-    assert told("tokens_revoked") == {"client_id": keys.client_id, "tokens": 1}
-    assert told("client_revoked") == {"client_id": keys.client_id}
-    assert told("client_admitted") == {"client_id": keys.client_id}
+    assert fields_of("logged_in") == {"user_id": registrar.pk}
+    assert fields_of("token_taken") == {"client_id": keys.client_id}
+    assert fields_of("tokens_revoked") == {"client_id": keys.client_id, "tokens": 1}
+    assert fields_of("client_revoked") == {"client_id": keys.client_id}
+    assert fields_of("client_admitted") == {"client_id": keys.client_id}
 
 
-def test_a_foreign_host_has_one_short_line_in_the_log(lines):  # noqa: F811
+def test_an_unknown_host_is_logged_in_one_short_line(log_entries):  # noqa: F811
     Client().get("/api/v1/students", HTTP_HOST="x" * 5_000 + ".example")
 
-    assert [(line["event"], line["code"]) for line in lines] == [("request_finished", 400)]
-    assert len(json.dumps(lines)) < 500
+    assert [(line["event"], line["code"]) for line in log_entries] == [("request_finished", 400)]
+    assert len(json.dumps(log_entries)) < 500
 
 
 @pytest.mark.parametrize("path", ["/api/v1/students", "/admin/login/", "/nowhere"])
-def test_a_method_that_a_caller_has_made_up_is_not_logged(lines, path):  # noqa: F811
+def test_an_unknown_http_method_is_not_logged(log_entries, path):  # noqa: F811
     Client().generic("S-1042-Ada" * 500, path)
 
-    requests = [line["request"] for line in lines if line["event"] == "request_finished"]
+    requests = [line["request"] for line in log_entries if line["event"] == "request_finished"]
     assert [request.partition(" ")[0] for request in requests] == ["other"]
 
 
-def test_the_cache_of_logins_holds_json_and_no_pickles():
+def test_the_login_cache_stores_json_and_no_pickles():
     cache = JsonCache("", {})
 
     cache.set("history", [1.5, 2.5], 60)
@@ -128,7 +128,7 @@ def test_the_cache_of_logins_holds_json_and_no_pickles():
         cache.set("object", object())
 
 
-def test_values_of_the_cache_expire_and_can_be_deleted():
+def test_values_of_the_login_cache_expire_and_can_be_deleted():
     cache = JsonCache("", {})
     with time_machine.travel("2026-11-02T08:00Z", tick=False) as clock:
         cache.set("short", 1, 60)

@@ -1,9 +1,9 @@
 """
-Staff with ``own_courses_only`` in every other group: each address of the admin, on an own row and on a row of another
+Staff with ``own_courses_only`` and each other group: each admin address, with an own row and a row of another
 course.
 
-The addresses come from the URL configuration, and the models from the registry of the admin: a new admin or a new page
-without an entry fails. The signs are those of ``tests.test_admin_access``.
+The addresses come from the URL configuration, and the models from the admin registry: a new admin or a new page without
+an entry fails. The signs are those of ``tests.test_admin_access``.
 """
 
 from io import BytesIO
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.django_db
 GROUPS = ("Registrar", "Viewer", "Auditor")
 ROLES = (*GROUPS, "every group", "every permission")
 
-# The models of which such staff see and change nothing, whatever their groups permit.
+# The models that such staff can neither view nor change, regardless of their groups.
 CLOSED = {
     "auth/group/",
     "auth/user/",
@@ -119,7 +119,7 @@ def is_closed(route):
 
 
 @pytest.fixture
-def narrowed(db):
+def restricted_users(db):
     people = {}
     for role in ROLES:
         people[role] = user = User.objects.create_user(role, is_staff=True)
@@ -131,23 +131,23 @@ def narrowed(db):
 
 
 @pytest.fixture
-def worlds(narrowed, origin):
-    own = World("OWN", narrowed["every permission"], origin)
+def worlds(restricted_users, origin):
+    own = World("OWN", restricted_users["every permission"], origin)
     foreign = World("FOREIGN", User.objects.create_user("another sender"), origin)
-    for user in narrowed.values():
+    for user in restricted_users.values():
         CourseStaff.objects.create(course_id=own.ids["courses/course"], user=user)
     return own, foreign
 
 
 @pytest.fixture
-def clients(narrowed):
+def clients(restricted_users):
     clients = {role: Client(raise_request_exception=False) for role in ROLES}
     for role, client in clients.items():
-        client.force_login(narrowed[role])
+        client.force_login(restricted_users[role])
     return clients
 
 
-def test_every_admin_and_every_page_has_an_entry():
+def test_every_admin_page_has_an_entry_in_the_table():
     models = {f"{model._meta.app_label}/{model._meta.model_name}/" for model in admin.site._registry}
     listed = {route for route, *_signs in TABLE}
 
@@ -157,7 +157,7 @@ def test_every_admin_and_every_page_has_an_entry():
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_each_page_is_answered_as_the_table_says_and_names_no_other_course(worlds, clients, method):
+def test_each_page_matches_the_table_and_names_no_other_course(worlds, clients, method):
     own, foreign = worlds
     column = 1 if method == "GET" else 2
     expected = {row[0]: (row[column], row[column + 2]) for row in TABLE}
@@ -179,13 +179,13 @@ def test_each_page_is_answered_as_the_table_says_and_names_no_other_course(world
     assert found == expected
 
 
-# What a form can name
+# Values that a form can send
 
 
-def test_no_form_offers_a_row_of_another_course(worlds, narrowed):
+def test_no_form_lists_a_row_of_another_course(worlds, restricted_users):
     own, _foreign = worlds
     offered, inlines = {}, []
-    for role, user in narrowed.items():
+    for role, user in restricted_users.items():
         request = RequestFactory().get("/")
         request.user = user
         for model, desk in admin.site._registry.items():
@@ -207,7 +207,7 @@ def test_no_form_offers_a_row_of_another_course(worlds, narrowed):
     assert inlines == []
 
 
-def test_a_filter_of_a_list_offers_the_terms_of_own_courses(worlds, clients):
+def test_list_filters_contain_only_the_terms_of_own_courses(worlds, clients):
     pages = ("courses/course/", "students/studentcourse/", "students/refusedact/")
     found = [clients["Registrar"].get(f"/admin/{page}").content.decode() for page in pages]
 
@@ -217,14 +217,14 @@ def test_a_filter_of_a_list_offers_the_terms_of_own_courses(worlds, clients):
 WATCHED = (Term, Course, CourseStaff, Student, StudentCourse, EnrollmentEvent, Import, ApiClient, User, Group)
 
 
-def everything():
+def all_rows():
     """Return all rows that a forged request could write."""
     rows = [row for model in WATCHED for row in model._base_manager.order_by("pk")]
     return serializers.serialize("json", rows) + str(list(Permission.objects.values_list("pk", "user", "group")))
 
 
 def requests_to_forge(own, foreign, user):
-    """Yield addresses of the admin with what a forged form would send there."""
+    """Yield admin addresses, each with the data of a forged form."""
     mine, theirs = own.ids, foreign.ids
     course = {"code": "NEW", "name": "New", "level": "graduate", "term": mine["courses/term"], "waitlist_capacity": 0}
     student = {"student_number": "NEW", "given_name": "Ada", "family_name": "Byron", "is_active": "on"}
@@ -287,17 +287,17 @@ def requests_to_forge(own, foreign, user):
 
 
 @pytest.mark.parametrize("role", ["Registrar", "every permission"])
-def test_a_forged_form_writes_nothing_and_names_no_other_course(worlds, narrowed, clients, role):
+def test_a_forged_form_writes_nothing_and_names_no_other_course(worlds, restricted_users, clients, role):
     own, foreign = worlds
-    before, wrote, leaks = everything(), [], []
+    before, wrote, leaks = all_rows(), [], []
 
-    for address, form in requests_to_forge(own, foreign, narrowed[role]):
+    for address, form in requests_to_forge(own, foreign, restricted_users[role]):
         answer = clients[role].post(f"/admin/{address}", form)
         sent = str(form.get("text", ""))
         text = b"".join(answer) if answer.streaming else answer.content
         shown = text.decode().replace("There is no student number:FOREIGN-S.", "").replace(sent or "\0", "")
         leaks += [address] if FOREIGN.search(shown) else []
-        if (after := everything()) != before:
+        if (after := all_rows()) != before:
             wrote.append((address, form))
             before = after
 
@@ -306,7 +306,7 @@ def test_a_forged_form_writes_nothing_and_names_no_other_course(worlds, narrowed
 
 
 @pytest.mark.parametrize("word", ["FOREIGN-C", "FOREIGN-S", "FOREIGN"])
-def test_the_search_finds_no_other_course_and_no_student_of_one(worlds, clients, word):
+def test_the_search_finds_no_other_course_and_no_student_of_it(worlds, clients, word):
     page = clients["every permission"].get("/admin/search/", {"s": word}).content.decode()
 
     assert FOREIGN.search(page.replace(word, "", 1) if word in page else page) is None
@@ -315,7 +315,7 @@ def test_the_search_finds_no_other_course_and_no_student_of_one(worlds, clients,
 @pytest.mark.parametrize(
     ("model", "field", "found"), [("student", "student", "students/student"), ("course", "course", "courses/course")]
 )
-def test_the_choices_by_typing_are_own_rows(worlds, clients, model, field, found):
+def test_autocomplete_returns_only_own_rows(worlds, clients, model, field, found):
     query = {"app_label": "students", "model_name": "studentcourse", "field_name": field}
 
     answer = clients["every permission"].get("/admin/autocomplete/", query).json()
@@ -323,14 +323,14 @@ def test_the_choices_by_typing_are_own_rows(worlds, clients, model, field, found
     assert [each["id"] for each in answer["results"]] == [str(worlds[0].ids[found])]
 
 
-# What such staff may do
+# Allowed actions of such staff
 
 
-def test_a_registrar_of_own_courses_changes_an_own_course_and_its_roster(worlds, clients, narrowed):
+def test_a_registrar_of_own_courses_can_change_an_own_course_and_its_roster(worlds, clients, restricted_users):
     own, _foreign = worlds
     desk, pk = clients["Registrar"], own.ids["courses/course"]
     other = make_course(code="OTHER", term_id=own.ids["courses/term"])
-    CourseStaff.objects.create(course=other, user=narrowed["Registrar"])
+    CourseStaff.objects.create(course=other, user=restricted_users["Registrar"])
     form = form_in(desk.get(f"/admin/courses/course/{pk}/change/?tab=form"), "course_form")
 
     changed = desk.post(f"/admin/courses/course/{pk}/change/", form | {"capacity": "7"})
@@ -349,8 +349,8 @@ def test_a_registrar_of_own_courses_changes_an_own_course_and_its_roster(worlds,
     }
 
 
-def test_a_superuser_is_never_limited(worlds, narrowed):
-    user = narrowed["every permission"]
+def test_a_superuser_is_never_limited(worlds, restricted_users):
+    user = restricted_users["every permission"]
     user.is_superuser = True
     user.save()
     client = Client()
@@ -373,11 +373,11 @@ def statuses_of(client: Any, requests: list[tuple[str, str, Any]]) -> list[int]:
 
 
 @pytest.mark.parametrize("role", ["Registrar", "every permission"])
-def test_the_api_refuses_a_session_what_the_admin_refuses(worlds, clients, role):
+def test_the_api_forbids_a_session_the_same_as_the_admin(worlds, clients, role):
     own, foreign = ({kind.split("/")[1]: pk for kind, pk in world.ids.items()} for world in worlds)
     student = {"student_number": "NEW", "given_name": "Ada", "family_name": "Byron"}
     course = {"code": "NEW", "name": "New", "level": "graduate", "term": "OWN-T"}
-    before = everything()
+    before = all_rows()
 
     found = statuses_of(
         clients[role],
@@ -399,13 +399,13 @@ def test_the_api_refuses_a_session_what_the_admin_refuses(worlds, clients, role)
     )
 
     assert found == [403, 403, 403, 403, 403, 404, 403, 403, 403, 403, 404, 404, 404]
-    assert everything() == before
+    assert all_rows() == before
 
 
-def test_a_batch_of_a_session_enrolls_the_students_of_own_courses_only(worlds, narrowed, clients, origin):
+def test_a_batch_of_a_session_enrolls_only_students_of_own_courses(worlds, restricted_users, clients, origin):
     own, foreign = worlds
     other = make_course(code="OTHER", term_id=own.ids["courses/term"])
-    CourseStaff.objects.create(course=other, user=narrowed["Registrar"])
+    CourseStaff.objects.create(course=other, user=restricted_users["Registrar"])
     students = [
         {"student_id": own.ids["students/student"]},
         {"student_id": foreign.ids["students/student"]},
@@ -415,6 +415,6 @@ def test_a_batch_of_a_session_enrolls_the_students_of_own_courses_only(worlds, n
 
     answer = clients["Registrar"].post("/api/v1/enrollments/batch", {"items": items}, content_type="application/json")
 
-    told = [(each["status"], each["code"]) for each in answer.json()["outcomes"]]
-    assert told == [("created", None), *[("not_found", "student_not_found")] * 2]
+    outcomes = [(each["status"], each["code"]) for each in answer.json()["outcomes"]]
+    assert outcomes == [("created", None), *[("not_found", "student_not_found")] * 2]
     assert [row.student_id for row in StudentCourse.objects.filter(course=other)] == [own.ids["students/student"]]

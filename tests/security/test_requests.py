@@ -1,4 +1,4 @@
-"""What every request is held to, before anybody is asked who sends it."""
+"""Limits of every request that apply before authentication."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ BACKSLASHES = 'sessionid="' + "\\" * 100_000 + '"'
 
 
 @pytest.mark.parametrize("path", ["/api/v1/students", "/admin/", "/oauth/token", "/health", "/nowhere"])
-def test_a_cookie_header_over_8_kb_is_refused_before_it_is_parsed(path):
+def test_a_cookie_header_over_8_kb_is_rejected_before_parsing(path):
     client = Client()
     before = time.process_time()
 
@@ -28,13 +28,13 @@ def test_a_cookie_header_over_8_kb_is_refused_before_it_is_parsed(path):
     assert (answer.status_code, answer.json()["code"]) == (431, "cookies_too_large")
 
 
-def test_cookies_of_up_to_8_kb_are_taken(registrars_desk):
+def test_cookies_of_up_to_8_kb_are_accepted(registrars_desk):
     registrars_desk.cookies["other"] = "x" * 8_000
 
     assert registrars_desk.get("/admin/").status_code == 200
 
 
-def test_a_request_with_a_token_has_no_cookies(api, registrars_desk):
+def test_cookies_of_a_request_with_a_token_are_ignored(api, registrars_desk):
     session = registrars_desk.cookies["sessionid"].value
     api.credentials(HTTP_AUTHORIZATION="Bearer unknown", HTTP_COOKIE=f"sessionid={session}")
 
@@ -44,21 +44,21 @@ def test_a_request_with_a_token_has_no_cookies(api, registrars_desk):
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/live", "/health/ready"])
-def test_health_answers_whatever_the_host(path):
+def test_health_checks_accept_every_host(path):
     named, by_address = (Client().get(path, HTTP_HOST=host) for host in ("localhost", "10.0.0.5"))
 
     assert (by_address.status_code, by_address.content) == (named.status_code, named.content)
     assert by_address.status_code in (200, 503)
 
 
-def test_everything_else_refuses_a_foreign_host():
+def test_every_other_address_rejects_an_unknown_host():
     paths = ["/", "/admin/", "/api/v1/students", "/oauth/token", "/api/schema", "/problems/unique", "/healthy"]
 
     assert {path: Client().get(path, HTTP_HOST="10.0.0.5").status_code for path in paths} == dict.fromkeys(paths, 400)
 
 
 @pytest.mark.parametrize("path", ["students", "students/1", "enrollments", "changes", "nowhere"])
-def test_no_shared_cache_keeps_an_answer_of_the_api(api, path):
+def test_shared_caches_may_not_store_api_responses(api, path):
     assert api.get(f"/api/v1/{path}")["Cache-Control"] == "private, no-cache"
 
 
@@ -75,33 +75,33 @@ def test_the_openapi_document_is_built_once_and_has_an_etag(client):
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
-def test_a_killed_process_of_the_server_is_replaced(tmp_path):
+def test_a_killed_server_process_is_replaced(tmp_path):
     environment = environment_of(f"sqlite:///{tmp_path}/school.sqlite3")
     manage(environment, "migrate", "--verbosity=0")
 
     with serving_process(environment, "--workers=1") as (port, server):
-        wait_until(lambda: answers(port))
+        wait_until(lambda: is_listening(port))
         workers = set(tree(server.pid)) - {server.pid}
         for worker in workers:
             os.kill(worker, signal.SIGKILL)
         wait_until(lambda: not workers & set(tree(server.pid)))
 
-        wait_until(lambda: answers(port))
+        wait_until(lambda: is_listening(port))
 
         assert (server.poll(), bool(workers)) == (None, True)
 
 
-def answers(port: int) -> bool:
+def is_listening(port: int) -> bool:
     try:
         return ask(port, "GET", "/health/live").status == 200
     except OSError:
         return False
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     """Wait for up to half a minute; raise ``TimeoutError``."""
     ends_at = time.monotonic() + 30
-    while not is_so():
+    while not condition():
         if time.monotonic() > ends_at:
             raise TimeoutError
         time.sleep(0.1)

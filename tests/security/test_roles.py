@@ -18,7 +18,7 @@ from tests.serving import manage
 pytestmark = pytest.mark.django_db
 
 GROUPS = ("Registrar", "Viewer", "Auditor")
-# The roles of the tables that say what one group alone is answered.
+# The roles in the tables of expected responses for a single group.
 ROLES = {"Registrar": "registrar", "Viewer": "viewer", "Auditor": "auditor"}
 SEVERAL = [names for size in (2, 3) for names in combinations(GROUPS, size)]
 OPEN_SIGNS = "+>"
@@ -30,14 +30,14 @@ def staff(names):
     return user
 
 
-def sign_of_several(signs):
-    """Return the answer to somebody in several groups: that of a group which may, else one of their refusals."""
+def expected_signs(signs):
+    """Return the possible signs for a user in several groups: those that allow, else all of them."""
     allowed = [sign for sign in signs if sign in OPEN_SIGNS]
     return set(allowed or signs)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_who_is_in_several_groups_may_in_the_admin_what_one_of_them_may(origin, registrar, method):
+def test_a_user_in_several_groups_has_the_admin_access_of_each_group(origin, registrar, method):
     world = desk.World("OWN", registrar, origin)
     table = {
         route: dict(zip(desk.ROLES, get if method == "GET" else post, strict=True)) for route, get, post in desk.TABLE
@@ -50,14 +50,14 @@ def test_who_is_in_several_groups_may_in_the_admin_what_one_of_them_may(origin, 
     for route in sorted(set(desk.routes())):
         for names, client in clients.items():
             sign, _text = desk.ask(client, world, route, method)
-            expected = sign_of_several([table[route][ROLES[name]] for name in names])
+            expected = expected_signs([table[route][ROLES[name]] for name in names])
             if sign not in expected:
                 unexpected.append((route, names, sign, expected))
 
     assert unexpected == []
 
 
-def test_who_is_in_several_groups_may_over_the_api_what_one_of_them_may(origin, registrar, viewer):
+def test_a_user_in_several_groups_has_the_api_access_of_each_group(origin, registrar, viewer):
     world = api.World("OWN", registrar, origin)
     alone = {
         "Registrar": api.caller(registrar),
@@ -81,7 +81,7 @@ def test_who_is_in_several_groups_may_over_the_api_what_one_of_them_may(origin, 
     assert unexpected == []
 
 
-def test_a_session_with_own_courses_only_gets_nothing_of_another_course_over_the_api(origin, registrar):
+def test_an_own_courses_session_reads_nothing_of_other_courses_over_the_api(origin, registrar):
     own, foreign = api.World("OWN", registrar, origin), api.World("FOREIGN", registrar, origin)
     callers = {}
     for size in range(4):
@@ -102,7 +102,7 @@ def test_a_session_with_own_courses_only_gets_nothing_of_another_course_over_the
 
 
 @pytest.mark.parametrize(("route", "method", "limited", "foreign"), [(*row[:2], *row[-2:]) for row in api.TABLE])
-def test_a_client_limited_to_a_course_is_answered_as_one_limited_to_its_term(
+def test_a_client_limited_to_a_course_is_answered_like_one_limited_to_its_term(
     origin, registrar, route, method, limited, foreign
 ):
     keys = create_api_client("of a course", " ".join(settings.SCOPES))
@@ -115,7 +115,7 @@ def test_a_client_limited_to_a_course_is_answered_as_one_limited_to_its_term(
 
     answers = [api.without_a_trace(lambda: world.ask(bearer, route, method)) for world in (own, other)]  # noqa: B023
 
-    # A term and its courses as a whole are outside of the limits to one course.
+    # A term and the list of its courses are outside the limits of a client that is limited to one course.
     as_a_whole = {
         ("courses", "POST"): (403, 403),
         ("terms/<term>", "PUT"): (403, 404),
@@ -130,8 +130,8 @@ def test_a_client_limited_to_a_course_is_answered_as_one_limited_to_its_term(
         assert ["FOREIGN" in text for _status, text in answers] == [False, False]
 
 
-# Routes that are there once a second factor and single sign-on are switched on. A sign for a stranger, for a user
-# without staff status and for a member of staff: + a page, L to the login, > elsewhere, . 403, ? 404, x 405, ! 400.
+# Routes that exist with MFA and single sign-on enabled. One sign each for an anonymous user, a user without staff
+# status and a staff user: + a page, L redirect to the login, > another redirect, . 403, ? 404, x 405, ! 400.
 ACCOUNTS = {
     # route: [GET, POST]
     "accounts/2fa/": ["L++", "Lxx"],
@@ -198,7 +198,7 @@ print(json.dumps(found))
 """
 
 
-def test_each_route_of_the_accounts_is_answered_as_the_table_says():
+def test_each_account_route_is_answered_as_in_the_table():
     switched_on = {
         "SECOND_FACTOR": "offered",
         "OIDC_ISSUER": "https://login.invalid",

@@ -1,4 +1,4 @@
-"""Settings that would open a hole stop the start, and those of production close it."""
+"""Insecure settings stop the start, and the settings of production are secure."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def test_a_tls_proxy_without_trusted_proxies_stops_the_start():
 
 
 @pytest.mark.parametrize("proxies", ["0.0.0.0/0", "::/0", "10.0.0.0/8, 0.0.0.0/0"])
-def test_the_whole_internet_is_no_proxy(proxies):
+def test_trusting_all_addresses_as_proxies_stops_the_start(proxies):
     refused = run("", TRUSTED_PROXIES=proxies)
 
     assert refused.returncode == 1
@@ -36,11 +36,11 @@ def test_the_whole_internet_is_no_proxy(proxies):
 
 
 @pytest.mark.parametrize("former", ["", ",", " ", " , "])
-def test_a_blank_former_key_is_none(former):
+def test_a_blank_fallback_secret_key_is_ignored(former):
     assert run("print(settings.SECRET_KEY_FALLBACKS)", SECRET_KEY_FALLBACKS=former).stdout == "[]\n"
 
 
-def test_a_blank_claim_is_none():
+def test_a_blank_oidc_claim_stops_the_start():
     provider = {"OIDC_ISSUER": "https://login.invalid", "OIDC_CLIENT_ID": "id", "OIDC_CLIENT_SECRET": "secret"}
 
     assert "OIDC_ISSUER needs OIDC_CLAIM" in run("", **provider, OIDC_CLAIM=" ").stderr
@@ -51,30 +51,30 @@ def test_a_tls_proxy_with_trusted_proxies_starts(proxies):
     assert run("print(settings.HTTPS)", TRUSTED_PROXIES=proxies).stdout == "True\n"
 
 
-def test_with_https_every_cookie_is_bound_to_this_host():
+def test_every_cookie_has_the_host_prefix_with_https():
     names = "settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME, settings.LANGUAGE_COOKIE_NAME"
 
     assert run(f"print({names})").stdout == "__Host-sessionid __Host-csrftoken __Host-django_language\n"
 
 
-def test_messages_are_kept_in_the_session_and_not_in_a_cookie(settings):
+def test_messages_are_stored_in_the_session_and_not_in_a_cookie(settings):
     assert settings.MESSAGE_STORAGE == "django.contrib.messages.storage.session.SessionStorage"
 
 
-def test_former_keys_are_read_from_the_environment():
+def test_fallback_secret_keys_are_read_from_the_environment():
     former = run("print(settings.SECRET_KEY_FALLBACKS)", SECRET_KEY_FALLBACKS="one,two")
 
     assert former.stdout == "['one', 'two']\n"
 
 
-def test_every_requirement_has_a_hash():
+def test_every_pinned_requirement_has_a_hash():
     for name in ("requirements.txt", "requirements-dev.txt"):
         pinned = [line for line in (ROOT / name).read_text().splitlines() if "==" in line and not line.startswith(" ")]
 
         assert [line for line in pinned if not line.endswith("\\")] == []
 
 
-def test_a_second_factor_made_with_a_former_key_is_still_read_and_with_no_other():
+def test_an_mfa_secret_can_be_read_with_a_fallback_key_and_no_other_key():
     code = """
 from school.accounts.mfa_adapter import SecondFactorAdapter
 print(SecondFactorAdapter().{}("{}"))

@@ -1,4 +1,4 @@
-"""A row of a file may have half a million cells, or one of 100 kB: what shows it stays small and quick."""
+"""A row may have half a million cells, or one of 100 kB: its page and report stay small and fast."""
 
 import json
 import time
@@ -23,7 +23,7 @@ def root(client: Client) -> Client:
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
-def test_the_page_of_an_import_shows_the_beginning_of_a_row(root, row):
+def test_the_import_page_shows_the_beginning_of_a_row(root, row):
     job = imported(HEADER + row * 2, on_error="skip")
 
     page = root.get(f"/admin/bulk/import/{job.pk}/change/")
@@ -31,7 +31,7 @@ def test_the_page_of_an_import_shows_the_beginning_of_a_row(root, row):
     assert (page.status_code, "S-1" in page.content.decode(), len(page.content) < 200_000) == (200, True, True)
 
 
-def test_the_report_of_a_row_with_many_cells_takes_linear_time(api, root):
+def test_the_report_of_a_row_with_many_cells_is_built_in_linear_time(api, root):
     job = imported(HEADER + ROWS["cells"], on_error="skip")
     before = time.process_time()
 

@@ -1,4 +1,4 @@
-"""Forms of requests asked in this process, through the WSGI application."""
+"""Send the forms of requests in this process, through the WSGI application."""
 
 import time
 from io import BytesIO
@@ -9,7 +9,7 @@ from django.db import close_old_connections, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from bench.callers import HOST, make_callers
-from bench.forms import Form, filled, forms
+from bench.forms import Form, first_request, forms
 from bench.processes import Failed
 from bench.rows import make_rows
 
@@ -17,8 +17,8 @@ COURSES, LEAVERS = 13, 10
 NO_QUERY = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
 
 
-class Asking:
-    """The forms, the rows that they need, and the callers."""
+class InProcessClient:
+    """Sends the forms of requests; creates the rows and the callers that they need."""
 
     def __init__(self) -> None:
         rows = make_rows(courses=COURSES, leavers=LEAVERS, rounds=1)
@@ -26,30 +26,30 @@ class Asking:
         self.by_title = {form.title: form for form in self.forms}
         callers = make_callers(rows.term)
         self.callers = {name: _in_environment(headers) for name, headers in callers.items()}
-        from school.wsgi import application  # behind the callers: a test client connects the two receivers again
+        from school.wsgi import application  # after the callers: a test client reconnects the two receivers
 
         self.application: Any = application
         for signal in (request_started, request_finished):
-            signal.disconnect(close_old_connections)  # a request here is part of a transaction, to be rolled back
+            signal.disconnect(close_old_connections)  # requests run inside a transaction that is rolled back
 
     def queries(self, form: Form) -> int:
-        """Return how many queries a request takes, after a first one, by which it is compiled."""
+        """Return the number of queries of a request, after a first one that compiles the statements."""
         self._once(form)
         with CaptureQueriesContext(connection) as queries:
             self._once(form)
-        asked = [query["sql"] for query in queries if not query["sql"].startswith(NO_QUERY)]
-        return sum("school_count(" not in sql for sql in asked)
+        statements = [query["sql"] for query in queries if not query["sql"].startswith(NO_QUERY)]
+        return sum("school_count(" not in sql for sql in statements)
 
-    def seconds(self, form: Form, enough: float) -> float:
-        """Return the seconds of processor for a request, of as many as take ``enough``."""
+    def seconds(self, form: Form, min_seconds: float) -> float:
+        """Return the CPU seconds of a request, the mean of as many requests as take ``min_seconds``."""
         times, spent = 0, 0.0
-        while spent < enough:
+        while spent < min_seconds:
             spent += self._once(form)
             times += 1
         return spent / times
 
     def _once(self, form: Form) -> float:
-        """Ask once, and return the seconds of processor. A write is rolled back. Raise ``Failed``."""
+        """Send a request, and return the CPU seconds. A write is rolled back. Raise ``Failed`` for another status."""
         environ = self._environ(form)
         statuses: list[str] = []
         with transaction.atomic():
@@ -64,7 +64,7 @@ class Asking:
         return spent
 
     def _environ(self, form: Form) -> dict[str, Any]:
-        address, text = filled(form)
+        address, text = first_request(form)
         path, _mark, query = f"/api/v1/{address}".partition("?")
         body = text.encode()
         environ = {

@@ -1,4 +1,4 @@
-"""Walks over the API: requests that follow from each other, by the links of its OpenAPI document."""
+"""Sequences of API requests that follow the links of the OpenAPI document."""
 
 import json
 import re
@@ -17,9 +17,9 @@ from tests.contract import DOCUMENT, load
 from tests.factories import make_course, make_student
 from tests.fuzz import count
 
-# What is said of a request that is as the document has it: what no schema can say, or none that generators of clients
-# take.
-BEYOND_A_SCHEMA = {
+# Error codes of requests that conform to the document: conditions that a schema cannot express, or not in a form that
+# client generators accept.
+CODES_BEYOND_SCHEMA = {
     "bad_request",  # NUL in an address
     "blank",  # nothing but spaces
     "control_characters",
@@ -38,38 +38,38 @@ BEYOND_A_SCHEMA = {
     "year_out_of_range",
 }
 FILE = f"{ENROLLMENTS}S-1042,MATH-101,,,,\n"
-# A cursor, a tag and a key that are not good any more.
+# An expired cursor, a stale ETag and a reused key.
 BEYOND_STATUSES = ["410", "412", "422"]
-# A malformed item of a batch is an outcome; of the fuzzer's forms tests/school/test_openapi.py tells.
+# A malformed item of a batch is an outcome. For the fuzzer's forms see tests/school/test_openapi.py.
 LENIENT = ("enrollments_batch", "imports_create")
 
 
-def _closed(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document without room for fields that do not exist: they are refused, and end a walk at once."""
-    closed = deepcopy(document)
-    for name, schema in closed["components"]["schemas"].items():
+def _without_unknown_fields(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document without unknown fields in requests: they are rejected, and would end a sequence."""
+    strict = deepcopy(document)
+    for name, schema in strict["components"]["schemas"].items():
         if name.endswith("Request") and "properties" in schema:
             schema["additionalProperties"] = False
-    return closed
+    return strict
 
 
-linked = load(_closed(DOCUMENT))
+linked = load(_without_unknown_fields(DOCUMENT))
 linked.config.checks.positive_data_acceptance.expected_statuses += BEYOND_STATUSES
-# A tag is looked at before the body is, as RFC 9110 (13.2.1) has it.
+# An ETag is checked before the body, as in RFC 9110, 13.2.1.
 linked.config.checks.negative_data_rejection.expected_statuses += ["412"]
 
 
-class Walk(linked.as_state_machine()):  # type: ignore[misc]
+class RequestSequence(linked.as_state_machine()):  # type: ignore[misc]
     """
-    Steps from what was made to what can be done with it, by the document's links and those that Schemathesis infers.
+    A state machine that follows the document's links and those that Schemathesis infers.
 
-    A link fills in what one answer knows. An enrollment takes two things, so a walk remembers the newest of each kind,
-    and mends what a schema cannot say: most of what is drawn would be refused else, and lead nowhere. What is drawn to
-    be wrong is sent as it is.
+    A link fills in values from one response. An enrollment needs two rows, so a sequence keeps the newest id of each
+    kind, and repairs what a schema cannot express: without this most generated requests would be rejected. Requests
+    that are generated to be invalid are sent unchanged.
     """
 
-    token = ""  # of a program that may do everything
-    done: set[str]  # what was not only asked for
+    token = ""  # of an API client with all scopes
+    done: set[str]  # the operations that succeeded
 
     def setup(self) -> None:
         self.run = transaction.atomic()
@@ -89,24 +89,28 @@ class Walk(linked.as_state_machine()):  # type: ignore[misc]
         if case.meta.generation.mode.is_negative:
             return
         for name, value in case.path_parameters.items():
-            if isinstance(value, str):  # what a link has filled in is a number still
+            if isinstance(value, str):  # a value from a link is still a number
                 case.path_parameters[name] = self._newest(_kind(case, name)) or value
-        for name in ("cursor", "part", "wait"):  # made by School alone; of a zip; for what nobody else would bring
+        for name in (
+            "cursor",
+            "part",
+            "wait",
+        ):  # cursors come from School, a part needs a zip, and nothing would end a wait
             (case.query or {}).pop(name, None)
-        if name_of(case) == "imports_create":
+        if operation_id_of(case) == "imports_create":
             case.media_type, case.body = "text/csv", FILE.encode()
             case.query = {"kind": "enrollments"}
         elif isinstance(case.body, dict):
-            case.body = json.loads(json.dumps(case.body), parse_float=_whole)
+            case.body = json.loads(json.dumps(case.body), parse_float=_integer_if_whole)
             for body in case.body.get("items", [case.body]):
-                self._mend(name_of(case), body)
+                self._mend(operation_id_of(case), body)
 
     def _newest(self, kind: str) -> int | None:
         if kind == "import_id" and kind not in self.newest:
             self.newest[kind] = imported(FILE).pk
         return self.newest.get(kind)
 
-    def _mend(self, name: str, body: dict[str, Any]) -> None:
+    def _repair(self, name: str, body: dict[str, Any]) -> None:
         if name in ("students_courses_create", "enrollments_batch"):
             for other in ("course_code", "term", "student_number"):
                 body.pop(other, None)
@@ -130,34 +134,34 @@ class Walk(linked.as_state_machine()):  # type: ignore[misc]
         super().after_call(response, case)
         count()
         if response.status_code < 300:
-            self.done.add(name_of(case))
-        if response.status_code == 201 and name_of(case).endswith("s_create"):
-            made = name_of(case).removesuffix("s_create")
+            self.done.add(operation_id_of(case))
+        if response.status_code == 201 and operation_id_of(case).endswith("s_create"):
+            made = operation_id_of(case).removesuffix("s_create")
             self.newest[f"{made}_id"] = response.json()["id"]
         if response.status_code == 202:
             self.newest["import_id"] = worked_on(Import.objects.get(pk=response.json()["id"])).pk
 
     def validate_response(self, response: Any, case: Any, additional_checks: Any = None, **kwargs: Any) -> None:
-        excluded = [checks.ignored_auth]  # it knows no OAuth 2.0; tests/test_access.py asks at every address
-        if name_of(case) in LENIENT:
+        excluded = [checks.ignored_auth]  # it does not support OAuth 2.0; tests/test_access.py covers every address
+        if operation_id_of(case) in LENIENT:
             excluded.append(checks.negative_data_rejection)
-        if response.status_code == 400 and {each["code"] for each in response.json()["errors"]} <= BEYOND_A_SCHEMA:
+        if response.status_code == 400 and {each["code"] for each in response.json()["errors"]} <= CODES_BEYOND_SCHEMA:
             excluded.append(checks.positive_data_acceptance)
         if case.operation.path.endswith("/courses/{course_id}") and "students" in case.operation.path:
-            excluded.append(checks.use_after_free)  # a drop ends an enrollment, which is there still as history
+            excluded.append(checks.use_after_free)  # a dropped enrollment still exists as history
         case.validate_response(response, excluded_checks=excluded, recorder=self.recorder, transport_kwargs=kwargs)
 
 
-def name_of(case: Any) -> str:
+def operation_id_of(case: Any) -> str:
     """Return the operationId."""
     return str(case.operation.definition.raw["operationId"])
 
 
 def _kind(case: Any, parameter: str) -> str:
-    return "import_id" if parameter == "id" and name_of(case).startswith("imports_") else parameter
+    return "import_id" if parameter == "id" and operation_id_of(case).startswith("imports_") else parameter
 
 
-def _whole(text: str) -> float:
-    """Return 1.0 as 1: to JSON Schema it is an integer, to School a number that may have lost digits."""
+def _integer_if_whole(text: str) -> float:
+    """Return 1.0 as 1: it is an integer for JSON Schema, but School rejects it, as it may have lost digits."""
     number = float(text)
     return int(number) if number.is_integer() else number

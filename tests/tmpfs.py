@@ -1,4 +1,4 @@
-"""Disks that are soon full."""
+"""Small and full disks for tests."""
 
 import subprocess
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, *, megabytes: int, owner: tuple[int, int] | None = None) -> Iterator[Path]:
-    """Mount a small disk below a folder; skip the test where that is not allowed."""
+    """Mount a small tmpfs in a folder; skip the test where mounting is not allowed."""
     disk = folder / "small"
     disk.mkdir()
     options = f"size={megabytes}m,mode=700" + (f",uid={owner[0]},gid={owner[1]}" if owner else "")
@@ -25,7 +25,7 @@ def small_disk(folder: Path, *, megabytes: int, owner: tuple[int, int] | None = 
 
 @contextmanager
 def full(disk: Path) -> Iterator[None]:
-    """Leave no room on a disk as long as the block lasts."""
+    """Keep a disk full inside the block."""
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while True:

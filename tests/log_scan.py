@@ -1,13 +1,13 @@
-"""Looking for personal data in logs."""
+"""Find personal data in logs."""
 
 import re
 
 from tests.factories import CANARY
 
-# The canary of the factories, and what personal data looks like wherever else it came from.
+# The canary of the factories, and patterns of other personal data.
 PERSONAL = re.compile(rf"{CANARY}|[\w.+-]+@[\w-]+\.\w+|number:", re.IGNORECASE)
 
 
 def leaks_in(text: str) -> list[str]:
-    """Return the lines of a log that hold a name, an email address or a student number."""
+    """Return the log lines that contain a name, an email address or a student number."""
     return [line for line in text.splitlines() if PERSONAL.search(line)]

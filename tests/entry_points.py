@@ -1,4 +1,4 @@
-"""Every door through which an enrollment is made or ended. Each tells what it was answered, as text."""
+"""Every entry point that changes enrollments. Each sends a requested action and returns the response as text."""
 
 import csv
 import io
@@ -21,8 +21,8 @@ from students.models import Action, Student, StudentCourse
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked for at a door."""
+class RequestedAction:
+    """An action to send to an entry point."""
 
     action: Action
     student: Student
@@ -32,23 +32,23 @@ class Wish:
     reason: str = ""
 
 
-Door = Callable[[Wish], str]
+EntryPoint = Callable[[RequestedAction], str]
 
 
 class NotOffered(Exception):
-    """A door has no way to ask for this action."""
+    """The entry point does not support the action."""
 
 
-def _program() -> APIClient:
-    keys = create_api_client("door", "enrollments:write enrollments:waive")
+def _api_client() -> APIClient:
+    keys = create_api_client("entry point", "enrollments:write enrollments:waive")
     form = {"grant_type": "client_credentials", "client_id": keys.client_id, "client_secret": keys.client_secret}
     token = Client().post("/oauth/token", form).json()["access_token"]
-    program = APIClient()
-    program.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-    return program
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    return client
 
 
-def api(wish: Wish) -> str:
+def api(wish: RequestedAction) -> str:
     courses = f"/api/v1/students/{wish.student.pk}/courses"
     waiver = {"waive": list(wish.waive), "reason": wish.reason}
     requests: dict[Action, tuple[str, str, Any]] = {
@@ -59,30 +59,39 @@ def api(wish: Wish) -> str:
     if wish.action not in requests:
         raise NotOffered
     method, path, body = requests[wish.action]
-    return getattr(_program(), method)(path, body).content.decode()
+    return getattr(_api_client(), method)(path, body).content.decode()
 
 
-def batch(wish: Wish) -> str:
+def batch(wish: RequestedAction) -> str:
     if wish.action not in (Action.ENROLL, Action.DROP, Action.COMPLETE):
         raise NotOffered
-    item: dict[str, Any] = {"action": wish.action, "student_id": wish.student.pk, "course_id": wish.course.pk}
+    item: dict[str, Any] = {
+        "action": wish.action,
+        "student_id": wish.student.pk,
+        "course_id": wish.course.pk,
+    }
     item["reason"] = wish.reason
     if wish.action == Action.ENROLL:
         item |= {"on_full": wish.on_full, "waive": list(wish.waive)}
-    return _program().post("/api/v1/enrollments/batch", {"items": [item]}).content.decode()
+    return _api_client().post("/api/v1/enrollments/batch", {"items": [item]}).content.decode()
 
 
-def admin(wish: Wish) -> str:
-    """Fill in the form that enrolls, or tick the newest enrollment in the list, choose an action, and confirm it."""
+def admin(wish: RequestedAction) -> str:
+    """Submit the enroll form, or select the latest enrollment in the list, choose an action and confirm it."""
     browser = Client()
-    browser.force_login(User.objects.create_superuser("door"))
+    browser.force_login(User.objects.create_superuser("entry-point"))
     enrollments = "/admin/students/studentcourse/"
     newest = StudentCourse.objects.newest().filter(student=wish.student, course=wish.course)
     ticked = list(newest.values_list("pk", flat=True))
     form: dict[str, Any]
     if wish.action == Action.ENROLL:
         path = f"{enrollments}add/"
-        form = {"student": wish.student.pk, "course": wish.course.pk, "on_full": wish.on_full, "waive": wish.waive}
+        form = {
+            "student": wish.student.pk,
+            "course": wish.course.pk,
+            "on_full": wish.on_full,
+            "waive": wish.waive,
+        }
     else:
         path = enrollments
         form = {"action": wish.action.value, "index": 0, "_selected_action": ticked, "grade": ""}
@@ -98,11 +107,17 @@ def admin(wish: Wish) -> str:
     return strip_tags(answer.content.decode())
 
 
-def command(wish: Wish) -> str:
+def command(wish: RequestedAction) -> str:
     statuses = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
     if wish.action not in statuses:
         raise NotOffered
-    cells = [wish.student.student_number, wish.course.code, statuses[wish.action], " ".join(wish.waive), wish.reason]
+    cells = [
+        wish.student.student_number,
+        wish.course.code,
+        statuses[wish.action],
+        " ".join(wish.waive),
+        wish.reason,
+    ]
     with tempfile.TemporaryDirectory() as folder:
         file, report = Path(folder) / "file.csv", Path(folder) / "report.csv"
         file.write_text(f"student_number,course_code,status,waive,reason\n{','.join(cells)}\n")
@@ -113,4 +128,4 @@ def command(wish: Wish) -> str:
         return f"{row['outcome']} {row['message']}"
 
 
-DOORS: tuple[Door, ...] = (api, batch, admin, command)
+ENTRY_POINTS: tuple[EntryPoint, ...] = (api, batch, admin, command)

@@ -1,4 +1,4 @@
-"""As many students as a big university has, written by one statement: they are there before anything is tried."""
+"""Insert as many students as a large university has, with one statement."""
 
 from django.db import connection
 
@@ -7,7 +7,7 @@ GIVEN = ("Ada", "Bo", "Carla", "Dmitri", "Elif", "Femi", "Grace", "Hiro", "Ines"
 FAMILY = ("Adeyemi", "Berg", "Castillo", "Dubois", "Eriksen", "Fischer", "Gupta", "Haddad", "Ito", "Jensen", "Kim")
 MORE = ("Larsen", "Müller", "Nguyen", "Okafor", "Petrov", "Quispe", "Rossi", "Silva", "Tanaka", "Usman", "Weber")
 
-# Known to both databases alike. The 1,234th is S-101234.
+# Valid SQL on both databases. The 1,234th student is S-101234.
 INSERT = """
 INSERT INTO students_student (student_number, given_name, family_name, email, is_active)
 WITH RECURSIVE
@@ -21,8 +21,8 @@ JOIN family ON family.i = (n.i / {givens}) % {families}
 """
 
 
-def make_crowd() -> None:
-    """Write the students, and let the database know that it has them."""
+def insert_many_students() -> None:
+    """Insert the students, and update the statistics of the database."""
     family = (*FAMILY, *MORE)
     statement = INSERT.format(
         given=_values(GIVEN), family=_values(family), students=STUDENTS, givens=len(GIVEN), families=len(family)
