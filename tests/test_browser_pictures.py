@@ -1,4 +1,4 @@
-"""The pictures of README.md and docs/admin.md: SCREENSHOTS=docs makes them anew, on demo data."""
+"""The pictures of README.md and docs/registrar.md: SCREENSHOTS=docs makes them anew, on demo data."""
 
 import os
 import random
@@ -27,7 +27,7 @@ DAYS = 24
 def test_the_pictures_are_shown_and_small():
     assert {path.stem for path in DOCS.glob("*.png")} == PICTURES
     assert [path.name for path in DOCS.glob("*.png") if path.stat().st_size > 200_000] == []
-    pages = ((DOCS / "admin.md").read_text(), (DOCS.parent / "README.md").read_text().replace("docs/", ""))
+    pages = ((DOCS / "registrar.md").read_text(), (DOCS.parent / "README.md").read_text().replace("docs/", ""))
     assert [[name for name in PICTURES if f"({name}.png)" not in page] for page in pages] == [[], []]
 
 
