@@ -25,7 +25,7 @@ from students.models import Status, Student, StudentCourse
 
 HOST = "localhost"  # one that Django answers to
 TIMES = 5
-QUERIES, SECONDS = 25, 1.0  # what a page may take, docs/admin.md
+QUERIES, SECONDS = 25, 1.0  # what a page may take, CONTRIBUTING.md
 MANY = 1_000  # enrollments at a time
 
 # A page: what it is, its address, and what is posted to it.
