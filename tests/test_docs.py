@@ -86,11 +86,9 @@ def exchanges(page: Path) -> list[tuple[Message, Message]]:
 
 
 def api_pages() -> list[Path]:
-    """Return the pages of the API in the order of the reference's index, in which their examples build on each other."""
-    return [
-        API / name
-        for name in re.findall(r"^\d+\. \[[^]]+\]\(([a-z-]+\.md)\)", (API / "reference.md").read_text(), re.MULTILINE)
-    ]
+    """Return the pages of the API in the order of the reference's index: their examples build on each other."""
+    index = re.findall(r"^\d+\. \[[^]]+\]\(([a-z-]+\.md)\)", (API / "reference.md").read_text(), re.MULTILINE)
+    return [API / name for name in index]
 
 
 def tables(page: Path, *names: str) -> list[Table]:
