@@ -25,7 +25,7 @@ from students.models import Status, Student, StudentCourse
 
 HOST = "localhost"  # a host that Django accepts
 TIMES = 5
-QUERIES, SECONDS = 25, 1.0  # the limits of a page, see docs/admin.md
+QUERIES, SECONDS = 25, 1.0  # the limits of a page, see CONTRIBUTING.md
 MANY = 1_000  # enrollments at a time
 
 # A page: its title, its address, and the form to post, or None for a GET.

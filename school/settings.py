@@ -1,7 +1,7 @@
 """
 Django settings, read from the environment or from the file ``.env``.
 
-All variables are listed in docs/architecture.md. A missing or malformed one stops the start with a one-sentence error.
+All variables are listed in docs/settings.md. A missing or malformed one stops the start with a one-sentence error.
 """
 
 import warnings
@@ -334,7 +334,7 @@ if SESSION_COOKIE_AGE < 60 or SESSION_HOURS < 1:
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-# Off, optional for staff, or required: docs/admin.md.
+# Off, optional for staff, or required: docs/access.md.
 SECOND_FACTOR = env.str("SECOND_FACTOR", default=accounts.OFF)
 SSO = accounts.SingleSignOn(
     issuer=env.str("OIDC_ISSUER", default=""),

@@ -5,6 +5,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from email import message_from_string
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,12 @@ from students.enrollment.transitions import STARTING_POINTS
 from students.imports import STATUS_TO_ACTION
 from students.models import Action
 from tests import contract
+from tests.factories import make_course, make_student, make_term
 
 ROOT = Path(settings.BASE_DIR)
 DOCS = ROOT / "docs"
+API = DOCS / "api"
+PARTS = ("school", "bulk", "courses", "students")
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 HOST = "127.0.0.1:8000"
 PAGING = {"cursor", "page_size", "search", "ordering", "fields", "expand"}
@@ -79,6 +83,12 @@ def exchanges(page: Path) -> list[tuple[Message, Message]]:
         start, _newline, headers = head.partition("\n")
         messages.append(Message(start.strip(), dict(message_from_string(headers).items()), body.strip()))
     return list(zip(messages[::2], messages[1::2], strict=True))
+
+
+def api_pages() -> list[Path]:
+    """Return the pages of the API in the order of the reference's index: their examples build on each other."""
+    index = re.findall(r"^\d+\. \[[^]]+\]\(([a-z-]+\.md)\)", (API / "reference.md").read_text(), re.MULTILINE)
+    return [API / name for name in index]
 
 
 def tables(page: Path, *names: str) -> list[Table]:
@@ -150,11 +160,11 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 @time_machine.travel("2026-11-28T12:00Z")  # within the term of the examples
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
-def test_every_example_of_the_api_page_gets_the_documented_response():
+def test_every_example_of_the_api_pages_gets_the_answer_that_the_page_shows():
     credentials = create_api_client("portal", " ".join(settings.SCOPES))
     token = ""
 
-    for request, shown in exchanges(DOCS / "api.md"):
+    for request, shown in [exchange for page in api_pages() for exchange in exchanges(page)]:
         response = send(request, credentials, token)
         if request.start == "POST /oauth/token":
             token = token or response.json()["access_token"]
@@ -164,8 +174,34 @@ def test_every_example_of_the_api_page_gets_the_documented_response():
         assert answer_of(response, shown) == shown_answer(shown), request.start
 
 
-def test_the_api_page_lists_every_path_with_its_methods_and_scopes():
-    [table] = tables(DOCS / "api.md", "Path", "Methods", "Scopes")
+@time_machine.travel("2026-11-28T12:00Z")
+@pytest.mark.django_db(transaction=True, reset_sequences=True)
+def test_every_example_of_the_quickstart_gets_the_answer_that_the_page_shows():
+    term = make_term(code="2026F", name="Fall 2026", starts_on=date(2026, 9, 1), ends_on=date(2027, 1, 31))
+    make_course(code="MATH-101", name="Calculus I", term=term, capacity=1)
+    make_student(student_number="S-1042", given_name="Ada", family_name="Byron")
+    make_student(student_number="S-1043", given_name="Charles", family_name="Babbage", is_active=False)
+    credentials = create_api_client("portal", "courses:read enrollments:write changes:read")
+    token = ""
+
+    for request, shown in exchanges(API / "quickstart.md"):
+        response = play(request, credentials, token)
+        if request.start == "POST /oauth/token":
+            token = response.json()["access_token"]
+
+        assert answer_of(response, shown) == shown_answer(shown), request.start
+
+
+def test_the_index_of_the_reference_has_every_page_of_the_api():
+    assert sorted([*api_pages(), API / "quickstart.md", API / "reference.md"]) == sorted(API.glob("*.md"))
+
+
+def test_no_page_of_the_api_is_long():
+    assert {page.name: lines for page in API.glob("*.md") if (lines := page.read_text().count("\n")) > 350} == {}
+
+
+def test_the_reference_lists_every_path_with_its_methods_and_scopes():
+    [table] = tables(API / "reference.md", "Path", "Methods", "Scopes")
     expected: dict[str, set[str]] = {}
     scopes: dict[str, set[str]] = {}
     for path, method, operation in operations():
@@ -178,8 +214,8 @@ def test_the_api_page_lists_every_path_with_its_methods_and_scopes():
     assert dict(zip(paths, [set(quoted([cell])) for cell in table.column("Scopes")], strict=True)) == scopes
 
 
-def test_the_api_page_lists_every_filter_and_order_of_every_list():
-    [table] = tables(DOCS / "api.md", "List", "Filters", "Ordering")
+def test_the_page_of_lists_has_every_filter_and_order_of_every_list():
+    [table] = tables(API / "lists-and-filters.md", "List", "Filters", "Ordering")
     filters, orders = {}, {}
     for path, method, operation in operations():
         parameters = {each["name"]: each["schema"] for each in operation.get("parameters", ()) if each["in"] == "query"}
@@ -193,14 +229,14 @@ def test_the_api_page_lists_every_filter_and_order_of_every_list():
     assert dict(zip(paths, [set(quoted([cell])) for cell in table.column("Ordering")], strict=True)) == orders
 
 
-def test_the_api_page_lists_every_problem_code():
-    [table] = tables(DOCS / "api.md", "Code", "Status", "Means")
+def test_the_page_of_errors_lists_every_code():
+    [table] = tables(API / "errors.md", "Code", "Status", "Means")
 
     assert meanings().keys() - set(quoted(table.column("Code"))) == set()
 
 
-def test_the_enrollment_page_lists_each_rule_with_meaning_action_and_waiver():
-    [table] = tables(DOCS / "enrollment.md", "Code", "Asked when", "Means", "Who can waive it")
+def test_the_page_of_rules_has_the_actions_the_meaning_and_the_waivers_of_every_rule():
+    [table] = tables(DOCS / "enrollment-rules.md", "Code", "Checked for", "Means", "Can be waived by")
     expected: dict[str, tuple[set[str], list[str], bool]] = {}
     for action, rules in RULES.items():
         for rule in rules:
@@ -216,8 +252,8 @@ def test_the_enrollment_page_lists_each_rule_with_meaning_action_and_waiver():
     assert listed == {code: (asked, " ".join(means), waivable) for code, (asked, means, waivable) in expected.items()}
 
 
-def test_the_enrollment_page_shows_every_transition():
-    drawn = re.findall(r"^    (\S+) --> (\S+): ", (DOCS / "enrollment.md").read_text(), re.MULTILINE)
+def test_the_page_of_rules_draws_every_transition():
+    drawn = re.findall(r"^    (\S+) --> (\S+): ", (DOCS / "enrollment-rules.md").read_text(), re.MULTILINE)
     steps = {(start, end) for starts, end in ((STARTING_POINTS[Action.DROP], "dropped"),) for start in starts}
     steps |= {("enrolled", "withdrawn"), *((start, "completed") for start in STARTING_POINTS[Action.COMPLETE])}
     steps |= {("[*]", "enrolled"), ("[*]", "waitlisted"), ("waitlisted", "enrolled")}
@@ -226,14 +262,14 @@ def test_the_enrollment_page_shows_every_transition():
     assert set(drawn) == steps | undone
 
 
-def test_the_api_page_lists_every_scope():
-    [table] = tables(DOCS / "api.md", "Scope", "Allows")
+def test_the_page_of_tokens_lists_every_scope():
+    [table] = tables(API / "authentication.md", "Scope", "Allows")
 
     assert quoted(table.column("Scope")) == list(settings.SCOPES)
 
 
-def test_the_bulk_page_lists_every_option_of_the_imports():
-    [table] = tables(DOCS / "bulk.md", "Option", "Does")
+def test_the_page_of_imports_lists_every_option():
+    [table] = tables(DOCS / "importing.md", "Option", "Does")
     common = {"help", "version", "verbosity", "settings", "pythonpath", "traceback", "no_color", "force_color"}
     command = load_command_class("students", "import_enrollments")
     assert isinstance(command, ImportCommand)
@@ -245,7 +281,7 @@ def test_the_bulk_page_lists_every_option_of_the_imports():
     assert listed == [option for option in options if option != "--skip-checks"]
 
 
-def test_the_bulk_page_lists_every_column_of_every_kind_of_file():
+def test_the_page_of_import_files_lists_every_column_of_every_kind_of_file():
     commands = {
         "import_students": load_command_class("students", "import_students"),
         "import_courses": load_command_class("students", "import_courses"),
@@ -256,20 +292,26 @@ def test_the_bulk_page_lists_every_column_of_every_kind_of_file():
         assert isinstance(command, ImportCommand)
         expected.append([column.name for column in importer_classes()[command.kind].columns])
 
-    assert [quoted(table.column("Column")) for table in tables(DOCS / "bulk.md", "Column", "Required")] == expected
+    assert [
+        quoted(table.column("Column")) for table in tables(DOCS / "import-files.md", "Column", "Required")
+    ] == expected
 
 
-def test_the_bulk_page_lists_every_status_that_a_row_can_have():
-    [table] = tables(DOCS / "bulk.md", "Status", "Asks for")
+def test_the_page_of_import_files_lists_every_status_that_a_row_may_have():
+    [table] = tables(DOCS / "import-files.md", "Status", "Means")
 
     assert set(quoted(table.column("Status"))) == {status for status in STATUS_TO_ACTION if status}
 
 
-def test_the_architecture_page_lists_every_environment_variable():
-    [table] = tables(DOCS / "architecture.md", "Variable", "Default")
+def test_the_page_of_settings_lists_every_variable_of_the_environment():
+    listed = [
+        name
+        for table in tables(DOCS / "settings.md", "Variable", "Default")
+        for name in quoted(table.column("Variable"))
+    ]
     read = re.findall(r"(?:env\.\w+|flag)\(\s*\"([A-Z_]+)\"", (ROOT / "school/settings.py").read_text())
 
-    assert sorted(quoted(table.column("Variable"))) == sorted(set(read))
+    assert sorted(listed) == sorted(set(read))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -300,17 +342,14 @@ def test_every_source_file_in_the_documentation_exists(page):
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
-def test_the_architecture_page_lists_every_source_file_of_every_part():
-    page = (DOCS / "architecture.md").read_text()
-    listed, there = {}, {}
-    for part, section in re.findall(r"^### (\w+)/: .*?\n(.*?)(?=^#)", page, re.MULTILINE | re.DOTALL):
-        first_cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("|")]
-        listed[part] = {name for name in quoted(first_cells) if name.endswith(".py")}
-        files = {path.relative_to(ROOT / part) for path in (ROOT / part).rglob("*.py")}
-        own = [path for path in files if not {"migrations", "management"} & set(path.parts)]
-        there[part] = {str(path) for path in own if path.name not in ("__init__.py", "apps.py", "wsgi.py")}
+def test_the_architecture_page_has_every_package_and_is_short():
+    page = DOCS / "architecture.md"
+    [table] = tables(page, "Package", "Contents")
+    folders = {path.parent.relative_to(ROOT) for part in PARTS for path in (ROOT / part).glob("*/__init__.py")}
+    packages = {str(folder) for folder in folders if folder.name not in ("migrations", "management", "templatetags")}
 
-    assert listed == there
+    assert set(quoted(table.column("Package"))) == {*PARTS, *packages}
+    assert page.read_text().count("\n") <= 150
 
 
 def test_every_decision_is_in_the_index():
