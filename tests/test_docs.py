@@ -185,7 +185,7 @@ def test_every_example_of_the_quickstart_gets_the_answer_that_the_page_shows():
     token = ""
 
     for request, shown in exchanges(API / "quickstart.md"):
-        response = play(request, credentials, token)
+        response = send(request, credentials, token)
         if request.start == "POST /oauth/token":
             token = response.json()["access_token"]
 
