@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseForbidden
 from django.shortcuts import resolve_url
 from django.template.loader import render_to_string
 
-from school.api.permissions import Missing
+from school.api.permissions import MissingPermission
 from school.http.problems import answer_to
 from school.http.request_guard import UPLOADS
 
@@ -42,6 +42,6 @@ class UploadPermissionMiddleware:
         if user.has_perm(UPLOAD_PERMISSION):
             return None
         if is_api:
-            return answer_to(request, Missing(request, "imports:write", [UPLOAD_PERMISSION]))
+            return answer_to(request, MissingPermission(request, "imports:write", [UPLOAD_PERMISSION]))
         # Django's handler of PermissionDenied would run the CSRF check to render its page.
         return HttpResponseForbidden(render_to_string("403.html", request=request))

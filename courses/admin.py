@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from courses.models import Course, CourseStaff, Term
 from courses.prerequisites import check_prerequisites, reasons_to_keep, refuse_to_delete, rename_in_prerequisites
-from school.access.row_scope import limits_of_staff
+from school.access.row_scope import row_scope_of_staff
 from school.desk.protected_delete import KeptByHistory
 from school.desk.row_access import NarrowedFilter
 from school.refusals import Refused
@@ -99,7 +99,7 @@ class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             try:
-                rename_in_prerequisites(obj.pk, obj.code, limits_of_staff(request.user))
+                rename_in_prerequisites(obj.pk, obj.code, row_scope_of_staff(request.user))
             except Refused as refused:
                 raise PermissionDenied from refused
         super().save_model(request, obj, form, change)
@@ -107,7 +107,7 @@ class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         chosen = list(objs)
         to_delete, numbers, lacking, protected = super().get_deleted_objects(chosen, request)
-        reasons = reasons_to_keep([each.pk for each in chosen], limits_of_staff(request.user))
+        reasons = reasons_to_keep([each.pk for each in chosen], row_scope_of_staff(request.user))
         return to_delete, numbers, lacking, [*protected, *(each.message for each in reasons.values())]
 
     @transaction.atomic

@@ -188,7 +188,7 @@ class CourseImporter(UpsertImporter):
         return {course.pk: course for course in self._locked(Course.objects.filter(pk__in=ids), no_key=False)}
 
     def reason_to_keep(self, instance: Any) -> Refusal | None:
-        return reasons_to_keep([instance.pk], self.limits).get(instance.pk)
+        return reasons_to_keep([instance.pk], self.row_scope).get(instance.pk)
 
     def _locked(self, courses: QuerySet[Course], *, no_key: bool = True) -> QuerySet[Course]:
         locked = courses.select_related("term").select_for_update(of=("self",), no_key=no_key)

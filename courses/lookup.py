@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from django.db.models import QuerySet
 
 from courses.models import Course, Term
-from school.access.row_scope import LimitParameters, Limits, within
+from school.access.row_scope import RowScope, RowScopeParameters, filter_by_scope
 from school.db.compiled_queries import Parameter, Prepared, Statement, StatementCache, compiled
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused, explained, suggestion
@@ -131,10 +131,10 @@ def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Cou
     return course
 
 
-def visible_course_id(course_id: int, limits: Limits) -> int:
-    """Return the id of a course that lies within the limits; raise ``Refused`` for any other course."""
+def visible_course_id(course_id: int, row_scope: RowScope) -> int:
+    """Return the id of a course that lies within the scope; raise ``Refused`` for any other course."""
     statement = _statements.get("visible", _compiled_visible)
-    if not statement.run({"id": course_id, **LimitParameters.values_of(limits)}):
+    if not statement.run({"id": course_id, **RowScopeParameters.values_of(row_scope)}):
         raise Refused([course_not_found(course_id, suggestion(str(course_id), "code:"))])
     return course_id
 
@@ -143,7 +143,7 @@ _statements = StatementCache()
 
 
 def _compiled_visible() -> Statement:
-    return compiled(within(Course.objects.filter(pk=Parameter("id")), LimitParameters).values_list("pk"))
+    return compiled(filter_by_scope(Course.objects.filter(pk=Parameter("id")), RowScopeParameters).values_list("pk"))
 
 
 def find_term(identifier: str, terms: QuerySet[Term] | None = None) -> Term:

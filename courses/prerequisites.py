@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 
 from courses.lookup import course_not_found
 from courses.models import Course
-from school.access.row_scope import Limits, outside_limits, within
+from school.access.row_scope import RowScope, filter_by_scope, outside_scope_refusal
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal, Refused, explained
 from school.validators import similar_identifiers
@@ -46,11 +46,11 @@ def lock_for_rename(course_id: int, code: str) -> None:
     list(Course.objects.filter(pk__in=ids).select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
-def visible_codes(limits: Limits | None) -> frozenset[str] | None:
-    """Return the codes that a caller with these limits sees, None for all."""
-    if limits is None or not limits.is_client:
+def visible_codes(row_scope: RowScope | None) -> frozenset[str] | None:
+    """Return the codes that a caller with this scope sees, None for all."""
+    if row_scope is None or not row_scope.is_client:
         return None
-    return frozenset(within(Course.objects.all(), limits).values_list("code", flat=True))
+    return frozenset(filter_by_scope(Course.objects.all(), row_scope).values_list("code", flat=True))
 
 
 def only_visible(codes: Iterable[str], visible: Collection[str] | None) -> list[str]:
@@ -126,12 +126,12 @@ def check_prerequisites(
     return prerequisites
 
 
-def rename_in_prerequisites(course_id: int, code: str, limits: Limits | None = None) -> None:
+def rename_in_prerequisites(course_id: int, code: str, row_scope: RowScope | None = None) -> None:
     """
     Replace a course's present code by its new one in the prerequisites that name it.
 
     Call it before the course is saved, in the same transaction. If another course keeps the present code, the
-    prerequisites keep it, too. Raise ``Refused`` if a course that would change lies outside of ``limits``.
+    prerequisites keep it, too. Raise ``Refused`` if a course that would change lies outside of ``row_scope``.
     """
     present = _code_of(course_id)
     if present in (None, code):
@@ -140,26 +140,30 @@ def rename_in_prerequisites(course_id: int, code: str, limits: Limits | None = N
     if Course.objects.filter(code=present).exclude(pk=course_id).exists():
         return
     asking = courses_asking_for({present})
-    if within(Course.objects.filter(pk__in=[each.pk for each in asking]), limits, to_change=True).count() < len(asking):
-        raise Refused([outside_limits()])
+    if filter_by_scope(
+        Course.objects.filter(pk__in=[each.pk for each in asking]), row_scope, to_change=True
+    ).count() < len(asking):
+        raise Refused([outside_scope_refusal()])
     for course in asking:
         codes = [code if each == present else each for each in course.prerequisites]
         course.prerequisites = list(dict.fromkeys(codes))
         course.save(update_fields=["prerequisites"])
 
 
-def reasons_to_keep(ids: Collection[int], limits: Limits | None = None) -> dict[int, Refusal]:
+def reasons_to_keep(ids: Collection[int], row_scope: RowScope | None = None) -> dict[int, Refusal]:
     """
     Return, by id, why some of these courses cannot be deleted: others require a code that no course would have.
 
-    A message names the courses within ``limits``, and gives the number of the others.
+    A message names the courses within ``row_scope``, and gives the number of the others.
     """
     lock_prerequisites()
     codes = dict(Course.objects.filter(pk__in=ids).values_list("pk", "code"))
     others = Course.objects.exclude(pk__in=ids)
     last = set(codes.values()) - set(others.filter(code__in=codes.values()).values_list("code", flat=True))
     asking = [each for each in courses_asking_for(last) if each.pk not in codes]
-    named = within(Course.objects.filter(pk__in=[each.pk for each in asking]), limits).select_related("term")
+    named = filter_by_scope(Course.objects.filter(pk__in=[each.pk for each in asking]), row_scope).select_related(
+        "term"
+    )
     keys = {course.pk: course.key for course in named}
     reasons = {}
     for pk, code in codes.items():
@@ -169,9 +173,9 @@ def reasons_to_keep(ids: Collection[int], limits: Limits | None = None) -> dict[
     return reasons
 
 
-def refuse_to_delete(ids: Collection[int], limits: Limits | None = None) -> None:
+def refuse_to_delete(ids: Collection[int], row_scope: RowScope | None = None) -> None:
     """Raise ``Refused`` if other courses require a code that no course would have without these."""
-    if reasons := reasons_to_keep(ids, limits):
+    if reasons := reasons_to_keep(ids, row_scope):
         raise Refused(list(reasons.values()))
 
 

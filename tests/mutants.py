@@ -419,19 +419,19 @@ GUARDS = [
         "the limits of a client on what it reads",
         SQLITE,
         WHO_MAY,
-        instead("school/access/row_scope.py", "    if limits is None:\n        return rows\n", "    return rows\n"),
+        instead("school/access/row_scope.py", "    if row_scope is None:\n        return rows\n", "    return rows\n"),
     ),
     Mutant(
         "the limits of a client on enrollments",
         SQLITE,
         WHO_MAY,
-        instead("students/api/base.py", "EnrollmentReads(WithinLimits, StrictQuery,", "EnrollmentReads(StrictQuery,"),
+        instead("students/api/base.py", "EnrollmentReads(RowScopeMixin, StrictQuery,", "EnrollmentReads(StrictQuery,"),
     ),
     Mutant(
         "the limits of a client on what it adds",
         SQLITE,
         "tests/school/test_limits.py::test_who_is_limited_adds_no_student_and_is_not_told_which_numbers_are_taken",
-        instead("school/api/views.py", "        refuse_to_add(self.permission_model, limits_of(request))\n", ""),
+        instead("school/api/views.py", "        check_can_add(self.permission_model, row_scope_of(request))\n", ""),
     ),
     Mutant(
         "the limits of a client on where it moves a course",
@@ -469,7 +469,7 @@ GUARDS = [
         "the codes that a limited client does not see",
         SQLITE,
         "tests/security/test_limited_clients.py::test_a_list_shows_the_prerequisites_within_the_limits",
-        instead("courses/prerequisites.py", "if limits is None or not limits.is_client:", "if True:"),
+        instead("courses/prerequisites.py", "if row_scope is None or not row_scope.is_client:", "if True:"),
     ),
     Mutant(
         "the limits of a client in a batch",
@@ -481,14 +481,20 @@ GUARDS = [
         "the limits of a client in a file",
         SQLITE,
         "tests/school/test_limits.py::test_the_rows_of_an_import_keep_within",
-        instead("students/imports/enrollments.py", "within(Course.objects.all(), self.limits)", "Course.objects.all()"),
+        instead(
+            "students/imports/enrollments.py",
+            "filter_by_scope(Course.objects.all(), self.row_scope)",
+            "Course.objects.all()",
+        ),
     ),
     Mutant(
         "the limits of a client in an undo",
         SQLITE,
         "tests/school/test_limits.py::test_an_undo_takes_back_what_lies_within_by_now",
         instead(
-            "students/imports/undo.py", "within(EnrollmentEvent.objects.all(), self.limits)", "EnrollmentEvent.objects"
+            "students/imports/undo.py",
+            "filter_by_scope(EnrollmentEvent.objects.all(), self.row_scope)",
+            "EnrollmentEvent.objects",
         ),
     ),
     Mutant(
@@ -800,7 +806,7 @@ GUARDS = [
         SQLITE,
         "tests/courses/test_renames.py"
         "::test_the_last_course_of_a_code_that_others_ask_for_is_not_deleted[delete_by_api]",
-        instead("courses/api/views.py", "refuse_to_delete([instance.pk], limits_of(self.request))", "pass"),
+        instead("courses/api/views.py", "refuse_to_delete([instance.pk], row_scope_of(self.request))", "pass"),
     ),
     Mutant(
         "the lock of the prerequisites",

@@ -39,11 +39,11 @@ from bulk.outcomes import ERROR
 from bulk.reports import Report
 from school.access.access_log import Subject, record_export
 from school.api.idempotency import idempotent
-from school.api.permissions import client_of, may
+from school.api.permissions import is_permitted, service_account_of
 from school.api.query_parameters import StrictQuery
 from school.api.renderers import MARK, MARK_PARAMETER, CsvRenderer, wants_mark
 from school.api.row_responses import ConditionalReads
-from school.api.views import WithinLimits
+from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
 from school.observability.logging import current_request_id
 from school.refusals import Refusal, Refused
@@ -55,7 +55,7 @@ REPORT = {
 }
 
 
-class Imports(WithinLimits, StrictQuery, GenericViewSet[Import]):
+class Imports(RowScopeMixin, StrictQuery, GenericViewSet[Import]):
     scope = "imports"
     permission_model = Import
     queryset = Import.objects.select_related("actor", "approved_by", "progress")
@@ -70,7 +70,7 @@ class Imports(WithinLimits, StrictQuery, GenericViewSet[Import]):
     @property
     def client(self) -> Any:
         """The account id of the calling API client, None for staff. Compiled queries have it as a parameter."""
-        account = client_of(self.request)
+        account = service_account_of(self.request)
         return None if account is None else account.pk
 
     def answer(self, job: Import, status: int) -> Response:
@@ -162,9 +162,9 @@ class ImportViewSet(ConditionalReads, Imports):
             request_id=current_request_id(),
             file_name=name,
             options=wanted.options,
-            rights=tuple(right for right, (scope, permission) in rights if may(request, scope, permission)),
+            rights=tuple(right for right, (scope, permission) in rights if is_permitted(request, scope, permission)),
             actor=request.user,
-            client=client_of(request),
+            client=service_account_of(request),
             again=wish["again"],
             **{key: wish[key] for key in ("kind", "dataset", "mode", "scope", "on_error", "review")},
         )

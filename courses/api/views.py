@@ -11,7 +11,7 @@ from courses.api.serializers import CourseSerializer, TermSerializer
 from courses.lookup import find_course, find_term
 from courses.models import Course, Term
 from courses.prerequisites import lock_for_rename, lock_prerequisites, refuse_to_delete, rename_in_prerequisites
-from school.api.permissions import limits_of
+from school.api.permissions import row_scope_of
 from school.api.views import ResourceViewSet
 from school.validators import id_in
 
@@ -49,7 +49,7 @@ class CourseViewSet(ResourceViewSet):
 
     def pk_in_address(self) -> int:
         identifier = self.kwargs["course_id"]
-        return id_in(identifier) or find_course(identifier, None if self.limits is None else self.get_queryset()).pk
+        return id_in(identifier) or find_course(identifier, None if self.row_scope is None else self.get_queryset()).pk
 
     def find(self) -> Course:
         return find_course(self.kwargs["course_id"], self.get_queryset())
@@ -65,9 +65,9 @@ class CourseViewSet(ResourceViewSet):
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         course: Any = serializer.instance
         code = serializer.validated_data.get("code", course.code)
-        rename_in_prerequisites(course.pk, code, limits_of(self.request))
+        rename_in_prerequisites(course.pk, code, row_scope_of(self.request))
         super().perform_update(serializer)
 
     def perform_destroy(self, instance: Any) -> None:
-        refuse_to_delete([instance.pk], limits_of(self.request))
+        refuse_to_delete([instance.pk], row_scope_of(self.request))
         super().perform_destroy(instance)

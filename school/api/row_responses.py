@@ -14,11 +14,11 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from school.access.row_scope import LimitParameters
+from school.access.row_scope import RowScopeParameters
 from school.api.etags import is_known, tag_of_results, tag_of_text
 from school.api.filters import Condition, ValueOf, apply_conditions, conditions_in
 from school.api.pagination import Page
-from school.api.permissions import limits_of
+from school.api.permissions import row_scope_of
 from school.api.row_json import JsonText, RowTemplate, row_template
 from school.db.compiled_queries import ON_POSTGRESQL, Parameter, Statement, StatementCache, compiled
 from school.refusals import Refusal, Refused
@@ -81,17 +81,17 @@ class ConditionalReads:
 
     The database renders the rows as JSON (``school.api.row_json``) by statements that are compiled once for each shape:
     the filters that are used, the order and the fields. Values are parameters. A view that overrides ``kept_shape`` has
-    its statements cached: its ``get_queryset`` must depend on nothing in the request except ``limits`` and
+    its statements cached: its ``get_queryset`` must depend on nothing in the request except ``row_scope`` and
     ``parameter``.
     """
 
-    limits: Any
+    row_scope: Any
     is_compiling = False
     wanted: frozenset[str] = frozenset()
     expanded: frozenset[str] = frozenset()
 
     def kept_shape(self) -> Hashable:
-        """Return a key for this view's queries, beside limits and filters; None to compile each query anew."""
+        """Return a key for this view's queries, beside the row scope and filters; None to compile each query anew."""
         return None
 
     def parameter_values(self) -> dict[str, Any]:
@@ -177,7 +177,7 @@ class ConditionalReads:
 
         def build(builder: Any, value_of: ValueOf) -> Query:
             rows = page.rows_of(apply_conditions(builder.get_queryset(), conditions, builder, value_of), value_of)
-            if not ON_POSTGRESQL and (conditions or page.field != "id" or view.limits is not None):
+            if not ON_POSTGRESQL and (conditions or page.field != "id" or view.row_scope is not None):
                 # SQLite renders each row that it sorts: sort only ids, then render the rows of the page.
                 rows = page.ordered(builder.get_queryset().filter(pk__in=rows.values("pk")[: page.limit]))
             return Query(rows, page.limit, builder.template(), order=page.kept_value)
@@ -216,28 +216,28 @@ class ConditionalReads:
     def _hides(self) -> bool:
         """Return True if the caller is a limited client: some texts may name objects that it does not see."""
         view: Any = self
-        limits = limits_of(view.request)
-        return limits is not None and limits.is_client
+        row_scope = row_scope_of(view.request)
+        return row_scope is not None and row_scope.is_client
 
     def _run(
         self, shape: tuple[Any, ...], build: Build, values: Mapping[str, Any], *, is_planned_anew: bool = False
     ) -> Rows:
         """Run a query and return its rows; compile it first if no query of this shape is cached."""
         view: Any = self
-        limits = limits_of(view.request)
+        row_scope = row_scope_of(view.request)
         kept = self.kept_shape()
         if kept is None:
             query = build(copy(view), lambda name, field=None: values[name])
             return query.read(view, list(query.rows))
-        whole = (type(view), kept, limits is not None, self._hides(), shape)
-        given = {**self.parameter_values(), **values, **(LimitParameters.values_of(limits) if limits else {})}
-        query = _statements.get(whole, lambda: self._compiled(build, is_limited=limits is not None))
-        return query.read(view, query.statement.run(given, is_planned_anew=is_planned_anew or limits is not None))
+        whole = (type(view), kept, row_scope is not None, self._hides(), shape)
+        given = {**self.parameter_values(), **values, **(RowScopeParameters.values_of(row_scope) if row_scope else {})}
+        query = _statements.get(whole, lambda: self._compiled(build, is_limited=row_scope is not None))
+        return query.read(view, query.statement.run(given, is_planned_anew=is_planned_anew or row_scope is not None))
 
     def _compiled(self, build: Build, *, is_limited: bool) -> Query:
         builder: Any = copy(self)
         builder.is_compiling = True
-        builder.limits = LimitParameters if is_limited else None
+        builder.row_scope = RowScopeParameters if is_limited else None
         query = build(builder, Parameter)
         query.statement = compiled(query.rows)
         return query

@@ -10,7 +10,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from school.api.permissions import Missing, may
+from school.api.permissions import MissingPermission, is_permitted
 
 PARAMETERS = ("fields", "expand")
 
@@ -35,8 +35,8 @@ class Shaped:
             self.expanded = _chosen(request, "expand", lambda: list(self.expandable))
         for name in self.expanded:
             _serializer, scope, permission = self.expandable[name]
-            if not may(request, scope, permission):
-                raise Missing(request, scope, [permission])
+            if not is_permitted(request, scope, permission):
+                raise MissingPermission(request, scope, [permission])
 
     def field_names(self) -> list[str]:
         view: Any = self

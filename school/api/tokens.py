@@ -23,7 +23,7 @@ from django.db.models import Q
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
-from school.access.row_scope import Limits, limits_of_client
+from school.access.row_scope import RowScope, row_scope_of_client
 from school.db.sqlite.busy_timeout import impatient
 from school.http.request_guard import SCHEME
 from school.models import ApiClient
@@ -34,13 +34,13 @@ USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The account, client, scopes, limits and expiry of a token. ``account`` is the actor in the journal."""
+    """The account, client, scopes, row scope and expiry of a token. ``account`` is the actor in the journal."""
 
     account: Any
     client_id: str
     scopes: frozenset[str]
     expires: datetime
-    limits: Limits | None
+    row_scope: RowScope | None
 
 
 class Memory:
@@ -114,7 +114,7 @@ def _read(checksum: str) -> Grant | None:
     note_use(client)
     # A token never has a scope that its client does not have any more.
     scopes = frozenset(token.scope.split()) & frozenset(client.scope.split())
-    return Grant(client.user, client.client_id, scopes, token.expires, limits_of_client(client))
+    return Grant(client.user, client.client_id, scopes, token.expires, row_scope_of_client(client))
 
 
 def note_use(client: ApiClient) -> None:

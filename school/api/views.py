@@ -12,10 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ModelViewSet
 
-from school.access.row_scope import refuse_outside, refuse_to_add, within
+from school.access.row_scope import check_can_add, check_in_scope, filter_by_scope
 from school.api.etags import check_if_match, is_conditional
 from school.api.idempotency import idempotent
-from school.api.permissions import limits_of
+from school.api.permissions import row_scope_of
 from school.api.query_parameters import StrictQuery
 from school.api.row_json import JsonText
 from school.api.row_responses import ConditionalReads
@@ -24,22 +24,22 @@ from school.db.retry import retried
 from school.refusals import Refusal, Refused
 
 
-class WithinLimits:
-    """A view of the rows within its caller's limits. All other rows do not exist for the caller."""
+class RowScopeMixin:
+    """A view of the rows within its caller's scope. All other rows do not exist for the caller."""
 
     request: Any
 
     @cached_property
-    def limits(self) -> Any:
-        """The caller's limits, None for everything; ``LimitParameters`` while a query is compiled."""
-        return limits_of(self.request)
+    def row_scope(self) -> Any:
+        """The caller's row scope, None for all rows; ``RowScopeParameters`` while a query is compiled."""
+        return row_scope_of(self.request)
 
     def get_queryset(self) -> QuerySet[Any]:
         view: Any = super()
-        return within(view.get_queryset(), self.limits)
+        return filter_by_scope(view.get_queryset(), self.row_scope)
 
 
-class ResourceViewSet(WithinLimits, StrictQuery, Shaped, ConditionalReads, ModelViewSet[Any]):
+class ResourceViewSet(RowScopeMixin, StrictQuery, Shaped, ConditionalReads, ModelViewSet[Any]):
     """
     A resource with its history. The row and its history are saved in one transaction.
 
@@ -64,7 +64,7 @@ class ResourceViewSet(WithinLimits, StrictQuery, Shaped, ConditionalReads, Model
     @retried
     @transaction.atomic
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        refuse_to_add(self.permission_model, limits_of(request))
+        check_can_add(self.permission_model, row_scope_of(request))
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         self.perform_create(serializer)
@@ -104,7 +104,7 @@ class ResourceViewSet(WithinLimits, StrictQuery, Shaped, ConditionalReads, Model
         """
         found = self.find()
         if self.request.method in ("PUT", "PATCH", "DELETE"):
-            refuse_outside(found, limits_of(self.request))
+            check_in_scope(found, row_scope_of(self.request))
             self.lock(found)
             if is_conditional(self.request):
                 check_if_match(self.request, self.tag_of(found))

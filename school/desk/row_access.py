@@ -13,7 +13,7 @@ from django.db.models import DateTimeField, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 
-from school.access.row_scope import SEEN, limits_of_staff, within
+from school.access.row_scope import VISIBLE_ROWS, filter_by_scope, row_scope_of_staff
 
 # The lookups that list filters use. Others, such as regular expressions, can take unlimited time.
 LOOKUPS = frozenset({"exact", "in", "isnull", "gt", "gte", "lt", "lte", "date"})
@@ -46,14 +46,16 @@ def is_spelled_as_written(model: type[Model], text: str) -> bool:
 
 
 def _narrowed(request: HttpRequest, rows: QuerySet[Any], *, to_change: bool = False) -> QuerySet[Any]:
-    limits = limits_of_staff(request.user)
-    if limits is None:
+    row_scope = row_scope_of_staff(request.user)
+    if row_scope is None:
         return rows
-    return within(rows, limits, to_change=to_change) if rows.model._meta.label in SEEN else rows.none()
+    return (
+        filter_by_scope(rows, row_scope, to_change=to_change) if rows.model._meta.label in VISIBLE_ROWS else rows.none()
+    )
 
 
 def _with_narrowed_choices(request: HttpRequest, field: Any) -> Any:
-    """Remove rows outside the limits from the choices of a form field."""
+    """Remove rows outside the scope from the choices of a form field."""
     if field is not None:
         field.queryset = _narrowed(request, field.queryset)
     return field
@@ -65,7 +67,7 @@ class NarrowedFilter(admin.RelatedFieldListFilter):
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         ordering = self.field_admin_ordering(field, request, model_admin)
         only = {}
-        if limits_of_staff(request.user) is not None:
+        if row_scope_of_staff(request.user) is not None:
             only = {"pk__in": _narrowed(request, field.related_model._default_manager.all()).values("pk")}
         return field.get_choices(include_blank=False, ordering=ordering, limit_choices_to=only)
 
@@ -107,7 +109,7 @@ class Narrowed(admin.ModelAdmin):
         return _with_narrowed_choices(request, super().formfield_for_manytomany(db_field, request, **kwargs))
 
     def _lies_within(self, request: HttpRequest, obj: Any, *, to_change: bool = False) -> bool:
-        if obj is None or limits_of_staff(request.user) is None:
+        if obj is None or row_scope_of_staff(request.user) is None:
             return True
         same = self.model._base_manager.filter(pk=getattr(obj, "pk", obj))
         return _narrowed(request, same, to_change=to_change).exists()
@@ -142,6 +144,6 @@ class Narrowed(admin.ModelAdmin):
     def _is_hidden(self, request: HttpRequest, object_id: str) -> bool:
         if not is_spelled_as_written(self.model, unquote(object_id)):
             return True
-        if limits_of_staff(request.user) is None or not self.has_view_permission(request):
+        if row_scope_of_staff(request.user) is None or not self.has_view_permission(request):
             return False
         return self.get_object(request, unquote(object_id)) is None

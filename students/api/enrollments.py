@@ -17,14 +17,14 @@ from rest_framework.viewsets import GenericViewSet
 from courses.lookup import find_course
 from courses.models import Course
 from school.access.access_log import Subject, record_export
-from school.access.row_scope import within
+from school.access.row_scope import filter_by_scope
 from school.api.pagination import order_columns, refuse_parts
-from school.api.permissions import limits_of
+from school.api.permissions import row_scope_of
 from school.api.query_parameters import StrictQuery
 from school.api.renderers import MARK_PARAMETER, CsvRenderer, JsonRenderer, wants_mark
 from school.api.row_json import JsonText, in_json
 from school.api.row_responses import ConditionalReads
-from school.api.views import WithinLimits
+from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
 from school.validators import id_in
 from students.api.base import EnrollmentReads, courses_for
@@ -95,7 +95,7 @@ class RosterViewSet(EnrollmentReads):
         return csv_response(lines, "roster.csv", has_mark=has_mark)
 
 
-class EnrollmentEventsViewSet(WithinLimits, StrictQuery, ConditionalReads, GenericViewSet[EnrollmentEvent]):
+class EnrollmentEventsViewSet(RowScopeMixin, StrictQuery, ConditionalReads, GenericViewSet[EnrollmentEvent]):
     """The journal entries of an enrollment, the oldest first."""
 
     scope = "enrollments"
@@ -115,7 +115,9 @@ class EnrollmentEventsViewSet(WithinLimits, StrictQuery, ConditionalReads, Gener
         return {"enrollment": self.kwargs["pk"]}
 
     def refuse_missing(self) -> None:
-        get_object_or_404(within(StudentCourse.objects.all(), limits_of(self.request)), pk=self.kwargs["pk"])
+        get_object_or_404(
+            filter_by_scope(StudentCourse.objects.all(), row_scope_of(self.request)), pk=self.kwargs["pk"]
+        )
 
 
 class ChangesView(StrictQuery, APIView):
@@ -144,15 +146,15 @@ class ChangesView(StrictQuery, APIView):
         query = ChangesQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data
-        limits = limits_of(request)
-        template = change_template(is_limited=limits is not None and limits.is_client)
+        row_scope = row_scope_of(request)
+        template = change_template(is_limited=row_scope is not None and row_scope.is_client)
         page = read_changes(
             asked["after"],
             asked["limit"],
             lambda: template.expressions,
             shape="limited" if template.computed else "full",
             wait=asked["wait"],
-            limits=limits,
+            row_scope=row_scope,
         )
         head = in_json({"cursor": page.cursor, "has_more": page.has_more})
         results = ",".join([template.write(request, entry.columns) for entry in page.entries])

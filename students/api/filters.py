@@ -14,7 +14,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from courses.api.filters import CourseFilter
 from courses.lookup import course_key, courses_by_key
 from courses.models import Course, Level
-from school.access.row_scope import within
+from school.access.row_scope import filter_by_scope
 from school.api.filters import (
     ChangedSince,
     CommaSeparated,
@@ -23,7 +23,7 @@ from school.api.filters import (
     TrueOrFalse,
     UpdatedSince,
 )
-from school.api.permissions import limits_of
+from school.api.permissions import row_scope_of
 from school.refusals import Refusal, suggestion
 from school.validators import normalized, parse_ids
 from students.lookup import student_ids_by_number
@@ -102,8 +102,10 @@ class CourseKeyFilter(TextFilter):
         if not value.startswith("code:"):
             return next(iter(parse_ids(value)), 0)
         key = course_key(value)
-        limits = limits_of(request)
-        found = courses_by_key([key], None if limits is None else within(Course.objects.all(), limits))[key]
+        row_scope = row_scope_of(request)
+        found = courses_by_key([key], None if row_scope is None else filter_by_scope(Course.objects.all(), row_scope))[
+            key
+        ]
         if not isinstance(found, Refusal):
             return int(found.pk)
         if found.code == "course_ambiguous":

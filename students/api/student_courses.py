@@ -14,7 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from courses.lookup import find_course
 from courses.models import Course
 from school.api.etags import check_if_match, is_conditional, matches_anything
-from school.api.permissions import limits_of
+from school.api.permissions import row_scope_of
 from school.api.row_json import JsonText
 from school.refusals import Refused
 from school.validators import id_in
@@ -62,7 +62,7 @@ def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: Origin, req
         pk = id_in(student_id) or student_id_of(student_id, students_for(request))
     return enroll(
         student_id=pk,
-        course_id=body.chosen_course_id(limits_of(request)),
+        course_id=body.chosen_course_id(row_scope_of(request)),
         reason=body.validated_data["reason"],
         on_full=OnFull(body.validated_data["on_full"]),
         waive=body.validated_data["waive"],

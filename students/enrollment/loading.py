@@ -15,7 +15,7 @@ from django.utils import timezone
 from bulk.models import Import, State
 from courses.models import Course
 from courses.prerequisites import visible_codes
-from school.access.row_scope import Limits
+from school.access.row_scope import RowScope
 from school.db.compiled_queries import Prepared, together
 from school.db.instances import pressed
 from school.db.lookups import is_pair
@@ -117,7 +117,7 @@ def _read_the_rest(
     register.may_waive = origin.may_waive
     _read_lines(acts, register, wanted & register.courses.keys(), students)
     _note_people(acts, register, *people)
-    _read_completed(register, wanted, origin.limits)
+    _read_completed(register, wanted, origin.row_scope)
     _read_last_acts(acts, register)
 
 
@@ -239,7 +239,7 @@ def _note_people(
     register.active |= {student.pk: student.is_active for student in waiting}
 
 
-def _read_completed(register: Register, wanted: set[int], limits: Limits | None) -> None:
+def _read_completed(register: Register, wanted: set[int], row_scope: RowScope | None) -> None:
     """Count the students' completed enrollments in prerequisites of the courses."""
     register.completed = Counter()
     asked_for = {code for pk in wanted & register.courses.keys() for code in register.courses[pk].prerequisites}
@@ -247,7 +247,7 @@ def _read_completed(register: Register, wanted: set[int], limits: Limits | None)
         completed = StudentCourse.objects.completed().filter(course__code__in=asked_for)
         passed = completed.filter(student__pk__among=register.active.keys())
         register.completed.update(passed.values_list("student", "course__code"))
-        register.visible_codes = visible_codes(limits)
+        register.visible_codes = visible_codes(row_scope)
 
 
 def lasting_acts() -> QuerySet[EnrollmentEvent]:

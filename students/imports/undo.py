@@ -9,7 +9,7 @@ from bulk.importers.base import CHUNK, Importer, MadeRows
 from bulk.importers.history_undo import KEPT, REVERSED
 from bulk.models import Import
 from bulk.outcomes import ERROR, RowResult
-from school.access.row_scope import within
+from school.access.row_scope import filter_by_scope
 from students.enrollment import promote, undo_together
 from students.enrollment.commands import Act
 from students.enrollment.context import BY_ITSELF
@@ -41,7 +41,7 @@ class EnrollmentUndo(Importer):
         return MadeRows(["student_number", "course_code", "term"], self._rows)
 
     def _acts(self) -> QuerySet[EnrollmentEvent]:
-        there = within(EnrollmentEvent.objects.all(), self.limits)
+        there = filter_by_scope(EnrollmentEvent.objects.all(), self.row_scope)
         acts = there.filter(file_import=self.undone).exclude(action__in=BY_ITSELF)
         earlier = Import.objects.filter(undoes=self.undone).exclude(pk=self.job.pk)
         undone = EnrollmentEvent.objects.filter(file_import__in=earlier, action=Action.UNDO)
