@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bulk.models import Import, OutcomePage
 from bulk.outcomes import LEFT_OPEN, RowResult
-from school.i18n.stored_messages import kept_text, packed, unpacked
+from school.i18n.stored_messages import from_stored, parts_to_json, truncate_message
 from school.refusals import Refusal
 
 BATCH = 100  # pages inserted together
@@ -105,8 +105,8 @@ def _told(
     raw: Any = None,
     parts: Any = None,
 ) -> Told:
-    found = [(code, field, unpacked(message, own[0] if own else None)) for code, field, message, *own in errors]
-    return Told(number, outcome, object_id, found, unpacked(note, parts), raw)
+    found = [(code, field, from_stored(message, own[0] if own else None)) for code, field, message, *own in errors]
+    return Told(number, outcome, object_id, found, from_stored(note, parts), raw)
 
 
 def _trace(result: RowResult) -> str:
@@ -125,8 +125,8 @@ def _packed(result: RowResult) -> list[Any]:
     row = result.row
     made = [row.number, result.outcome, result.object_id]
     if result.errors or result.note or row.is_made:
-        errors = [[e.code, e.field, kept_text(e.message), packed(e.message)] for e in result.errors]
-        made += [errors, kept_text(result.note), row.raw if row.is_made else None, packed(result.note)]
+        errors = [[e.code, e.field, truncate_message(e.message), parts_to_json(e.message)] for e in result.errors]
+        made += [errors, truncate_message(result.note), row.raw if row.is_made else None, parts_to_json(result.note)]
     return made
 
 

@@ -20,7 +20,7 @@ from courses.lookup import CourseKey, term_not_found
 from courses.models import Course, Level, Term
 from courses.prerequisites import lock_prerequisites, reasons_to_keep
 from courses.references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 Closed = TypeVar("Closed", References, CourseReferences, SessionTerms)

@@ -10,8 +10,8 @@ from django.db.models import QuerySet
 from courses.models import Course, Term
 from school.access.row_scope import RowScope, RowScopeParameters, filter_by_scope
 from school.db.compiled_queries import Parameter, Prepared, Statement, StatementCache, compiled
-from school.i18n.stored_messages import sentence as _
-from school.refusals import Refusal, Refused, explained, suggestion
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal, Refused, explain_identifier, suggest_key
 from school.validators import fault_in_identifier, normalized, parse_ids, similar_identifiers
 
 Offering = TypeVar("Offering")
@@ -103,9 +103,9 @@ def _explained(key: CourseKey, similar: CourseKey | None) -> Refusal:
         message = _("There is no course code:%(key)s. Give the code and the term separately: %(code)s and %(term)s.")
         return Refusal("course_not_found", message % {"key": key, **similar._asdict()}, _("Course not found"))
     meant = f"code:{similar}" if similar else None
-    refusal = explained(course_not_found(f"code:{key}"), course_key(str(key)).code, meant)
+    refusal = explain_identifier(course_not_found(f"code:{key}"), course_key(str(key)).code, meant)
     if refusal.code == "course_not_found" and fault_in_identifier(term := key.term.replace("@", "")):
-        return explained(course_not_found(f"code:{key}").at("term"), term, meant)
+        return explain_identifier(course_not_found(f"code:{key}").with_field("term"), term, meant)
     return refusal
 
 
@@ -127,7 +127,7 @@ def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Cou
     found_by_id = BY_ID(ids) if courses is None else courses.select_related("term").filter(pk__in=ids)
     course = next(iter(found_by_id), None)
     if course is None:
-        raise Refused([course_not_found(identifier, suggestion(identifier, "code:"))])
+        raise Refused([course_not_found(identifier, suggest_key(identifier, "code:"))])
     return course
 
 
@@ -135,7 +135,7 @@ def visible_course_id(course_id: int, row_scope: RowScope) -> int:
     """Return the id of a course that lies within the scope; raise ``Refused`` for any other course."""
     statement = _statements.get("visible", _compiled_visible)
     if not statement.run({"id": course_id, **RowScopeParameters.values_of(row_scope)}):
-        raise Refused([course_not_found(course_id, suggestion(str(course_id), "code:"))])
+        raise Refused([course_not_found(course_id, suggest_key(str(course_id), "code:"))])
     return course_id
 
 
@@ -159,7 +159,7 @@ def find_term(identifier: str, terms: QuerySet[Term] | None = None) -> Term:
 
 def term_not_found(key: str, terms: QuerySet[Term]) -> Refusal:
     """Return the refusal of an id or ``code:2026F`` that matches no term; it suggests a similar one of ``terms``."""
-    message = _("There is no term %(key)s.") % {"key": key} + suggestion(key, "code:")
+    message = _("There is no term %(key)s.") % {"key": key} + suggest_key(key, "code:")
     refusal = Refusal("term_not_found", message, _("Term not found"))
     if not key.startswith("code:"):
         return refusal
@@ -167,7 +167,7 @@ def term_not_found(key: str, terms: QuerySet[Term]) -> Refusal:
     likely = similar_identifiers(code)
     known = set(terms.filter(code__in=likely).values_list("code", flat=True))
     similar = next((each for each in likely if each in known), None)
-    return explained(refusal, code, similar and f"code:{similar}")
+    return explain_identifier(refusal, code, similar and f"code:{similar}")
 
 
 def course_not_found(key: object, hint: str = "") -> Refusal:

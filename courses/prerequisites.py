@@ -18,8 +18,8 @@ from django.utils.translation import ngettext
 from courses.lookup import course_not_found
 from courses.models import Course
 from school.access.row_scope import RowScope, filter_by_scope, outside_scope_refusal
-from school.i18n.stored_messages import sentence as _
-from school.refusals import Refusal, Refused, explained
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal, Refused, explain_identifier
 from school.validators import similar_identifiers
 
 PREREQUISITES = 0x5C41 << 48  # the key of an advisory lock, different from School's other ones
@@ -112,7 +112,7 @@ def check_prerequisites(
         likely = similar_identifiers(unknown)
         there = set(others.filter(code__in=only_visible(likely, visible)).values_list("code", flat=True))
         similar = next((f"code:{each}" for each in likely if each in there), None)
-        refusal = explained(course_not_found(f"code:{unknown}"), unknown, similar)
+        refusal = explain_identifier(course_not_found(f"code:{unknown}"), unknown, similar)
         errors["prerequisites"].append(ValidationError(refusal.message, code=refusal.code))
     stored = Course.objects.filter(pk=course_id).values_list("prerequisites", flat=True).first() if course_id else []
     prerequisites = with_hidden([each for each in prerequisites if each in known], stored or [], visible)

@@ -8,8 +8,8 @@ from bulk.files.csv_reader import Column, Row, Table
 from bulk.importers.references import Name, References
 from courses.lookup import CourseKey, choose
 from courses.models import Term
-from school.i18n.stored_messages import sentence as _
-from school.refusals import Refusal, explained
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal, explain_identifier
 from school.validators import similar_identifiers
 
 CODE = "course_code"
@@ -84,7 +84,9 @@ class CourseReferences:
         parts = {"file": self.file, "column": ID_COLUMNS[space], "id": name}
         if not keys:
             message = _("%(file)s has no course with the %(column)s %(id)s.") % parts
-            return explained(Refusal("course_not_found", message, field=CODE), name, self._similar(space, name))
+            return explain_identifier(
+                Refusal("course_not_found", message, field=CODE), name, self._similar(space, name)
+            )
         if len(keys) > 1 or len(self.names.ids(space, keys[0])) > 1:
             message = _("%(file)s has several rows for the course with the %(column)s %(id)s.") % parts
             return Refusal("course_ambiguous", message, field=CODE)

@@ -10,8 +10,8 @@ from typing import Literal
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy
 
-from school.i18n.stored_messages import joined
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import join_messages
+from school.i18n.stored_messages import translatable as _
 
 # Characters that are invisible although Unicode classifies them as letters, marks and symbols: fillers, variation
 # selectors, the blank Braille pattern.
@@ -221,7 +221,7 @@ def _not_written_by_people(text: str) -> str | None:
         message = _("A spreadsheet has put separators into a number: %(text)s.")
     else:
         return None
-    return joined([message % {"text": text}, _("Format the column as text and enter the value again.")])
+    return join_messages([message % {"text": text}, _("Format the column as text and enter the value again.")])
 
 
 def _error_value(text: str) -> str | None:

@@ -7,8 +7,8 @@ from django.db.models import QuerySet
 
 from courses.lookup import MAX_LOOKED_UP
 from school.db.compiled_queries import Prepared
-from school.i18n.stored_messages import sentence as _
-from school.refusals import Refusal, Refused, explained, suggestion
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal, Refused, explain_identifier, suggest_key
 from school.validators import normalized, parse_ids, similar_identifiers
 from students.models import Student
 
@@ -62,7 +62,7 @@ def student_id_of(identifier: str, visible: QuerySet[Student] | None = None) -> 
 
 def _not_found(identifier: str, visible: QuerySet[Student]) -> Refusal:
     if not identifier.startswith("number:"):
-        return student_not_found(identifier, suggestion(identifier, "number:"))
+        return student_not_found(identifier, suggest_key(identifier, "number:"))
     number = normalized(identifier.removeprefix("number:"))
     return students_not_found([number], visible, prefix="number:")[number]
 
@@ -98,7 +98,7 @@ def students_not_found(
     similar = similar_numbers(explicable, visible)
     for number in explicable:
         meant = f"{prefix}{similar[number]}" if number in similar else None
-        refusals[number] = explained(refusals[number], number, meant)
+        refusals[number] = explain_identifier(refusals[number], number, meant)
     return refusals
 
 

@@ -757,7 +757,7 @@ GUARDS = [
         "English for programs",
         SQLITE,
         "tests/school/test_languages.py::test_programs_are_answered_in_english",
-        instead("school/i18n/middleware.py", "if request.path_info.startswith(ENGLISH):", "if False:"),
+        instead("school/i18n/middleware.py", "if request.path_info.startswith(ENGLISH_PREFIXES):", "if False:"),
     ),
     Mutant(
         "English for the journal",

@@ -27,9 +27,9 @@ from bulk.reports import Report
 from bulk.row_results import Told, told_of
 from school.access.access_log import Subject, record_export
 from school.http.csv_response import csv_response
-from school.i18n.stored_messages import figure, spoken, unpacked
+from school.i18n.stored_messages import format_count, from_stored, translate_stored
 from school.observability.logging import current_request_id
-from school.refusals import Refused, shortened
+from school.refusals import Refused, shorten
 
 PROBLEMS_A_PAGE = 100
 FIRST_ROWS = 5
@@ -90,11 +90,11 @@ class ImportAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("rows"), ordering="rows")
     def row_count(self, job: Import) -> str:
-        return "–" if job.rows is None else figure(job.rows)
+        return "–" if job.rows is None else format_count(job.rows)
 
     @admin.display(description=gettext_lazy("errors"))
     def error_rows(self, job: Import) -> str:
-        return figure(job.errors)
+        return format_count(job.errors)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
         if not self.has_add_permission(request):
@@ -231,12 +231,12 @@ class _Problems(Sequence[Told]):
 
 def _spoken(told: Told) -> Told:
     """Return a stored result with its messages in the current language."""
-    errors = [(code, field, spoken(message)) for code, field, message in told.errors]
-    return told._replace(errors=errors, note=spoken(told.note))
+    errors = [(code, field, translate_stored(message)) for code, field, message in told.errors]
+    return told._replace(errors=errors, note=translate_stored(told.note))
 
 
 def _message_of(problem: dict[str, Any]) -> str:
-    return spoken(unpacked(problem["message"], problem.get("parts")))
+    return translate_stored(from_stored(problem["message"], problem.get("parts")))
 
 
 def _names_of_parts(job: Import) -> list[str]:
@@ -273,4 +273,4 @@ def _first_rows(job: Import) -> list[dict[str, Any]]:
 
 def _shown(cells: list[str]) -> list[str]:
     """Return the cells of a row, cut for the page: a row may have half a million cells, or one of 100 kB."""
-    return [shortened(cell, MAX_SHOWN) for cell in cells[:MAX_COLUMNS]]
+    return [shorten(cell, MAX_SHOWN) for cell in cells[:MAX_COLUMNS]]

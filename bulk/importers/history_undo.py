@@ -14,7 +14,7 @@ from bulk.importers.upsert import CHANGED, Entry, UpsertImporter, reason_of
 from bulk.models import ZIP, Import
 from bulk.outcomes import ERROR, RowResult
 from bulk.row_results import told_of
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 REVERSED, KEPT = "reversed", "kept"

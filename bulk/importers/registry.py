@@ -16,8 +16,8 @@ from bulk.files.zip_reader import ZippedFile, contents_of_zip
 from bulk.importers.base import Importer, Option
 from bulk.importers.part import Part
 from bulk.models import UNDO, ZIP, Import, Mode
-from school.i18n.stored_messages import joined
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import join_messages
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, Refused
 
 SHOWN_NAMES = 10
@@ -109,7 +109,7 @@ def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
         wanted = ", ".join(f"{each.file_names[0]}.csv" for each in kinds().values())
         missing: str = _("The zip has none of: %(names)s.") % {"names": wanted}
         if names:
-            missing = joined([missing, _("It has: %(names)s.") % {"names": _listed(names)}])
+            missing = join_messages([missing, _("It has: %(names)s.") % {"names": _listed(names)}])
         raise UnreadableFile("missing_file", missing)
     return parts
 

@@ -18,7 +18,7 @@ from bulk.models import AT_WORK, UNDO, Import, Mode, OnError, Review, State
 from bulk.outcomes import DROPPED, ERROR, LEFT_OPEN
 from bulk.row_results import Book
 from school.i18n.stored_messages import in_english
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, Refused
 
 logger = structlog.get_logger(__name__)

@@ -19,7 +19,7 @@ from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
 import school.db.lookups  # noqa: F401  # registers the lookup ``among``
 from school.db.compiled_queries import Parameter
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.models import ApiClient
 from school.refusals import Refusal, Refused
 

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.shortcuts import render
 from requests import RequestException
 
-from school.observability.logging import note_cause
+from school.observability.logging import bind_cause
 
 logger = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ def or_away(view: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return view(request, **parts)
         except RequestException as error:
-            note_cause(exception_type=type(error).__name__)
+            bind_cause(exception_type=type(error).__name__)
             return render(request, "school/provider_away.html", status=503)
 
     return asked

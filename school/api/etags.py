@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from school.refusals import Refusal, Refused, changed_meanwhile
+from school.refusals import Refusal, Refused, version_conflict
 
 # A strong ETag of this server, and the same with a suffix from a proxy that compresses answers.
 OWN_TAG = re.compile(r'"[0-9a-f]{32}"')
@@ -77,7 +77,7 @@ def _mismatch(sent: list[str]) -> Refusal:
             " A proxy that compresses answers may have changed it: switch its compression off for this API."
         )
     else:
-        return changed_meanwhile()
+        return version_conflict()
     return Refusal("precondition_failed", message, _("ETag not usable"))
 
 

@@ -24,7 +24,7 @@ from rest_framework.response import Response
 
 from school.db.retry import retried
 from school.models import KeptAnswer
-from school.observability.logging import note_cause
+from school.observability.logging import bind_cause
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -155,7 +155,7 @@ def _keep(request: Request, key: str, fingerprint: str, response: Response) -> N
 def replay(kept: KeptAnswer) -> HttpResponse:
     """Return a stored answer, with a header that says that it was given before."""
     if kept.status == 409:
-        note_cause(problem_codes=[each["code"] for each in json.loads(kept.body)["errors"]])
+        bind_cause(problem_codes=[each["code"] for each in json.loads(kept.body)["errors"]])
     headers = {**kept.headers, REPLAYED: "true"}
     return HttpResponse(kept.body, status=kept.status, content_type=kept.content_type, headers=headers)
 

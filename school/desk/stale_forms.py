@@ -27,7 +27,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from simple_history.models import to_historic
 
-from school.refusals import changed_meanwhile
+from school.refusals import version_conflict
 
 MAX_NEW_ROWS = 5  # below a form
 DIGITS = 16  # of a digest: enough to avoid accidental collisions
@@ -82,7 +82,7 @@ class CheckedForm(forms.ModelForm):
         if "as_read" in self.data and (self.is_of_earlier_version or self.has_changed()):
             changed = list(self._changed_since(parse_digests(self.data["as_read"])))
             if changed:
-                refusal = changed_meanwhile()
+                refusal = version_conflict()
                 self.add_error(None, [ValidationError(text, refusal.code) for text in (refusal.message, *changed)])
         return super().clean() or self.cleaned_data
 
@@ -122,7 +122,7 @@ class CheckedFormSet(BoundedFormSet):
         super().clean()
         read = self.data.get(f"{self.prefix}-as_read")
         if read is not None and read != self.as_read and self.has_changed():
-            refusal = changed_meanwhile()
+            refusal = version_conflict()
             now = {
                 "field": capfirst(self.get_queryset().model._meta.verbose_name_plural),
                 "value": ", ".join(map(str, self.get_queryset())) or _("empty"),

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.html import conditional_escape
 
-from school.refusals import shortened
+from school.refusals import shorten
 
 MAX_TEXT = 10_000  # bytes of all texts of a form as HTML, where a quote takes six
 MAX_VALUES = 200  # of a field that accepts several
@@ -41,4 +41,4 @@ def size_in_page(text: str) -> int:
 
 def _too_large(request: HttpRequest, name: str, **found: int) -> HttpResponse:
     bounds = {"max_text": MAX_TEXT, "max_values": MAX_VALUES}
-    return render(request, "school/form_too_large.html", {"name": shortened(name, 100), **found, **bounds}, status=413)
+    return render(request, "school/form_too_large.html", {"name": shorten(name, 100), **found, **bounds}, status=413)

@@ -20,7 +20,7 @@ from school.http.form_limits import refusal_of_form
 from school.http.problems import bad_request, foreseen
 from school.http.request_guard import turned_away
 from school.http.search_limits import bounded, is_bounded
-from school.observability.logging import current_request_id, method_of
+from school.observability.logging import current_request_id, method_label
 
 # Load balancers and Prometheus request these paths by the machine's IP address.
 PROBES = ("/health", "/health/live", "/health/ready", "/metrics")
@@ -42,9 +42,9 @@ class RequestLogMiddleware(RequestMiddleware):
         """Describe the request without its path and query, which may contain names, student numbers and tokens."""
         match = request.resolver_match
         if match is None:
-            return method_of(request)
+            return method_label(request)
         ids = [f"{name}={value}" for name, value in match.kwargs.items() if str(value).isdecimal()]
-        return " ".join([f"{method_of(request)} /{match.route}", *ids])
+        return " ".join([f"{method_label(request)} /{match.route}", *ids])
 
     def __call__(self, request: HttpRequest) -> Any:
         """Do the same as the library's method, without its check for asynchronous mode in each request."""

@@ -27,8 +27,8 @@ from school.db.constraints import Known, violated
 from school.db.errors import cause_of
 from school.db.postgresql import is_unanswered
 from school.db.retry import RETRY_AFTER
-from school.observability.logging import current_request_id, note_cause
-from school.refusals import Refusal, Refused, shortened
+from school.observability.logging import bind_cause, current_request_id
+from school.refusals import Refusal, Refused, shorten
 
 CONTENT_TYPE = "application/problem+json"
 WAIVE = "enrollments:waive"
@@ -99,7 +99,7 @@ def problem_of(exc: Exception) -> dict[str, Any] | None:
             code = str(exc.get_codes())
             return {**problem(exc.status_code, [Refusal(code, str(exc.detail))]), **getattr(exc, "members", {})}
         case IntegrityError() if (constraint := violated(exc)) is not None:
-            note_cause(**cause_of(exc))
+            bind_cause(**cause_of(exc))
             return _of_fields(409, [_clash(constraint)])
     return None
 
@@ -126,18 +126,18 @@ def problem(status: int, reasons: Sequence[Refusal]) -> dict[str, Any]:
 def _problem(status: int, reasons: Sequence[Refusal], sentences: list[str]) -> dict[str, Any]:
     """Return the body of a problem with these sentences as detail. ``errors`` has at most ``MOST_REASONS`` items."""
     named, first = [shortened_reason(reason) for reason in reasons[:MOST_REASONS]], reasons[0]
-    detail = shortened(" ".join(shortened(sentence) for sentence in sentences), MOST_CHARACTERS)
+    detail = shorten(" ".join(shorten(sentence) for sentence in sentences), MOST_CHARACTERS)
     if more := len(reasons) - len(named):
         detail += " " + ngettext("And %(n)s more error.", "And %(n)s more errors.", more) % {"n": more}
     if status in (409, 503):
-        note_cause(problem_codes=[reason.code for reason in named])
+        bind_cause(problem_codes=[reason.code for reason in named])
     return {
         "type": f"{settings.PROBLEM_TYPE_BASE}{first.code}",
         "title": first.title or HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": first.code,
-        "errors": [reason.as_problem() for reason in named],
+        "errors": [reason.as_error() for reason in named],
         "request_id": current_request_id(),
         **first.members,
     }
@@ -162,8 +162,8 @@ def _of_fields(status: int, reasons: Sequence[Refusal]) -> dict[str, Any]:
 
 def shortened_reason(reason: Refusal) -> Refusal:
     """Return a reason with its message and field shortened: they may quote a text as long as a body."""
-    field = reason.field and shortened(reason.field, MOST_CHARACTERS_OF_FIELD)
-    return dataclasses.replace(reason, message=shortened(reason.message), field=field)
+    field = reason.field and shorten(reason.field, MOST_CHARACTERS_OF_FIELD)
+    return dataclasses.replace(reason, message=shorten(reason.message), field=field)
 
 
 def reasons_in(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
@@ -232,7 +232,7 @@ def cookies_too_large(request: HttpRequest) -> HttpResponse:
 
 def busy(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer 503: the database did not release a lock in time, or is not reachable. A retry may succeed."""
-    note_cause(**cause_of(exception))
+    bind_cause(**cause_of(exception))
     message = _("The database is busy or away. Nothing was done: try again.")
     if is_unanswered(exception):
         message = _("The database went away. Whether it is done is not known: look, or send it again.")
@@ -273,7 +273,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return HttpResponse(message, status=507, content_type="text/plain; charset=utf-8")
     if isinstance(error, AWAY):  # raised outside a view, for example when a session is saved
         return busy(request, error)
-    note_cause(**cause_of(error))
+    bind_cause(**cause_of(error))
     if request.path.startswith("/api/"):
         return _plain(500, "server_error", _("Something went wrong here. The log has it under this request id."))
     page = render_to_string("500.html", {"request_id": current_request_id()})  # no request: it may be the cause

@@ -24,7 +24,7 @@ from school.api.filters import (
     UpdatedSince,
 )
 from school.api.permissions import row_scope_of
-from school.refusals import Refusal, suggestion
+from school.refusals import Refusal, suggest_key
 from school.validators import normalized, parse_ids
 from students.lookup import student_ids_by_number
 from students.models import Status, Student, StudentCourse
@@ -41,7 +41,7 @@ def _is_key(pattern: str, prefix: str) -> Callable[[str], None]:
     def validate(text: str) -> None:
         if not re.fullmatch(pattern[1:-1], text, re.DOTALL):
             message = _("Write an id, or %(prefix)s and the key.") % {"prefix": prefix}
-            raise FormError(message + suggestion(text, prefix), code="invalid")
+            raise FormError(message + suggest_key(text, prefix), code="invalid")
 
     return validate
 

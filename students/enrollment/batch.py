@@ -7,7 +7,7 @@ from typing import Any
 
 from school.db.bulk_insert import insert_many, update_many
 from school.db.instances import press
-from school.i18n.stored_messages import in_english, joined, packed
+from school.i18n.stored_messages import in_english, join_messages, parts_to_json
 from students.enrollment.commands import Act, Origin, Outcome
 from students.enrollment.context import BY_ITSELF, Pair, Register
 from students.enrollment.reporting import count, report
@@ -146,7 +146,7 @@ class Ledger:
             codes = [refusal.code for refusal in found.refusals]
             if self.register.passed_over_for.get(pair) != codes:
                 self.register.passed_over_for[pair] = codes
-                why = joined(refusal.message for refusal in found.refusals)
+                why = join_messages(refusal.message for refusal in found.refusals)
                 self._record(waiter, waiter.status, {}, Action.PASS_OVER, found, why)
 
     def adopt(self, enrollment: StudentCourse) -> None:
@@ -246,7 +246,7 @@ class Ledger:
             to_status=enrollment.status,
             changes=changes,
             reason=reason,
-            reason_parts=packed(reason),
+            reason_parts=parts_to_json(reason),
             waived=list(found.waived),
             refusals=[refusal.code for refusal in found.refusals],
             request_id=self.origin.request_id,

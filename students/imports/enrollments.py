@@ -13,7 +13,7 @@ from bulk.outcomes import DROPPED, ERROR, KEPT_UNCERTAIN, RowResult
 from courses.lookup import CourseKey, course_not_found, courses_by_key, term_not_found
 from courses.models import Course, Term
 from school.access.row_scope import filter_by_scope
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from school.validators import normalized
 from students.enrollment import adopt, perform, promote
@@ -114,7 +114,7 @@ class EnrollmentImporter(Importer):
         refusals = self.scope.check() if self.scope else []
         terms = filter_by_scope(Term.objects.all(), self.row_scope)
         if self.term and not terms.filter(code=self.term).exists():
-            refusals.append(term_not_found(f"code:{self.term}", terms).at("term"))
+            refusals.append(term_not_found(f"code:{self.term}", terms).with_field("term"))
         if self.takes_over and not self.scope:
             refusals.append(Refusal("invalid", _("Only a full file takes over."), field="take_over"))
         return refusals
@@ -243,7 +243,7 @@ class EnrollmentImporter(Importer):
         if not number:
             errors.append(Refusal("blank", _("This row names no student."), field="student_number"))
         elif number not in self.student_ids:
-            errors.append(self.students_not_found[number].at("student_number"))
+            errors.append(self.students_not_found[number].with_field("student_number"))
         course = self.course_of[row.number]
         if row.unresolved:
             errors += row.unresolved
@@ -252,7 +252,7 @@ class EnrollmentImporter(Importer):
             message = _("This row names the section %(section)s only: give its course.") % {"section": section}
             errors.append(Refusal("blank", message if section else _("This row names no course."), field="course_code"))
         elif isinstance(course, Refusal):
-            errors.append(course.at(course.field or "course_code"))
+            errors.append(course.with_field(course.field or "course_code"))
         elif self.scope and not self.scope.has(course):
             message = _("%(course)s is not in the scope of this import.") % {"course": course.key}
             errors.append(Refusal("out_of_scope", message, field="course_code"))

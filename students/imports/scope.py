@@ -11,7 +11,7 @@ from bulk.outcomes import KEPT_MANUAL, KEPT_OTHER_SOURCE
 from courses.lookup import CourseKey, courses_by_key, term_not_found
 from courses.models import Course, Term
 from school.access.row_scope import RowScope, filter_by_scope
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from school.validators import normalized
 from students.enrollment.loading import lasting_acts
@@ -38,8 +38,12 @@ class Scope:
             return [Refusal("invalid_scope", message, field="scope")]
         found = self._course() if self.what == "course" else self._term()
         if found is None:
-            return [term_not_found(f"code:{self.key}", filter_by_scope(Term.objects.all(), self.row_scope)).at("scope")]
-        return [found.at("scope")] if isinstance(found, Refusal) else []
+            return [
+                term_not_found(f"code:{self.key}", filter_by_scope(Term.objects.all(), self.row_scope)).with_field(
+                    "scope"
+                )
+            ]
+        return [found.with_field("scope")] if isinstance(found, Refusal) else []
 
     @cached_property
     def course_id(self) -> int | None:

@@ -9,7 +9,7 @@ from django.core.management.base import CommandError
 from django.db import connections
 
 from school.commands.console import SafeCommand
-from school.observability.metrics_view import FOLDER
+from school.observability.metrics_view import MULTIPROC_DIR_VARIABLE
 from school.server import (
     CannotServe,
     check_database,
@@ -45,6 +45,6 @@ class Command(SafeCommand):
             self.stderr.write(warning)
         connections.close_all()
         if settings.METRICS_TOKEN:
-            os.environ.setdefault(FOLDER, make_metrics_folder())
+            os.environ.setdefault(MULTIPROC_DIR_VARIABLE, make_metrics_folder())
         line = command_line(host=host, port=number, workers=workers, threads=threads)
         os.execv(line[0], line)

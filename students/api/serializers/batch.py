@@ -330,7 +330,7 @@ def _in_full(index: int, outcome: ItemOutcome, enrollments: dict[int, Any]) -> d
         "status": outcome.status,
         "code": outcome.reasons[0].code if outcome.reasons else None,
         "message": " ".join(reason.message for reason in named),
-        "errors": [reason.as_problem() for reason in named],
+        "errors": [reason.as_error() for reason in named],
         "enrollment": enrollments[outcome.enrollment.pk] if outcome.enrollment else None,
     }
 
