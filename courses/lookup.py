@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 
 from courses.models import Course, Term
 from school.access.row_scope import RowScope, RowScopeParameters, filter_by_scope
-from school.db.compiled_queries import Parameter, Prepared, Statement, StatementCache, compiled
+from school.db.compiled_queries import PreparedQuery, QueryParameter, Statement, StatementCache, compile_statement
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, Refused, explain_identifier, suggest_key
 from school.validators import fault_in_identifier, normalized, parse_ids, similar_identifiers
@@ -47,8 +47,10 @@ def courses_by_key(
     return {**found, **_not_found(missing[:max_suggestions], courses)} if missing else found
 
 
-BY_CODE: Prepared[Course] = Prepared(lambda codes: Course.objects.filter(code__among=codes).select_related("term"))
-BY_ID: Prepared[Course] = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term"))
+BY_CODE: PreparedQuery[Course] = PreparedQuery(
+    lambda codes: Course.objects.filter(code__any_of=codes).select_related("term")
+)
+BY_ID: PreparedQuery[Course] = PreparedQuery(lambda ids: Course.objects.filter(pk__any_of=ids).select_related("term"))
 
 
 def _offerings(codes: Collection[str], courses: QuerySet[Course] | None) -> dict[str, dict[str, Course]]:
@@ -143,7 +145,9 @@ _statements = StatementCache()
 
 
 def _compiled_visible() -> Statement:
-    return compiled(filter_by_scope(Course.objects.filter(pk=Parameter("id")), RowScopeParameters).values_list("pk"))
+    return compile_statement(
+        filter_by_scope(Course.objects.filter(pk=QueryParameter("id")), RowScopeParameters).values_list("pk")
+    )
 
 
 def find_term(identifier: str, terms: QuerySet[Term] | None = None) -> Term:

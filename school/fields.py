@@ -110,7 +110,7 @@ class EqualsWithoutCase(_WithoutCase, lookups.IExact):
 
 
 class MatchesWithoutCase(_WithoutCase, models.Lookup[Any]):
-    """Compares with a normalized LIKE pattern: one that ``icontains`` makes from a text, or a ``Parameter``."""
+    """Compares with a normalized LIKE pattern: one that ``icontains`` makes from a text, or a ``QueryParameter``."""
 
     lookup_name = "matches"
     prepare_rhs = False

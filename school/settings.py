@@ -234,7 +234,7 @@ else:
     _set += ["-c plan_cache_mode=force_generic_plan", "-c enable_memoize=off"]
     _options["options"] = " ".join([_options.get("options", ""), *_set]).strip()
     if DATABASE_TIMEOUT:
-        _options["patience"] = DATABASE_TIMEOUT
+        _options["wait_budget"] = DATABASE_TIMEOUT
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Imports

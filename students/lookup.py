@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from courses.lookup import MAX_LOOKED_UP
-from school.db.compiled_queries import Prepared
+from school.db.compiled_queries import PreparedQuery
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, Refused, explain_identifier, suggest_key
 from school.validators import normalized, parse_ids, similar_identifiers
@@ -18,10 +18,10 @@ def student_ids_by_number(numbers: Iterable[str]) -> dict[str, int]:
     return dict(BY_NUMBER(list(set(numbers))))
 
 
-BY_NUMBER: Prepared[Any] = Prepared(
-    lambda numbers: Student.objects.filter(student_number__among=numbers).values_list("student_number", "pk")
+BY_NUMBER: PreparedQuery[Any] = PreparedQuery(
+    lambda numbers: Student.objects.filter(student_number__any_of=numbers).values_list("student_number", "pk")
 )
-STUDENTS_BY_ID: Prepared[Student] = Prepared(lambda ids: Student.objects.filter(pk__among=ids).order_by())
+STUDENTS_BY_ID: PreparedQuery[Student] = PreparedQuery(lambda ids: Student.objects.filter(pk__any_of=ids).order_by())
 
 
 def find_student(identifier: str, students: QuerySet[Student] | None = None) -> Student:

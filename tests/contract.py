@@ -14,7 +14,7 @@ from schemathesis.transport.serialization import serialize_binary
 
 from school.wsgi import application
 
-# The patience of requests, which the server's entry sets, is not for the commands that tests start.
+# The wait budget of requests, which the server's entry sets, is not for the commands that tests start.
 for name in ("LOCK_TIMEOUT", "DATABASE_TIMEOUT"):
     os.environ.pop(name, None)
 

@@ -194,7 +194,7 @@ GUARDS = [
         "only known constraints are a conflict",
         SQLITE,
         "tests/school/test_constraints.py::test_a_constraint_that_no_model_has_is_a_500",
-        instead("school/db/constraints.py", "    return known\n", '    return known or Known("any")\n'),
+        instead("school/db/constraints.py", "    return constraint\n", '    return info or ConstraintInfo("any")\n'),
     ),
     Mutant(
         "the lock on the rows of courses",
@@ -350,7 +350,7 @@ GUARDS = [
         "another try after a deadlock",
         POSTGRESQL,
         "tests/test_retry.py::test_a_deadlock_is_tried_again_and_all_is_done_once",
-        instead("school/db/retry.py", "TRIES = 4", "TRIES = 1"),
+        instead("school/db/retry.py", "MAX_TRIES = 4", "MAX_TRIES = 1"),
     ),
     Mutant(
         "the order in which seats are given",
@@ -715,7 +715,7 @@ GUARDS = [
         "the end of a request's patience",
         POSTGRESQL,
         "tests/test_database_away.py::test_a_database_that_is_frozen_is_told_of_in_time_and_found_again",
-        instead("school/settings.py", '        _options["patience"] = DATABASE_TIMEOUT\n', "        pass\n"),
+        instead("school/settings.py", '        _options["wait_budget"] = DATABASE_TIMEOUT\n', "        pass\n"),
     ),
     Mutant(
         "the refusal of two values of one name",

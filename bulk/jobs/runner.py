@@ -22,7 +22,7 @@ from bulk.jobs.leases import LEASE, Cancelled, Lease
 from bulk.models import Import, Mode, OutcomePage
 from bulk.outcomes import DROPPED, RowResult
 from bulk.row_results import Book
-from school.db.retry import retried
+from school.db.retry import retry_transaction
 from school.db.sqlite.private_copy import private_copy
 
 Watch = Callable[[Sequence[RowResult]], None]
@@ -143,7 +143,7 @@ class Run:
                 part.importer.survey(rows)
         self.watch(self._end_surveyed())
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def _end_surveyed(self) -> list[RowResult]:
         job = self.lease.locked()
@@ -157,7 +157,7 @@ class Run:
         job.save()
         return failed
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def _stay(self) -> None:
         """Renew the lease while no results are committed; raise ``Lost`` or ``Cancelled``."""
@@ -169,7 +169,7 @@ class Run:
     def _apply_chunk(self, part: Part, rows: list[Row]) -> None:
         self.watch(self._chunk(part, rows))
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def _chunk(self, part: Part, rows: list[Row]) -> list[RowResult]:
         job = self.lease.locked()
@@ -190,7 +190,7 @@ class Run:
         self.lease.extend(job)
         job.save()
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def _finish(self, conclude: Callable[[Import], None]) -> None:
         """Complete the import and set its final state."""
@@ -202,7 +202,7 @@ class Run:
         conclude(job)
         job.save()
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def _finish_parts(self) -> None:
         self.lease.locked()

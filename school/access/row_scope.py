@@ -17,8 +17,8 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, Model, OuterRef, Q, QuerySet
 
-import school.db.lookups  # noqa: F401  # registers the lookup ``among``
-from school.db.compiled_queries import Parameter
+import school.db.lookups  # noqa: F401  # registers the lookup ``any_of``
+from school.db.compiled_queries import QueryParameter
 from school.i18n.stored_messages import translatable as _
 from school.models import ApiClient
 from school.refusals import Refusal, Refused
@@ -76,10 +76,10 @@ class RowScope:
 class RowScopeParameters:
     """Placeholders for the row scope in a query that is compiled once, for all limited callers."""
 
-    account_id = Parameter("account_id")
-    terms = Parameter("terms", is_array=True)
-    courses = Parameter("courses", is_array=True)
-    visible_terms = Parameter("visible_terms", is_array=True)
+    account_id = QueryParameter("account_id")
+    terms = QueryParameter("terms", is_array=True)
+    courses = QueryParameter("courses", is_array=True)
+    visible_terms = QueryParameter("visible_terms", is_array=True)
 
     @staticmethod
     def values_of(row_scope: RowScope) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _in_own_courses(path: str = "") -> RowCondition:
         course = model
         for name in path.split("__") if path else ():
             course = course._meta.get_field(name).related_model
-        own = course.objects.filter(Q(term__pk__among=row_scope.terms) | Q(pk__among=row_scope.courses))
+        own = course.objects.filter(Q(term__pk__any_of=row_scope.terms) | Q(pk__any_of=row_scope.courses))
         return Q(**{f"{path or 'pk'}__in": own.values("pk")})
 
     return condition
@@ -162,7 +162,7 @@ def _sent_by_account(model: type[Any], row_scope: Any) -> Q:
 
 # For each model: the condition for rows that lie within the scope.
 VISIBLE_ROWS: Mapping[str, RowCondition] = {
-    "courses.Term": lambda model, row_scope: Q(pk__among=row_scope.visible_terms),
+    "courses.Term": lambda model, row_scope: Q(pk__any_of=row_scope.visible_terms),
     "courses.Course": _in_own_courses(),
     "students.Student": _has_own_enrollment,
     "students.StudentCourse": _in_own_courses("course"),

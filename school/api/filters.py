@@ -26,7 +26,9 @@ from school.validators import BIGGEST_COUNT, in_our_times, normalized
 
 
 class ValueOf(Protocol):
-    """Returns the value of a condition by its name, or the ``Parameter`` in its place in a query that is compiled."""
+    """
+    Returns the value of a condition by its name, or the ``QueryParameter`` in its place in a query that is compiled.
+    """
 
     def __call__(self, name: str, field: Any = None) -> Any: ...
 
@@ -35,7 +37,7 @@ class Condition(NamedTuple):
     """
     A filter that a request uses: its name, the part of it that changes the SQL, and the value that is a parameter.
 
-    ``is_id`` is True if the value is the id that a key was resolved to. ``is_planned_anew`` is True if the query is
+    ``is_id`` is True if the value is the id that a key was resolved to. ``plan_each_run`` is True if the query is
     planned for each value: it is unknown how many rows match, and one plan does not fit all values.
     """
 
@@ -43,7 +45,7 @@ class Condition(NamedTuple):
     shape: Hashable
     value: Any
     is_id: bool = False
-    is_planned_anew: bool = False
+    plan_each_run: bool = False
 
 
 SEARCH = "search"
@@ -87,7 +89,7 @@ def _condition(name: str, each: Any, value: Any, request: Request) -> Condition:
         return Condition(name, None, each.id_of(value, request), is_id=True)
     if isinstance(each, CHOICES):
         return Condition(name, tuple(sorted(set(value))) if isinstance(value, list) else value, None)
-    return Condition(name, None, value, is_planned_anew=isinstance(each, ChangedSince))
+    return Condition(name, None, value, plan_each_run=isinstance(each, ChangedSince))
 
 
 def apply_conditions(

@@ -22,7 +22,7 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from school.db.retry import retried
+from school.db.retry import retry_transaction
 from school.models import KeptAnswer
 from school.observability.logging import bind_cause
 
@@ -94,7 +94,7 @@ def fingerprint_of(request: Request) -> str:
     return digest.hexdigest()
 
 
-@retried
+@retry_transaction
 @transaction.atomic
 def _once(request: Request, key: str, fingerprint: str, do: Callable[[], Response]) -> Any:
     account: Any = request.user

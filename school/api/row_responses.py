@@ -20,7 +20,7 @@ from school.api.filters import Condition, ValueOf, apply_conditions, conditions_
 from school.api.pagination import Page
 from school.api.permissions import row_scope_of
 from school.api.row_json import JsonText, RowTemplate, row_template
-from school.db.compiled_queries import ON_POSTGRESQL, Parameter, Statement, StatementCache, compiled
+from school.db.compiled_queries import ON_POSTGRESQL, QueryParameter, Statement, StatementCache, compile_statement
 from school.refusals import Refusal, Refused
 
 
@@ -99,8 +99,8 @@ class ConditionalReads:
         return {}
 
     def parameter(self, name: str) -> Any:
-        """Return a value for ``get_queryset``; while a query is compiled, the ``Parameter`` in its place."""
-        return Parameter(name) if self.is_compiling else self.parameter_values()[name]
+        """Return a value for ``get_queryset``; while a query is compiled, the ``QueryParameter`` in its place."""
+        return QueryParameter(name) if self.is_compiling else self.parameter_values()[name]
 
     def refuse_missing(self) -> None:
         """Raise ``Refused`` or ``Http404`` if the object that the rows of an empty list belong to does not exist."""
@@ -182,7 +182,7 @@ class ConditionalReads:
                 rows = page.ordered(builder.get_queryset().filter(pk__in=rows.values("pk")[: page.limit]))
             return Query(rows, page.limit, builder.template(), order=page.kept_value)
 
-        rows = self._run(shape, build, values, is_planned_anew=any(each.is_planned_anew for each in conditions))
+        rows = self._run(shape, build, values, plan_each_run=any(each.plan_each_run for each in conditions))
         return [*rows[: page.size][::-1], *rows[page.size :]] if page.backwards else rows
 
     def _value_beside(self, page: Page) -> Any:
@@ -220,7 +220,7 @@ class ConditionalReads:
         return row_scope is not None and row_scope.is_client
 
     def _run(
-        self, shape: tuple[Any, ...], build: Build, values: Mapping[str, Any], *, is_planned_anew: bool = False
+        self, shape: tuple[Any, ...], build: Build, values: Mapping[str, Any], *, plan_each_run: bool = False
     ) -> Rows:
         """Run a query and return its rows; compile it first if no query of this shape is cached."""
         view: Any = self
@@ -232,14 +232,14 @@ class ConditionalReads:
         whole = (type(view), kept, row_scope is not None, self._hides(), shape)
         given = {**self.parameter_values(), **values, **(RowScopeParameters.values_of(row_scope) if row_scope else {})}
         query = _statements.get(whole, lambda: self._compiled(build, is_limited=row_scope is not None))
-        return query.read(view, query.statement.run(given, is_planned_anew=is_planned_anew or row_scope is not None))
+        return query.read(view, query.statement.run(given, plan_each_run=plan_each_run or row_scope is not None))
 
     def _compiled(self, build: Build, *, is_limited: bool) -> Query:
         builder: Any = copy(self)
         builder.is_compiling = True
         builder.row_scope = RowScopeParameters if is_limited else None
-        query = build(builder, Parameter)
-        query.statement = compiled(query.rows)
+        query = build(builder, QueryParameter)
+        query.statement = compile_statement(query.rows)
         return query
 
 

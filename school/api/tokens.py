@@ -24,7 +24,7 @@ from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
 from school.access.row_scope import RowScope, row_scope_of_client
-from school.db.sqlite.busy_timeout import impatient
+from school.db.sqlite.busy_timeout import fail_if_busy
 from school.http.request_guard import SCHEME
 from school.models import ApiClient
 
@@ -124,5 +124,5 @@ def note_use(client: ApiClient) -> None:
     if client.last_used_at is not None and client.last_used_at >= before:
         return
     is_due = Q(last_used_at__isnull=True) | Q(last_used_at__lt=before)
-    with suppress(OperationalError), impatient(connection):  # a read must not wait for a writer to record this
+    with suppress(OperationalError), fail_if_busy(connection):  # a read must not wait for a writer to record this
         ApiClient.objects.filter(is_due, pk=client.pk).update(last_used_at=now)

@@ -20,7 +20,7 @@ from school.api.query_parameters import StrictQuery
 from school.api.row_json import JsonText
 from school.api.row_responses import ConditionalReads
 from school.api.sparse_fields import Shaped
-from school.db.retry import retried
+from school.db.retry import retry_transaction
 from school.refusals import Refusal, Refused
 
 
@@ -61,7 +61,7 @@ class ResourceViewSet(RowScopeMixin, StrictQuery, Shaped, ConditionalReads, Mode
     permission_model: type[Model]
 
     @idempotent
-    @retried
+    @retry_transaction
     @transaction.atomic
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         check_can_add(self.permission_model, row_scope_of(request))
@@ -73,7 +73,7 @@ class ResourceViewSet(RowScopeMixin, StrictQuery, Shaped, ConditionalReads, Mode
         location = request.build_absolute_uri(reverse(self.address, args=[row.pk]))
         return Response(JsonText(text), 201, headers={"Location": location, "ETag": tag})
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> Response:
         serializer = self.get_serializer(self.get_object(), data=request.data, partial=partial)
@@ -83,7 +83,7 @@ class ResourceViewSet(RowScopeMixin, StrictQuery, Shaped, ConditionalReads, Mode
         tag, text = self.tag_and_text({"pk": instance.pk})
         return Response(JsonText(text), headers={"ETag": tag})
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().destroy(request, *args, **kwargs)

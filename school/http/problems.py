@@ -23,9 +23,9 @@ from django.utils.translation import gettext as _
 from django.views import defaults
 from rest_framework import exceptions, serializers
 
-from school.db.constraints import Known, violated
-from school.db.errors import cause_of
-from school.db.postgresql import is_unanswered
+from school.db.constraints import ConstraintInfo, violated_constraint
+from school.db.errors import error_details
+from school.db.postgresql import is_commit_outcome_unknown
 from school.db.retry import RETRY_AFTER
 from school.observability.logging import bind_cause, current_request_id
 from school.refusals import Refusal, Refused, shorten
@@ -98,13 +98,13 @@ def problem_of(exc: Exception) -> dict[str, Any] | None:
         case exceptions.APIException():
             code = str(exc.get_codes())
             return {**problem(exc.status_code, [Refusal(code, str(exc.detail))]), **getattr(exc, "members", {})}
-        case IntegrityError() if (constraint := violated(exc)) is not None:
-            bind_cause(**cause_of(exc))
+        case IntegrityError() if (constraint := violated_constraint(exc)) is not None:
+            bind_cause(**error_details(exc))
             return _of_fields(409, [_clash(constraint)])
     return None
 
 
-def _clash(constraint: Known) -> Refusal:
+def _clash(constraint: ConstraintInfo) -> Refusal:
     """Return the refusal of a row that conflicts with a row that another transaction has saved."""
     if constraint.is_unique:
         message = constraint.message or _("Something with this key exists already.")
@@ -232,9 +232,9 @@ def cookies_too_large(request: HttpRequest) -> HttpResponse:
 
 def busy(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer 503: the database did not release a lock in time, or is not reachable. A retry may succeed."""
-    bind_cause(**cause_of(exception))
+    bind_cause(**error_details(exception))
     message = _("The database is busy or away. Nothing was done: try again.")
-    if is_unanswered(exception):
+    if is_commit_outcome_unknown(exception):
         message = _("The database went away. Whether it is done is not known: look, or send it again.")
     if request.path.startswith(("/api/", "/oauth/")):
         response = _plain(503, "busy", message, _("Busy"))
@@ -273,7 +273,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return HttpResponse(message, status=507, content_type="text/plain; charset=utf-8")
     if isinstance(error, AWAY):  # raised outside a view, for example when a session is saved
         return busy(request, error)
-    bind_cause(**cause_of(error))
+    bind_cause(**error_details(error))
     if request.path.startswith("/api/"):
         return _plain(500, "server_error", _("Something went wrong here. The log has it under this request id."))
     page = render_to_string("500.html", {"request_id": current_request_id()})  # no request: it may be the cause

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection
 
-from school.db.compiled_queries import ON_POSTGRESQL, run
+from school.db.compiled_queries import ON_POSTGRESQL, run_statement
 
 WINDOW = 60  # seconds
 IN_MEMORY = ":memory:"
@@ -47,7 +47,7 @@ def count(who: str, most: int) -> Count:
 
 def _draw(who: str, most: int, wanted: int) -> Count:
     """Count ``wanted`` requests together, if the window has room for all of them."""
-    [found] = run("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [who, most, WINDOW, wanted])
+    [found] = run_statement("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [who, most, WINDOW, wanted])
     return Count(*found)
 
 

@@ -17,7 +17,7 @@ from django.http import HttpRequest
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from school.db.errors import cause_of
+from school.db.errors import error_details
 
 STDERR = "stderr"  # the name of the handler
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
@@ -37,7 +37,7 @@ def remove_error_texts(logger: WrappedLogger, name: str, event: EventDict) -> Ev
     error: BaseException | None = exc_info[1]
     while error is not None:
         chain.append(type(error).__name__)
-        event.update({name: value for name, value in cause_of(error).items() if name not in event})
+        event.update({name: value for name, value in error_details(error).items() if name not in event})
         error = error.__cause__ or error.__context__
     event["exception_type"] = " < ".join(chain)
     event["stack"] = _innermost_frames(traceback.format_tb(exc_info[2]))

@@ -26,14 +26,14 @@ from django.utils.translation import gettext as _
 from school.access.row_scope import RowScope, RowScopeParameters, filter_by_scope
 from school.db.compiled_queries import (
     ON_POSTGRESQL,
-    Asked,
-    Parameter,
+    BoundStatement,
+    QueryParameter,
     Row,
     Statement,
     StatementCache,
-    compiled,
+    compile_statement,
     limit_above,
-    run_together,
+    run_statements,
 )
 from school.refusals import Refusal, Refused
 from students.events.log import HORIZON, horizon, horizon_in, known_horizon
@@ -163,15 +163,15 @@ class Reader:
 
     def _read(self, position: "Position") -> "Found":
         """Return the entries after a position, with one more than ``limit`` if there is one; raise ``Refused``."""
-        window = _statements.get("window", _end_of_window).filled({"id": position.event_id})
+        window = _statements.get("window", _end_of_window).bind({"id": position.event_id})
         entries = self._behind(position.event_id)
         asked = [
-            *([_statements.get("newest", _newest).filled({}), window] if self.row_scope else []),
+            *([_statements.get("newest", _newest).bind({}), window] if self.row_scope else []),
             entries,
-            *([_statements.get("one", _one).filled({"id": position.event_id})] if position.event_id else []),
+            *([_statements.get("one", _one).bind({"id": position.event_id})] if position.event_id else []),
         ]
         until = known_horizon() if ON_POSTGRESQL else math.inf
-        read = list(map(_entries_in, run_together(asked)))
+        read = list(map(_entries_in, run_statements(asked)))
         newest, end = (read.pop(0), read.pop(0)) if self.row_scope else ([], [])
         behind, *others = read
         if self.row_scope and not ON_POSTGRESQL:
@@ -179,7 +179,7 @@ class Reader:
             until = max((entry.id for entry in newest), default=0)
         elif max((entry.id for entry in [*behind, *newest]), default=0) > until:
             # Read again after the horizon: all entries up to the horizon are visible to every later query.
-            given, announced, *found = run_together([*HORIZON, entries, *([window] if self.row_scope else [])])
+            given, announced, *found = run_statements([*HORIZON, entries, *([window] if self.row_scope else [])])
             until, behind = horizon_in([given, announced]), _entries_in(found[0])
             end = _entries_in(found[1]) if self.row_scope else []
             if newest:
@@ -191,12 +191,12 @@ class Reader:
         passed = max([position, *(entry.position for entry in end or newest)], key=attrgetter("event_id"))
         return Found(position, behind, passed, is_cut=bool(end))
 
-    def _behind(self, event_id: int) -> Asked:
+    def _behind(self, event_id: int) -> BoundStatement:
         most = limit_above(self.limit)
         is_limited = self.row_scope is not None
         statement = _statements.get(("behind", self.shape, is_limited, most), lambda: self._compiled(most))
         scope_values = RowScopeParameters.values_of(self.row_scope) if self.row_scope else {}
-        return statement.filled({"id": event_id, **scope_values})
+        return statement.bind({"id": event_id, **scope_values})
 
     def _compiled(self, most: int) -> Statement:
         """
@@ -205,11 +205,11 @@ class Reader:
         With an upper id in the query too, PostgreSQL would expect few rows, and sort them. The window is a subquery of
         ids, which is read only as far as its rows are needed.
         """
-        entries = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk")
+        entries = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk")
         if self.row_scope:
-            window = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk").values("pk")[:WINDOW]
+            window = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values("pk")[:WINDOW]
             entries = filter_by_scope(entries.filter(pk__in=window), RowScopeParameters)
-        return compiled(entries.values_list("pk", *DIGESTED, *self.columns())[:most])
+        return compile_statement(entries.values_list("pk", *DIGESTED, *self.columns())[:most])
 
 
 _statements = StatementCache()
@@ -225,21 +225,21 @@ def _newest_first() -> QuerySet[Any, Any]:
 
 
 def _one() -> Statement:
-    return compiled(_newest_first().filter(pk=Parameter("id")))
+    return compile_statement(_newest_first().filter(pk=QueryParameter("id")))
 
 
 def _newest() -> Statement:
-    return compiled(_newest_first()[:1])
+    return compile_statement(_newest_first()[:1])
 
 
 def _end_of_window() -> Statement:
     """Compile the query of the last entry of a full window."""
-    entries = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk").values_list("pk", *DIGESTED)
-    return compiled(entries[WINDOW - 1 : WINDOW])
+    entries = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values_list("pk", *DIGESTED)
+    return compile_statement(entries[WINDOW - 1 : WINDOW])
 
 
 def _newest_until() -> Statement:
-    return compiled(_newest_first().filter(pk__lte=Parameter("until"))[:1])
+    return compile_statement(_newest_first().filter(pk__lte=QueryParameter("until"))[:1])
 
 
 def _latest() -> "Position":

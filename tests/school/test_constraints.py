@@ -12,8 +12,8 @@ from django.db.models import Model, UniqueConstraint
 from django.test import RequestFactory
 
 from courses.models import Course, Term
-from school.db.constraints import field_of, violated
-from school.db.errors import cause_of, constraint_named_by, state_of
+from school.db.constraints import constraint_field, violated_constraint
+from school.db.errors import constraint_name_of, error_details, sqlstate_of
 from school.http.problems import answer_to
 from students.models import Status, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
@@ -75,14 +75,14 @@ def test_an_open_enrollment_that_is_there_already_is_409():
         StudentCourse(student=pupil, course=taken, status=Status.ENROLLED, enrolled_on="2026-01-01") for _ in range(2)
     ]
 
-    known = violated(refused(*rows))
+    known = violated_constraint(refused(*rows))
 
     assert known is not None
     assert (known.name, known.is_unique) == ("enrollment_is_open_once", True)
 
 
 def test_a_known_check_is_409_without_a_field():
-    known = violated(refused(course(capacity=0, level="no such level")))
+    known = violated_constraint(refused(course(capacity=0, level="no such level")))
 
     assert known is not None
     assert (known.name, known.is_unique, known.field) == ("course_level_is_known", False, None)
@@ -103,15 +103,15 @@ def test_a_missing_value_is_no_known_constraint(name):
     error = refused(student(**{name: None}))
 
     state = "23502" if connection.vendor == "postgresql" else "SQLITE_CONSTRAINT_NOTNULL"
-    assert (violated(error), state_of(error)) == (None, state)
+    assert (violated_constraint(error), sqlstate_of(error)) == (None, state)
     assert answer_to(RequestFactory().post("/api/v1/students"), error) is None
-    assert violated(IntegrityError("no cause")) is None
+    assert violated_constraint(IntegrityError("no cause")) is None
 
 
 def test_the_cause_of_an_error_holds_no_value_of_the_row():
     error = refused(student(email="a@b.example"), student(student_number="S-2", email="A@b.example"))
 
-    assert cause_of(error) == {
+    assert error_details(error) == {
         "exception_type": "IntegrityError",
         "sqlstate": "23505" if connection.vendor == "postgresql" else "SQLITE_CONSTRAINT_UNIQUE",
         "constraint": "student_email_is_unique",
@@ -131,7 +131,7 @@ def test_every_unique_constraint_of_the_database_is_known():
             seen += 1
             error = IntegrityError()
             error.__cause__ = _Named(name)
-            if connection.vendor == "postgresql" and violated(error) is None:
+            if connection.vendor == "postgresql" and violated_constraint(error) is None:
                 unknown.append(name)
     assert unknown == []
     assert seen > 5
@@ -151,7 +151,7 @@ def test_every_unique_constraint_that_people_meet_names_a_field():
     models = [Student, Course, Term]
     unique = [each for model in models for each in model._meta.constraints if isinstance(each, UniqueConstraint)]
 
-    assert {each.name: field_of(each) for each in unique} == {
+    assert {each.name: constraint_field(each) for each in unique} == {
         "student_email_is_unique": "email",
         "course_code_is_unique_in_a_term": "code",
         "course_code_is_unique_without_a_term": "code",
@@ -167,7 +167,7 @@ def test_a_constraint_that_no_model_has_is_a_500(api):
     answer = api.post("/api/v1/students", {"student_number": "S-2", "given_name": "Ada", "family_name": "B"})
 
     assert (answer.status_code, answer.json()["code"]) == (500, "server_error")
-    assert constraint_named_by(IntegrityError()) == ""
+    assert constraint_name_of(IntegrityError()) == ""
 
 
 @on_postgresql

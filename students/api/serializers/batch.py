@@ -200,7 +200,7 @@ def read_items(
     unknown: dict[str | int, Refusal] = {}
     if to_enroll is not None:
         ids = {body["student_id"] for body in valid if "student_id" in body}
-        there = set(to_enroll.filter(pk__among=[*ids, *students.values()]).values_list("pk", flat=True))
+        there = set(to_enroll.filter(pk__any_of=[*ids, *students.values()]).values_list("pk", flat=True))
         students = {number: pk for number, pk in students.items() if pk in there}
         unknown |= {pk: student_not_found(pk) for pk in ids - there}
     visible = Student.objects.all() if visible is None else visible
@@ -217,7 +217,7 @@ def _outside(course_ids: Iterable[int], among: QuerySet[Course] | None) -> dict[
         return {}
     asked = set(course_ids)
     return {
-        pk: course_not_found(pk) for pk in asked.difference(among.filter(pk__among=asked).values_list("pk", flat=True))
+        pk: course_not_found(pk) for pk in asked.difference(among.filter(pk__any_of=asked).values_list("pk", flat=True))
     }
 
 
