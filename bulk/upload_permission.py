@@ -9,7 +9,7 @@ from django.shortcuts import resolve_url
 from django.template.loader import render_to_string
 
 from school.api.permissions import MissingPermission
-from school.http.problems import answer_to
+from school.http.problems import response_to_exception
 from school.http.request_guard import UPLOADS
 
 UPLOAD_PERMISSION = "bulk.add_import"
@@ -42,6 +42,6 @@ class UploadPermissionMiddleware:
         if user.has_perm(UPLOAD_PERMISSION):
             return None
         if is_api:
-            return answer_to(request, MissingPermission(request, "imports:write", [UPLOAD_PERMISSION]))
+            return response_to_exception(request, MissingPermission(request, "imports:write", [UPLOAD_PERMISSION]))
         # Django's handler of PermissionDenied would run the CSRF check to render its page.
         return HttpResponseForbidden(render_to_string("403.html", request=request))

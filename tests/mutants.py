@@ -170,7 +170,7 @@ GUARDS = [
         "tests/school/test_strict_input.py::test_a_body_takes_an_instant_in_its_one_form",
         instead(
             "school/api/fields.py",
-            "        return read_instant(data)\n",
+            "        return parse_instant(data)\n",
             "        return super().to_internal_value(data)\n",
         ),
     ),
@@ -425,7 +425,11 @@ GUARDS = [
         "the limits of a client on enrollments",
         SQLITE,
         WHO_MAY,
-        instead("students/api/base.py", "EnrollmentReads(RowScopeMixin, StrictQuery,", "EnrollmentReads(StrictQuery,"),
+        instead(
+            "students/api/base.py",
+            "EnrollmentReads(RowScopeMixin, StrictQueryMixin,",
+            "EnrollmentReads(StrictQueryMixin,",
+        ),
     ),
     Mutant(
         "the limits of a client on what it adds",
@@ -657,7 +661,7 @@ GUARDS = [
         "the end of what is remembered of a token",
         SQLITE,
         "tests/school/test_grants.py::test_what_a_token_has_lost_is_gone_thirty_seconds_later",
-        instead("school/api/tokens.py", "if kept and monotonic() < kept[0] else", "if kept else"),
+        instead("school/api/tokens.py", "if entry and monotonic() < entry[0] else", "if entry else"),
     ),
     Mutant(
         "the scopes of a client above those of its tokens",
@@ -1006,7 +1010,7 @@ GUARDS = [
         "the number of unknown fields that are named",
         SQLITE,
         f"{BUDGET}::test_fifty_unknown_fields_are_named_and_the_others_counted",
-        instead("school/api/fields.py", "in unknown[:MOST_UNKNOWN_NAMED]:", "in unknown:"),
+        instead("school/api/fields.py", "in unknown[:MAX_UNKNOWN_FIELDS]:", "in unknown:"),
     ),
     Mutant(
         "the number of errors that a problem names",
@@ -1014,7 +1018,7 @@ GUARDS = [
         f"{BUDGET}::test_a_batch_with_too_many_errors_is_refused_as_a_whole",
         instead(
             "school/http/problems.py",
-            "for reason in reasons[:MOST_REASONS]], reasons[0]",
+            "for reason in reasons[:MAX_ERRORS]], reasons[0]",
             "for reason in reasons], reasons[0]",
         ),
     ),

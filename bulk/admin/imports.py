@@ -212,7 +212,7 @@ class ImportAdmin(ModelAdmin):
             raise Http404
         record_export(request, Subject.IMPORT, file_import_id=job.pk)
         content = (line for report in reports for line in lines(report))
-        return csv_response(content, f"import-{job.pk}-{name}.csv", has_mark=True)
+        return csv_response(content, f"import-{job.pk}-{name}.csv", with_bom=True)
 
 
 class _Problems(Sequence[Told]):

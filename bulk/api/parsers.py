@@ -13,7 +13,7 @@ from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 
 from bulk.labels import ONE_FILE
-from school.api.query_parameters import repeated
+from school.api.query_parameters import repeated_error
 
 PIECE = 1 << 16
 
@@ -70,7 +70,7 @@ def file_and_fields(request: Request) -> tuple[BinaryIO, str, dict[str, Any]]:
         raise ValidationError({"file": [ErrorDetail(str(ONE_FILE), code="one_file")]})
     twice = [name for name in lists if len([*lists.getlist(name), *request.query_params.getlist(name)]) > 1]
     if twice:
-        raise ValidationError({name: [repeated()] for name in twice})
+        raise ValidationError({name: [repeated_error()] for name in twice})
     fields = {name: value for name, value in body.items() if name != "file"}
     named = str(getattr(found, "name", "") or "")
     return found, "" if named.isdecimal() else named, {**request.query_params.dict(), **fields}

@@ -40,8 +40,8 @@ from bulk.reports import Report
 from school.access.access_log import Subject, record_export
 from school.api.idempotency import idempotent
 from school.api.permissions import is_permitted, service_account_of
-from school.api.query_parameters import StrictQuery
-from school.api.renderers import MARK, MARK_PARAMETER, CsvRenderer, wants_mark
+from school.api.query_parameters import StrictQueryMixin
+from school.api.renderers import BOM_OPENAPI_PARAMETER, BOM_PARAMETER, CsvRenderer, wants_bom
 from school.api.row_responses import ConditionalReads
 from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
@@ -55,7 +55,7 @@ REPORT = {
 }
 
 
-class Imports(RowScopeMixin, StrictQuery, GenericViewSet[Import]):
+class Imports(RowScopeMixin, StrictQueryMixin, GenericViewSet[Import]):
     scope = "imports"
     permission_model = Import
     queryset = Import.objects.select_related("actor", "approved_by", "progress")
@@ -99,9 +99,9 @@ class ImportViewSet(ConditionalReads, Imports):
     parser_classes = [FormParser, CsvParser, ZipParser]
     more_problems = {"POST": {404}}  # a term or a course in the options is not found
 
-    def query_names(self) -> set[str] | None:
+    def allowed_parameters(self) -> set[str] | None:
         """Return None for ``create``: the query may have the options of the file, which ``OrderSerializer`` checks."""
-        return None if self.action == "create" else super().query_names()
+        return None if self.action == "create" else super().allowed_parameters()
 
     @property
     def client(self) -> Any:
@@ -185,17 +185,17 @@ class ImportReportViewSet(Imports):
     renderer_classes = [JSONRenderer, CsvRenderer]
     pagination_class = None  # a stream of all rows
 
-    def query_names(self) -> set[str]:
-        return {"part", MARK}
+    def allowed_parameters(self) -> set[str]:
+        return {"part", BOM_PARAMETER}
 
-    @extend_schema(parameters=[*PART, MARK_PARAMETER], responses=REPORT)
+    @extend_schema(parameters=[*PART, BOM_OPENAPI_PARAMETER], responses=REPORT)
     def report(self, request: Request, pk: int) -> StreamingHttpResponse:
         """
         Return every row with its original cells and its result. While the import is at work, return the rows so far.
         """
         return self._stream(Report.as_csv, lambda report: report.as_objects(), "report")
 
-    @extend_schema(parameters=[*PART, MARK_PARAMETER], responses=REPORT)
+    @extend_schema(parameters=[*PART, BOM_OPENAPI_PARAMETER], responses=REPORT)
     def failed_rows(self, request: Request, pk: int) -> StreamingHttpResponse:
         """Return the rows with errors. The CSV has their original cells, to be corrected and sent again."""
         return self._stream(Report.failed_as_csv, lambda report: report.as_objects(outcome=ERROR), "failed-rows")
@@ -208,14 +208,14 @@ class ImportReportViewSet(Imports):
     ) -> StreamingHttpResponse:
         job = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
         reports = [Report(job, part) for part in self._parts(job)]
-        has_mark = wants_mark(self.request)
+        with_bom = wants_bom(self.request)
         is_csv = self.request.accepted_renderer.format == CsvRenderer.format
         if is_csv and len(reports) > 1:
             raise ValidationError({"part": [ErrorDetail(_("A CSV is of one part: name it."), code="required")]})
         record_export(self.request, Subject.IMPORT, file_import_id=job.pk)
         if is_csv:
             lines = (line for report in reports for line in as_csv(report))
-            return csv_response(lines, f"import-{job.pk}-{name}.csv", has_mark=has_mark)
+            return csv_response(lines, f"import-{job.pk}-{name}.csv", with_bom=with_bom)
         return StreamingHttpResponse(_array(reports, as_objects), content_type="application/json")
 
     def _parts(self, job: Import) -> list[Part]:

@@ -19,7 +19,7 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-from school.api.filters import ValueOf, chosen_order, column_at
+from school.api.filters import GetValue, field_at_path, parse_ordering
 from school.api.row_json import Concatenated, Instant, JsonText, in_json
 from school.db.compiled_queries import limit_above
 
@@ -104,13 +104,13 @@ class Page:
     def shape(self) -> Hashable:
         return self.order, self.cursor and self.backwards, self.limit
 
-    def rows_of(self, rows: QuerySet[Any], value_of: ValueOf) -> QuerySet[Any]:
+    def rows_of(self, rows: QuerySet[Any], get_value: GetValue) -> QuerySet[Any]:
         """Return the rows of the page, read away from the cursor: those of a previous page are in reverse order."""
         compare = "lt" if self.is_descending else "gt"
         if self.cursor is not None:
-            beside = Q(**{f"pk__{compare}": value_of("cursor id")})
+            beside = Q(**{f"pk__{compare}": get_value("cursor id")})
             if self.field != "id":
-                value = value_of("cursor value", self.column)
+                value = get_value("cursor value", self.column)
                 # Both conditions together select the rows beside the cursor. An index can serve the first one.
                 beside = Q(**{f"{self.field}__{compare}e": value}) & (Q(**{f"{self.field}__{compare}": value}) | beside)
             rows = rows.filter(beside)
@@ -141,10 +141,10 @@ class KeysetPagination(BasePagination):
     def page_in(self, request: Request, view: Any) -> Page:
         """Return the page that the request asks for; raise ``ValidationError``."""
         self.url, self.salt = request.build_absolute_uri(), salt_of(type(view))
-        order = chosen_order(request, view)
+        order = parse_ordering(request, view)
         field = view.ordering_fields[order.removeprefix("-")]
         size, text = self._size(request), request.query_params.get("cursor")
-        column = column_at(view.queryset.model, field)
+        column = field_at_path(view.queryset.model, field)
         return Page(size, order, field, column, None if text is None else self._cursor(text, order))
 
     def written(self, page: Page, rows: Sequence[Any], results: str, has_next: bool, has_previous: bool) -> JsonText:
@@ -189,7 +189,7 @@ class KeysetPagination(BasePagination):
 
 def order_columns(request: Request, view: Any) -> tuple[str, str]:
     """Return the columns of the order that the request asks for, for a view that returns all rows at once."""
-    order = chosen_order(request, view)
+    order = parse_ordering(request, view)
     sign = "-" if order.startswith("-") else ""
     return f"{sign}{view.ordering_fields[order.removeprefix('-')]}", f"{sign}pk"
 

@@ -15,8 +15,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from school.access.row_scope import RowScopeParameters
-from school.api.etags import is_known, tag_of_results, tag_of_text
-from school.api.filters import Condition, ValueOf, apply_conditions, conditions_in
+from school.api.etags import etag_of_page, etag_of_text, matches_if_none_match
+from school.api.filters import FilterCondition, GetValue, apply_conditions, parse_conditions
 from school.api.pagination import Page
 from school.api.permissions import row_scope_of
 from school.api.row_json import JsonText, RowTemplate, row_template
@@ -72,7 +72,7 @@ class Query:
 
 
 Rows = list[Row]
-Build = Callable[[Any, ValueOf], Query]
+Build = Callable[[Any, GetValue], Query]
 
 
 class ConditionalReads:
@@ -115,14 +115,14 @@ class ConditionalReads:
         found = self._read_row(self.row_lookups())
         if found is None:
             found = self._read_row({"pk": view.get_object().pk})  # raises the error that says why it is missing
-        tag, text = found or ("", "")
-        if is_known(request, tag):
-            return Response(status=304, headers={"ETag": tag})
-        return Response(JsonText(text), headers={"ETag": tag})
+        etag, text = found or ("", "")
+        if matches_if_none_match(request, etag):
+            return Response(status=304, headers={"ETag": etag})
+        return Response(JsonText(text), headers={"ETag": etag})
 
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         view: Any = self
-        conditions = conditions_in(request, view)
+        conditions = parse_conditions(request, view)
         page: Page = view.paginator.page_in(request, view)
         rows = self._read_page(conditions, page)
         if not rows:
@@ -130,16 +130,16 @@ class ConditionalReads:
         has_next, has_previous = page.ends(more=len(rows) > page.size)
         rows = rows[: page.size]
         results = ",".join([row.text for row in rows])
-        tag = tag_of_results(results, has_next, has_previous)
-        if is_known(request, tag):
-            return Response(status=304, headers={"ETag": tag})
-        return Response(view.paginator.written(page, rows, results, has_next, has_previous), headers={"ETag": tag})
+        etag = etag_of_page(results, has_next, has_previous)
+        if matches_if_none_match(request, etag):
+            return Response(status=304, headers={"ETag": etag})
+        return Response(view.paginator.written(page, rows, results, has_next, has_previous), headers={"ETag": etag})
 
-    def tag_of(self, row: Any) -> str:
+    def etag_of(self, row: Any) -> str:
         """Return the current ETag of a row, the same that a read of the whole row returns."""
-        return self.tag_and_text({"pk": row.pk})[0]
+        return self.etag_and_json({"pk": row.pk})[0]
 
-    def tag_and_text(self, lookups: Mapping[str, Any]) -> tuple[str, str]:
+    def etag_and_json(self, lookups: Mapping[str, Any]) -> tuple[str, str]:
         """Return the ETag and the JSON of a row that exists."""
         found = self._read_row(lookups)
         assert found is not None
@@ -151,8 +151,8 @@ class ConditionalReads:
         wanted, expanded = view.wanted, view.expanded
         shape = ("row", *lookups, expanded, wanted)
 
-        def build(builder: Any, value_of: ValueOf) -> Query:
-            rows = builder.get_queryset().filter(**{name: value_of(name) for name in lookups}).order_by("-pk")
+        def build(builder: Any, get_value: GetValue) -> Query:
+            rows = builder.get_queryset().filter(**{name: get_value(name) for name in lookups}).order_by("-pk")
             builder.wanted = frozenset()
             templates = [builder.template()]
             if wanted:
@@ -164,9 +164,9 @@ class ConditionalReads:
         if not rows:
             return None
         texts = rows[0].texts
-        return tag_of_text(texts[0]), texts[-1]
+        return etag_of_text(texts[0]), texts[-1]
 
-    def _read_page(self, conditions: Sequence[Condition], page: Page) -> Rows:
+    def _read_page(self, conditions: Sequence[FilterCondition], page: Page) -> Rows:
         """Return the rows of a page in their order, and one more than its size if more rows follow."""
         view: Any = self
         wanted, expanded = view.wanted, view.expanded
@@ -175,8 +175,8 @@ class ConditionalReads:
             values |= {"cursor id": page.cursor.pk, "cursor value": self._value_beside(page)}
         shape = ("page", tuple((each.name, each.shape) for each in conditions), page.shape, expanded, wanted)
 
-        def build(builder: Any, value_of: ValueOf) -> Query:
-            rows = page.rows_of(apply_conditions(builder.get_queryset(), conditions, builder, value_of), value_of)
+        def build(builder: Any, get_value: GetValue) -> Query:
+            rows = page.rows_of(apply_conditions(builder.get_queryset(), conditions, builder, get_value), get_value)
             if not ON_POSTGRESQL and (conditions or page.field != "id" or view.row_scope is not None):
                 # SQLite renders each row that it sorts: sort only ids, then render the rows of the page.
                 rows = page.ordered(builder.get_queryset().filter(pk__in=rows.values("pk")[: page.limit]))
@@ -196,8 +196,8 @@ class ConditionalReads:
         if page.field == "id" or page.keeps_value:
             return page.cursor.value
 
-        def build(builder: Any, value_of: ValueOf) -> Query:
-            rows = builder.get_queryset().filter(pk=value_of("pk")).order_by()
+        def build(builder: Any, get_value: GetValue) -> Query:
+            rows = builder.get_queryset().filter(pk=get_value("pk")).order_by()
             return Query(rows, 1, order=F(page.field))
 
         for row in self._run(("value", page.field), build, {"pk": page.cursor.pk}):

@@ -16,7 +16,7 @@ from school.access.row_scope import check_can_add, check_in_scope, filter_by_sco
 from school.api.etags import check_if_match, is_conditional
 from school.api.idempotency import idempotent
 from school.api.permissions import row_scope_of
-from school.api.query_parameters import StrictQuery
+from school.api.query_parameters import StrictQueryMixin
 from school.api.row_json import JsonText
 from school.api.row_responses import ConditionalReads
 from school.api.sparse_fields import Shaped
@@ -39,7 +39,7 @@ class RowScopeMixin:
         return filter_by_scope(view.get_queryset(), self.row_scope)
 
 
-class ResourceViewSet(RowScopeMixin, StrictQuery, Shaped, ConditionalReads, ModelViewSet[Any]):
+class ResourceViewSet(RowScopeMixin, StrictQueryMixin, Shaped, ConditionalReads, ModelViewSet[Any]):
     """
     A resource with its history. The row and its history are saved in one transaction.
 
@@ -69,9 +69,9 @@ class ResourceViewSet(RowScopeMixin, StrictQuery, Shaped, ConditionalReads, Mode
         serializer.is_valid(raise_exception=True)
         self.perform_create(serializer)
         row: Any = serializer.instance
-        tag, text = self.tag_and_text({"pk": row.pk})
+        etag, body = self.etag_and_json({"pk": row.pk})
         location = request.build_absolute_uri(reverse(self.address, args=[row.pk]))
-        return Response(JsonText(text), 201, headers={"Location": location, "ETag": tag})
+        return Response(JsonText(body), 201, headers={"Location": location, "ETag": etag})
 
     @retry_transaction
     @transaction.atomic
@@ -80,8 +80,8 @@ class ResourceViewSet(RowScopeMixin, StrictQuery, Shaped, ConditionalReads, Mode
         serializer.is_valid(raise_exception=True)
         self.perform_update(serializer)
         instance: Any = serializer.instance
-        tag, text = self.tag_and_text({"pk": instance.pk})
-        return Response(JsonText(text), headers={"ETag": tag})
+        etag, body = self.etag_and_json({"pk": instance.pk})
+        return Response(JsonText(body), headers={"ETag": etag})
 
     @retry_transaction
     @transaction.atomic
@@ -102,13 +102,13 @@ class ResourceViewSet(RowScopeMixin, StrictQuery, Shaped, ConditionalReads, Mode
         two requests that change different fields at the same time would undo each other's changes: a save writes every
         column.
         """
-        found = self.find()
+        row = self.find()
         if self.request.method in ("PUT", "PATCH", "DELETE"):
-            check_in_scope(found, row_scope_of(self.request))
-            self.lock(found)
+            check_in_scope(row, row_scope_of(self.request))
+            self.lock(row)
             if is_conditional(self.request):
-                check_if_match(self.request, self.tag_of(found))
-        return found
+                check_if_match(self.request, self.etag_of(row))
+        return row
 
     def find(self) -> Any:
         """Return the row in the URL; raise ``Refused`` or ``Http404``."""

@@ -17,7 +17,7 @@ from django_structlog.middlewares import RequestMiddleware
 from django_structlog.middlewares.request import logger
 
 from school.http.form_limits import refusal_of_form
-from school.http.problems import bad_request, foreseen
+from school.http.problems import bad_request, known_error_response
 from school.http.request_guard import turned_away
 from school.http.search_limits import bounded, is_bounded
 from school.observability.logging import current_request_id, method_label
@@ -156,7 +156,7 @@ class BoundsMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        return foreseen(request, exception)
+        return known_error_response(request, exception)
 
 
 class FormBoundsMiddleware:

@@ -10,7 +10,7 @@ from courses.api.serializers import CourseSerializer
 from courses.models import Course
 from school.access.row_scope import filter_by_scope
 from school.api.permissions import row_scope_of
-from school.api.query_parameters import StrictQuery
+from school.api.query_parameters import StrictQueryMixin
 from school.api.row_responses import ConditionalReads
 from school.api.sparse_fields import Shaped
 from school.api.views import RowScopeMixin
@@ -41,7 +41,7 @@ def students_to_enroll(request: Any) -> QuerySet[Student] | None:
     return None if row_scope is None or row_scope.is_client else students_for(request)
 
 
-class EnrollmentReads(RowScopeMixin, StrictQuery, Shaped, ConditionalReads, GenericViewSet[StudentCourse]):
+class EnrollmentReads(RowScopeMixin, StrictQueryMixin, Shaped, ConditionalReads, GenericViewSet[StudentCourse]):
     """Base class of views of enrollments, ordered by id."""
 
     scope = "enrollments"

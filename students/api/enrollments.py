@@ -20,8 +20,8 @@ from school.access.access_log import Subject, record_export
 from school.access.row_scope import filter_by_scope
 from school.api.pagination import order_columns, refuse_parts
 from school.api.permissions import row_scope_of
-from school.api.query_parameters import StrictQuery
-from school.api.renderers import MARK_PARAMETER, CsvRenderer, JsonRenderer, wants_mark
+from school.api.query_parameters import StrictQueryMixin
+from school.api.renderers import BOM_OPENAPI_PARAMETER, CsvRenderer, JsonRenderer, wants_bom
 from school.api.row_json import JsonText, in_json
 from school.api.row_responses import ConditionalReads
 from school.api.views import RowScopeMixin
@@ -74,7 +74,7 @@ class RosterViewSet(EnrollmentReads):
         assert self.course  # the lookup raises ``Refused`` if it is missing
 
     @extend_schema(
-        parameters=[MARK_PARAMETER],
+        parameters=[BOM_OPENAPI_PARAMETER],
         responses={
             (200, "application/json"): EnrollmentSerializer(many=True),
             (200, "text/csv"): OpenApiTypes.STR,
@@ -84,18 +84,18 @@ class RosterViewSet(EnrollmentReads):
         """List the enrollments in the course, page by page, or with `Accept: text/csv` all of them as one file."""
         if request.accepted_renderer.media_type != CsvRenderer.media_type:
             answer = super().list(request, *args, **kwargs)
-            wants_mark(request)  # JSON has no byte order mark, but the value is checked
+            wants_bom(request)  # JSON has no byte order mark, but the value is checked
             return answer
         refuse_parts(request)
         self.refuse_missing()
         rows = self.filter_queryset(self.get_queryset()).order_by(*order_columns(request, self))
-        has_mark = wants_mark(request)
+        with_bom = wants_bom(request)
         record_export(request, Subject.ROSTER, course_id=self.course.pk)
         lines = roster_lines(rows.iterator(chunk_size=2_000))
-        return csv_response(lines, "roster.csv", has_mark=has_mark)
+        return csv_response(lines, "roster.csv", with_bom=with_bom)
 
 
-class EnrollmentEventsViewSet(RowScopeMixin, StrictQuery, ConditionalReads, GenericViewSet[EnrollmentEvent]):
+class EnrollmentEventsViewSet(RowScopeMixin, StrictQueryMixin, ConditionalReads, GenericViewSet[EnrollmentEvent]):
     """The journal entries of an enrollment, the oldest first."""
 
     scope = "enrollments"
@@ -120,14 +120,14 @@ class EnrollmentEventsViewSet(RowScopeMixin, StrictQuery, ConditionalReads, Gene
         )
 
 
-class ChangesView(StrictQuery, APIView):
+class ChangesView(StrictQueryMixin, APIView):
     """The change feed: every change of every enrollment, including drops, in order and without gaps."""
 
     scope = "changes"
     permission_model = EnrollmentEvent
     more_problems = {"GET": {400, 410}}
 
-    def query_names(self) -> None:
+    def allowed_parameters(self) -> None:
         """``ChangesQuerySerializer`` checks the names of the query parameters."""
 
     def check_permissions(self, request: Request) -> None:

@@ -16,12 +16,12 @@ from courses.lookup import course_key, courses_by_key
 from courses.models import Course, Level
 from school.access.row_scope import filter_by_scope
 from school.api.filters import (
-    ChangedSince,
-    CommaSeparated,
+    CommaSeparatedWidget,
+    HistoryUpdatedSinceFilter,
+    StrictBooleanFilter,
     StrictFilterSet,
     TextFilter,
-    TrueOrFalse,
-    UpdatedSince,
+    UpdatedSinceFilter,
 )
 from school.api.permissions import row_scope_of
 from school.refusals import Refusal, suggest_key
@@ -47,15 +47,15 @@ def _is_key(pattern: str, prefix: str) -> Callable[[str], None]:
 
 
 class StudentFilter(StrictFilterSet):
-    is_active = TrueOrFalse()
-    updated_since = ChangedSince()
+    is_active = StrictBooleanFilter()
+    updated_since = HistoryUpdatedSinceFilter()
 
     class Meta:
         model = Student
         fields = ["student_number"]
 
 
-class HasSeats(TrueOrFalse):
+class HasSeats(StrictBooleanFilter):
     """
     Filters courses with or without a free seat. A course without a limit always has one.
 
@@ -123,7 +123,7 @@ class StatusFilter(filters.MultipleChoiceFilter):
     def __init__(self) -> None:
         super().__init__(
             choices=[*Status.choices, (ALL, _("all"))],
-            widget=CommaSeparated,
+            widget=CommaSeparatedWidget,
             help_text=_("Several, parted by commas, or all. Default: the open ones, enrolled and waitlisted."),
         )
 
@@ -148,7 +148,7 @@ class EnrollmentFilter(StrictFilterSet):
     course_code: Any = TextFilter("course__code")
     term: Any = TextFilter("course__term__code", help_text="The code of a term.")
     level = filters.ChoiceFilter("course__level", choices=Level.choices)
-    updated_since = UpdatedSince("updated_at")
+    updated_since = UpdatedSinceFilter("updated_at")
 
     class Meta:
         model = StudentCourse

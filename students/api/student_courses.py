@@ -13,7 +13,7 @@ from rest_framework.serializers import BaseSerializer
 
 from courses.lookup import find_course
 from courses.models import Course
-from school.api.etags import check_if_match, is_conditional, matches_anything
+from school.api.etags import check_if_match, if_match_is_any, is_conditional
 from school.api.permissions import row_scope_of
 from school.api.row_json import JsonText
 from school.refusals import Refused
@@ -164,8 +164,8 @@ class StudentCoursesViewSet(EnrollmentReads):
         if not is_conditional(self.request):
             return None
         enrollment = self.get_object()
-        check_if_match(self.request, self.tag_of(enrollment))
-        return None if matches_anything(self.request) else (enrollment.pk, enrollment.version)
+        check_if_match(self.request, self.etag_of(enrollment))
+        return None if if_match_is_any(self.request) else (enrollment.pk, enrollment.version)
 
     def _answer(self, outcome: Outcome, *, status: int) -> Response:
         assert outcome.enrollment is not None  # an accepted act has one
@@ -173,8 +173,8 @@ class StudentCoursesViewSet(EnrollmentReads):
 
     def _shown(self, enrollment: StudentCourse, status: int) -> Response:
         """Return the response with the current state of an enrollment."""
-        tag, text = self.tag_and_text({"pk": enrollment.pk})
-        headers = {"ETag": tag}
+        etag, text = self.etag_and_json({"pk": enrollment.pk})
+        headers = {"ETag": etag}
         if status == 201:
             address = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
             headers["Location"] = self.request.build_absolute_uri(address)

@@ -14,7 +14,7 @@ from django.test import RequestFactory
 from courses.models import Course, Term
 from school.db.constraints import constraint_field, violated_constraint
 from school.db.errors import constraint_name_of, error_details, sqlstate_of
-from school.http.problems import answer_to
+from school.http.problems import response_to_exception
 from students.models import Status, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -59,7 +59,7 @@ CLASHES: dict[str, tuple[Callable[[], list[Model]], str]] = {
 def test_a_clash_that_only_the_database_sees_is_409_at_its_field(clash):
     rows, field = CLASHES[clash]
 
-    answer = answer_to(RequestFactory().post("/api/v1/students"), refused(*rows()))
+    answer = response_to_exception(RequestFactory().post("/api/v1/students"), refused(*rows()))
 
     assert answer is not None
     problem = json.loads(answer.content)
@@ -92,7 +92,7 @@ def test_a_known_check_is_409_without_a_field():
 def test_a_row_that_is_gone_meanwhile_is_409_without_a_field():
     row = StudentCourse(student=make_student(), course_id=2**40, status=Status.ENROLLED, enrolled_on="2026-01-01")
 
-    answer = answer_to(RequestFactory().post("/api/v1/students"), refused(row))
+    answer = response_to_exception(RequestFactory().post("/api/v1/students"), refused(row))
 
     assert answer is not None
     assert (answer.status_code, json.loads(answer.content)["code"]) == (409, "conflict")
@@ -104,7 +104,7 @@ def test_a_missing_value_is_no_known_constraint(name):
 
     state = "23502" if connection.vendor == "postgresql" else "SQLITE_CONSTRAINT_NOTNULL"
     assert (violated_constraint(error), sqlstate_of(error)) == (None, state)
-    assert answer_to(RequestFactory().post("/api/v1/students"), error) is None
+    assert response_to_exception(RequestFactory().post("/api/v1/students"), error) is None
     assert violated_constraint(IntegrityError("no cause")) is None
 
 
