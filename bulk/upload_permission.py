@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 
 from school.api.permissions import MissingPermission
 from school.http.problems import response_to_exception
-from school.http.request_guard import UPLOADS
+from school.http.request_guard import UPLOAD_PATHS
 
 UPLOAD_PERMISSION = "bulk.add_import"
 
@@ -31,7 +31,7 @@ class UploadPermissionMiddleware:
         return response
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponseBase | None:
-        if request.method != "POST" or request.path_info.rstrip("/") not in UPLOADS:
+        if request.method != "POST" or request.path_info.rstrip("/") not in UPLOAD_PATHS:
             return None
         is_api = request.path_info.startswith("/api/")
         if is_api and "HTTP_AUTHORIZATION" in request.META:

@@ -20,15 +20,15 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from courses.models import Course, CourseStaff, Term
 from courses.prerequisites import check_prerequisites, reasons_to_keep, refuse_to_delete, rename_in_prerequisites
 from school.access.row_scope import row_scope_of_staff
-from school.desk.protected_delete import KeptByHistory
-from school.desk.row_access import NarrowedFilter
+from school.desk.protected_delete import ProtectedByRelation
+from school.desk.row_access import RowScopeFilter
 from school.refusals import Refused
 from school.validators import normalized
 
 
 @admin.register(Term)
-class TermAdmin(KeptByHistory, SimpleHistoryAdmin, ModelAdmin):
-    kept_by = "courses"
+class TermAdmin(ProtectedByRelation, SimpleHistoryAdmin, ModelAdmin):
+    protected_by = "courses"
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline"]
     search_fields = ["code", "name"]
 
@@ -66,7 +66,7 @@ class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
 
     list_display = ["code", "name", "term", "level", "is_active"]
     list_display_links = ["code", "name"]
-    list_filter: list[Any] = ["is_active", "level", ("term", NarrowedFilter)]
+    list_filter: list[Any] = ["is_active", "level", ("term", RowScopeFilter)]
     search_fields = ["code", "name"]
     autocomplete_fields = ["term"]
     form = CourseForm

@@ -12,7 +12,7 @@ from school.access.row_scope import RowScope, RowScopeParameters, filter_by_scop
 from school.db.compiled_queries import PreparedQuery, QueryParameter, Statement, StatementCache, compile_statement
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, Refused, explain_identifier, suggest_key
-from school.validators import fault_in_identifier, normalized, parse_ids, similar_identifiers
+from school.validators import identifier_fault, normalized, parse_ids, similar_identifiers
 
 Offering = TypeVar("Offering")
 
@@ -106,7 +106,7 @@ def _explained(key: CourseKey, similar: CourseKey | None) -> Refusal:
         return Refusal("course_not_found", message % {"key": key, **similar._asdict()}, _("Course not found"))
     meant = f"code:{similar}" if similar else None
     refusal = explain_identifier(course_not_found(f"code:{key}"), course_key(str(key)).code, meant)
-    if refusal.code == "course_not_found" and fault_in_identifier(term := key.term.replace("@", "")):
+    if refusal.code == "course_not_found" and identifier_fault(term := key.term.replace("@", "")):
         return explain_identifier(course_not_found(f"code:{key}").with_field("term"), term, meant)
     return refusal
 

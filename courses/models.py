@@ -13,7 +13,7 @@ from simple_history.models import HistoricalRecords
 
 from school.db.constraints import ConstraintErrorsByField
 from school.fields import NormalizedCharField
-from school.validators import BIGGEST_COUNT, identifier, in_our_times, plain_text
+from school.validators import MAX_COUNT, identifier, in_our_times, plain_text
 
 
 class Term(ConstraintErrorsByField):
@@ -96,11 +96,11 @@ class Course(ConstraintErrorsByField):
         _("capacity"),
         null=True,
         blank=True,
-        validators=[MaxValueValidator(BIGGEST_COUNT)],
+        validators=[MaxValueValidator(MAX_COUNT)],
         help_text=_("How many may be enrolled. Empty: no limit; 0: closed."),
     )
     waitlist_capacity = models.PositiveIntegerField(
-        _("waitlist capacity"), null=True, blank=True, default=0, validators=[MaxValueValidator(BIGGEST_COUNT)]
+        _("waitlist capacity"), null=True, blank=True, default=0, validators=[MaxValueValidator(MAX_COUNT)]
     )
     enrollment_opens_at = models.DateTimeField(
         _("enrollment opens at"), null=True, blank=True, validators=[in_our_times]

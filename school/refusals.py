@@ -6,7 +6,7 @@ from typing import Any
 
 from school.i18n.stored_messages import join_messages, parts_to_json, truncate_message
 from school.i18n.stored_messages import translatable as _
-from school.validators import fault_in_identifier, parse_ids
+from school.validators import identifier_fault, parse_ids
 
 MAX_MESSAGE = 500  # characters
 
@@ -73,7 +73,7 @@ def explain_identifier(refusal: Refusal, identifier: str, suggested: str | None 
     If the identifier has a fault, such as a character that is invisible or looks like another one, the refusal names
     that fault instead: the identifier itself would read like one that exists.
     """
-    if fault := fault_in_identifier(identifier):
+    if fault := identifier_fault(identifier):
         refusal = Refusal("invalid_identifier", fault, _("Invalid identifier"), refusal.field)
     if suggested:
         message = _("Did you mean %(key)s?") % {"key": suggested}

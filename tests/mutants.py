@@ -427,8 +427,8 @@ GUARDS = [
         WHO_MAY,
         instead(
             "students/api/base.py",
-            "EnrollmentReads(RowScopeMixin, StrictQueryMixin,",
-            "EnrollmentReads(StrictQueryMixin,",
+            "    RowScopeMixin, StrictQueryMixin, SparseFields",
+            "    StrictQueryMixin, SparseFields",
         ),
     ),
     Mutant(
@@ -459,7 +459,7 @@ GUARDS = [
         "tests/security/test_own_courses.py::test_no_form_offers_a_row_of_another_course",
         instead(
             "school/desk/row_access.py",
-            "        field.queryset = _narrowed(request, field.queryset)\n",
+            "        field.queryset = _filter_rows(request, field.queryset)\n",
             "        pass\n",
         ),
     ),
@@ -695,7 +695,7 @@ GUARDS = [
         "the order in which forwarded addresses are read",
         SQLITE,
         "tests/school/test_addresses.py::test_an_address_is_the_first_from_the_right_that_is_no_proxy_of_ones_own",
-        instead("school/http/client_ip.py", "in reversed(claimed)", "in claimed"),
+        instead("school/http/client_ip.py", "in reversed(forwarded)", "in forwarded"),
     ),
     Mutant(
         "the lock on a client that is guessed at",
@@ -725,13 +725,13 @@ GUARDS = [
         "the refusal of two values of one name",
         SQLITE,
         HOSTILE_BODIES,
-        instead("school/api/parsers.py", "    if len(found) < len(pairs):\n", "    if False:\n"),
+        instead("school/api/parsers.py", "    if len(members) < len(pairs):\n", "    if False:\n"),
     ),
     Mutant(
         "the refusal of half of a surrogate pair",
         SQLITE,
         HOSTILE_BODIES,
-        instead("school/api/parsers.py", "and not _is_usable(body):", "and False:"),
+        instead("school/api/parsers.py", "and not _is_encodable(body):", "and False:"),
     ),
     Mutant(
         "the refusal of charsets that Django decodes by",
@@ -779,7 +779,7 @@ GUARDS = [
         "no personal data in a cursor",
         SQLITE,
         "tests/school/test_cursors.py::test_a_cursor_holds_an_id_and_no_text_of_the_row[students-family_name]",
-        instead("school/api/pagination.py", "        if not self.keeps_value:\n            return None\n", ""),
+        instead("school/api/pagination.py", "        if not self.cursor_has_value:\n            return None\n", ""),
     ),
     Mutant(
         "the limits of a client, where a cursor's row is read again",
@@ -907,7 +907,7 @@ GUARDS = [
         "test_a_number_with_a_character_that_misleads_is_refused_by_name_in_every_file",
         instead(
             "school/validators.py",
-            "            if fault := _fault_in_character(character, position):\n",
+            "            if fault := _character_fault(character, position):\n",
             "            if fault := None:\n",
         ),
     ),
@@ -926,7 +926,11 @@ GUARDS = [
         SQLITE,
         "tests/school/test_stale_forms.py::"
         "test_the_second_of_two_tabs_is_refused_names_what_changed_and_keeps_what_was_typed",
-        instead("school/desk/stale_forms.py", "if read.get(name) != self._digest(name):", "if read is None:"),
+        instead(
+            "school/desk/stale_forms.py",
+            "if loaded_digests.get(name) != self._digest(name):",
+            "if loaded_digest is None:",
+        ),
     ),
     Mutant(
         "the lock on the row that a form of the admin saves",
@@ -944,7 +948,7 @@ GUARDS = [
         "one form of texts that look alike",
         SQLITE,
         ERASED,
-        instead("school/validators.py", "_NOT_ASCII.sub(_folded_run, text.lower())", "text.lower()"),
+        instead("school/validators.py", "_NOT_ASCII.sub(_fold_run, text.lower())", "text.lower()"),
     ),
     Mutant(
         "the search at every separator",
@@ -986,7 +990,7 @@ GUARDS = [
         "tests/school/test_console.py::test_the_name_of_a_file_is_shown_escaped",
         instead(
             "school/commands/console.py",
-            "self.output.write(escaped(msg), style_func, ending)",
+            "self.output.write(escape_control_characters(msg), style_func, ending)",
             "self.output.write(msg, style_func, ending)",
         ),
     ),
@@ -1026,7 +1030,7 @@ GUARDS = [
         "the number of arrays and objects in a body",
         SQLITE,
         f"{BUDGET}::test_a_body_has_at_most_10_000_arrays_and_objects",
-        instead("school/api/parsers.py", "if _containers(text) > MOST_CONTAINERS and", "if False and"),
+        instead("school/api/parsers.py", "if _count_containers(text) > MAX_CONTAINERS and", "if False and"),
     ),
     Mutant(
         "the permission to send a file, checked before it is read",
@@ -1110,7 +1114,7 @@ GUARDS = [
         "an answer below 100 kB: rows to delete",
         SQLITE,
         "tests/security/test_budget_forms.py::test_at_most_100_rows_are_deleted_at_a_time",
-        instead("school/desk/protected_delete.py", "MOST = 100 ", "MOST = 1_000 "),
+        instead("school/desk/protected_delete.py", "MAX_SELECTED = 100 ", "MAX_SELECTED = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: the names of what is deleted",
@@ -1118,7 +1122,7 @@ GUARDS = [
         "tests/security/test_budget_forms.py::test_no_bulk_action_costs_more_than_a_second",
         instead(
             "school/desk/protected_delete.py",
-            "return _first(to_delete), numbers, lacking, _first(protected)",
+            "return _truncate_names(to_delete), numbers, lacking, _truncate_names(protected)",
             "return to_delete, numbers, lacking, protected",
         ),
     ),

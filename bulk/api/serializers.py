@@ -12,7 +12,7 @@ from bulk.importers.registry import kinds
 from bulk.models import DEFAULT_DATASET, ZIP, Import, Mode, OnError, Review, rows_per_second
 from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictModelSerializer
 from school.api.openapi.examples import example, request_example
-from school.api.row_json import Computed
+from school.api.row_json import ComputedField
 from school.validators import plain_text
 
 KINDS = [*settings.IMPORT_KINDS, ZIP]
@@ -90,9 +90,9 @@ class ImportSerializer(StrictModelSerializer):
     approved_by: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
     rows_per_second = serializers.FloatField(read_only=True, allow_null=True)
     computed = {
-        "problems": Computed(("problems",), _notes),
-        "warnings": Computed(("warnings",), _notes),
-        "rows_per_second": Computed(("counts", "started_at", "finished_at"), _rate),
+        "problems": ComputedField(("problems",), _notes),
+        "warnings": ComputedField(("warnings",), _notes),
+        "rows_per_second": ComputedField(("counts", "started_at", "finished_at"), _rate),
     }
 
     class Meta:

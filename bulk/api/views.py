@@ -42,7 +42,7 @@ from school.api.idempotency import idempotent
 from school.api.permissions import is_permitted, service_account_of
 from school.api.query_parameters import StrictQueryMixin
 from school.api.renderers import BOM_OPENAPI_PARAMETER, BOM_PARAMETER, CsvRenderer, wants_bom
-from school.api.row_responses import ConditionalReads
+from school.api.row_responses import ConditionalReadMixin
 from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
 from school.observability.logging import current_request_id
@@ -90,7 +90,7 @@ class Imports(RowScopeMixin, StrictQueryMixin, GenericViewSet[Import]):
         return response
 
 
-class ImportViewSet(ConditionalReads, Imports):
+class ImportViewSet(ConditionalReadMixin, Imports):
     """Imports, the newest first: the file that was sent, its state and its counts."""
 
     filterset_class = ImportFilter
@@ -107,7 +107,7 @@ class ImportViewSet(ConditionalReads, Imports):
     def client(self) -> Any:
         return None if super().client is None else self.parameter("client")
 
-    def kept_shape(self) -> Hashable:
+    def query_cache_key(self) -> Hashable:
         return super().client is not None
 
     def parameter_values(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from rich.table import Table
 from bulk.jobs.runner import Watch
 from bulk.models import AT_WORK, UNDO, Import, Review, State
 from bulk.outcomes import KEPT_UNCERTAIN, RowResult
-from school.commands.console import escaped
+from school.commands.console import escape_control_characters
 from school.observability.logging import STDERR
 
 SHOWN_ERRORS = 20
@@ -57,7 +57,7 @@ def watching(job: Import, stderr: Any) -> Iterator[Watch]:
 
     def write(text: str) -> None:
         if is_terminal:
-            write_log(escaped(text))
+            write_log(escape_control_characters(text))
         else:
             stderr.write(text)
 

@@ -27,7 +27,7 @@ from bulk.files.zip_reader import contents_of_zip, has_comments
 from bulk.importers.registry import kinds, parts_of
 from bulk.models import UNDO, ZIP, Import, Mode, OutcomePage
 from bulk.row_results import told_of
-from school.validators import folded, likely_identifiers
+from school.validators import likely_identifiers, lookalike_key
 
 MIN_MENTIONED = 6  # characters of a number that is searched for in longer cells: a shorter one may be a room
 # Characters of the previous block that are searched again, for each byte of the longest spelling: a letter may be
@@ -50,13 +50,15 @@ class Words:
         self.emails = frozenset(email.lower() for email in emails if email)
         self.names = frozenset(filter(None, names))
         self.others = frozenset(others)
-        self.keys = frozenset(map(folded, self.numbers | self.emails))
-        self.needles = sorted({folded(spelled) for word in self.numbers | self.emails for spelled in _spellings(word)})
+        self.keys = frozenset(map(lookalike_key, self.numbers | self.emails))
+        self.needles = sorted(
+            {lookalike_key(spelled) for word in self.numbers | self.emails for spelled in _spellings(word)}
+        )
         self.longest = max((len(needle.encode("utf-8", "surrogateescape")) for needle in self.needles), default=0)
         long = [word for word in self.numbers | self.emails if "@" in word or len(word) >= MIN_MENTIONED]
-        self._mentioned = _whole_words({folded(spelled) for word in long for spelled in _spellings(word)})
+        self._mentioned = _whole_words({lookalike_key(spelled) for word in long for spelled in _spellings(word)})
         self._identified = _whole_words(self.needles)
-        self._free_text = _whole_words({folded(each) for word in self.names for each in _spellings(word)})
+        self._free_text = _whole_words({lookalike_key(each) for word in self.names for each in _spellings(word)})
 
     def __or__(self, other: "Words") -> "Words":
         numbers, emails = self.numbers | other.numbers, self.emails | other.emails
@@ -67,7 +69,7 @@ class Words:
         True if the text contains a number or an email, however it is spelled or escaped, also within a longer word.
         """
         text = content if isinstance(content, str) else content.decode("utf-8", "surrogateescape")
-        alike = folded(text)
+        alike = lookalike_key(text)
         return any(needle in alike for needle in self.needles)
 
     def name(self, cells: Iterable[str]) -> bool:
@@ -77,18 +79,18 @@ class Words:
     def _is_in_cell(self, cell: str) -> bool:
         if cell in self.others:
             return False
-        if any(folded(each).strip() in self.keys for each in (cell, *likely_identifiers(cell))):
+        if any(lookalike_key(each).strip() in self.keys for each in (cell, *likely_identifiers(cell))):
             return True
-        return bool(self._mentioned and self._mentioned.search(folded(cell)))
+        return bool(self._mentioned and self._mentioned.search(lookalike_key(cell)))
 
     def mention_in(self, text: str) -> str:
         """Return the first number, email or name that a short text has as a whole word; "" if it has none."""
-        found = self._free_text and self._free_text.search(folded(text))
+        found = self._free_text and self._free_text.search(lookalike_key(text))
         return found[0] if found else self.identified_in(text)
 
     def identified_in(self, text: str) -> str:
         """Return the first number or email that a text has as a whole word; "" if it has none."""
-        found = self._identified and self._identified.search(folded(text))
+        found = self._identified and self._identified.search(lookalike_key(text))
         return found[0] if found else ""
 
 

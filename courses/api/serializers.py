@@ -14,7 +14,7 @@ from school.access.row_scope import filter_by_scope, outside_scope_refusal
 from school.api.fields import BoundedListField, StrictCharField, StrictModelSerializer
 from school.api.openapi.examples import example
 from school.api.permissions import row_scope_of
-from school.api.row_json import Computed
+from school.api.row_json import ComputedField
 from school.refusals import Refused
 from school.validators import normalized
 
@@ -96,7 +96,7 @@ class CourseSerializer(StrictModelSerializer):
         max_length=50,
         help_text=_("The codes of what must be completed first, whatever the term."),
     )
-    computed = {"prerequisites": Computed(("prerequisites",), _visible_prerequisites, only_limited=True)}
+    computed = {"prerequisites": ComputedField(("prerequisites",), _visible_prerequisites, only_limited=True)}
 
     class Meta:
         model = Course

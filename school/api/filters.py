@@ -21,8 +21,8 @@ from rest_framework.request import Request
 
 from school.api.formats import INSTANT_PATTERN, parse_day, parse_instant, parse_whole_number
 from school.api.query_parameters import filters_of, list_parameter_names, query_errors, repeatable_parameters
-from school.http.search_limits import MOST_CHARACTERS, MOST_WORDS, is_bounded
-from school.validators import BIGGEST_COUNT, in_our_times, normalized
+from school.http.search_limits import MAX_CHARACTERS, MAX_WORDS, is_within_limits
+from school.validators import MAX_COUNT, in_our_times, normalized
 
 
 class GetValue(Protocol):
@@ -129,7 +129,7 @@ EMPTY_QUERY = QueryDict()
 
 
 class StrictFilterBackend(filters.DjangoFilterBackend):
-    """Filters by the query string. ``ConditionalReads`` applies the same conditions in queries compiled once."""
+    """Filters by the query string. ``ConditionalReadMixin`` applies the same conditions in queries compiled once."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
         conditions = parse_conditions(request, view)
@@ -147,9 +147,9 @@ class SearchBackend(SearchFilter):
         """Return the LIKE patterns of the search words; raise ``ValidationError`` if there are too many."""
         if SEARCH_PARAMETER not in request.query_params or not getattr(view, "search_fields", None):
             return []
-        if not is_bounded(request.query_params[SEARCH_PARAMETER]):
+        if not is_within_limits(request.query_params[SEARCH_PARAMETER]):
             message = _("Search for at most %(words)s words of %(characters)s characters together.")
-            parts = {"words": MOST_WORDS, "characters": MOST_CHARACTERS}
+            parts = {"words": MAX_WORDS, "characters": MAX_CHARACTERS}
             raise ValidationError({SEARCH_PARAMETER: [ErrorDetail(message % parts, code="max_length")]})
         escaped = connection.ops.prep_for_like_query
         return [f"%{escaped(normalized(term))}%" for term in self.get_search_terms(request)]
@@ -210,7 +210,7 @@ class CountFilter(filters.NumberFilter):
         super().__init__(validators=[MinValueValidator(0)])
 
     def get_max_validator(self) -> Any:
-        return MaxValueValidator(BIGGEST_COUNT)
+        return MaxValueValidator(MAX_COUNT)
 
 
 class StrictFilterSet(filters.FilterSet):
@@ -265,7 +265,7 @@ class OrderingBackend(OrderingFilter):
         return [{"name": "ordering", "in": "query", "required": False, "schema": schema, "description": text}]
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        """Return the rows unordered: ``Page`` orders them, because its cursor depends on the order."""
+        """Return the rows unordered: ``PageRequest`` orders them, because its cursor depends on the order."""
         return queryset
 
 

@@ -10,7 +10,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
 from school.api.renderers import BOM_PARAMETER, CsvRenderer
-from school.api.sparse_fields import PARAMETERS, Shaped
+from school.api.sparse_fields import SPARSE_PARAMETERS, SparseFieldsMixin
 
 
 def repeated_error() -> ErrorDetail:
@@ -48,7 +48,7 @@ def list_parameter_names(view: Any) -> set[str]:
 def repeatable_parameters(view: Any) -> set[str]:
     """Return the names of the parameters that take several values, separated by commas or repeated."""
     names = {name for name, each in filters_of(view).items() if isinstance(each, MultipleChoiceFilter)}
-    return names | (set(PARAMETERS) if isinstance(view, Shaped) else set())
+    return names | (set(SPARSE_PARAMETERS) if isinstance(view, SparseFieldsMixin) else set())
 
 
 class StrictQueryMixin:
@@ -62,7 +62,7 @@ class StrictQueryMixin:
         """Return the parameters of the request's action; None if the view itself checks the query."""
         view: Any = self
         if getattr(view, "action", None) == "retrieve":
-            return repeatable_parameters(view) & set(PARAMETERS)
+            return repeatable_parameters(view) & set(SPARSE_PARAMETERS)
         return list_parameter_names(view) if hasattr(view, "ordering_fields") else set()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -63,7 +63,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "school.api.openapi.schema.describe_schemas",
-        "school.api.openapi.schema.allow_parts",
+        "school.api.openapi.schema.allow_sparse_responses",
         "school.api.openapi.links.add_links",
         "students.api.problem_pages.add_codes",
         "school.api.openapi.shared_parts.share_parts",

@@ -8,7 +8,7 @@ from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from oauth2_provider.views import TokenView
 
-from school.accounts.lockout import locked_out
+from school.accounts.lockout import lockout_response
 from school.api.oauth_validator import client_id_of, has_ambiguous_client
 
 logger = structlog.get_logger(__name__)
@@ -34,7 +34,7 @@ class ClientTokenView(TokenView):
             return JsonResponse({"error": "unsupported_grant_type"}, status=400)
         credentials = {"username": f"client:{client_id_of(request)}"[:255]}
         if not AxesProxyHandler.is_allowed(request, credentials):
-            return locked_out(request, None, credentials)
+            return lockout_response(request, None, credentials)
         response: HttpResponse = super().post(request, *args, **kwargs)
         if response.status_code == 401:
             user_login_failed.send(sender=type(self), credentials=credentials, request=request)

@@ -25,7 +25,7 @@ from oauth2_provider.models import get_access_token_model
 
 from school.access.row_scope import RowScope, row_scope_of_client
 from school.db.sqlite.busy_timeout import fail_if_busy
-from school.http.request_guard import SCHEME
+from school.http.request_guard import BEARER_PREFIX
 from school.models import ApiClient
 
 MAX_CACHED_GRANTS = 10_000
@@ -78,7 +78,7 @@ grant_cache = GrantCache(MAX_CACHED_GRANTS)
 def grant_of_request(request: Any) -> Grant | None:
     """Return the grant of the bearer token of a request (RFC 6750, 2.1). It is looked up once for each request."""
     if not hasattr(request, "grant"):
-        request.grant = grant_of(request.META["HTTP_AUTHORIZATION"][len(SCHEME) :].strip())
+        request.grant = grant_of(request.META["HTTP_AUTHORIZATION"][len(BEARER_PREFIX) :].strip())
     grant: Grant | None = request.grant
     return grant
 

@@ -18,8 +18,8 @@ from school.api.idempotency import idempotent
 from school.api.permissions import row_scope_of
 from school.api.query_parameters import StrictQueryMixin
 from school.api.row_json import JsonText
-from school.api.row_responses import ConditionalReads
-from school.api.sparse_fields import Shaped
+from school.api.row_responses import ConditionalReadMixin
+from school.api.sparse_fields import SparseFieldsMixin
 from school.db.retry import retry_transaction
 from school.refusals import Refusal, Refused
 
@@ -39,24 +39,24 @@ class RowScopeMixin:
         return filter_by_scope(view.get_queryset(), self.row_scope)
 
 
-class ResourceViewSet(RowScopeMixin, StrictQueryMixin, Shaped, ConditionalReads, ModelViewSet[Any]):
+class ResourceViewSet(RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, ConditionalReadMixin, ModelViewSet[Any]):
     """
     A resource with its history. The row and its history are saved in one transaction.
 
     The model's ``reason_to_keep`` says why a row that other rows belong to is not deleted, and how to proceed instead.
     """
 
-    address: str  # the URL name of a single row
+    detail_url_name: str  # the URL name of a single row
 
-    def kept_shape(self) -> Hashable:
-        return self.address
+    def query_cache_key(self) -> Hashable:
+        return self.detail_url_name
 
     def row_lookups(self) -> dict[str, Any]:
-        return {"pk": self.pk_in_address()}
+        return {"pk": self.pk_in_url()}
 
-    def pk_in_address(self) -> int:
+    def pk_in_url(self) -> int:
         """Return the id in the URL. A row with this id need not exist. Raise ``Refused``."""
-        return int(self.find().pk)
+        return int(self.find_object().pk)
 
     permission_model: type[Model]
 
@@ -70,7 +70,7 @@ class ResourceViewSet(RowScopeMixin, StrictQueryMixin, Shaped, ConditionalReads,
         self.perform_create(serializer)
         row: Any = serializer.instance
         etag, body = self.etag_and_json({"pk": row.pk})
-        location = request.build_absolute_uri(reverse(self.address, args=[row.pk]))
+        location = request.build_absolute_uri(reverse(self.detail_url_name, args=[row.pk]))
         return Response(JsonText(body), 201, headers={"Location": location, "ETag": etag})
 
     @retry_transaction
@@ -102,19 +102,19 @@ class ResourceViewSet(RowScopeMixin, StrictQueryMixin, Shaped, ConditionalReads,
         two requests that change different fields at the same time would undo each other's changes: a save writes every
         column.
         """
-        row = self.find()
+        row = self.find_object()
         if self.request.method in ("PUT", "PATCH", "DELETE"):
             check_in_scope(row, row_scope_of(self.request))
-            self.lock(row)
+            self.lock_object(row)
             if is_conditional(self.request):
                 check_if_match(self.request, self.etag_of(row))
         return row
 
-    def find(self) -> Any:
+    def find_object(self) -> Any:
         """Return the row in the URL; raise ``Refused`` or ``Http404``."""
         return super().get_object()
 
-    def lock(self, found: Model) -> None:
+    def lock_object(self, row: Model) -> None:
         """
         Lock the row and read it again.
 
@@ -122,4 +122,4 @@ class ResourceViewSet(RowScopeMixin, StrictQueryMixin, Shaped, ConditionalReads,
         row is added in between. The lock for other changes (FOR NO KEY UPDATE) does not block such additions.
         """
         changes_only = self.request.method != "DELETE"
-        found.refresh_from_db(from_queryset=type(found)._base_manager.select_for_update(no_key=changes_only))
+        row.refresh_from_db(from_queryset=type(row)._base_manager.select_for_update(no_key=changes_only))

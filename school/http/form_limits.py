@@ -16,14 +16,14 @@ MAX_VALUES = 200  # of a field that accepts several
 
 # Fields of the pages about many rows. Their views limit what they display again.
 BOUNDED_BY_VIEW = {"_selected_action", "chosen", "kept", "listed", "text"}
-PUT_RIGHT = "fix:"  # prefix of the names of more such fields
+CORRECTION_PREFIX = "fix:"  # prefix of the names of more such fields
 
 
-def refusal_of_form(request: HttpRequest) -> HttpResponse | None:
+def reject_form(request: HttpRequest) -> HttpResponse | None:
     """Return a 413 page for a form that exceeds the limits, None for all others."""
     sizes = {}
     for name, values in request.POST.lists():
-        if name in BOUNDED_BY_VIEW or name.startswith(PUT_RIGHT):
+        if name in BOUNDED_BY_VIEW or name.startswith(CORRECTION_PREFIX):
             continue
         if len(values) > MAX_VALUES:
             return _too_large(request, name, values=len(values))

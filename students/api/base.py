@@ -11,8 +11,8 @@ from courses.models import Course
 from school.access.row_scope import filter_by_scope
 from school.api.permissions import row_scope_of
 from school.api.query_parameters import StrictQueryMixin
-from school.api.row_responses import ConditionalReads
-from school.api.sparse_fields import Shaped
+from school.api.row_responses import ConditionalReadMixin
+from school.api.sparse_fields import SparseFieldsMixin
 from school.api.views import RowScopeMixin
 from students.api.serializers import EnrollmentSerializer, StudentSerializer
 from students.models import Student, StudentCourse
@@ -41,7 +41,9 @@ def students_to_enroll(request: Any) -> QuerySet[Student] | None:
     return None if row_scope is None or row_scope.is_client else students_for(request)
 
 
-class EnrollmentReads(RowScopeMixin, StrictQueryMixin, Shaped, ConditionalReads, GenericViewSet[StudentCourse]):
+class EnrollmentReads(
+    RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, ConditionalReadMixin, GenericViewSet[StudentCourse]
+):
     """Base class of views of enrollments, ordered by id."""
 
     scope = "enrollments"
@@ -54,5 +56,5 @@ class EnrollmentReads(RowScopeMixin, StrictQueryMixin, Shaped, ConditionalReads,
         "course": (CourseSerializer, "courses:read", "courses.view_course"),
     }
 
-    def kept_shape(self) -> Hashable:
+    def query_cache_key(self) -> Hashable:
         return ()

@@ -18,15 +18,15 @@ from courses.lookup import find_course
 from courses.models import Course
 from school.access.access_log import Subject, record_export
 from school.access.row_scope import filter_by_scope
-from school.api.pagination import order_columns, refuse_parts
+from school.api.pagination import order_columns, refuse_page_parameters
 from school.api.permissions import row_scope_of
 from school.api.query_parameters import StrictQueryMixin
 from school.api.renderers import BOM_OPENAPI_PARAMETER, CsvRenderer, JsonRenderer, wants_bom
-from school.api.row_json import JsonText, in_json
-from school.api.row_responses import ConditionalReads
+from school.api.row_json import JsonText, encode_json
+from school.api.row_responses import ConditionalReadMixin
 from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
-from school.validators import id_in
+from school.validators import parse_id
 from students.api.base import EnrollmentReads, courses_for
 from students.api.filters import EnrollmentFilter, RosterFilter
 from students.api.serializers import (
@@ -68,9 +68,9 @@ class RosterViewSet(EnrollmentReads):
         return super().get_queryset().filter(course_id=self.parameter("course"))
 
     def parameter_values(self) -> dict[str, Any]:
-        return {"course": id_in(self.kwargs["course_id"]) or self.course.pk}
+        return {"course": parse_id(self.kwargs["course_id"]) or self.course.pk}
 
-    def refuse_missing(self) -> None:
+    def check_parent_exists(self) -> None:
         assert self.course  # the lookup raises ``Refused`` if it is missing
 
     @extend_schema(
@@ -86,8 +86,8 @@ class RosterViewSet(EnrollmentReads):
             answer = super().list(request, *args, **kwargs)
             wants_bom(request)  # JSON has no byte order mark, but the value is checked
             return answer
-        refuse_parts(request)
-        self.refuse_missing()
+        refuse_page_parameters(request)
+        self.check_parent_exists()
         rows = self.filter_queryset(self.get_queryset()).order_by(*order_columns(request, self))
         with_bom = wants_bom(request)
         record_export(request, Subject.ROSTER, course_id=self.course.pk)
@@ -95,7 +95,7 @@ class RosterViewSet(EnrollmentReads):
         return csv_response(lines, "roster.csv", with_bom=with_bom)
 
 
-class EnrollmentEventsViewSet(RowScopeMixin, StrictQueryMixin, ConditionalReads, GenericViewSet[EnrollmentEvent]):
+class EnrollmentEventsViewSet(RowScopeMixin, StrictQueryMixin, ConditionalReadMixin, GenericViewSet[EnrollmentEvent]):
     """The journal entries of an enrollment, the oldest first."""
 
     scope = "enrollments"
@@ -105,7 +105,7 @@ class EnrollmentEventsViewSet(RowScopeMixin, StrictQueryMixin, ConditionalReads,
     ordering_fields = {"id": "id"}
     ordering = "id"
 
-    def kept_shape(self) -> Hashable:
+    def query_cache_key(self) -> Hashable:
         return ()
 
     def get_queryset(self) -> QuerySet[EnrollmentEvent]:
@@ -114,7 +114,7 @@ class EnrollmentEventsViewSet(RowScopeMixin, StrictQueryMixin, ConditionalReads,
     def parameter_values(self) -> dict[str, Any]:
         return {"enrollment": self.kwargs["pk"]}
 
-    def refuse_missing(self) -> None:
+    def check_parent_exists(self) -> None:
         get_object_or_404(
             filter_by_scope(StudentCourse.objects.all(), row_scope_of(self.request)), pk=self.kwargs["pk"]
         )
@@ -156,6 +156,6 @@ class ChangesView(StrictQueryMixin, APIView):
             wait=asked["wait"],
             row_scope=row_scope,
         )
-        head = in_json({"cursor": page.cursor, "has_more": page.has_more})
-        results = ",".join([template.write(request, entry.columns) for entry in page.entries])
+        head = encode_json({"cursor": page.cursor, "has_more": page.has_more})
+        results = ",".join([template.render(request, entry.columns) for entry in page.entries])
         return Response(JsonText(f'{head[:-1]},"results":[{results}]}}'))

@@ -17,7 +17,7 @@ from school.api.etags import check_if_match, if_match_is_any, is_conditional
 from school.api.permissions import row_scope_of
 from school.api.row_json import JsonText
 from school.refusals import Refused
-from school.validators import id_in
+from school.validators import parse_id
 from students.api.actor import origin_of
 from students.api.base import EnrollmentReads, courses_for, students_for, students_to_enroll
 from students.api.filters import StudentCoursesFilter
@@ -59,7 +59,7 @@ def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: Origin, req
     if students is not None:
         pk = find_student(student_id, students).pk
     else:
-        pk = id_in(student_id) or student_id_of(student_id, students_for(request))
+        pk = parse_id(student_id) or student_id_of(student_id, students_for(request))
     return enroll(
         student_id=pk,
         course_id=body.chosen_course_id(row_scope_of(request)),
@@ -82,14 +82,14 @@ class StudentCoursesViewSet(EnrollmentReads):
 
     def parameter_values(self) -> dict[str, Any]:
         identifier = self.kwargs["student_id"]
-        return {"student": id_in(identifier) or student_id_of(identifier, students_for(self.request))}
+        return {"student": parse_id(identifier) or student_id_of(identifier, students_for(self.request))}
 
-    def refuse_missing(self) -> None:
+    def check_parent_exists(self) -> None:
         find_student(self.kwargs["student_id"], students_for(self.request))
 
     def row_lookups(self) -> dict[str, Any]:
         identifier = self.kwargs["course_id"]
-        return {"course_id": id_in(identifier) or find_course(identifier, courses_for(self.request)).pk}
+        return {"course_id": parse_id(identifier) or find_course(identifier, courses_for(self.request)).pk}
 
     def get_object(self) -> StudentCourse:
         student, course = self._parties()

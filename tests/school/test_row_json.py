@@ -10,7 +10,7 @@ from bulk.jobs.lifecycle import approve, start_undo
 from bulk.models import Door, Import
 from courses.api.serializers import CourseSerializer
 from courses.models import Course
-from school.api.row_json import Computed, row_template
+from school.api.row_json import ComputedField, row_template
 from students.api.serializers import CourseWithSeatsSerializer, EnrollmentSerializer
 from students.enrollment import enroll
 from students.enrollment.commands import OnFull
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 def written(rows: QuerySet, serializer, **options) -> list[dict]:
     template = row_template(serializer, **options)
-    return [json.loads(template.write(None, columns)) for columns in rows.values_list(*template.expressions)]
+    return [json.loads(template.render(None, columns)) for columns in rows.values_list(*template.expressions)]
 
 
 def test_texts_instants_booleans_documents_and_nothing_are_written_as_the_serializer_writes_them():
@@ -52,7 +52,7 @@ def test_a_property_is_read_from_its_annotation(origin):
 def test_a_computed_value_stands_where_its_field_stands():
     class Shouting(CourseSerializer):
         computed = {
-            "name": Computed(("name", "capacity"), lambda request, name, capacity: f"{name.upper()} {capacity}")
+            "name": ComputedField(("name", "capacity"), lambda request, name, capacity: f"{name.upper()} {capacity}")
         }
 
     make_course(name="quiet", capacity=3)
@@ -79,7 +79,9 @@ def test_an_import_is_written_as_its_serializer_writes_it(registrar):
 
 def test_what_is_computed_for_limited_callers_is_written_by_the_database_for_others():
     class Hiding(CourseSerializer):
-        computed = {"prerequisites": Computed(("prerequisites",), lambda request, codes: codes[:1], only_limited=True)}
+        computed = {
+            "prerequisites": ComputedField(("prerequisites",), lambda request, codes: codes[:1], only_limited=True)
+        }
 
     make_course(prerequisites=["A", "B"])
 

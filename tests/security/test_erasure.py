@@ -10,7 +10,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from school.validators import folded
+from school.validators import lookalike_key
 from tests.postgres import find_binaries, server_at_hand
 from tests.serving import environment_of, manage
 
@@ -167,9 +167,9 @@ def shell(environment, script):
 
 
 def found_in(text):
-    alike = folded(text)
-    escapes = {word: json.dumps(folded(word))[1:-1] for word in CANARIES}
-    return [word for word in CANARIES if folded(word) in alike or escapes[word] in alike]
+    alike = lookalike_key(text)
+    escapes = {word: json.dumps(lookalike_key(word))[1:-1] for word in CANARIES}
+    return [word for word in CANARIES if lookalike_key(word) in alike or escapes[word] in alike]
 
 
 def test_no_table_and_no_file_of_the_database_has_a_person_who_was_erased(tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.renderers import JSONRenderer
 
-from school.api.parsers import MOST_CONTAINERS
+from school.api.parsers import MAX_CONTAINERS
 from school.refusals import shorten
 from school.validators import normalized
 from students.enrollment import enroll
@@ -147,7 +147,7 @@ def test_a_place_in_a_large_batch_is_shown_as_the_batch_has_left_it(api):
 
 
 def test_a_body_has_at_most_10_000_arrays_and_objects(api):
-    bodies: list[Any] = [[[]] * number for number in (MOST_CONTAINERS - 1, MOST_CONTAINERS)]
+    bodies: list[Any] = [[[]] * number for number in (MAX_CONTAINERS - 1, MAX_CONTAINERS)]
 
     few, many = (api.post("/api/v1/students", body).json() for body in bodies)
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.test.client import FakePayload
 
-from school.accounts.session_timeout import BEGAN
+from school.accounts.session_timeout import LOGIN_TIME_KEY
 
 pytestmark = pytest.mark.django_db
 
@@ -96,7 +96,7 @@ def test_another_kind_of_credentials_is_refused(checking, registrar, authorizati
 def test_a_session_that_is_over_is_refused_by_the_api(checking, registrar, content_type):
     checking.force_login(registrar)
     session = checking.session
-    session[BEGAN] -= settings.SESSION_HOURS * 3600
+    session[LOGIN_TIME_KEY] -= settings.SESSION_HOURS * 3600
     session.save()
 
     answer = send(checking, API, content_type)

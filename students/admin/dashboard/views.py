@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
 from school.access.row_scope import RowScope, row_scope_of_staff
-from school.desk.theme import page
+from school.desk.theme import model_link
 from school.validators import parse_ids
 from students.admin.dashboard import statistics
 from students.admin.dashboard.statistics import Day, Offer, Sum, TermSeats
@@ -28,8 +28,8 @@ REASONS = 6
 LATELY = timedelta(days=7)
 # Links to the audit logs, for users who may see these but no figures.
 RECORDS = [
-    page(gettext_lazy("Journal"), "", "students.EnrollmentEvent"),
-    page(gettext_lazy("Record of access"), "", "school.PersonalDataAccess"),
+    model_link(gettext_lazy("Journal"), "", "students.EnrollmentEvent"),
+    model_link(gettext_lazy("Record of access"), "", "school.PersonalDataAccess"),
 ]
 HEIGHT = 100  # of the chart, in its own units; each day has the width 1
 

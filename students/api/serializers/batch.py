@@ -19,7 +19,7 @@ from school.api.openapi.examples import example, request_example
 from school.api.openapi.schema import ProblemReasonSerializer, ProblemSerializer
 from school.http.problems import MAX_ERRORS, flatten_errors, shorten_reason
 from school.refusals import Refusal
-from school.validators import BIGGEST_ID
+from school.validators import MAX_ID
 from students.api.serializers import examples
 from students.api.serializers.enrollments import EnrollmentSerializer
 from students.api.serializers.requests import (
@@ -50,7 +50,7 @@ class ItemSerializer(ChosenCourseSerializer):
 
     student_id = StrictIntegerField(
         min_value=1,
-        max_value=BIGGEST_ID,
+        max_value=MAX_ID,
         required=False,
         error_messages={"invalid": gettext_lazy("An id is an integer. A student number belongs in student_number.")},
     )

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from courses.api.serializers import CourseInBriefSerializer
 from school.api.fields import KnownFieldsSerializer, QueryIntegerField, StrictModelSerializer
 from school.api.openapi.examples import example
-from school.api.row_json import Computed, RowTemplate, row_template
+from school.api.row_json import ComputedField, RowTemplate, row_template
 from students.api.serializers import examples
 from students.api.serializers.students import StudentInBriefSerializer
 from students.models import Action, EnrollmentEvent, StudentCourse
@@ -63,7 +63,7 @@ class EnrollmentEventSerializer(StrictModelSerializer):
 
     actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
     from_status = serializers.CharField(read_only=True, help_text=_("Empty where the enrollment begins."))
-    computed = {"reason": Computed(("action", "reason", "refusals"), _reason, only_limited=True)}
+    computed = {"reason": ComputedField(("action", "reason", "refusals"), _reason, only_limited=True)}
 
     class Meta:
         model = EnrollmentEvent

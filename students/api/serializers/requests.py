@@ -12,7 +12,7 @@ from school.access.row_scope import RowScope, filter_by_scope
 from school.api.fields import BoundedListField, KnownFieldsSerializer, StrictCharField, StrictIntegerField
 from school.api.openapi.examples import request_example
 from school.refusals import Refusal, Refused
-from school.validators import BIGGEST_ID, plain_text
+from school.validators import MAX_ID, plain_text
 from students.api.serializers import examples
 from students.api.serializers.enrollments import EnrollmentSerializer
 from students.enrollment.commands import OnFull
@@ -31,7 +31,7 @@ class ChosenCourseSerializer(KnownFieldsSerializer):
 
     course_id = StrictIntegerField(
         min_value=1,
-        max_value=BIGGEST_ID,
+        max_value=MAX_ID,
         required=False,
         error_messages={"invalid": _("An id is an integer. The code of a course belongs in course_code.")},
     )
