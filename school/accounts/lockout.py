@@ -96,7 +96,7 @@ def lockout_response(
         context = {**admin.site.each_context(request), "minutes": minutes, "title": _("Locked")}
         if request.path.startswith("/accounts/"):
             context["layout"] = "allauth/layouts/base.html"
-        response = render(request, "school/locked.html", context, status=429)
+        response = render(request, "school/login_locked.html", context, status=429)
     response["Retry-After"] = str(seconds)
     return response
 

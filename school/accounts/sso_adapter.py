@@ -63,6 +63,6 @@ def handle_unavailable_provider(view: Callable[..., Any]) -> Callable[..., Any]:
             return view(request, **parts)
         except RequestException as error:
             bind_cause(exception_type=type(error).__name__)
-            return render(request, "school/provider_away.html", status=503)
+            return render(request, "school/provider_unavailable.html", status=503)
 
     return wrapper

@@ -53,7 +53,7 @@ def access_page(request: HttpRequest) -> HttpResponse:
         "may_revoke": request.user.has_perm("school.change_apiclient"),
         "most": MAX_ROWS,
     }
-    return render(request, "school/access.html", context)
+    return render(request, "school/access_overview.html", context)
 
 
 def _clients() -> QuerySet[Any]:

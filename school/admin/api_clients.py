@@ -89,7 +89,7 @@ class ClientAdmin(ModelAdmin):
             return HttpResponseRedirect(reverse("admin:access"))
         title = gettext("Revoke %(client)s") % {"client": client}
         context = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "original": client}
-        return render(request, "school/revoke.html", {**context, "client": client})
+        return render(request, "school/revoke_client.html", {**context, "client": client})
 
     def reactivate(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Activate a revoked client again."""

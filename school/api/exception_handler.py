@@ -14,7 +14,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     """
     Return the problem for an exception that a view raised, None for an exception that is handled elsewhere.
 
-    ``BoundsMiddleware`` handles exceptions that any request can cause, and ``server_error`` handles unexpected ones.
+    ``RequestLimitsMiddleware`` handles exceptions that any request can cause, and ``server_error`` handles unexpected
+    ones.
     """
     if isinstance(exc, exceptions.UnsupportedMediaType):
         media_types = ", ".join(parser.media_type for parser in context["view"].get_parsers())

@@ -134,7 +134,7 @@ class StaleCheckFormSet(BoundedFormSet):
 class StaleFormCheck(admin.ModelAdmin):
     """Admin mixin that checks every form that changes a row. ``DeskSite`` adds it to every registered admin."""
 
-    change_form_before_template = "school/as_read.html"
+    change_form_before_template = "school/form_digests.html"
 
     def lock_row(self, row: Model) -> None:
         """Lock a row that is about to be changed."""

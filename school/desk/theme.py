@@ -92,7 +92,7 @@ UNFOLD: dict[str, Any] = {
     "DASHBOARD_CALLBACK": "students.admin.dashboard.views.shown",
     "COLORS": lambda request: {},  # otherwise the theme writes an inline style into every page
     "STYLES": [static_url("school/desk.css")],
-    "SCRIPTS": [static_url("school/names.js")],
+    "SCRIPTS": [static_url("school/field_labels.js")],
     "COMMAND": {"search_models": False, "search_callback": "students.admin.search.found"},
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": NAVIGATION},
 }
