@@ -11,7 +11,7 @@ from bench.processes import Failed
 from bulk.jobs.lifecycle import ImportRequest, submit
 from bulk.models import ImportChannel
 from courses.models import Course, Level, Term
-from school.api.pagination import Cursor, salt_of, write_cursor
+from school.api.pagination import Cursor, cursor_salt, encode_cursor
 from students.api import EnrollmentViewSet, RosterViewSet
 from students.api.students_and_courses import CourseWithSeatsViewSet, StudentViewSet
 from students.enrollment import enroll_many
@@ -121,7 +121,7 @@ def _cursors(view: type, rows: Any) -> dict[str, str]:
     """Return the cursors of the second page, and of the last full page."""
     ids = rows.values_list("pk", flat=True)
     beside = {"second": ids.order_by("pk")[PAGE - 1], "last": ids.order_by("-pk")[PAGE]}
-    return {name: write_cursor(salt_of(view), "id", Cursor(int(pk))) for name, pk in beside.items()}
+    return {name: encode_cursor(cursor_salt(view), "id", Cursor(int(pk))) for name, pk in beside.items()}
 
 
 def _courses(name: str, count: int, term: Term, **seats: int) -> Ids:

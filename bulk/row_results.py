@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bulk.models import Import, OutcomePage
 from bulk.outcomes import KEPT_OUTCOMES, RowResult
-from school.i18n.stored_messages import kept_text, packed, unpacked
+from school.i18n.stored_messages import from_stored, parts_to_json, truncate_message
 from school.refusals import Refusal
 
 INSERT_BATCH_SIZE = 100  # pages inserted together
@@ -110,10 +110,10 @@ def _stored_result(
     parts: Any = None,
 ) -> StoredResult:
     restored_errors = [
-        (code, field, unpacked(message, message_parts[0] if message_parts else None))
+        (code, field, from_stored(message, message_parts[0] if message_parts else None))
         for code, field, message, *message_parts in errors
     ]
-    return StoredResult(number, outcome, object_id, restored_errors, unpacked(note, parts), raw)
+    return StoredResult(number, outcome, object_id, restored_errors, from_stored(note, parts), raw)
 
 
 def _fingerprint_line(result: RowResult) -> str:
@@ -132,8 +132,8 @@ def _serialized(result: RowResult) -> list[Any]:
     row = result.row
     values = [row.number, result.outcome, result.object_id]
     if result.errors or result.note or row.is_synthetic:
-        errors = [[e.code, e.field, kept_text(e.message), packed(e.message)] for e in result.errors]
-        values += [errors, kept_text(result.note), row.raw if row.is_synthetic else None, packed(result.note)]
+        errors = [[e.code, e.field, truncate_message(e.message), parts_to_json(e.message)] for e in result.errors]
+        values += [errors, truncate_message(result.note), row.raw if row.is_synthetic else None, parts_to_json(result.note)]
     return values
 
 

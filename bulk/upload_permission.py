@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponseBase, HttpResponseForbidden
 from django.shortcuts import resolve_url
 from django.template.loader import render_to_string
 
-from school.api.permissions import Missing
-from school.http.problems import answer_to
-from school.http.request_guard import UPLOADS
+from school.api.permissions import MissingPermission
+from school.http.problems import response_to_exception
+from school.http.request_guard import UPLOAD_PATHS
 
 UPLOAD_PERMISSION = "bulk.add_import"
 
@@ -31,7 +31,7 @@ class UploadPermissionMiddleware:
         return response
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponseBase | None:
-        if request.method != "POST" or request.path_info.rstrip("/") not in UPLOADS:
+        if request.method != "POST" or request.path_info.rstrip("/") not in UPLOAD_PATHS:
             return None
         is_api = request.path_info.startswith("/api/")
         if is_api and "HTTP_AUTHORIZATION" in request.META:
@@ -42,6 +42,6 @@ class UploadPermissionMiddleware:
         if user.has_perm(UPLOAD_PERMISSION):
             return None
         if is_api:
-            return answer_to(request, Missing(request, "imports:write", [UPLOAD_PERMISSION]))
+            return response_to_exception(request, MissingPermission(request, "imports:write", [UPLOAD_PERMISSION]))
         # Django's handler of PermissionDenied would run the CSRF check to render its page.
         return HttpResponseForbidden(render_to_string("403.html", request=request))

@@ -19,16 +19,16 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from courses.models import Course, CourseStaff, Term
 from courses.prerequisites import check_prerequisites, deletion_refusals, refuse_deletion, rename_in_prerequisites
-from school.access.row_scope import limits_of_staff
-from school.desk.protected_delete import KeptByHistory
-from school.desk.row_access import NarrowedFilter
+from school.access.row_scope import row_scope_of_staff
+from school.desk.protected_delete import ProtectedByRelation
+from school.desk.row_access import RowScopeFilter
 from school.refusals import Refused
 from school.validators import normalized
 
 
 @admin.register(Term)
-class TermAdmin(KeptByHistory, SimpleHistoryAdmin, ModelAdmin):
-    kept_by = "courses"
+class TermAdmin(ProtectedByRelation, SimpleHistoryAdmin, ModelAdmin):
+    protected_by = "courses"
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline"]
     search_fields = ["code", "name"]
 
@@ -66,7 +66,7 @@ class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
 
     list_display = ["code", "name", "term", "level", "is_active"]
     list_display_links = ["code", "name"]
-    list_filter: list[Any] = ["is_active", "level", ("term", NarrowedFilter)]
+    list_filter: list[Any] = ["is_active", "level", ("term", RowScopeFilter)]
     search_fields = ["code", "name"]
     autocomplete_fields = ["term"]
     form = CourseForm
@@ -99,7 +99,7 @@ class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             try:
-                rename_in_prerequisites(obj.pk, obj.code, limits_of_staff(request.user))
+                rename_in_prerequisites(obj.pk, obj.code, row_scope_of_staff(request.user))
             except Refused as refused:
                 raise PermissionDenied from refused
         super().save_model(request, obj, form, change)
@@ -107,7 +107,7 @@ class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         selected = list(objs)
         to_delete, numbers, missing_permissions, protected = super().get_deleted_objects(selected, request)
-        refusals = deletion_refusals([each.pk for each in selected], limits_of_staff(request.user))
+        refusals = deletion_refusals([each.pk for each in selected], row_scope_of_staff(request.user))
         return to_delete, numbers, missing_permissions, [*protected, *(each.message for each in refusals.values())]
 
     @transaction.atomic

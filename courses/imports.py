@@ -20,7 +20,7 @@ from courses.lookup import CourseKey, term_not_found
 from courses.models import Course, Level, Term
 from courses.prerequisites import deletion_refusals, lock_prerequisites
 from courses.references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 Closable = TypeVar("Closable", ReferenceIndex, CourseReferences, SessionTerms)
@@ -188,7 +188,7 @@ class CourseImporter(UpsertImporter):
         return {course.pk: course for course in self._locked(Course.objects.filter(pk__in=ids), no_key=False)}
 
     def deletion_refusal(self, instance: Any) -> Refusal | None:
-        return deletion_refusals([instance.pk], self.limits).get(instance.pk)
+        return deletion_refusals([instance.pk], self.row_scope).get(instance.pk)
 
     def _locked(self, courses: QuerySet[Course], *, no_key: bool = True) -> QuerySet[Course]:
         locked = courses.select_related("term").select_for_update(of=("self",), no_key=no_key)

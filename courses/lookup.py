@@ -8,11 +8,11 @@ from typing import NamedTuple, TypeVar
 from django.db.models import QuerySet
 
 from courses.models import Course, Term
-from school.access.row_scope import LimitParameters, Limits, within
-from school.db.compiled_queries import Parameter, Prepared, Statement, StatementCache, compiled
-from school.i18n.stored_messages import sentence as _
-from school.refusals import Refusal, Refused, explained, suggestion
-from school.validators import fault_in_identifier, normalized, parse_ids, similar_identifiers
+from school.access.row_scope import RowScope, RowScopeParameters, filter_by_scope
+from school.db.compiled_queries import PreparedQuery, QueryParameter, Statement, StatementCache, compile_statement
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal, Refused, explain_identifier, suggest_key
+from school.validators import identifier_fault, normalized, parse_ids, similar_identifiers
 
 Offering = TypeVar("Offering")
 
@@ -47,10 +47,10 @@ def courses_by_key(
     return {**found, **_not_found_refusals(missing[:max_suggestions], courses)} if missing else found
 
 
-COURSES_BY_CODE: Prepared[Course] = Prepared(
-    lambda codes: Course.objects.filter(code__among=codes).select_related("term")
+COURSES_BY_CODE: PreparedQuery[Course] = PreparedQuery(
+    lambda codes: Course.objects.filter(code__any_of=codes).select_related("term")
 )
-COURSES_BY_ID: Prepared[Course] = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term"))
+COURSES_BY_ID: PreparedQuery[Course] = PreparedQuery(lambda ids: Course.objects.filter(pk__any_of=ids).select_related("term"))
 
 
 def _load_offerings(codes: Collection[str], courses: QuerySet[Course] | None) -> dict[str, dict[str, Course]]:
@@ -110,9 +110,9 @@ def _not_found_refusal(key: CourseKey, similar: CourseKey | None) -> Refusal:
         message = _("There is no course code:%(key)s. Give the code and the term separately: %(code)s and %(term)s.")
         return Refusal("course_not_found", message % {"key": key, **similar._asdict()}, _("Course not found"))
     suggested = f"code:{similar}" if similar else None
-    refusal = explained(course_not_found(f"code:{key}"), parse_course_key(str(key)).code, suggested)
-    if refusal.code == "course_not_found" and fault_in_identifier(term := key.term.replace("@", "")):
-        return explained(course_not_found(f"code:{key}").at("term"), term, suggested)
+    refusal = explain_identifier(course_not_found(f"code:{key}"), parse_course_key(str(key)).code, suggested)
+    if refusal.code == "course_not_found" and identifier_fault(term := key.term.replace("@", "")):
+        return explain_identifier(course_not_found(f"code:{key}").with_field("term"), term, suggested)
     return refusal
 
 
@@ -134,15 +134,15 @@ def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Cou
     found_by_id = COURSES_BY_ID(ids) if courses is None else courses.select_related("term").filter(pk__in=ids)
     course = next(iter(found_by_id), None)
     if course is None:
-        raise Refused([course_not_found(identifier, suggestion(identifier, "code:"))])
+        raise Refused([course_not_found(identifier, suggest_key(identifier, "code:"))])
     return course
 
 
-def visible_course_id(course_id: int, limits: Limits) -> int:
-    """Return the id of a course that lies within the limits; raise ``Refused`` for any other course."""
+def visible_course_id(course_id: int, row_scope: RowScope) -> int:
+    """Return the id of a course that lies within the scope; raise ``Refused`` for any other course."""
     statement = _statements.get("visible", _compile_visible)
-    if not statement.run({"id": course_id, **LimitParameters.values_of(limits)}):
-        raise Refused([course_not_found(course_id, suggestion(str(course_id), "code:"))])
+    if not statement.run({"id": course_id, **RowScopeParameters.values_of(row_scope)}):
+        raise Refused([course_not_found(course_id, suggest_key(str(course_id), "code:"))])
     return course_id
 
 
@@ -150,7 +150,9 @@ _statements = StatementCache()
 
 
 def _compile_visible() -> Statement:
-    return compiled(within(Course.objects.filter(pk=Parameter("id")), LimitParameters).values_list("pk"))
+    return compile_statement(
+        filter_by_scope(Course.objects.filter(pk=QueryParameter("id")), RowScopeParameters).values_list("pk")
+    )
 
 
 def find_term(identifier: str, terms: QuerySet[Term] | None = None) -> Term:
@@ -166,7 +168,7 @@ def find_term(identifier: str, terms: QuerySet[Term] | None = None) -> Term:
 
 def term_not_found(key: str, terms: QuerySet[Term]) -> Refusal:
     """Return the refusal of an id or ``code:2026F`` that matches no term; it suggests a similar one of ``terms``."""
-    message = _("There is no term %(key)s.") % {"key": key} + suggestion(key, "code:")
+    message = _("There is no term %(key)s.") % {"key": key} + suggest_key(key, "code:")
     refusal = Refusal("term_not_found", message, _("Term not found"))
     if not key.startswith("code:"):
         return refusal
@@ -174,7 +176,7 @@ def term_not_found(key: str, terms: QuerySet[Term]) -> Refusal:
     likely = similar_identifiers(code)
     known = set(terms.filter(code__in=likely).values_list("code", flat=True))
     similar = next((each for each in likely if each in known), None)
-    return explained(refusal, code, similar and f"code:{similar}")
+    return explain_identifier(refusal, code, similar and f"code:{similar}")
 
 
 def course_not_found(key: object, hint: str = "") -> Refusal:

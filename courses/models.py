@@ -11,12 +11,12 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
-from school.db.constraints import FieldsOfConstraints
+from school.db.constraints import ConstraintErrorsByField
 from school.fields import NormalizedCharField
-from school.validators import BIGGEST_COUNT, identifier, in_our_times, plain_text
+from school.validators import MAX_COUNT, identifier, in_our_times, plain_text
 
 
-class Term(FieldsOfConstraints):
+class Term(ConstraintErrorsByField):
     """A term of the school year. Its dates are inclusive, and days in ``TIME_ZONE``."""
 
     reason_to_keep = _(
@@ -81,7 +81,7 @@ class WindowConstraint(models.CheckConstraint):
             raise ValidationError(self.get_violation_error_message(), code=self.violation_error_code)
 
 
-class Course(FieldsOfConstraints):
+class Course(ConstraintErrorsByField):
     """One offering of a course, in one term or in none. Instants are aware; null means no limit."""
 
     reason_to_keep = _("The course has enrollments, which are kept. Deactivate the course instead.")
@@ -96,11 +96,11 @@ class Course(FieldsOfConstraints):
         _("capacity"),
         null=True,
         blank=True,
-        validators=[MaxValueValidator(BIGGEST_COUNT)],
+        validators=[MaxValueValidator(MAX_COUNT)],
         help_text=_("How many may be enrolled. Empty: no limit; 0: closed."),
     )
     waitlist_capacity = models.PositiveIntegerField(
-        _("waitlist capacity"), null=True, blank=True, default=0, validators=[MaxValueValidator(BIGGEST_COUNT)]
+        _("waitlist capacity"), null=True, blank=True, default=0, validators=[MaxValueValidator(MAX_COUNT)]
     )
     enrollment_opens_at = models.DateTimeField(
         _("enrollment opens at"), null=True, blank=True, validators=[in_our_times]

@@ -17,9 +17,9 @@ from django.utils.translation import ngettext
 
 from courses.lookup import course_not_found
 from courses.models import Course
-from school.access.row_scope import Limits, outside_limits, within
-from school.i18n.stored_messages import sentence as _
-from school.refusals import Refusal, Refused, explained
+from school.access.row_scope import RowScope, filter_by_scope, outside_scope_refusal
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal, Refused, explain_identifier
 from school.validators import similar_identifiers
 
 LOCK_ID = 0x5C41 << 48  # the key of an advisory lock, different from School's other ones
@@ -46,11 +46,11 @@ def lock_for_rename(course_id: int, code: str) -> None:
     list(Course.objects.filter(pk__in=ids).select_for_update(no_key=True).order_by("pk").values_list("pk"))
 
 
-def visible_codes(limits: Limits | None) -> frozenset[str] | None:
-    """Return the codes that a caller with these limits sees, None for all."""
-    if limits is None or not limits.is_client:
+def visible_codes(row_scope: RowScope | None) -> frozenset[str] | None:
+    """Return the codes that a caller with this scope sees, None for all."""
+    if row_scope is None or not row_scope.is_client:
         return None
-    return frozenset(within(Course.objects.all(), limits).values_list("code", flat=True))
+    return frozenset(filter_by_scope(Course.objects.all(), row_scope).values_list("code", flat=True))
 
 
 def filter_visible(codes: Iterable[str], visible: Collection[str] | None) -> list[str]:
@@ -112,7 +112,7 @@ def check_prerequisites(
         likely = similar_identifiers(unknown)
         existing = set(others.filter(code__in=filter_visible(likely, visible)).values_list("code", flat=True))
         similar = next((f"code:{each}" for each in likely if each in existing), None)
-        refusal = explained(course_not_found(f"code:{unknown}"), unknown, similar)
+        refusal = explain_identifier(course_not_found(f"code:{unknown}"), unknown, similar)
         errors["prerequisites"].append(ValidationError(refusal.message, code=refusal.code))
     stored = Course.objects.filter(pk=course_id).values_list("prerequisites", flat=True).first() if course_id else []
     prerequisites = merge_hidden([each for each in prerequisites if each in known], stored or [], visible)
@@ -126,12 +126,12 @@ def check_prerequisites(
     return prerequisites
 
 
-def rename_in_prerequisites(course_id: int, code: str, limits: Limits | None = None) -> None:
+def rename_in_prerequisites(course_id: int, code: str, row_scope: RowScope | None = None) -> None:
     """
     Replace a course's present code by its new one in the prerequisites that name it.
 
     Call it before the course is saved, in the same transaction. If another course keeps the present code, the
-    prerequisites keep it, too. Raise ``Refused`` if a course that would change lies outside of ``limits``.
+    prerequisites keep it, too. Raise ``Refused`` if a course that would change lies outside of ``row_scope``.
     """
     current_code = _code_of(course_id)
     if current_code in (None, code):
@@ -140,27 +140,31 @@ def rename_in_prerequisites(course_id: int, code: str, limits: Limits | None = N
     if Course.objects.filter(code=current_code).exclude(pk=course_id).exists():
         return
     requiring = courses_requiring({current_code})
-    changeable = within(Course.objects.filter(pk__in=[each.pk for each in requiring]), limits, to_change=True)
+    changeable = filter_by_scope(
+        Course.objects.filter(pk__in=[each.pk for each in requiring]), row_scope, to_change=True
+    )
     if changeable.count() < len(requiring):
-        raise Refused([outside_limits()])
+        raise Refused([outside_scope_refusal()])
     for course in requiring:
         codes = [code if each == current_code else each for each in course.prerequisites]
         course.prerequisites = list(dict.fromkeys(codes))
         course.save(update_fields=["prerequisites"])
 
 
-def deletion_refusals(ids: Collection[int], limits: Limits | None = None) -> dict[int, Refusal]:
+def deletion_refusals(ids: Collection[int], row_scope: RowScope | None = None) -> dict[int, Refusal]:
     """
     Return, by id, why some of these courses cannot be deleted: others require a code that no course would have.
 
-    A message names the courses within ``limits``, and gives the number of the others.
+    A message names the courses within ``row_scope``, and gives the number of the others.
     """
     lock_prerequisites()
     codes = dict(Course.objects.filter(pk__in=ids).values_list("pk", "code"))
     others = Course.objects.exclude(pk__in=ids)
     lost_codes = set(codes.values()) - set(others.filter(code__in=codes.values()).values_list("code", flat=True))
     requiring = [each for each in courses_requiring(lost_codes) if each.pk not in codes]
-    visible = within(Course.objects.filter(pk__in=[each.pk for each in requiring]), limits).select_related("term")
+    visible = filter_by_scope(Course.objects.filter(pk__in=[each.pk for each in requiring]), row_scope).select_related(
+        "term"
+    )
     keys = {course.pk: course.full_code for course in visible}
     refusals = {}
     for pk, code in codes.items():
@@ -172,9 +176,9 @@ def deletion_refusals(ids: Collection[int], limits: Limits | None = None) -> dic
     return refusals
 
 
-def refuse_deletion(ids: Collection[int], limits: Limits | None = None) -> None:
+def refuse_deletion(ids: Collection[int], row_scope: RowScope | None = None) -> None:
     """Raise ``Refused`` if other courses require a code that no course would have without these."""
-    if refusals := deletion_refusals(ids, limits):
+    if refusals := deletion_refusals(ids, row_scope):
         raise Refused(list(refusals.values()))
 
 

@@ -8,8 +8,8 @@ from bulk.files.csv_reader import Column, Row, Table
 from bulk.importers.references import ReferenceIndex, RowId
 from courses.lookup import CourseKey, select_offering
 from courses.models import Term
-from school.i18n.stored_messages import sentence as _
-from school.refusals import Refusal, explained
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal, explain_identifier
 from school.validators import similar_identifiers
 
 CODE = "course_code"
@@ -88,7 +88,9 @@ class CourseReferences:
         parts = {"file": self.file, "column": ID_COLUMNS[namespace], "id": row_id}
         if not keys:
             message = _("%(file)s has no course with the %(column)s %(id)s.") % parts
-            return explained(Refusal("course_not_found", message, field=CODE), row_id, self._similar(namespace, row_id))
+            return explain_identifier(
+                Refusal("course_not_found", message, field=CODE), row_id, self._similar(namespace, row_id)
+            )
         if len(keys) > 1 or len(self.index.ids(namespace, keys[0])) > 1:
             message = _("%(file)s has several rows for the course with the %(column)s %(id)s.") % parts
             return Refusal("course_ambiguous", message, field=CODE)

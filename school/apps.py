@@ -11,8 +11,8 @@ class SchoolConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
 
-class DeskConfig(admin_apps.AdminConfig):
+class SchoolAdminConfig(admin_apps.AdminConfig):
     """The admin app, with ``DeskSite`` as its default site."""
 
     default = False
-    default_site = "school.desk.site.DeskSite"
+    default_site = "school.desk.site.SchoolAdminSite"

@@ -83,7 +83,7 @@ class NormalizedEmailField(_Normalized, models.EmailField):
     form_class = NormalizedEmailFormField
 
 
-class _WithoutCase:
+class _CaseInsensitive:
     """
     Compares without regard to case, also for letters beyond ASCII, on SQLite too.
 
@@ -101,16 +101,16 @@ class _WithoutCase:
         return sql, [*column_values, *values]
 
 
-class ContainsWithoutCase(_WithoutCase, lookups.IContains):
+class CaseInsensitiveContains(_CaseInsensitive, lookups.IContains):
     pass
 
 
-class EqualsWithoutCase(_WithoutCase, lookups.IExact):
+class CaseInsensitiveExact(_CaseInsensitive, lookups.IExact):
     pass
 
 
-class MatchesWithoutCase(_WithoutCase, models.Lookup[Any]):
-    """Compares with a normalized LIKE pattern: one that ``icontains`` makes from a text, or a ``Parameter``."""
+class CaseInsensitiveLike(_CaseInsensitive, models.Lookup[Any]):
+    """Compares with a normalized LIKE pattern: one that ``icontains`` makes from a text, or a ``QueryParameter``."""
 
     lookup_name = "matches"
     prepare_rhs = False
@@ -122,5 +122,5 @@ class MatchesWithoutCase(_WithoutCase, models.Lookup[Any]):
 
 
 for _field in (NormalizedCharField, NormalizedEmailField):
-    for _lookup in (ContainsWithoutCase, EqualsWithoutCase, MatchesWithoutCase):
+    for _lookup in (CaseInsensitiveContains, CaseInsensitiveExact, CaseInsensitiveLike):
         _field.register_lookup(_lookup)

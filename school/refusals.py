@@ -4,19 +4,19 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from school.i18n.stored_messages import joined, kept_text, packed
-from school.i18n.stored_messages import sentence as _
-from school.validators import fault_in_identifier, parse_ids
+from school.i18n.stored_messages import join_messages, parts_to_json, truncate_message
+from school.i18n.stored_messages import translatable as _
+from school.validators import identifier_fault, parse_ids
 
 MAX_MESSAGE = 500  # characters
 
 
-def shortened(text: str, most: int = MAX_MESSAGE) -> str:
-    """Return the text with at most ``most`` characters: the middle of a longer one is replaced by an ellipsis."""
-    if len(text) <= most:
+def shorten(text: str, limit: int = MAX_MESSAGE) -> str:
+    """Return the text with at most ``limit`` characters: the middle of a longer one is replaced by an ellipsis."""
+    if len(text) <= limit:
         return text
-    end = most // 3
-    return f"{text[: most - end - 1]}…{text[-end:]}"
+    tail = limit // 3
+    return f"{text[: limit - tail - 1]}…{text[-tail:]}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -35,18 +35,18 @@ class Refusal:
     field: str | None = None
     members: Mapping[str, Any] = dataclasses.field(default_factory=dict, hash=False)
 
-    def at(self, field: str) -> "Refusal":
+    def with_field(self, field: str) -> "Refusal":
         """Return a copy of the refusal with this field."""
         return dataclasses.replace(self, field=field)
 
-    def as_problem(self) -> dict[str, Any]:
+    def as_error(self) -> dict[str, Any]:
         """Return the refusal as an API response lists it."""
-        return {"code": self.code, "field": self.field, "message": kept_text(self.message)}
+        return {"code": self.code, "field": self.field, "message": truncate_message(self.message)}
 
     def as_stored(self) -> dict[str, Any]:
         """Return the refusal for storage as JSON, without its title. ``parts`` allow translating the message later."""
-        parts = packed(self.message)
-        return {**self.as_problem(), "parts": parts} if parts else self.as_problem()
+        parts = parts_to_json(self.message)
+        return {**self.as_error(), "parts": parts} if parts else self.as_error()
 
 
 class Refused(Exception):
@@ -57,7 +57,7 @@ class Refused(Exception):
         super().__init__(" ".join(refusal.message for refusal in self.refusals))
 
 
-def suggestion(identifier: str, prefix: str) -> str:
+def suggest_key(identifier: str, prefix: str) -> str:
     """Return a sentence that suggests the key with ``prefix``; "" if the text has the prefix or is an id."""
     if identifier.startswith(prefix) or parse_ids(identifier):
         return ""
@@ -66,22 +66,22 @@ def suggestion(identifier: str, prefix: str) -> str:
     return " " + _("Did you mean %(key)s?") % {"key": f"{prefix}{key}"} if key else ""
 
 
-def explained(refusal: Refusal, identifier: str, meant: str | None = None) -> Refusal:
+def explain_identifier(refusal: Refusal, identifier: str, suggested: str | None = None) -> Refusal:
     """
-    Return the refusal of an unknown identifier, with the suggestion ``meant`` added.
+    Return the refusal of an unknown identifier, with the suggestion ``suggested`` added.
 
     If the identifier has a fault, such as a character that is invisible or looks like another one, the refusal names
     that fault instead: the identifier itself would read like one that exists.
     """
-    if fault := fault_in_identifier(identifier):
+    if fault := identifier_fault(identifier):
         refusal = Refusal("invalid_identifier", fault, _("Invalid identifier"), refusal.field)
-    if meant:
-        message = _("Did you mean %(key)s?") % {"key": meant}
-        refusal = dataclasses.replace(refusal, message=joined([refusal.message, message]))
+    if suggested:
+        message = _("Did you mean %(key)s?") % {"key": suggested}
+        refusal = dataclasses.replace(refusal, message=join_messages([refusal.message, message]))
     return refusal
 
 
-def changed_meanwhile() -> Refusal:
+def version_conflict() -> Refusal:
     """Return the refusal of a change to an object that was changed after the client or user read it."""
     message = _("This is not what you have read: somebody changed it meanwhile. Read it again.")
     return Refusal("precondition_failed", message, _("Changed meanwhile"))

@@ -14,36 +14,38 @@ from school.db.migrated import NOT_MIGRATED, is_migrated
 
 # Seconds that running requests have to finish when the server stops. Only requests that wait for changes can take
 # longer, and their clients repeat them.
-PATIENCE = 7
+SHUTDOWN_TIMEOUT = 7
 
 
-class CannotServe(Exception):
+class ServerStartError(Exception):
     """The server cannot start, or could not answer any request. The message is one line."""
 
 
 def parse_port(text: str) -> int:
-    """Return the port number in a text; raise ``CannotServe`` if it is not from 1 to 65535."""
+    """Return the port number in a text; raise ``ServerStartError`` if it is not from 1 to 65535."""
     port = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else 0
     if not 1 <= port <= 65_535:
-        raise CannotServe(f"PORT must be a number from 1 to 65535, not {text!r}.")
+        raise ServerStartError(f"PORT must be a number from 1 to 65535, not {text!r}.")
     return port
 
 
 def check_port(host: str, port: int) -> None:
-    """Raise ``CannotServe`` if the port is in use: granian would share it or print a traceback."""
+    """Raise ``ServerStartError`` if the port is in use: granian would share it or print a traceback."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise CannotServe(f"Cannot listen on {host}:{port} ({error}). Choose another with PORT=…") from None
+            raise ServerStartError(f"Cannot listen on {host}:{port} ({error}). Choose another with PORT=…") from None
 
 
 def check_https() -> None:
-    """Raise ``CannotServe`` if every request would be redirected to https://, which this server does not support."""
+    """
+    Raise ``ServerStartError`` if every request would be redirected to https://, which this server does not support.
+    """
     if settings.SECURE_SSL_REDIRECT and not settings.SECURE_PROXY_SSL_HEADER:
-        raise CannotServe(
+        raise ServerStartError(
             "HTTPS is on, and this server speaks plain HTTP: every page would be redirected to itself. "
             "Set BEHIND_TLS_PROXY=true behind a proxy that speaks HTTPS, or HTTPS=false without one."
         )
@@ -51,7 +53,7 @@ def check_https() -> None:
 
 def check_database() -> str:
     """
-    Raise ``CannotServe`` if migrations are not applied.
+    Raise ``ServerStartError`` if migrations are not applied.
 
     Return a warning if the database does not answer (the server responds with 503 until it does), else "".
     """
@@ -60,10 +62,10 @@ def check_database() -> str:
             return ""
     except DatabaseError:
         return "The database does not answer: requests are answered with 503 until it does."
-    raise CannotServe(NOT_MIGRATED)
+    raise ServerStartError(NOT_MIGRATED)
 
 
-def command_line(*, host: str, port: int, workers: int, threads: int) -> list[str]:
+def server_command_line(*, host: str, port: int, workers: int, threads: int) -> list[str]:
     """
     Return granian's command line. Each process has ``CHANGES_WAITERS`` more threads for requests that wait for changes.
 
@@ -81,7 +83,7 @@ def command_line(*, host: str, port: int, workers: int, threads: int) -> list[st
         "--no-ws",
         "--http=1",  # an HTTP/2 body needs no length, and WSGI reads a body without a length as empty
         "--no-access-log",
-        f"--workers-kill-timeout={PATIENCE}",
+        f"--workers-kill-timeout={SHUTDOWN_TIMEOUT}",
         "--respawn-failed-workers",  # otherwise a killed process stops the server
         "--log-level=error",  # hides the warning that there are more threads than processors, which is intended
         "school.wsgi:application",

@@ -18,7 +18,7 @@ from psycopg import IsolationLevel
 from school.accounts import settings as accounts
 from school.api.settings import OAUTH2_PROVIDER, REST_FRAMEWORK, SCOPES, SPECTACULAR_SETTINGS  # noqa: F401  # read by libraries
 from school.desk.theme import UNFOLD  # read by the theme of the admin
-from school.http.client_ip import trusted_proxies
+from school.http.client_ip import parse_trusted_proxies
 from school.observability.logging import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -83,7 +83,7 @@ MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
-TRUSTED_PROXIES = trusted_proxies(env.str("TRUSTED_PROXIES", default="0"))
+TRUSTED_PROXIES = parse_trusted_proxies(env.str("TRUSTED_PROXIES", default="0"))
 if flag("BEHIND_TLS_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     if not TRUSTED_PROXIES:
@@ -101,7 +101,7 @@ INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
-    "school.apps.DeskConfig",
+    "school.apps.SchoolAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -124,7 +124,7 @@ API_MIDDLEWARE = [
     "school.http.middleware.RequestLogMiddleware",  # first, so that every response has the request id
     "school.http.csp.ContentSecurityPolicyMiddleware",
     "school.http.middleware.CacheControlMiddleware",
-    "school.http.middleware.BoundsMiddleware",
+    "school.http.middleware.RequestLimitsMiddleware",
     "school.http.middleware.ProbeMiddleware",  # before all middleware that checks the host
     "school.http.rate_limit.RateLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -141,7 +141,7 @@ MIDDLEWARE = [
     "school.http.api_middleware.ApiMiddleware",  # handles requests under API_PREFIXES by API_MIDDLEWARE
     "school.http.middleware.RequestLogMiddleware",  # first, so that every response has the request id
     "school.http.csp.ContentSecurityPolicyMiddleware",
-    "school.http.middleware.BoundsMiddleware",
+    "school.http.middleware.RequestLimitsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "school.i18n.middleware.LanguageMiddleware",
@@ -150,9 +150,9 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "bulk.upload_permission.UploadPermissionMiddleware",  # before CsrfViewMiddleware, which reads the file
     "django.middleware.csrf.CsrfViewMiddleware",
-    "school.http.middleware.FormBoundsMiddleware",
+    "school.http.middleware.FormLimitsMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "school.accounts.session_timeout.SessionsEndMiddleware",
+    "school.accounts.session_timeout.SessionTimeoutMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
     "axes.middleware.AxesMiddleware",  # last, so that it can replace the response for a locked login
@@ -234,7 +234,7 @@ else:
     _set += ["-c plan_cache_mode=force_generic_plan", "-c enable_memoize=off"]
     _options["options"] = " ".join([_options.get("options", ""), *_set]).strip()
     if DATABASE_TIMEOUT:
-        _options["patience"] = DATABASE_TIMEOUT
+        _options["wait_budget"] = DATABASE_TIMEOUT
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Imports
@@ -316,9 +316,9 @@ if AXES_FAILURE_LIMIT < 1:
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a name is locked only for the address that failed
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
-AXES_USERNAME_CALLABLE = "school.accounts.lockout.name_in"
+AXES_USERNAME_CALLABLE = "school.accounts.lockout.username_of"
 AXES_CLIENT_IP_CALLABLE = "school.http.client_ip.client_address"
-AXES_LOCKOUT_CALLABLE = "school.accounts.lockout.locked_out"
+AXES_LOCKOUT_CALLABLE = "school.accounts.lockout.lockout_response"
 AXES_SENSITIVE_PARAMETERS = ["username", "password", "client_id", "client_secret", "csrfmiddlewaretoken", "ip_address"]
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False  # school.admin shows the locked logins
@@ -343,13 +343,13 @@ SSO = accounts.SingleSignOn(
     claim=env.str("OIDC_CLAIM", default="").strip(),
     name=env.str("OIDC_NAME", default="Single sign-on"),
 )
-accounts.check(SECOND_FACTOR, SSO)
+accounts.check_settings(SECOND_FACTOR, SSO)
 if SECOND_FACTOR != accounts.OFF or SSO.issuer:
-    INSTALLED_APPS += accounts.apps_of(SECOND_FACTOR, SSO)
+    INSTALLED_APPS += accounts.installed_apps(SECOND_FACTOR, SSO)
     MIDDLEWARE.insert(-1, "allauth.account.middleware.AccountMiddleware")
     globals().update(accounts.allauth_settings(SECOND_FACTOR, SSO, https=HTTPS))
 if SECOND_FACTOR != accounts.OFF:
-    UNFOLD["ACCOUNT"] = accounts.ACCOUNT
+    UNFOLD["ACCOUNT"] = accounts.ACCOUNT_MENU
 if SECOND_FACTOR == accounts.REQUIRED:
     MIDDLEWARE.insert(-1, "school.accounts.mfa_required.SecondFactorMiddleware")
 

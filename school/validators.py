@@ -10,12 +10,12 @@ from typing import Literal
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy
 
-from school.i18n.stored_messages import joined
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import join_messages
+from school.i18n.stored_messages import translatable as _
 
 # Characters that are invisible although Unicode classifies them as letters, marks and symbols: fillers, variation
 # selectors, the blank Braille pattern.
-_DRAWN_AS_NOTHING = {
+_BLANK_CHARACTERS = {
     *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
     *range(0x180B, 0x1810),
     *range(0xFE00, 0xFE10),
@@ -28,7 +28,7 @@ def is_invisible(character: str) -> bool:
     return (
         character.isspace()
         or unicodedata.category(character) in ("Cf", "Zs", "Zl", "Zp")
-        or ord(character) in _DRAWN_AS_NOTHING
+        or ord(character) in _BLANK_CHARACTERS
     )
 
 
@@ -42,7 +42,7 @@ _MARKS = re.escape("".join(character for character in map(chr, range(0x20000)) i
 _MANY_MARKS = re.compile(f"[{_MARKS}]{{31,}}")
 
 
-def normal_form(form: Literal["NFC", "NFKC"], text: str) -> str:
+def normalize_unicode(form: Literal["NFC", "NFKC"], text: str) -> str:
     """Return ``unicodedata.normalize(form, text)`` without quadratic time: long runs of marks are sorted first."""
     if len(text) > 31:
         text = _MANY_MARKS.sub(lambda marks: "".join(sorted(marks[0], key=unicodedata.combining)), text)
@@ -53,7 +53,7 @@ def normalized(text: str) -> str:
     """Return the form in which a text is stored and compared: NFC, without invisible characters at its ends."""
     if text.isascii():
         return text if text[:1] > " " and text[-1:] > " " else text.strip(INVISIBLE)  # most texts need no trimming
-    return normal_form("NFC", text).strip(INVISIBLE)
+    return normalize_unicode("NFC", text).strip(INVISIBLE)
 
 
 def normalized_email(text: str) -> str:
@@ -65,36 +65,36 @@ def normalized_email(text: str) -> str:
     local, at, domain = normalized(text).rpartition("@")
     if domain.isascii():
         return f"{local}{at}{domain.lower()}"
-    domain = normal_form("NFKC", normal_form("NFKC", domain).lower())
+    domain = normalize_unicode("NFKC", normalize_unicode("NFKC", domain).lower())
     return normalized(f"{local}{at}{domain}")
 
 
-def folded(text: str) -> str:
+def lookalike_key(text: str) -> str:
     """
     Return a key that is equal for texts that look alike.
 
     It ignores case, invisible characters, full-width forms, kinds of dashes, and Unicode's ways to compose a letter.
     """
-    return text.lower() if text.isascii() else _NOT_ASCII.sub(_folded_run, text.lower())
+    return text.lower() if text.isascii() else _NOT_ASCII.sub(_fold_run, text.lower())
 
 
 # Short pieces, because the time to sort a run of combining characters grows with the square of its length.
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]{1,200}")
 
 
-def _folded_run(run: re.Match[str]) -> str:
+def _fold_run(run: re.Match[str]) -> str:
     text = unicodedata.normalize("NFKD", run[0])
-    return unicodedata.normalize("NFKD", "".join(map(_folded_character, text)).casefold())
+    return unicodedata.normalize("NFKD", "".join(map(_fold_character, text)).casefold())
 
 
 @lru_cache(maxsize=1024)
-def _folded_character(character: str) -> str:
+def _fold_character(character: str) -> str:
     if character.isspace():
         return " "
     if is_invisible(character):
         return ""
-    meant = _meant_by(character)
-    return meant if meant.isascii() else character
+    plain = _plain_equivalent(character)
+    return plain if plain.isascii() else character
 
 
 def is_plain(text: str) -> bool:
@@ -115,14 +115,16 @@ _LOOK_ALIKES = {
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"'),
 }
 _QUOTES = "\"'`"  # at the ends of an identifier they come from the file format, not from its author
-_LOST = "\N{OBJECT REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"  # replace characters that were lost
+_REPLACEMENT_CHARACTERS = (
+    "\N{OBJECT REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"  # replace characters that were lost
+)
 _ORDINARY = re.compile(r"[ -.0-?A-~]*")  # ASCII without "/", "@" and control characters
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
 # Identifiers have at most 64 characters. The characters of a longer text are checked one by one only up to here,
 # because a request may send millions.
-MOST_READ = 200
+MAX_CHECKED = 200
 
 
 def identifier(text: str) -> None:
@@ -133,51 +135,51 @@ def identifier(text: str) -> None:
     or looks like another one would lead to a duplicate student, and so would a number that a spreadsheet has rewritten.
     The message names the character and its position.
     """
-    message = fault_in_identifier(text)
+    message = identifier_fault(text)
     if message:
         raise ValidationError(message, code="invalid_identifier")
 
 
-def fault_in_identifier(text: str) -> str | None:
+def identifier_fault(text: str) -> str | None:
     """Return why a text cannot be an identifier, or None."""
-    if fault := _not_written_by_people(text) or _fault_at_the_ends(text):
+    if fault := _spreadsheet_fault(text) or _end_fault(text):
         return fault
-    text = text[:MOST_READ]
+    text = text[:MAX_CHECKED]
     if not _ORDINARY.fullmatch(text):
         for position, character in enumerate(text, 1):
-            if fault := _fault_in_character(character, position):
+            if fault := _character_fault(character, position):
                 return fault
-        if fault := _mixed_alphabets(text):
+        if fault := _mixed_alphabets_fault(text):
             return fault
     return None
 
 
 @lru_cache(maxsize=1024)
-def _is_harmless(character: str) -> bool:
+def _is_plain_character(character: str) -> bool:
     """Return True for a character that is visible and not a look-alike of another one."""
     if character.isascii():
         return character.isprintable() and character not in "/@"
-    if character in _LOST or unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs"):
+    if character in _REPLACEMENT_CHARACTERS or unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs"):
         return False
-    return not is_invisible(character) and _meant_by(character) == character
+    return not is_invisible(character) and _plain_equivalent(character) == character
 
 
-def _fault_in_character(character: str, position: int) -> str | None:
-    if _is_harmless(character):
+def _character_fault(character: str, position: int) -> str | None:
+    if _is_plain_character(character):
         return None
-    named = {"character": name_of(character), "position": position}
-    meant = _meant_by(character)
+    named = {"character": character_name(character), "position": position}
+    plain = _plain_equivalent(character)
     if is_invisible(character):
         return _("Remove the invisible %(character)s at position %(position)s.") % named
-    if character in f"/@{_LOST}" or unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs"):
+    if character in f"/@{_REPLACEMENT_CHARACTERS}" or unicodedata.category(character) in ("Cc", "Cn", "Co", "Cs"):
         return _("Remove %(character)s at position %(position)s.") % named
-    if meant != character:
-        return _("Write %(meant)s instead of %(character)s at position %(position)s.") % {**named, "meant": meant}
+    if plain != character:
+        return _("Write %(meant)s instead of %(character)s at position %(position)s.") % {**named, "meant": plain}
     return None
 
 
 @lru_cache(maxsize=1024)
-def _meant_by(character: str) -> str:
+def _plain_equivalent(character: str) -> str:
     """Return the plain equivalent of a character: a hyphen for a dash, A for a full-width A."""
     plain = unicodedata.normalize("NFKC", character)
     if plain[:1] in _LOOK_ALIKES:
@@ -185,35 +187,35 @@ def _meant_by(character: str) -> str:
     return "-" if unicodedata.category(plain[:1] or " ") == "Pd" else plain
 
 
-def _mixed_alphabets(text: str) -> str | None:
+def _mixed_alphabets_fault(text: str) -> str | None:
     """Return a fault for a word with letters of several alphabets that look alike: a Cyrillic A in a Latin word."""
     for word in _LETTERS.finditer(text):
         alphabets = [unicodedata.name(letter, "").partition(" ")[0] for letter in word.group()]
         if len({"LATIN", "CYRILLIC", "GREEK"}.intersection(alphabets)) > 1:
             offset = next(place for place, each in enumerate(alphabets) if each in ("CYRILLIC", "GREEK"))
-            named = {"character": name_of(word.group()[offset]), "position": word.start() + offset + 1}
+            named = {"character": character_name(word.group()[offset]), "position": word.start() + offset + 1}
             return _("%(character)s at position %(position)s is a letter of another alphabet.") % named
     return None
 
 
-_SHORTENED = re.compile(r"-?\d+([.,]\d+)?E\+\d+", re.IGNORECASE)
+_SCIENTIFIC_NOTATION = re.compile(r"-?\d+([.,]\d+)?E\+\d+", re.IGNORECASE)
 _WITH_A_DECIMAL = re.compile(r"(\d+)[.,]0{1,2}")
 _GROUPED = re.compile(r"\d{1,3}([,']\d{3})+([.]\d{1,2})?|\d{1,3}([.]\d{3})+,\d{1,2}")
-_NO_IDENTIFIER = {"null", "nan", "undefined", "total", "gesamt", "summe"}  # null values, and labels of sum rows
+_PLACEHOLDERS = {"null", "nan", "undefined", "total", "gesamt", "summe"}  # null values, and labels of sum rows
 _ERROR_VALUE = re.compile(r"#[^\W\d_]+([/-][A-Z0])?[!?]|#N/?[AV]|#+")  # #REF!, #DIV/0!, #N/A, and in German #NV
 
 
-def _not_written_by_people(text: str) -> str | None:
+def _spreadsheet_fault(text: str) -> str | None:
     """Return a fault for text that a spreadsheet or another program wrote instead of an identifier, with the remedy."""
     if text.startswith("="):
         return _("This is a formula. Enter its value.")
-    if text.lower() in _NO_IDENTIFIER:
+    if text.lower() in _PLACEHOLDERS:
         return _("%(text)s stands for no value or for a sum.") % {"text": text}
-    if fault := _error_value(text):
+    if fault := _error_value_fault(text):
         return fault
     if not text[:1].isdecimal() and not text.startswith("-"):
         return None
-    if _SHORTENED.fullmatch(text):
+    if _SCIENTIFIC_NOTATION.fullmatch(text):
         message = _("A spreadsheet has shortened a number to %(text)s: its digits are lost.")
     elif _WITH_A_DECIMAL.fullmatch(text):
         message = _("A spreadsheet has added a decimal to a number: %(text)s.")
@@ -221,46 +223,46 @@ def _not_written_by_people(text: str) -> str | None:
         message = _("A spreadsheet has put separators into a number: %(text)s.")
     else:
         return None
-    return joined([message % {"text": text}, _("Format the column as text and enter the value again.")])
+    return join_messages([message % {"text": text}, _("Format the column as text and enter the value again.")])
 
 
-def _error_value(text: str) -> str | None:
+def _error_value_fault(text: str) -> str | None:
     """Return a fault for a spreadsheet's error value, such as #REF!; None for other texts."""
     if not text.startswith("#") or not _ERROR_VALUE.fullmatch(text):
         return None
     return _("%(text)s is the error of a spreadsheet and not a value.") % {"text": text}
 
 
-def _fault_at_the_ends(text: str) -> str | None:
+def _end_fault(text: str) -> str | None:
     """Return a fault for a quotation mark at an end, or for a "#", which begins a comment, at the start."""
     for position in (1, len(text)):
         character = text[position - 1 : position]
-        meant = _meant_by(character)
-        if character and (meant in _QUOTES or (meant == "#" and position == 1)):
-            named = {"character": name_of(character), "position": position}
+        plain = _plain_equivalent(character)
+        if character and (plain in _QUOTES or (plain == "#" and position == 1)):
+            named = {"character": character_name(character), "position": position}
             return _("Remove %(character)s at position %(position)s.") % named
     return None
 
 
-def name_of(character: str) -> str:
+def character_name(character: str) -> str:
     """Return the name of a character for messages: U+200B ZERO WIDTH SPACE."""
     return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
 
 
 def likely_identifiers(given: str) -> list[str]:
     """Return identifiers that a text may mean: without invisible characters, or in another case; of long texts none."""
-    if len(given) > MOST_READ:
+    if len(given) > MAX_CHECKED:
         return []
-    plain = _plainly(given)
+    plain = _cleaned_key(given)
     variants = [plain, plain.upper(), plain.lower(), plain.title(), plain.capitalize(), plain.swapcase()]
-    different = dict.fromkeys(map(normalized, dict.fromkeys(variants)))
-    return [each for each in different if each and each != given]
+    variants_by_form = dict.fromkeys(map(normalized, dict.fromkeys(variants)))
+    return [each for each in variants_by_form if each and each != given]
 
 
-def _plainly(given: str) -> str:
+def _cleaned_key(given: str) -> str:
     """Return a key without its prefix, invisible characters, and characters that programs have added."""
     text = given.removeprefix("number:").removeprefix("code:")
-    plain = normalized("".join(_meant_by(each) for each in text if not is_invisible(each) or each == " "))
+    plain = normalized("".join(_plain_equivalent(each) for each in text if not is_invisible(each) or each == " "))
     plain = plain.strip(f"#{_QUOTES}")
     if match := _WITH_A_DECIMAL.fullmatch(plain):
         plain = match[1]
@@ -287,10 +289,10 @@ def similar_identifiers(given: str) -> list[str]:
     People use other separators (``MATH 101``), spreadsheets drop leading zeros, and letters of other alphabets look
     like Latin ones.
     """
-    if len(given) > MOST_READ:
+    if len(given) > MAX_CHECKED:
         return []
     likely = likely_identifiers(given)
-    plain = _plainly(given).translate(_LATIN)
+    plain = _cleaned_key(given).translate(_LATIN)
     if plain.isdecimal():
         digits = plain.lstrip("0")
         rewritten = [digits.zfill(width) for width in range(len(digits), MAX_DIGITS + 1)]
@@ -310,18 +312,20 @@ def plain_text(text: str) -> None:
     if not is_plain(text):
         raise ValidationError(gettext_lazy("Use no control characters."), code="control_characters")
     for position, character in enumerate(text if not text.isascii() else "", 1):
-        if character in _LOST:
+        if character in _REPLACEMENT_CHARACTERS:
             message = _("A character was lost: %(character)s at position %(position)s stands for it.")
-            raise ValidationError(message % {"character": name_of(character), "position": position}, code="invalid")
-    if fault := _error_value(text):
+            raise ValidationError(
+                message % {"character": character_name(character), "position": position}, code="invalid"
+            )
+    if fault := _error_value_fault(text):
         raise ValidationError(fault, code="invalid")
 
 
 def email_domain(text: str) -> None:
     """Raise ``ValidationError`` for an email address with a character that is invisible or a look-alike."""
     for position, character in enumerate(text, 1):
-        if not character.isascii() and (is_invisible(character) or _meant_by(character) != character):
-            raise ValidationError(_fault_in_character(character, position) or "", code="invalid")
+        if not character.isascii() and (is_invisible(character) or _plain_equivalent(character) != character):
+            raise ValidationError(_character_fault(character, position) or "", code="invalid")
 
 
 def in_our_times(moment: date) -> None:
@@ -330,17 +334,17 @@ def in_our_times(moment: date) -> None:
         raise ValidationError(gettext_lazy("Use a year from 1900 to 9000."), code="year_out_of_range")
 
 
-BIGGEST_ID = 2**63 - 1
-BIGGEST_COUNT = 2**31 - 1  # what both databases store as an integer
+MAX_ID = 2**63 - 1
+MAX_COUNT = 2**31 - 1  # what both databases store as an integer
 
 
-def id_in(text: str) -> int:
+def parse_id(text: str) -> int:
     """Return the database id in a text, 0 if it is not an id."""
-    is_id = re.fullmatch("[1-9][0-9]{0,18}", text) and int(text) <= BIGGEST_ID
+    is_id = re.fullmatch("[1-9][0-9]{0,18}", text) and int(text) <= MAX_ID
     return int(text) if is_id else 0
 
 
 def parse_ids(text: str) -> list[int]:
     """Return a list with the database id in a text; an empty list if it is not an id."""
-    found = id_in(text)
+    found = parse_id(text)
     return [found] if found else []

@@ -6,9 +6,9 @@ from typing import Any
 from django.db.models import QuerySet
 
 from courses.lookup import MAX_QUERY_VALUES
-from school.db.compiled_queries import Prepared
-from school.i18n.stored_messages import sentence as _
-from school.refusals import Refusal, Refused, explained, suggestion
+from school.db.compiled_queries import PreparedQuery
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal, Refused, explain_identifier, suggest_key
 from school.validators import normalized, parse_ids, similar_identifiers
 from students.models import Student
 
@@ -18,10 +18,10 @@ def student_ids_by_number(numbers: Iterable[str]) -> dict[str, int]:
     return dict(BY_NUMBER(list(set(numbers))))
 
 
-BY_NUMBER: Prepared[Any] = Prepared(
-    lambda numbers: Student.objects.filter(student_number__among=numbers).values_list("student_number", "pk")
+BY_NUMBER: PreparedQuery[Any] = PreparedQuery(
+    lambda numbers: Student.objects.filter(student_number__any_of=numbers).values_list("student_number", "pk")
 )
-STUDENTS_BY_ID: Prepared[Student] = Prepared(lambda ids: Student.objects.filter(pk__among=ids).order_by())
+STUDENTS_BY_ID: PreparedQuery[Student] = PreparedQuery(lambda ids: Student.objects.filter(pk__any_of=ids).order_by())
 
 
 def find_student(identifier: str, students: QuerySet[Student] | None = None) -> Student:
@@ -62,7 +62,7 @@ def student_id_of(identifier: str, visible: QuerySet[Student] | None = None) -> 
 
 def _not_found(identifier: str, visible: QuerySet[Student]) -> Refusal:
     if not identifier.startswith("number:"):
-        return student_not_found(identifier, suggestion(identifier, "number:"))
+        return student_not_found(identifier, suggest_key(identifier, "number:"))
     number = normalized(identifier.removeprefix("number:"))
     return students_not_found([number], visible, prefix="number:")[number]
 
@@ -98,7 +98,7 @@ def students_not_found(
     similar = similar_numbers(explicable, visible)
     for number in explicable:
         meant = f"{prefix}{similar[number]}" if number in similar else None
-        refusals[number] = explained(refusals[number], number, meant)
+        refusals[number] = explain_identifier(refusals[number], number, meant)
     return refusals
 
 

@@ -6,7 +6,7 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from courses.models import Course
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from students.models import Status, StudentCourse, counted_by_course
 

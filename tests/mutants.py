@@ -171,7 +171,7 @@ GUARDS = [
         "tests/school/test_strict_input.py::test_a_body_accepts_datetimes_in_one_format_only",
         instead(
             "school/api/fields.py",
-            "        return read_instant(data)\n",
+            "        return parse_instant(data)\n",
             "        return super().to_internal_value(data)\n",
         ),
     ),
@@ -195,7 +195,7 @@ GUARDS = [
         "only known constraints are a conflict",
         SQLITE,
         "tests/school/test_constraints.py::test_a_constraint_that_no_model_declares_returns_500",
-        instead("school/db/constraints.py", "    return known\n", '    return known or Known("any")\n'),
+        instead("school/db/constraints.py", "    return constraint\n", '    return info or ConstraintInfo("any")\n'),
     ),
     Mutant(
         "the lock on the rows of courses",
@@ -349,7 +349,7 @@ GUARDS = [
         "another try after a deadlock",
         POSTGRESQL,
         "tests/test_retry.py::test_after_a_deadlock_the_transaction_is_repeated_and_applied_once",
-        instead("school/db/retry.py", "TRIES = 4", "TRIES = 1"),
+        instead("school/db/retry.py", "MAX_TRIES = 4", "MAX_TRIES = 1"),
     ),
     Mutant(
         "the order in which seats are given",
@@ -418,19 +418,23 @@ GUARDS = [
         "the limits of a client on what it reads",
         SQLITE,
         WHO_MAY,
-        instead("school/access/row_scope.py", "    if limits is None:\n        return rows\n", "    return rows\n"),
+        instead("school/access/row_scope.py", "    if row_scope is None:\n        return rows\n", "    return rows\n"),
     ),
     Mutant(
         "the limits of a client on enrollments",
         SQLITE,
         WHO_MAY,
-        instead("students/api/base.py", "EnrollmentReads(WithinLimits, StrictQuery,", "EnrollmentReads(StrictQuery,"),
+        instead(
+            "students/api/base.py",
+            "    RowScopeMixin, StrictQueryMixin, SparseFields",
+            "    StrictQueryMixin, SparseFields",
+        ),
     ),
     Mutant(
         "the limits of a client on what it adds",
         SQLITE,
         "tests/school/test_limits.py::test_a_limited_client_cannot_add_students_or_probe_for_taken_numbers",
-        instead("school/api/views.py", "        refuse_to_add(self.permission_model, limits_of(request))\n", ""),
+        instead("school/api/views.py", "        check_can_add(self.permission_model, row_scope_of(request))\n", ""),
     ),
     Mutant(
         "the limits of a client on where it moves a course",
@@ -456,7 +460,7 @@ GUARDS = [
         "tests/security/test_own_courses.py::test_no_form_lists_a_row_of_another_course",
         instead(
             "school/desk/row_access.py",
-            "        field.queryset = _narrowed(request, field.queryset)\n",
+            "        field.queryset = _filter_rows(request, field.queryset)\n",
             "        pass\n",
         ),
     ),
@@ -470,7 +474,7 @@ GUARDS = [
         "the codes that a limited client does not see",
         SQLITE,
         "tests/security/test_limited_clients.py::test_a_list_contains_only_prerequisites_within_the_limits",
-        instead("courses/prerequisites.py", "if limits is None or not limits.is_client:", "if True:"),
+        instead("courses/prerequisites.py", "if row_scope is None or not row_scope.is_client:", "if True:"),
     ),
     Mutant(
         "the limits of a client in a batch",
@@ -482,14 +486,20 @@ GUARDS = [
         "the limits of a client in a file",
         SQLITE,
         "tests/school/test_limits.py::test_import_rows_outside_the_limits_are_errors",
-        instead("students/imports/enrollments.py", "within(Course.objects.all(), self.limits)", "Course.objects.all()"),
+        instead(
+            "students/imports/enrollments.py",
+            "filter_by_scope(Course.objects.all(), self.row_scope)",
+            "Course.objects.all()",
+        ),
     ),
     Mutant(
         "the limits of a client in an undo",
         SQLITE,
         "tests/school/test_limits.py::test_an_undo_reverts_only_rows_within_the_current_limits",
         instead(
-            "students/imports/undo.py", "within(EnrollmentEvent.objects.all(), self.limits)", "EnrollmentEvent.objects"
+            "students/imports/undo.py",
+            "filter_by_scope(EnrollmentEvent.objects.all(), self.row_scope)",
+            "EnrollmentEvent.objects",
         ),
     ),
     Mutant(
@@ -652,7 +662,7 @@ GUARDS = [
         "the end of what is remembered of a token",
         SQLITE,
         "tests/school/test_grants.py::test_a_revoked_or_narrowed_token_loses_access_after_thirty_seconds",
-        instead("school/api/tokens.py", "if kept and monotonic() < kept[0] else", "if kept else"),
+        instead("school/api/tokens.py", "if entry and monotonic() < entry[0] else", "if entry else"),
     ),
     Mutant(
         "the scopes of a client above those of its tokens",
@@ -686,7 +696,7 @@ GUARDS = [
         "the order in which forwarded addresses are read",
         SQLITE,
         "tests/school/test_addresses.py::test_client_ip_is_the_rightmost_address_that_is_not_a_trusted_proxy",
-        instead("school/http/client_ip.py", "in reversed(claimed)", "in claimed"),
+        instead("school/http/client_ip.py", "in reversed(forwarded)", "in forwarded"),
     ),
     Mutant(
         "the lock on a client that is guessed at",
@@ -710,19 +720,19 @@ GUARDS = [
         "the end of a request's patience",
         POSTGRESQL,
         "tests/test_database_away.py::test_a_frozen_database_is_reported_in_time_and_reconnected",
-        instead("school/settings.py", '        _options["patience"] = DATABASE_TIMEOUT\n', "        pass\n"),
+        instead("school/settings.py", '        _options["wait_budget"] = DATABASE_TIMEOUT\n', "        pass\n"),
     ),
     Mutant(
         "the refusal of two values of one name",
         SQLITE,
         HOSTILE_BODIES,
-        instead("school/api/parsers.py", "    if len(found) < len(pairs):\n", "    if False:\n"),
+        instead("school/api/parsers.py", "    if len(members) < len(pairs):\n", "    if False:\n"),
     ),
     Mutant(
         "the refusal of half of a surrogate pair",
         SQLITE,
         HOSTILE_BODIES,
-        instead("school/api/parsers.py", "and not _is_usable(body):", "and False:"),
+        instead("school/api/parsers.py", "and not _is_encodable(body):", "and False:"),
     ),
     Mutant(
         "the refusal of charsets that Django decodes by",
@@ -752,7 +762,7 @@ GUARDS = [
         "English for programs",
         SQLITE,
         "tests/school/test_languages.py::test_api_responses_are_in_english",
-        instead("school/i18n/middleware.py", "if request.path_info.startswith(ENGLISH):", "if False:"),
+        instead("school/i18n/middleware.py", "if request.path_info.startswith(ENGLISH_PREFIXES):", "if False:"),
     ),
     Mutant(
         "English for the journal",
@@ -770,7 +780,7 @@ GUARDS = [
         "no personal data in a cursor",
         SQLITE,
         "tests/school/test_cursors.py::test_a_cursor_contains_the_id_of_its_row_and_no_text[students-family_name]",
-        instead("school/api/pagination.py", "        if not self.keeps_value:\n            return None\n", ""),
+        instead("school/api/pagination.py", "        if not self.cursor_has_value:\n            return None\n", ""),
     ),
     Mutant(
         "the limits of a client, where a cursor's row is read again",
@@ -802,7 +812,7 @@ GUARDS = [
         "the deletion of a prerequisite refused",
         SQLITE,
         "tests/courses/test_renames.py::test_the_last_course_of_a_required_code_cannot_be_deleted[delete_by_api]",
-        instead("courses/api/views.py", "refuse_deletion([instance.pk], limits_of(self.request))", "pass"),
+        instead("courses/api/views.py", "refuse_deletion([instance.pk], row_scope_of(self.request))", "pass"),
     ),
     Mutant(
         "the lock of the prerequisites",
@@ -898,7 +908,7 @@ GUARDS = [
         "tests/students/test_imports_values.py::test_a_number_with_a_confusable_character_is_refused_in_every_file",
         instead(
             "school/validators.py",
-            "            if fault := _fault_in_character(character, position):\n",
+            "            if fault := _character_fault(character, position):\n",
             "            if fault := None:\n",
         ),
     ),
@@ -916,7 +926,11 @@ GUARDS = [
         "the check of outdated forms",
         SQLITE,
         "tests/school/test_stale_forms.py::test_a_stale_form_is_refused_names_the_changes_and_keeps_typed_values",
-        instead("school/desk/stale_forms.py", "if read.get(name) != self._digest(name):", "if read is None:"),
+        instead(
+            "school/desk/stale_forms.py",
+            "if loaded_digests.get(name) != self._digest(name):",
+            "if loaded_digest is None:",
+        ),
     ),
     Mutant(
         "the lock on the row that a form of the admin saves",
@@ -934,7 +948,7 @@ GUARDS = [
         "one form of texts that look alike",
         SQLITE,
         ERASED,
-        instead("school/validators.py", "_NOT_ASCII.sub(_folded_run, text.lower())", "text.lower()"),
+        instead("school/validators.py", "_NOT_ASCII.sub(_fold_run, text.lower())", "text.lower()"),
     ),
     Mutant(
         "the search at every separator",
@@ -980,7 +994,7 @@ GUARDS = [
         "tests/school/test_console.py::test_a_file_name_is_printed_escaped",
         instead(
             "school/commands/console.py",
-            "self.output.write(escaped(msg), style_func, ending)",
+            "self.output.write(escape_control_characters(msg), style_func, ending)",
             "self.output.write(msg, style_func, ending)",
         ),
     ),
@@ -1004,7 +1018,7 @@ GUARDS = [
         "the number of unknown fields that are named",
         SQLITE,
         f"{BUDGET}::test_fifty_unknown_fields_are_named_and_the_others_are_counted",
-        instead("school/api/fields.py", "in unknown[:MOST_UNKNOWN_NAMED]:", "in unknown:"),
+        instead("school/api/fields.py", "in unknown[:MAX_UNKNOWN_FIELDS]:", "in unknown:"),
     ),
     Mutant(
         "the number of errors that a problem names",
@@ -1012,7 +1026,7 @@ GUARDS = [
         f"{BUDGET}::test_a_batch_with_too_many_errors_is_refused_as_a_whole",
         instead(
             "school/http/problems.py",
-            "for reason in reasons[:MOST_REASONS]], reasons[0]",
+            "for reason in reasons[:MAX_ERRORS]], reasons[0]",
             "for reason in reasons], reasons[0]",
         ),
     ),
@@ -1020,7 +1034,7 @@ GUARDS = [
         "the number of arrays and objects in a body",
         SQLITE,
         f"{BUDGET}::test_a_body_has_at_most_10_000_arrays_and_objects",
-        instead("school/api/parsers.py", "if _containers(text) > MOST_CONTAINERS and", "if False and"),
+        instead("school/api/parsers.py", "if _count_containers(text) > MAX_CONTAINERS and", "if False and"),
     ),
     Mutant(
         "the permission to send a file, checked before it is read",
@@ -1104,7 +1118,7 @@ GUARDS = [
         "an answer below 100 kB: rows to delete",
         SQLITE,
         "tests/security/test_budget_forms.py::test_at_most_100_rows_are_deleted_at_a_time",
-        instead("school/desk/protected_delete.py", "MOST = 100 ", "MOST = 1_000 "),
+        instead("school/desk/protected_delete.py", "MAX_SELECTED = 100 ", "MAX_SELECTED = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: the names of what is deleted",
@@ -1112,7 +1126,7 @@ GUARDS = [
         "tests/security/test_budget_forms.py::test_no_bulk_action_costs_more_than_a_second",
         instead(
             "school/desk/protected_delete.py",
-            "return _first(to_delete), numbers, lacking, _first(protected)",
+            "return _truncate_names(to_delete), numbers, lacking, _truncate_names(protected)",
             "return to_delete, numbers, lacking, protected",
         ),
     ),

@@ -9,7 +9,7 @@ from psycopg import sql
 from rest_framework.test import APIClient
 
 from courses.models import Course
-from school.db.compiled_queries import Prepared
+from school.db.compiled_queries import PreparedQuery
 from school.refusals import Refused
 from students.enrollment import drop, enroll, enroll_many, loading
 from students.enrollment.commands import Origin
@@ -50,7 +50,7 @@ def test_the_last_seat_is_never_given_twice():
 
 def test_without_the_lock_the_last_seat_is_given_twice(monkeypatch):
     """The test above can fail: without the lock a seat is given twice within a few rounds."""
-    without = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
+    without = PreparedQuery(lambda ids: Course.objects.filter(pk__any_of=ids).select_related("term").order_by("pk"))
     monkeypatch.setattr(loading, "LOCKED", without)
 
     assert max(race_for_the_last_seat(ROUNDS)) > 1

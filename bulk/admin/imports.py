@@ -27,9 +27,9 @@ from bulk.reports import Report
 from bulk.row_results import StoredResult, stored_results
 from school.access.access_log import Subject, record_export
 from school.http.csv_response import csv_response
-from school.i18n.stored_messages import figure, spoken, unpacked
+from school.i18n.stored_messages import format_count, from_stored, translate_stored
 from school.observability.logging import current_request_id
-from school.refusals import Refused, shortened
+from school.refusals import Refused, shorten
 
 PROBLEMS_PER_PAGE = 100
 SAMPLE_ROWS = 5
@@ -95,11 +95,11 @@ class ImportAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("rows"), ordering="rows")
     def row_count(self, job: Import) -> str:
-        return "–" if job.rows is None else figure(job.rows)
+        return "–" if job.rows is None else format_count(job.rows)
 
     @admin.display(description=gettext_lazy("errors"))
     def error_rows(self, job: Import) -> str:
-        return figure(job.errors)
+        return format_count(job.errors)
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
         if not self.has_add_permission(request):
@@ -221,7 +221,7 @@ class ImportAdmin(ModelAdmin):
             raise Http404
         record_export(request, Subject.IMPORT, file_import_id=job.pk)
         content = (line for report in reports for line in to_csv(report))
-        return csv_response(content, f"import-{job.pk}-{name}.csv", has_mark=True)
+        return csv_response(content, f"import-{job.pk}-{name}.csv", with_bom=True)
 
 
 class _FailedResults(Sequence[StoredResult]):
@@ -240,12 +240,12 @@ class _FailedResults(Sequence[StoredResult]):
 
 def _translated(result: StoredResult) -> StoredResult:
     """Return a stored result with its messages in the current language."""
-    errors = [(code, field, spoken(message)) for code, field, message in result.errors]
-    return result._replace(errors=errors, note=spoken(result.note))
+    errors = [(code, field, translate_stored(message)) for code, field, message in result.errors]
+    return result._replace(errors=errors, note=translate_stored(result.note))
 
 
 def _translated_message(problem: dict[str, Any]) -> str:
-    return spoken(unpacked(problem["message"], problem.get("parts")))
+    return translate_stored(from_stored(problem["message"], problem.get("parts")))
 
 
 def _part_names(job: Import) -> list[str]:
@@ -282,4 +282,4 @@ def _sample_rows(job: Import) -> list[dict[str, Any]]:
 
 def _truncated(cells: list[str]) -> list[str]:
     """Return the cells of a row, cut for the page: a row may have half a million cells, or one of 100 kB."""
-    return [shortened(cell, MAX_CELL_LENGTH) for cell in cells[:MAX_COLUMNS]]
+    return [shorten(cell, MAX_CELL_LENGTH) for cell in cells[:MAX_COLUMNS]]

@@ -13,7 +13,7 @@ from rest_framework.parsers import BaseParser, MultiPartParser
 from rest_framework.request import Request
 
 from bulk.labels import ONE_FILE
-from school.api.query_parameters import repeated
+from school.api.query_parameters import repeated_error
 
 READ_SIZE = 1 << 16
 
@@ -70,7 +70,7 @@ def file_and_fields(request: Request) -> tuple[BinaryIO, str, dict[str, Any]]:
         raise ValidationError({"file": [ErrorDetail(str(ONE_FILE), code="one_file")]})
     repeated_names = [name for name in lists if len([*lists.getlist(name), *request.query_params.getlist(name)]) > 1]
     if repeated_names:
-        raise ValidationError({name: [repeated()] for name in repeated_names})
+        raise ValidationError({name: [repeated_error()] for name in repeated_names})
     fields = {name: value for name, value in body.items() if name != "file"}
     file_name = str(getattr(file, "name", "") or "")
     return file, "" if file_name.isdecimal() else file_name, {**request.query_params.dict(), **fields}

@@ -12,7 +12,7 @@ from bulk.importers.registry import importer_classes
 from bulk.models import DEFAULT_DATASET, ZIP, Import, Mode, OnError, Review, rows_per_second
 from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictModelSerializer
 from school.api.openapi.examples import example, request_example
-from school.api.row_json import Computed
+from school.api.row_json import ComputedField
 from school.validators import plain_text
 
 KINDS = [*settings.IMPORT_KINDS, ZIP]
@@ -92,9 +92,9 @@ class ImportSerializer(StrictModelSerializer):
     approved_by: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
     rows_per_second = serializers.FloatField(read_only=True, allow_null=True)
     computed = {
-        "problems": Computed(("problems",), _serialized_problems),
-        "warnings": Computed(("warnings",), _serialized_problems),
-        "rows_per_second": Computed(("counts", "started_at", "finished_at"), _rows_per_second),
+        "problems": ComputedField(("problems",), _serialized_problems),
+        "warnings": ComputedField(("warnings",), _serialized_problems),
+        "rows_per_second": ComputedField(("counts", "started_at", "finished_at"), _rows_per_second),
     }
 
     class Meta:

@@ -39,11 +39,11 @@ from bulk.outcomes import ERROR
 from bulk.reports import Report
 from school.access.access_log import Subject, record_export
 from school.api.idempotency import idempotent
-from school.api.permissions import client_of, may
-from school.api.query_parameters import StrictQuery
-from school.api.renderers import MARK, MARK_PARAMETER, CsvRenderer, wants_mark
-from school.api.row_responses import ConditionalReads
-from school.api.views import WithinLimits
+from school.api.permissions import is_permitted, service_account_of
+from school.api.query_parameters import StrictQueryMixin
+from school.api.renderers import BOM_OPENAPI_PARAMETER, BOM_PARAMETER, CsvRenderer, wants_bom
+from school.api.row_responses import ConditionalReadMixin
+from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
 from school.observability.logging import current_request_id
 from school.refusals import Refusal, Refused
@@ -57,7 +57,7 @@ REPORT_RESPONSES = {
 }
 
 
-class BaseImportViewSet(WithinLimits, StrictQuery, GenericViewSet[Import]):
+class BaseImportViewSet(RowScopeMixin, StrictQueryMixin, GenericViewSet[Import]):
     scope = "imports"
     permission_model = Import
     queryset = Import.objects.select_related("actor", "approved_by", "progress")
@@ -74,7 +74,7 @@ class BaseImportViewSet(WithinLimits, StrictQuery, GenericViewSet[Import]):
     @property
     def client_account_id(self) -> Any:
         """The account id of the calling API client, None for staff. Compiled queries have it as a parameter."""
-        account = client_of(self.request)
+        account = service_account_of(self.request)
         return None if account is None else account.pk
 
     def import_response(self, job: Import, status: int) -> Response:
@@ -94,7 +94,7 @@ class BaseImportViewSet(WithinLimits, StrictQuery, GenericViewSet[Import]):
         return response
 
 
-class ImportViewSet(ConditionalReads, BaseImportViewSet):
+class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
     """Imports, the newest first: the file that was sent, its state and its counts."""
 
     filterset_class = ImportFilter
@@ -103,15 +103,15 @@ class ImportViewSet(ConditionalReads, BaseImportViewSet):
     parser_classes = [FormParser, CsvParser, ZipParser]
     more_problems = {"POST": {404}}  # a term or a course in the options is not found
 
-    def query_names(self) -> set[str] | None:
+    def allowed_parameters(self) -> set[str] | None:
         """Return None for ``create``: its query may have options, which ``ImportRequestSerializer`` checks."""
-        return None if self.action == "create" else super().query_names()
+        return None if self.action == "create" else super().allowed_parameters()
 
     @property
     def client_account_id(self) -> Any:
         return None if super().client_account_id is None else self.parameter("client")
 
-    def kept_shape(self) -> Hashable:
+    def query_cache_key(self) -> Hashable:
         return super().client_account_id is not None
 
     def parameter_values(self) -> dict[str, Any]:
@@ -166,9 +166,9 @@ class ImportViewSet(ConditionalReads, BaseImportViewSet):
             request_id=current_request_id(),
             file_name=name,
             options=serializer.options,
-            rights=tuple(name for name, (scope, permission) in rights if may(request, scope, permission)),
+            rights=tuple(name for name, (scope, permission) in rights if is_permitted(request, scope, permission)),
             actor=request.user,
-            client=client_of(request),
+            client=service_account_of(request),
             again=data["again"],
             **{field: data[field] for field in ("kind", "dataset", "mode", "scope", "on_error", "review")},
         )
@@ -190,17 +190,17 @@ class ImportReportViewSet(BaseImportViewSet):
     renderer_classes = [JSONRenderer, CsvRenderer]
     pagination_class = None  # a stream of all rows
 
-    def query_names(self) -> set[str]:
-        return {"part", MARK}
+    def allowed_parameters(self) -> set[str]:
+        return {"part", BOM_PARAMETER}
 
-    @extend_schema(parameters=[*PART_PARAMETER, MARK_PARAMETER], responses=REPORT_RESPONSES)
+    @extend_schema(parameters=[*PART_PARAMETER, BOM_OPENAPI_PARAMETER], responses=REPORT_RESPONSES)
     def report(self, request: Request, pk: int) -> StreamingHttpResponse:
         """
         Return every row with its original cells and its result. While the import is at work, return the rows so far.
         """
         return self._stream(Report.as_csv, lambda report: report.as_json_rows(), "report")
 
-    @extend_schema(parameters=[*PART_PARAMETER, MARK_PARAMETER], responses=REPORT_RESPONSES)
+    @extend_schema(parameters=[*PART_PARAMETER, BOM_OPENAPI_PARAMETER], responses=REPORT_RESPONSES)
     def failed_rows(self, request: Request, pk: int) -> StreamingHttpResponse:
         """Return the rows with errors. The CSV has their original cells, to be corrected and sent again."""
         return self._stream(Report.failed_as_csv, lambda report: report.as_json_rows(outcome=ERROR), "failed-rows")
@@ -213,14 +213,14 @@ class ImportReportViewSet(BaseImportViewSet):
     ) -> StreamingHttpResponse:
         job = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
         reports = [Report(job, part) for part in self._parts(job)]
-        has_mark = wants_mark(self.request)
+        with_bom = wants_bom(self.request)
         is_csv = self.request.accepted_renderer.format == CsvRenderer.format
         if is_csv and len(reports) > 1:
             raise ValidationError({"part": [ErrorDetail(_("A CSV is of one part: name it."), code="required")]})
         record_export(self.request, Subject.IMPORT, file_import_id=job.pk)
         if is_csv:
             lines = (line for report in reports for line in as_csv(report))
-            return csv_response(lines, f"import-{job.pk}-{name}.csv", has_mark=has_mark)
+            return csv_response(lines, f"import-{job.pk}-{name}.csv", with_bom=with_bom)
         return StreamingHttpResponse(_json_array(reports, as_json_rows), content_type="application/json")
 
     def _parts(self, job: Import) -> list[Part]:

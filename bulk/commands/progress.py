@@ -21,7 +21,7 @@ from rich.table import Table
 from bulk.jobs.runner import ResultCallback
 from bulk.models import PROCESSING_STATES, UNDO, Import, Review, State
 from bulk.outcomes import KEPT_UNCERTAIN, RowResult
-from school.commands.console import escaped
+from school.commands.console import escape_control_characters
 from school.observability.logging import STDERR
 
 MAX_SHOWN_ERRORS = 20
@@ -57,7 +57,7 @@ def progress_display(job: Import, stderr: Any) -> Iterator[ResultCallback]:
 
     def write(text: str) -> None:
         if is_terminal:
-            write_log(escaped(text))
+            write_log(escape_control_characters(text))
         else:
             stderr.write(text)
 

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 
 from bulk.files.csv_reader import Row
 from bulk.files.temporary_table import temporary_table
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 

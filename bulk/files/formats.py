@@ -5,7 +5,7 @@ Recognizes files that are not CSV by their first bytes, and returns a message th
 import re
 from collections.abc import Sequence
 
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 
 HEAD_BYTES = 1 << 16
 _ZIP_HEADER_BYTES = 30

@@ -12,7 +12,7 @@ from typing import IO, Any, BinaryIO, NamedTuple
 from django.conf import settings
 
 from bulk.files.csv_reader import UnreadableFile
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 
 MAX_DIRECTORY_BYTES = 1 << 18  # bytes, some 4,000 files: opening a zip reads all of it, a second for 15,000
 END_OF_DIRECTORY = b"PK\x05\x06"

@@ -13,7 +13,7 @@ from bulk.files.csv_reader import Column, Row, Table, with_file_name
 from bulk.files.duplicate_rows import RowKeyIndex
 from bulk.models import Import, Mode
 from bulk.outcomes import ERROR, SKIPPED, RowResult
-from school.access.row_scope import Limits, limits_of_account
+from school.access.row_scope import RowScope, row_scope_of_account
 from school.refusals import Refusal
 
 CHUNK_SIZE = 10_000
@@ -107,9 +107,9 @@ class Importer(ABC):
         self.lookup_files: dict[str, tuple[str, BinaryIO]] = {}  # the files of ``lookup_columns`` in the zip
 
     @cached_property
-    def limits(self) -> Limits | None:
-        """The current limits of the import's sender; None if there are none."""
-        return limits_of_account(self.job.actor_id)
+    def row_scope(self) -> RowScope | None:
+        """The row scope of the import's sender; None for unlimited access."""
+        return row_scope_of_account(self.job.actor_id)
 
     def table(self) -> Table:
         """Return the file as a table; raise ``UnreadableFile``."""

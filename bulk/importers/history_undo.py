@@ -14,7 +14,7 @@ from bulk.importers.upsert import CHANGED_OUTCOMES, Entry, UpsertImporter, chang
 from bulk.models import ZIP, Import
 from bulk.outcomes import ERROR, KEPT, REVERSED, RowResult
 from bulk.row_results import stored_results
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 CREATED = "+"  # the type of the first version in the history

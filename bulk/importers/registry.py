@@ -16,8 +16,8 @@ from bulk.files.zip_reader import ZippedFile, read_zip
 from bulk.importers.base import Importer, Option
 from bulk.importers.part import Part
 from bulk.models import UNDO, ZIP, Import, Mode
-from school.i18n.stored_messages import joined
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import join_messages
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, Refused
 
 MAX_SHOWN_NAMES = 10
@@ -112,7 +112,7 @@ def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
         expected = ", ".join(f"{each.file_names[0]}.csv" for each in importer_classes().values())
         missing: str = _("The zip has none of: %(names)s.") % {"names": expected}
         if names:
-            missing = joined([missing, _("It has: %(names)s.") % {"names": _join_names(names)}])
+            missing = join_messages([missing, _("It has: %(names)s.") % {"names": _join_names(names)}])
         raise UnreadableFile("missing_file", missing)
     return parts
 

@@ -18,8 +18,8 @@ from bulk.importers.base import Importer
 from bulk.importers.unique_values import RequestedValues, plan
 from bulk.models import UNDO, Import, OnError
 from bulk.outcomes import ERROR, RowResult
-from school.i18n.stored_messages import sentence as _
-from school.i18n.stored_messages import sentence_of
+from school.i18n.stored_messages import message_of
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 CHANGED_OUTCOMES = ("created", "updated")
@@ -232,7 +232,7 @@ class UpsertImporter(Importer):
         requested = list({id(e.instance): e.instance for e in entries if e.outcome in CHANGED_OUTCOMES}.values())
         refused, reassigned = plan(requested, self.model, self.unique_field, find_released)
         [constraint] = [each for each in self.model._meta.constraints if each.name == self.unique_constraint]
-        message = sentence_of(ValidationError(constraint.violation_error_message or ""))
+        message = message_of(ValidationError(constraint.violation_error_message or ""))
         refusal = Refusal(str(constraint.violation_error_code), message, field=self.unique_field)
         return {id(each): [refusal] for each in refused}, {pk: released_later.get(pk, "") for pk in reassigned}
 
@@ -390,6 +390,6 @@ def refusals_from(error: ValidationError, field: str | None = None) -> list[Refu
     else:
         named = [(field, each) for each in error.error_list]
     return [
-        Refusal(each.code or "invalid", sentence_of(each), field=None if name == "__all__" else name)
+        Refusal(each.code or "invalid", message_of(each), field=None if name == "__all__" else name)
         for name, each in named
     ]

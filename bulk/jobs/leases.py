@@ -23,7 +23,7 @@ from django.utils import timezone
 from bulk.models import PROCESSING_STATES, Import, Progress, State
 from school.db.sqlite.private_copy import is_on_private_copy
 from school.i18n.stored_messages import in_english
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 LEASE_DURATION = timedelta(seconds=15)

@@ -36,7 +36,7 @@ from bulk.models import (
     Review,
     State,
 )
-from school.access.row_scope import limits_of_account, outside_limits
+from school.access.row_scope import outside_scope_refusal, row_scope_of_account
 from school.refusals import Refusal, Refused
 from school.validators import is_plain, normalized
 
@@ -143,8 +143,8 @@ def _validate(job: Import) -> list[Refusal]:
             parts = {"value": value, "choices": ", ".join(known[name].choices)}
             refusals.append(Refusal("invalid_choice", message % parts, field=name))
     importers = importers_of(job.kind)
-    if not all(importer.enforces_limits for importer in importers) and limits_of_account(job.actor_id):
-        refusals.append(outside_limits())
+    if not all(importer.enforces_limits for importer in importers) and row_scope_of_account(job.actor_id):
+        refusals.append(outside_scope_refusal())
     return refusals or [refusal for importer in importers for refusal in importer(job).check()]
 
 

@@ -18,7 +18,7 @@ from bulk.models import PROCESSING_STATES, UNDO, Import, Mode, OnError, Review, 
 from bulk.outcomes import DROPPED, ERROR, KEPT, KEPT_OUTCOMES, REVERSED
 from bulk.row_results import ResultWriter
 from school.i18n.stored_messages import in_english
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, Refused
 
 logger = structlog.get_logger(__name__)

@@ -22,7 +22,7 @@ from bulk.jobs.leases import LEASE_DURATION, Cancelled, Lease
 from bulk.models import Import, Mode, OutcomePage
 from bulk.outcomes import DROPPED, RowResult
 from bulk.row_results import ResultWriter
-from school.db.retry import retried
+from school.db.retry import retry_transaction
 from school.db.sqlite.private_copy import private_copy
 
 ResultCallback = Callable[[Sequence[RowResult]], None]
@@ -143,7 +143,7 @@ class ImportRun:
                 part.importer.record_listed(rows)
         self.on_results(self._drop_unlisted_rows())
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def _drop_unlisted_rows(self) -> list[RowResult]:
         job = self.lease.lock_import()
@@ -157,7 +157,7 @@ class ImportRun:
         job.save()
         return failed
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def _renew_lease(self) -> None:
         """Renew the lease while no results are committed; raise ``LeaseLost`` or ``Cancelled``."""
@@ -169,7 +169,7 @@ class ImportRun:
     def _apply_chunk(self, part: Part, rows: list[Row]) -> None:
         self.on_results(self._apply_chunk_rows(part, rows))
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def _apply_chunk_rows(self, part: Part, rows: list[Row]) -> list[RowResult]:
         job = self.lease.lock_import()
@@ -190,7 +190,7 @@ class ImportRun:
         self.lease.extend(job)
         job.save()
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def _finish(self, finalize: Callable[[Import], None]) -> None:
         """Complete the import and set its final state."""
@@ -202,7 +202,7 @@ class ImportRun:
         finalize(job)
         job.save()
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def _finish_parts(self) -> None:
         self.lease.lock_import()

@@ -27,7 +27,7 @@ from bulk.files.zip_reader import has_comments, read_zip
 from bulk.importers.registry import importer_classes, parts_of
 from bulk.models import UNDO, ZIP, Import, Mode, OutcomePage
 from bulk.row_results import stored_results
-from school.validators import folded, likely_identifiers
+from school.validators import likely_identifiers, lookalike_key
 
 MIN_MENTION_LENGTH = 6  # characters of a number that is searched for in longer cells: a shorter one may be a room
 # Characters of the previous block that are searched again, for each byte of the longest spelling: a letter may be
@@ -50,19 +50,19 @@ class Identifiers:
         self.emails = frozenset(email.lower() for email in emails if email)
         self.names = frozenset(filter(None, names))
         self.others = frozenset(others)
-        self.folded_keys = frozenset(map(folded, self.numbers | self.emails))
+        self.folded_keys = frozenset(map(lookalike_key, self.numbers | self.emails))
         self.search_terms = sorted(
-            {folded(spelled) for word in self.numbers | self.emails for spelled in _spellings(word)}
+            {lookalike_key(spelled) for word in self.numbers | self.emails for spelled in _spellings(word)}
         )
         self.longest = max((len(term.encode("utf-8", "surrogateescape")) for term in self.search_terms), default=0)
         long_identifiers = [
             word for word in self.numbers | self.emails if "@" in word or len(word) >= MIN_MENTION_LENGTH
         ]
         self._long_identifier_pattern = _whole_word_pattern(
-            {folded(spelled) for word in long_identifiers for spelled in _spellings(word)}
+            {lookalike_key(spelled) for word in long_identifiers for spelled in _spellings(word)}
         )
         self._identifier_pattern = _whole_word_pattern(self.search_terms)
-        self._text_pattern = _whole_word_pattern({folded(each) for word in self.names for each in _spellings(word)})
+        self._text_pattern = _whole_word_pattern({lookalike_key(each) for word in self.names for each in _spellings(word)})
 
     def __or__(self, other: "Identifiers") -> "Identifiers":
         numbers, emails = self.numbers | other.numbers, self.emails | other.emails
@@ -73,7 +73,7 @@ class Identifiers:
         True if the text contains a number or an email, however it is spelled or escaped, also within a longer word.
         """
         text = content if isinstance(content, str) else content.decode("utf-8", "surrogateescape")
-        folded_text = folded(text)
+        folded_text = lookalike_key(text)
         return any(term in folded_text for term in self.search_terms)
 
     def occurs_in_cells(self, cells: Iterable[str]) -> bool:
@@ -83,18 +83,18 @@ class Identifiers:
     def _is_in_cell(self, cell: str) -> bool:
         if cell in self.others:
             return False
-        if any(folded(each).strip() in self.folded_keys for each in (cell, *likely_identifiers(cell))):
+        if any(lookalike_key(each).strip() in self.folded_keys for each in (cell, *likely_identifiers(cell))):
             return True
-        return bool(self._long_identifier_pattern and self._long_identifier_pattern.search(folded(cell)))
+        return bool(self._long_identifier_pattern and self._long_identifier_pattern.search(lookalike_key(cell)))
 
     def find_mention(self, text: str) -> str:
         """Return the first number, email or name that a short text has as a whole word; "" if it has none."""
-        match = self._text_pattern and self._text_pattern.search(folded(text))
+        match = self._text_pattern and self._text_pattern.search(lookalike_key(text))
         return match[0] if match else self.find_identifier(text)
 
     def find_identifier(self, text: str) -> str:
         """Return the first number or email that a text has as a whole word; "" if it has none."""
-        match = self._identifier_pattern and self._identifier_pattern.search(folded(text))
+        match = self._identifier_pattern and self._identifier_pattern.search(lookalike_key(text))
         return match[0] if match else ""
 
 

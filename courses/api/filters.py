@@ -6,7 +6,14 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from courses.models import Course, Level, Term
-from school.api.filters import ChangedSince, CountFilter, DayFilter, StrictFilterSet, TextFilter, TrueOrFalse
+from school.api.filters import (
+    CountFilter,
+    DayFilter,
+    HistoryUpdatedSinceFilter,
+    StrictBooleanFilter,
+    StrictFilterSet,
+    TextFilter,
+)
 
 
 class RunningOn(DayFilter):
@@ -18,7 +25,7 @@ class RunningOn(DayFilter):
 
 class TermFilter(StrictFilterSet):
     running_on = RunningOn("starts_on", help_text="Terms that have begun and not ended on this day.")
-    updated_since = ChangedSince()
+    updated_since = HistoryUpdatedSinceFilter()
 
     class Meta:
         model = Term
@@ -28,9 +35,9 @@ class TermFilter(StrictFilterSet):
 class CourseFilter(StrictFilterSet):
     term = TextFilter("term__code", help_text="The code of a term.")
     level = filters.ChoiceFilter(choices=Level.choices)
-    is_active = TrueOrFalse()
+    is_active = StrictBooleanFilter()
     capacity = CountFilter()
-    updated_since = ChangedSince()
+    updated_since = HistoryUpdatedSinceFilter()
 
     class Meta:
         model = Course

@@ -10,11 +10,11 @@ from rest_framework import serializers
 from courses.lookup import term_not_found
 from courses.models import Course, Term
 from courses.prerequisites import check_prerequisites, filter_visible, visible_codes
-from school.access.row_scope import outside_limits, within
+from school.access.row_scope import filter_by_scope, outside_scope_refusal
 from school.api.fields import BoundedListField, StrictCharField, StrictModelSerializer
 from school.api.openapi.examples import example
-from school.api.permissions import limits_of
-from school.api.row_json import Computed
+from school.api.permissions import row_scope_of
+from school.api.row_json import ComputedField
 from school.refusals import Refused
 from school.validators import normalized
 
@@ -32,7 +32,7 @@ def visible_codes_for(request: Any) -> frozenset[str] | None:
     if request is None:
         return None
     if not hasattr(request, "visible_codes"):
-        request.visible_codes = visible_codes(limits_of(request))
+        request.visible_codes = visible_codes(row_scope_of(request))
     visible: frozenset[str] | None = request.visible_codes
     return visible
 
@@ -61,9 +61,9 @@ class TermSerializer(StrictModelSerializer):
         """Refuse a new code from a limited caller: a clash would reveal the code of a term that it does not see."""
         term: Any = self.instance
         code = data.get("code") if isinstance(data, Mapping) else None
-        is_limited = limits_of(self.context.get("request")) is not None
+        is_limited = row_scope_of(self.context.get("request")) is not None
         if term and is_limited and isinstance(code, str) and normalized(code) != term.code:
-            raise Refused([outside_limits()])
+            raise Refused([outside_scope_refusal()])
         return super().to_internal_value(data)
 
 
@@ -75,7 +75,7 @@ class TermCodeField(serializers.SlugRelatedField[Term]):
 
     def get_queryset(self) -> Any:
         """Return the terms that the caller sees."""
-        return within(Term.objects.all(), limits_of(self.context.get("request")))
+        return filter_by_scope(Term.objects.all(), row_scope_of(self.context.get("request")))
 
     def to_internal_value(self, data: Any) -> Term:
         if not isinstance(data, str):
@@ -96,7 +96,7 @@ class CourseSerializer(StrictModelSerializer):
         max_length=50,
         help_text=_("The codes of what must be completed first, whatever the term."),
     )
-    computed = {"prerequisites": Computed(("prerequisites",), _visible_prerequisites, only_limited=True)}
+    computed = {"prerequisites": ComputedField(("prerequisites",), _visible_prerequisites, only_limited=True)}
 
     class Meta:
         model = Course
@@ -140,15 +140,15 @@ class CourseSerializer(StrictModelSerializer):
 
         Otherwise a clash with a course that the caller does not see would reveal the code of that course.
         """
-        limits = limits_of(self.context.get("request"))
+        row_scope = row_scope_of(self.context.get("request"))
         course: Any = self.instance
         term = attrs.get("term", course and course.term)
         key = attrs.get("code", course and course.code), term
-        if limits is None or (course and key == (course.code, course.term)):
+        if row_scope is None or (course and key == (course.code, course.term)):
             return
         terms = {each and each.pk for each in ([term, course.term] if course else [term])}
-        if not terms <= limits.terms:
-            raise Refused([outside_limits()])
+        if not terms <= row_scope.terms:
+            raise Refused([outside_scope_refusal()])
 
 
 @extend_schema_serializer(component_name="CourseSummary")

@@ -57,9 +57,9 @@ def record_view(request: HttpRequest, student_id: int) -> None:
     about = {"actor_id": request.user.pk, "student_id": student_id, "action": Action.VIEWED, "day": localdate(now)}
     try:
         if not PersonalDataAccess.objects.filter(**about).exists():
-            line = PersonalDataAccess(
+            entry = PersonalDataAccess(
                 **about, at=now, door=Door.ADMIN, subject=Subject.STUDENT, request_id=current_request_id()
             )
-            PersonalDataAccess.objects.bulk_create([line], ignore_conflicts=True)
+            PersonalDataAccess.objects.bulk_create([entry], ignore_conflicts=True)
     except OperationalError:
         logger.warning("view_not_recorded", user_id=request.user.pk, student_id=student_id)

@@ -21,11 +21,11 @@ def revoke(client: ApiClient) -> None:
 def revoke_tokens(clients: Iterable[ApiClient]) -> None:
     """Delete the clients' tokens: they are rejected within a minute. A client may request a new one."""
     for client in clients:
-        number, _by_model = get_access_token_model().objects.filter(application=client).delete()
-        logger.info("tokens_revoked", client_id=client.client_id, tokens=number)
+        count, _by_model = get_access_token_model().objects.filter(application=client).delete()
+        logger.info("tokens_revoked", client_id=client.client_id, tokens=count)
 
 
-def admit(client: ApiClient) -> None:
+def reactivate(client: ApiClient) -> None:
     """Reactivate a revoked client; its secret stays valid."""
     _set_active(client, is_active=True)
     logger.info("client_admitted", client_id=client.client_id)

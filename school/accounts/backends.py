@@ -6,14 +6,18 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Permission
 
-from school.db.compiled_queries import Prepared, together
+from school.db.compiled_queries import PreparedQuery, run_pipeline
 
-USERS: Prepared[Any] = Prepared(lambda ids: get_user_model()._default_manager.filter(pk__among=ids))
-OF_USERS: Prepared[Any] = Prepared(lambda ids: _named(Permission.objects.filter(user__pk__among=ids)))
-OF_GROUPS: Prepared[Any] = Prepared(lambda ids: _named(Permission.objects.filter(group__user__pk__among=ids)))
+USERS_BY_ID: PreparedQuery[Any] = PreparedQuery(lambda ids: get_user_model()._default_manager.filter(pk__any_of=ids))
+USER_PERMISSIONS: PreparedQuery[Any] = PreparedQuery(
+    lambda ids: _permission_names(Permission.objects.filter(user__pk__any_of=ids))
+)
+GROUP_PERMISSIONS: PreparedQuery[Any] = PreparedQuery(
+    lambda ids: _permission_names(Permission.objects.filter(group__user__pk__any_of=ids))
+)
 
 
-def _named(permissions: Any) -> Any:
+def _permission_names(permissions: Any) -> Any:
     return permissions.order_by().values_list("content_type__app_label", "codename")
 
 
@@ -21,7 +25,7 @@ class StaffBackend(ModelBackend):
     """Django's ``ModelBackend`` with the same users and permissions, read by compiled statements."""
 
     def get_user(self, user_id: int) -> Any:
-        for user in USERS([int(user_id)]):
+        for user in USERS_BY_ID([int(user_id)]):
             return user if self.user_can_authenticate(user) else None
         return None
 
@@ -29,7 +33,11 @@ class StaffBackend(ModelBackend):
         if not user_obj.is_active or user_obj.is_anonymous or user_obj.is_superuser or obj is not None:
             return super().get_all_permissions(user_obj, obj)
         if not hasattr(user_obj, "all_permissions"):  # read once for each request
-            of_user, of_groups = together((OF_USERS, [[user_obj.pk]]), (OF_GROUPS, [[user_obj.pk]]))
-            user_obj.all_permissions = {f"{label}.{codename}" for label, codename in [*of_user, *of_groups]}
-        found: set[str] = user_obj.all_permissions
-        return found
+            user_permissions, group_permissions = run_pipeline(
+                (USER_PERMISSIONS, [[user_obj.pk]]), (GROUP_PERMISSIONS, [[user_obj.pk]])
+            )
+            user_obj.all_permissions = {
+                f"{label}.{codename}" for label, codename in [*user_permissions, *group_permissions]
+            }
+        permissions: set[str] = user_obj.all_permissions
+        return permissions

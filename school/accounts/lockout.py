@@ -23,13 +23,13 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from school.accounts.session_timeout import begin
+from school.accounts.session_timeout import record_login_time
 from school.http.problems import too_many_attempts
-from school.http.rate_limit import TooManyRequests, count_stranger
+from school.http.rate_limit import TooManyRequests, count_anonymous
 from school.models import ApiClient
 
-CLIENT = "client:"
-LONGEST = 255  # characters of a name that are stored: no account has a longer name
+CLIENT_PREFIX = "client:"
+MAX_NAME_LENGTH = 255  # characters of a name that are stored: no account has a longer name
 
 logger = structlog.get_logger(__name__)
 
@@ -39,21 +39,21 @@ class LoginHandler(AxesDatabaseHandler):
 
     def is_allowed(self, request: Any, credentials: dict[str, Any] | None = None) -> bool:
         try:
-            count_stranger(request)
+            count_anonymous(request)
         except TooManyRequests as too_many:
-            request.come_back_in = too_many.wait
+            request.retry_after = too_many.wait
             return False
         return bool(super().is_allowed(request, credentials))
 
     def user_login_failed(self, sender: Any, credentials: dict[str, Any], request: Any = None, **kwargs: Any) -> None:
         super().user_login_failed(sender, credentials, request, **kwargs)
         if request is not None:
-            ids = _ids_of(str(credentials.get("username") or ""))
+            ids = _log_ids(str(credentials.get("username") or ""))
             logger.warning("login_failed", locked=bool(request.axes_locked_out), **ids)
 
     def user_logged_in(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
         super().user_logged_in(sender, request, user, **kwargs)
-        begin(request)
+        record_login_time(request)
         logger.info("logged_in", user_id=user.pk)
 
     def user_logged_out(self, sender: Any, request: Any, user: Any, **kwargs: Any) -> None:
@@ -70,7 +70,7 @@ def change_password(request: HttpRequest, view: Callable[[], Any]) -> Any:
     """
     credentials = {"username": request.user.get_username()}
     if not AxesProxyHandler.is_allowed(request, credentials):
-        return locked_out(request, None, credentials)
+        return lockout_response(request, None, credentials)
     response = view()
     form = (getattr(response, "context_data", None) or {}).get("form")
     if request.method == "POST" and form is not None and "old_password" in form.errors:
@@ -78,17 +78,17 @@ def change_password(request: HttpRequest, view: Callable[[], Any]) -> Any:
     return response
 
 
-def name_in(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
-    """Return the user name of a login attempt, cut to ``LONGEST`` characters."""
-    given = (credentials or {}).get("username") or request.POST.get("username") or request.POST.get("login") or ""
-    return str(given)[:LONGEST]
+def username_of(request: HttpRequest, credentials: dict[str, Any] | None = None) -> str:
+    """Return the user name of a login attempt, cut to ``MAX_NAME_LENGTH`` characters."""
+    name = (credentials or {}).get("username") or request.POST.get("username") or request.POST.get("login") or ""
+    return str(name)[:MAX_NAME_LENGTH]
 
 
-def locked_out(
+def lockout_response(
     request: HttpRequest, original: HttpResponse | None = None, credentials: dict[str, Any] | None = None
 ) -> HttpResponse:
     """Return 429 with ``Retry-After``: a problem document for programs, a page for people."""
-    seconds = getattr(request, "come_back_in", None) or _seconds_locked(request, credentials)
+    seconds = getattr(request, "retry_after", None) or _seconds_locked(request, credentials)
     if request.path.startswith(("/api/", "/oauth/")):
         response = too_many_attempts()
     else:
@@ -96,7 +96,7 @@ def locked_out(
         context = {**admin.site.each_context(request), "minutes": minutes, "title": _("Locked")}
         if request.path.startswith("/accounts/"):
             context["layout"] = "allauth/layouts/base.html"
-        response = render(request, "school/locked.html", context, status=429)
+        response = render(request, "school/login_locked.html", context, status=429)
     response["Retry-After"] = str(seconds)
     return response
 
@@ -108,10 +108,12 @@ def _seconds_locked(request: HttpRequest, credentials: dict[str, Any] | None) ->
     return max(math.ceil((last + settings.AXES_COOLOFF_TIME - timezone.now()).total_seconds()), 1)
 
 
-def _ids_of(name: str) -> dict[str, Any]:
+def _log_ids(name: str) -> dict[str, Any]:
     """Return the id of the client or user with this name, for the log; an id of None if there is none."""
-    if name.startswith(CLIENT):
-        known = ApiClient.objects.filter(client_id=name.removeprefix(CLIENT)).values_list("client_id", flat=True)
-        return {"client_id": known.first()}
+    if name.startswith(CLIENT_PREFIX):
+        client_ids = ApiClient.objects.filter(client_id=name.removeprefix(CLIENT_PREFIX)).values_list(
+            "client_id", flat=True
+        )
+        return {"client_id": client_ids.first()}
     users = get_user_model().objects.filter(username=name)
     return {"user_id": users.values_list("pk", flat=True).first()}

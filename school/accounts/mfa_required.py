@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 
-def is_missing(request: HttpRequest) -> bool:
+def lacks_second_factor(request: HttpRequest) -> bool:
     """Return True if the logged-in user has no second factor. Users who logged in by single sign-on are exempt."""
     records = get_authentication_records(request, request.user)
     by_provider = any(each.get("method") == "socialaccount" for each in records)
@@ -28,7 +28,7 @@ class SecondFactorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> Any:
-        if request.path_info.startswith("/admin/") and request.user.is_authenticated and is_missing(request):
+        if request.path_info.startswith("/admin/") and request.user.is_authenticated and lacks_second_factor(request):
             messages.warning(request, _("Set up a second factor first: an authenticator app or a passkey."))
             return HttpResponseRedirect(reverse("mfa_index"))
         return self.get_response(request)

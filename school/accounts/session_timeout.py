@@ -7,21 +7,21 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.http import HttpRequest
 
-BEGAN, SEEN = "began", "seen"
-RENEWED_EVERY = 300  # seconds: to renew the session at each request would write to the database for each page
+LOGIN_TIME_KEY, LAST_ACTIVE_KEY = "began", "seen"
+RENEWAL_INTERVAL = 300  # seconds: to renew the session at each request would write to the database for each page
 
 
-def begin(request: HttpRequest) -> None:
+def record_login_time(request: HttpRequest) -> None:
     """Store the current time in the session as the time of its login."""
-    request.session[BEGAN] = int(time.time())
+    request.session[LOGIN_TIME_KEY] = int(time.time())
 
 
-def is_over(request: HttpRequest) -> bool:
+def is_expired(request: HttpRequest) -> bool:
     """Return True if the login of the session was ``SESSION_HOURS`` ago or more, or at an unknown time."""
-    return time.time() - request.session.get(BEGAN, 0) >= settings.SESSION_HOURS * 3600
+    return time.time() - request.session.get(LOGIN_TIME_KEY, 0) >= settings.SESSION_HOURS * 3600
 
 
-class SessionsEndMiddleware:
+class SessionTimeoutMiddleware:
     """
     Renews the session of a user who is active in the admin, and logs out a session that is over.
 
@@ -39,7 +39,7 @@ class SessionsEndMiddleware:
 
     def _renew_or_end(self, request: HttpRequest) -> None:
         now, session = int(time.time()), request.session
-        if is_over(request):
+        if is_expired(request):
             logout(request)
-        elif now - session.get(SEEN, 0) >= RENEWED_EVERY:
-            session[SEEN] = now
+        elif now - session.get(LAST_ACTIVE_KEY, 0) >= RENEWAL_INTERVAL:
+            session[LAST_ACTIVE_KEY] = now

@@ -9,8 +9,8 @@ from django.utils.translation import gettext_lazy as _
 
 OFF, OFFERED, REQUIRED = "off", "offered", "required"
 # The entries of the account menu below the name of the logged-in user.
-ACCOUNT = {"navigation": [{"title": _("Second factor"), "link": reverse_lazy("mfa_index")}]}
-PROVIDER = "sso"  # part of the URL that the provider redirects users to
+ACCOUNT_MENU = {"navigation": [{"title": _("Second factor"), "link": reverse_lazy("mfa_index")}]}
+PROVIDER_ID = "sso"  # part of the URL that the provider redirects users to
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class SingleSignOn:
     name: str
 
 
-def check(second_factor: str, sso: SingleSignOn) -> None:
+def check_settings(second_factor: str, sso: SingleSignOn) -> None:
     """Raise ``ImproperlyConfigured`` for an unknown value or an incomplete provider."""
     if second_factor not in (OFF, OFFERED, REQUIRED):
         raise ImproperlyConfigured("SECOND_FACTOR must be off, offered or required.")
@@ -36,7 +36,7 @@ def check(second_factor: str, sso: SingleSignOn) -> None:
         raise ImproperlyConfigured(message)
 
 
-def apps_of(second_factor: str, sso: SingleSignOn) -> list[str]:
+def installed_apps(second_factor: str, sso: SingleSignOn) -> list[str]:
     apps = ["allauth", "allauth.account"]
     apps += [] if second_factor == OFF else ["allauth.mfa", "django.contrib.humanize"]
     return [*apps, *(["allauth.socialaccount", "allauth.socialaccount.providers.openid_connect"] if sso.issuer else [])]
@@ -45,7 +45,7 @@ def apps_of(second_factor: str, sso: SingleSignOn) -> list[str]:
 def allauth_settings(second_factor: str, sso: SingleSignOn, *, https: bool) -> dict[str, Any]:
     """Return the settings of allauth: staff log in by user name, and sign-up is closed."""
     app = {
-        "provider_id": PROVIDER,
+        "provider_id": PROVIDER_ID,
         "name": sso.name,
         "client_id": sso.client_id,
         "secret": sso.client_secret,

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.shortcuts import render
 from requests import RequestException
 
-from school.observability.logging import note_cause
+from school.observability.logging import bind_cause
 
 logger = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):
         return False
 
     def pre_social_login(self, request: HttpRequest, sociallogin: Any) -> None:
-        user = sociallogin.user if sociallogin.is_existing else self._named(sociallogin)
+        user = sociallogin.user if sociallogin.is_existing else self._user_by_claim(sociallogin)
         if not sociallogin.is_existing and user is not None and user.socialaccount_set.exists():
             logger.warning("second_account_refused", user_id=user.pk)
             user = None
@@ -41,28 +41,28 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):
         if not sociallogin.is_existing:
             sociallogin.connect(request, user)
 
-    def _named(self, sociallogin: Any) -> Any:
-        told = sociallogin.account.extra_data
-        claims = {**told.get("id_token", {}), **told.get("userinfo", {}), **told}
+    def _user_by_claim(self, sociallogin: Any) -> Any:
+        extra_data = sociallogin.account.extra_data
+        claims = {**extra_data.get("id_token", {}), **extra_data.get("userinfo", {}), **extra_data}
         value, users = claims.get(settings.SSO.claim), get_user_model().objects
         if not value or not isinstance(value, str):
             return None
         if settings.SSO.claim != "email":
             return users.filter(username=value).first()
-        found = list(users.filter(email__iexact=value)[:2]) if claims.get("email_verified") is True else []
-        return found[0] if len(found) == 1 else None
+        matches = list(users.filter(email__iexact=value)[:2]) if claims.get("email_verified") is True else []
+        return matches[0] if len(matches) == 1 else None
 
 
-def or_away(view: Callable[..., Any]) -> Callable[..., Any]:
+def handle_unavailable_provider(view: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a view: answer 503 with a page if the provider does not answer, or sends an invalid answer."""
 
     @login_not_required
     @wraps(view)
-    def asked(request: HttpRequest, **parts: Any) -> Any:
+    def wrapper(request: HttpRequest, **parts: Any) -> Any:
         try:
             return view(request, **parts)
         except RequestException as error:
-            note_cause(exception_type=type(error).__name__)
-            return render(request, "school/provider_away.html", status=503)
+            bind_cause(exception_type=type(error).__name__)
+            return render(request, "school/provider_unavailable.html", status=503)
 
-    return asked
+    return wrapper

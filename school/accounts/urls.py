@@ -18,10 +18,14 @@ if apps.is_installed("allauth.mfa"):
 if apps.is_installed("allauth.socialaccount"):
     from allauth.socialaccount.providers.openid_connect import views as oidc
 
-    from school.accounts.sso_adapter import or_away
+    from school.accounts.sso_adapter import handle_unavailable_provider
 
     urlpatterns += [
-        path("oidc/<provider_id>/login/", or_away(oidc.login), name="openid_connect_login"),
-        path("oidc/<provider_id>/login/callback/", or_away(oidc.callback), name="openid_connect_callback"),
+        path("oidc/<provider_id>/login/", handle_unavailable_provider(oidc.login), name="openid_connect_login"),
+        path(
+            "oidc/<provider_id>/login/callback/",
+            handle_unavailable_provider(oidc.callback),
+            name="openid_connect_callback",
+        ),
         path("sso/", include("allauth.socialaccount.urls")),
     ]

@@ -15,8 +15,8 @@ from django.utils.translation import gettext_noop
 
 from school.models import ApiClient, PersonalDataAccess
 
-MOST = 100  # API clients, and staff users, that the page shows
-LINES = 50  # rows of the record that the page shows
+MAX_ROWS = 100  # API clients, and staff users, that the page shows
+MAX_LOG_ENTRIES = 50  # rows of the record that the page shows
 # The groups that School creates: their names in the database are English, and shown in the user's language.
 ROLES = (
     gettext_noop("Registrar"),
@@ -24,30 +24,36 @@ ROLES = (
     gettext_noop("Course staff"),
     gettext_noop("Auditor"),
 )
-RIGHTS = {"clients": "school.view_apiclient", "staff": "auth.view_user", "record": "school.view_personaldataaccess"}
+SECTION_PERMISSIONS = {
+    "clients": "school.view_apiclient",
+    "staff": "auth.view_user",
+    "record": "school.view_personaldataaccess",
+}
 
 
-def may_see(request: HttpRequest) -> bool:
+def can_view(request: HttpRequest) -> bool:
     """Return True if the user may see at least one part of the page."""
-    return any(request.user.has_perm(right) for right in RIGHTS.values())
+    return any(request.user.has_perm(permission) for permission in SECTION_PERMISSIONS.values())
 
 
 def access_page(request: HttpRequest) -> HttpResponse:
     """Show the parts that the user may see; raise ``PermissionDenied`` if there are none."""
-    if not may_see(request):
+    if not can_view(request):
         raise PermissionDenied
-    parts = {"clients": _clients, "staff": _staff, "record": _record}
-    seen: dict[str, Any] = {name: list(part()) for name, part in parts.items() if request.user.has_perm(RIGHTS[name])}
-    _tell_second_factors(seen.get("staff", []))
+    parts = {"clients": _clients, "staff": _staff, "record": _access_log}
+    sections: dict[str, Any] = {
+        name: list(part()) for name, part in parts.items() if request.user.has_perm(SECTION_PERMISSIONS[name])
+    }
+    _set_second_factors(sections.get("staff", []))
     context = {
         **admin.site.each_context(request),
-        **seen,
+        **sections,
         "title": _("Who has access"),
-        "seen": list(seen),
+        "sections": list(sections),
         "may_revoke": request.user.has_perm("school.change_apiclient"),
-        "most": MOST,
+        "most": MAX_ROWS,
     }
-    return render(request, "school/access.html", context)
+    return render(request, "school/access_overview.html", context)
 
 
 def _clients() -> QuerySet[Any]:
@@ -55,15 +61,15 @@ def _clients() -> QuerySet[Any]:
     clients = ApiClient.objects.select_related("user").prefetch_related("terms", "courses__term")
     return clients.annotate(alive=Count("accesstoken", filter=is_live)).order_by(
         F("last_used_at").desc(nulls_last=True), "name"
-    )[:MOST]
+    )[:MAX_ROWS]
 
 
 def _staff() -> QuerySet[Any]:
     staff = get_user_model().objects.filter(is_staff=True).prefetch_related("groups")
-    return staff.order_by("-is_active", "username")[:MOST]
+    return staff.order_by("-is_active", "username")[:MAX_ROWS]
 
 
-def _tell_second_factors(staff: list[Any]) -> None:
+def _set_second_factors(staff: list[Any]) -> None:
     """
     Set ``second_factors`` of each user to the types of the user's second factors, if ``allauth.mfa`` is installed.
     """
@@ -77,5 +83,5 @@ def _tell_second_factors(staff: list[Any]) -> None:
         user.second_factors = ", ".join(dict.fromkeys(factors.get(user.pk, [])))
 
 
-def _record() -> QuerySet[PersonalDataAccess]:
-    return PersonalDataAccess.objects.select_related("actor", "course__term").order_by("-pk")[:LINES]
+def _access_log() -> QuerySet[PersonalDataAccess]:
+    return PersonalDataAccess.objects.select_related("actor", "course__term").order_by("-pk")[:MAX_LOG_ENTRIES]

@@ -17,10 +17,10 @@ from django.views.decorators.http import require_POST
 from oauth2_provider.models import get_access_token_model
 from unfold.admin import ModelAdmin, TabularInline
 
-from school.access.api_clients import admit, revoke, revoke_tokens
+from school.access.api_clients import reactivate, revoke, revoke_tokens
 
 
-class LiveTokens(TabularInline):
+class LiveTokensInline(TabularInline):
     """The tokens of a client that have not expired. Deleting one revokes it."""
 
     model = get_access_token_model()
@@ -67,38 +67,38 @@ class ClientAdmin(ModelAdmin):
     fields = ["name", "client_id", "user", "scope", "is_limited", "terms", "courses", "last_used_at", "created"]
     readonly_fields = ["client_id", "user", "last_used_at", "created"]
     autocomplete_fields = ["terms", "courses"]
-    inlines = [LiveTokens]
+    inlines = [LiveTokensInline]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
-        own = [
+        urls = [
             path("<id:pk>/revoke/", view(self.revoke), name="school_apiclient_revoke"),
-            path("<id:pk>/admit/", view(require_POST(self.admit)), name="school_apiclient_admit"),
+            path("<id:pk>/admit/", view(require_POST(self.reactivate)), name="school_apiclient_admit"),
         ]
-        return [*own, *super().get_urls()]
+        return [*urls, *super().get_urls()]
 
     def revoke(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show a page that asks for confirmation; by POST, revoke the client, which takes effect within a minute."""
-        client = self._changeable(request, pk)
+        client = self._get_changeable(request, pk)
         if request.method == "POST":
             revoke(client)
             messages.success(request, gettext("%(client)s is shut out within a minute.") % {"client": client})
             return HttpResponseRedirect(reverse("admin:access"))
         title = gettext("Revoke %(client)s") % {"client": client}
         context = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "original": client}
-        return render(request, "school/revoke.html", {**context, "client": client})
+        return render(request, "school/revoke_client.html", {**context, "client": client})
 
-    def admit(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def reactivate(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Activate a revoked client again."""
-        client = self._changeable(request, pk)
-        admit(client)
+        client = self._get_changeable(request, pk)
+        reactivate(client)
         messages.success(request, gettext("%(client)s may come in again.") % {"client": client})
         return HttpResponseRedirect(reverse("admin:access"))
 
-    def _changeable(self, request: HttpRequest, pk: int) -> Any:
+    def _get_changeable(self, request: HttpRequest, pk: int) -> Any:
         client = self.get_object(request, str(pk))
         if client is None:
             raise Http404

@@ -10,7 +10,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 admin.site.unregister(User)
 
 
-class OwnCourses(TabularInline):
+class OwnCoursesInline(TabularInline):
     """The courses that a member of course staff looks after."""
 
     model = User.staff_of.rel.related_model
@@ -27,4 +27,4 @@ class StaffAdmin(UserAdmin, ModelAdmin):
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    inlines = [OwnCourses]
+    inlines = [OwnCoursesInline]

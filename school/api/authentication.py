@@ -15,11 +15,11 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from school.accounts.session_timeout import is_over
+from school.accounts.session_timeout import is_expired
 from school.accounts.settings import REQUIRED
-from school.api.tokens import Grant, account_of, bind_caller, grant_shown
-from school.http.rate_limit import count_account, count_failure, count_stranger
-from school.http.request_guard import shows_token
+from school.api.tokens import Grant, bind_client, copy_account, grant_of_request
+from school.http.rate_limit import count_account, count_anonymous, count_failure
+from school.http.request_guard import has_bearer_token
 
 
 class ClientAuthentication(BaseAuthentication):
@@ -31,20 +31,22 @@ class ClientAuthentication(BaseAuthentication):
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
-        if not shows_token(request):
+        if not has_bearer_token(request):
             return None
-        grant = grant_shown(request._request)
+        grant = grant_of_request(request._request)
         if grant is None:
             count_failure(request)
             raise AuthenticationFailed(_("The token is unknown, has expired, or was revoked."))
-        bind_caller(grant)
+        bind_client(grant)
         count_account(request, grant.account.pk)
-        return account_of(grant), grant
+        return copy_account(grant), grant
 
     def authenticate_header(self, request: Request) -> str:
         """Return the challenge of RFC 6750, 3. It names an error only if the request has sent a token."""
         error = (
-            ',error="invalid_token",error_description="The access token is invalid."' if shows_token(request) else ""
+            ',error="invalid_token",error_description="The access token is invalid."'
+            if has_bearer_token(request)
+            else ""
         )
         return f'Bearer realm="api"{error}'
 
@@ -64,25 +66,27 @@ class StaffAuthentication(SessionAuthentication):
         if "HTTP_AUTHORIZATION" in request.META or not user.is_active:
             return None
         count_account(request, user.pk)
-        if not user.is_staff or is_over(request._request):
+        if not user.is_staff or is_expired(request._request):
             raise AuthenticationFailed(_("The session has ended. Log in again."))
-        self._ask_for_second_factor(request)
-        found: tuple[Any, None] | None = super().authenticate(request)  # last: its CSRF check reads a form and files
-        return found
+        self._require_second_factor(request)
+        result: tuple[Any, None] | None = super().authenticate(request)  # last: its CSRF check reads a form and files
+        return result
 
-    def _ask_for_second_factor(self, request: Request) -> None:
+    def _require_second_factor(self, request: Request) -> None:
         if settings.SECOND_FACTOR == REQUIRED:
-            from school.accounts.mfa_required import is_missing  # allauth is installed only if it is switched on
+            from school.accounts.mfa_required import (
+                lacks_second_factor,  # allauth is installed only if it is switched on
+            )
 
-            if is_missing(request._request):
+            if lacks_second_factor(request._request):
                 raise AuthenticationFailed(_("Set up a second factor first."))
 
 
-class Nobody(BaseAuthentication):
+class AnonymousAuthentication(BaseAuthentication):
     """Counts a request without credentials by its address. This class must be the last one."""
 
     def authenticate(self, request: Request) -> None:
-        count_stranger(request)
+        count_anonymous(request)
 
 
 class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  # drf-spectacular registers subclasses

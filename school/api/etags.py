@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy
 from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 
-from school.refusals import Refusal, Refused, changed_meanwhile
+from school.refusals import Refusal, Refused, version_conflict
 
 # A strong ETag of this server, and the same with a suffix from a proxy that compresses answers.
-OWN_TAG = re.compile(r'"[0-9a-f]{32}"')
-ALTERED_TAG = re.compile(r'"[0-9a-f]{32}[^"]+"')
+OWN_ETAG = re.compile(r'"[0-9a-f]{32}"')
+ALTERED_ETAG = re.compile(r'"[0-9a-f]{32}[^"]+"')
 
 
 class PreconditionRequired(APIException):
@@ -31,14 +31,14 @@ class PreconditionRequired(APIException):
     default_detail = gettext_lazy("Send the ETag of what you have read as If-Match.")
 
 
-def tag_of_text(text: str) -> str:
+def etag_of_text(text: str) -> str:
     """Return the strong ETag of a resource with this JSON."""
     return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
 
 
-def tag_of_results(results: str, has_next: bool, has_previous: bool) -> str:
+def etag_of_page(results: str, has_next: bool, has_previous: bool) -> str:
     """Return the weak ETag of a page. ``results`` is the JSON of its rows, without blanks, separated by commas."""
-    return f"W/{tag_of_text(f'{has_next} {has_previous} {results}')}"
+    return f"W/{etag_of_text(f'{has_next} {has_previous} {results}')}"
 
 
 def is_conditional(request: Request) -> bool:
@@ -50,41 +50,41 @@ def is_conditional(request: Request) -> bool:
     return False
 
 
-def matches_anything(request: Request) -> bool:
+def if_match_is_any(request: Request) -> bool:
     return parse_etags(request.headers.get("If-Match", "")) == ["*"]
 
 
-def check_if_match(request: Request, tag: str) -> None:
+def check_if_match(request: Request, etag: str) -> None:
     """Raise ``Refused`` unless If-Match is ``*`` or contains this ETag (strong comparison: RFC 9110, 13.1.1)."""
-    if matches_anything(request):
+    if if_match_is_any(request):
         return
     sent = parse_etags(request.headers["If-Match"])
-    if tag not in sent:
-        raise Refused([_mismatch(sent)])
+    if etag not in sent:
+        raise Refused([_mismatch_refusal(sent)])
 
 
-def _mismatch(sent: list[str]) -> Refusal:
+def _mismatch_refusal(sent: list[str]) -> Refusal:
     """Return the reason why no ETag matches: the row has changed, or a proxy altered an ETag on the way."""
-    is_own = any(OWN_TAG.fullmatch(each) for each in sent)
+    is_own = any(OWN_ETAG.fullmatch(each) for each in sent)
     if not is_own and any(each.startswith("W/") for each in sent):
         message = _(
             "The ETag in If-Match is weak (W/), and a weak one never matches. A proxy that compresses answers makes"
             " ETags weak: switch its compression off for this API."
         )
-    elif not is_own and (not sent or any(ALTERED_TAG.fullmatch(each) for each in sent)):
+    elif not is_own and (not sent or any(ALTERED_ETAG.fullmatch(each) for each in sent)):
         message = _(
             "If-Match holds no ETag of this server: 32 hexadecimal digits in double quotes. Send the ETag as it came."
             " A proxy that compresses answers may have changed it: switch its compression off for this API."
         )
     else:
-        return changed_meanwhile()
+        return version_conflict()
     return Refusal("precondition_failed", message, _("ETag not usable"))
 
 
-def is_known(request: Request | HttpRequest, tag: str) -> bool:
+def matches_if_none_match(request: Request | HttpRequest, etag: str) -> bool:
     """Return True if If-None-Match contains this ETag: the caller has the current version (weak comparison)."""
-    told = request.META.get("HTTP_IF_NONE_MATCH")
-    if not told:
+    header = request.META.get("HTTP_IF_NONE_MATCH")
+    if not header:
         return False
-    known = parse_etags(told)
-    return known == ["*"] or tag.removeprefix("W/") in {each.removeprefix("W/") for each in known}
+    etags = parse_etags(header)
+    return etags == ["*"] or etag.removeprefix("W/") in {each.removeprefix("W/") for each in etags}

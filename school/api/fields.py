@@ -13,7 +13,7 @@ from rest_framework.fields import empty
 from rest_framework.settings import api_settings
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
-from school.api.formats import INVALID_DAY, INVALID_INSTANT, read_day, read_instant, read_whole_number
+from school.api.formats import INVALID_DAY, INVALID_INSTANT, parse_day, parse_instant, parse_whole_number
 from school.validators import normalized, normalized_email
 
 
@@ -67,7 +67,7 @@ class StrictDateField(serializers.DateField):
     def to_internal_value(self, data: Any) -> date:
         if not isinstance(data, str):
             self.fail("invalid")
-        return read_day(data)
+        return parse_day(data)
 
 
 class UtcDateTimeField(serializers.DateTimeField):
@@ -81,14 +81,14 @@ class UtcDateTimeField(serializers.DateTimeField):
     def to_internal_value(self, data: Any) -> datetime:
         if not isinstance(data, str):
             self.fail("invalid")
-        return read_instant(data)
+        return parse_instant(data)
 
 
 class QueryIntegerField(serializers.IntegerField):
     """A whole number in a query string, where every value is text."""
 
     def to_internal_value(self, data: Any) -> int:
-        return read_whole_number(str(data))
+        return parse_whole_number(str(data))
 
 
 class StrictEmailField(StrictCharField, serializers.EmailField):
@@ -104,14 +104,14 @@ class BoundedListField(serializers.ListField):
         return list(super().to_internal_value(data))
 
 
-MOST_UNKNOWN_NAMED = 50
+MAX_UNKNOWN_FIELDS = 50
 
 
 class KnownFieldsSerializer(serializers.Serializer[Any]):
     """
     Rejects fields that the resource does not have, each by its name. Read-only fields are accepted and ignored.
 
-    At most ``MOST_UNKNOWN_NAMED`` unknown fields are named; an error of the whole body gives the number of the others.
+    At most ``MAX_UNKNOWN_FIELDS`` unknown fields are named; an error of the whole body gives the number of the others.
     """
 
     default_error_messages = {"unknown_field": _("There is no such field.")}
@@ -126,9 +126,9 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
         except serializers.ValidationError as exc:
             errors.update(serializers.as_serializer_error(exc))
         message = str(self.error_messages["unknown_field"])
-        for name in unknown[:MOST_UNKNOWN_NAMED]:
+        for name in unknown[:MAX_UNKNOWN_FIELDS]:
             errors[name] = [serializers.ErrorDetail(message, code="unknown_field")]
-        if more := len(unknown[MOST_UNKNOWN_NAMED:]):
+        if more := len(unknown[MAX_UNKNOWN_FIELDS:]):
             message = ngettext("There is %(n)s more unknown field.", "There are %(n)s more unknown fields.", more)
             others = serializers.ErrorDetail(message % {"n": more}, code="unknown_field")
             errors.setdefault(api_settings.NON_FIELD_ERRORS_KEY, []).append(others)
@@ -162,11 +162,11 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
         except serializers.ValidationError as exc:
             errors: dict[str, Any] = dict(exc.detail)  # type: ignore[arg-type]  # always a dict by field
             if isinstance(data, dict):
-                clashes = self._clashes(self._valid(data, errors), exclude=set(errors))
-                errors = {**clashes, **errors}
+                constraint_errors = self._constraint_errors(self._valid_values(data, errors), exclude=set(errors))
+                errors = {**constraint_errors, **errors}
             raise serializers.ValidationError(errors) from None
 
-    def _valid(self, data: dict[str, Any], errors: dict[str, Any]) -> dict[str, Any]:
+    def _valid_values(self, data: dict[str, Any], errors: dict[str, Any]) -> dict[str, Any]:
         """Return the validated values of the fields without errors."""
         values = {}
         for field in self.fields.values():
@@ -176,16 +176,16 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
         return values
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if clashes := self._clashes(attrs):
-            raise serializers.ValidationError(clashes)
+        if constraint_errors := self._constraint_errors(attrs):
+            raise serializers.ValidationError(constraint_errors)
         return attrs
 
-    def _clashes(self, attrs: dict[str, Any], exclude: set[str] | None = None) -> dict[str, Any]:
+    def _constraint_errors(self, attrs: dict[str, Any], exclude: set[str] | None = None) -> dict[str, Any]:
         """Return, by field, the errors of the model's constraints for these values."""
         model: Any = self.Meta.model
         stored = self.instance
-        known = {f.attname: getattr(stored, f.attname) for f in model._meta.concrete_fields} if stored else {}
-        candidate = model(**known)
+        stored_values = {f.attname: getattr(stored, f.attname) for f in model._meta.concrete_fields} if stored else {}
+        candidate = model(**stored_values)
         candidate._state.adding = self.instance is None
         for name, value in attrs.items():
             setattr(candidate, name, value)

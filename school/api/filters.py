@@ -19,23 +19,25 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
 
-from school.api.formats import INSTANT_PATTERN, read_day, read_instant, read_whole_number
-from school.api.query_parameters import errors_in_query, filters_of, names_in_lists, repeatable_in
-from school.http.search_limits import MOST_CHARACTERS, MOST_WORDS, is_bounded
-from school.validators import BIGGEST_COUNT, in_our_times, normalized
+from school.api.formats import INSTANT_PATTERN, parse_day, parse_instant, parse_whole_number
+from school.api.query_parameters import filters_of, list_parameter_names, query_errors, repeatable_parameters
+from school.http.search_limits import MAX_CHARACTERS, MAX_WORDS, is_within_limits
+from school.validators import MAX_COUNT, in_our_times, normalized
 
 
-class ValueOf(Protocol):
-    """Returns the value of a condition by its name, or the ``Parameter`` in its place in a query that is compiled."""
+class GetValue(Protocol):
+    """
+    Returns the value of a condition by its name, or the ``QueryParameter`` in its place in a query that is compiled.
+    """
 
     def __call__(self, name: str, field: Any = None) -> Any: ...
 
 
-class Condition(NamedTuple):
+class FilterCondition(NamedTuple):
     """
     A filter that a request uses: its name, the part of it that changes the SQL, and the value that is a parameter.
 
-    ``is_id`` is True if the value is the id that a key was resolved to. ``is_planned_anew`` is True if the query is
+    ``is_id`` is True if the value is the id that a key was resolved to. ``plan_each_run`` is True if the query is
     planned for each value: it is unknown how many rows match, and one plan does not fit all values.
     """
 
@@ -43,21 +45,21 @@ class Condition(NamedTuple):
     shape: Hashable
     value: Any
     is_id: bool = False
-    is_planned_anew: bool = False
+    plan_each_run: bool = False
 
 
-SEARCH = "search"
+SEARCH_PARAMETER = "search"
 # Filters with few values: each value is a shape of its own, so that its SQL can use partial indexes.
-CHOICES = (filters.ChoiceFilter, filters.TypedChoiceFilter, filters.MultipleChoiceFilter)
+CHOICE_FILTERS = (filters.ChoiceFilter, filters.TypedChoiceFilter, filters.MultipleChoiceFilter)
 
 
-def conditions_in(request: Request, view: Any) -> list[Condition]:
+def parse_conditions(request: Request, view: Any) -> list[FilterCondition]:
     """Return the conditions in the query string of a list; raise ``ValidationError`` with all errors."""
     query = request.query_params
     if not query:
         return []
     known = filters_of(view)
-    found, errors = [], {}
+    cleaned, errors = [], {}
     for name, each in known.items():
         if name not in query:
             continue
@@ -66,8 +68,8 @@ def conditions_in(request: Request, view: Any) -> list[Condition]:
         except FormError as error:
             errors[name] = [ErrorDetail(one.message % (one.params or ()), code=one.code) for one in error.error_list]
         else:
-            found.append((name, each, value))
-    unknown = errors_in_query(query, names_in_lists(view), repeatable_in(view))
+            cleaned.append((name, each, value))
+    unknown = query_errors(query, list_parameter_names(view), repeatable_parameters(view))
     for name, text in query.items():
         if name in unknown:
             errors[name] = unknown[name]
@@ -75,45 +77,47 @@ def conditions_in(request: Request, view: Any) -> list[Condition]:
             errors[name] = [ErrorDetail(_("A filter needs a value."), code="blank")]
     if errors:
         raise ValidationError(errors)
-    conditions = [_condition(name, each, value, request) for name, each, value in found]
+    conditions = [_condition(name, each, value, request) for name, each, value in cleaned]
     terms = SearchBackend().terms(request, view)
-    for place, term in enumerate(terms):
-        conditions.append(Condition(f"{SEARCH} {place}", None, term))
+    for position, term in enumerate(terms):
+        conditions.append(FilterCondition(f"{SEARCH_PARAMETER} {position}", None, term))
     return conditions
 
 
-def _condition(name: str, each: Any, value: Any, request: Request) -> Condition:
+def _condition(name: str, each: Any, value: Any, request: Request) -> FilterCondition:
     if hasattr(each, "id_of"):
-        return Condition(name, None, each.id_of(value, request), is_id=True)
-    if isinstance(each, CHOICES):
-        return Condition(name, tuple(sorted(set(value))) if isinstance(value, list) else value, None)
-    return Condition(name, None, value, is_planned_anew=isinstance(each, ChangedSince))
+        return FilterCondition(name, None, each.id_of(value, request), is_id=True)
+    if isinstance(each, CHOICE_FILTERS):
+        return FilterCondition(name, tuple(sorted(set(value))) if isinstance(value, list) else value, None)
+    return FilterCondition(name, None, value, plan_each_run=isinstance(each, HistoryUpdatedSinceFilter))
 
 
 def apply_conditions(
-    rows: QuerySet[Any], conditions: Sequence[Condition], view: Any, value_of: ValueOf
+    rows: QuerySet[Any], conditions: Sequence[FilterCondition], view: Any, get_value: GetValue
 ) -> QuerySet[Any]:
     """Return the rows that meet the conditions. A filter without a condition is applied with its default value."""
-    asked = {each.name: each for each in conditions}
+    by_name = {each.name: each for each in conditions}
     for name, each in filters_of(view).items():
-        condition = asked.get(name)
+        condition = by_name.get(name)
         if condition is None:
-            rows = each.filter(rows, each.field.clean(each.field.widget.value_from_datadict(NOTHING, {}, name)))
+            rows = each.filter(rows, each.field.clean(each.field.widget.value_from_datadict(EMPTY_QUERY, {}, name)))
         elif condition.value is None:
             rows = each.filter(rows, list(condition.shape) if isinstance(condition.shape, tuple) else condition.shape)
         else:
             column = None
             if not condition.is_id:
-                column = each.column(rows.model) if hasattr(each, "column") else column_at(rows.model, each.field_name)
-            rows = each.filter(rows, value_of(name, column))
-    for name in asked:
-        if name.startswith(f"{SEARCH} "):
-            pattern = value_of(name)
+                column = (
+                    each.column(rows.model) if hasattr(each, "column") else field_at_path(rows.model, each.field_name)
+                )
+            rows = each.filter(rows, get_value(name, column))
+    for name in by_name:
+        if name.startswith(f"{SEARCH_PARAMETER} "):
+            pattern = get_value(name)
             rows = rows.filter(reduce(or_, (Q(**{f"{field}__matches": pattern}) for field in view.search_fields)))
     return rows
 
 
-def column_at(model: Any, path: str) -> Any:
+def field_at_path(model: Any, path: str) -> Any:
     """Return the model field at a path of names."""
     for name in path.split("__"):
         field = model._meta.pk if name == "pk" else model._meta.get_field(name)
@@ -121,14 +125,14 @@ def column_at(model: Any, path: str) -> Any:
     return field
 
 
-NOTHING = QueryDict()
+EMPTY_QUERY = QueryDict()
 
 
 class StrictFilterBackend(filters.DjangoFilterBackend):
-    """Filters by the query string. ``ConditionalReads`` applies the same conditions in queries compiled once."""
+    """Filters by the query string. ``ConditionalReadMixin`` applies the same conditions in queries compiled once."""
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        conditions = conditions_in(request, view)
+        conditions = parse_conditions(request, view)
         values = {each.name: each.value for each in conditions}
         return apply_conditions(queryset, conditions, view, lambda name, field=None: values[name])
 
@@ -141,12 +145,12 @@ class SearchBackend(SearchFilter):
 
     def terms(self, request: Request, view: Any) -> list[str]:
         """Return the LIKE patterns of the search words; raise ``ValidationError`` if there are too many."""
-        if SEARCH not in request.query_params or not getattr(view, "search_fields", None):
+        if SEARCH_PARAMETER not in request.query_params or not getattr(view, "search_fields", None):
             return []
-        if not is_bounded(request.query_params[SEARCH]):
+        if not is_within_limits(request.query_params[SEARCH_PARAMETER]):
             message = _("Search for at most %(words)s words of %(characters)s characters together.")
-            parts = {"words": MOST_WORDS, "characters": MOST_CHARACTERS}
-            raise ValidationError({SEARCH: [ErrorDetail(message % parts, code="max_length")]})
+            parts = {"words": MAX_WORDS, "characters": MAX_CHARACTERS}
+            raise ValidationError({SEARCH_PARAMETER: [ErrorDetail(message % parts, code="max_length")]})
         escaped = connection.ops.prep_for_like_query
         return [f"%{escaped(normalized(term))}%" for term in self.get_search_terms(request)]
 
@@ -156,34 +160,34 @@ class SearchBackend(SearchFilter):
 
 
 @extend_schema_field(bool)
-class TrueOrFalse(filters.TypedChoiceFilter):
+class StrictBooleanFilter(filters.TypedChoiceFilter):
     """``true`` or ``false``. django-filter's own boolean filter ignores any other value."""
 
     def __init__(self) -> None:
         super().__init__(choices=[("true", "true"), ("false", "false")], coerce="true".__eq__)
 
 
-class _Read(Field):
+class _ParsedField(Field):
     """A form field whose text is parsed by a function of ``school.api.formats``."""
 
-    read: Callable[[str], Any]
+    parse: Callable[[str], Any]
 
     def to_python(self, value: Any) -> Any:
-        return None if value in self.empty_values else type(self).read(value)
+        return None if value in self.empty_values else type(self).parse(value)
 
 
-class DayField(_Read):
-    read = staticmethod(read_day)
+class DayField(_ParsedField):
+    parse = staticmethod(parse_day)
 
 
-class InstantField(_Read):
+class InstantField(_ParsedField):
     """An instant, converted to UTC: PostgreSQL accepts no offset of 16 hours or more."""
 
-    read = staticmethod(read_instant)
+    parse = staticmethod(parse_instant)
 
 
-class WholeNumberField(_Read):
-    read = staticmethod(read_whole_number)
+class WholeNumberField(_ParsedField):
+    parse = staticmethod(parse_whole_number)
 
 
 class TextFilter(filters.CharFilter):
@@ -206,7 +210,7 @@ class CountFilter(filters.NumberFilter):
         super().__init__(validators=[MinValueValidator(0)])
 
     def get_max_validator(self) -> Any:
-        return MaxValueValidator(BIGGEST_COUNT)
+        return MaxValueValidator(MAX_COUNT)
 
 
 class StrictFilterSet(filters.FilterSet):
@@ -218,22 +222,22 @@ class StrictFilterSet(filters.FilterSet):
     }
 
 
-CHANGED_SINCE = _lazy("Changed at this instant or later.")
+UPDATED_SINCE_HELP = _lazy("Changed at this instant or later.")
 
 
 @extend_schema_field(
-    {"type": "string", "format": "date-time", "pattern": INSTANT_PATTERN, "description": CHANGED_SINCE}
+    {"type": "string", "format": "date-time", "pattern": INSTANT_PATTERN, "description": UPDATED_SINCE_HELP}
 )
-class UpdatedSince(filters.IsoDateTimeFilter):
+class UpdatedSinceFilter(filters.IsoDateTimeFilter):
     """Selects rows that were changed at this instant or later."""
 
     field_class = InstantField
 
     def __init__(self, field_name: str) -> None:
-        super().__init__(field_name, "gte", validators=[in_our_times], help_text=CHANGED_SINCE)
+        super().__init__(field_name, "gte", validators=[in_our_times], help_text=UPDATED_SINCE_HELP)
 
 
-class ChangedSince(UpdatedSince):
+class HistoryUpdatedSinceFilter(UpdatedSinceFilter):
     """The same for models without a time of the last change: their history has it."""
 
     def __init__(self) -> None:
@@ -261,24 +265,24 @@ class OrderingBackend(OrderingFilter):
         return [{"name": "ordering", "in": "query", "required": False, "schema": schema, "description": text}]
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
-        """Return the rows unordered: ``Page`` orders them, because its cursor depends on the order."""
+        """Return the rows unordered: ``PageRequest`` orders them, because its cursor depends on the order."""
         return queryset
 
 
-def chosen_order(request: Request, view: Any) -> str:
+def parse_ordering(request: Request, view: Any) -> str:
     """Return the order that the request asks for, or the view's default; raise ``ValidationError``."""
-    asked = request.query_params.get("ordering")
-    if asked is None:
+    ordering = request.query_params.get("ordering")
+    if ordering is None:
         # A client that reads changes continues by the time of the last change, and an index serves this order.
         by_change = "updated_since" in request.query_params and "updated_at" in view.ordering_fields
         return "updated_at" if by_change else str(view.ordering)
-    if asked.removeprefix("-") not in view.ordering_fields:
+    if ordering.removeprefix("-") not in view.ordering_fields:
         message = _("Order by one of: %(names)s.") % {"names": ", ".join(view.ordering_fields)}
         raise ValidationError({"ordering": [ErrorDetail(message, code="invalid_choice")]})
-    return asked
+    return ordering
 
 
-class CommaSeparated(SelectMultiple):
+class CommaSeparatedWidget(SelectMultiple):
     """Several values as ``?status=a,b`` or ``?status=a&status=b``."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str] | None:

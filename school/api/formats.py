@@ -16,7 +16,7 @@ _DAY_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
 INSTANT_PATTERN = f"{_DAY_PATTERN[:-1]}T{_TIME}(:[0-5][0-9]([.][0-9]{{1,6}})?)?(Z|[+-]{_TIME})$"
 _WHOLE_NUMBER_PATTERN = "^(0|-?[1-9][0-9]*)$"
-DIGITS = 19  # of the largest whole number that is accepted
+MAX_DIGITS = 19  # of the largest whole number that is accepted
 
 _DAY = re.compile(_DAY_PATTERN[:-1])
 _INSTANT = re.compile(INSTANT_PATTERN[:-1])
@@ -31,7 +31,7 @@ LOST_PLUS = _("In a query a plus sign is read as a blank. Percent-encode it, or 
 INVALID_WHOLE_NUMBER = _("Write a whole number with the digits 0 to 9, without blanks, a plus sign or leading zeros.")
 
 
-def read_day(text: str) -> date:
+def parse_day(text: str) -> date:
     """Return the date in a text of the form ``YYYY-MM-DD``; raise ``ValidationError``."""
     if _DAY.fullmatch(text):
         try:
@@ -41,7 +41,7 @@ def read_day(text: str) -> date:
     raise ValidationError(INVALID_DAY, code="invalid")
 
 
-def read_instant(text: str) -> datetime:
+def parse_instant(text: str) -> datetime:
     """
     Return the instant, in UTC, of an ISO 8601 text with an offset; raise ``ValidationError``.
 
@@ -59,8 +59,8 @@ def read_instant(text: str) -> datetime:
         raise ValidationError(INVALID_INSTANT, code="invalid") from None
 
 
-def read_whole_number(text: str) -> int:
+def parse_whole_number(text: str) -> int:
     """Return the whole number that is written in decimal digits; raise ``ValidationError``."""
-    if len(text) > DIGITS or not _WHOLE_NUMBER.fullmatch(text):
+    if len(text) > MAX_DIGITS or not _WHOLE_NUMBER.fullmatch(text):
         raise ValidationError(INVALID_WHOLE_NUMBER, code="invalid")
     return int(text)

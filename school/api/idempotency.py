@@ -22,35 +22,35 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from school.db.retry import retried
+from school.db.retry import retry_transaction
 from school.models import KeptAnswer
-from school.observability.logging import note_cause
+from school.observability.logging import bind_cause
 
 HEADER = "Idempotency-Key"
-REPLAYED = "Idempotency-Replayed"
-KEPT_FOR = timedelta(hours=24)
-KEPT_HEADERS = ("Location", "ETag")
+REPLAYED_HEADER = "Idempotency-Replayed"
+RETENTION = timedelta(hours=24)
+STORED_HEADERS = ("Location", "ETag")
 
 # The upper 16 of the 64 bits of an advisory lock's key. No other advisory lock of School has them.
-LOCKS = 0x5C42
+LOCK_NAMESPACE = 0x5C42
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s)"
 
 KEY_PATTERN = "^[!-~]{1,255}$"
 
 
-class InvalidKey(APIException):
+class InvalidIdempotencyKey(APIException):
     status_code = 400
     default_code = "invalid_idempotency_key"
     default_detail = gettext_lazy("An Idempotency-Key has 1 to 255 visible ASCII characters.")
 
 
-class KeyReused(APIException):
+class IdempotencyKeyReused(APIException):
     status_code = 422
     default_code = "idempotency_key_reused"
     default_detail = gettext_lazy("This Idempotency-Key came with another request before. Take a new one.")
 
 
-class StillAtWork(APIException):
+class RequestInProgress(APIException):
     status_code = 409
     default_code = "still_at_work"
     default_detail = gettext_lazy("The first request with this Idempotency-Key is still at work.")
@@ -70,17 +70,19 @@ def idempotent(method: View) -> View:
     A view whose bodies are not text defines its own ``fingerprint_of``, which distinguishes its requests.
     """
 
-    def checked(view: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
+    def with_query_check(view: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
         view.check_query(request)
         return method(view, request, *args, **kwargs)
 
     @wraps(method)
     def wrapped(view: Any, request: Request, *args: Any, **kwargs: Any) -> Any:
-        key = _key_in(request)
+        key = _parse_key(request)
         if key is None:
-            return checked(view, request, *args, **kwargs)
+            return with_query_check(view, request, *args, **kwargs)
         fingerprint = getattr(view, "fingerprint_of", fingerprint_of)(request)
-        return _once(request, key, fingerprint, lambda: _answer(view, checked, request, *args, **kwargs))
+        return _run_once(
+            request, key, fingerprint, lambda: _call_view(view, with_query_check, request, *args, **kwargs)
+        )
 
     wrapped.takes_idempotency_key = True  # type: ignore[attr-defined]  # for the OpenAPI document
     return wrapped
@@ -94,48 +96,48 @@ def fingerprint_of(request: Request) -> str:
     return digest.hexdigest()
 
 
-@retried
+@retry_transaction
 @transaction.atomic
-def _once(request: Request, key: str, fingerprint: str, do: Callable[[], Response]) -> Any:
+def _run_once(request: Request, key: str, fingerprint: str, work: Callable[[], Response]) -> Any:
     account: Any = request.user
-    if not _lock(account.pk, key):
-        raise StillAtWork
-    kept = KeptAnswer.objects.filter(user=account, key=key).first()
-    if kept and kept.at < timezone.now() - KEPT_FOR:
-        kept.delete()
-        kept = None
-    if kept:
-        if kept.fingerprint != fingerprint:
-            raise KeyReused
-        return replay(kept)
-    response = do()
+    if not _try_lock(account.pk, key):
+        raise RequestInProgress
+    stored = KeptAnswer.objects.filter(user=account, key=key).first()
+    if stored and stored.at < timezone.now() - RETENTION:
+        stored.delete()
+        stored = None
+    if stored:
+        if stored.fingerprint != fingerprint:
+            raise IdempotencyKeyReused
+        return replay_response(stored)
+    response = work()
     if response.status_code < 500:
-        _keep(request, key, fingerprint, response)
+        _store_response(request, key, fingerprint, response)
     return response
 
 
-def _answer(view: Any, method: View, request: Request, *args: Any, **kwargs: Any) -> Response:
+def _call_view(view: Any, method: View, request: Request, *args: Any, **kwargs: Any) -> Response:
     """Return the view's answer, or the problem for its exception, which rolls back only the work of the view."""
     try:
         with transaction.atomic():
             return method(view, request, *args, **kwargs)
     except Exception as error:  # noqa: BLE001  # the handler raises unexpected errors again
-        answer: Response = view.handle_exception(error)
-        return answer
+        response: Response = view.handle_exception(error)
+        return response
 
 
-def _lock(user_id: int, key: str) -> bool:
+def _try_lock(user_id: int, key: str) -> bool:
     """Lock the key until the transaction ends; return False if another transaction holds it."""
     if connection.vendor != "postgresql":
         return True
     number = int.from_bytes(hashlib.sha256(f"{user_id} {key}".encode()).digest()[:6], "big")
     with connection.cursor() as cursor:
-        cursor.execute(TRY_LOCK, [LOCKS << 48 | number])
+        cursor.execute(TRY_LOCK, [LOCK_NAMESPACE << 48 | number])
         [is_free] = cursor.fetchone()
     return bool(is_free)
 
 
-def _keep(request: Request, key: str, fingerprint: str, response: Response) -> None:
+def _store_response(request: Request, key: str, fingerprint: str, response: Response) -> None:
     """Store the answer for retries. Answers to a body are under 100 kB (tests/security/test_budget.py)."""
     account: Any = request.user
     renderer = request.accepted_renderer
@@ -145,29 +147,29 @@ def _keep(request: Request, key: str, fingerprint: str, response: Response) -> N
         key=key,
         fingerprint=fingerprint,
         status=response.status_code,
-        headers={name: response[name] for name in KEPT_HEADERS if name in response},
+        headers={name: response[name] for name in STORED_HEADERS if name in response},
         content_type=response.content_type or renderer.media_type,
         body=body.decode(),
         at=timezone.now(),
     )
 
 
-def replay(kept: KeptAnswer) -> HttpResponse:
+def replay_response(stored: KeptAnswer) -> HttpResponse:
     """Return a stored answer, with a header that says that it was given before."""
-    if kept.status == 409:
-        note_cause(problem_codes=[each["code"] for each in json.loads(kept.body)["errors"]])
-    headers = {**kept.headers, REPLAYED: "true"}
-    return HttpResponse(kept.body, status=kept.status, content_type=kept.content_type, headers=headers)
+    if stored.status == 409:
+        bind_cause(problem_codes=[each["code"] for each in json.loads(stored.body)["errors"]])
+    headers = {**stored.headers, REPLAYED_HEADER: "true"}
+    return HttpResponse(stored.body, status=stored.status, content_type=stored.content_type, headers=headers)
 
 
-def _key_in(request: Request) -> str | None:
+def _parse_key(request: Request) -> str | None:
     """Return the key in the request, without the quotes of a structured field (RFC 8941); None without a key."""
-    given = request.headers.get(HEADER)
-    if given is None:
+    header = request.headers.get(HEADER)
+    if header is None:
         return None
-    given = given.strip()
-    if len(given) >= 2 and given[0] == given[-1] == '"':
-        given = given[1:-1]
-    if not re.fullmatch(KEY_PATTERN, given):
-        raise InvalidKey
-    return given
+    header = header.strip()
+    if len(header) >= 2 and header[0] == header[-1] == '"':
+        header = header[1:-1]
+    if not re.fullmatch(KEY_PATTERN, header):
+        raise InvalidIdempotencyKey
+    return header

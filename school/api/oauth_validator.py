@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauth2_provider.scopes import SettingsScopes
 
-from school.api.tokens import note_use
+from school.api.tokens import record_use
 
 
-def named_client(request: HttpRequest) -> str:
+def client_id_of(request: HttpRequest) -> str:
     """Return the client id of a token request, by Basic or in the form (RFC 6749, 2.3.1); empty if there is none."""
     scheme, _blank, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme == "Basic":
@@ -22,11 +22,11 @@ def named_client(request: HttpRequest) -> str:
     return request.POST.get("client_id", "")
 
 
-def names_several_clients(request: HttpRequest) -> bool:
+def has_ambiguous_client(request: HttpRequest) -> bool:
     """
     Return True if credentials come in several places (RFC 6749, 2.3), a field twice (3.2), or in the query (2.3.1).
 
-    In such a request the toolkit and ``named_client`` could each take another client id.
+    In such a request the toolkit and ``client_id_of`` could each take another client id.
     """
     form = request.POST
     in_form = "client_id" in form or "client_secret" in form
@@ -48,7 +48,7 @@ class ClientScopes(SettingsScopes):
 class ClientValidator(OAuth2Validator):
     def save_bearer_token(self, token: Any, request: Any, *args: Any, **kwargs: Any) -> None:
         super().save_bearer_token(token, request, *args, **kwargs)
-        note_use(request.client)
+        record_use(request.client)
 
     def _load_application(self, client_id: str | None, request: Any) -> Any:
         # PostgreSQL rejects NUL, and the toolkit passes it on. No client id contains one.

@@ -19,8 +19,8 @@ from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.utils.urls import remove_query_param, replace_query_param
 
-from school.api.filters import ValueOf, chosen_order, column_at
-from school.api.row_json import Concatenated, Instant, JsonText, in_json
+from school.api.filters import GetValue, field_at_path, parse_ordering
+from school.api.row_json import Concat, Instant, JsonText, encode_json
 from school.db.compiled_queries import limit_above
 
 
@@ -37,37 +37,37 @@ class Cursor(NamedTuple):
     value: str | None = None
 
 
-def salt_of(view: type) -> str:
+def cursor_salt(view: type) -> str:
     """Return the salt for signing the cursors of a view's list, so that cursors of other lists are rejected."""
     return f"cursor:{view.__name__}"
 
 
 @cache
-def signer_of(salt: str) -> signing.Signer:
+def cursor_signer(salt: str) -> signing.Signer:
     """Return the signer for a salt. It adds no timestamp, so that a page has only one link."""
     return signing.Signer(salt=salt, sep=".")
 
 
-def read_cursor(text: str, salt: str, order: str) -> Cursor | None:
+def decode_cursor(text: str, salt: str, order: str) -> Cursor | None:
     """Return the cursor in a signed text; None if it does not belong to this list and order."""
     try:
-        parts = signer_of(salt).unsign_object(text)
+        parts = cursor_signer(salt).unsign_object(text)
     except signing.BadSignature:
         return None
     match parts:
-        case [of_order, bool(backwards), int(pk), *value] if of_order == order and len(value) <= 1:
+        case [signed_order, bool(backwards), int(pk), *value] if signed_order == order and len(value) <= 1:
             return Cursor(pk, backwards, *value)
     return None  # a cursor of an earlier release, which held the value of the row
 
 
-def write_cursor(salt: str, order: str, cursor: Cursor) -> str:
+def encode_cursor(salt: str, order: str, cursor: Cursor) -> str:
     """Return a cursor as signed text."""
     value = [] if cursor.value is None else [cursor.value]
-    return signer_of(salt).sign_object([order, cursor.backwards, cursor.pk, *value])
+    return cursor_signer(salt).sign_object([order, cursor.backwards, cursor.pk, *value])
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class PageRequest:
     """The page of a list that a request asks for, ordered by the column of ``field``."""
 
     size: int
@@ -89,39 +89,41 @@ class Page:
         return limit_above(self.size)
 
     @property
-    def keeps_value(self) -> bool:
+    def cursor_has_value(self) -> bool:
         """True if the cursor holds the value of the row, a date or an instant."""
         return isinstance(self.column, DateField)
 
     @property
-    def kept_value(self) -> Any:
+    def cursor_expression(self) -> Any:
         """The expression for the value that the cursor holds, None if it holds none."""
-        if not self.keeps_value:
+        if not self.cursor_has_value:
             return None
-        return Instant(F(self.field)) if isinstance(self.column, DateTimeField) else Concatenated(F(self.field))
+        return Instant(F(self.field)) if isinstance(self.column, DateTimeField) else Concat(F(self.field))
 
     @property
-    def shape(self) -> Hashable:
+    def cache_key(self) -> Hashable:
         return self.order, self.cursor and self.backwards, self.limit
 
-    def rows_of(self, rows: QuerySet[Any], value_of: ValueOf) -> QuerySet[Any]:
+    def filter_page(self, rows: QuerySet[Any], get_value: GetValue) -> QuerySet[Any]:
         """Return the rows of the page, read away from the cursor: those of a previous page are in reverse order."""
         compare = "lt" if self.is_descending else "gt"
         if self.cursor is not None:
-            beside = Q(**{f"pk__{compare}": value_of("cursor id")})
+            after_cursor = Q(**{f"pk__{compare}": get_value("cursor id")})
             if self.field != "id":
-                value = value_of("cursor value", self.column)
+                value = get_value("cursor value", self.column)
                 # Both conditions together select the rows beside the cursor. An index can serve the first one.
-                beside = Q(**{f"{self.field}__{compare}e": value}) & (Q(**{f"{self.field}__{compare}": value}) | beside)
-            rows = rows.filter(beside)
-        return self.ordered(rows)
+                after_cursor = Q(**{f"{self.field}__{compare}e": value}) & (
+                    Q(**{f"{self.field}__{compare}": value}) | after_cursor
+                )
+            rows = rows.filter(after_cursor)
+        return self.order_rows(rows)
 
-    def ordered(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+    def order_rows(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return rows in the order in which the page is read."""
         sign = "-" if self.is_descending else ""
         return rows.order_by(f"{sign}{self.field}", f"{sign}pk")
 
-    def ends(self, *, more: bool) -> tuple[bool, bool]:
+    def has_next_and_previous(self, *, more: bool) -> tuple[bool, bool]:
         """Return whether a next and a previous page exist. ``more``: rows follow in the direction of reading."""
         return self.backwards or more, more if self.backwards else self.cursor is not None
 
@@ -138,37 +140,39 @@ class KeysetPagination(BasePagination):
     page_size = 50
     max_page_size = 500
 
-    def page_in(self, request: Request, view: Any) -> Page:
+    def parse_page(self, request: Request, view: Any) -> PageRequest:
         """Return the page that the request asks for; raise ``ValidationError``."""
-        self.url, self.salt = request.build_absolute_uri(), salt_of(type(view))
-        order = chosen_order(request, view)
+        self.url, self.salt = request.build_absolute_uri(), cursor_salt(type(view))
+        order = parse_ordering(request, view)
         field = view.ordering_fields[order.removeprefix("-")]
-        size, text = self._size(request), request.query_params.get("cursor")
-        column = column_at(view.queryset.model, field)
-        return Page(size, order, field, column, None if text is None else self._cursor(text, order))
+        size, text = self._parse_size(request), request.query_params.get("cursor")
+        column = field_at_path(view.queryset.model, field)
+        return PageRequest(size, order, field, column, None if text is None else self._parse_cursor(text, order))
 
-    def written(self, page: Page, rows: Sequence[Any], results: str, has_next: bool, has_previous: bool) -> JsonText:
+    def render_page(
+        self, page: PageRequest, rows: Sequence[Any], results: str, has_next: bool, has_previous: bool
+    ) -> JsonText:
         """Return the JSON of the answer. ``results`` is the JSON of the rows, separated by commas."""
         following = self._link(page, rows[-1], backwards=False) if rows and has_next else None
         previous = self._link(page, rows[0], backwards=True) if rows and has_previous else None
-        return JsonText(f'{{"next":{in_json(following)},"previous":{in_json(previous)},"results":[{results}]}}')
+        return JsonText(f'{{"next":{encode_json(following)},"previous":{encode_json(previous)},"results":[{results}]}}')
 
-    def _size(self, request: Request) -> int:
+    def _parse_size(self, request: Request) -> int:
         text = request.query_params.get("page_size", str(self.page_size))
         if not re.fullmatch("[1-9][0-9]{0,3}", text) or int(text) > self.max_page_size:
             message = _("A page has 1 to %(most)s rows.") % {"most": self.max_page_size}
             raise ValidationError({"page_size": [ErrorDetail(message, code="invalid")]})
         return int(text)
 
-    def _cursor(self, text: str, order: str) -> Cursor:
-        cursor = read_cursor(text, self.salt, order)
+    def _parse_cursor(self, text: str, order: str) -> Cursor:
+        cursor = decode_cursor(text, self.salt, order)
         if cursor is None:
             message = _("This cursor is not one of this list in this order. Begin without a cursor.")
             raise ValidationError({"cursor": [ErrorDetail(message, code="invalid_cursor")]})
         return cursor
 
-    def _link(self, page: Page, row: Any, *, backwards: bool) -> str:
-        text = write_cursor(self.salt, page.order, Cursor(row.pk, backwards, row.value))
+    def _link(self, page: PageRequest, row: Any, *, backwards: bool) -> str:
+        text = encode_cursor(self.salt, page.order, Cursor(row.pk, backwards, row.value))
         return str(replace_query_param(remove_query_param(self.url, "cursor"), "cursor", text))
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -189,17 +193,17 @@ class KeysetPagination(BasePagination):
 
 def order_columns(request: Request, view: Any) -> tuple[str, str]:
     """Return the columns of the order that the request asks for, for a view that returns all rows at once."""
-    order = chosen_order(request, view)
+    order = parse_ordering(request, view)
     sign = "-" if order.startswith("-") else ""
     return f"{sign}{view.ordering_fields[order.removeprefix('-')]}", f"{sign}pk"
 
 
-def refuse_parts(request: Request) -> None:
+def refuse_page_parameters(request: Request) -> None:
     """Raise ``ValidationError`` if a file is requested by page, or with the parameters ``fields`` or ``expand``."""
     message = _("A file has all rows, in one shape.")
-    asked = [name for name in ("cursor", "page_size", "fields", "expand") if name in request.query_params]
-    if asked:
-        raise ValidationError({name: [ErrorDetail(message, code="unknown_filter")] for name in asked})
+    given = [name for name in ("cursor", "page_size", "fields", "expand") if name in request.query_params]
+    if given:
+        raise ValidationError({name: [ErrorDetail(message, code="unknown_filter")] for name in given})
 
 
 def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:

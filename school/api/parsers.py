@@ -16,11 +16,11 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
-MOST_LEVELS = 32  # of nested arrays and objects; a batch has 4
-MOST_CONTAINERS = 10_000  # arrays and objects in one body; a batch of 1,000 items has up to 2,002
+MAX_DEPTH = 32  # of nested arrays and objects; a batch has 4
+MAX_CONTAINERS = 10_000  # arrays and objects in one body; a batch of 1,000 items has up to 2,002
 
 # Half of a surrogate pair cannot be encoded, neither for the database nor for the response (RFC 8259, 8.2).
-UNUSABLE = re.compile("[\ud800-\udfff]")
+SURROGATE = re.compile("[\ud800-\udfff]")
 _MANY_DIGITS = re.compile(r"(?<![0-9])[0-9]{40}")
 _LARGE_EXPONENT = re.compile(r"[eE]\+?[0-9]{3}")
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*+"?', re.DOTALL)
@@ -37,79 +37,79 @@ class StrictJSONParser(JSONParser):
             raise ParseError(_("JSON is written in UTF-8, and this is not.")) from None
         if text[:4].strip("\0") != text[:4]:
             raise ParseError(_("JSON is written in UTF-8, and this has NUL bytes, as UTF-16 and UTF-32 have."))
-        if _containers(text) > MOST_CONTAINERS and _containers(_STRING.sub("", text)) > MOST_CONTAINERS:
+        if _count_containers(text) > MAX_CONTAINERS and _count_containers(_STRING.sub("", text)) > MAX_CONTAINERS:
             message = _("The JSON has more than %(limit)s arrays and objects.")
-            raise ParseError(message % {"limit": f"{MOST_CONTAINERS:,}"})
+            raise ParseError(message % {"limit": f"{MAX_CONTAINERS:,}"})
         # The parser's own number functions, used where possible, halve the time for a body of a million numbers.
         has_many_digits = _MANY_DIGITS.search(text)
-        to_integer = _integer if has_many_digits else None
-        to_number = _number if has_many_digits or _LARGE_EXPONENT.search(text) else None
+        parse_int = _parse_int if has_many_digits else None
+        parse_float = _parse_float if has_many_digits or _LARGE_EXPONENT.search(text) else None
         try:
             body = json.loads(
                 text,
-                object_pairs_hook=_object,
-                parse_constant=_no_number,
-                parse_float=to_number,
-                parse_int=to_integer,
+                object_pairs_hook=_unique_object,
+                parse_constant=_reject_constant,
+                parse_float=parse_float,
+                parse_int=parse_int,
             )
-            _check_levels(body, MOST_LEVELS)
+            _check_depth(body, MAX_DEPTH)
         except RecursionError:
-            raise _too_deep() from None
+            raise _too_deep_error() from None
         except ValueError as error:
             raise ParseError(_("This is not JSON: %(error)s") % {"error": error}) from None
         # The text was decoded from UTF-8, so it has no surrogates: only a \u escape can produce one.
-        if "\\u" in text and not _is_usable(body):
+        if "\\u" in text and not _is_encodable(body):
             raise ParseError(_("The JSON has half of a surrogate pair in a text."))
         return body
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ParseError(_("The JSON has two values of one name."))
-    return found
+    return members
 
 
-def _no_number(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ParseError(_("JSON has no %(name)s.") % {"name": name})
 
 
-def _number(text: str) -> float:
+def _parse_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
         raise ParseError(_("The JSON has a number that is too large."))
     return number
 
 
-def _integer(text: str) -> int:
+def _parse_int(text: str) -> int:
     if len(text) > 40:
         raise ParseError(_("The JSON has a number that is too large."))
     return int(text)
 
 
-def _too_deep() -> ParseError:
+def _too_deep_error() -> ParseError:
     return ParseError(_("The JSON is nested too deeply."))
 
 
-def _containers(text: str) -> int:
+def _count_containers(text: str) -> int:
     return text.count("[") + text.count("{")
 
 
-def _check_levels(node: Any, levels: int) -> None:
+def _check_depth(node: Any, levels: int) -> None:
     """Raise ``ParseError`` if arrays and objects are nested over more than ``levels`` levels."""
     if not isinstance(node, dict | list):
         return
     if not levels:
-        raise _too_deep()
+        raise _too_deep_error()
     for each in node.values() if isinstance(node, dict) else node:
         if type(each) is dict or type(each) is list:
-            _check_levels(each, levels - 1)
+            _check_depth(each, levels - 1)
 
 
-def _is_usable(node: Any) -> bool:
-    """Return True if every text can be encoded. Call it after ``_check_levels``, which bounds the recursion."""
+def _is_encodable(node: Any) -> bool:
+    """Return True if every text can be encoded. Call it after ``_check_depth``, which bounds the recursion."""
     if isinstance(node, str):
-        return not UNUSABLE.search(node)
+        return not SURROGATE.search(node)
     if isinstance(node, dict):
-        return all(map(_is_usable, node)) and all(map(_is_usable, node.values()))
-    return all(map(_is_usable, node)) if isinstance(node, list) else True
+        return all(map(_is_encodable, node)) and all(map(_is_encodable, node.values()))
+    return all(map(_is_encodable, node)) if isinstance(node, list) else True

@@ -9,25 +9,25 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from school.access.row_scope import Limits, limits_of_staff
+from school.access.row_scope import RowScope, row_scope_of_staff
 from school.api.tokens import Grant
 
-PERMISSIONS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
+METHOD_PERMISSIONS = {"POST": "add", "PUT": "change", "PATCH": "change", "DELETE": "delete"}
 
 
-def may(request: Request, scope: str, permission: str) -> bool:
+def is_permitted(request: Request, scope: str, permission: str) -> bool:
     """Return True if the client's token has the scope, or the staff user has the permission."""
     if isinstance(request.auth, Grant):
         return scope in request.auth.scopes
     return bool(request.user.has_perm(permission))
 
 
-def client_of(request: Any) -> Any:
+def service_account_of(request: Any) -> Any:
     """Return the service account of the API client that calls, None for a staff user."""
     return request.user if isinstance(getattr(request, "auth", None), Grant) else None
 
 
-class Missing(PermissionDenied):
+class MissingPermission(PermissionDenied):
     """A token lacks a scope, or a staff user lacks permissions. The problem and the challenge name them."""
 
     def __init__(self, request: Request | HttpRequest, scope: str, permissions: Sequence[str]) -> None:
@@ -40,13 +40,13 @@ class Missing(PermissionDenied):
             self.members = {"missing_permission": names}
 
 
-def limits_of(request: Any) -> Limits | None:
-    """Return the limits of the caller, None if the caller is not limited."""
+def row_scope_of(request: Any) -> RowScope | None:
+    """Return the row scope of the caller, None if the caller is not limited."""
     grant = getattr(request, "auth", None)
     if isinstance(grant, Grant):
-        return grant.limits
+        return grant.row_scope
     user = getattr(request, "user", None)
-    return limits_of_staff(user) if user and user.is_authenticated else None
+    return row_scope_of_staff(user) if user and user.is_authenticated else None
 
 
 class ScopeOrModelPermission(BasePermission):
@@ -54,7 +54,8 @@ class ScopeOrModelPermission(BasePermission):
     Checks a view's ``scope`` ("courses") for clients, and the permissions on its ``permission_model`` for staff users.
 
     ``method_permissions`` gives another permission for a method, for example for a DELETE that only changes a row. If
-    it gives several, all of them are required. Raises ``Missing`` if the caller lacks the scope or a permission.
+    it gives several, all of them are required. Raises ``MissingPermission`` if the caller lacks the scope or a
+    permission.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:
@@ -62,12 +63,12 @@ class ScopeOrModelPermission(BasePermission):
             return False
         access = "read" if request.method in SAFE_METHODS else "write"
         options = view.permission_model._meta
-        names = {**PERMISSIONS, **getattr(view, "method_permissions", {})}
+        names = {**METHOD_PERMISSIONS, **getattr(view, "method_permissions", {})}
         verbs = names.get(str(request.method), "view")
         verbs = [verbs] if isinstance(verbs, str) else verbs
         scope = f"{view.scope}:{access}"
         permissions = [f"{options.app_label}.{verb}_{options.model_name}" for verb in verbs]
-        missing = [permission for permission in permissions if not may(request, scope, permission)]
+        missing = [permission for permission in permissions if not is_permitted(request, scope, permission)]
         if missing:
-            raise Missing(request, scope, missing)
+            raise MissingPermission(request, scope, missing)
         return True

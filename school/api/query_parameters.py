@@ -9,16 +9,16 @@ from django_filters.filters import MultipleChoiceFilter
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
-from school.api.renderers import MARK, CsvRenderer
-from school.api.sparse_fields import PARAMETERS, Shaped
+from school.api.renderers import BOM_PARAMETER, CsvRenderer
+from school.api.sparse_fields import SPARSE_PARAMETERS, SparseFieldsMixin
 
 
-def repeated() -> ErrorDetail:
+def repeated_error() -> ErrorDetail:
     """Return the error for a parameter that is given more than once, but takes one value."""
     return ErrorDetail(_("This is given more than once, and takes one value."), code="repeated_parameter")
 
 
-def errors_in_query(
+def query_errors(
     query: QueryDict, known: Collection[str] | None, repeatable: Collection[str]
 ) -> dict[str, list[ErrorDetail]]:
     """Return the errors by parameter: it is not ``known`` (None: any is), or it is repeated and takes one value."""
@@ -27,7 +27,7 @@ def errors_in_query(
         if known is not None and name not in known:
             errors[name] = [ErrorDetail(_("There is no such filter."), code="unknown_filter")]
         elif len(values) > 1 and name not in repeatable:
-            errors[name] = [repeated()]
+            errors[name] = [repeated_error()]
     return errors
 
 
@@ -37,33 +37,33 @@ def filters_of(view: Any) -> dict[str, Any]:
     return dict(filterset_class.base_filters) if filterset_class else {}
 
 
-def names_in_lists(view: Any) -> set[str]:
+def list_parameter_names(view: Any) -> set[str]:
     """Return the names of all parameters that the list of a view accepts."""
-    names = {"cursor", "page_size", *filters_of(view), *repeatable_in(view)}
+    names = {"cursor", "page_size", *filters_of(view), *repeatable_parameters(view)}
     names |= {"search"} if getattr(view, "search_fields", None) else set()
-    names |= {MARK} if CsvRenderer in view.renderer_classes else set()
+    names |= {BOM_PARAMETER} if CsvRenderer in view.renderer_classes else set()
     return names | ({"ordering"} if getattr(view, "ordering_fields", None) else set())
 
 
-def repeatable_in(view: Any) -> set[str]:
+def repeatable_parameters(view: Any) -> set[str]:
     """Return the names of the parameters that take several values, separated by commas or repeated."""
     names = {name for name, each in filters_of(view).items() if isinstance(each, MultipleChoiceFilter)}
-    return names | (set(PARAMETERS) if isinstance(view, Shaped) else set())
+    return names | (set(SPARSE_PARAMETERS) if isinstance(view, SparseFieldsMixin) else set())
 
 
-class StrictQuery:
+class StrictQueryMixin:
     """
     A view that checks its query parameters. ``StrictFilterBackend`` checks those of a list, together with the filters.
 
     A write accepts the parameters of the list at the same URL, and ignores them.
     """
 
-    def query_names(self) -> set[str] | None:
+    def allowed_parameters(self) -> set[str] | None:
         """Return the parameters of the request's action; None if the view itself checks the query."""
         view: Any = self
         if getattr(view, "action", None) == "retrieve":
-            return repeatable_in(view) & set(PARAMETERS)
-        return names_in_lists(view) if hasattr(view, "ordering_fields") else set()
+            return repeatable_parameters(view) & set(SPARSE_PARAMETERS)
+        return list_parameter_names(view) if hasattr(view, "ordering_fields") else set()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         view: Any = super()
@@ -76,6 +76,6 @@ class StrictQuery:
         """Raise ``ValidationError`` for parameters that the action does not accept, or accepts only once."""
         if getattr(self, "action", None) == "list":
             return
-        errors = errors_in_query(request.query_params, self.query_names(), repeatable_in(self))
+        errors = query_errors(request.query_params, self.allowed_parameters(), repeatable_parameters(self))
         if errors:
             raise ValidationError(errors)

@@ -10,9 +10,9 @@ from rest_framework.request import Request
 
 from school.api.row_json import JsonText
 
-MARK = "bom"
-MARK_PARAMETER = OpenApiParameter(
-    MARK, bool, description="Begin the CSV with a byte order mark, by which Excel recognizes UTF-8."
+BOM_PARAMETER = "bom"
+BOM_OPENAPI_PARAMETER = OpenApiParameter(
+    BOM_PARAMETER, bool, description="Begin the CSV with a byte order mark, by which Excel recognizes UTF-8."
 )
 
 
@@ -33,10 +33,10 @@ class CsvRenderer(JSONRenderer):
     format = "csv"
 
 
-def wants_mark(request: Request) -> bool:
+def wants_bom(request: Request) -> bool:
     """Return True if the request asks for a byte order mark; raise ``ValidationError``."""
-    asked = request.query_params.get(MARK, "false")
-    if asked not in ("true", "false"):
+    value = request.query_params.get(BOM_PARAMETER, "false")
+    if value not in ("true", "false"):
         message = _("Write true or false.")
-        raise ValidationError({MARK: [ErrorDetail(message, code="invalid_choice")]})
-    return asked == "true"
+        raise ValidationError({BOM_PARAMETER: [ErrorDetail(message, code="invalid_choice")]})
+    return value == "true"

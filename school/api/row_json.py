@@ -15,7 +15,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import F, Func, JSONField, TextField, Value
 from rest_framework import serializers
 
-PLAIN = (
+PLAIN_FIELDS = (
     serializers.CharField,
     serializers.ChoiceField,
     serializers.DateField,
@@ -26,7 +26,7 @@ PLAIN = (
     serializers.PrimaryKeyRelatedField,
 )
 
-in_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 class JsonText(str):
@@ -35,7 +35,7 @@ class JsonText(str):
     __slots__ = ()
 
 
-class Computed(NamedTuple):
+class ComputedField(NamedTuple):
     """
     A field that the database cannot render: the columns that it depends on, and the function that computes its value.
 
@@ -53,9 +53,9 @@ class RowTemplate:
     """Expressions for the pieces of a row, each a text, and the computed fields between these pieces."""
 
     expressions: list[Any] = field(default_factory=list)
-    computed: list[Computed] = field(default_factory=list)
+    computed: list[ComputedField] = field(default_factory=list)
 
-    def write(self, request: Any, columns: Sequence[str]) -> str:
+    def render(self, request: Any, columns: Sequence[str]) -> str:
         """
         Return the JSON of a row.
 
@@ -64,13 +64,13 @@ class RowTemplate:
         """
         if not self.computed:
             return columns[0]
-        written, place = [columns[0]], 1
+        rendered, position = [columns[0]], 1
         for each in self.computed:
-            end = place + len(each.columns)
-            values = (json.loads(str(text)) for text in columns[place:end])
-            written += [in_json(each.value(request, *values)), columns[end]]
-            place = end + 1
-        return "".join(written)
+            end = position + len(each.columns)
+            values = (json.loads(str(text)) for text in columns[position:end])
+            rendered += [encode_json(each.value(request, *values)), columns[end]]
+            position = end + 1
+        return "".join(rendered)
 
 
 def row_template(serializer: Any, *, is_limited: bool = False) -> RowTemplate:
@@ -82,54 +82,56 @@ def row_template(serializer: Any, *, is_limited: bool = False) -> RowTemplate:
     """
     template = RowTemplate()
     texts: list[Any] = []
-    for piece in _object(serializer, "", is_limited=is_limited):
+    for piece in _object_pieces(serializer, "", is_limited=is_limited):
         if isinstance(piece, tuple):
             computed, columns = piece
-            template.expressions += [_concatenated(texts), *columns]
+            template.expressions += [_concatenate(texts), *columns]
             template.computed.append(computed)
             texts = []
         else:
             texts.append(piece)
-    template.expressions.append(_concatenated(texts))
+    template.expressions.append(_concatenate(texts))
     return template
 
 
-def _concatenated(pieces: Sequence[Any]) -> Any:
+def _concatenate(pieces: Sequence[Any]) -> Any:
     """Return the expression that concatenates the pieces. Adjacent texts become one."""
-    joined: list[Any] = []
+    merged: list[Any] = []
     for piece in pieces:
-        if isinstance(piece, str) and joined and isinstance(joined[-1], str):
-            joined[-1] += piece
+        if isinstance(piece, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += piece
         else:
-            joined.append(piece)
-    return Concatenated(*(Value(piece) if isinstance(piece, str) else piece for piece in joined))
+            merged.append(piece)
+    return Concat(*(Value(piece) if isinstance(piece, str) else piece for piece in merged))
 
 
-def _object(serializer: Any, prefix: str, *, is_limited: bool) -> list[Any]:
+def _object_pieces(serializer: Any, prefix: str, *, is_limited: bool) -> list[Any]:
     """Return the pieces of a JSON object: texts, expressions, and computed fields with their columns."""
     pieces: list[Any] = []
-    before, model = "{", serializer.Meta.model
-    computed: Mapping[str, Computed] = getattr(serializer, "computed", {})
+    separator, model = "{", serializer.Meta.model
+    computed: Mapping[str, ComputedField] = getattr(serializer, "computed", {})
     annotated: Mapping[str, str] = getattr(serializer, "annotated", {})
     for name, each in serializer.fields.items():
-        pieces.append(f'{before}"{name}":')
-        before = ","
-        one = computed.get(name)
-        if one and (is_limited or not one.only_limited):
-            pieces.append((one, [_column_in_json(model, column, prefix) for column in one.columns]))
+        pieces.append(f'{separator}"{name}":')
+        separator = ","
+        computed_field = computed.get(name)
+        if computed_field and (is_limited or not computed_field.only_limited):
+            pieces.append(
+                (computed_field, [_column_as_json(model, column, prefix) for column in computed_field.columns])
+            )
         elif name in annotated:
             pieces.append(Json(F(prefix + annotated[name])))
         else:
-            pieces += _value(each, model, prefix, is_limited=is_limited)
+            pieces += _field_pieces(each, model, prefix, is_limited=is_limited)
     return [*pieces, "}"]
 
 
-def _value(each: Any, model: Any, prefix: str, *, is_limited: bool) -> list[Any]:
+def _field_pieces(each: Any, model: Any, prefix: str, *, is_limited: bool) -> list[Any]:
     path = str(each.source).replace(".", "__")
-    source, may_be_null = prefix + path, field_at(model, path)[1]
+    source, may_be_null = prefix + path, column_at_path(model, path)[1]
     match each:
         case serializers.BaseSerializer() if not may_be_null:
-            return _object(each, f"{source}__", is_limited=is_limited)
+            return _object_pieces(each, f"{source}__", is_limited=is_limited)
         case serializers.SlugRelatedField():
             return [Json(F(f"{source}__{each.slug_field}"))]
         case serializers.BooleanField():
@@ -138,12 +140,12 @@ def _value(each: Any, model: Any, prefix: str, *, is_limited: bool) -> list[Any]
             return [JsonInstant(F(source))] if may_be_null else ['"', Instant(F(source)), '"']
         case serializers.IntegerField() if not may_be_null:
             return [F(source)]
-        case _ if isinstance(each, PLAIN):
-            return [_column_in_json(model, path, prefix)]
+        case _ if isinstance(each, PLAIN_FIELDS):
+            return [_column_as_json(model, path, prefix)]
     raise TypeError(f"The database does not know how to write {each!r}.")
 
 
-def field_at(model: Any, path: str) -> tuple[Any, bool]:
+def column_at_path(model: Any, path: str) -> tuple[Any, bool]:
     """Return the column at a path of names, and whether anything on the path is nullable; raise ``TypeError``."""
     may_be_null, column = False, None
     for name in path.split("__"):
@@ -156,16 +158,16 @@ def field_at(model: Any, path: str) -> tuple[Any, bool]:
     return column, may_be_null
 
 
-def _column_in_json(model: Any, path: str, prefix: str) -> Func:
+def _column_as_json(model: Any, path: str, prefix: str) -> Func:
     """Return the expression that renders a column or an annotation as JSON."""
     try:
-        is_document = isinstance(field_at(model, path)[0], JSONField)
+        is_document = isinstance(column_at_path(model, path)[0], JSONField)
     except TypeError:
         is_document = False
     return (JsonDocument if is_document else Json)(F(prefix + path))
 
 
-class Concatenated(Func):
+class Concat(Func):
     function = "concat"
     output_field = TextField()
 

@@ -6,7 +6,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "school.api.authentication.ClientAuthentication",
         "school.api.authentication.StaffAuthentication",
-        "school.api.authentication.Nobody",
+        "school.api.authentication.AnonymousAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["school.api.permissions.ScopeOrModelPermission"],
     "DEFAULT_FILTER_BACKENDS": [
@@ -38,7 +38,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
-    "SERVE_AUTHENTICATION": ["school.api.authentication.Nobody"],  # counts the request: generation is slow
+    "SERVE_AUTHENTICATION": [
+        "school.api.authentication.AnonymousAuthentication"
+    ],  # counts the request: generation is slow
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -61,7 +63,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "school.api.openapi.schema.describe_schemas",
-        "school.api.openapi.schema.allow_parts",
+        "school.api.openapi.schema.allow_sparse_responses",
         "school.api.openapi.schema.leave_defaults_to_the_server",
         "school.api.openapi.links.add_links",
         "students.api.problem_pages.add_codes",

@@ -10,12 +10,12 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
-from school.api.permissions import Missing, may
+from school.api.permissions import MissingPermission, is_permitted
 
-PARAMETERS = ("fields", "expand")
+SPARSE_PARAMETERS = ("fields", "expand")
 
 
-class Shaped:
+class SparseFieldsMixin:
     """
     A viewset whose reads accept ``fields`` and ``expand``.
 
@@ -24,56 +24,56 @@ class Shaped:
     """
 
     expandable: dict[str, tuple[Any, str, str]] = {}
-    wanted: frozenset[str] = frozenset()
-    expanded: frozenset[str] = frozenset()
+    requested_fields: frozenset[str] = frozenset()
+    expanded_fields: frozenset[str] = frozenset()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         view: Any = super()
         view.initial(request, *args, **kwargs)
         if request.method in SAFE_METHODS:
-            self.wanted = _chosen(request, "fields", self.field_names)
-            self.expanded = _chosen(request, "expand", lambda: list(self.expandable))
-        for name in self.expanded:
+            self.requested_fields = _parse_names(request, "fields", self.field_names)
+            self.expanded_fields = _parse_names(request, "expand", lambda: list(self.expandable))
+        for name in self.expanded_fields:
             _serializer, scope, permission = self.expandable[name]
-            if not may(request, scope, permission):
-                raise Missing(request, scope, [permission])
+            if not is_permitted(request, scope, permission):
+                raise MissingPermission(request, scope, [permission])
 
     def field_names(self) -> list[str]:
         view: Any = self
-        return _names_in(view.get_serializer_class())
+        return _field_names(view.get_serializer_class())
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
         view: Any = super()
         serializer = view.get_serializer(*args, **kwargs)
-        one = getattr(serializer, "child", serializer)
-        for name in self.expanded:
-            one.fields[name] = self.expandable[name][0](read_only=True)
-        for name in set(one.fields) - self.wanted if self.wanted else ():
-            del one.fields[name]
+        item_serializer = getattr(serializer, "child", serializer)
+        for name in self.expanded_fields:
+            item_serializer.fields[name] = self.expandable[name][0](read_only=True)
+        for name in set(item_serializer.fields) - self.requested_fields if self.requested_fields else ():
+            del item_serializer.fields[name]
         return serializer
 
-    def shape_parameters(self) -> list[OpenApiParameter]:
+    def openapi_parameters(self) -> list[OpenApiParameter]:
         """Return the parameters for the OpenAPI document."""
         names = self.field_names()
-        found = [_parameter("fields", names, _("Only these fields, parted by commas."))]
+        parameters = [_parameter("fields", names, _("Only these fields, parted by commas."))]
         if self.expandable:
             expandable = list(self.expandable)
             text = _("Show these in full, parted by commas. Takes the scope to read them.")
-            found.append(_parameter("expand", expandable, text))
-        return found
+            parameters.append(_parameter("expand", expandable, text))
+        return parameters
 
 
 @cache
-def _names_in(serializer_class: Any) -> list[str]:
+def _field_names(serializer_class: Any) -> list[str]:
     """Return the names of a serializer's fields. They are cached, because building the fields is slow."""
     return list(serializer_class().fields)
 
 
-def _chosen(request: Request, parameter: str, names_known: Callable[[], list[str]]) -> frozenset[str]:
+def _parse_names(request: Request, parameter: str, known_names: Callable[[], list[str]]) -> frozenset[str]:
     """Return the names in a parameter, an empty set without the parameter; raise ``ValidationError``."""
     if parameter not in request.query_params:
         return frozenset()
-    known = names_known()
+    known = known_names()
     names = [name for text in request.query_params.getlist(parameter) for name in text.split(",")]
     if set(names) - set(known):
         message = _("Choose from: %(names)s.") % {"names": ", ".join(known) or "–"}

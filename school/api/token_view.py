@@ -8,8 +8,8 @@ from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from oauth2_provider.views import TokenView
 
-from school.accounts.lockout import locked_out
-from school.api.oauth_validator import named_client, names_several_clients
+from school.accounts.lockout import lockout_response
+from school.api.oauth_validator import client_id_of, has_ambiguous_client
 
 logger = structlog.get_logger(__name__)
 
@@ -26,19 +26,19 @@ class ClientTokenView(TokenView):
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         form = request.POST
         has_nul = any("\0" in text for name in form for text in (name, *form.getlist(name)))
-        if has_nul or "resource" in form or names_several_clients(request):
+        if has_nul or "resource" in form or has_ambiguous_client(request):
             return JsonResponse({"error": "invalid_request"}, status=400)
         if not request.headers.get("Authorization", "").isascii():
             return JsonResponse({"error": "invalid_client"}, status=401, headers={"WWW-Authenticate": "Basic"})
         if form.get("grant_type") != "client_credentials":
             return JsonResponse({"error": "unsupported_grant_type"}, status=400)
-        credentials = {"username": f"client:{named_client(request)}"[:255]}
+        credentials = {"username": f"client:{client_id_of(request)}"[:255]}
         if not AxesProxyHandler.is_allowed(request, credentials):
-            return locked_out(request, None, credentials)
-        answer: HttpResponse = super().post(request, *args, **kwargs)
-        if answer.status_code == 401:
+            return lockout_response(request, None, credentials)
+        response: HttpResponse = super().post(request, *args, **kwargs)
+        if response.status_code == 401:
             user_login_failed.send(sender=type(self), credentials=credentials, request=request)
-        elif answer.status_code == 200:
+        elif response.status_code == 200:
             AxesProxyHandler.get_implementation().reset_user_attempts(request, credentials)
-            logger.info("token_taken", client_id=named_client(request))
-        return answer
+            logger.info("token_taken", client_id=client_id_of(request))
+        return response

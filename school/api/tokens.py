@@ -23,106 +23,106 @@ from django.db.models import Q
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
-from school.access.row_scope import Limits, limits_of_client
-from school.db.sqlite.busy_timeout import impatient
-from school.http.request_guard import SCHEME
+from school.access.row_scope import RowScope, row_scope_of_client
+from school.db.sqlite.busy_timeout import fail_if_busy
+from school.http.request_guard import BEARER_PREFIX
 from school.models import ApiClient
 
-MOST_REMEMBERED = 10_000
-USE_IS_NOTED_EVERY = timedelta(minutes=1)
+MAX_CACHED_GRANTS = 10_000
+USE_RECORD_INTERVAL = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The account, client, scopes, limits and expiry of a token. ``account`` is the actor in the journal."""
+    """The account, client, scopes, row scope and expiry of a token. ``account`` is the actor in the journal."""
 
     account: Any
     client_id: str
     scopes: frozenset[str]
     expires: datetime
-    limits: Limits | None
+    row_scope: RowScope | None
 
 
-class Memory:
+class GrantCache:
     """A cache of grants by the hash of their token. The oldest entries are removed first."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
         self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[float, Grant]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[float, Grant]] = OrderedDict()
 
     def get(self, checksum: str) -> Grant | None:
-        kept = self._kept.get(checksum)
-        return kept[1] if kept and monotonic() < kept[0] else None
+        entry = self._entries.get(checksum)
+        return entry[1] if entry and monotonic() < entry[0] else None
 
     def put(self, checksum: str, grant: Grant) -> None:
         if settings.TOKEN_CACHE_SECONDS <= 0:
             return
         with self._lock:
-            self._kept.pop(checksum, None)
-            self._kept[checksum] = (monotonic() + settings.TOKEN_CACHE_SECONDS, grant)
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            self._entries.pop(checksum, None)
+            self._entries[checksum] = (monotonic() + settings.TOKEN_CACHE_SECONDS, grant)
+            while len(self._entries) > self._max_size:
+                self._entries.popitem(last=False)
 
     def clear(self) -> None:
         with self._lock:
-            self._kept.clear()
+            self._entries.clear()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
 
-memory = Memory(MOST_REMEMBERED)
+grant_cache = GrantCache(MAX_CACHED_GRANTS)
 
 
-def grant_shown(request: Any) -> Grant | None:
+def grant_of_request(request: Any) -> Grant | None:
     """Return the grant of the bearer token of a request (RFC 6750, 2.1). It is looked up once for each request."""
     if not hasattr(request, "grant"):
-        request.grant = grant_of(request.META["HTTP_AUTHORIZATION"][len(SCHEME) :].strip())
-    found: Grant | None = request.grant
-    return found
+        request.grant = grant_of(request.META["HTTP_AUTHORIZATION"][len(BEARER_PREFIX) :].strip())
+    grant: Grant | None = request.grant
+    return grant
 
 
 def grant_of(token: str) -> Grant | None:
     """Return the grant of a token; None if it is unknown or expired, or if its client's account is not active."""
     checksum = hashlib.sha256(token.encode()).hexdigest()
-    grant = memory.get(checksum)
+    grant = grant_cache.get(checksum)
     if grant is None:
-        grant = _read(checksum)
+        grant = _load_grant(checksum)
         if grant is None:
             return None
-        memory.put(checksum, grant)
+        grant_cache.put(checksum, grant)
     return grant if timezone.now() < grant.expires else None
 
 
-def bind_caller(grant: Grant) -> None:
+def bind_client(grant: Grant) -> None:
     """Add the ids of the client and its account to the log entries of the request."""
     structlog.contextvars.bind_contextvars(client_id=grant.client_id, user_id=grant.account.pk)
 
 
-def account_of(grant: Grant) -> Any:
+def copy_account(grant: Grant) -> Any:
     """Return a copy of the grant's account for this request: all threads share the cached account."""
     return copy(grant.account)
 
 
-def _read(checksum: str) -> Grant | None:
+def _load_grant(checksum: str) -> Grant | None:
     tokens = get_access_token_model().objects.select_related("application__user")
     token = tokens.filter(token_checksum=checksum).first()
     client = token.application if token else None
     if token is None or client is None or client.user is None or not client.user.is_active:
         return None
-    note_use(client)
+    record_use(client)
     # A token never has a scope that its client does not have any more.
     scopes = frozenset(token.scope.split()) & frozenset(client.scope.split())
-    return Grant(client.user, client.client_id, scopes, token.expires, limits_of_client(client))
+    return Grant(client.user, client.client_id, scopes, token.expires, row_scope_of_client(client))
 
 
-def note_use(client: ApiClient) -> None:
+def record_use(client: ApiClient) -> None:
     """Record when a client was last active, at most once a minute over all processes."""
     now = timezone.now()
-    before = now - USE_IS_NOTED_EVERY
-    if client.last_used_at is not None and client.last_used_at >= before:
+    threshold = now - USE_RECORD_INTERVAL
+    if client.last_used_at is not None and client.last_used_at >= threshold:
         return
-    is_due = Q(last_used_at__isnull=True) | Q(last_used_at__lt=before)
-    with suppress(OperationalError), impatient(connection):  # a read must not wait for a writer to record this
+    is_due = Q(last_used_at__isnull=True) | Q(last_used_at__lt=threshold)
+    with suppress(OperationalError), fail_if_busy(connection):  # a read must not wait for a writer to record this
         ApiClient.objects.filter(is_due, pk=client.pk).update(last_used_at=now)

@@ -12,78 +12,78 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ModelViewSet
 
-from school.access.row_scope import refuse_outside, refuse_to_add, within
+from school.access.row_scope import check_can_add, check_in_scope, filter_by_scope
 from school.api.etags import check_if_match, is_conditional
 from school.api.idempotency import idempotent
-from school.api.permissions import limits_of
-from school.api.query_parameters import StrictQuery
+from school.api.permissions import row_scope_of
+from school.api.query_parameters import StrictQueryMixin
 from school.api.row_json import JsonText
-from school.api.row_responses import ConditionalReads
-from school.api.sparse_fields import Shaped
-from school.db.retry import retried
+from school.api.row_responses import ConditionalReadMixin
+from school.api.sparse_fields import SparseFieldsMixin
+from school.db.retry import retry_transaction
 from school.refusals import Refusal, Refused
 
 
-class WithinLimits:
-    """A view of the rows within its caller's limits. All other rows do not exist for the caller."""
+class RowScopeMixin:
+    """A view of the rows within its caller's scope. All other rows do not exist for the caller."""
 
     request: Any
 
     @cached_property
-    def limits(self) -> Any:
-        """The caller's limits, None for everything; ``LimitParameters`` while a query is compiled."""
-        return limits_of(self.request)
+    def row_scope(self) -> Any:
+        """The caller's row scope, None for all rows; ``RowScopeParameters`` while a query is compiled."""
+        return row_scope_of(self.request)
 
     def get_queryset(self) -> QuerySet[Any]:
         view: Any = super()
-        return within(view.get_queryset(), self.limits)
+        return filter_by_scope(view.get_queryset(), self.row_scope)
 
 
-class ResourceViewSet(WithinLimits, StrictQuery, Shaped, ConditionalReads, ModelViewSet[Any]):
+class ResourceViewSet(RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, ConditionalReadMixin, ModelViewSet[Any]):
     """
     A resource with its history. The row and its history are saved in one transaction.
 
     The model's ``reason_to_keep`` says why a row that other rows belong to is not deleted, and how to proceed instead.
     """
 
-    address: str  # the URL name of a single row
+    detail_url_name: str  # the URL name of a single row
 
-    def kept_shape(self) -> Hashable:
-        return self.address
+    def query_cache_key(self) -> Hashable:
+        return self.detail_url_name
 
     def row_lookups(self) -> dict[str, Any]:
-        return {"pk": self.pk_in_address()}
+        return {"pk": self.pk_in_url()}
 
-    def pk_in_address(self) -> int:
+    def pk_in_url(self) -> int:
         """Return the id in the URL. A row with this id need not exist. Raise ``Refused``."""
-        return int(self.find().pk)
+        return int(self.find_object().pk)
 
     permission_model: type[Model]
 
     @idempotent
-    @retried
+    @retry_transaction
     @transaction.atomic
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        refuse_to_add(self.permission_model, limits_of(request))
+        check_can_add(self.permission_model, row_scope_of(request))
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         self.perform_create(serializer)
         row: Any = serializer.instance
-        tag, text = self.tag_and_text({"pk": row.pk})
-        location = request.build_absolute_uri(reverse(self.address, args=[row.pk]))
-        return Response(JsonText(text), 201, headers={"Location": location, "ETag": tag})
+        etag, body = self.etag_and_json({"pk": row.pk})
+        location = request.build_absolute_uri(reverse(self.detail_url_name, args=[row.pk]))
+        return Response(JsonText(body), 201, headers={"Location": location, "ETag": etag})
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> Response:
         serializer = self.get_serializer(self.get_object(), data=request.data, partial=partial)
         serializer.is_valid(raise_exception=True)
         self.perform_update(serializer)
         instance: Any = serializer.instance
-        tag, text = self.tag_and_text({"pk": instance.pk})
-        return Response(JsonText(text), headers={"ETag": tag})
+        etag, body = self.etag_and_json({"pk": instance.pk})
+        return Response(JsonText(body), headers={"ETag": etag})
 
-    @retried
+    @retry_transaction
     @transaction.atomic
     def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().destroy(request, *args, **kwargs)
@@ -102,19 +102,19 @@ class ResourceViewSet(WithinLimits, StrictQuery, Shaped, ConditionalReads, Model
         two requests that change different fields at the same time would undo each other's changes: a save writes every
         column.
         """
-        found = self.find()
+        row = self.find_object()
         if self.request.method in ("PUT", "PATCH", "DELETE"):
-            refuse_outside(found, limits_of(self.request))
-            self.lock(found)
+            check_in_scope(row, row_scope_of(self.request))
+            self.lock_object(row)
             if is_conditional(self.request):
-                check_if_match(self.request, self.tag_of(found))
-        return found
+                check_if_match(self.request, self.etag_of(row))
+        return row
 
-    def find(self) -> Any:
+    def find_object(self) -> Any:
         """Return the row in the URL; raise ``Refused`` or ``Http404``."""
         return super().get_object()
 
-    def lock(self, found: Model) -> None:
+    def lock_object(self, row: Model) -> None:
         """
         Lock the row and read it again.
 
@@ -122,4 +122,4 @@ class ResourceViewSet(WithinLimits, StrictQuery, Shaped, ConditionalReads, Model
         row is added in between. The lock for other changes (FOR NO KEY UPDATE) does not block such additions.
         """
         changes_only = self.request.method != "DELETE"
-        found.refresh_from_db(from_queryset=type(found)._base_manager.select_for_update(no_key=changes_only))
+        row.refresh_from_db(from_queryset=type(row)._base_manager.select_for_update(no_key=changes_only))

@@ -20,7 +20,7 @@ _UNSAFE = re.compile(
 )
 
 
-def escaped(text: str) -> str:
+def escape_control_characters(text: str) -> str:
     """Return the text with characters that control a terminal replaced by visible escapes: \\u001b for ESC."""
     return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -32,7 +32,7 @@ class SafeOutput:
         super().__setattr__("output", output)
 
     def write(self, msg: str = "", style_func: Any = None, ending: str | None = None) -> None:
-        self.output.write(escaped(msg), style_func, ending)
+        self.output.write(escape_control_characters(msg), style_func, ending)
 
     @property
     def data(self) -> Any:
@@ -57,8 +57,8 @@ class SafeCommand(BaseCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
-        refuse = parser.error
-        parser.error = lambda message: refuse(escaped(message))  # type: ignore[method-assign]  # quotes arguments
+        report_error = parser.error
+        parser.error = lambda message: report_error(escape_control_characters(message))  # type: ignore[method-assign]  # quotes arguments
         return parser
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -74,5 +74,5 @@ class SafeCommand(BaseCommand):
                     raise CommandError(NOT_MIGRATED) from None
             if isinstance(error, ProgrammingError):
                 raise
-            why = str(error).partition("\n")[0]
-            raise CommandError(f"The database gave up ({why}).") from None
+            reason = str(error).partition("\n")[0]
+            raise CommandError(f"The database gave up ({reason}).") from None

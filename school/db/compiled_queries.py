@@ -1,9 +1,9 @@
 """
 Compiled queries: Django compiles a query once, and each run only supplies other values.
 
-Compiling a query takes several milliseconds, running it a tenth of one. A query is built with a ``Parameter`` for each
-value that a run supplies. On PostgreSQL it becomes a prepared statement, with one plan for all values; a connection
-pooler must support prepared statements (PgBouncer does since 1.21, ``max_prepared_statements``), or
+Compiling a query takes several milliseconds, running it a tenth of one. A query is built with a ``QueryParameter`` for
+each value that a run supplies. On PostgreSQL it becomes a prepared statement, with one plan for all values; a
+connection pooler must support prepared statements (PgBouncer does since 1.21, ``max_prepared_statements``), or
 ``PREPARED_STATEMENTS`` must be off. On SQLite the driver caches compiled statements by their text.
 """
 
@@ -25,19 +25,19 @@ from psycopg.sql import Literal
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-Asked = tuple[str, Sequence[Any]]  # SQL with %s placeholders, and the values
+BoundStatement = tuple[str, Sequence[Any]]  # SQL with %s placeholders, and the values
 
 ON_POSTGRESQL = connection.vendor == "postgresql"  # stored: the proxy looks up the connection at each access
-LONG = 4_000  # characters of a list, about 500 ids: running a longer one costs much more than planning it
+MAX_PREPARED_LIST = 4_000  # characters of a list, about 500 ids: running a longer one costs much more than planning it
 MAX_STATEMENTS = 500  # in a process; psycopg keeps the same number prepared in each connection
 
 
-class Parameter(Value):
+class QueryParameter(Value):
     """
     A named placeholder in a query; each run supplies its value.
 
     ``field`` converts the value as that model field would; without a field, the value is an id. Arrays are compared by
-    the lookup ``among``.
+    the lookup ``any_of``.
     """
 
     def __init__(self, name: str, field: Any = None, *, is_array: bool = False) -> None:
@@ -47,13 +47,13 @@ class Parameter(Value):
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         return "%s", [self]
 
-    def bound(self, value: Any) -> Any:
+    def to_driver_value(self, value: Any) -> Any:
         """Return the value in the form that the database driver accepts."""
         if self.is_array:
             if not ON_POSTGRESQL:
                 return json.dumps(list(value))
             values = list(value)
-            return array_of(values) if not values or isinstance(values[0], int) else values
+            return array_literal(values) if not values or isinstance(values[0], int) else values
         if self.column is not None:
             value = self.column.get_db_prep_value(value, connection)
         return value
@@ -66,48 +66,51 @@ class Statement:
     sql: str
     values: tuple[Any, ...]
 
-    def filled(self, given: Mapping[str, Any]) -> Asked:
-        """Return the SQL and the values of a run; ``given`` has the value of each parameter by name."""
-        return self.sql, [each.bound(given[each.name]) if isinstance(each, Parameter) else each for each in self.values]
+    def bind(self, parameters: Mapping[str, Any]) -> BoundStatement:
+        """Return the SQL and the values of a run; ``parameters`` has the value of each parameter by name."""
+        return self.sql, [
+            each.to_driver_value(parameters[each.name]) if isinstance(each, QueryParameter) else each
+            for each in self.values
+        ]
 
-    def run(self, given: Mapping[str, Any], *, is_planned_anew: bool = False) -> list[Row]:
+    def run(self, parameters: Mapping[str, Any], *, plan_each_run: bool = False) -> list[Row]:
         """
         Run the statement with these parameter values, and return the rows.
 
-        With ``is_planned_anew`` PostgreSQL plans the statement for its values instead of using a prepared plan. Needed
+        With ``plan_each_run`` PostgreSQL plans the statement for its values instead of using a prepared plan. Needed
         for filters with lists whose selectivity varies: no single plan fits all of them.
         """
-        sql, values = self.filled(given)
-        return _run_by_django(sql, values) if is_planned_anew else run(sql, values)
+        sql, values = self.bind(parameters)
+        return _run_by_django(sql, values) if plan_each_run else run_statement(sql, values)
 
 
-def compiled(rows: QuerySet[Any, Any], lock: str = "") -> Statement:
+def compile_statement(rows: QuerySet[Any, Any], lock: str = "") -> Statement:
     """
     Compile a queryset into a statement.
 
     Values other than parameters become literals in the SQL: only then can the database see which partial indexes apply.
     ``lock`` is a locking clause of PostgreSQL for which Django has no method.
     """
-    return _statement(rows.query.get_compiler(rows.db), lock)
+    return _compile(rows.query.get_compiler(rows.db), lock)
 
 
-def _statement(compiler: Any, lock: str = "") -> Statement:
+def _compile(compiler: Any, lock: str = "") -> Statement:
     sql, values = compiler.as_sql()
     pieces = sql.split("%s")
-    written, left = [pieces[0]], []
+    sql_parts, parameters = [pieces[0]], []
     for value, piece in zip(values, pieces[1:], strict=True):
-        literal = None if isinstance(value, Parameter) else _literal(value)
+        literal = None if isinstance(value, QueryParameter) else _sql_literal(value)
         if literal is None:
-            left.append(value)
-        written += ["%s" if literal is None else literal, piece]
-    return Statement(f"{''.join(written)} {lock}".rstrip(), tuple(left))
+            parameters.append(value)
+        sql_parts += ["%s" if literal is None else literal, piece]
+    return Statement(f"{''.join(sql_parts)} {lock}".rstrip(), tuple(parameters))
 
 
-def _literal(value: Any) -> str | None:
+def _sql_literal(value: Any) -> str | None:
     """Return a value as an SQL literal, None if it must be bound instead."""
     if ON_POSTGRESQL:
-        plain = str(value) if isinstance(value, str) else value
-        return Literal(plain).as_string().replace("%", "%%")
+        plain_text = str(value) if isinstance(value, str) else value
+        return Literal(plain_text).as_string().replace("%", "%%")
     match value:
         case bool() | None:
             return None
@@ -119,7 +122,7 @@ def _literal(value: Any) -> str | None:
 
 
 # The LIMITs for which statements are compiled: a plan for few rows does not suit many.
-LIMITS = (11, 26, 51, 101, 201, 501)
+PAGE_LIMITS = (11, 26, 51, 101, 201, 501)
 
 
 def limit_above(size: int) -> int:
@@ -128,42 +131,42 @@ def limit_above(size: int) -> int:
 
     ``size`` is at most 500; above that, ``StopIteration`` is raised.
     """
-    return next(limit for limit in LIMITS if size < limit)
+    return next(limit for limit in PAGE_LIMITS if size < limit)
 
 
 class StatementCache:
     """Compiled statements by the shape of their query. When full, it removes the least recently used one."""
 
-    def __init__(self, most: int = MAX_STATEMENTS) -> None:
-        self.most = most
+    def __init__(self, max_size: int = MAX_STATEMENTS) -> None:
+        self.max_size = max_size
         self._lock = Lock()
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._entries: OrderedDict[Hashable, Any] = OrderedDict()
 
     def get(self, shape: Hashable, build: Callable[[], T]) -> T:
         """Return the cached object for a shape; call ``build`` if there is none."""
         with self._lock:
-            if shape in self._kept:
-                self._kept.move_to_end(shape)
-                found: T = self._kept[shape]
-                return found
-        made = build()
+            if shape in self._entries:
+                self._entries.move_to_end(shape)
+                value: T = self._entries[shape]
+                return value
+        value = build()
         with self._lock:
-            self._kept[shape] = made
-            while len(self._kept) > self.most:
-                self._kept.popitem(last=False)
-        return made
+            self._entries[shape] = value
+            while len(self._entries) > self.max_size:
+                self._entries.popitem(last=False)
+        return value
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._entries)
 
 
-def run(sql: str, values: Sequence[Any]) -> list[Row]:
-    """Run a statement and return its rows, like ``run_together`` with one statement."""
-    [rows] = run_together([(sql, values)])
+def run_statement(sql: str, values: Sequence[Any]) -> list[Row]:
+    """Run a statement and return its rows, like ``run_statements`` with one statement."""
+    [rows] = run_statements([(sql, values)])
     return rows
 
 
-def run_together(asked: Sequence[Asked]) -> list[list[Row]]:
+def run_statements(statements: Sequence[BoundStatement]) -> list[list[Row]]:
     """
     Run statements one after the other, each prepared at its first use in a connection; return the rows of each.
 
@@ -171,66 +174,66 @@ def run_together(asked: Sequence[Asked]) -> list[list[Row]]:
     depend on the results of the others. Outside of a transaction they form one; if the connection turns out to be
     broken, they run once more on a new one.
     """
-    if not asked:
+    if not statements:
         return []
     if not ON_POSTGRESQL:
-        return [_run_by_django(*each) for each in asked]
+        return [_run_by_django(*each) for each in statements]
     try:
-        return _run_prepared(asked)
+        return _run_in_pipeline(statements)
     except OperationalError:
         if connection.in_atomic_block or not connection.connection or not connection.connection.broken:
             raise
         connection.close()
-        return _run_prepared(asked)
+        return _run_in_pipeline(statements)
 
 
-def _run_prepared(asked: Sequence[Asked]) -> list[list[Row]]:
+def _run_in_pipeline(statements: Sequence[BoundStatement]) -> list[list[Row]]:
     database: Any = connections[DEFAULT_DB_ALIAS]  # stored: the proxy looks it up at each access
     database.ensure_connection()
     driver = database.connection
     with database.wrap_database_errors:
         if database.queries_logged:
-            return _run_logged(database, asked)
-        if len(asked) == 1:
-            [(sql, values)] = asked
-            return [_rows(psycopg.Cursor(driver).execute(sql, _texts(values), prepare=_is_short(values)))]
-        cursors = [psycopg.Cursor(driver) for _each in asked]
+            return _run_logged(database, statements)
+        if len(statements) == 1:
+            [(sql, values)] = statements
+            return [_fetch_rows(psycopg.Cursor(driver).execute(sql, _as_text(values), prepare=_should_prepare(values)))]
+        cursors = [psycopg.Cursor(driver) for _each in statements]
         with driver.pipeline():
-            for cursor, (sql, values) in zip(cursors, asked, strict=True):
-                cursor.execute(sql, _texts(values), prepare=_is_short(values))
-        return [_rows(cursor) for cursor in cursors]
+            for cursor, (sql, values) in zip(cursors, statements, strict=True):
+                cursor.execute(sql, _as_text(values), prepare=_should_prepare(values))
+        return [_fetch_rows(cursor) for cursor in cursors]
 
 
-def _run_logged(database: Any, asked: Sequence[Asked]) -> list[list[Row]]:
+def _run_logged(database: Any, statements: Sequence[BoundStatement]) -> list[list[Row]]:
     """Run statements one by one, and add each to Django's query log."""
-    found = []
-    for sql, values in asked:
+    results = []
+    for sql, values in statements:
         started = monotonic()
         try:
             cursor = psycopg.Cursor(database.connection)
-            found.append(_rows(cursor.execute(sql, _texts(values), prepare=_is_short(values))))
+            results.append(_fetch_rows(cursor.execute(sql, _as_text(values), prepare=_should_prepare(values))))
         finally:
-            told = psycopg.ClientCursor(database.connection).mogrify(sql, values)
-            database.queries_log.append({"sql": told, "time": f"{monotonic() - started:.3f}"})
-    return found
+            sql_text = psycopg.ClientCursor(database.connection).mogrify(sql, values)
+            database.queries_log.append({"sql": sql_text, "time": f"{monotonic() - started:.3f}"})
+    return results
 
 
-def _is_short(values: Sequence[Any]) -> bool:
+def _should_prepare(values: Sequence[Any]) -> bool:
     """
     Return True if a statement should be prepared: if it has no long list.
 
     A statement with a long list is planned for each run: a plan from when a table was small would scan it all when it
     is large.
     """
-    return not any(isinstance(value, str | list) and len(value) > LONG for value in values)
+    return not any(isinstance(value, str | list) and len(value) > MAX_PREPARED_LIST for value in values)
 
 
-def _texts(values: Sequence[Any]) -> list[Any]:
+def _as_text(values: Sequence[Any]) -> list[Any]:
     """Return the values with numbers and dates as text: psycopg would prepare a statement for each integer size."""
     return [str(value) if isinstance(value, int | date) else value for value in values]
 
 
-def _rows(cursor: psycopg.Cursor[Any]) -> list[Row]:
+def _fetch_rows(cursor: psycopg.Cursor[Any]) -> list[Row]:
     return cursor.fetchall() if cursor.rownumber is not None else []  # ``description`` makes objects of all columns
 
 
@@ -240,7 +243,7 @@ def _run_by_django(sql: str, values: Sequence[Any]) -> list[Row]:
         return list(cursor.fetchall()) if cursor.description else []
 
 
-class Prepared(Generic[T]):
+class PreparedQuery(Generic[T]):
     """
     A query that is compiled at its first call: ``build`` makes the queryset from one parameter for each value.
 
@@ -253,64 +256,68 @@ class Prepared(Generic[T]):
         self.names: list[str] = []
 
     def __call__(self, *values: Any) -> list[T]:
-        [found] = together((self, values))
-        return found
+        [rows] = run_pipeline((self, values))
+        return rows
 
-    def statement_for(self, values: Sequence[Any]) -> Asked:
+    def bind_values(self, values: Sequence[Any]) -> BoundStatement:
         """Return the compiled query with its values. A value that is a list in the first call must always be a list."""
         if not self.names:
             self._compile(values)
-        return self.statement.filled(dict(zip(self.names, values, strict=True)))
+        return self.statement.bind(dict(zip(self.names, values, strict=True)))
 
     def _compile(self, values: Sequence[Any]) -> None:
         names = [f"value {place}" for place in range(len(values))]
         parameters = [
-            Parameter(name, is_array=isinstance(value, list)) for name, value in zip(names, values, strict=True)
+            QueryParameter(name, is_array=isinstance(value, list)) for name, value in zip(names, values, strict=True)
         ]
         self.rows: Any = self.build(*parameters)  # kept: the compiler refers to its query
         compiler = self.rows.query.get_compiler(self.rows.db)
         self.compiler = compiler
-        self.statement = _statement(compiler, self.lock)
+        self.statement = _compile(compiler, self.lock)
         self.converters = compiler.get_converters([each[0] for each in compiler.select[: compiler.col_count]])
         # Computed once; Django's iterables compute it for each query.
-        self.makes = _models(compiler) if self.rows._iterable_class is ModelIterable else partial(map, tuple)
+        self.make_objects = (
+            _instance_maker(compiler) if self.rows._iterable_class is ModelIterable else partial(map, tuple)
+        )
         self.names = names
 
-    def read(self, found: list[Row]) -> list[T]:
+    def to_objects(self, rows: list[Row]) -> list[T]:
         """Convert rows to the objects that the queryset would return: model instances or tuples."""
-        return list(self.makes(self.compiler.apply_converters(found, self.converters) if self.converters else found))
+        return list(
+            self.make_objects(self.compiler.apply_converters(rows, self.converters) if self.converters else rows)
+        )
 
 
-def together(*questions: tuple[Prepared[Any], Sequence[Any]]) -> list[list[Any]]:
+def run_pipeline(*queries: tuple[PreparedQuery[Any], Sequence[Any]]) -> list[list[Any]]:
     """
     Run prepared queries with their values, in this order but sent together; return the rows of each.
 
     A query with an empty list as a value is not run and returns no rows.
     """
-    answers = iter(run_together([query.statement_for(values) for query, values in questions if all(values)]))
-    return [query.read(next(answers)) if all(values) else [] for query, values in questions]
+    results = iter(run_statements([query.bind_values(values) for query, values in queries if all(values)]))
+    return [query.to_objects(next(results)) if all(values) else [] for query, values in queries]
 
 
-def _models(compiler: Any) -> Callable[[Any], Any]:
+def _instance_maker(compiler: Any) -> Callable[[Any], Any]:
     """Return a function that creates model instances from rows, with ``select_related`` objects and annotations."""
     info, select = compiler.klass_info, compiler.select
     model, first, end = info["model"], info["select_fields"][0], info["select_fields"][-1] + 1
     names = [column.target.attname for column, *_rest in select[first:end]]
-    read_along = get_related_populators(info, select, compiler.using)  # type: ignore[call-arg]  # as of Django 6.1
-    annotated = list((compiler.annotation_col_map or {}).items())
+    populators = get_related_populators(info, select, compiler.using)  # type: ignore[call-arg]  # as of Django 6.1
+    annotations = list((compiler.annotation_col_map or {}).items())
 
-    def made(rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
+    def make_instances(rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
         for row in rows:
             instance = model.from_db(compiler.using, names, row[first:end])
-            for each in read_along:
+            for each in populators:
                 each.populate(row, instance)
-            for name, place in annotated:
+            for name, place in annotations:
                 setattr(instance, name, row[place])
             yield instance
 
-    return made
+    return make_instances
 
 
-def array_of(ids: Iterable[int]) -> str:
+def array_literal(ids: Iterable[int]) -> str:
     """Return the ids as a PostgreSQL array literal, which costs less to send than a list of numbers."""
     return f"{{{','.join(map(str, ids))}}}"

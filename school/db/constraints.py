@@ -10,13 +10,13 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import Error, models
 from django.db.models import F, UniqueConstraint
 
-from school.db.errors import constraint_named_by, state_of
+from school.db.errors import constraint_name_of, sqlstate_of
 
-FOREIGN_KEY = {"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"}
+FOREIGN_KEY_STATES = {"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"}
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ConstraintInfo:
     """A constraint of a model: its name and, if it is unique, its field and the error message for a duplicate."""
 
     name: str
@@ -25,7 +25,7 @@ class Known:
     message: Any = None
 
 
-def field_of(constraint: Any) -> str | None:
+def constraint_field(constraint: Any) -> str | None:
     """Return the field at which a violation of a unique constraint is reported, None for other constraints."""
     if not isinstance(constraint, UniqueConstraint):
         return None
@@ -41,7 +41,7 @@ def _references(expression: Any) -> Iterator[Any]:
         yield from _references(child)
 
 
-class FieldsOfConstraints(models.Model):
+class ConstraintErrorsByField(models.Model):
     """A model that reports violations of its unique constraints at a field."""
 
     class Meta:
@@ -53,40 +53,44 @@ class FieldsOfConstraints(models.Model):
             try:
                 constraint.validate(type(self), self, exclude=exclude)
             except ValidationError as error:
-                by_field = getattr(error, "error_dict", {field_of(constraint) or NON_FIELD_ERRORS: [error]})
+                by_field = getattr(error, "error_dict", {constraint_field(constraint) or NON_FIELD_ERRORS: [error]})
                 for name, found in by_field.items():
                     errors.setdefault(name, []).extend(found)
         if errors:
             raise ValidationError(errors)
 
 
-def violated(error: Error) -> Known | None:
+def violated_constraint(error: Error) -> ConstraintInfo | None:
     """Return the model constraint that an ``IntegrityError`` violates; None if it is not one of the models'."""
-    known = _constraints().get(constraint_named_by(error))
-    if known is None and state_of(error) in FOREIGN_KEY:
-        return Known(constraint_named_by(error))
-    return known
+    constraint = _constraints_by_name().get(constraint_name_of(error))
+    if constraint is None and sqlstate_of(error) in FOREIGN_KEY_STATES:
+        return ConstraintInfo(constraint_name_of(error))
+    return constraint
 
 
 @cache
-def _constraints() -> dict[str, Known]:
+def _constraints_by_name() -> dict[str, ConstraintInfo]:
     """Return the constraints of all models, by each name that a database uses for them."""
-    found: dict[str, Known] = {}
+    by_name: dict[str, ConstraintInfo] = {}
     for model in apps.get_models():
         meta = model._meta
         for constraint in meta.constraints:
             is_unique = isinstance(constraint, UniqueConstraint) and constraint.violation_error_code == "unique"
-            known = Known(constraint.name, is_unique, field_of(constraint), constraint.violation_error_message)
-            found[constraint.name] = known
+            info = ConstraintInfo(
+                constraint.name, is_unique, constraint_field(constraint), constraint.violation_error_message
+            )
+            by_name[constraint.name] = info
             if isinstance(constraint, UniqueConstraint) and constraint.fields:
-                found.setdefault(_columns(model, constraint.fields), known)
+                by_name.setdefault(_sqlite_columns(model, constraint.fields), info)
         for field in meta.local_concrete_fields:
             if field.unique:
                 name = f"{meta.db_table}_{'pkey' if field.primary_key else f'{field.column}_key'}"
-                found[name] = found[_columns(model, [field.name])] = Known(name, is_unique=True, field=field.name)
-    return found
+                by_name[name] = by_name[_sqlite_columns(model, [field.name])] = ConstraintInfo(
+                    name, is_unique=True, field=field.name
+                )
+    return by_name
 
 
-def _columns(model: Any, names: Any) -> str:
+def _sqlite_columns(model: Any, names: Any) -> str:
     """Return the columns of a unique constraint in the format of SQLite's error messages."""
     return ", ".join(f"{model._meta.db_table}.{model._meta.get_field(name).column}" for name in names)

@@ -11,25 +11,25 @@ import sqlite3
 _SQLITE_MESSAGE = re.compile(r"(?:UNIQUE|CHECK) constraint failed: (?:index '(?P<index>\w+)'|(?P<rest>[\w., ]+))")
 
 
-def cause_of(error: BaseException | None) -> dict[str, str]:
+def error_details(error: BaseException | None) -> dict[str, str]:
     """Return an error's type, SQLSTATE and constraint for a log, without its text. Unknown details are left out."""
     if error is None:
         return {}
-    found = {
+    details = {
         "exception_type": type(error).__name__,
-        "sqlstate": state_of(error),
-        "constraint": constraint_named_by(error),
+        "sqlstate": sqlstate_of(error),
+        "constraint": constraint_name_of(error),
     }
-    return {name: value for name, value in found.items() if value}
+    return {name: value for name, value in details.items() if value}
 
 
-def state_of(error: BaseException) -> str:
+def sqlstate_of(error: BaseException) -> str:
     """Return the SQLSTATE, or SQLite's name of the error, or ""."""
     cause = error.__cause__
     return str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or "")
 
 
-def constraint_named_by(error: BaseException) -> str:
+def constraint_name_of(error: BaseException) -> str:
     """Return the violated constraint's name, or "". SQLite gives the columns of a plain unique constraint instead."""
     cause = error.__cause__
     if isinstance(cause, sqlite3.IntegrityError):

@@ -15,18 +15,18 @@ from django.db.models.base import ModelState
 M = TypeVar("M", bound=Model)
 
 
-def press(plate: M, **values: Any) -> M:
-    """Return an unsaved copy of the template ``plate`` with these values. Foreign keys are given as ids."""
-    made = plate.__class__.__new__(plate.__class__)
-    made.__dict__ = {**plate.__dict__, **values, "_state": ModelState()}
-    return made
+def clone_instance(template: M, **values: Any) -> M:
+    """Return an unsaved copy of ``template`` with these values. Foreign keys are given as ids."""
+    instance = template.__class__.__new__(template.__class__)
+    instance.__dict__ = {**template.__dict__, **values, "_state": ModelState()}
+    return instance
 
 
-def pressed(model: type[M], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[M]:
+def instances_from_rows(model: type[M], names: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[M]:
     """Yield saved instances with only the attributes ``names`` loaded, like ``QuerySet.only`` but faster."""
     new, alias = model.__new__, connection.alias
     for values in rows:
-        made, state = new(model), ModelState()
+        instance, state = new(model), ModelState()
         state.adding, state.db = False, alias
-        made.__dict__ = dict(zip(names, values, strict=True), _state=state)
-        yield made
+        instance.__dict__ = dict(zip(names, values, strict=True), _state=state)
+        yield instance

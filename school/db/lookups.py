@@ -7,24 +7,24 @@ from django.db.models import F, Func, Q
 from django.db.models.expressions import Combinable
 from django.db.models.lookups import In
 
-from school.db.compiled_queries import Parameter
+from school.db.compiled_queries import QueryParameter
 
 
 @models.Field.register_lookup
-class Among(In):
+class AnyOf(In):
     """
-    Like ``in``, but the values may also be a ``Parameter`` for a list: one statement serves lists of any length.
+    Like ``in``, but the values may also be a ``QueryParameter`` for a list: one statement serves lists of any length.
     """
 
-    lookup_name = "among"
+    lookup_name = "any_of"
     rhs: Any
 
     def get_prep_lookup(self) -> Any:
         """Return the values unconverted: they must have the column's type already."""
-        return self.rhs if isinstance(self.rhs, Parameter) else list(self.rhs)
+        return self.rhs if isinstance(self.rhs, QueryParameter) else list(self.rhs)
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
-        if not isinstance(self.rhs, Parameter):
+        if not isinstance(self.rhs, QueryParameter):
             return super().as_sql(compiler, connection)
         column, params = self.process_lhs(compiler, connection)
         if connection.vendor == "postgresql":
@@ -39,14 +39,14 @@ def _cast(column: Any) -> str:
     return "::text[]" if is_text else "::bigint[]"
 
 
-def is_pair(first: str, second: str, firsts: Any, seconds: Any) -> Q | Combinable:
+def pair_in(first: str, second: str, firsts: Any, seconds: Any) -> Q | Combinable:
     """
     Return the condition that two id columns hold one of the pairs formed from the two parameters, position by position.
     """
-    return _IsPair(F(first), F(second), firsts, seconds)
+    return _PairIn(F(first), F(second), firsts, seconds)
 
 
-class _IsPair(Func):
+class _PairIn(Func):
     output_field = models.BooleanField()
     conditional = True
 

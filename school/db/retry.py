@@ -11,13 +11,13 @@ from django.db import OperationalError, connection
 P = ParamSpec("P")
 R = TypeVar("R")
 
-TRIES = 4
+MAX_TRIES = 4
 RETRY_AFTER = 2  # seconds that a client should wait before it tries again, when the database is busy or away
-PAUSE = 0.02  # seconds: the longest wait before a retry is this times 2, 4, 8
-IN_THE_WAY = {"40001", "40P01"}  # serialization_failure, deadlock_detected (PostgreSQL, appendix A)
+BASE_DELAY = 0.02  # seconds: the longest wait before a retry is this times 2, 4, 8
+RETRYABLE_STATES = {"40001", "40P01"}  # serialization_failure, deadlock_detected (PostgreSQL, appendix A)
 
 
-def retried(transaction: Callable[P, R]) -> Callable[P, R]:
+def retry_transaction(transaction: Callable[P, R]) -> Callable[P, R]:
     """
     Decorate a function that is one transaction: repeat it after a deadlock or a serialization failure.
 
@@ -26,15 +26,15 @@ def retried(transaction: Callable[P, R]) -> Callable[P, R]:
     """
 
     @wraps(transaction)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        tries = 1 if connection.in_atomic_block else TRIES
-        for number in range(1, tries):
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        tries = 1 if connection.in_atomic_block else MAX_TRIES
+        for attempt in range(1, tries):
             try:
                 return transaction(*args, **kwargs)
             except OperationalError as error:
-                if getattr(error.__cause__, "sqlstate", None) not in IN_THE_WAY:
+                if getattr(error.__cause__, "sqlstate", None) not in RETRYABLE_STATES:
                     raise
-            time.sleep(random.uniform(0, PAUSE * 2**number))  # noqa: S311  # no secret depends on it
+            time.sleep(random.uniform(0, BASE_DELAY * 2**attempt))  # noqa: S311  # no secret depends on it
         return transaction(*args, **kwargs)
 
-    return run
+    return wrapper

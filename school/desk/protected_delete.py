@@ -13,38 +13,42 @@ from unfold.admin import ModelAdmin
 
 from school.http.form_limits import size_in_page
 
-MOST = 100  # rows to delete at a time
-MAX_BYTES = 20_000  # of the names of objects to delete, and of protected objects, on the confirmation page
+MAX_SELECTED = 100  # rows to delete at a time
+MAX_NAMES_BYTES = 20_000  # of the names of objects to delete, and of protected objects, on the confirmation page
 
 
 @admin.action(permissions=["delete"], description=delete_selected.short_description)  # type: ignore[attr-defined]
-def delete_few(modeladmin: Any, request: HttpRequest, queryset: Any) -> HttpResponse | None:
-    """Run Django's action ``delete_selected`` for at most ``MOST`` rows; show an error for more."""
-    if len(queryset.order_by().values_list("pk")[: MOST + 1]) > MOST:
-        messages.error(request, _("At most %(most)s at a time: choose fewer.") % {"most": MOST})
+def delete_bounded(modeladmin: Any, request: HttpRequest, queryset: Any) -> HttpResponse | None:
+    """Run Django's action ``delete_selected`` for at most ``MAX_SELECTED`` rows; show an error for more."""
+    if len(queryset.order_by().values_list("pk")[: MAX_SELECTED + 1]) > MAX_SELECTED:
+        messages.error(request, _("At most %(most)s at a time: choose fewer.") % {"most": MAX_SELECTED})
         return None
-    answer: HttpResponse | None = delete_selected(modeladmin, request, queryset)
-    return answer
+    response: HttpResponse | None = delete_selected(modeladmin, request, queryset)
+    return response
 
 
 class BoundedDeletion(admin.ModelAdmin):
-    """Limits the names on the confirmation page to ``MAX_BYTES``. ``DeskSite`` adds it to every registered admin."""
+    """
+    Limits the names on the confirmation page to ``MAX_NAMES_BYTES``. ``DeskSite`` adds it to every registered admin.
+    """
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         to_delete, numbers, lacking, protected = super().get_deleted_objects(objs, request)
-        return _first(to_delete), numbers, lacking, _first(protected)
+        return _truncate_names(to_delete), numbers, lacking, _truncate_names(protected)
 
 
-def _first(names: list[Any]) -> list[Any]:
-    """Return the first names, up to ``MAX_BYTES``, and a note of how many more there are. Names may be nested lists."""
-    room, more = MAX_BYTES, 0
+def _truncate_names(names: list[Any]) -> list[Any]:
+    """
+    Return the first names, up to ``MAX_NAMES_BYTES``, and a note of how many more there are. Names may be nested lists.
+    """
+    room, more = MAX_NAMES_BYTES, 0
 
     def fitting(names: list[Any]) -> list[Any]:
         nonlocal room, more
         kept: list[Any] = []
         for each in names:
             if isinstance(each, list):
-                kept += [within] if (within := fitting(each)) else []
+                kept += [nested] if (nested := fitting(each)) else []
                 continue
             room -= 40 + size_in_page(each)
             if room < 0:
@@ -57,14 +61,14 @@ def _first(names: list[Any]) -> list[Any]:
     return [*kept, _("And %(n)s more.") % {"n": more}] if more else kept
 
 
-class KeptByHistory(ModelAdmin):
+class ProtectedByRelation(ModelAdmin):
     """
-    Protects rows that other rows refer to by the relation ``kept_by``; the confirmation page counts those rows.
+    Protects rows that other rows refer to by the relation ``protected_by``; the confirmation page counts those rows.
 
     Django would read and name each of them.
     """
 
-    kept_by: str
+    protected_by: str
     delete_confirmation_template: Any = "school/delete_confirmation.html"
     delete_selected_confirmation_template: Any = "school/delete_selected_confirmation.html"
 
@@ -84,12 +88,14 @@ class KeptByHistory(ModelAdmin):
         list(rows.select_for_update().values_list("pk", flat=True))
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        chosen: Collection[Any] = list(objs)
-        rows = self.model._default_manager.filter(pk__in=[each.pk for each in chosen]).order_by()
-        counts = dict(rows.annotate(kept=Count(self.kept_by)).filter(kept__gt=0).values_list("pk", "kept"))
-        free = [each for each in chosen if each.pk not in counts]
-        to_delete, numbers, lacking, protected = super().get_deleted_objects(free, request)
-        kind = self.model._meta.get_field(self.kept_by).related_model._meta.verbose_name_plural
+        selected: Collection[Any] = list(objs)
+        rows = self.model._default_manager.filter(pk__in=[each.pk for each in selected]).order_by()
+        counts = dict(rows.annotate(kept=Count(self.protected_by)).filter(kept__gt=0).values_list("pk", "kept"))
+        unreferenced = [each for each in selected if each.pk not in counts]
+        to_delete, numbers, lacking, protected = super().get_deleted_objects(unreferenced, request)
+        kind = self.model._meta.get_field(self.protected_by).related_model._meta.verbose_name_plural
         message = _("%(what)s (%(kind)s: %(n)s)")
-        kept = [message % {"what": each, "kind": kind, "n": counts[each.pk]} for each in chosen if each.pk in counts]
-        return to_delete, numbers, lacking, [*kept, *protected]
+        referenced = [
+            message % {"what": each, "kind": kind, "n": counts[each.pk]} for each in selected if each.pk in counts
+        ]
+        return to_delete, numbers, lacking, [*referenced, *protected]

@@ -13,27 +13,27 @@ from django.db.models import DateTimeField, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.http import HttpRequest
 
-from school.access.row_scope import SEEN, limits_of_staff, within
+from school.access.row_scope import VISIBLE_ROWS, filter_by_scope, row_scope_of_staff
 
 # The lookups that list filters use. Others, such as regular expressions, can take unlimited time.
-LOOKUPS = frozenset({"exact", "in", "isnull", "gt", "gte", "lt", "lte", "date"})
+ALLOWED_LOOKUPS = frozenset({"exact", "in", "isnull", "gt", "gte", "lt", "lte", "date"})
 
 
-def has_plain_lookup(model: type[Any] | None, path: str) -> bool:
-    """Return True for a path of fields that ends with a field or with one of ``LOOKUPS``."""
+def is_allowed_lookup(model: type[Any] | None, path: str) -> bool:
+    """Return True for a path of fields that ends with a field or with one of ``ALLOWED_LOOKUPS``."""
     parts = path.split(LOOKUP_SEP)
-    for place, part in enumerate(parts):
+    for position, part in enumerate(parts):
         try:
             field: Any = model and model._meta.get_field(part)
         except FieldDoesNotExist:
             field = None
         if field is None:
-            return set(parts[max(place, 1) :]) <= LOOKUPS  # a text that is not a path is ignored later
+            return set(parts[max(position, 1) :]) <= ALLOWED_LOOKUPS  # a text that is not a path is ignored later
         model = field.related_model
     return True
 
 
-def is_spelled_as_written(model: type[Model], text: str) -> bool:
+def is_canonical_id(model: type[Model], text: str) -> bool:
     """
     Return True if a text is an id in the spelling that the admin uses.
 
@@ -45,32 +45,34 @@ def is_spelled_as_written(model: type[Model], text: str) -> bool:
         return False
 
 
-def _narrowed(request: HttpRequest, rows: QuerySet[Any], *, to_change: bool = False) -> QuerySet[Any]:
-    limits = limits_of_staff(request.user)
-    if limits is None:
+def _filter_rows(request: HttpRequest, rows: QuerySet[Any], *, to_change: bool = False) -> QuerySet[Any]:
+    row_scope = row_scope_of_staff(request.user)
+    if row_scope is None:
         return rows
-    return within(rows, limits, to_change=to_change) if rows.model._meta.label in SEEN else rows.none()
+    return (
+        filter_by_scope(rows, row_scope, to_change=to_change) if rows.model._meta.label in VISIBLE_ROWS else rows.none()
+    )
 
 
-def _with_narrowed_choices(request: HttpRequest, field: Any) -> Any:
-    """Remove rows outside the limits from the choices of a form field."""
+def _filter_choices(request: HttpRequest, field: Any) -> Any:
+    """Remove rows outside the scope from the choices of a form field."""
     if field is not None:
-        field.queryset = _narrowed(request, field.queryset)
+        field.queryset = _filter_rows(request, field.queryset)
     return field
 
 
-class NarrowedFilter(admin.RelatedFieldListFilter):
+class RowScopeFilter(admin.RelatedFieldListFilter):
     """A list filter by a relation. It offers only the rows that the user can see in the list of the related model."""
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> Any:
         ordering = self.field_admin_ordering(field, request, model_admin)
         only = {}
-        if limits_of_staff(request.user) is not None:
-            only = {"pk__in": _narrowed(request, field.related_model._default_manager.all()).values("pk")}
+        if row_scope_of_staff(request.user) is not None:
+            only = {"pk__in": _filter_rows(request, field.related_model._default_manager.all()).values("pk")}
         return field.get_choices(include_blank=False, ordering=ordering, limit_choices_to=only)
 
 
-class Narrowed(admin.ModelAdmin):
+class RowAccessMixin(admin.ModelAdmin):
     """
     Admin mixin that hides rows outside the user's own courses. ``DeskSite`` adds it to every registered admin.
 
@@ -79,13 +81,13 @@ class Narrowed(admin.ModelAdmin):
     """
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return _narrowed(request, super().get_queryset(request))
+        return _filter_rows(request, super().get_queryset(request))
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
-        return has_plain_lookup(self.model, lookup) and super().lookup_allowed(lookup, value, request)
+        return is_allowed_lookup(self.model, lookup) and super().lookup_allowed(lookup, value, request)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        if from_field is None and not is_spelled_as_written(self.model, object_id):
+        if from_field is None and not is_canonical_id(self.model, object_id):
             return None
         return super().get_object(request, object_id, from_field)
 
@@ -101,25 +103,25 @@ class Narrowed(admin.ModelAdmin):
         return initial
 
     def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        return _with_narrowed_choices(request, super().formfield_for_foreignkey(db_field, request, **kwargs))
+        return _filter_choices(request, super().formfield_for_foreignkey(db_field, request, **kwargs))
 
     def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        return _with_narrowed_choices(request, super().formfield_for_manytomany(db_field, request, **kwargs))
+        return _filter_choices(request, super().formfield_for_manytomany(db_field, request, **kwargs))
 
-    def _lies_within(self, request: HttpRequest, obj: Any, *, to_change: bool = False) -> bool:
-        if obj is None or limits_of_staff(request.user) is None:
+    def _is_in_scope(self, request: HttpRequest, obj: Any, *, to_change: bool = False) -> bool:
+        if obj is None or row_scope_of_staff(request.user) is None:
             return True
         same = self.model._base_manager.filter(pk=getattr(obj, "pk", obj))
-        return _narrowed(request, same, to_change=to_change).exists()
+        return _filter_rows(request, same, to_change=to_change).exists()
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_view_permission(request, obj) and self._lies_within(request, obj)
+        return super().has_view_permission(request, obj) and self._is_in_scope(request, obj)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_change_permission(request, obj) and self._lies_within(request, obj, to_change=True)
+        return super().has_change_permission(request, obj) and self._is_in_scope(request, obj, to_change=True)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_delete_permission(request, obj) and self._lies_within(request, obj, to_change=True)
+        return super().has_delete_permission(request, obj) and self._is_in_scope(request, obj, to_change=True)
 
     _get_obj_does_not_exist_redirect: Any  # a method of Django that its type stubs lack
 
@@ -140,8 +142,8 @@ class Narrowed(admin.ModelAdmin):
         return super().history_form_view(request, object_id, version_id, **kwargs)  # type: ignore[misc]  # of simple_history
 
     def _is_hidden(self, request: HttpRequest, object_id: str) -> bool:
-        if not is_spelled_as_written(self.model, unquote(object_id)):
+        if not is_canonical_id(self.model, unquote(object_id)):
             return True
-        if limits_of_staff(request.user) is None or not self.has_view_permission(request):
+        if row_scope_of_staff(request.user) is None or not self.has_view_permission(request):
             return False
         return self.get_object(request, unquote(object_id)) is None

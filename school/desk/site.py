@@ -19,70 +19,70 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.sites import UnfoldAdminSite
 
-from school.desk.protected_delete import BoundedDeletion, delete_few
-from school.desk.row_access import Narrowed
+from school.desk.protected_delete import BoundedDeletion, delete_bounded
+from school.desk.row_access import RowAccessMixin
 from school.desk.stale_forms import StaleFormCheck
 from school.http.problems import bad_request
 
 MAX_LOGIN_TEXT = 5_000  # characters of a value in the login's query
 
-STYLE = re.compile(r' style="[^"]*"')
+STYLE_ATTRIBUTE = re.compile(r' style="[^"]*"')
 
 
 # Names for models and columns of libraries that are not marked for translation there.
-UNMARKED = {
+UNTRANSLATED_MODELS = {
     "AccessToken": (_("access token"), _("access tokens")),
     "Grant": (_("grant"), _("grants")),
     "IDToken": (_("ID token"), _("ID tokens")),
     "RefreshToken": (_("refresh token"), _("refresh tokens")),
 }
-COLUMNS = {
+UNTRANSLATED_COLUMNS = {
     "masked_token": _("token"),
     "masked_code": _("code"),
     "revoke_tokens": _("Revoke selected tokens"),
 }
 # List columns: without the id, and without the token, which is not stored.
-LISTS = {"AccessToken": ["application", "expires"]}
+LIST_DISPLAY = {"AccessToken": ["application", "expires"]}
 
 
-def without_styles(html: str) -> SafeString:
+def remove_inline_styles(html: str) -> SafeString:
     """Remove the inline colors of the theme's JSON output, which the Content-Security-Policy of the pages forbids."""
-    return mark_safe(STYLE.sub("", html))  # noqa: S308  # the rest is escaped already
+    return mark_safe(STYLE_ATTRIBUTE.sub("", html))  # noqa: S308  # the rest is escaped already
 
 
-class DeskSite(UnfoldAdminSite):
+class SchoolAdminSite(UnfoldAdminSite):
     index_title = _("The registrar's desk")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.add_action(delete_few, "delete_selected")
+        self.add_action(delete_bounded, "delete_selected")
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Register with the mixins for bounded deletion, own courses and outdated forms, and with the theme."""
-        theirs = admin_class or admin.ModelAdmin
-        checks = () if issubclass(theirs, StaleFormCheck) else (StaleFormCheck,)
-        front = (BoundedDeletion, Narrowed, *checks)
-        look = () if issubclass(theirs, ModelAdmin) else (ModelAdmin,)
-        admin_class = type(theirs.__name__, (*front, theirs, *look), {"__module__": theirs.__module__})
+        base = admin_class or admin.ModelAdmin
+        checks = () if issubclass(base, StaleFormCheck) else (StaleFormCheck,)
+        mixins = (BoundedDeletion, RowAccessMixin, *checks)
+        theme = () if issubclass(base, ModelAdmin) else (ModelAdmin,)
+        admin_class = type(base.__name__, (*mixins, base, *theme), {"__module__": base.__module__})
         super().register(model_or_iterable, admin_class, **options)
-        self._name(model_or_iterable)
+        self._set_translatable_names(model_or_iterable)
         models: Any = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         for model in models:
-            desk = self._registry.get(model)
-            if desk is not None:  # otherwise the model is swapped for another
-                plain = {each.name: without_styles for each in model._meta.fields if isinstance(each, JSONField)}
-                desk.readonly_preprocess_fields = {**plain, **desk.readonly_preprocess_fields}
-                desk.list_display = LISTS.get(model.__name__, desk.list_display)
+            model_admin = self._registry.get(model)
+            if model_admin is not None:  # otherwise the model is swapped for another
+                plain = {each.name: remove_inline_styles for each in model._meta.fields if isinstance(each, JSONField)}
+                model_admin.readonly_preprocess_fields = {**plain, **model_admin.readonly_preprocess_fields}
+                model_admin.list_display = LIST_DISPLAY.get(model.__name__, model_admin.list_display)
 
-    def _name(self, model: Any) -> None:
+    def _set_translatable_names(self, model: Any) -> None:
         """Set translatable names for models and columns that a library has not marked for translation."""
-        names = UNMARKED.get(getattr(model, "__name__", ""))
+        names = UNTRANSLATED_MODELS.get(getattr(model, "__name__", ""))
         if names:
             model._meta.verbose_name, model._meta.verbose_name_plural = names
-        for name, told in COLUMNS.items():
+        for name, label in UNTRANSLATED_COLUMNS.items():
             column = getattr(type(self._registry.get(model)), name, None)
             if column is not None and not isinstance(getattr(column, "short_description", None), Promise):
-                column.short_description = told
+                column.short_description = label
 
     def get_urls(self) -> list[Any]:
         from school.admin.access_overview import access_page  # imported here: it needs the site
@@ -118,8 +118,8 @@ class DeskSite(UnfoldAdminSite):
             is_of_form = False
         if request.method == "GET" and not is_of_form:  # other methods are a 405
             raise PermissionDenied
-        answer: HttpResponse = super().autocomplete_view(request)
-        return answer
+        response: HttpResponse = super().autocomplete_view(request)
+        return response
 
     def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """
@@ -127,17 +127,17 @@ class DeskSite(UnfoldAdminSite):
 
         The theme's own search caches its results, including names of students, for minutes, and reads every row.
         """
-        began = time.monotonic()
+        started = time.monotonic()
         words = request.GET.get("s", "").strip()
         if not words:
             return HttpResponse()
-        found = self._search_apps(self.get_app_list(request), words.lower())
-        found += import_string(settings.UNFOLD["COMMAND"]["search_callback"])(request, words)
+        results = self._search_apps(self.get_app_list(request), words.lower())
+        results += import_string(settings.UNFOLD["COMMAND"]["search_callback"])(request, words)
         context = {
-            "results": found,
-            "page_obj": {"count": len(found)},
+            "results": results,
+            "page_obj": {"count": len(results)},
             "page_counter": 0,
-            "execution_time": time.monotonic() - began,
+            "execution_time": time.monotonic() - started,
         }
         return TemplateResponse(
             request, "unfold/helpers/command_results.html", context, headers={"HX-Trigger": "search"}

@@ -27,23 +27,23 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from simple_history.models import to_historic
 
-from school.refusals import changed_meanwhile
+from school.refusals import version_conflict
 
 MAX_NEW_ROWS = 5  # below a form
-DIGITS = 16  # of a digest: enough to avoid accidental collisions
+DIGEST_LENGTH = 16  # of a digest: enough to avoid accidental collisions
 
 
 def digest(value: Any) -> str:
     """Return the digest of a value. It is keyed, so that it reveals nothing about the value."""
     text = json.dumps(value, default=str)
-    return salted_hmac("school.desk.stale_forms", text, algorithm="sha256").hexdigest()[:DIGITS]
+    return salted_hmac("school.desk.stale_forms", text, algorithm="sha256").hexdigest()[:DIGEST_LENGTH]
 
 
 def parse_digests(text: str) -> dict[str, str]:
     return dict(each.rpartition(":")[::2] for each in text.split())
 
 
-def spell(field: Any, value: Any) -> str:
+def format_value(field: Any, value: Any) -> str:
     """Return the value of a form field as text for the user."""
     if value is None or value == "" or value == []:
         return _("empty")
@@ -59,42 +59,42 @@ def spell(field: Any, value: Any) -> str:
     return str(dict(getattr(field, "choices", ())).get(value, value))
 
 
-class CheckedForm(forms.ModelForm):
+class StaleCheckForm(forms.ModelForm):
     """A form for an existing row that detects changes of the row since the page was loaded."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         row: Model | None = self.instance
         # The form for an earlier version shows that version, and replaces the current row.
-        self.is_of_earlier_version = to_historic(row) is not None
+        self.is_earlier_version = to_historic(row) is not None
         values = self.initial
-        if self.is_of_earlier_version:
+        if self.is_earlier_version:
             row = type(self.instance)._base_manager.filter(pk=self.instance.pk).first()
             values = forms.model_to_dict(row, list(self.fields)) if row else {}
-        self.now = {name: values.get(name) for name, field in self.fields.items() if not field.disabled}
+        self.current_values = {name: values.get(name) for name, field in self.fields.items() if not field.disabled}
 
     @property
     def as_read(self) -> str:
         """The digests of the row's current values, for the page."""
-        return " ".join(f"{name}:{self._digest(name)}" for name in self.now)
+        return " ".join(f"{name}:{self._digest(name)}" for name in self.current_values)
 
     def clean(self) -> dict[str, Any]:
-        if "as_read" in self.data and (self.is_of_earlier_version or self.has_changed()):
+        if "as_read" in self.data and (self.is_earlier_version or self.has_changed()):
             changed = list(self._changed_since(parse_digests(self.data["as_read"])))
             if changed:
-                refusal = changed_meanwhile()
+                refusal = version_conflict()
                 self.add_error(None, [ValidationError(text, refusal.code) for text in (refusal.message, *changed)])
         return super().clean() or self.cleaned_data
 
-    def _changed_since(self, read: dict[str, str]) -> Iterator[str]:
-        for name, value in self.now.items():
-            if read.get(name) != self._digest(name):
+    def _changed_since(self, loaded_digests: dict[str, str]) -> Iterator[str]:
+        for name, value in self.current_values.items():
+            if loaded_digests.get(name) != self._digest(name):
                 field = self.fields[name]
                 label = field.label or forms.utils.pretty_name(name)
-                yield _("%(field)s is now: %(value)s") % {"field": label, "value": spell(field, value)}
+                yield _("%(field)s is now: %(value)s") % {"field": label, "value": format_value(field, value)}
 
     def _digest(self, name: str) -> str:
-        value = self.fields[name].prepare_value(self.now[name])
+        value = self.fields[name].prepare_value(self.current_values[name])
         return digest([name, sorted(value) if isinstance(value, list) else value])
 
 
@@ -110,7 +110,7 @@ class BoundedFormSet(forms.BaseInlineFormSet):
         return min(int(super().max_num), self.absolute_max)
 
 
-class CheckedFormSet(BoundedFormSet):
+class StaleCheckFormSet(BoundedFormSet):
     """Inline rows that can be changed with the form. They are compared as a whole."""
 
     @property
@@ -120,9 +120,9 @@ class CheckedFormSet(BoundedFormSet):
 
     def clean(self) -> None:
         super().clean()
-        read = self.data.get(f"{self.prefix}-as_read")
-        if read is not None and read != self.as_read and self.has_changed():
-            refusal = changed_meanwhile()
+        loaded_digest = self.data.get(f"{self.prefix}-as_read")
+        if loaded_digest is not None and loaded_digest != self.as_read and self.has_changed():
+            refusal = version_conflict()
             now = {
                 "field": capfirst(self.get_queryset().model._meta.verbose_name_plural),
                 "value": ", ".join(map(str, self.get_queryset())) or _("empty"),
@@ -134,7 +134,7 @@ class CheckedFormSet(BoundedFormSet):
 class StaleFormCheck(admin.ModelAdmin):
     """Admin mixin that checks every form that changes a row. ``DeskSite`` adds it to every registered admin."""
 
-    change_form_before_template = "school/as_read.html"
+    change_form_before_template = "school/form_digests.html"
 
     def lock_row(self, row: Model) -> None:
         """Lock a row that is about to be changed."""
@@ -173,10 +173,10 @@ class StaleFormCheck(admin.ModelAdmin):
         form: Any = super().get_form(request, obj, change=change, **kwargs)
         if obj is None or not self.has_change_permission(request, obj):
             return form
-        return type(form.__name__, (CheckedForm, form), {"__module__": form.__module__})
+        return type(form.__name__, (StaleCheckForm, form), {"__module__": form.__module__})
 
     def get_formsets_with_inlines(self, request: HttpRequest, obj: Any = None) -> Iterator[Any]:
         for formset, inline in super().get_formsets_with_inlines(request, obj):
             is_checked = obj is not None and inline.has_change_permission(request, obj)
-            bases = (CheckedFormSet if is_checked else BoundedFormSet, formset)
+            bases = (StaleCheckFormSet if is_checked else BoundedFormSet, formset)
             yield type(formset.__name__, bases, {"__module__": formset.__module__}), inline

@@ -10,23 +10,23 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 
-def asset(path: str) -> Callable[[HttpRequest], str]:
+def static_url(path: str) -> Callable[[HttpRequest], str]:
     return lambda request: static(path)
 
 
-def page(title: Any, icon: str, model: str) -> dict[str, Any]:
+def model_link(title: Any, icon: str, model: str) -> dict[str, Any]:
     """Return a navigation entry for the list of a model, shown to users with permission to view that list."""
-    address = f"admin:{model.lower().replace('.', '_')}_changelist"
+    url_name = f"admin:{model.lower().replace('.', '_')}_changelist"
 
-    def may_see(request: HttpRequest) -> bool:
+    def can_view(request: HttpRequest) -> bool:
         from django.contrib import admin  # settings import this module before the apps and the admin site exist
 
         return bool(admin.site.get_model_admin(apps.get_model(model)).has_view_or_change_permission(request))
 
-    return {"title": title, "icon": icon, "link": reverse_lazy(address), "permission": may_see}
+    return {"title": title, "icon": icon, "link": reverse_lazy(url_name), "permission": can_view}
 
 
-def is_at_enrollments(request: HttpRequest) -> bool:
+def is_enrollment_page(request: HttpRequest) -> bool:
     """Return True for a page about enrollments, except "Enroll many", which has its own navigation entry."""
     return request.path.startswith(str(ENROLLMENTS)) and request.path != str(ENROLL_MANY)
 
@@ -39,24 +39,24 @@ NAVIGATION = [
     {
         "title": _("Registration"),
         "items": [
-            {**page(_("Enrollments"), "how_to_reg", "students.StudentCourse"), "active": is_at_enrollments},
+            {**model_link(_("Enrollments"), "how_to_reg", "students.StudentCourse"), "active": is_enrollment_page},
             {
                 "title": _("Enroll many"),
                 "icon": "group_add",
                 "link": ENROLL_MANY,
                 "permission": lambda request: request.user.has_perm("students.add_studentcourse"),
             },
-            page(_("Students"), "groups", "students.Student"),
-            page(_("Courses"), "menu_book", "courses.Course"),
-            page(_("Terms"), "calendar_month", "courses.Term"),
+            model_link(_("Students"), "groups", "students.Student"),
+            model_link(_("Courses"), "menu_book", "courses.Course"),
+            model_link(_("Terms"), "calendar_month", "courses.Term"),
         ],
     },
     {
         "title": _("Records"),
         "items": [
-            page(_("Imports"), "upload_file", "bulk.Import"),
-            page(_("Journal"), "history_edu", "students.EnrollmentEvent"),
-            page(_("Refusals"), "block", "students.RefusedAct"),
+            model_link(_("Imports"), "upload_file", "bulk.Import"),
+            model_link(_("Journal"), "history_edu", "students.EnrollmentEvent"),
+            model_link(_("Refusals"), "block", "students.RefusedAct"),
         ],
     },
     {
@@ -66,15 +66,15 @@ NAVIGATION = [
                 "title": _("Who has access"),
                 "icon": "admin_panel_settings",
                 "link": reverse_lazy("admin:access"),
-                "permission": "school.admin.access_overview.may_see",
+                "permission": "school.admin.access_overview.can_view",
             },
-            page(_("Record of access"), "visibility", "school.PersonalDataAccess"),
-            page(_("Course staff"), "badge", "courses.CourseStaff"),
-            page(_("API clients"), "key", "school.ApiClient"),
-            page(_("Access tokens"), "vpn_key", "oauth2_provider.AccessToken"),
-            page(_("Users"), "person", "auth.User"),
-            page(_("Groups"), "group", "auth.Group"),
-            page(_("Locked logins"), "lock", "axes.AccessAttempt"),
+            model_link(_("Record of access"), "visibility", "school.PersonalDataAccess"),
+            model_link(_("Course staff"), "badge", "courses.CourseStaff"),
+            model_link(_("API clients"), "key", "school.ApiClient"),
+            model_link(_("Access tokens"), "vpn_key", "oauth2_provider.AccessToken"),
+            model_link(_("Users"), "person", "auth.User"),
+            model_link(_("Groups"), "group", "auth.Group"),
+            model_link(_("Locked logins"), "lock", "axes.AccessAttempt"),
         ],
     },
 ]
@@ -85,14 +85,14 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": _("The registrar's desk"),
     "SITE_SYMBOL": "school",
     "SITE_URL": None,
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": asset("school/icon.svg")}],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": static_url("school/icon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": True,
     "DASHBOARD_CALLBACK": "students.admin.dashboard.views.shown",
     "COLORS": lambda request: {},  # otherwise the theme writes an inline style into every page
-    "STYLES": [asset("school/desk.css")],
-    "SCRIPTS": [asset("school/names.js")],
+    "STYLES": [static_url("school/desk.css")],
+    "SCRIPTS": [static_url("school/field_labels.js")],
     "COMMAND": {"search_models": False, "search_callback": "students.admin.search.found"},
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": NAVIGATION},
 }

@@ -42,13 +42,13 @@ class ApiMiddleware:
         """Return the response of the view for the request's path: the end of the chain."""
         view, args, kwargs = request.resolver_match = resolve(request.path_info)
         for check in self.view_hooks:
-            if (refusal := check(request, view, args, kwargs)) is not None:
-                return refusal
+            if (response := check(request, view, args, kwargs)) is not None:
+                return response
         try:
             response = view(request, *args, **kwargs)
             return response.render() if hasattr(response, "render") else response
         except Exception as error:
-            for answer_to in self.exception_hooks:
-                if (answer := answer_to(request, error)) is not None:
-                    return answer
+            for hook in self.exception_hooks:
+                if (response := hook(request, error)) is not None:
+                    return response
             raise

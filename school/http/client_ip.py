@@ -15,11 +15,11 @@ from django.http import HttpRequest
 
 # The number of trusted proxies that each request passes, or the networks that they are in.
 Proxies = int | tuple[Any, ...]
-UNKNOWN = "0.0.0.0"  # noqa: S104  # used for a client without an address; no socket is bound to it
-HOME_NETWORK = 64  # bits: an IPv6 client usually controls all addresses with the same prefix
+UNKNOWN_ADDRESS = "0.0.0.0"  # noqa: S104  # used for a client without an address; no socket is bound to it
+IPV6_PREFIX_LENGTH = 64  # bits: an IPv6 client usually controls all addresses with the same prefix
 
 
-def trusted_proxies(text: str) -> Proxies:
+def parse_trusted_proxies(text: str) -> Proxies:
     """Parse the setting: a number of proxies, or networks separated by commas. Raise ``ImproperlyConfigured``."""
     text = text.strip()
     if text.isascii() and text.isdecimal():
@@ -37,26 +37,26 @@ def trusted_proxies(text: str) -> Proxies:
 
 def client_address(request: HttpRequest) -> str:
     """Return the client's address; for IPv6, the address of its network of 64 bits."""
-    peer = _parsed(request.META.get("REMOTE_ADDR", ""))
+    peer = _parse(request.META.get("REMOTE_ADDR", ""))
     proxies: Proxies = settings.TRUSTED_PROXIES
     if peer is None or not proxies:
-        return _told(peer)
-    claimed = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+        return _format(peer)
+    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
     if isinstance(proxies, int):
         # With fewer entries than proxies, the request bypassed a proxy, and no entry can be believed.
-        return _told((_parsed(claimed[-proxies]) if len(claimed) >= proxies else None) or peer)
-    found = peer
-    for text in reversed(claimed):
-        if not any(found in network for network in proxies):
+        return _format((_parse(forwarded[-proxies]) if len(forwarded) >= proxies else None) or peer)
+    client = peer
+    for text in reversed(forwarded):
+        if not any(client in network for network in proxies):
             break
-        before = _parsed(text)
-        if before is None:
+        previous = _parse(text)
+        if previous is None:
             break
-        found = before
-    return _told(found)
+        client = previous
+    return _format(client)
 
 
-def _parsed(text: str) -> IPv4Address | IPv6Address | None:
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
     """Return the address in a text that may include a port; None if there is none."""
     text = text.strip()
     if text.startswith("["):
@@ -70,7 +70,7 @@ def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _told(address: IPv4Address | IPv6Address | None) -> str:
+def _format(address: IPv4Address | IPv6Address | None) -> str:
     if isinstance(address, IPv6Address):
-        return str(IPv6Network((int(address), HOME_NETWORK), strict=False).network_address)
-    return str(address or UNKNOWN)
+        return str(IPv6Network((int(address), IPV6_PREFIX_LENGTH), strict=False).network_address)
+    return str(address or UNKNOWN_ADDRESS)

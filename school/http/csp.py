@@ -5,7 +5,7 @@ from typing import Any
 from django.http import HttpRequest
 
 # Forms are sent only to this server and no site may frame the pages; images in stylesheets are ``data:`` URLs.
-SOURCES = {
+DIRECTIVES = {
     "default-src": "'none'",
     "script-src": "'self'",
     "style-src": "'self'",
@@ -18,13 +18,13 @@ SOURCES = {
 }
 
 
-def written(sources: dict[str, str]) -> str:
-    return "; ".join(f"{name} {value}" for name, value in sources.items())
+def serialize(directives: dict[str, str]) -> str:
+    return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
-EVERYWHERE = written(SOURCES)
+POLICY = serialize(DIRECTIVES)
 # Alpine.js, which the theme uses, compiles functions from attributes. Inline scripts are forbidden here too.
-IN_THE_ADMIN = written({**SOURCES, "script-src": "'self' 'unsafe-eval'"})
+ADMIN_POLICY = serialize({**DIRECTIVES, "script-src": "'self' 'unsafe-eval'"})
 
 
 class ContentSecurityPolicyMiddleware:
@@ -37,5 +37,5 @@ class ContentSecurityPolicyMiddleware:
         response: Any = self.get_response(request)
         if response.headers.get("Content-Type", "").startswith("text/html"):
             is_admin = request.path_info.startswith("/admin/")
-            response.headers.setdefault("Content-Security-Policy", IN_THE_ADMIN if is_admin else EVERYWHERE)
+            response.headers.setdefault("Content-Security-Policy", ADMIN_POLICY if is_admin else POLICY)
         return response

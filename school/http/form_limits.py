@@ -9,21 +9,21 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.html import conditional_escape
 
-from school.refusals import shortened
+from school.refusals import shorten
 
 MAX_TEXT = 10_000  # bytes of all texts of a form as HTML, where a quote takes six
 MAX_VALUES = 200  # of a field that accepts several
 
 # Fields of the pages about many rows. Their views limit what they display again.
 BOUNDED_BY_VIEW = {"_selected_action", "chosen", "kept", "listed", "text"}
-PUT_RIGHT = "fix:"  # prefix of the names of more such fields
+CORRECTION_PREFIX = "fix:"  # prefix of the names of more such fields
 
 
-def refusal_of_form(request: HttpRequest) -> HttpResponse | None:
+def reject_form(request: HttpRequest) -> HttpResponse | None:
     """Return a 413 page for a form that exceeds the limits, None for all others."""
     sizes = {}
     for name, values in request.POST.lists():
-        if name in BOUNDED_BY_VIEW or name.startswith(PUT_RIGHT):
+        if name in BOUNDED_BY_VIEW or name.startswith(CORRECTION_PREFIX):
             continue
         if len(values) > MAX_VALUES:
             return _too_large(request, name, values=len(values))
@@ -41,4 +41,4 @@ def size_in_page(text: str) -> int:
 
 def _too_large(request: HttpRequest, name: str, **found: int) -> HttpResponse:
     bounds = {"max_text": MAX_TEXT, "max_values": MAX_VALUES}
-    return render(request, "school/form_too_large.html", {"name": shortened(name, 100), **found, **bounds}, status=413)
+    return render(request, "school/form_too_large.html", {"name": shorten(name, 100), **found, **bounds}, status=413)

@@ -16,14 +16,14 @@ from django_structlog import signals
 from django_structlog.middlewares import RequestMiddleware
 from django_structlog.middlewares.request import logger
 
-from school.http.form_limits import refusal_of_form
-from school.http.problems import bad_request, foreseen
-from school.http.request_guard import turned_away
-from school.http.search_limits import bounded, is_bounded
-from school.observability.logging import current_request_id, method_of
+from school.http.form_limits import reject_form
+from school.http.problems import bad_request, known_error_response
+from school.http.request_guard import reject
+from school.http.search_limits import is_within_limits, truncate_search
+from school.observability.logging import current_request_id, method_label
 
 # Load balancers and Prometheus request these paths by the machine's IP address.
-PROBES = ("/health", "/health/live", "/health/ready", "/metrics")
+PROBE_PATHS = ("/health", "/health/live", "/health/ready", "/metrics")
 
 # A list page of the admin repeats its query in each link: with a long query the page would have megabytes.
 MAX_ADMIN_QUERY = 8_192
@@ -31,7 +31,7 @@ MAX_ADMIN_QUERY = 8_192
 # The indentation of an HTML page; the first group matches the elements that keep theirs.
 INDENTATION = re.compile(rb"(<(textarea|pre)\b.*?</\2>)|\n\s+", re.DOTALL)
 
-LEVELS = {4: logging.WARNING, 5: logging.ERROR}  # log level by the first digit of the status code
+LOG_LEVELS = {4: logging.WARNING, 5: logging.ERROR}  # log level by the first digit of the status code
 
 
 class RequestLogMiddleware(RequestMiddleware):
@@ -42,9 +42,9 @@ class RequestLogMiddleware(RequestMiddleware):
         """Describe the request without its path and query, which may contain names, student numbers and tokens."""
         match = request.resolver_match
         if match is None:
-            return method_of(request)
+            return method_label(request)
         ids = [f"{name}={value}" for name, value in match.kwargs.items() if str(value).isdecimal()]
-        return " ".join([f"{method_of(request)} /{match.route}", *ids])
+        return " ".join([f"{method_label(request)} /{match.route}", *ids])
 
     def __call__(self, request: HttpRequest) -> Any:
         """Do the same as the library's method, without its check for asynchronous mode in each request."""
@@ -60,7 +60,7 @@ class RequestLogMiddleware(RequestMiddleware):
         The id is not a secret, so pseudorandom bits suffice: ``os.urandom`` releases the GIL, and to reacquire it takes
         time.
         """
-        request.began = time.perf_counter()  # type: ignore[attr-defined]  # for the log entry at its end
+        request.started_at = time.perf_counter()  # type: ignore[attr-defined]  # for the log entry at its end
         request_id = uuid.UUID(int=random.getrandbits(128), version=4)
         structlog.contextvars.bind_contextvars(request_id=str(request_id))
 
@@ -77,7 +77,7 @@ class RequestLogMiddleware(RequestMiddleware):
             return
         # The same as the library's method, without copying the bound context for streams and without sending a signal.
         self.bind_user_id(request)
-        level = LEVELS.get(response.status_code // 100, logging.INFO)
+        level = LOG_LEVELS.get(response.status_code // 100, logging.INFO)
         logger.log(
             level,
             "request_finished",
@@ -96,12 +96,12 @@ class ProbeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         path = request.path_info.rstrip("/")
-        if path not in PROBES:
+        if path not in PROBE_PATHS:
             response: HttpResponseBase = self.get_response(request)
             return response
         request.resolver_match = resolve(path)  # the log names requests by their route
-        answer: HttpResponseBase = request.resolver_match.func(request)
-        return answer
+        probe_response: HttpResponseBase = request.resolver_match.func(request)
+        return probe_response
 
 
 class CacheControlMiddleware:
@@ -124,7 +124,7 @@ class CacheControlMiddleware:
 
 def milliseconds_of(request: Any) -> float:
     """Return the milliseconds since the request began."""
-    return round((time.perf_counter() - request.began) * 1000, 1)
+    return round((time.perf_counter() - request.started_at) * 1000, 1)
 
 
 @receiver([signals.bind_extra_request_finished_metadata, signals.bind_extra_request_failed_metadata])
@@ -133,7 +133,7 @@ def add_duration(request: HttpRequest, log_kwargs: dict[str, Any], **_others: An
     log_kwargs["duration_ms"] = milliseconds_of(request)
 
 
-class BoundsMiddleware:
+class RequestLimitsMiddleware:
     """
     Accepts API paths with or without a trailing slash, and rejects requests that exceed limits of server or database.
 
@@ -144,22 +144,22 @@ class BoundsMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if (refusal := turned_away(request)) is not None:
+        if (refusal := reject(request)) is not None:
             return refusal
         if request.path_info.startswith(("/api/", "/oauth/")) and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
         if request.path_info.startswith("/admin/"):
-            bound_searches(request)
+            truncate_searches(request)
             if len(request.META.get("QUERY_STRING", "")) > MAX_ADMIN_QUERY:
                 return bad_request(request)
         response: HttpResponseBase = self.get_response(request)
         return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        return foreseen(request, exception)
+        return known_error_response(request, exception)
 
 
-class FormBoundsMiddleware:
+class FormLimitsMiddleware:
     """
     Rejects a form that is too large to be displayed again, and removes the indentation of the admin's pages.
 
@@ -178,14 +178,14 @@ class FormBoundsMiddleware:
 
     def process_view(self, request: HttpRequest, *_view: Any) -> HttpResponseBase | None:
         is_form = request.method == "POST" and not request.path_info.startswith(("/api/", "/oauth/"))
-        return refusal_of_form(request) if is_form else None
+        return reject_form(request) if is_form else None
 
 
-def bound_searches(request: HttpRequest) -> None:
+def truncate_searches(request: HttpRequest) -> None:
     """Cut long search terms in requests to the admin, including pages of libraries, to the first words."""
     for name in ("q", "term", "s"):
-        if not is_bounded(request.GET.get(name, "")):
+        if not is_within_limits(request.GET.get(name, "")):
             query: Any = request.GET.copy()
-            query[name] = bounded(query[name])
+            query[name] = truncate_search(query[name])
             request.GET = query
             request.META["QUERY_STRING"] = query.urlencode()

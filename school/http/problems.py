@@ -23,23 +23,23 @@ from django.utils.translation import gettext as _
 from django.views import defaults
 from rest_framework import exceptions, serializers
 
-from school.db.constraints import Known, violated
-from school.db.errors import cause_of
-from school.db.postgresql import is_unanswered
+from school.db.constraints import ConstraintInfo, violated_constraint
+from school.db.errors import error_details
+from school.db.postgresql import is_commit_outcome_unknown
 from school.db.retry import RETRY_AFTER
-from school.observability.logging import current_request_id, note_cause
-from school.refusals import Refusal, Refused, shortened
+from school.observability.logging import bind_cause, current_request_id
+from school.refusals import Refusal, Refused, shorten
 
 CONTENT_TYPE = "application/problem+json"
-WAIVE = "enrollments:waive"
+WAIVE_SCOPE = "enrollments:waive"
 
 # Limits of a problem, so that an answer is not many times as large as its request.
-MOST_REASONS = 100
-MOST_CHARACTERS = 5_000  # of its detail
-MOST_CHARACTERS_OF_FIELD = 100
+MAX_ERRORS = 100
+MAX_DETAIL_LENGTH = 5_000  # of its detail
+MAX_FIELD_LENGTH = 100
 
 # The statuses of refusals that are not due to a rule (409): the object is missing, or not for this caller.
-STATUSES = {
+STATUS_BY_CODE = {
     **dict.fromkeys(["student_not_found", "course_not_found", "term_not_found", "not_enrolled"], 404),
     "import_not_found": 404,
     "invalid_identifier": 404,  # of an identifier in the URL: in a body it is an error of a field
@@ -52,23 +52,23 @@ STATUSES = {
 }
 
 # The exceptions of a database that is busy, full, or not reachable.
-AWAY = (OperationalError, InterfaceError)
+DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # The names that DRF and Django give to errors that belong to no field.
-WHOLE = {"non_field_errors", "__all__"}
+NON_FIELD_KEYS = {"non_field_errors", "__all__"}
 
 
-def challenge(answer: dict[str, Any], request: Any) -> dict[str, str]:
+def challenge_headers(problem_body: dict[str, Any], request: Any) -> dict[str, str]:
     """Return the challenge for a token that lacks a scope (RFC 6750, 3.1); the answer names that scope, too."""
-    if answer["code"] == "waiver_not_allowed" and getattr(request, "grant", None) is not None:
-        answer["missing_scope"] = WAIVE
-    scope = answer.get("missing_scope")
+    if problem_body["code"] == "waiver_not_allowed" and getattr(request, "grant", None) is not None:
+        problem_body["missing_scope"] = WAIVE_SCOPE
+    scope = problem_body.get("missing_scope")
     return {"WWW-Authenticate": f'Bearer realm="api",error="insufficient_scope",scope="{scope}"'} if scope else {}
 
 
-def headers_of(exc: Exception) -> dict[str, str]:
+def error_headers(exc: Exception) -> dict[str, str]:
     """Return the response headers for an exception."""
     headers = {}
     if isinstance(exc, exceptions.APIException):
@@ -79,15 +79,15 @@ def headers_of(exc: Exception) -> dict[str, str]:
     return headers
 
 
-def problem_of(exc: Exception) -> dict[str, Any] | None:
+def problem_from_exception(exc: Exception) -> dict[str, Any] | None:
     match exc:
         case Refused():
             return problem(status_of(exc.refusals), exc.refusals)
         case ModelError():
-            return _invalid(serializers.as_serializer_error(exc))
+            return _validation_problem(serializers.as_serializer_error(exc))
         case exceptions.ValidationError():
-            return _invalid(exc.detail)
-        case OSError() if exc.errno in FULL:
+            return _validation_problem(exc.detail)
+        case OSError() if exc.errno in DISK_FULL:
             return problem(507, [Refusal("storage_full", _("There is no room for this file."))])
         case RequestDataTooBig():
             return problem(413, [Refusal("body_too_large", _("The body is too large."))])
@@ -98,13 +98,13 @@ def problem_of(exc: Exception) -> dict[str, Any] | None:
         case exceptions.APIException():
             code = str(exc.get_codes())
             return {**problem(exc.status_code, [Refusal(code, str(exc.detail))]), **getattr(exc, "members", {})}
-        case IntegrityError() if (constraint := violated(exc)) is not None:
-            note_cause(**cause_of(exc))
-            return _of_fields(409, [_clash(constraint)])
+        case IntegrityError() if (constraint := violated_constraint(exc)) is not None:
+            bind_cause(**error_details(exc))
+            return _field_problem(409, [_constraint_refusal(constraint)])
     return None
 
 
-def _clash(constraint: Known) -> Refusal:
+def _constraint_refusal(constraint: ConstraintInfo) -> Refusal:
     """Return the refusal of a row that conflicts with a row that another transaction has saved."""
     if constraint.is_unique:
         message = constraint.message or _("Something with this key exists already.")
@@ -115,83 +115,83 @@ def _clash(constraint: Known) -> Refusal:
 
 def status_of(refusals: Sequence[Refusal]) -> int:
     """Return the status of a refusal with these reasons: that of the first one."""
-    return STATUSES.get(refusals[0].code, 409)
+    return STATUS_BY_CODE.get(refusals[0].code, 409)
 
 
 def problem(status: int, reasons: Sequence[Refusal]) -> dict[str, Any]:
     """Return the body of a problem. The first reason gives its code and title."""
-    return _problem(status, reasons, [reason.message for reason in reasons[:MOST_REASONS]])
+    return _problem(status, reasons, [reason.message for reason in reasons[:MAX_ERRORS]])
 
 
-def _problem(status: int, reasons: Sequence[Refusal], sentences: list[str]) -> dict[str, Any]:
-    """Return the body of a problem with these sentences as detail. ``errors`` has at most ``MOST_REASONS`` items."""
-    named, first = [shortened_reason(reason) for reason in reasons[:MOST_REASONS]], reasons[0]
-    detail = shortened(" ".join(shortened(sentence) for sentence in sentences), MOST_CHARACTERS)
+def _problem(status: int, reasons: Sequence[Refusal], messages: list[str]) -> dict[str, Any]:
+    """Return the body of a problem with these sentences as detail. ``errors`` has at most ``MAX_ERRORS`` items."""
+    named, first = [shorten_reason(reason) for reason in reasons[:MAX_ERRORS]], reasons[0]
+    detail = shorten(" ".join(shorten(message) for message in messages), MAX_DETAIL_LENGTH)
     if more := len(reasons) - len(named):
         detail += " " + ngettext("And %(n)s more error.", "And %(n)s more errors.", more) % {"n": more}
     if status in (409, 503):
-        note_cause(problem_codes=[reason.code for reason in named])
+        bind_cause(problem_codes=[reason.code for reason in named])
     return {
         "type": f"{settings.PROBLEM_TYPE_BASE}{first.code}",
         "title": first.title or HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         "code": first.code,
-        "errors": [reason.as_problem() for reason in named],
+        "errors": [reason.as_error() for reason in named],
         "request_id": current_request_id(),
         **first.members,
     }
 
 
-def _invalid(detail: Any) -> dict[str, Any]:
+def _validation_problem(detail: Any) -> dict[str, Any]:
     """Return a problem with all field errors in a flat list: 409 if all are clashes with existing rows, else 400."""
-    errors = list(reasons_in(detail))
+    errors = list(flatten_errors(detail))
     if {error.code for error in errors} == {"unique"}:
-        return _of_fields(409, errors)
-    answer = _of_fields(400, errors)
+        return _field_problem(409, errors)
+    answer = _field_problem(400, errors)
     return {**answer, "type": f"{settings.PROBLEM_TYPE_BASE}invalid", "title": _("Invalid input"), "code": "invalid"}
 
 
-def _of_fields(status: int, reasons: Sequence[Refusal]) -> dict[str, Any]:
+def _field_problem(status: int, reasons: Sequence[Refusal]) -> dict[str, Any]:
     """Return a problem whose detail names the field of each reason."""
-    named = reasons[:MOST_REASONS]
+    named = reasons[:MAX_ERRORS]
     return _problem(
         status, reasons, [f"{each.field}: {each.message}" if each.field else each.message for each in named]
     )
 
 
-def shortened_reason(reason: Refusal) -> Refusal:
+def shorten_reason(reason: Refusal) -> Refusal:
     """Return a reason with its message and field shortened: they may quote a text as long as a body."""
-    field = reason.field and shortened(reason.field, MOST_CHARACTERS_OF_FIELD)
-    return dataclasses.replace(reason, message=shortened(reason.message), field=field)
+    field = reason.field and shorten(reason.field, MAX_FIELD_LENGTH)
+    return dataclasses.replace(reason, message=shorten(reason.message), field=field)
 
 
-def reasons_in(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
+def flatten_errors(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]:
     """Yield the errors that DRF nests by field, each with the path to its field."""
     if isinstance(detail, dict):
         for name, child in detail.items():
-            yield from reasons_in(child, path if name in WHOLE else (*path, str(name)))
+            yield from flatten_errors(child, path if name in NON_FIELD_KEYS else (*path, str(name)))
     elif isinstance(detail, list):
         for position, child in enumerate(detail):
-            yield from reasons_in(child, path if isinstance(child, str) else (*path, str(position)))
+            yield from flatten_errors(child, path if isinstance(child, str) else (*path, str(position)))
     else:
         yield Refusal(getattr(detail, "code", "invalid"), str(detail), field=".".join(path) or None)
 
 
-def answer_to(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+def response_to_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     """Answer an exception raised outside DRF's views as one raised inside them; return None if it is unexpected."""
-    answer = problem_of(exception)
+    answer = problem_from_exception(exception)
     if answer is None:
-        return foreseen(request, exception)
-    return _written(answer, {**headers_of(exception), **challenge(answer, request)})
+        return known_error_response(request, exception)
+    return _problem_response(answer, {**error_headers(exception), **challenge_headers(answer, request)})
 
 
-def _plain(status: int, code: str, message: str, title: str = "") -> HttpResponse:
-    return _written(problem(status, [Refusal(code, message, title)]))
+def _single_error_response(status: int, code: str, message: str, title: str = "") -> HttpResponse:
+    return _problem_response(problem(status, [Refusal(code, message, title)]))
 
 
-def _written(answer: dict[str, Any], headers: dict[str, str] | None = None) -> HttpResponse:
-    return JsonResponse(answer, status=answer["status"], headers=headers, content_type=CONTENT_TYPE)
+def _problem_response(problem_body: dict[str, Any], headers: dict[str, str] | None = None) -> HttpResponse:
+    return JsonResponse(problem_body, status=problem_body["status"], headers=headers, content_type=CONTENT_TYPE)
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -199,68 +199,70 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
     if not request.path.startswith("/api/"):
         with override(get_language_from_request(request)):  # refused before a language is activated
             return defaults.bad_request(request, exception or SuspiciousOperation())
-    return _plain(400, "bad_request", _("The request is malformed."))
+    return _single_error_response(400, "bad_request", _("The request is malformed."))
 
 
 def length_required(request: HttpRequest) -> HttpResponse:
     """Answer 411: a body comes without a Content-Length."""
-    return _plain(411, "length_required", _("Send the body with a Content-Length."))
+    return _single_error_response(411, "length_required", _("Send the body with a Content-Length."))
 
 
 def unsupported_charset(request: HttpRequest) -> HttpResponse:
     """Answer 415: the request is not encoded in UTF-8."""
-    return _plain(415, "unsupported_media_type", _("Send UTF-8."))
+    return _single_error_response(415, "unsupported_media_type", _("Send UTF-8."))
 
 
 def unsupported_encoding(request: HttpRequest) -> HttpResponse:
     """Answer 415: the body is compressed or has another content coding (RFC 9110, 15.5.16)."""
     message = _("Send the body as it is, without a Content-Encoding such as gzip.")
-    response = _plain(415, "unsupported_media_type", message)
+    response = _single_error_response(415, "unsupported_media_type", message)
     response["Accept-Encoding"] = "identity"
     return response
 
 
 def body_too_large(request: HttpRequest) -> HttpResponse:
     """Answer 413: the body is larger than any that this server accepts."""
-    return _plain(413, "body_too_large", _("The body is too large."))
+    return _single_error_response(413, "body_too_large", _("The body is too large."))
 
 
 def cookies_too_large(request: HttpRequest) -> HttpResponse:
     """Answer 431: the Cookie header is longer than the server parses."""
-    return _plain(431, "cookies_too_large", _("The cookies of this request are too large. Delete them and try again."))
+    return _single_error_response(
+        431, "cookies_too_large", _("The cookies of this request are too large. Delete them and try again.")
+    )
 
 
-def busy(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+def database_busy(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer 503: the database did not release a lock in time, or is not reachable. A retry may succeed."""
-    note_cause(**cause_of(exception))
+    bind_cause(**error_details(exception))
     message = _("The database is busy or away. Nothing was done: try again.")
-    if is_unanswered(exception):
+    if is_commit_outcome_unknown(exception):
         message = _("The database went away. Whether it is done is not known: look, or send it again.")
     if request.path.startswith(("/api/", "/oauth/")):
-        response = _plain(503, "busy", message, _("Busy"))
+        response = _single_error_response(503, "busy", message, _("Busy"))
     else:
         response = HttpResponse(message, status=503, content_type="text/plain; charset=utf-8")
     response["Retry-After"] = str(RETRY_AFTER)
     return response
 
 
-def foreseen(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+def known_error_response(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     """Return the answer to a busy database or an invalid id, which any request can cause; None for other exceptions."""
     is_no_id = isinstance(exception, ValueError) and "expected a number but got" in str(exception)  # in Django's admin
     if is_no_id or isinstance(exception, OverflowError):
         return bad_request(request, exception)
-    return busy(request, exception) if isinstance(exception, AWAY) else None
+    return database_busy(request, exception) if isinstance(exception, DATABASE_UNAVAILABLE) else None
 
 
 def too_many_attempts() -> HttpResponse:
     """Answer 429: a secret was guessed at, and its client is locked for this address."""
-    return _plain(429, "too_many_attempts", _("Too many failed attempts. Come back after Retry-After."))
+    return _single_error_response(429, "too_many_attempts", _("Too many failed attempts. Come back after Retry-After."))
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler404: a problem under ``/api/``, a page elsewhere."""
     if request.path.startswith("/api/"):
-        return _plain(404, "not_found", _("There is nothing at this address."))
+        return _single_error_response(404, "not_found", _("There is nothing at this address."))
     with override(get_language_from_request(request)):
         return defaults.page_not_found(request, exception or Http404())
 
@@ -268,13 +270,15 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500: a problem under ``/api/``, a page elsewhere."""
     error = sys.exc_info()[1]
-    if isinstance(error, OSError) and error.errno in FULL:  # raised while Django read the form
+    if isinstance(error, OSError) and error.errno in DISK_FULL:  # raised while Django read the form
         message = _("There is no room on the server for this file. Nothing is kept of it.")
         return HttpResponse(message, status=507, content_type="text/plain; charset=utf-8")
-    if isinstance(error, AWAY):  # raised outside a view, for example when a session is saved
-        return busy(request, error)
-    note_cause(**cause_of(error))
+    if isinstance(error, DATABASE_UNAVAILABLE):  # raised outside a view, for example when a session is saved
+        return database_busy(request, error)
+    bind_cause(**error_details(error))
     if request.path.startswith("/api/"):
-        return _plain(500, "server_error", _("Something went wrong here. The log has it under this request id."))
+        return _single_error_response(
+            500, "server_error", _("Something went wrong here. The log has it under this request id.")
+        )
     page = render_to_string("500.html", {"request_id": current_request_id()})  # no request: it may be the cause
     return HttpResponse(page, status=500)

@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 
 from django.db import OperationalError, connection
 
-from school.db.compiled_queries import ON_POSTGRESQL, run
+from school.db.compiled_queries import ON_POSTGRESQL, run_statement
 
 WINDOW = 60  # seconds
 IN_MEMORY = ":memory:"
-QUOTA_PER_DRAWN, MOST_DRAWN = 1_000, 32
-PATIENCE = 5  # seconds to wait for another process that writes counts
+QUOTA_PER_RESERVATION, MAX_RESERVED = 1_000, 32
+BUSY_TIMEOUT = 5  # seconds to wait for another process that writes counts
 
 
 class Count(NamedTuple):
@@ -33,54 +33,54 @@ class Count(NamedTuple):
     seconds_left: float
 
 
-def count(who: str, most: int) -> Count:
-    """Count one more request of ``who``, if the quota ``most`` of the window allows it."""
+def count(key: str, quota: int) -> Count:
+    """Count one more request of ``key``, if the quota ``quota`` of the window allows it."""
     if not ON_POSTGRESQL:
-        return _beside.count(who, most)
-    share = min(most // QUOTA_PER_DRAWN, MOST_DRAWN)
+        return _sqlite_counter.count(key, quota)
+    share = min(quota // QUOTA_PER_RESERVATION, MAX_RESERVED)
     if share > 1:
-        counted = _drawn.take(who) or _drawn.keep(who, _draw(who, most, share), share)
+        counted = _reserved.use(key) or _reserved.store(key, _reserve(key, quota, share), share)
         if counted is not None:
             return counted
-    return _draw(who, most, 1)
+    return _reserve(key, quota, 1)
 
 
-def _draw(who: str, most: int, wanted: int) -> Count:
+def _reserve(key: str, quota: int, wanted: int) -> Count:
     """Count ``wanted`` requests together, if the window has room for all of them."""
-    [found] = run("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [who, most, WINDOW, wanted])
-    return Count(*found)
+    [row] = run_statement("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [key, quota, WINDOW, wanted])
+    return Count(*row)
 
 
-class Drawn:
+class ReservedRequests:
     """The requests that this process has reserved and not used."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[str, tuple[int, int, float]] = {}  # left, count with all of them, end
+        self._reserved_by_key: dict[str, tuple[int, int, float]] = {}  # left, count with all of them, end
 
-    def take(self, who: str) -> Count | None:
+    def use(self, key: str) -> Count | None:
         """Use one reserved request; None if there is none."""
         now = time.monotonic()
         with self._lock:
-            left, taken, ends = self._kept.get(who, (0, 0, now))
+            left, taken, ends = self._reserved_by_key.get(key, (0, 0, now))
             if not left or ends <= now:
                 return None
-            self._kept[who] = left - 1, taken, ends
+            self._reserved_by_key[key] = left - 1, taken, ends
             return Count(taken - left + 1, ends - now)
 
-    def keep(self, who: str, counted: Count, wanted: int) -> Count | None:
+    def store(self, key: str, counted: Count, wanted: int) -> Count | None:
         """Store the reserved requests and use one of them; None if none were reserved."""
         if counted.taken is None:
             return None
         with self._lock:
-            left, _taken, ends = self._kept.get(who, (0, 0, 0.0))
+            left, _taken, ends = self._reserved_by_key.get(key, (0, 0, 0.0))
             now = time.monotonic()
             others = left if ends > now else 0  # reserved by another thread in the meantime
-            self._kept[who] = others + wanted - 1, counted.taken, now + counted.seconds_left
+            self._reserved_by_key[key] = others + wanted - 1, counted.taken, now + counted.seconds_left
         return Count(counted.taken - wanted + 1, counted.seconds_left)
 
 
-def clear_ended() -> int:
+def delete_ended() -> int:
     """Delete the counts of windows that have ended; return their number."""
     if ON_POSTGRESQL:
         with connection.cursor() as cursor:
@@ -88,17 +88,17 @@ def clear_ended() -> int:
                 "DELETE FROM school_counted WHERE began < clock_timestamp() - make_interval(secs => %s)", [WINDOW]
             )
             return int(cursor.rowcount)
-    return _beside.clear_ended()
+    return _sqlite_counter.delete_ended()
 
 
-class CountsBeside:
+class SqliteCounter:
     """The counts in an SQLite file beside the database, or in memory if the database is in memory."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._file: sqlite3.Connection | None = None
 
-    def count(self, who: str, most: int) -> Count:
+    def count(self, key: str, quota: int) -> Count:
         now = time.time()
         rows = self._run(
             """
@@ -109,37 +109,37 @@ class CountsBeside:
             WHERE taken < :most OR began <= :now - :window
             RETURNING taken, began
             """,
-            {"who": who, "now": now, "window": WINDOW, "most": most},
+            {"who": key, "now": now, "window": WINDOW, "most": quota},
         )
         for taken, began in rows:
             return Count(taken, began + WINDOW - now)
-        for [began] in self._run("SELECT began FROM counted WHERE who = ?", [who]):
+        for [began] in self._run("SELECT began FROM counted WHERE who = ?", [key]):
             return Count(None, max(began + WINDOW - now, 0))
-        return self.count(who, most)  # the window has ended, and ``clear_ended`` has deleted the row
+        return self.count(key, quota)  # the window has ended, and ``delete_ended`` has deleted the row
 
-    def clear_ended(self) -> int:
+    def delete_ended(self) -> int:
         return len(self._run("DELETE FROM counted WHERE began <= ? RETURNING who", [time.time() - WINDOW]))
 
     def _run(self, statement: str, parameters: Any) -> list[Any]:
         with self._lock:
             try:
                 if self._file is None:
-                    self._file = self._opened()
+                    self._file = self._open()
                 return self._file.execute(statement, parameters).fetchall()
             except sqlite3.OperationalError as error:
                 raise OperationalError(*error.args) from error
 
-    def _opened(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite3.Connection:
         database: Any = connection
-        place = IN_MEMORY if database.is_in_memory_db() else f"{database.settings_dict['NAME']}-counts"
-        opened = sqlite3.connect(place, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-        opened.execute("PRAGMA journal_mode = WAL")
-        opened.execute("PRAGMA synchronous = OFF")  # counts need not survive a power failure
-        opened.execute(
+        path = IN_MEMORY if database.is_in_memory_db() else f"{database.settings_dict['NAME']}-counts"
+        file = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+        file.execute("PRAGMA journal_mode = WAL")
+        file.execute("PRAGMA synchronous = OFF")  # counts need not survive a power failure
+        file.execute(
             "CREATE TABLE IF NOT EXISTS counted (who TEXT PRIMARY KEY, began REAL, taken INTEGER) WITHOUT ROWID"
         )
-        return opened
+        return file
 
 
-_beside = CountsBeside()
-_drawn = Drawn()
+_sqlite_counter = SqliteCounter()
+_reserved = ReservedRequests()

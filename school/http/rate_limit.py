@@ -21,22 +21,22 @@ from rest_framework.request import Request
 from school.http.client_ip import client_address
 from school.http.rate_counter import WINDOW, count
 
-CLIENT = "client"
+CLIENT_POLICY = "client"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RateLimitStatus:
     """A caller's limit under a policy: the quota, the requests left, and the seconds until the window ends."""
 
     policy: str
     quota: int
-    left: int
+    remaining: int
     seconds: int
 
     def headers(self) -> dict[str, str]:
         return {
             "RateLimit-Policy": f'"{self.policy}";q={self.quota};w={WINDOW}',
-            "RateLimit": f'"{self.policy}";r={self.left};t={self.seconds}',
+            "RateLimit": f'"{self.policy}";r={self.remaining};t={self.seconds}',
         }
 
 
@@ -45,45 +45,45 @@ class TooManyRequests(APIException):
     default_code = "too_many_requests"
     default_detail = _("These were too many requests in a minute. Come back after Retry-After.")
 
-    def __init__(self, standing: Standing) -> None:
-        self.wait = standing.seconds
+    def __init__(self, status: RateLimitStatus) -> None:
+        self.wait = status.seconds
         super().__init__()
 
 
 def count_account(request: Any, account_id: int) -> None:
     """Count a request of a client or a staff user, unless it is counted already; raise ``TooManyRequests``."""
-    if not hasattr(_django(request), "is_counted"):
-        _count(request, CLIENT, f"account:{account_id}", settings.API_RATE_CLIENT)
+    if not hasattr(_django_request(request), "is_counted"):
+        _count(request, CLIENT_POLICY, f"account:{account_id}", settings.API_RATE_CLIENT)
 
 
-def count_stranger(request: Any) -> None:
+def count_anonymous(request: Any) -> None:
     """Count a request without credentials, or for a token, by its address; raise ``TooManyRequests``."""
-    _count(request, "address", f"address:{client_address(_django(request))}", settings.API_RATE_ANONYMOUS)
+    _count(request, "address", f"address:{client_address(_django_request(request))}", settings.API_RATE_ANONYMOUS)
 
 
 def count_failure(request: Any) -> None:
     """Count a request with invalid credentials by its address; raise ``TooManyRequests``."""
-    _count(request, "failures", f"failures:{client_address(_django(request))}", settings.API_RATE_FAILED)
+    _count(request, "failures", f"failures:{client_address(_django_request(request))}", settings.API_RATE_FAILED)
 
 
-def _count(request: Any, policy: str, who: str, quota: int) -> None:
+def _count(request: Any, policy: str, key: str, quota: int) -> None:
     if not quota:
         return
     try:
-        taken, seconds_left = count(who, quota)
+        taken, seconds_left = count(key, quota)
     except OperationalError:
         return  # a full disk can still be read; if the database is not reachable, the request fails anyway
-    standing = Standing(policy, quota, 0 if taken is None else quota - taken, max(math.ceil(seconds_left), 1))
-    _django(request).rate_limit = standing  # type: ignore[attr-defined]  # for the middleware
+    status = RateLimitStatus(policy, quota, 0 if taken is None else quota - taken, max(math.ceil(seconds_left), 1))
+    _django_request(request).rate_limit = status  # type: ignore[attr-defined]  # for the middleware
     if taken is None:
-        raise TooManyRequests(standing)
-    _django(request).is_counted = True  # type: ignore[attr-defined]
+        raise TooManyRequests(status)
+    _django_request(request).is_counted = True  # type: ignore[attr-defined]
 
 
-def _django(request: Any) -> HttpRequest:
+def _django_request(request: Any) -> HttpRequest:
     """Return Django's own request, which the middleware sees."""
-    found: HttpRequest = request._request if isinstance(request, Request) else request
-    return found
+    django_request: HttpRequest = request._request if isinstance(request, Request) else request
+    return django_request
 
 
 class RateLimitMiddleware:
@@ -94,8 +94,8 @@ class RateLimitMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response: HttpResponseBase = self.get_response(request)
-        standing: Standing | None = getattr(request, "rate_limit", None)
-        if standing is not None:
-            for name, value in standing.headers().items():
+        status: RateLimitStatus | None = getattr(request, "rate_limit", None)
+        if status is not None:
+            for name, value in status.headers().items():
                 response[name] = value
         return response

@@ -22,12 +22,12 @@ from school.http.problems import (
 )
 
 # The paths that accept files. Bodies sent to other paths are limited by ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
-UPLOADS = {"/api/v1/imports", "/admin/bulk/import/add"}
-FORM_AROUND_IT = 100_000  # bytes of a form besides its file
+UPLOAD_PATHS = {"/api/v1/imports", "/admin/bulk/import/add"}
+FORM_OVERHEAD = 100_000  # bytes of a form besides its file
 # Parsing the escapes of a form takes a hundred times as much memory as its bytes.
 MAX_FORM_BYTES = 1_000_000
 FORM_TYPE = "application/x-www-form-urlencoded"
-SCHEME = "bearer "  # of the Authorization header, in lower case
+BEARER_PREFIX = "bearer "  # of the Authorization header, in lower case
 CHARSETS = ("utf-8", "utf8", "us-ascii")
 # Python before 3.11.10 unquotes cookies in quadratic time: 100 kB of backslashes take half a minute (CVE-2024-7592).
 MAX_COOKIE_BYTES = 8_192
@@ -35,22 +35,24 @@ MAX_COOKIE_BYTES = 8_192
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
-def shows_token(request: HttpRequest) -> bool:
+def has_bearer_token(request: HttpRequest) -> bool:
     """Return True if the request has a bearer token, valid or not."""
-    return bool(request.META.get("HTTP_AUTHORIZATION", "")[: len(SCHEME)].lower() == SCHEME)
+    return bool(request.META.get("HTTP_AUTHORIZATION", "")[: len(BEARER_PREFIX)].lower() == BEARER_PREFIX)
 
 
-def turned_away(request: HttpRequest) -> HttpResponse | None:
+def reject(request: HttpRequest) -> HttpResponse | None:
     """Return the error response for a request that no view may see, None for all others. Delete unusable cookies."""
     meta = request.META
     if len(meta.get("HTTP_COOKIE", "")) > MAX_COOKIE_BYTES:
         del meta["HTTP_COOKIE"]  # so that no later code parses it, including the log entry of this request
         return cookies_too_large(request)
-    if shows_token(request):
+    if has_bearer_token(request):
         meta.pop("HTTP_COOKIE", None)  # the token is the only credential of its request
     if not is_text(request.path_info):
         return not_found(request)
-    if not _is_text_in_percents(meta.get("QUERY_STRING", "")) or not _are_texts(request, meta.get("HTTP_COOKIE", "")):
+    if not _is_percent_encoded_text(meta.get("QUERY_STRING", "")) or not _are_texts(
+        request, meta.get("HTTP_COOKIE", "")
+    ):
         return bad_request(request)
     if (request.content_params or {}).get("charset", "utf-8").lower() not in CHARSETS:
         return unsupported_charset(request)
@@ -62,16 +64,16 @@ def turned_away(request: HttpRequest) -> HttpResponse | None:
         return length_required(request)  # a body without a length would be read as empty
     if length and not _LENGTH.fullmatch(length):
         return bad_request(request)
-    most = most_bytes(request.path_info, request.content_type or "")
-    return body_too_large(request) if int(length or 0) > most else None
+    max_bytes = max_body_bytes(request.path_info, request.content_type or "")
+    return body_too_large(request) if int(length or 0) > max_bytes else None
 
 
-def most_bytes(path: str, content_type: str = "") -> int:
+def max_body_bytes(path: str, content_type: str = "") -> int:
     """Return the maximum size, in bytes, of a body of this type sent to this path."""
     if content_type.lower() == FORM_TYPE:
         return min(MAX_FORM_BYTES, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
-    is_upload = path.rstrip("/") in UPLOADS
-    return settings.MAX_UPLOAD_BYTES + FORM_AROUND_IT if is_upload else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    is_upload = path.rstrip("/") in UPLOAD_PATHS
+    return settings.MAX_UPLOAD_BYTES + FORM_OVERHEAD if is_upload else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
 
 
 def _is_unencoded(header: str) -> bool:
@@ -84,7 +86,7 @@ def is_text(text: str) -> bool:
     return (text.isascii() and "\0" not in text) or not re.search("[\0\ud800-\udfff]", text)
 
 
-def _is_text_in_percents(query: str) -> bool:
+def _is_percent_encoded_text(query: str) -> bool:
     if query.isascii() and "%" not in query:
         return "\0" not in query
     try:

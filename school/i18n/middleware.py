@@ -12,7 +12,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.translation import get_language_from_request, override
 
 # Paths with these prefixes are for programs, or for people who write them.
-ENGLISH = ("/api/", "/oauth/", "/problems/", "/health", "/metrics")
+ENGLISH_PREFIXES = ("/api/", "/oauth/", "/problems/", "/health", "/metrics")
 
 
 class LanguageMiddleware:
@@ -28,7 +28,7 @@ class LanguageMiddleware:
         self.is_english = settings.LANGUAGE_CODE == "en"
 
     def __call__(self, request: HttpRequest) -> Any:
-        if request.path_info.startswith(ENGLISH):
+        if request.path_info.startswith(ENGLISH_PREFIXES):
             if self.is_english:  # the default language, already active
                 return self.get_response(request)
             with override("en"):

@@ -11,26 +11,26 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language, gettext, override
 
 # Parameters whose values are translated, such as the label of a status; the code of a course is not.
-WORDS = frozenset({"status", "action", "possible", "state", "wanted"})
-INSTANT = "instant"  # a parameter that ``told_instant`` has formatted
+TRANSLATED_PARAMETERS = frozenset({"status", "action", "possible", "state", "wanted"})
+INSTANT_PARAMETER = "instant"  # a parameter that ``format_instant`` has formatted
 MAX_PARAMETER = 500  # characters; a longer one is cut
-MAX_KEPT = 2_000  # characters of a message that is stored; a longer one is cut
+MAX_STORED = 2_000  # characters of a message that is stored; a longer one is cut
 
 # A literal text, or a msgid of the message catalog with its parameters.
 Part = str | tuple[str, Mapping[str, Any]]
 
 
-class Sentence(str):
+class TranslatableText(str):
     """
     A message in the current language that can be translated again later, because it keeps its msgids and parameters.
 
-    ``%`` and ``+`` also return a ``Sentence``. A parameter longer than ``MAX_PARAMETER`` is cut.
+    ``%`` and ``+`` also return a ``TranslatableText``. A parameter longer than ``MAX_PARAMETER`` is cut.
     """
 
     __slots__ = ("parts",)
     parts: tuple[Part, ...]
 
-    def __new__(cls, text: str, parts: Iterable[Part] = ()) -> "Sentence":
+    def __new__(cls, text: str, parts: Iterable[Part] = ()) -> "TranslatableText":
         self = super().__new__(cls, text)
         self.parts = tuple(parts)
         return self
@@ -38,80 +38,80 @@ class Sentence(str):
     def __mod__(self, values: Any) -> Any:
         if not isinstance(values, Mapping):  # a library formats every message, with () if there are no parameters
             return self if values == () else str.__mod__(self, values)
-        bounded = {name: _bounded(value) for name, value in values.items()}
+        bounded = {name: _truncate_value(value) for name, value in values.items()}
         [part] = self.parts
-        return Sentence(str.__mod__(self, bounded), [(part if isinstance(part, str) else part[0], bounded)])
+        return TranslatableText(str.__mod__(self, bounded), [(part if isinstance(part, str) else part[0], bounded)])
 
-    def __add__(self, other: str) -> "Sentence":
-        return Sentence(str.__add__(self, other), [*self.parts, *parts_of(other)])
+    def __add__(self, other: str) -> "TranslatableText":
+        return TranslatableText(str.__add__(self, other), [*self.parts, *parts_of(other)])
 
-    def __radd__(self, other: str) -> "Sentence":
-        return Sentence(str.__add__(other, self), [*parts_of(other), *self.parts])
+    def __radd__(self, other: str) -> "TranslatableText":
+        return TranslatableText(str.__add__(other, self), [*parts_of(other), *self.parts])
 
 
-def sentence(msgid: str) -> Sentence:
-    """Return the translation of a msgid as a ``Sentence``. Use it for all messages that may be stored."""
-    return Sentence(gettext(msgid), [(msgid, {})])
+def translatable(msgid: str) -> TranslatableText:
+    """Return the translation of a msgid as a ``TranslatableText``. Use it for all messages that may be stored."""
+    return TranslatableText(gettext(msgid), [(msgid, {})])
 
 
 def parts_of(message: str) -> tuple[Part, ...]:
-    return message.parts if isinstance(message, Sentence) else (message,) if message else ()
+    return message.parts if isinstance(message, TranslatableText) else (message,) if message else ()
 
 
-def joined(messages: Iterable[str], between: str = " ") -> str:
+def join_messages(messages: Iterable[str], separator: str = " ") -> str:
     """Return the messages joined into one, which can be translated again."""
-    found = list(messages)
-    parts = [part for message in found for part in (between, *parts_of(message))][1:]
-    return Sentence(between.join(found), parts) if len(found) != 1 else found[0]
+    texts = list(messages)
+    parts = [part for message in texts for part in (separator, *parts_of(message))][1:]
+    return TranslatableText(separator.join(texts), parts) if len(texts) != 1 else texts[0]
 
 
-def sentence_of(error: ValidationError) -> str:
+def message_of(error: ValidationError) -> str:
     """Return the message of a ``ValidationError`` with a single message, translatable again if possible."""
     text = " ".join(error.messages)
-    if isinstance(error.message, Sentence):
+    if isinstance(error.message, TranslatableText):
         return error.message % error.params if error.params else error.message
     if not isinstance(error.message, Promise):
         return text
     with override(None):  # without a language, a msgid is its own translation
         msgid = str(error.message)
     # A plural form has no msgid until its number is known, and stays in its language.
-    values = {name: _bounded(value) for name, value in (error.params or {}).items()}
-    return Sentence(text, [(msgid, values)]) if msgid else text
+    values = {name: _truncate_value(value) for name, value in (error.params or {}).items()}
+    return TranslatableText(text, [(msgid, values)]) if msgid else text
 
 
-def packed(message: str) -> list[Any] | None:
+def parts_to_json(message: str) -> list[Any] | None:
     """Return the parts of a message as JSON, None if it cannot be translated again."""
-    if not isinstance(message, Sentence) or len(message) > MAX_KEPT:
+    if not isinstance(message, TranslatableText) or len(message) > MAX_STORED:
         return None
-    return [part if isinstance(part, str) else [part[0], _as_json(part[1])] for part in message.parts]
+    return [part if isinstance(part, str) else [part[0], _values_to_json(part[1])] for part in message.parts]
 
 
-def kept_text(message: str) -> str:
-    """Return a message for storage, cut to ``MAX_KEPT`` characters."""
-    return message if len(message) <= MAX_KEPT else f"{message[: MAX_KEPT - 1]}…"
+def truncate_message(message: str) -> str:
+    """Return a message for storage, cut to ``MAX_STORED`` characters."""
+    return message if len(message) <= MAX_STORED else f"{message[: MAX_STORED - 1]}…"
 
 
-def unpacked(message: str, parts: list[Any] | None) -> str:
+def from_stored(message: str, parts: list[Any] | None) -> str:
     """Return a stored message with its parts; without parts it stays in the language in which it was stored."""
-    return Sentence(message, map(_unpacked, parts)) if parts else message
+    return TranslatableText(message, map(_part_from_json, parts)) if parts else message
 
 
-def _as_json(values: Mapping[str, Any]) -> dict[str, Any]:
+def _values_to_json(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: {"message": value, "parts": packed(value)} if isinstance(value, Sentence) else value
+        name: {"message": value, "parts": parts_to_json(value)} if isinstance(value, TranslatableText) else value
         for name, value in values.items()
     }
 
 
-def _unpacked(part: Any) -> Part:
+def _part_from_json(part: Any) -> Part:
     if isinstance(part, str):
         return part
     msgid, values = part
-    return msgid, {name: unpacked(**value) if isinstance(value, dict) else value for name, value in values.items()}
+    return msgid, {name: from_stored(**value) if isinstance(value, dict) else value for name, value in values.items()}
 
 
-def _bounded(value: Any) -> Any:
-    if isinstance(value, int) or (isinstance(value, Sentence) and len(value) <= MAX_KEPT):
+def _truncate_value(value: Any) -> Any:
+    if isinstance(value, int) or (isinstance(value, TranslatableText) and len(value) <= MAX_STORED):
         return value
     text = str(value)
     return text if len(text) <= MAX_PARAMETER else f"{text[: MAX_PARAMETER - 1]}…"
@@ -122,7 +122,7 @@ def in_english() -> AbstractContextManager[None]:
     return nullcontext() if get_language() == "en" else override("en")
 
 
-def told_instant(at: datetime | None) -> str:
+def format_instant(at: datetime | None) -> str:
     """Format a datetime in ``TIME_ZONE``, to the minute: in English, which programs read, as ISO 8601. "" for None."""
     if at is None:
         return ""
@@ -132,33 +132,33 @@ def told_instant(at: datetime | None) -> str:
     return f"{formats.date_format(local, 'SHORT_DATETIME_FORMAT')} {local.tzname()}"
 
 
-def figure(number: int) -> str:
+def format_count(number: int) -> str:
     """Format a count in the current language, with thousands separators. Not for ids."""
     return formats.number_format(number, force_grouping=True)
 
 
-def spoken(message: str) -> str:
+def translate_stored(message: str) -> str:
     """
     Translate a message that was stored in English into the current language.
 
     The result of an import row, for example, is stored once, and read by programs too. A text without parts is returned
     unchanged.
     """
-    if not isinstance(message, Sentence) or (get_language() or "en") == "en":
+    if not isinstance(message, TranslatableText) or (get_language() or "en") == "en":
         return message
-    return "".join(part if isinstance(part, str) else _translated(*part) for part in message.parts)
+    return "".join(part if isinstance(part, str) else _translate_part(*part) for part in message.parts)
 
 
-def _translated(msgid: str, values: Mapping[str, Any]) -> str:
+def _translate_part(msgid: str, values: Mapping[str, Any]) -> str:
     text = gettext(msgid)
-    return text % {name: _value(name, value) for name, value in values.items()} if values else text
+    return text % {name: _translate_value(name, value) for name, value in values.items()} if values else text
 
 
-def _value(name: str, value: Any) -> Any:
-    if isinstance(value, Sentence):
-        return spoken(value)
-    if name in WORDS and isinstance(value, str):
+def _translate_value(name: str, value: Any) -> Any:
+    if isinstance(value, TranslatableText):
+        return translate_stored(value)
+    if name in TRANSLATED_PARAMETERS and isinstance(value, str):
         return ", ".join(gettext(word) for word in value.split(", ") if word)
-    if name == INSTANT:
-        return told_instant(datetime.fromisoformat(value))
+    if name == INSTANT_PARAMETER:
+        return format_instant(datetime.fromisoformat(value))
     return value

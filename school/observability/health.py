@@ -7,7 +7,7 @@ from django.utils.module_loading import import_string
 
 from school.db.migrated import is_migrated
 from school.db.retry import RETRY_AFTER
-from school.observability.logging import note_cause
+from school.observability.logging import bind_cause
 
 OK = "ok"
 
@@ -23,8 +23,8 @@ def health(request: HttpRequest) -> JsonResponse:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except Error:
-        return _answer({"status": "no database"}, is_well=False)
-    return _answer({"status": OK}, is_well=True)
+        return _respond({"status": "no database"}, is_healthy=False)
+    return _respond({"status": OK}, is_healthy=True)
 
 
 def ready(request: HttpRequest) -> JsonResponse:
@@ -33,21 +33,21 @@ def ready(request: HttpRequest) -> JsonResponse:
 
     The body has the state of each.
     """
-    found = dict.fromkeys(("database", "migrations", *settings.READINESS_CHECKS), "unknown")
+    states = dict.fromkeys(("database", "migrations", *settings.READINESS_CHECKS), "unknown")
     try:
-        found["migrations"] = OK if is_migrated() else "unapplied"
-        found["database"] = OK
-        if found["migrations"] == OK:
-            found |= {name: import_string(path)() for name, path in settings.READINESS_CHECKS.items()}
+        states["migrations"] = OK if is_migrated() else "unapplied"
+        states["database"] = OK
+        if states["migrations"] == OK:
+            states |= {name: import_string(path)() for name, path in settings.READINESS_CHECKS.items()}
     except Error:
-        found["database"] = "away"
-    is_well = set(found.values()) == {OK}
-    return _answer({"status": OK if is_well else "not ready", **found}, is_well=is_well)
+        states["database"] = "away"
+    is_healthy = set(states.values()) == {OK}
+    return _respond({"status": OK if is_healthy else "not ready", **states}, is_healthy=is_healthy)
 
 
-def _answer(body: dict[str, str], *, is_well: bool) -> JsonResponse:
-    answer = JsonResponse(body, status=200 if is_well else 503)
-    if not is_well:
-        note_cause(checks=body)
-        answer["Retry-After"] = str(RETRY_AFTER)
-    return answer
+def _respond(states: dict[str, str], *, is_healthy: bool) -> JsonResponse:
+    response = JsonResponse(states, status=200 if is_healthy else 503)
+    if not is_healthy:
+        bind_cause(checks=states)
+        response["Retry-After"] = str(RETRY_AFTER)
+    return response

@@ -17,14 +17,14 @@ from django.http import HttpRequest
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from school.db.errors import cause_of
+from school.db.errors import error_details
 
 STDERR = "stderr"  # the name of the handler
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
-STACK = 3_000  # characters: lines of more than 4 KB could be interleaved with others in a pipe
+MAX_STACK = 3_000  # characters: lines of more than 4 KB could be interleaved with others in a pipe
 
 
-def without_texts_of_errors(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
+def remove_error_texts(logger: WrappedLogger, name: str, event: EventDict) -> EventDict:
     """Replace an exception by its type and its stack: its text may quote rows and request data."""
     exc_info = event.pop("exc_info", None)
     if exc_info is True:
@@ -37,21 +37,21 @@ def without_texts_of_errors(logger: WrappedLogger, name: str, event: EventDict) 
     error: BaseException | None = exc_info[1]
     while error is not None:
         chain.append(type(error).__name__)
-        event.update({name: value for name, value in cause_of(error).items() if name not in event})
+        event.update({name: value for name, value in error_details(error).items() if name not in event})
         error = error.__cause__ or error.__context__
     event["exception_type"] = " < ".join(chain)
-    event["stack"] = _innermost(traceback.format_tb(exc_info[2]))
+    event["stack"] = _innermost_frames(traceback.format_tb(exc_info[2]))
     return event
 
 
-def _innermost(frames: list[str]) -> str:
-    """Return the innermost frames, at least one, in at most ``STACK`` characters."""
-    kept = frames[-1:]
+def _innermost_frames(frames: list[str]) -> str:
+    """Return the innermost frames, at least one, in at most ``MAX_STACK`` characters."""
+    innermost = frames[-1:]
     for frame in reversed(frames[:-1]):
-        if sum(map(len, kept)) + len(frame) > STACK:
+        if sum(map(len, innermost)) + len(frame) > MAX_STACK:
             break
-        kept.insert(0, frame)
-    return "".join(kept)[-STACK:]
+        innermost.insert(0, frame)
+    return "".join(innermost)[-MAX_STACK:]
 
 
 PROCESSORS: list[Processor] = [
@@ -59,16 +59,16 @@ PROCESSORS: list[Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    without_texts_of_errors,
+    remove_error_texts,
 ]
 
 
-def method_of(request: HttpRequest) -> str:
+def method_label(request: HttpRequest) -> str:
     """Return the request's method for logs and metrics; "other" for a nonstandard one."""
     return str(request.method) if request.method in METHODS else "other"
 
 
-def may_colour(stream: TextIO) -> bool:
+def use_colors(stream: TextIO) -> bool:
     """Return True if output may be colored: on a terminal that is not dumb, and without NO_COLOR."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
@@ -84,11 +84,11 @@ def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    in_json = json.JSONEncoder(default=repr).encode  # created once
+    encode_json = json.JSONEncoder(default=repr).encode  # created once
     renderer: Processor = (
-        structlog.processors.JSONRenderer(serializer=lambda event, **options: in_json(event))
+        structlog.processors.JSONRenderer(serializer=lambda event, **options: encode_json(event))
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=may_colour(sys.stderr))
+        else structlog.dev.ConsoleRenderer(colors=use_colors(sys.stderr))
     )
     silent = {"handlers": ["nowhere"], "propagate": False, "level": "CRITICAL"}  # they log nothing at that level
     return {
@@ -121,7 +121,7 @@ def logging_config(*, as_json: bool, level: str) -> dict[str, Any]:
     }
 
 
-def note_cause(**cause: Any) -> None:
+def bind_cause(**cause: Any) -> None:
     """Add the cause of an error response to the log entry of the request: codes and names, never error texts."""
     structlog.contextvars.bind_contextvars(**cause)
 
@@ -132,5 +132,5 @@ structlog.contextvars.unbind_contextvars("request_id")
 
 def current_request_id() -> str:
     """Return the id of the current request or command, "" if there is none."""
-    found = _request_id.get("")  # faster than merging all bound context variables
-    return "" if found is ... else str(found)
+    request_id = _request_id.get("")  # faster than merging all bound context variables
+    return "" if request_id is ... else str(request_id)

@@ -8,15 +8,15 @@ from typing import Any
 import prometheus_client
 from django.http import HttpRequest, HttpResponseBase
 
-from school.observability.logging import method_of
+from school.observability.logging import method_label
 
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
-requests = prometheus_client.Histogram(
+request_duration = prometheus_client.Histogram(
     "school_request_seconds", "Requests, and how long they took.", ["method", "route", "status"], buckets=BUCKETS
 )
-acts = prometheus_client.Counter("school_enrollment_acts", "Changes of enrollments.", ["action", "channel"])
-refusals = prometheus_client.Counter("school_refusals", "Reasons why an act was refused.", ["code"])
+command_counter = prometheus_client.Counter("school_enrollment_acts", "Changes of enrollments.", ["action", "channel"])
+refusal_counter = prometheus_client.Counter("school_refusals", "Reasons why an act was refused.", ["code"])
 
 
 class RequestMetrics:
@@ -26,17 +26,19 @@ class RequestMetrics:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        began = time.perf_counter()
+        started = time.perf_counter()
         response: HttpResponseBase = self.get_response(request)
         match = request.resolver_match
-        line = requests.labels(method_of(request), match.route if match else "none", str(response.status_code))
-        line.observe(time.perf_counter() - began)
+        histogram = request_duration.labels(
+            method_label(request), match.route if match else "none", str(response.status_code)
+        )
+        histogram.observe(time.perf_counter() - started)
         return response
 
 
-def count(done: Mapping[tuple[str, str], int], refused: Counter[str]) -> None:
+def count_commands(commands: Mapping[tuple[str, str], int], refused: Counter[str]) -> None:
     """Add to the counters: acts by (action, channel), and refusals by code."""
-    for labels, number in done.items():
-        acts.labels(*labels).inc(number)
+    for labels, number in commands.items():
+        command_counter.labels(*labels).inc(number)
     for code, number in refused.items():
-        refusals.labels(code).inc(number)
+        refusal_counter.labels(code).inc(number)

@@ -14,36 +14,37 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus-client's variable for the folder of the processes' counters
+# The variable of prometheus-client for the folder of the processes' counters.
+MULTIPROC_DIR_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
-class Stock(Collector):
+class DatabaseGauges(Collector):
     """Gauges that the functions in ``METRIC_SOURCES`` query from the database at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
-        is_there = GaugeMetricFamily("school_database_up", "Whether the database answers.", value=1)
+        database_up = GaugeMetricFamily("school_database_up", "Whether the database answers.", value=1)
         try:
             for path in settings.METRIC_SOURCES:
                 yield from list(import_string(path)())
         except Error:
-            is_there = GaugeMetricFamily("school_database_up", "Whether the database answers.", value=0)
-        yield is_there
+            database_up = GaugeMetricFamily("school_database_up", "Whether the database answers.", value=0)
+        yield database_up
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """Return the metrics to a client with METRICS_TOKEN as its bearer token; raise ``Http404`` for all others."""
-    shown = request.headers.get("Authorization", "")
-    if not settings.METRICS_TOKEN or not constant_time_compare(shown, f"Bearer {settings.METRICS_TOKEN}"):
+    authorization = request.headers.get("Authorization", "")
+    if not settings.METRICS_TOKEN or not constant_time_compare(authorization, f"Bearer {settings.METRICS_TOKEN}"):
         raise Http404
     registry = prometheus_client.REGISTRY
-    if FOLDER in os.environ:
+    if MULTIPROC_DIR_VARIABLE in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library has no types
-    text = prometheus_client.generate_latest(registry) + prometheus_client.generate_latest(_stock())
+    text = prometheus_client.generate_latest(registry) + prometheus_client.generate_latest(_database_registry())
     return HttpResponse(text, content_type=prometheus_client.CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def _stock() -> CollectorRegistry:
+def _database_registry() -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(Stock())
+    registry.register(DatabaseGauges())
     return registry

@@ -17,7 +17,7 @@ from unfold.widgets import (
 )
 
 from courses.models import Course
-from school.desk.row_access import NarrowedFilter
+from school.desk.row_access import RowScopeFilter
 from school.refusals import Refused
 from school.validators import parse_ids
 from students.admin.actions.confirm import MOST, WAYS, ActPages
@@ -106,7 +106,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
     actions = ["drop", "complete", "undo", "promote"]
     autocomplete_fields = ["student", "course"]
     list_display = ["id", "student", "course_key", "status", "place", "enrolled_on", "ended_on", "grade"]
-    list_filter = ["status", "course__level", ("course__term", NarrowedFilter), "course__is_active"]
+    list_filter = ["status", "course__level", ("course__term", RowScopeFilter), "course__is_active"]
     list_select_related = ["student", "course__term"]
     search_fields = ["student", "course"]  # only switches the search on; ``get_search_results`` defines it
     show_full_result_count = False

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
-from school.desk.row_access import NarrowedFilter
+from school.desk.row_access import RowScopeFilter
 from students.models import RefusedAct
 from students.templatetags.codes import TITLES, titles
 
@@ -29,7 +29,7 @@ class RefusalAdmin(ModelAdmin):
     """A read-only list of refusals."""
 
     list_display = ["at", "student", "course", "why", "action", "channel"]
-    list_filter = ["day", ReasonFilter, "channel", ("course__term", NarrowedFilter)]
+    list_filter = ["day", ReasonFilter, "channel", ("course__term", RowScopeFilter)]
     list_select_related = ["student", "course__term"]
     search_fields = ["=student__student_number", "=course__code"]
     search_help_text = gettext_lazy("A student number or the code of a course, whole.")

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from unfold.dataclasses import SearchResult
 
 from courses.models import Course
-from school.http.search_limits import bounded
+from school.http.search_limits import truncate_search
 from students.models import Student, StudentCourse
 
 PERSON = ("student_number", "given_name", "family_name", "email")
@@ -22,7 +22,7 @@ FEW, WORDS_LOOKED_UP = 1_000, 3
 
 def found(request: HttpRequest, words: str) -> list[SearchResult]:
     """Return the results for all words that the user may see. An exact student number or course code comes first."""
-    parts = bounded(words).split()
+    parts = truncate_search(words).split()
     if not parts:
         return []
     results = [

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 import courses.admin
 from courses.models import Course
 from courses.prerequisites import courses_requiring
-from school.desk.protected_delete import KeptByHistory
+from school.desk.protected_delete import ProtectedByRelation
 from school.desk.stale_forms import StaleFormCheck
 from students.admin.actions.activate import ActivityPages
 from students.admin.actor import origin_of
@@ -28,8 +28,8 @@ SHOWN_PROMOTED = 100
 
 
 @admin.register(Student)
-class StudentAdmin(StaleFormCheck, ActivityPages, KeptByHistory, PersonalDataPages, StudentPage):
-    kept_by = "enrollments"
+class StudentAdmin(StaleFormCheck, ActivityPages, ProtectedByRelation, PersonalDataPages, StudentPage):
+    protected_by = "enrollments"
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]
     list_filter = ["is_active"]
@@ -81,8 +81,8 @@ class SeatsFilter(admin.SimpleListFilter):
 
 
 @admin.register(Course)
-class CourseAdmin(ActivityPages, KeptByHistory, CoursePage, courses.admin.CourseAdmin):
-    kept_by = "enrollments"
+class CourseAdmin(ActivityPages, ProtectedByRelation, CoursePage, courses.admin.CourseAdmin):
+    protected_by = "enrollments"
     list_display = ["code", "name", "term", "capacity", "taken", "free", "waiting", "is_active"]
     list_filter = [SeatsFilter, *courses.admin.CourseAdmin.list_filter]
     readonly_fields = ["taken", "free", "waiting"]

@@ -77,7 +77,7 @@ class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
     def _timeline(self, request: HttpRequest, owner: Any) -> dict[str, Any]:
         # Ids are read first: otherwise the database would scan the journal from its end until it has enough entries.
         ids = list(self.enrollments_of(request, owner).order_by().values_list("pk", flat=True))
-        events: QuerySet[EnrollmentEvent] = EnrollmentEvent.objects.filter(enrollment__pk__among=ids).order_by("-pk")
+        events: QuerySet[EnrollmentEvent] = EnrollmentEvent.objects.filter(enrollment__pk__any_of=ids).order_by("-pk")
         for before in parse_ids(request.GET.get("before", "")):
             events = events.filter(pk__lt=before)
         shown = list(events.select_related("actor", "enrollment__student", "enrollment__course__term")[: EVENTS + 1])

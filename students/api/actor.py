@@ -2,18 +2,18 @@
 
 from rest_framework.request import Request
 
-from school.api.permissions import limits_of, may
+from school.api.permissions import is_permitted, row_scope_of
 from school.observability.logging import current_request_id
 from students.enrollment.commands import Origin
 from students.models import Channel
 
 
 def origin_of(request: Request) -> Origin:
-    may_waive = may(request, "enrollments:waive", "students.waive_rules")
+    may_waive = is_permitted(request, "enrollments:waive", "students.waive_rules")
     return Origin(
         Channel.API,
         actor_id=request.user.pk,
         request_id=current_request_id(),
         may_waive=may_waive,
-        limits=limits_of(request),
+        row_scope=row_scope_of(request),
     )

@@ -8,26 +8,26 @@ from rest_framework.viewsets import GenericViewSet
 
 from courses.api.serializers import CourseSerializer
 from courses.models import Course
-from school.access.row_scope import within
-from school.api.permissions import limits_of
-from school.api.query_parameters import StrictQuery
-from school.api.row_responses import ConditionalReads
-from school.api.sparse_fields import Shaped
-from school.api.views import WithinLimits
+from school.access.row_scope import filter_by_scope
+from school.api.permissions import row_scope_of
+from school.api.query_parameters import StrictQueryMixin
+from school.api.row_responses import ConditionalReadMixin
+from school.api.sparse_fields import SparseFieldsMixin
+from school.api.views import RowScopeMixin
 from students.api.serializers import EnrollmentSerializer, StudentSerializer
 from students.models import Student, StudentCourse
 
 
 def courses_for(request: Any) -> QuerySet[Course] | None:
     """Return the courses that the caller may see; None if the caller may see all."""
-    limits = limits_of(request)
-    return None if limits is None else within(Course.objects.all(), limits)
+    row_scope = row_scope_of(request)
+    return None if row_scope is None else filter_by_scope(Course.objects.all(), row_scope)
 
 
 def students_for(request: Any) -> QuerySet[Student] | None:
     """Return the students that the caller may see; None if the caller may see all."""
-    limits = limits_of(request)
-    return None if limits is None else within(Student.objects.all(), limits)
+    row_scope = row_scope_of(request)
+    return None if row_scope is None else filter_by_scope(Student.objects.all(), row_scope)
 
 
 def students_to_enroll(request: Any) -> QuerySet[Student] | None:
@@ -37,11 +37,13 @@ def students_to_enroll(request: Any) -> QuerySet[Student] | None:
     A limited client may enroll any student, since it does not see students who are new to its courses. Limited staff
     may enroll the students they see.
     """
-    limits = limits_of(request)
-    return None if limits is None or limits.is_client else students_for(request)
+    row_scope = row_scope_of(request)
+    return None if row_scope is None or row_scope.is_client else students_for(request)
 
 
-class EnrollmentReads(WithinLimits, StrictQuery, Shaped, ConditionalReads, GenericViewSet[StudentCourse]):
+class EnrollmentReads(
+    RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, ConditionalReadMixin, GenericViewSet[StudentCourse]
+):
     """Base class of views of enrollments, ordered by id."""
 
     scope = "enrollments"
@@ -54,5 +56,5 @@ class EnrollmentReads(WithinLimits, StrictQuery, Shaped, ConditionalReads, Gener
         "course": (CourseSerializer, "courses:read", "courses.view_course"),
     }
 
-    def kept_shape(self) -> Hashable:
+    def query_cache_key(self) -> Hashable:
         return ()

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from school.api.idempotency import idempotent
-from school.api.query_parameters import StrictQuery
+from school.api.query_parameters import StrictQueryMixin
 from school.http.problems import CONTENT_TYPE, problem, status_of
 from school.refusals import Refusal
 from students.api.actor import origin_of
@@ -28,7 +28,7 @@ from students.enrollment.commands import Act, Outcome
 from students.models import StudentCourse
 
 
-class BatchView(StrictQuery, APIView):
+class BatchView(StrictQueryMixin, APIView):
     """Up to 1,000 acts on enrollments, performed in their order, with an outcome for each."""
 
     scope = "enrollments"

@@ -17,16 +17,16 @@ from rest_framework.viewsets import GenericViewSet
 from courses.lookup import find_course
 from courses.models import Course
 from school.access.access_log import Subject, record_export
-from school.access.row_scope import within
-from school.api.pagination import order_columns, refuse_parts
-from school.api.permissions import limits_of
-from school.api.query_parameters import StrictQuery
-from school.api.renderers import MARK_PARAMETER, CsvRenderer, JsonRenderer, wants_mark
-from school.api.row_json import JsonText, in_json
-from school.api.row_responses import ConditionalReads
-from school.api.views import WithinLimits
+from school.access.row_scope import filter_by_scope
+from school.api.pagination import order_columns, refuse_page_parameters
+from school.api.permissions import row_scope_of
+from school.api.query_parameters import StrictQueryMixin
+from school.api.renderers import BOM_OPENAPI_PARAMETER, CsvRenderer, JsonRenderer, wants_bom
+from school.api.row_json import JsonText, encode_json
+from school.api.row_responses import ConditionalReadMixin
+from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
-from school.validators import id_in
+from school.validators import parse_id
 from students.api.base import EnrollmentReads, courses_for
 from students.api.filters import EnrollmentFilter, RosterFilter
 from students.api.serializers import (
@@ -68,13 +68,13 @@ class RosterViewSet(EnrollmentReads):
         return super().get_queryset().filter(course_id=self.parameter("course"))
 
     def parameter_values(self) -> dict[str, Any]:
-        return {"course": id_in(self.kwargs["course_id"]) or self.course.pk}
+        return {"course": parse_id(self.kwargs["course_id"]) or self.course.pk}
 
-    def refuse_missing(self) -> None:
+    def check_parent_exists(self) -> None:
         assert self.course  # the lookup raises ``Refused`` if it is missing
 
     @extend_schema(
-        parameters=[MARK_PARAMETER],
+        parameters=[BOM_OPENAPI_PARAMETER],
         responses={
             (200, "application/json"): EnrollmentSerializer(many=True),
             (200, "text/csv"): OpenApiTypes.STR,
@@ -84,18 +84,18 @@ class RosterViewSet(EnrollmentReads):
         """List the enrollments in the course, page by page, or with `Accept: text/csv` all of them as one file."""
         if request.accepted_renderer.media_type != CsvRenderer.media_type:
             answer = super().list(request, *args, **kwargs)
-            wants_mark(request)  # JSON has no byte order mark, but the value is checked
+            wants_bom(request)  # JSON has no byte order mark, but the value is checked
             return answer
-        refuse_parts(request)
-        self.refuse_missing()
+        refuse_page_parameters(request)
+        self.check_parent_exists()
         rows = self.filter_queryset(self.get_queryset()).order_by(*order_columns(request, self))
-        has_mark = wants_mark(request)
+        with_bom = wants_bom(request)
         record_export(request, Subject.ROSTER, course_id=self.course.pk)
         lines = roster_lines(rows.iterator(chunk_size=2_000))
-        return csv_response(lines, "roster.csv", has_mark=has_mark)
+        return csv_response(lines, "roster.csv", with_bom=with_bom)
 
 
-class EnrollmentEventsViewSet(WithinLimits, StrictQuery, ConditionalReads, GenericViewSet[EnrollmentEvent]):
+class EnrollmentEventsViewSet(RowScopeMixin, StrictQueryMixin, ConditionalReadMixin, GenericViewSet[EnrollmentEvent]):
     """The journal entries of an enrollment, the oldest first."""
 
     scope = "enrollments"
@@ -105,7 +105,7 @@ class EnrollmentEventsViewSet(WithinLimits, StrictQuery, ConditionalReads, Gener
     ordering_fields = {"id": "id"}
     ordering = "id"
 
-    def kept_shape(self) -> Hashable:
+    def query_cache_key(self) -> Hashable:
         return ()
 
     def get_queryset(self) -> QuerySet[EnrollmentEvent]:
@@ -114,18 +114,20 @@ class EnrollmentEventsViewSet(WithinLimits, StrictQuery, ConditionalReads, Gener
     def parameter_values(self) -> dict[str, Any]:
         return {"enrollment": self.kwargs["pk"]}
 
-    def refuse_missing(self) -> None:
-        get_object_or_404(within(StudentCourse.objects.all(), limits_of(self.request)), pk=self.kwargs["pk"])
+    def check_parent_exists(self) -> None:
+        get_object_or_404(
+            filter_by_scope(StudentCourse.objects.all(), row_scope_of(self.request)), pk=self.kwargs["pk"]
+        )
 
 
-class ChangesView(StrictQuery, APIView):
+class ChangesView(StrictQueryMixin, APIView):
     """The change feed: every change of every enrollment, including drops, in order and without gaps."""
 
     scope = "changes"
     permission_model = EnrollmentEvent
     more_problems = {"GET": {400, 410}}
 
-    def query_names(self) -> None:
+    def allowed_parameters(self) -> None:
         """``ChangesQuerySerializer`` checks the names of the query parameters."""
 
     def check_permissions(self, request: Request) -> None:
@@ -144,16 +146,16 @@ class ChangesView(StrictQuery, APIView):
         query = ChangesQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked = query.validated_data
-        limits = limits_of(request)
-        template = change_template(is_limited=limits is not None and limits.is_client)
+        row_scope = row_scope_of(request)
+        template = change_template(is_limited=row_scope is not None and row_scope.is_client)
         page = read_changes(
             asked["after"],
             asked["limit"],
             lambda: template.expressions,
             shape="limited" if template.computed else "full",
             wait=asked["wait"],
-            limits=limits,
+            row_scope=row_scope,
         )
-        head = in_json({"cursor": page.cursor, "has_more": page.has_more})
-        results = ",".join([template.write(request, entry.columns) for entry in page.entries])
+        head = encode_json({"cursor": page.cursor, "has_more": page.has_more})
+        results = ",".join([template.render(request, entry.columns) for entry in page.entries])
         return Response(JsonText(f'{head[:-1]},"results":[{results}]}}'))

@@ -14,17 +14,17 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from courses.api.filters import CourseFilter
 from courses.lookup import courses_by_key, parse_course_key
 from courses.models import Course, Level
-from school.access.row_scope import within
+from school.access.row_scope import filter_by_scope
 from school.api.filters import (
-    ChangedSince,
-    CommaSeparated,
+    CommaSeparatedWidget,
+    HistoryUpdatedSinceFilter,
+    StrictBooleanFilter,
     StrictFilterSet,
     TextFilter,
-    TrueOrFalse,
-    UpdatedSince,
+    UpdatedSinceFilter,
 )
-from school.api.permissions import limits_of
-from school.refusals import Refusal, suggestion
+from school.api.permissions import row_scope_of
+from school.refusals import Refusal, suggest_key
 from school.validators import normalized, parse_ids
 from students.lookup import student_ids_by_number
 from students.models import Status, Student, StudentCourse
@@ -41,21 +41,21 @@ def _is_key(pattern: str, prefix: str) -> Callable[[str], None]:
     def validate(text: str) -> None:
         if not re.fullmatch(pattern[1:-1], text, re.DOTALL):
             message = _("Write an id, or %(prefix)s and the key.") % {"prefix": prefix}
-            raise FormError(message + suggestion(text, prefix), code="invalid")
+            raise FormError(message + suggest_key(text, prefix), code="invalid")
 
     return validate
 
 
 class StudentFilter(StrictFilterSet):
-    is_active = TrueOrFalse()
-    updated_since = ChangedSince()
+    is_active = StrictBooleanFilter()
+    updated_since = HistoryUpdatedSinceFilter()
 
     class Meta:
         model = Student
         fields = ["student_number"]
 
 
-class HasSeats(TrueOrFalse):
+class HasSeats(StrictBooleanFilter):
     """
     Filters courses with or without a free seat. A course without a limit always has one.
 
@@ -102,8 +102,10 @@ class CourseKeyFilter(TextFilter):
         if not value.startswith("code:"):
             return next(iter(parse_ids(value)), 0)
         key = parse_course_key(value)
-        limits = limits_of(request)
-        found = courses_by_key([key], None if limits is None else within(Course.objects.all(), limits))[key]
+        row_scope = row_scope_of(request)
+        found = courses_by_key([key], None if row_scope is None else filter_by_scope(Course.objects.all(), row_scope))[
+            key
+        ]
         if not isinstance(found, Refusal):
             return int(found.pk)
         if found.code == "course_ambiguous":
@@ -121,7 +123,7 @@ class StatusFilter(filters.MultipleChoiceFilter):
     def __init__(self) -> None:
         super().__init__(
             choices=[*Status.choices, (ALL, _("all"))],
-            widget=CommaSeparated,
+            widget=CommaSeparatedWidget,
             help_text=_("Several, parted by commas, or all. Default: the open ones, enrolled and waitlisted."),
         )
 
@@ -146,7 +148,7 @@ class EnrollmentFilter(StrictFilterSet):
     course_code: Any = TextFilter("course__code")
     term: Any = TextFilter("course__term__code", help_text="The code of a term.")
     level = filters.ChoiceFilter("course__level", choices=Level.choices)
-    updated_since = UpdatedSince("updated_at")
+    updated_since = UpdatedSinceFilter("updated_at")
 
     class Meta:
         model = StudentCourse

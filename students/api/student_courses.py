@@ -13,11 +13,11 @@ from rest_framework.serializers import BaseSerializer
 
 from courses.lookup import find_course
 from courses.models import Course
-from school.api.etags import check_if_match, is_conditional, matches_anything
-from school.api.permissions import limits_of
+from school.api.etags import check_if_match, if_match_is_any, is_conditional
+from school.api.permissions import row_scope_of
 from school.api.row_json import JsonText
 from school.refusals import Refused
-from school.validators import id_in
+from school.validators import parse_id
 from students.api.actor import origin_of
 from students.api.base import EnrollmentReads, courses_for, students_for, students_to_enroll
 from students.api.filters import StudentCoursesFilter
@@ -59,10 +59,10 @@ def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: Origin, req
     if students is not None:
         pk = find_student(student_id, students).pk
     else:
-        pk = id_in(student_id) or student_id_of(student_id, students_for(request))
+        pk = parse_id(student_id) or student_id_of(student_id, students_for(request))
     return enroll(
         student_id=pk,
-        course_id=body.chosen_course_id(limits_of(request)),
+        course_id=body.chosen_course_id(row_scope_of(request)),
         reason=body.validated_data["reason"],
         on_full=OnFull(body.validated_data["on_full"]),
         waive=body.validated_data["waive"],
@@ -82,14 +82,14 @@ class StudentCoursesViewSet(EnrollmentReads):
 
     def parameter_values(self) -> dict[str, Any]:
         identifier = self.kwargs["student_id"]
-        return {"student": id_in(identifier) or student_id_of(identifier, students_for(self.request))}
+        return {"student": parse_id(identifier) or student_id_of(identifier, students_for(self.request))}
 
-    def refuse_missing(self) -> None:
+    def check_parent_exists(self) -> None:
         find_student(self.kwargs["student_id"], students_for(self.request))
 
     def row_lookups(self) -> dict[str, Any]:
         identifier = self.kwargs["course_id"]
-        return {"course_id": id_in(identifier) or find_course(identifier, courses_for(self.request)).pk}
+        return {"course_id": parse_id(identifier) or find_course(identifier, courses_for(self.request)).pk}
 
     def get_object(self) -> StudentCourse:
         student, course = self._parties()
@@ -164,8 +164,8 @@ class StudentCoursesViewSet(EnrollmentReads):
         if not is_conditional(self.request):
             return None
         enrollment = self.get_object()
-        check_if_match(self.request, self.tag_of(enrollment))
-        return None if matches_anything(self.request) else (enrollment.pk, enrollment.version)
+        check_if_match(self.request, self.etag_of(enrollment))
+        return None if if_match_is_any(self.request) else (enrollment.pk, enrollment.version)
 
     def _answer(self, outcome: Outcome, *, status: int) -> Response:
         assert outcome.enrollment is not None  # an accepted act has one
@@ -173,8 +173,8 @@ class StudentCoursesViewSet(EnrollmentReads):
 
     def _shown(self, enrollment: StudentCourse, status: int) -> Response:
         """Return the response with the current state of an enrollment."""
-        tag, text = self.tag_and_text({"pk": enrollment.pk})
-        headers = {"ETag": tag}
+        etag, text = self.etag_and_json({"pk": enrollment.pk})
+        headers = {"ETag": etag}
         if status == 201:
             address = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
             headers["Location"] = self.request.build_absolute_uri(address)

@@ -9,7 +9,7 @@ from courses.api.views import CourseViewSet
 from courses.models import Course
 from courses.prerequisites import courses_requiring
 from school.api.views import ResourceViewSet
-from school.validators import id_in
+from school.validators import parse_id
 from students.api.actor import origin_of
 from students.api.filters import CourseWithSeatsFilter, StudentFilter
 from students.api.serializers import CourseWithSeatsSerializer, StudentSerializer
@@ -48,7 +48,7 @@ def _course(serializer: BaseSerializer[Any]) -> Course:
 class StudentViewSet(ResourceViewSet):
     scope = "students"
     permission_model = Student
-    address = "student"
+    detail_url_name = "student"
     queryset = Student.objects.all()
     serializer_class = StudentSerializer
     filterset_class = StudentFilter
@@ -56,11 +56,11 @@ class StudentViewSet(ResourceViewSet):
     ordering_fields = {"id": "id", "student_number": "student_number", "family_name": "family_name"}
     ordering = "id"
 
-    def pk_in_address(self) -> int:
+    def pk_in_url(self) -> int:
         identifier = self.kwargs["student_id"]
-        return id_in(identifier) or student_id_of(identifier, self.get_queryset())
+        return parse_id(identifier) or student_id_of(identifier, self.get_queryset())
 
-    def find(self) -> Student:
+    def find_object(self) -> Student:
         student = find_student(self.kwargs["student_id"], self.get_queryset())
         if self.request.method in ("PUT", "PATCH"):
             self.waited_for = courses_waited_for([student.pk])

@@ -6,8 +6,8 @@ from operator import attrgetter
 from typing import Any
 
 from school.db.bulk_insert import insert_many, update_many
-from school.db.instances import press
-from school.i18n.stored_messages import in_english, joined, packed
+from school.db.instances import clone_instance
+from school.i18n.stored_messages import in_english, join_messages, parts_to_json
 from students.enrollment.commands import Act, Origin, Outcome
 from students.enrollment.context import BY_ITSELF, Pair, Register
 from students.enrollment.reporting import count, report
@@ -98,9 +98,9 @@ class Ledger:
         plate = act.reason, self.origin
         if has_seat and plate in self.plates:
             enrollment, event = self.plates[plate]
-            enrollment = press(enrollment, student_id=act.student_id, course_id=course_id)
+            enrollment = clone_instance(enrollment, student_id=act.student_id, course_id=course_id)
             register.introduce(enrollment)
-            event = press(event)
+            event = clone_instance(event)
             event._state.fields_cache = {"enrollment": enrollment}
             self.created.append(enrollment)
             self.events.append(event)
@@ -110,7 +110,7 @@ class Ledger:
             self._enter(act, found)
             enrollment = register.latest[act.pair]
             if enrollment.status == Status.ENROLLED:
-                self.plates[plate] = press(enrollment), press(self.events[-1])
+                self.plates[plate] = clone_instance(enrollment), clone_instance(self.events[-1])
         self.outcomes.append(Outcome(act, enrollment, True, created=True))
 
     def promote(self, course_id: int, among: Callable[[Pair], bool] | None = None) -> None:
@@ -146,7 +146,7 @@ class Ledger:
             codes = [refusal.code for refusal in found.refusals]
             if self.register.passed_over_for.get(pair) != codes:
                 self.register.passed_over_for[pair] = codes
-                why = joined(refusal.message for refusal in found.refusals)
+                why = join_messages(refusal.message for refusal in found.refusals)
                 self._record(waiter, waiter.status, {}, Action.PASS_OVER, found, why)
 
     def adopt(self, enrollment: StudentCourse) -> None:
@@ -236,7 +236,7 @@ class Ledger:
     ) -> None:
         """Add a journal entry. A promotion or a pass has no actor and the channel system, but the same request id."""
         by_itself = action in BY_ITSELF
-        event = press(
+        event = clone_instance(
             BLANK,
             action=action,
             at=self.register.now,
@@ -246,7 +246,7 @@ class Ledger:
             to_status=enrollment.status,
             changes=changes,
             reason=reason,
-            reason_parts=packed(reason),
+            reason_parts=parts_to_json(reason),
             waived=list(found.waived),
             refusals=[refusal.code for refusal in found.refusals],
             request_id=self.origin.request_id,

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from school.access.row_scope import Limits
+from school.access.row_scope import RowScope
 from school.refusals import Refusal
 from students.models import Action, Channel, StudentCourse
 
@@ -46,7 +46,7 @@ class Origin:
     """
     The actor, channel, import, request and time of an act, which the journal stores. ``at`` None means now.
 
-    ``limits`` are the caller's: messages to a limited client name no course outside its limits.
+    ``row_scope`` are the caller's: messages to a limited client name no course outside its limits.
     """
 
     channel: Channel
@@ -55,7 +55,7 @@ class Origin:
     at: datetime | None = None
     may_waive: bool = False
     import_id: int | None = None
-    limits: Limits | None = None
+    row_scope: RowScope | None = None
 
 
 class Outcome(NamedTuple):

@@ -15,10 +15,10 @@ from django.utils import timezone
 from bulk.models import Import, State
 from courses.models import Course
 from courses.prerequisites import visible_codes
-from school.access.row_scope import Limits
-from school.db.compiled_queries import Prepared, together
-from school.db.instances import pressed
-from school.db.lookups import is_pair
+from school.access.row_scope import RowScope
+from school.db.compiled_queries import PreparedQuery, run_pipeline
+from school.db.instances import instances_from_rows
+from school.db.lookups import pair_in
 from students.enrollment.commands import Act, Origin
 from students.enrollment.context import BY_ITSELF, Register
 from students.enrollment.transitions import is_settled
@@ -28,34 +28,34 @@ from students.models import Action, EnrollmentEvent, Status, Student, StudentCou
 from students.seats import seats_of, with_seats
 
 # All queries take lists of ids, so that one act uses the same statements as a thousand.
-LOCKED: Prepared[Course] = Prepared(lambda ids: _locked(ids))
+LOCKED: PreparedQuery[Course] = PreparedQuery(lambda ids: _locked(ids))
 # The number of enrolled students per course with a capacity, and of waiting students per course; only rows of waiting
 # students have a time of arrival (``newest``).
-COUNTED: Prepared[Any] = Prepared(
+COUNTED: PreparedQuery[Any] = PreparedQuery(
     lambda ids: (
         _by_course(StudentCourse.objects.seated().filter(course__in=_limited(ids)))
         .annotate(newest=Value(None, DateTimeField()))
         .union(
-            _by_course(StudentCourse.objects.waiting().filter(course__pk__among=ids)).annotate(
+            _by_course(StudentCourse.objects.waiting().filter(course__pk__any_of=ids)).annotate(
                 newest=Max("waitlisted_at")
             ),
             all=True,
         )
     )
 )
-AT_ONCE: Prepared[Course] = Prepared(
-    lambda ids: with_seats(Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
+AT_ONCE: PreparedQuery[Course] = PreparedQuery(
+    lambda ids: with_seats(Course.objects.filter(pk__any_of=ids).select_related("term").order_by("pk"))
 )
 # Transactions that deactivate, erase or delete a student lock it FOR UPDATE, which conflicts with FOR KEY SHARE. Other
 # changes of the student, and other enrollments of the student, do not wait; FOR SHARE would block every change of a
 # name.
 KEY_SHARE = "FOR KEY SHARE"
-STUDENTS_LOCKED: Prepared[Student] = Prepared(lambda ids: _students(ids), KEY_SHARE)
+STUDENTS_LOCKED: PreparedQuery[Student] = PreparedQuery(lambda ids: _students(ids), KEY_SHARE)
 # The newest row of a pair comes last: an open row is always newer than the ended ones.
-STANDINGS: Prepared[StudentCourse] = Prepared(lambda *pairs: _standings(*pairs))
+STANDINGS: PreparedQuery[StudentCourse] = PreparedQuery(lambda *pairs: _standings(*pairs))
 BRIEF = ("id", "student_id", "course_id", "status", *STATE, "version")
-IN_BRIEF: Prepared[Any] = Prepared(lambda *pairs: _standings(*pairs).values_list(*BRIEF))
-ACTIVITY: Prepared[Any] = Prepared(lambda ids: _students(ids).values_list("pk", "is_active"), KEY_SHARE)
+IN_BRIEF: PreparedQuery[Any] = PreparedQuery(lambda *pairs: _standings(*pairs).values_list(*BRIEF))
+ACTIVITY: PreparedQuery[Any] = PreparedQuery(lambda ids: _students(ids).values_list("pk", "is_active"), KEY_SHARE)
 
 # The acts that can free a seat.
 FREEING = (Action.DROP, Action.COMPLETE, Action.UNDO)
@@ -77,7 +77,7 @@ def lock_and_read(
     wanted = _courses_of(acts, register) | set(course_ids)
     unlocked = list(wanted - register.courses.keys())
     # Sent together; each statement starts when the one before it has its locks and has finished.
-    locked, counted, *people = together(
+    locked, counted, *people = run_pipeline(
         (LOCKED, [unlocked]),
         (COUNTED, [unlocked]),
         *_about_people(acts, register, STUDENTS_LOCKED),
@@ -95,7 +95,7 @@ def look(acts: Collection[Act], register: Register, origin: Origin, *, course_id
     was correct at that instant.
     """
     wanted = _courses_of(acts, register) | set(course_ids)
-    courses, *people = together((AT_ONCE, [list(wanted)]), *_about_people(acts, register, STUDENTS_BY_ID))
+    courses, *people = run_pipeline((AT_ONCE, [list(wanted)]), *_about_people(acts, register, STUDENTS_BY_ID))
     for course in courses:
         seats = seats_of(course)
         register.courses[course.pk] = course
@@ -108,7 +108,7 @@ def _read_the_rest(
     register: Register,
     origin: Origin,
     wanted: set[int],
-    students: Prepared[Student],
+    students: PreparedQuery[Student],
     people: Sequence[list[Any]],
 ) -> None:
     """Read the clock, waitlists, prerequisites and journal, after the courses and their seats."""
@@ -117,7 +117,7 @@ def _read_the_rest(
     register.may_waive = origin.may_waive
     _read_lines(acts, register, wanted & register.courses.keys(), students)
     _note_people(acts, register, *people)
-    _read_completed(register, wanted, origin.limits)
+    _read_completed(register, wanted, origin.row_scope)
     _read_last_acts(acts, register)
 
 
@@ -138,7 +138,7 @@ def _read_waits_elsewhere(acts: Iterable[Act], register: Register) -> None:
     register.waits_elsewhere = {}
     if not completing:
         return
-    waits = StudentCourse.objects.waiting().filter(student__pk__among=list(completing))
+    waits = StudentCourse.objects.waiting().filter(student__pk__any_of=list(completing))
     asking = waits.exclude(course__prerequisites=[]).order_by("course")
     for student_id, course_id in asking.values_list("student", "course"):
         register.waits_elsewhere.setdefault(student_id, []).append(course_id)
@@ -154,7 +154,7 @@ def _note_counts(counted: Iterable[tuple[int, int, Any]], register: Register) ->
 
 
 def _read_lines(
-    acts: Iterable[Act], register: Register, course_ids: Iterable[int], students: Prepared[Student]
+    acts: Iterable[Act], register: Register, course_ids: Iterable[int], students: PreparedQuery[Student]
 ) -> None:
     """Read the waitlists of courses with a seat that is or may become free, and the waiters' waivers and refusals."""
     freeing = {act.course_id for act in acts if act.action in FREEING}
@@ -173,7 +173,7 @@ def _read_lines(
             register.lines[waiter.course_id].append(waiter)
     told = EnrollmentEvent.objects.filter(
         Q(action=Action.ENROLL, to_status=Status.WAITLISTED) & ~Q(waived=[]) | Q(action=Action.PASS_OVER),
-        enrollment__pk__among=[waiter.pk for waiter in waiters],
+        enrollment__pk__any_of=[waiter.pk for waiter in waiters],
     )
     pairs = {waiter.pk: waiter.pair for waiter in waiters}
     for event in told.order_by("pk"):
@@ -185,16 +185,16 @@ def _read_lines(
 
 
 def _locked(ids: Collection[int]) -> QuerySet[Course]:
-    courses = Course.objects.filter(pk__among=ids).select_related("term").order_by("pk")
+    courses = Course.objects.filter(pk__any_of=ids).select_related("term").order_by("pk")
     return courses.select_for_update(of=("self",), no_key=True)
 
 
 def _students(ids: Collection[int]) -> QuerySet[Student]:
-    return Student.objects.filter(pk__among=ids).order_by("pk")
+    return Student.objects.filter(pk__any_of=ids).order_by("pk")
 
 
 def _limited(ids: Collection[int]) -> QuerySet[Course]:
-    return Course.objects.filter(pk__among=ids, capacity__isnull=False)
+    return Course.objects.filter(pk__any_of=ids, capacity__isnull=False)
 
 
 def _by_course(enrollments: QuerySet[StudentCourse]) -> QuerySet[Any, Any]:
@@ -202,12 +202,12 @@ def _by_course(enrollments: QuerySet[StudentCourse]) -> QuerySet[Any, Any]:
 
 
 def _standings(students: Collection[int], courses: Collection[int]) -> QuerySet[StudentCourse]:
-    return StudentCourse.objects.filter(is_pair("student_id", "course_id", students, courses)).order_by("pk")
+    return StudentCourse.objects.filter(pair_in("student_id", "course_id", students, courses)).order_by("pk")
 
 
 def _about_people(
-    acts: Collection[Act], register: Register, students: Prepared[Student]
-) -> Iterator[tuple[Prepared[Any], Sequence[Any]]]:
+    acts: Collection[Act], register: Register, students: PreparedQuery[Student]
+) -> Iterator[tuple[PreparedQuery[Any], Sequence[Any]]]:
     """Yield the queries about the students of the acts: their enrollments in the courses, and the students."""
     pairs = {act.pair for act in acts}
     sides = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
@@ -223,7 +223,7 @@ def _note_people(
 ) -> None:
     """Store the results in the register, and set the enrollments' course and student."""
     pairs = {act.pair for act in acts}
-    found = pressed(StudentCourse, BRIEF, standings) if register.in_brief else iter(standings)
+    found = instances_from_rows(StudentCourse, BRIEF, standings) if register.in_brief else iter(standings)
     register.latest = {pair: row for row in found if (pair := row.pair) in pairs and pair[1] in register.courses}
     in_line = {waiter.pair: waiter for line in register.lines.values() for waiter in line}
     register.latest |= {pair: waiter for pair, waiter in in_line.items() if pair in pairs}
@@ -239,15 +239,15 @@ def _note_people(
     register.active |= {student.pk: student.is_active for student in waiting}
 
 
-def _read_completed(register: Register, wanted: set[int], limits: Limits | None) -> None:
+def _read_completed(register: Register, wanted: set[int], row_scope: RowScope | None) -> None:
     """Count the students' completed enrollments in prerequisites of the courses."""
     register.completed = Counter()
     asked_for = {code for pk in wanted & register.courses.keys() for code in register.courses[pk].prerequisites}
     if asked_for:
         completed = StudentCourse.objects.completed().filter(course__code__in=asked_for)
-        passed = completed.filter(student__pk__among=register.active.keys())
+        passed = completed.filter(student__pk__any_of=register.active.keys())
         register.completed.update(passed.values_list("student", "course__code"))
-        register.visible_codes = visible_codes(limits)
+        register.visible_codes = visible_codes(row_scope)
 
 
 def lasting_acts() -> QuerySet[EnrollmentEvent]:

@@ -27,7 +27,7 @@ from django.db import (
 from django.utils import timezone
 
 from courses.models import Course
-from school.db.compiled_queries import Prepared
+from school.db.compiled_queries import PreparedQuery
 from students.enrollment.commands import Origin, Outcome
 from students.models import Channel, RefusedAct, Student
 
@@ -40,11 +40,11 @@ A_STATEMENT = 1_000  # rows per INSERT statement
 # Errors that are caused by the rows themselves: another attempt would fail in the same way.
 NEVER = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 # The lock prevents the deletion of the row before the refusal is written. Erased students must have no refusals.
-COURSES_TO_REFER_TO: Prepared[Any] = Prepared(
-    lambda ids: Course.objects.filter(pk__among=ids).order_by("pk").values_list("pk"), "FOR KEY SHARE"
+COURSES_TO_REFER_TO: PreparedQuery[Any] = PreparedQuery(
+    lambda ids: Course.objects.filter(pk__any_of=ids).order_by("pk").values_list("pk"), "FOR KEY SHARE"
 )
-STUDENTS_TO_REFER_TO: Prepared[Any] = Prepared(
-    lambda ids: Student.objects.filter(pk__among=ids, erased_at=None).order_by("pk").values_list("pk"), "FOR KEY SHARE"
+STUDENTS_TO_REFER_TO: PreparedQuery[Any] = PreparedQuery(
+    lambda ids: Student.objects.filter(pk__any_of=ids, erased_at=None).order_by("pk").values_list("pk"), "FOR KEY SHARE"
 )
 
 logger = structlog.get_logger(__name__)

@@ -34,7 +34,7 @@ def count(outcomes: Sequence[Outcome], events: Sequence[EnrollmentEvent], *, don
     """
     acts = Counter((str(event.action), str(event.channel)) for event in events if done)
     refusals = Counter(refusal.code for outcome in outcomes for refusal in outcome.refusals)
-    transaction.on_commit(partial(metrics.count, acts, refusals))
+    transaction.on_commit(partial(metrics.count_commands, acts, refusals))
 
 
 def report(

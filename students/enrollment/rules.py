@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy
 from courses.lookup import course_not_found
 from courses.models import Course
 from courses.prerequisites import list_codes
-from school.i18n.stored_messages import sentence as _
-from school.i18n.stored_messages import told_instant
-from school.refusals import Refusal, changed_meanwhile
+from school.i18n.stored_messages import format_instant
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal, version_conflict
 from students.enrollment.commands import Act
 from students.enrollment.context import Register
 from students.enrollment.transitions import (
@@ -90,7 +90,7 @@ def enrollment_has_opened(act: Act, register: Register) -> str | None:
     """Enrollment in a course begins at the instant that the course names."""
     course = register.courses[act.course_id]
     if not course.has_opened(register.now):
-        opens_at = told_instant(course.enrollment_opens_at)
+        opens_at = format_instant(course.enrollment_opens_at)
         return _("Enrollment in %(course)s opens at %(instant)s.") % {"course": course.code, "instant": opens_at}
     return None
 
@@ -100,7 +100,7 @@ def enrollment_has_not_closed(act: Act, register: Register) -> str | None:
     """Enrollment in a course ends at the instant that the course names."""
     course = register.courses[act.course_id]
     if course.has_closed(register.now):
-        closed_at = told_instant(course.enrollment_closes_at)
+        closed_at = format_instant(course.enrollment_closes_at)
         return _("Enrollment in %(course)s closed at %(instant)s.") % {"course": course.code, "instant": closed_at}
     return None
 
@@ -247,7 +247,7 @@ def verdict(act: Act, register: Register) -> Verdict:
     if unknown:
         return Verdict(tuple(unknown))
     if act.expected and not is_as_expected(act, register):
-        return Verdict((changed_meanwhile(),))
+        return Verdict((version_conflict(),))
     is_new_wish = act.waive and act.action != Action.PROMOTE  # a promotion uses the waiver of the original act
     objections = objections_to_waiver(act.waive, act.reason, register.may_waive) if is_new_wish else []
     if is_done_already(act, register):

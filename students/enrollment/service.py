@@ -13,7 +13,7 @@ from dataclasses import replace
 from django.db import transaction
 
 from courses.models import Course
-from school.db.retry import retried
+from school.db.retry import retry_transaction
 from school.refusals import Refused
 from students.enrollment.batch import Ledger
 from students.enrollment.commands import Act, OnFull, Origin, Outcome
@@ -98,7 +98,7 @@ def undo_many(pairs: Iterable[tuple[int, int]], *, origin: Origin, reason: str =
     return perform([Act(Action.UNDO, *pair, reason=reason) for pair in pairs], origin)
 
 
-@retried
+@retry_transaction
 @transaction.atomic
 def undo_together(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     """
@@ -114,7 +114,7 @@ def undo_together(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     return ledger.outcomes
 
 
-@retried
+@retry_transaction
 @transaction.atomic
 def promote(
     course_ids: Collection[int], *, origin: Origin, among: Callable[[Pair], bool] | None = None
@@ -188,7 +188,7 @@ def lock_to_deactivate(student_ids: Iterable[int]) -> None:
     list(students.select_for_update().order_by("pk").values_list("pk", flat=True))
 
 
-@retried
+@retry_transaction
 @transaction.atomic
 def perform(acts: Sequence[Act], origin: Origin, register: Register | None = None) -> list[Outcome]:
     """
@@ -206,7 +206,7 @@ def perform(acts: Sequence[Act], origin: Origin, register: Register | None = Non
     return ledger.outcomes
 
 
-@retried
+@retry_transaction
 @transaction.atomic
 def perform_all(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     """
@@ -232,7 +232,7 @@ def judge(acts: Sequence[Act], origin: Origin, *, in_earnest: bool = False) -> l
     return _refuse_or_lock(acts, origin)
 
 
-@retried
+@retry_transaction
 @transaction.atomic
 def _refuse_or_lock(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
     ledger = _decide(acts, origin)
@@ -245,7 +245,7 @@ def foresee(acts: Sequence[Act], origin: Origin) -> Forecast:
     return forecast_of(_preview(acts, origin))
 
 
-@retried
+@retry_transaction
 @transaction.atomic
 def perform_as_foreseen(acts: Sequence[Act], origin: Origin, fingerprint: str) -> Forecast:
     """

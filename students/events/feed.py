@@ -23,17 +23,17 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from school.access.row_scope import LimitParameters, Limits, within
+from school.access.row_scope import RowScope, RowScopeParameters, filter_by_scope
 from school.db.compiled_queries import (
     ON_POSTGRESQL,
-    Asked,
-    Parameter,
+    BoundStatement,
+    QueryParameter,
     Row,
     Statement,
     StatementCache,
-    compiled,
+    compile_statement,
     limit_above,
-    run_together,
+    run_statements,
 )
 from school.refusals import Refusal, Refused
 from students.events.log import HORIZON, horizon, horizon_in, known_horizon
@@ -96,7 +96,7 @@ def read_changes(
     *,
     shape: str = "",
     wait: float = 0,
-    limits: Limits | None = None,
+    scope_values: RowScope | None = None,
 ) -> Page:
     """
     Return at most ``limit`` entries after the cursor ``after``: "" starts at the first entry, "latest" after the last.
@@ -111,7 +111,7 @@ def read_changes(
 
     Raise ``ValidationError`` if ``after`` is not a cursor of this feed, ``Refused`` if it has expired.
     """
-    reader = Reader(limit, columns, shape, limits)
+    reader = Reader(limit, columns, shape, scope_values)
     position = _latest() if after == LATEST else position_in(after)
     page, position = reader.page(position)
     if page.entries or page.has_more or after == LATEST or not wait or not _waiting_room.acquire(blocking=False):
@@ -148,7 +148,7 @@ class Reader:
     limit: int
     columns: Columns
     shape: str
-    limits: Limits | None
+    row_scope: RowScope | None
 
     def page(self, position: "Position") -> "tuple[Page, Position]":
         """Return the page after a position, and the position of a reader that has read the page; raise ``Refused``."""
@@ -163,40 +163,40 @@ class Reader:
 
     def _read(self, position: "Position") -> "Found":
         """Return the entries after a position, with one more than ``limit`` if there is one; raise ``Refused``."""
-        window = _statements.get("window", _end_of_window).filled({"id": position.event_id})
+        window = _statements.get("window", _end_of_window).bind({"id": position.event_id})
         entries = self._behind(position.event_id)
         asked = [
-            *([_statements.get("newest", _newest).filled({}), window] if self.limits else []),
+            *([_statements.get("newest", _newest).bind({}), window] if self.row_scope else []),
             entries,
-            *([_statements.get("one", _one).filled({"id": position.event_id})] if position.event_id else []),
+            *([_statements.get("one", _one).bind({"id": position.event_id})] if position.event_id else []),
         ]
         until = known_horizon() if ON_POSTGRESQL else math.inf
-        read = list(map(_entries_in, run_together(asked)))
-        newest, end = (read.pop(0), read.pop(0)) if self.limits else ([], [])
+        read = list(map(_entries_in, run_statements(asked)))
+        newest, end = (read.pop(0), read.pop(0)) if self.row_scope else ([], [])
         behind, *others = read
-        if self.limits and not ON_POSTGRESQL:
+        if self.row_scope and not ON_POSTGRESQL:
             # SQLite's writers commit one after the other. An entry after the newest one is for the next page.
             until = max((entry.id for entry in newest), default=0)
         elif max((entry.id for entry in [*behind, *newest]), default=0) > until:
             # Read again after the horizon: all entries up to the horizon are visible to every later query.
-            given, announced, *found = run_together([*HORIZON, entries, *([window] if self.limits else [])])
+            given, announced, *found = run_statements([*HORIZON, entries, *([window] if self.row_scope else [])])
             until, behind = horizon_in([given, announced]), _entries_in(found[0])
-            end = _entries_in(found[1]) if self.limits else []
+            end = _entries_in(found[1]) if self.row_scope else []
             if newest:
                 newest = _entries_in(_statements.get("newest until", _newest_until).run({"until": until}))
         position = confirmed(position, others[0] if others else [])
-        if not self.limits:
+        if not self.row_scope:
             return Found(position, [entry for entry in behind if entry.id <= until])
         behind, end = ([entry for entry in entries if entry.id <= until] for entries in (behind, end))
         passed = max([position, *(entry.position for entry in end or newest)], key=attrgetter("event_id"))
         return Found(position, behind, passed, is_cut=bool(end))
 
-    def _behind(self, event_id: int) -> Asked:
+    def _behind(self, event_id: int) -> BoundStatement:
         most = limit_above(self.limit)
-        is_limited = self.limits is not None
+        is_limited = self.row_scope is not None
         statement = _statements.get(("behind", self.shape, is_limited, most), lambda: self._compiled(most))
-        limits = LimitParameters.values_of(self.limits) if self.limits else {}
-        return statement.filled({"id": event_id, **limits})
+        scope_values = RowScopeParameters.values_of(self.row_scope) if self.row_scope else {}
+        return statement.bind({"id": event_id, **scope_values})
 
     def _compiled(self, most: int) -> Statement:
         """
@@ -205,11 +205,11 @@ class Reader:
         With an upper id in the query too, PostgreSQL would expect few rows, and sort them. The window is a subquery of
         ids, which is read only as far as its rows are needed.
         """
-        entries = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk")
-        if self.limits:
-            window = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk").values("pk")[:WINDOW]
-            entries = within(entries.filter(pk__in=window), LimitParameters)
-        return compiled(entries.values_list("pk", *DIGESTED, *self.columns())[:most])
+        entries = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk")
+        if self.row_scope:
+            window = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values("pk")[:WINDOW]
+            entries = filter_by_scope(entries.filter(pk__in=window), RowScopeParameters)
+        return compile_statement(entries.values_list("pk", *DIGESTED, *self.columns())[:most])
 
 
 _statements = StatementCache()
@@ -225,21 +225,21 @@ def _newest_first() -> QuerySet[Any, Any]:
 
 
 def _one() -> Statement:
-    return compiled(_newest_first().filter(pk=Parameter("id")))
+    return compile_statement(_newest_first().filter(pk=QueryParameter("id")))
 
 
 def _newest() -> Statement:
-    return compiled(_newest_first()[:1])
+    return compile_statement(_newest_first()[:1])
 
 
 def _end_of_window() -> Statement:
     """Compile the query of the last entry of a full window."""
-    entries = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk").values_list("pk", *DIGESTED)
-    return compiled(entries[WINDOW - 1 : WINDOW])
+    entries = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values_list("pk", *DIGESTED)
+    return compile_statement(entries[WINDOW - 1 : WINDOW])
 
 
 def _newest_until() -> Statement:
-    return compiled(_newest_first().filter(pk__lte=Parameter("until"))[:1])
+    return compile_statement(_newest_first().filter(pk__lte=QueryParameter("until"))[:1])
 
 
 def _latest() -> "Position":

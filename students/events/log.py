@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from django.db import connection
 
 from school.db.bulk_insert import insert_many
-from school.db.compiled_queries import ON_POSTGRESQL, Asked, run_together
+from school.db.compiled_queries import ON_POSTGRESQL, BoundStatement, run_statements
 from students.models import Action, EnrollmentEvent, StudentCourse
 
 # Besides the status, all fields that an act may change in an existing row, and all that the journal stores of it.
@@ -34,7 +34,7 @@ FIRST_ANNOUNCED = (
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
-HORIZON: list[Asked] = [(LAST_ID, []), (FIRST_ANNOUNCED, [ANNOUNCEMENT])]
+HORIZON: list[BoundStatement] = [(LAST_ID, []), (FIRST_ANNOUNCED, [ANNOUNCEMENT])]
 
 _complete: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # the highest known horizon by connection
 
@@ -47,7 +47,7 @@ def append(events: Sequence[EnrollmentEvent]) -> None:
         vars(event)["enrollment_id"] = event.enrollment.id
     announces = events and ON_POSTGRESQL
     # The lock is released at the end of the transaction, when its rows are visible.
-    insert_many(events, behind=[(ANNOUNCE, [ANNOUNCEMENT << 48])] if announces else [])
+    insert_many(events, preceding=[(ANNOUNCE, [ANNOUNCEMENT << 48])] if announces else [])
 
 
 def horizon() -> int | None:
@@ -60,7 +60,7 @@ def horizon() -> int | None:
     """
     if not ON_POSTGRESQL:
         return None
-    return horizon_in(run_together(HORIZON))
+    return horizon_in(run_statements(HORIZON))
 
 
 def horizon_in(answers: Sequence[list[Any]]) -> int:

@@ -1,12 +1,12 @@
 """The origin of the acts of an import."""
 
 from bulk.models import Import
-from school.access.row_scope import Limits
+from school.access.row_scope import RowScope
 from students.enrollment.commands import Origin
 from students.models import Channel
 
 
-def origin_of(job: Import, limits: Limits | None = None) -> Origin:
+def origin_of(job: Import, row_scope: RowScope | None = None) -> Origin:
     """Return the origin of the acts of an import, with the given access limits."""
     return Origin(
         Channel.IMPORT,
@@ -14,5 +14,5 @@ def origin_of(job: Import, limits: Limits | None = None) -> Origin:
         request_id=job.request_id,
         may_waive="may_waive" in job.rights,
         import_id=job.pk,
-        limits=limits,
+        row_scope=row_scope,
     )

@@ -12,8 +12,8 @@ from bulk.models import Import, Mode
 from bulk.outcomes import DROPPED, ERROR, KEPT_UNCERTAIN, RowResult
 from courses.lookup import CourseKey, course_not_found, courses_by_key, term_not_found
 from courses.models import Course, Term
-from school.access.row_scope import within
-from school.i18n.stored_messages import sentence as _
+from school.access.row_scope import filter_by_scope
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from school.validators import normalized
 from students.enrollment import adopt, perform, promote
@@ -86,7 +86,7 @@ class EnrollmentImporter(Importer):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.origin = origin_of(job, self.limits)
+        self.origin = origin_of(job, self.row_scope)
         self.on_full = OnFull(job.options.get("on_full") or OnFull.REJECT)
         self.term = normalized(job.options.get("term", ""))
         self.takes_over = job.options.get("take_over") == FLAG_SET
@@ -112,9 +112,9 @@ class EnrollmentImporter(Importer):
 
     def check(self) -> list[Refusal]:
         refusals = self.scope.check() if self.scope else []
-        terms = within(Term.objects.all(), self.limits)
+        terms = filter_by_scope(Term.objects.all(), self.row_scope)
         if self.term and not terms.filter(code=self.term).exists():
-            refusals.append(term_not_found(f"code:{self.term}", terms).at("term"))
+            refusals.append(term_not_found(f"code:{self.term}", terms).with_field("term"))
         if self.takes_over and not self.scope:
             refusals.append(Refusal("invalid", _("Only a full file takes over."), field="take_over"))
         return refusals
@@ -132,7 +132,7 @@ class EnrollmentImporter(Importer):
 
     def _scope(self) -> Scope | None:
         job = self.job
-        return Scope(job.scope, job.dataset_key, self.limits) if job.mode == Mode.FULL else None
+        return Scope(job.scope, job.dataset_key, self.row_scope) if job.mode == Mode.FULL else None
 
     @cached_property
     def freed(self) -> frozenset[int]:
@@ -152,9 +152,9 @@ class EnrollmentImporter(Importer):
         self._look_up(numbers)
         unknown = set(numbers) - self.student_ids.keys()
         self.students_not_found = (
-            students_not_found(unknown, within(Student.objects.all(), self.limits)) if unknown else {}
+            students_not_found(unknown, filter_by_scope(Student.objects.all(), self.row_scope)) if unknown else {}
         )
-        courses_there = within(Course.objects.all(), self.limits)
+        courses_there = filter_by_scope(Course.objects.all(), self.row_scope)
         missing = set(course_keys) - self.courses.keys()
         found = courses_by_key(missing, courses_there)
         self.courses |= {key: course for key, course in found.items() if isinstance(course, Course)}
@@ -243,7 +243,7 @@ class EnrollmentImporter(Importer):
         if not number:
             errors.append(Refusal("blank", _("This row names no student."), field="student_number"))
         elif number not in self.student_ids:
-            errors.append(self.students_not_found[number].at("student_number"))
+            errors.append(self.students_not_found[number].with_field("student_number"))
         course = self.course_of[row.number]
         if row.unresolved:
             errors += row.unresolved
@@ -252,7 +252,7 @@ class EnrollmentImporter(Importer):
             message = _("This row names the section %(section)s only: give its course.") % {"section": section}
             errors.append(Refusal("blank", message if section else _("This row names no course."), field="course_code"))
         elif isinstance(course, Refusal):
-            errors.append(course.at(course.field or "course_code"))
+            errors.append(course.with_field(course.field or "course_code"))
         elif self.scope and not self.scope.has(course):
             message = _("%(course)s is not in the scope of this import.") % {"course": course.full_code}
             errors.append(Refusal("out_of_scope", message, field="course_code"))

@@ -10,7 +10,7 @@ from bulk.importers.references import ReferenceIndex, RowId
 from courses.imports import CourseImporter
 from courses.lookup import CourseKey
 from courses.references import CODE, CourseReferences
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 SECTIONS = "sections"

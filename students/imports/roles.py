@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 
 STUDENT_ROLES = {"student", "studentenrollment"}
 

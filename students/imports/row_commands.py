@@ -6,7 +6,7 @@ from typing import NamedTuple
 from django.core.exceptions import ValidationError
 
 from bulk.importers.upsert import refusals_from
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from school.validators import plain_text
 from students.enrollment.commands import OnFull

@@ -10,8 +10,8 @@ from bulk.models import DatasetKey, Import
 from bulk.outcomes import KEPT_MANUAL, KEPT_OTHER_SOURCE
 from courses.lookup import CourseKey, courses_by_key, term_not_found
 from courses.models import Course, Term
-from school.access.row_scope import Limits, within
-from school.i18n.stored_messages import sentence as _
+from school.access.row_scope import RowScope, filter_by_scope
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from school.validators import normalized
 from students.enrollment.loading import lasting_acts
@@ -25,9 +25,9 @@ BY_HAND = Q(channel=Channel.ADMIN) | Q(channel=Channel.API, actor__is_staff=True
 class Scope:
     """A term or a course, written as ``term:2026F`` or ``course:MATH-101@2026F``."""
 
-    def __init__(self, text: str, dataset: DatasetKey, limits: Limits | None = None) -> None:
+    def __init__(self, text: str, dataset: DatasetKey, row_scope: RowScope | None = None) -> None:
         self.dataset = dataset
-        self.limits = limits
+        self.row_scope = row_scope
         self.what, _colon, key = text.partition(":")
         self.key = normalized(key)
 
@@ -38,8 +38,12 @@ class Scope:
             return [Refusal("invalid_scope", message, field="scope")]
         found = self._course() if self.what == "course" else self._term()
         if found is None:
-            return [term_not_found(f"code:{self.key}", within(Term.objects.all(), self.limits)).at("scope")]
-        return [found.at("scope")] if isinstance(found, Refusal) else []
+            return [
+                term_not_found(f"code:{self.key}", filter_by_scope(Term.objects.all(), self.row_scope)).with_field(
+                    "scope"
+                )
+            ]
+        return [found.with_field("scope")] if isinstance(found, Refusal) else []
 
     @cached_property
     def course_id(self) -> int | None:
@@ -49,11 +53,11 @@ class Scope:
     def _course(self) -> Course | Refusal:
         code, _at, term = self.key.partition("@")
         key = CourseKey(code, term)
-        return courses_by_key([key], within(Course.objects.all(), self.limits))[key]
+        return courses_by_key([key], filter_by_scope(Course.objects.all(), self.row_scope))[key]
 
     def _term(self) -> Term | None:
         # The import may end all enrollments of the term, so the limits must allow changes to the term itself.
-        return within(Term.objects.all(), self.limits, to_change=True).filter(code=self.key).first()
+        return filter_by_scope(Term.objects.all(), self.row_scope, to_change=True).filter(code=self.key).first()
 
     def has(self, course: Course) -> bool:
         """Return True if a course is in the scope."""
@@ -67,7 +71,7 @@ class Scope:
             inside = StudentCourse.objects.open().filter(course__term__code=self.key)
         else:
             inside = StudentCourse.objects.open().filter(course=self.course_id)
-        return within(inside, self.limits)
+        return filter_by_scope(inside, self.row_scope)
 
     def own_enrollments(self) -> StudentCourseQuerySet:
         """Return the open enrollments in the scope that belong to the dataset."""

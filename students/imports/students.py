@@ -12,7 +12,7 @@ from bulk.importers.upsert import UpsertImporter, parse_cell, read_is_active
 from bulk.models import Import
 from courses.imports import CourseImporter
 from courses.models import Course
-from school.i18n.stored_messages import sentence as _
+from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from students.enrollment import courses_waited_for, lock_to_deactivate, promote
 from students.imports.actor import origin_of

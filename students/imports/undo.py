@@ -8,7 +8,7 @@ from bulk.files.csv_reader import Row
 from bulk.importers.base import CHUNK_SIZE, Importer, SyntheticRows
 from bulk.models import Import
 from bulk.outcomes import ERROR, KEPT, REVERSED, RowResult
-from school.access.row_scope import within
+from school.access.row_scope import filter_by_scope
 from students.enrollment import promote, undo_together
 from students.enrollment.commands import Act
 from students.enrollment.context import BY_ITSELF
@@ -40,7 +40,7 @@ class EnrollmentUndo(Importer):
         return SyntheticRows(["student_number", "course_code", "term"], self._rows)
 
     def _acts(self) -> QuerySet[EnrollmentEvent]:
-        there = within(EnrollmentEvent.objects.all(), self.limits)
+        there = filter_by_scope(EnrollmentEvent.objects.all(), self.row_scope)
         acts = there.filter(file_import=self.undone).exclude(action__in=BY_ITSELF)
         earlier = Import.objects.filter(undoes=self.undone).exclude(pk=self.job.pk)
         undone = EnrollmentEvent.objects.filter(file_import__in=earlier, action=Action.UNDO)

@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from bulk.models import Import
-from school.i18n.stored_messages import spoken, unpacked
+from school.i18n.stored_messages import from_stored, translate_stored
 from students.models.enrollment import Status, StudentCourse
 
 
@@ -95,7 +95,7 @@ class EnrollmentEvent(models.Model):
     @property
     def reason_told(self) -> str:
         """The reason: translated into the current language if the system gave it, else as the person wrote it."""
-        return spoken(unpacked(self.reason, self.reason_parts))
+        return translate_stored(from_stored(self.reason, self.reason_parts))
 
     def __str__(self) -> str:
         return f"{self.enrollment_id}: {self.get_from_status_display() or '–'} → {self.get_to_status_display()}"

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from courses.models import Course
-from school.db.constraints import FieldsOfConstraints
+from school.db.constraints import ConstraintErrorsByField
 from school.fields import NormalizedCharField, NormalizedEmailField
 from school.validators import email_domain, identifier, plain_text
 
@@ -32,7 +32,7 @@ class NameConstraint(models.CheckConstraint):
 PSEUDONYM = Concat(Value("erased-"), Cast("id", models.CharField()))
 
 
-class Student(FieldsOfConstraints):
+class Student(ConstraintErrorsByField):
     reason_to_keep = _("The student has enrollments, which are kept. Deactivate the student instead.")
 
     student_number = NormalizedCharField(

@@ -24,7 +24,7 @@ from bulk.file_store import discard
 from bulk.models import ACTIVE_STATES, Import
 from bulk.personal_data.search import search
 from school.access.access_log import Door
-from school.http.rate_counter import clear_ended
+from school.http.rate_counter import delete_ended
 from school.models import CachedValue, KeptAnswer
 from school.refusals import Refused
 from students.models import RefusedAct, Student, StudentCourse
@@ -60,7 +60,7 @@ def apply_retention(*, dry_run: bool = False) -> Iterator[LetGo]:
     tasks = DBTaskResult.objects.finished().filter(finished_at__lt=now - timedelta(days=FINISHED_TASKS_DAYS))
     yield LetGo(_("background tasks that have ended"), tasks.count() if dry_run else tasks.delete()[0])
     if not dry_run:
-        yield LetGo(_("counts of requests"), clear_ended())
+        yield LetGo(_("counts of requests"), delete_ended())
     if settings.RETENTION_UPLOADS_DAYS:
         uploads = _uploads_before(now - timedelta(days=settings.RETENTION_UPLOADS_DAYS))
         yield LetGo(_("files of imports and their outcomes"), uploads.count() if dry_run else _discard(uploads))

@@ -10,7 +10,7 @@ import pytest
 from django.core import signing
 
 from bulk.models import Import
-from school.api.pagination import signer_of
+from school.api.pagination import cursor_signer
 from school.models import ApiClient
 from students.enrollment import enroll
 from students.enrollment.commands import Origin
@@ -43,7 +43,7 @@ def path_values(origin) -> dict[str, Any]:
         "term": term.pk,
         "enrollment": enrollment.pk,
         "job": job.pk,
-        "foreign": signer_of("cursor:AnotherViewSet").sign_object(["id", False, "1", 1]),
+        "foreign": cursor_signer("cursor:AnotherViewSet").sign_object(["id", False, "1", 1]),
         "forged": forger.sign_object(["id", False, "1", 1]),
     }
 

@@ -5,7 +5,7 @@ import os
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from school.accounts.settings import SingleSignOn, apps_of, check
+from school.accounts.settings import SingleSignOn, check_settings, installed_apps
 from tests.serving import manage
 
 NONE = SingleSignOn("", "", "", "preferred_username", "")
@@ -22,7 +22,7 @@ SSO = SingleSignOn("https://login.example", "id", "secret", "preferred_username"
 )
 def test_invalid_account_settings_stop_the_start(second_factor, sso, why):
     with pytest.raises(ImproperlyConfigured, match=why):
-        check(second_factor, sso)
+        check_settings(second_factor, sso)
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,12 @@ def test_invalid_account_settings_stop_the_start(second_factor, sso, why):
     ],
 )
 def test_only_enabled_account_features_are_installed(second_factor, sso, parts):
-    check(second_factor, sso)
+    check_settings(second_factor, sso)
 
-    assert {app for app in apps_of(second_factor, sso) if app.startswith("allauth.")} == {"allauth.account", *parts}
+    assert {app for app in installed_apps(second_factor, sso) if app.startswith("allauth.")} == {
+        "allauth.account",
+        *parts,
+    }
 
 
 def test_no_account_page_exists_when_mfa_and_sso_are_off(settings, client):

@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory
 
-from school.http.client_ip import UNKNOWN, client_address, trusted_proxies
+from school.http.client_ip import UNKNOWN_ADDRESS, client_address, parse_trusted_proxies
 
 NETWORKS = "10.0.0.0/8, 2001:db8:1::/48"
 
@@ -39,11 +39,11 @@ NETWORKS = "10.0.0.0/8, 2001:db8:1::/48"
         # An IPv6 address stands for its whole network; an IPv4 address is the same in every notation.
         ("0", "2001:db8:7:7:1:2:3:4", None, "2001:db8:7:7::"),
         ("0", "::ffff:203.0.113.9", None, "203.0.113.9"),
-        ("0", "", None, UNKNOWN),
+        ("0", "", None, UNKNOWN_ADDRESS),
     ],
 )
 def test_client_ip_is_the_rightmost_address_that_is_not_a_trusted_proxy(settings, proxies, peer, forwarded, address):
-    settings.TRUSTED_PROXIES = trusted_proxies(proxies)
+    settings.TRUSTED_PROXIES = parse_trusted_proxies(proxies)
     headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}
 
     assert client_address(RequestFactory().get("/", REMOTE_ADDR=peer, **headers)) == address
@@ -52,7 +52,7 @@ def test_client_ip_is_the_rightmost_address_that_is_not_a_trusted_proxy(settings
 @pytest.mark.parametrize("text", ["nginx", "-1", "10.0.0.1/8", "10.0.0.0/8,", "1.5"])
 def test_invalid_trusted_proxies_stop_the_start(text):
     with pytest.raises(ImproperlyConfigured) as error:
-        trusted_proxies(text)
+        parse_trusted_proxies(text)
 
     assert (
         str(error.value) == f"TRUSTED_PROXIES must be a number of proxies or networks parted by commas, not {text!r}."

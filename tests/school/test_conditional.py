@@ -12,7 +12,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.test import APIClient
 
 from courses.api_clients import create_api_client
-from school.api.etags import tag_of_text
+from school.api.etags import etag_of_text
 from school.models import ApiClient
 from school.refusals import Refused
 from students.enrollment import drop, enroll
@@ -398,4 +398,4 @@ def test_one_of_several_concurrent_writers_with_the_same_etag_succeeds(api, orig
 def test_the_etag_of_a_text_is_its_digest_for_every_length(length):
     text = "é" + "x" * length
 
-    assert tag_of_text(text) == f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+    assert etag_of_text(text) == f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command, get_commands
 
 from bulk.models import Import
-from school.commands.console import SafeCommand, escaped
+from school.commands.console import SafeCommand, escape_control_characters
 from students.management.commands.import_students import Command as ImportStudents
 from tests.bulk.work import imported
 from tests.factories import make_student
@@ -36,7 +36,7 @@ def test_every_command_uses_the_escaping_output(name):
     ],
 )
 def test_terminal_control_characters_are_escaped(text, shown):
-    assert escaped(text) == shown
+    assert escape_control_characters(text) == shown
 
 
 @pytest.mark.django_db

@@ -12,9 +12,9 @@ from django.db.models import Model, UniqueConstraint
 from django.test import RequestFactory
 
 from courses.models import Course, Term
-from school.db.constraints import field_of, violated
-from school.db.errors import cause_of, constraint_named_by, state_of
-from school.http.problems import answer_to
+from school.db.constraints import constraint_field, violated_constraint
+from school.db.errors import constraint_name_of, error_details, sqlstate_of
+from school.http.problems import response_to_exception
 from students.models import Status, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -59,7 +59,7 @@ CLASHES: dict[str, tuple[Callable[[], list[Model]], str]] = {
 def test_a_unique_violation_in_the_database_returns_409_at_its_field(clash):
     rows, field = CLASHES[clash]
 
-    answer = answer_to(RequestFactory().post("/api/v1/students"), integrity_error_of(*rows()))
+    answer = response_to_exception(RequestFactory().post("/api/v1/students"), integrity_error_of(*rows()))
 
     assert answer is not None
     problem = json.loads(answer.content)
@@ -75,14 +75,14 @@ def test_a_second_open_enrollment_returns_409():
         StudentCourse(student=pupil, course=taken, status=Status.ENROLLED, enrolled_on="2026-01-01") for _ in range(2)
     ]
 
-    known = violated(integrity_error_of(*rows))
+    known = violated_constraint(integrity_error_of(*rows))
 
     assert known is not None
     assert (known.name, known.is_unique) == ("enrollment_is_open_once", True)
 
 
 def test_a_known_check_violation_returns_409_without_a_field():
-    known = violated(integrity_error_of(course(capacity=0, level="no such level")))
+    known = violated_constraint(integrity_error_of(course(capacity=0, level="no such level")))
 
     assert known is not None
     assert (known.name, known.is_unique, known.field) == ("course_level_is_known", False, None)
@@ -92,7 +92,7 @@ def test_a_known_check_violation_returns_409_without_a_field():
 def test_a_concurrently_deleted_row_returns_409_without_a_field():
     row = StudentCourse(student=make_student(), course_id=2**40, status=Status.ENROLLED, enrolled_on="2026-01-01")
 
-    answer = answer_to(RequestFactory().post("/api/v1/students"), integrity_error_of(row))
+    answer = response_to_exception(RequestFactory().post("/api/v1/students"), integrity_error_of(row))
 
     assert answer is not None
     assert (answer.status_code, json.loads(answer.content)["code"]) == (409, "conflict")
@@ -103,15 +103,15 @@ def test_a_not_null_violation_is_not_a_known_constraint(name):
     error = integrity_error_of(student(**{name: None}))
 
     state = "23502" if connection.vendor == "postgresql" else "SQLITE_CONSTRAINT_NOTNULL"
-    assert (violated(error), state_of(error)) == (None, state)
-    assert answer_to(RequestFactory().post("/api/v1/students"), error) is None
-    assert violated(IntegrityError("no cause")) is None
+    assert (violated_constraint(error), sqlstate_of(error)) == (None, state)
+    assert response_to_exception(RequestFactory().post("/api/v1/students"), error) is None
+    assert violated_constraint(IntegrityError("no cause")) is None
 
 
 def test_the_cause_of_a_database_error_contains_no_value_of_the_row():
     error = integrity_error_of(student(email="a@b.example"), student(student_number="S-2", email="A@b.example"))
 
-    assert cause_of(error) == {
+    assert error_details(error) == {
         "exception_type": "IntegrityError",
         "sqlstate": "23505" if connection.vendor == "postgresql" else "SQLITE_CONSTRAINT_UNIQUE",
         "constraint": "student_email_is_unique",
@@ -131,7 +131,7 @@ def test_every_unique_constraint_of_the_database_is_known():
             seen += 1
             error = IntegrityError()
             error.__cause__ = _NamedError(name)
-            if connection.vendor == "postgresql" and violated(error) is None:
+            if connection.vendor == "postgresql" and violated_constraint(error) is None:
                 unknown.append(name)
     assert unknown == []
     assert seen > 5
@@ -151,7 +151,7 @@ def test_every_unique_constraint_of_editable_models_names_a_field():
     models = [Student, Course, Term]
     unique = [each for model in models for each in model._meta.constraints if isinstance(each, UniqueConstraint)]
 
-    assert {each.name: field_of(each) for each in unique} == {
+    assert {each.name: constraint_field(each) for each in unique} == {
         "student_email_is_unique": "email",
         "course_code_is_unique_in_a_term": "code",
         "course_code_is_unique_without_a_term": "code",
@@ -167,7 +167,7 @@ def test_a_constraint_that_no_model_declares_returns_500(api):
     answer = api.post("/api/v1/students", {"student_number": "S-2", "given_name": "Ada", "family_name": "B"})
 
     assert (answer.status_code, answer.json()["code"]) == (500, "server_error")
-    assert constraint_named_by(IntegrityError()) == ""
+    assert constraint_name_of(IntegrityError()) == ""
 
 
 @on_postgresql

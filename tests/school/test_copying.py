@@ -6,8 +6,8 @@ import pytest
 from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Model
 
-from school.db.bulk_insert import FEW, insert_many, update_many
-from school.db.instances import press
+from school.db.bulk_insert import MAX_INSERT_ROWS, insert_many, update_many
+from school.db.instances import clone_instance
 from students.enrollment import enroll_many
 from students.enrollment.commands import Origin
 from students.models import Channel, EnrollmentEvent, StudentCourse
@@ -15,7 +15,7 @@ from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
-MANY = FEW + 20
+MANY = MAX_INSERT_ROWS + 20
 NASTY = [
     "",
     "plain",
@@ -43,7 +43,7 @@ def events(enrollment):
     """Return journal entries with values that are hard to serialize."""
     [plate] = EnrollmentEvent.objects.all()
     return [
-        press(
+        clone_instance(
             plate,
             id=None,
             reason=NASTY[n % len(NASTY)],
@@ -66,8 +66,8 @@ def test_bulk_insert_preserves_values_and_order(enrollment):
 
 
 def test_bulk_insert_writes_nothing_when_one_row_is_invalid(enrollment):
-    plate = press(enrollment, id=None)
-    again = [press(plate, course_id=make_course().pk) for _ in range(MANY)] + [plate]
+    plate = clone_instance(enrollment, id=None)
+    again = [clone_instance(plate, course_id=make_course().pk) for _ in range(MANY)] + [plate]
 
     with pytest.raises(IntegrityError, match=r"enrollment_is_open_once|UNIQUE"), transaction.atomic():
         insert_many(again)
@@ -75,10 +75,10 @@ def test_bulk_insert_writes_nothing_when_one_row_is_invalid(enrollment):
     assert StudentCourse.objects.count() == 1
 
 
-@pytest.mark.parametrize("count", [0, 1, FEW, FEW + 1])
+@pytest.mark.parametrize("count", [0, 1, MAX_INSERT_ROWS, MAX_INSERT_ROWS + 1])
 def test_bulk_insert_accepts_any_number_of_rows(enrollment, count, django_assert_max_num_queries):
-    plate = press(enrollment, id=None)
-    rows = [press(plate, course_id=make_course().pk) for _ in range(count)]
+    plate = clone_instance(enrollment, id=None)
+    rows = [clone_instance(plate, course_id=make_course().pk) for _ in range(count)]
 
     with django_assert_max_num_queries(2 if connection.vendor == "postgresql" else 4):
         insert_many(rows)
@@ -89,7 +89,7 @@ def test_bulk_insert_accepts_any_number_of_rows(enrollment, count, django_assert
 @pytest.mark.parametrize("size", [0, 1, MANY])
 def test_bulk_update_changes_only_the_named_fields(enrollment, size):
     ended = {"status": "completed", "ended_on": enrollment.enrolled_on}
-    made = [press(enrollment, id=None, **ended, course_id=make_course().pk) for _ in range(size)]
+    made = [clone_instance(enrollment, id=None, **ended, course_id=make_course().pk) for _ in range(size)]
     insert_many(made)
     for place, each in enumerate(made):
         each.grade, each.version = NASTY[place % len(NASTY)] or "NULL", 7

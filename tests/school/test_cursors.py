@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from bulk.models import Import, Progress
 from courses.api_clients import create_api_client
-from school.api.pagination import Cursor, read_cursor, salt_of, signer_of
+from school.api.pagination import Cursor, cursor_salt, cursor_signer, decode_cursor
 from school.models import ApiClient
 from students.api import RosterViewSet, StudentViewSet
 from students.enrollment import drop, enroll
@@ -213,7 +213,7 @@ def test_a_cursor_reveals_nothing_about_a_row_outside_the_limits(api, origin):
     ],
 )
 def test_a_cursor_of_an_earlier_release_or_another_format_is_rejected(api, order, content):
-    text = signer_of(salt_of(StudentViewSet)).sign_object(content)
+    text = cursor_signer(cursor_salt(StudentViewSet)).sign_object(content)
 
     answer = api.get(f"/api/v1/students?ordering={order}&cursor={text}")
 
@@ -223,6 +223,6 @@ def test_a_cursor_of_an_earlier_release_or_another_format_is_rejected(api, order
 def test_a_cursor_decodes_to_the_value_that_was_encoded(api, school):
     link = api.get(f"{school['roster']}?page_size=1").json()["next"]
 
-    cursor = read_cursor(cursor_in(link), salt_of(RosterViewSet), "id")
+    cursor = decode_cursor(cursor_in(link), cursor_salt(RosterViewSet), "id")
 
     assert cursor == Cursor(StudentCourse.objects.order_by("pk").filter(status="enrolled")[0].pk)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
 from school.api import tokens
-from school.api.tokens import Grant, Memory
+from school.api.tokens import Grant, GrantCache
 from school.models import ApiClient
 
 pytestmark = pytest.mark.django_db
@@ -29,9 +29,9 @@ def clock(monkeypatch, settings):
     settings.TOKEN_CACHE_SECONDS = 30
     clock = Clock()
     monkeypatch.setattr(tokens, "monotonic", clock)
-    tokens.memory.clear()
+    tokens.grant_cache.clear()
     yield clock
-    tokens.memory.clear()
+    tokens.grant_cache.clear()
 
 
 def token_queries_in(queries):
@@ -78,14 +78,14 @@ def test_an_expired_token_is_rejected_immediately(api, clock):
 
 def test_no_token_is_cached_when_the_cache_is_off(api, settings):
     settings.TOKEN_CACHE_SECONDS = 0
-    tokens.memory.clear()
+    tokens.grant_cache.clear()
     api.get("/api/v1/terms")
 
-    assert len(tokens.memory) == 0
+    assert len(tokens.grant_cache) == 0
 
 
 def test_the_token_cache_is_bounded_and_evicts_the_oldest_entry(settings, clock):
-    memory = Memory(2)
+    memory = GrantCache(2)
     grant = Grant(None, "", frozenset(), timezone.now(), None)
     for name in ("first", "second", "third"):
         memory.put(name, grant)
@@ -95,10 +95,10 @@ def test_the_token_cache_is_bounded_and_evicts_the_oldest_entry(settings, clock)
 
 def test_each_request_gets_its_own_copy_of_the_cached_account(api, clock):
     api.get("/api/v1/terms")
-    [(_until, grant)] = tokens.memory._kept.values()
+    [(_until, grant)] = tokens.grant_cache._entries.values()
 
-    assert tokens.account_of(grant) == grant.account
-    assert tokens.account_of(grant) is not grant.account
+    assert tokens.copy_account(grant) == grant.account
+    assert tokens.copy_account(grant) is not grant.account
 
 
 def test_the_last_use_of_a_client_is_written_once_a_minute(api):

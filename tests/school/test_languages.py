@@ -12,15 +12,15 @@ from django.utils.translation import get_language, override
 
 from school.i18n.middleware import LanguageMiddleware
 from school.i18n.stored_messages import (
-    figure,
-    joined,
-    kept_text,
-    packed,
-    sentence,
-    sentence_of,
-    spoken,
-    told_instant,
-    unpacked,
+    format_count,
+    format_instant,
+    from_stored,
+    join_messages,
+    message_of,
+    parts_to_json,
+    translatable,
+    translate_stored,
+    truncate_message,
 )
 from students.enrollment import drop, enroll
 from students.enrollment.commands import OnFull, Origin
@@ -127,13 +127,13 @@ def test_import_messages_are_in_the_language_of_the_reader(registrars_desk):
 
 def store_and_load(message):
     """Store a message as JSON and read it back."""
-    text, parts = json.loads(json.dumps([kept_text(message), packed(message)]))
-    return unpacked(text, parts)
+    text, parts = json.loads(json.dumps([truncate_message(message), parts_to_json(message)]))
+    return from_stored(text, parts)
 
 
-NO_SEAT = sentence("%(course)s has no free seat.")
-INACTIVE = sentence("%(course)s is not active.")
-ENDED = sentence("An enrollment that is %(status)s cannot become %(action)s: it has ended.")
+NO_SEAT = translatable("%(course)s has no free seat.")
+INACTIVE = translatable("%(course)s is not active.")
+ENDED = translatable("An enrollment that is %(status)s cannot become %(action)s: it has ended.")
 
 
 @pytest.mark.parametrize(
@@ -146,18 +146,20 @@ ENDED = sentence("An enrollment that is %(status)s cannot become %(action)s: it 
             "Eine Einschreibung mit dem Status „abgemeldet“ kann nicht „abgeschlossen“ werden: sie ist beendet.",
         ),
         (
-            sentence("Enrollment in %(course)s opens at %(instant)s.")
+            translatable("Enrollment in %(course)s opens at %(instant)s.")
             % {"course": "M", "instant": "2026-08-01 08:00+00:00"},
             "Enrollment in M opens at 2026-08-01 08:00+00:00.",
             "Die Einschreibung in M beginnt am 01.08.2026 08:00 UTC.",
         ),
         (
-            joined([sentence("This student is not active."), INACTIVE % {"course": "MATH-101"}]),
+            join_messages([translatable("This student is not active."), INACTIVE % {"course": "MATH-101"}]),
             "This student is not active. MATH-101 is not active.",
             "Diese Person ist nicht aktiv. MATH-101 ist nicht aktiv.",
         ),
         (
-            "a.csv " + sentence("Row %(row)s: %(message)s") % {"row": 3, "message": INACTIVE % {"course": "M"}} + " b",
+            "a.csv "
+            + translatable("Row %(row)s: %(message)s") % {"row": 3, "message": INACTIVE % {"course": "M"}}
+            + " b",
             "a.csv Row 3: M is not active. b",
             "a.csv Zeile 3: M ist nicht aktiv. b",
         ),
@@ -174,9 +176,9 @@ ENDED = sentence("An enrollment that is %(status)s cannot become %(action)s: it 
 def test_a_stored_message_is_translated_from_its_parts(message, english, german):
     kept = store_and_load(message)
 
-    assert (kept, spoken(kept)) == (english, english)
+    assert (kept, translate_stored(kept)) == (english, english)
     with override("de"):
-        assert spoken(kept) == german
+        assert translate_stored(kept) == german
 
 
 def test_a_field_error_message_is_translated_from_its_parts():
@@ -184,28 +186,28 @@ def test_a_field_error_message_is_translated_from_its_parts():
         EmailField().clean("nobody", None)
 
     [error] = raised.value.error_list
-    kept = store_and_load(sentence_of(error))
+    kept = store_and_load(message_of(error))
 
     assert kept == "Enter a valid email address."
     with override("de"):
-        assert spoken(kept) == "Gib eine gültige E-Mail Adresse an."
+        assert translate_stored(kept) == "Gib eine gültige E-Mail Adresse an."
 
 
 def test_long_parameters_are_truncated_and_long_messages_stored_without_parts():
     cut = NO_SEAT % {"course": "M" * 1_000_000}
-    long = joined([cut] * 5)
+    long = join_messages([cut] * 5)
 
     assert cut == f"{'M' * 499}… has no free seat."
-    assert (len(kept_text(long)), packed(long), store_and_load(long)[-1]) == (2_000, None, "…")
+    assert (len(truncate_message(long)), parts_to_json(long), store_and_load(long)[-1]) == (2_000, None, "…")
 
 
 def test_a_page_of_hostile_messages_is_translated_in_bounded_time():
     """Each message is translated by a lookup: the time does not depend on its similarity to other messages."""
-    hostile = [joined([NO_SEAT % {"course": "a has no free seat. A" * 500}] * 3) for _place in range(100)]
+    hostile = [join_messages([NO_SEAT % {"course": "a has no free seat. A" * 500}] * 3) for _place in range(100)]
 
     began = process_time()
     with override("de"):
-        pages = [spoken(store_and_load(message)) for message in hostile]
+        pages = [translate_stored(store_and_load(message)) for message in hostile]
 
     assert {page.count("hat keinen freien Platz.") for page in pages} == {3}
     assert process_time() - began < 1
@@ -221,5 +223,5 @@ def test_a_page_of_hostile_messages_is_translated_in_bounded_time():
 )
 def test_datetimes_and_numbers_are_formatted_for_the_language(language, instant, count):
     with override(language):
-        assert told_instant(datetime(2026, 8, 1, 8, tzinfo=UTC)) == instant
-        assert figure(1234567).replace("\xa0", ".") == count
+        assert format_instant(datetime(2026, 8, 1, 8, tzinfo=UTC)) == instant
+        assert format_count(1234567).replace("\xa0", ".") == count

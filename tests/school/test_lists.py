@@ -7,7 +7,7 @@ from django.core import signing
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from school.api.pagination import Cursor, read_cursor, signer_of
+from school.api.pagination import Cursor, cursor_signer, decode_cursor
 from students.enrollment import enroll_many
 from students.models import StudentCourse
 from tests.factories import make_course, make_student, make_term
@@ -139,7 +139,7 @@ def test_students_can_be_searched_and_filtered(api, query, expected):
 
 
 def test_a_cursor_has_the_same_signature_as_django_signing():
-    ours, djangos = signer_of("salt"), signing.Signer(salt="salt", sep=".")
+    ours, djangos = cursor_signer("salt"), signing.Signer(salt="salt", sep=".")
 
     assert ours.sign_object(["id", False, "é", 1]) == djangos.sign_object(["id", False, "é", 1])
     assert signing.Signer(salt="salt", sep=".", key="other").sign("1") != ours.sign("1")
@@ -148,11 +148,11 @@ def test_a_cursor_has_the_same_signature_as_django_signing():
 def test_a_cursor_signed_with_a_fallback_secret_key_is_accepted(settings):
     before = signing.Signer(salt="salt", sep=".", key="the one before").sign_object(["id", False, 1])
     settings.SECRET_KEY_FALLBACKS = ["the one before"]
-    signer_of.cache_clear()
+    cursor_signer.cache_clear()
 
-    assert read_cursor(before, "salt", "id") == Cursor(1)
+    assert decode_cursor(before, "salt", "id") == Cursor(1)
 
-    signer_of.cache_clear()
+    cursor_signer.cache_clear()
 
 
 def test_a_page_has_the_same_links_on_every_request(api, origin):

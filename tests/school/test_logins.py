@@ -124,7 +124,7 @@ def test_a_right_client_secret_resets_the_failure_count(keys):
 
 def test_attempts_with_many_usernames_from_one_address_are_limited(settings, registrar):
     settings.API_RATE_ANONYMOUS = 6
-    rate_counter._beside = rate_counter.CountsBeside()
+    rate_counter._sqlite_counter = rate_counter.SqliteCounter()
 
     answers = [log_in("wrong", name=f"name {n}", address="203.0.113.7").status_code for n in range(8)]
     right = log_in(RIGHT, address="203.0.113.7")

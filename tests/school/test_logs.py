@@ -12,7 +12,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection
 from django.db.models.sql.compiler import SQLCompiler
 
-from school.observability.logging import STACK, logging_config, without_texts_of_errors
+from school.observability.logging import MAX_STACK, logging_config, remove_error_texts
 from students.models import Student
 from tests.factories import CANARY, make_course, make_student
 from tests.log_scan import leaks_in
@@ -215,7 +215,7 @@ def test_the_message_of_an_exception_is_not_logged():
         except IntegrityError as error:
             raise RuntimeError(f"while saving: {error}") from error
     except RuntimeError:
-        line = without_texts_of_errors(None, "error", {"event": "failed", "exc_info": True})
+        line = remove_error_texts(None, "error", {"event": "failed", "exc_info": True})
 
     assert line["exception_type"] == "RuntimeError < IntegrityError"
     assert leaks_in(json.dumps(line)) == []
@@ -261,9 +261,9 @@ def test_a_logged_stack_starts_at_the_innermost_frames_and_has_a_limit():
 
     with pytest.raises(ZeroDivisionError) as raised:
         ping(40)
-    event = without_texts_of_errors(None, "error", {"event": "x", "exc_info": raised.value})
+    event = remove_error_texts(None, "error", {"event": "x", "exc_info": raised.value})
     stack = event["stack"].splitlines()
 
     assert stack[0].endswith(("in ping", "in pong"))
     assert "return ping(left) if left else 1 / 0" in stack[-2]
-    assert STACK - 400 < len(event["stack"]) <= STACK
+    assert MAX_STACK - 400 < len(event["stack"]) <= MAX_STACK

@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, get_resolver
 
-from school.http.middleware import PROBES
+from school.http.middleware import PROBE_PATHS
 
 HERE = "tests.school.test_parts"
 
@@ -27,7 +27,7 @@ def test_every_program_view_makes_its_own_csrf_check():
     found = dict(addresses(get_resolver().url_patterns))
     of_programs = [path for path in found if path.startswith(settings.API_PREFIXES)]
 
-    assert {path for path in of_programs if not getattr(found[path], "csrf_exempt", False)} == set(PROBES)
+    assert {path for path in of_programs if not getattr(found[path], "csrf_exempt", False)} == set(PROBE_PATHS)
     assert {"/api/v1/students", "/api/v1/imports", "/api/docs", "/oauth/token"} - set(of_programs) == set()
 
 

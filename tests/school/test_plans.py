@@ -157,13 +157,13 @@ def check_plans(api, url):
     assert StudentCourse.objects.count() == ENROLLMENTS
     with pytest.MonkeyPatch.context() as patch:
         asked: list[tuple[Any, ...]] = []
-        run_prepared = compiled_queries._run_prepared
+        run_prepared = compiled_queries._run_in_pipeline
 
         def capture_statements(them):
             asked.extend(them)
             return run_prepared(them)
 
-        patch.setattr(compiled_queries, "_run_prepared", capture_statements)
+        patch.setattr(compiled_queries, "_run_in_pipeline", capture_statements)
         run_by_django = compiled_queries._run_by_django
 
         def capture_statement(*one):
@@ -199,7 +199,7 @@ def plan_of(sql, values, how="once"):
         cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
         cursor.execute(f"PREPARE page AS {numbered}")
         run = f"page ({', '.join(['%s'] * len(values))})" if values else "page"
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {run}", compiled_queries._texts(values))
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {run}", compiled_queries._as_text(values))
         [plans] = cursor.fetchone()
         cursor.execute("DEALLOCATE page")
     return (json.loads(plans) if isinstance(plans, str) else plans)[0]["Plan"]
@@ -223,7 +223,7 @@ def test_a_page_reads_few_rows_beyond_those_that_it_returns(api, many_rows, name
             url = api.get(f"/api/v1/{url}").json()["previous"].partition("/api/v1/")[2]
 
     # A course has 250 enrollments, a student five; 40 % of them are open.
-    most = next(limit for limit in compiled_queries.LIMITS if size < limit)
+    most = next(limit for limit in compiled_queries.PAGE_LIMITS if size < limit)
     assert check_plans(api, url) <= {"roster": 250, "student_courses": 10, "enrollments": 3 * most}[name]
 
 

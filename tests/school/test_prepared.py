@@ -6,7 +6,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Count
 
 from courses.models import Course
-from school.db.compiled_queries import Parameter, Prepared, StatementCache, compiled, run
+from school.db.compiled_queries import PreparedQuery, QueryParameter, StatementCache, compile_statement, run_statement
 from students.models import Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -19,7 +19,7 @@ def courses(db):
 
 
 def test_a_compiled_query_returns_models_with_their_related_rows(courses, django_assert_num_queries):
-    of = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
+    of = PreparedQuery(lambda ids: Course.objects.filter(pk__any_of=ids).select_related("term").order_by("pk"))
 
     for chosen in (courses, courses[:1], courses[1:]):
         with django_assert_num_queries(1):
@@ -30,10 +30,10 @@ def test_a_compiled_query_returns_models_with_their_related_rows(courses, django
 
 
 def test_a_compiled_query_returns_tuples_and_annotations_like_its_queryset(courses, origin):
-    counted = Prepared(
-        lambda ids: Course.objects.filter(pk__among=ids).annotate(held=Count("enrollments")).order_by("pk")
+    counted = PreparedQuery(
+        lambda ids: Course.objects.filter(pk__any_of=ids).annotate(held=Count("enrollments")).order_by("pk")
     )
-    pairs = Prepared(lambda ids: Course.objects.filter(pk__among=ids).order_by("pk").values_list("pk", "code"))
+    pairs = PreparedQuery(lambda ids: Course.objects.filter(pk__any_of=ids).order_by("pk").values_list("pk", "code"))
     ids = [course.pk for course in courses]
 
     assert [course.held for course in counted(ids)] == [0, 0, 0]
@@ -42,12 +42,12 @@ def test_a_compiled_query_returns_tuples_and_annotations_like_its_queryset(cours
 
 def test_a_compiled_query_for_no_ids_runs_no_statement(db, django_assert_num_queries):
     with django_assert_num_queries(0):
-        assert Prepared(lambda ids: Student.objects.filter(pk__among=ids))([]) == []
+        assert PreparedQuery(lambda ids: Student.objects.filter(pk__any_of=ids))([]) == []
 
 
 def test_a_compiled_query_accepts_a_single_value(db):
     student = make_student()
-    beyond = Prepared(lambda pk: Student.objects.filter(pk__gte=pk))
+    beyond = PreparedQuery(lambda pk: Student.objects.filter(pk__gte=pk))
 
     assert (beyond(student.pk), beyond(student.pk + 1)) == ([student], [])
 
@@ -55,21 +55,21 @@ def test_a_compiled_query_accepts_a_single_value(db):
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
 def test_a_lost_connection_is_reopened_outside_a_transaction():
-    assert run("SELECT %s::int", [1]) == [(1,)]
+    assert run_statement("SELECT %s::int", [1]) == [(1,)]
     _end_the_connection()
 
-    assert run("SELECT %s::int", [2]) == [(2,)]
+    assert run_statement("SELECT %s::int", [2]) == [(2,)]
 
     with pytest.raises(OperationalError), transaction.atomic():
-        run("SELECT %s::int", [3])
+        run_statement("SELECT %s::int", [3])
         _end_the_connection()
-        run("SELECT %s::int", [4])
+        run_statement("SELECT %s::int", [4])
     assert StudentCourse.objects.count() == 0
 
 
 def _end_the_connection():
     params = {**connection.get_connection_params()}
-    [(pid,)] = run("SELECT pg_backend_pid()", [])
+    [(pid,)] = run_statement("SELECT pg_backend_pid()", [])
     with psycopg.connect(
         host=params["host"], port=params["port"], user=params["user"], dbname=params["dbname"], autocommit=True
     ) as other:
@@ -89,6 +89,6 @@ def test_the_statement_cache_is_bounded_and_evicts_the_least_recently_used():
 
 def test_a_parameter_is_converted_by_its_model_field(db):
     make_course(code="ä")
-    rows = Course.objects.filter(code=Parameter("code", Course._meta.get_field("code"))).values_list("code")
+    rows = Course.objects.filter(code=QueryParameter("code", Course._meta.get_field("code"))).values_list("code")
 
-    assert [compiled(rows).run({"code": code}) for code in ("a\u0308", "a")] == [[("ä",)], []]
+    assert [compile_statement(rows).run({"code": code}) for code in ("a\u0308", "a")] == [[("ä",)], []]

@@ -10,7 +10,7 @@ from bulk.jobs.lifecycle import approve, start_undo
 from bulk.models import Import, ImportChannel
 from courses.api.serializers import CourseSerializer
 from courses.models import Course
-from school.api.row_json import Computed, row_template
+from school.api.row_json import ComputedField, row_template
 from students.api.serializers import CourseWithSeatsSerializer, EnrollmentSerializer
 from students.enrollment import enroll
 from students.enrollment.commands import OnFull
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 def rendered_by_database(rows: QuerySet, serializer, **options) -> list[dict]:
     template = row_template(serializer, **options)
-    return [json.loads(template.write(None, columns)) for columns in rows.values_list(*template.expressions)]
+    return [json.loads(template.render(None, columns)) for columns in rows.values_list(*template.expressions)]
 
 
 def test_every_type_of_value_is_rendered_as_by_the_serializer():
@@ -54,7 +54,7 @@ def test_a_property_is_read_from_its_annotation(origin):
 def test_a_computed_value_keeps_the_position_of_its_field():
     class UppercaseSerializer(CourseSerializer):
         computed = {
-            "name": Computed(("name", "capacity"), lambda request, name, capacity: f"{name.upper()} {capacity}")
+            "name": ComputedField(("name", "capacity"), lambda request, name, capacity: f"{name.upper()} {capacity}")
         }
 
     make_course(name="quiet", capacity=3)
@@ -81,7 +81,9 @@ def test_an_import_is_rendered_as_by_its_serializer(registrar):
 
 def test_a_field_computed_only_for_limited_clients_is_rendered_by_the_database():
     class TruncatingSerializer(CourseSerializer):
-        computed = {"prerequisites": Computed(("prerequisites",), lambda request, codes: codes[:1], only_limited=True)}
+        computed = {
+            "prerequisites": ComputedField(("prerequisites",), lambda request, codes: codes[:1], only_limited=True)
+        }
 
     make_course(prerequisites=["A", "B"])
 

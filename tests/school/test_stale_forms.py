@@ -13,7 +13,7 @@ from django.utils import translation
 from courses.api_clients import create_api_client
 from courses.models import Course, CourseStaff, Term
 from school.models import ApiClient
-from school.refusals import changed_meanwhile
+from school.refusals import version_conflict
 from students.enrollment import enroll
 from students.models import Student
 from tests.factories import make_course, make_student, make_term
@@ -281,7 +281,7 @@ def test_the_refusal_of_a_stale_form_is_in_the_language_of_the_page(registrars_d
     page = registrars_desk.post(page_of(course), {**form, "name": "New"}, headers={"Accept-Language": language})
 
     with translation.override(language):
-        assert errors(page)[0] == changed_meanwhile().message
+        assert errors(page)[0] == version_conflict().message
     assert errors(page)[0] != SENTENCE
 
 

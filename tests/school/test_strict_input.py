@@ -20,8 +20,8 @@ from school.api.fields import (
     StrictIntegerField,
     UtcDateTimeField,
 )
-from school.api.filters import UpdatedSince
-from school.api.query_parameters import StrictQuery, filters_of, names_in_lists, repeatable_in
+from school.api.filters import UpdatedSinceFilter
+from school.api.query_parameters import StrictQueryMixin, filters_of, list_parameter_names, repeatable_parameters
 from students.enrollment import complete, drop, enroll
 from students.enrollment.commands import Origin
 from students.models import Channel, Student, StudentCourse
@@ -153,7 +153,7 @@ def test_every_filter_accepts_one_format():
 
 def instants() -> list[str]:
     return sorted(
-        {name for view in views().values() for name, f in filters_of(view).items() if isinstance(f, UpdatedSince)}
+        {name for view in views().values() for name, f in filters_of(view).items() if isinstance(f, UpdatedSinceFilter)}
     )
 
 
@@ -264,7 +264,7 @@ def path_values() -> dict[str, Any]:
 
 
 def test_every_view_of_the_api_checks_its_query():
-    assert {route for route, view in views().items() if not issubclass(view, StrictQuery)} == set()
+    assert {route for route, view in views().items() if not issubclass(view, StrictQueryMixin)} == set()
 
 
 def test_every_single_valued_list_parameter_is_rejected_when_repeated(api, path_values):
@@ -272,7 +272,7 @@ def test_every_single_valued_list_parameter_is_rejected_when_repeated(api, path_
     for route, view in views().items():
         if "imports/" in route or not hasattr(view, "ordering_fields") or "get" not in view_methods(route):
             continue
-        for name in names_in_lists(view) - repeatable_in(view):
+        for name in list_parameter_names(view) - repeatable_parameters(view):
             answer = api.get(f"{address_of(route, path_values)}?{name}=1&{name}=2")
             if route.endswith(("_id>", "<id:pk>")):
                 continue  # one resource

@@ -9,7 +9,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from school.http import rate_counter
-from school.http.rate_limit import Standing
+from school.http.rate_limit import RateLimitStatus
 
 pytestmark = pytest.mark.django_db
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def reset_counts():
     if connection.vendor == "sqlite":
-        rate_counter._beside = rate_counter.CountsBeside()
+        rate_counter._sqlite_counter = rate_counter.SqliteCounter()
 
 
 def rate_limit_of(answer):
@@ -110,7 +110,7 @@ def test_a_count_reports_the_seconds_left_in_its_window():
 
 
 def test_counts_of_ended_windows_are_deleted(monkeypatch, capsys):
-    rate_counter.clear_ended()
+    rate_counter.delete_ended()
     monkeypatch.setattr(rate_counter, "WINDOW", 1)
     rate_counter.count("an account", 2)
     call_command("clear_counts")
@@ -121,7 +121,7 @@ def test_counts_of_ended_windows_are_deleted(monkeypatch, capsys):
 
 
 def test_rate_limit_headers_are_structured_fields():
-    assert Standing("client", 600, 599, 60).headers() == {
+    assert RateLimitStatus("client", 600, 599, 60).headers() == {
         "RateLimit-Policy": '"client";q=600;w=60',
         "RateLimit": '"client";r=599;t=60',
     }

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rest_framework.renderers import JSONRenderer
 
-from school.api.parsers import MOST_CONTAINERS
-from school.refusals import shortened
+from school.api.parsers import MAX_CONTAINERS
+from school.refusals import shorten
 from school.validators import normalized
 from students.enrollment import enroll
 from students.enrollment.commands import Origin
@@ -147,7 +147,7 @@ def test_a_large_batch_renders_the_final_status_of_each_enrollment(api):
 
 
 def test_a_body_has_at_most_10_000_arrays_and_objects(api):
-    bodies: list[Any] = [[[]] * number for number in (MOST_CONTAINERS - 1, MOST_CONTAINERS)]
+    bodies: list[Any] = [[[]] * number for number in (MAX_CONTAINERS - 1, MAX_CONTAINERS)]
 
     few, many = (api.post("/api/v1/students", body).json() for body in bodies)
 
@@ -166,7 +166,7 @@ def test_a_value_quoted_in_a_message_is_shortened_in_the_middle(api):
     errors = api.post(f"/api/v1/students/{student.pk}/courses", body).json()["errors"]
 
     assert [(each["field"], each["message"]) for each in errors] == [
-        ("on_full", shortened(f'"{"x" * 100_000}" is not a valid choice.')),
+        ("on_full", shorten(f'"{"x" * 100_000}" is not a valid choice.')),
         ("y" * 66 + "…" + "y" * 33, "There is no such field."),
     ]
     assert len(errors[0]["message"]) == 500
@@ -187,4 +187,4 @@ def test_a_pasted_text_with_far_too_many_keys_is_rejected_before_parsing(registr
 
 
 def test_a_short_text_is_not_shortened():
-    assert [shortened("x" * length, 10) for length in (9, 10, 11)] == ["x" * 9, "x" * 10, "xxxxxx…xxx"]
+    assert [shorten("x" * length, 10) for length in (9, 10, 11)] == ["x" * 9, "x" * 10, "xxxxxx…xxx"]

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from courses.api_clients import create_api_client
-from school.access.api_clients import admit, revoke
+from school.access.api_clients import reactivate, revoke
 from school.accounts.cache import JsonCache
 from school.models import ApiClient, CachedValue
 from tests.school.test_logs import event, log_entries  # noqa: F401  # a fixture
@@ -89,7 +89,7 @@ def test_logins_tokens_revocations_and_admissions_are_logged_with_ids(registrar,
     Client().post("/admin/login/", {"username": "registrar", "password": "open sesame"})
     Client().post("/oauth/token", {**WRONG, "client_id": keys.client_id, "client_secret": keys.client_secret})
     revoke(ApiClient.objects.get())
-    admit(ApiClient.objects.get())
+    reactivate(ApiClient.objects.get())
 
     def fields_of(name):
         return {key: value for key, value in event(log_entries, name).items() if key not in ("event", "request_id")}

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.test.client import FakePayload
 
-from school.accounts.session_timeout import BEGAN
+from school.accounts.session_timeout import LOGIN_TIME_KEY
 
 pytestmark = pytest.mark.django_db
 
@@ -96,7 +96,7 @@ def test_an_upload_with_other_credentials_is_rejected(csrf_client, registrar, au
 def test_an_api_upload_with_an_expired_session_is_rejected(csrf_client, registrar, content_type):
     csrf_client.force_login(registrar)
     session = csrf_client.session
-    session[BEGAN] -= settings.SESSION_HOURS * 3600
+    session[LOGIN_TIME_KEY] -= settings.SESSION_HOURS * 3600
     session.save()
 
     answer = send_file(csrf_client, API, content_type)

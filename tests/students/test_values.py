@@ -20,9 +20,9 @@ from bulk.importers.base import apply_rows
 from bulk.models import Import
 from school.validators import (
     INVISIBLE,
-    MOST_READ,
-    fault_in_identifier,
+    MAX_CHECKED,
     identifier,
+    identifier_fault,
     likely_identifiers,
     normalized,
     normalized_email,
@@ -235,13 +235,13 @@ def test_a_single_name_is_displayed_without_extra_space_or_comma():
 
 
 def test_no_identifier_is_suggested_for_a_text_above_the_maximum_length():
-    assert likely_identifiers("S" + "\u200b" * (MOST_READ - 1)) == ["S", "s"]
-    assert likely_identifiers("S" + "\u200b" * MOST_READ) == []
-    assert similar_identifiers("a b " * MOST_READ) == []
+    assert likely_identifiers("S" + "\u200b" * (MAX_CHECKED - 1)) == ["S", "s"]
+    assert likely_identifiers("S" + "\u200b" * MAX_CHECKED) == []
+    assert similar_identifiers("a b " * MAX_CHECKED) == []
 
 
 def test_only_the_first_characters_of_a_long_text_are_checked():
-    assert fault_in_identifier("x" * (MOST_READ - 1) + "\u200b") == (
-        f"Remove the invisible U+200B ZERO WIDTH SPACE at position {MOST_READ}."
+    assert identifier_fault("x" * (MAX_CHECKED - 1) + "\u200b") == (
+        f"Remove the invisible U+200B ZERO WIDTH SPACE at position {MAX_CHECKED}."
     )
-    assert fault_in_identifier("x" * MOST_READ + "\u200b") is None
+    assert identifier_fault("x" * MAX_CHECKED + "\u200b") is None

@@ -8,7 +8,7 @@ from django.core.management.base import CommandError
 
 from bulk.jobs.worker import run_worker
 from school.commands.console import SafeCommand
-from school.server import CannotServe, check_database
+from school.server import ServerStartError, check_database
 
 
 class Command(SafeCommand):
@@ -20,7 +20,7 @@ class Command(SafeCommand):
     def handle(self, *, once: bool, **options: Any) -> None:
         try:
             check_database()
-        except CannotServe as error:
+        except ServerStartError as error:
             raise CommandError(str(error)) from None
         self.keep_running = True
         for each in (signal.SIGTERM, signal.SIGINT):

@@ -3,14 +3,17 @@
 from typing import Any
 
 API = "/api/v1"
-PARTIES = {"student_id": "/student/id", "course_id": "/course/id"}
+STUDENT_AND_COURSE = {"student_id": "/student/id", "course_id": "/course/id"}
 
 # By schema of the response: the path of its resource, and the members that fill the parameters of that path.
-FOLLOWED: dict[str, list[tuple[str, dict[str, str]]]] = {
+LINKED_PATHS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "Student": [("/students/{student_id}", {"student_id": "/id"})],
     "Course": [("/courses/{course_id}", {"course_id": "/id"})],
     "Term": [("/terms/{term_id}", {"term_id": "/id"})],
-    "Enrollment": [("/enrollments/{id}", {"id": "/id"}), ("/students/{student_id}/courses/{course_id}", PARTIES)],
+    "Enrollment": [
+        ("/enrollments/{id}", {"id": "/id"}),
+        ("/students/{student_id}/courses/{course_id}", STUDENT_AND_COURSE),
+    ],
     "Import": [("/imports/{id}", {"id": "/id"})],
     "Changes": [("/changes", {"after": "/cursor"})],
 }
@@ -37,17 +40,17 @@ def add_links(result: dict[str, Any], generator: Any, request: Any, public: bool
 
 def _link(response: dict[str, Any], paths: dict[str, Any], links: dict[str, Any]) -> None:
     content = response.get("content", {}).get("application/json", {})
-    answered = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-    found = {}
-    for prefix, fills in FOLLOWED.get(answered, ()):
+    schema_name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    parameters_by_operation = {}
+    for prefix, fills in LINKED_PATHS.get(schema_name, ()):
         for path, operations in paths.items():
             below = path.removeprefix(API + prefix)
             if below == path or "{" in below or below[:1] not in ("", "/"):
                 continue
             for operation in operations.values():
-                found[operation["operationId"]] = _parameters(operation, fills, response)
-    for target, parameters in found.items():
-        name = f"{answered}_{target}" if "If-Match" not in parameters else f"{answered}_{target}_if_unchanged"
+                parameters_by_operation[operation["operationId"]] = _parameters(operation, fills, response)
+    for target, parameters in parameters_by_operation.items():
+        name = f"{schema_name}_{target}" if "If-Match" not in parameters else f"{schema_name}_{target}_if_unchanged"
         links[name] = {"operationId": target, "parameters": parameters}
         response.setdefault("links", {})[target] = {"$ref": f"#/components/links/{name}"}
 

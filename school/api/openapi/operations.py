@@ -5,9 +5,9 @@ from typing import Any
 
 from school.api.idempotency import KEY_PATTERN
 from school.api.openapi.operation_texts import TEXTS
-from school.api.row_responses import ConditionalReads
+from school.api.row_responses import ConditionalReadMixin
 
-PROBLEM = "application/problem+json"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 REQUEST_ID = "8a1f6c1e-6a0b-4f0e-9a53-0c7f3a2b9d11"
 
 # By status: its title, and the code and the message of an example.
@@ -30,17 +30,17 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
 }
 
 # Problems that any operation may return. The document has them once, as the default response.
-ALWAYS = ("401", "403", "406", "429", "500", "503")
+COMMON_STATUSES = ("401", "403", "406", "429", "500", "503")
 
 # Path parameters: a description, and an example that exists in the demo data.
-KEYS = {
+PATH_PARAMETERS = {
     "student_id": ("An id, or `number:` and a student number.", "number:S-1042"),
     "course_id": ("An id, or `code:` and a course code, with `@` and the code of its term.", "code:MATH-101@2026F"),
     "term_id": ("An id, or `code:` and the code of a term.", "1"),
     "id": ("An id.", "1"),
 }
 # Optional parameters have no ``example``: the page for trying out the API would send it with each request.
-SAMPLES = {
+SAMPLE_VALUES = {
     "code": "`MATH-101`",
     "course": "`5` or `code:MATH-101@2026F`",
     "course_code": "`MATH-101`",
@@ -51,13 +51,13 @@ SAMPLES = {
 }
 
 
-def add_manners(operation: dict[str, Any], view: Any, method: str) -> None:
+def add_common_parts(operation: dict[str, Any], view: Any, method: str) -> None:
     """Add to an operation its texts, and the parameters, headers, problems and examples that all operations share."""
     operation["summary"], operation["description"] = TEXTS[operation["operationId"]]
     if "requestBody" in operation and method != "PATCH" and not getattr(view, "body_is_optional", False):
         operation["requestBody"]["required"] = True
     parameters, responses = operation.setdefault("parameters", []), operation["responses"]
-    if isinstance(view, ConditionalReads):
+    if isinstance(view, ConditionalReadMixin):
         _add_conditions(parameters, responses, method)
     handler = getattr(view, getattr(view, "action", None) or method.lower(), None)
     if getattr(handler, "takes_idempotency_key", False):
@@ -65,71 +65,77 @@ def add_manners(operation: dict[str, Any], view: Any, method: str) -> None:
         key["schema"]["pattern"] = KEY_PATTERN
         parameters.append(key)
         _add_problem(responses, "422")
-        _describe(
+        _describe_header(
             responses["201" if "201" in responses else "200"], "Idempotency-Replayed", "`true` on an answer again."
         )
-    responses["default"] = _default()
+    responses["default"] = _default_response()
     for status, response in responses.items():
         response["description"] = response.get("description") or HTTPStatus(int(status)).phrase
-        _describe(response, "X-Request-ID", "The id of the request, the same as in problems and in the log.")
+        _describe_header(response, "X-Request-ID", "The id of the request, the same as in problems and in the log.")
         if status == "default" or status.startswith("2"):
-            _describe(response, "RateLimit-Policy", "How many requests in how many seconds: the quota q in a window w.")
-            _describe(
+            _describe_header(
+                response, "RateLimit-Policy", "How many requests in how many seconds: the quota q in a window w."
+            )
+            _describe_header(
                 response, "RateLimit", "Where the caller stands: r requests are left, t seconds until there are more."
             )
         if status == "default" or (status == "409" and "422" in responses):
-            _describe(response, "Retry-After", "Seconds to wait before trying again.")
+            _describe_header(response, "Retry-After", "Seconds to wait before trying again.")
         if status == "201":
-            _describe(response, "Location", "Where it is.")
+            _describe_header(response, "Location", "Where it is.")
         if status == "default":
-            _describe(response, "WWW-Authenticate", "Of 401 and 403: the error of the token, or its missing scope.")
+            _describe_header(
+                response, "WWW-Authenticate", "Of 401 and 403: the error of the token, or its missing scope."
+            )
         if status == "415":
-            _describe(response, "Accept-Encoding", "`identity` where the body came with another Content-Encoding.")
-        problem = response.get("content", {}).get(PROBLEM)
+            _describe_header(
+                response, "Accept-Encoding", "`identity` where the body came with another Content-Encoding."
+            )
+        problem = response.get("content", {}).get(PROBLEM_MEDIA_TYPE)
         if problem and "examples" not in problem:
-            problem["examples"] = {status: {"value": _problem(status)}}
+            problem["examples"] = {status: {"value": _example_problem(status)}}
     for parameter in parameters:
-        _illustrate(parameter)
+        _add_example(parameter)
 
 
 def _add_conditions(parameters: list[Any], responses: dict[str, Any], method: str) -> None:
     if method == "GET":
         parameters.append(_header("If-None-Match", "Tags of what the caller has: 304 where it is the same still."))
         responses["304"] = {"description": "Not modified"}
-        _describe(responses["304"], "ETag", "The tag of what is there.")
+        _describe_header(responses["304"], "ETag", "The tag of what is there.")
     elif method != "POST":
         parameters.append(_header("If-Match", "The tag of what was read: 412 where it has changed since."))
         _add_problem(responses, "412")
         _add_problem(responses, "428")
     for status in ("200", "201"):
         if status in responses:
-            _describe(responses[status], "ETag", "The tag of what is answered, to come back with.")
+            _describe_header(responses[status], "ETag", "The tag of what is answered, to come back with.")
 
 
 def _header(name: str, description: str) -> dict[str, Any]:
     return {"name": name, "in": "header", "schema": {"type": "string"}, "description": description}
 
 
-def _describe(response: dict[str, Any], header: str, description: str) -> None:
+def _describe_header(response: dict[str, Any], header: str, description: str) -> None:
     response.setdefault("headers", {})[header] = {"schema": {"type": "string"}, "description": description}
 
 
 def _add_problem(responses: dict[str, Any], status: str) -> None:
-    content = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     responses.setdefault(status, {"content": content, "description": PROBLEMS[status][0]})
 
 
-def _default() -> dict[str, Any]:
+def _default_response() -> dict[str, Any]:
     """Return the response for the problems that any operation may return."""
     content = {
         "schema": {"$ref": "#/components/schemas/Problem"},
-        "examples": {status: {"value": _problem(status)} for status in ALWAYS},
+        "examples": {status: {"value": _example_problem(status)} for status in COMMON_STATUSES},
     }
-    meanings = ", ".join(f"{status} {PROBLEMS[status][0].lower()}" for status in ALWAYS)
-    return {"content": {PROBLEM: content}, "description": f"A problem of any operation: {meanings}"}
+    meanings = ", ".join(f"{status} {PROBLEMS[status][0].lower()}" for status in COMMON_STATUSES)
+    return {"content": {PROBLEM_MEDIA_TYPE: content}, "description": f"A problem of any operation: {meanings}"}
 
 
-def _problem(status: str) -> dict[str, Any]:
+def _example_problem(status: str) -> dict[str, Any]:
     title, code, message = PROBLEMS[status]
     return {
         "type": f"/problems/{code}",
@@ -142,10 +148,10 @@ def _problem(status: str) -> dict[str, Any]:
     }
 
 
-def _illustrate(parameter: dict[str, Any]) -> None:
+def _add_example(parameter: dict[str, Any]) -> None:
     name = parameter["name"]
     if parameter["in"] == "path":
-        parameter["description"], parameter["example"] = KEYS[name]
-    elif name in SAMPLES:
+        parameter["description"], parameter["example"] = PATH_PARAMETERS[name]
+    elif name in SAMPLE_VALUES:
         text = parameter.get("description", "Exactly this value.")
-        parameter["description"] = f"{text} For example {SAMPLES[name]}."
+        parameter["description"] = f"{text} For example {SAMPLE_VALUES[name]}."

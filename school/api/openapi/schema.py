@@ -9,8 +9,8 @@ from rest_framework import serializers
 
 from school.api.fields import KnownFieldsSerializer
 from school.api.openapi.operation_texts import SCHEMAS
-from school.api.openapi.operations import PROBLEMS, add_manners
-from school.api.sparse_fields import Shaped
+from school.api.openapi.operations import PROBLEMS, add_common_parts
+from school.api.sparse_fields import SparseFieldsMixin
 from school.http.problems import CONTENT_TYPE
 
 
@@ -47,15 +47,15 @@ class Schema(AutoSchema):
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
         operation = super().get_operation(*args, **kwargs)
         if operation:
-            add_manners(operation, self.view, self.method)
+            add_common_parts(operation, self.view, self.method)
             operation["responses"] = dict(sorted(operation["responses"].items()))
         return operation
 
     def _get_response_bodies(self, direction: Any = "response") -> Any:
         bodies = super()._get_response_bodies(direction)
         for status in self._problems():
-            answer = OpenApiResponse(ProblemSerializer, description=PROBLEMS[str(status)][0])
-            args = (answer, str(status), [CONTENT_TYPE], direction)
+            response = OpenApiResponse(ProblemSerializer, description=PROBLEMS[str(status)][0])
+            args = (response, str(status), [CONTENT_TYPE], direction)
             bodies[str(status)] = self._get_response_for_code(*args)  # type: ignore[no-untyped-call]
         return bodies
 
@@ -70,15 +70,15 @@ class Schema(AutoSchema):
     def _map_basic_serializer(self, serializer: Any, direction: Any) -> Any:
         schema = super()._map_basic_serializer(serializer, direction)  # type: ignore[no-untyped-call]
         # A client may send back the read-only fields of a resource; they are ignored.
-        may_be_more = any(field.read_only for field in serializer.fields.values())
+        has_read_only_fields = any(field.read_only for field in serializer.fields.values())
         is_known = isinstance(serializer, KnownFieldsSerializer) and serializer.fields
-        if direction == "request" and is_known and not may_be_more:
+        if direction == "request" and is_known and not has_read_only_fields:
             schema["additionalProperties"] = False
         if direction == "response":
-            self._tell_what_is_read(serializer, schema)
+            self._mark_response_fields(serializer, schema)
         return schema
 
-    def _tell_what_is_read(self, serializer: Any, schema: dict[str, Any]) -> None:
+    def _mark_response_fields(self, serializer: Any, schema: dict[str, Any]) -> None:
         """Mark all fields of a model serializer's response as required, and remove ``readOnly`` and ``title``."""
         properties = schema.get("properties", {})
         if isinstance(serializer, serializers.ModelSerializer) and properties:
@@ -95,15 +95,15 @@ class Schema(AutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         parameters = list(super().get_override_parameters())
-        if self.method == "GET" and isinstance(self.view, Shaped):
-            parameters += self.view.shape_parameters()
+        if self.method == "GET" and isinstance(self.view, SparseFieldsMixin):
+            parameters += self.view.openapi_parameters()
         return parameters
 
     def _problems(self) -> list[int]:
         codes = set()
         if "{" in self.path:
             codes.add(404)
-        if self._is_list_view() or isinstance(self.view, Shaped) or self.method in ("POST", "PUT", "PATCH"):
+        if self._is_list_view() or isinstance(self.view, SparseFieldsMixin) or self.method in ("POST", "PUT", "PATCH"):
             codes.add(400)
         if self._is_list_view():
             codes.add(410)
@@ -124,7 +124,7 @@ def describe_schemas(result: dict[str, Any], generator: Any, request: Any, publi
     return result
 
 
-def allow_parts(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+def allow_sparse_responses(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """Document for each read that accepts ``fields`` that its response may have only a part of the resource."""
     schemas = result.get("components", {}).get("schemas", {})
     for path in result.get("paths", {}).values():

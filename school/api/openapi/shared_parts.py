@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 
-class Place(NamedTuple):
+class PartLocation(NamedTuple):
     """A part of the document: its holder, its key there, the name of its component, and its operation."""
 
     holder: Any
@@ -26,54 +26,54 @@ def share_parts(result: dict[str, Any], generator: Any, request: Any, public: bo
     Inner parts are moved first, so that two responses are equal if they refer to the same headers and examples.
     """
     operations = [each for path in result.get("paths", {}).values() for each in path.values()]
-    for kind, places in {
+    for kind, locations in {
         "headers": _headers,
         "examples": _examples,
         "parameters": _parameters,
         "responses": _responses,
     }.items():
-        if components := _share([place for each in operations for place in places(each)], kind):
+        if components := _share([location for each in operations for location in locations(each)], kind):
             result["components"][kind] = dict(sorted(components.items()))
     return result
 
 
-def _share(places: list[Place], kind: str) -> dict[str, Any]:
-    equal: dict[str, list[Place]] = defaultdict(list)
-    for place in places:
-        equal[json.dumps([place.name, place.part], sort_keys=True, default=str)].append(place)
+def _share(locations: list[PartLocation], kind: str) -> dict[str, Any]:
+    equal: dict[str, list[PartLocation]] = defaultdict(list)
+    for location in locations:
+        equal[json.dumps([location.name, location.part], sort_keys=True, default=str)].append(location)
     components: dict[str, Any] = {}
     for same in sorted(equal.values(), key=len, reverse=True):
         if len(same) == 1 or "$ref" in same[0].part:
             continue
         name = same[0].name if same[0].name not in components else f"{same[0].name}_{same[0].operation}"
         components[name] = same[0].part
-        for place in same:
-            place.holder[place.key] = {"$ref": f"#/components/{kind}/{name}"}
+        for location in same:
+            location.holder[location.key] = {"$ref": f"#/components/{kind}/{name}"}
     return components
 
 
-def _headers(operation: dict[str, Any]) -> Iterator[Place]:
+def _headers(operation: dict[str, Any]) -> Iterator[PartLocation]:
     for response in operation["responses"].values():
         for name in response.get("headers", {}):
-            yield Place(response["headers"], name, name, operation["operationId"])
+            yield PartLocation(response["headers"], name, name, operation["operationId"])
 
 
-def _examples(operation: dict[str, Any]) -> Iterator[Place]:
+def _examples(operation: dict[str, Any]) -> Iterator[PartLocation]:
     bodies = [*operation["responses"].values(), operation.get("requestBody", {})]
     for content in (content for body in bodies for content in body.get("content", {}).values()):
         for name in content.get("examples", {}):
-            yield Place(content["examples"], name, f"{_schema(content)}{name}", operation["operationId"])
+            yield PartLocation(content["examples"], name, f"{_schema(content)}{name}", operation["operationId"])
 
 
-def _parameters(operation: dict[str, Any]) -> Iterator[Place]:
+def _parameters(operation: dict[str, Any]) -> Iterator[PartLocation]:
     for index, parameter in enumerate(operation.get("parameters", ())):
-        yield Place(operation["parameters"], index, parameter["name"], operation["operationId"])
+        yield PartLocation(operation["parameters"], index, parameter["name"], operation["operationId"])
 
 
-def _responses(operation: dict[str, Any]) -> Iterator[Place]:
+def _responses(operation: dict[str, Any]) -> Iterator[PartLocation]:
     for status, response in operation["responses"].items():
         content: dict[str, Any] = next(iter(response.get("content", {}).values()), {})
-        yield Place(operation["responses"], status, f"{_schema(content)}{status}", operation["operationId"])
+        yield PartLocation(operation["responses"], status, f"{_schema(content)}{status}", operation["operationId"])
 
 
 def _schema(content: dict[str, Any]) -> str:

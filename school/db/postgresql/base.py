@@ -13,44 +13,44 @@ from django.db import OperationalError
 from django.db.backends.postgresql import base
 from psycopg.errors import ConnectionTimeout, _WaitTimeout
 
-from school.db.postgresql import Unanswered
+from school.db.postgresql import CommitOutcomeUnknown
 
-CONNECT = 2  # seconds to wait for a connection, the least that psycopg accepts
-CHECK = 1.0  # seconds to wait for the check that a connection works
-HEARD = 0.25  # seconds after an answer in which a connection is not checked again
-PAUSE = 0.2  # seconds between two attempts to connect to a server that does not answer
-PREPARED = 500  # statements that each connection keeps, as many as ``school.db.compiled_queries`` does
-SHORT = 0.1  # seconds; a shorter wait is normal work, and is not counted
+CONNECT_TIMEOUT = 2  # seconds to wait for a connection, the least that psycopg accepts
+CHECK_TIMEOUT = 1.0  # seconds to wait for the check that a connection works
+CHECK_INTERVAL = 0.25  # seconds after an answer in which a connection is not checked again
+RECONNECT_INTERVAL = 0.2  # seconds between two attempts to connect to a server that does not answer
+MAX_PREPARED_STATEMENTS = 500  # statements that each connection keeps, as many as ``school.db.compiled_queries`` does
+UNCOUNTED_WAIT = 0.1  # seconds; a shorter wait is normal work, and is not counted
 
 
-class Patience:
+class WaitBudget:
     """The seconds that a request may still wait for the database in total. None: without a limit."""
 
     def __init__(self, seconds: float | None) -> None:
-        self.seconds = self.left = seconds
+        self.seconds = self.remaining = seconds
 
-    def renew(self) -> None:
-        self.left = self.seconds
+    def reset(self) -> None:
+        self.remaining = self.seconds
 
     def spend(self, seconds: float) -> None:
-        if self.left is not None and seconds > SHORT:
-            self.left -= seconds
+        if self.remaining is not None and seconds > UNCOUNTED_WAIT:
+            self.remaining -= seconds
 
     @contextmanager
-    def limited(self, seconds: float) -> Iterator[None]:
+    def at_most(self, seconds: float) -> Iterator[None]:
         """Wait at most ``seconds`` in the block."""
-        if self.left is None:
+        if self.remaining is None:
             yield
             return
-        saved = max(self.left - seconds, 0)
-        self.left = min(self.left, seconds)
+        unused = max(self.remaining - seconds, 0)
+        self.remaining = min(self.remaining, seconds)
         try:
             yield
         finally:
-            self.left += saved
+            self.remaining += unused
 
 
-class Absence:
+class CircuitBreaker:
     """
     Records that the server did not answer a thread of this process in time.
 
@@ -58,51 +58,54 @@ class Absence:
     """
 
     def __init__(self) -> None:
-        self.is_noticed = False
+        self.is_open = False
         self.lock = threading.Lock()
         self.connect: Callable[[], psycopg.Connection[Any]] = psycopg.Connection.connect
 
-    def notice(self) -> None:
+    def open(self) -> None:
         with self.lock:
-            if not self.is_noticed:
-                self.is_noticed = True
-                threading.Thread(target=self._ask, daemon=True).start()
+            if not self.is_open:
+                self.is_open = True
+                threading.Thread(target=self._probe, daemon=True).start()
 
-    def _ask(self) -> None:
-        while self.is_noticed:
+    def _probe(self) -> None:
+        while self.is_open:
             try:
                 self.connect().close()
             except psycopg.Error:
-                time.sleep(PAUSE)
+                time.sleep(RECONNECT_INTERVAL)
             else:
-                self.is_noticed = False
+                self.is_open = False
 
 
-absence = Absence()
+circuit_breaker = CircuitBreaker()
 
 
 class Connection(psycopg.Connection[Any]):
-    """A connection that is closed when the patience ends: a late answer would be taken for that of the next query."""
+    """
+    A connection that is closed when the wait budget is used up: a late answer would be taken for that of the next
+    query.
+    """
 
-    patience = Patience(None)
-    heard = -math.inf  # ``time.monotonic()`` of the server's last answer
+    wait_budget = WaitBudget(None)
+    last_answer_at = -math.inf  # ``time.monotonic()`` of the server's last answer
 
     def wait(self, *args: Any, **options: Any) -> Any:
-        left = self.patience.left
-        if left is None or "timeout" in options:
+        remaining = self.wait_budget.remaining
+        if remaining is None or "timeout" in options:
             return super().wait(*args, **options)
-        began = time.monotonic()
+        started = time.monotonic()
         try:
-            answer = super().wait(*args, **{**options, "timeout": max(left, 0)})
-            self.heard = time.monotonic()
+            answer = super().wait(*args, **{**options, "timeout": max(remaining, 0)})
+            self.last_answer_at = time.monotonic()
             return answer
         except _WaitTimeout:
             self.pgconn.finish()
-            if left >= CHECK:
-                absence.notice()
+            if remaining >= CHECK_TIMEOUT:
+                circuit_breaker.open()
             raise psycopg.OperationalError("The server did not answer in time.") from None
         finally:
-            self.patience.spend(time.monotonic() - began)
+            self.wait_budget.spend(time.monotonic() - started)
 
 
 class Driver:
@@ -116,7 +119,7 @@ class Driver:
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """
-    Waits for all queries of a request at most ``patience`` seconds, an option; without the option there is no limit.
+    Waits for all queries of a request at most ``wait_budget`` seconds, an option; without the option there is no limit.
 
     Queries that a streaming response runs after its beginning belong to the same request.
     """
@@ -125,39 +128,39 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.patience = Patience(self.settings_dict["OPTIONS"].get("patience"))
+        self.wait_budget = WaitBudget(self.settings_dict["OPTIONS"].get("wait_budget"))
 
     def get_connection_params(self) -> dict[str, Any]:
         params: dict[str, Any] = super().get_connection_params()
-        if params.pop("patience", None):
-            params.setdefault("connect_timeout", CONNECT)
-            absence.connect = partial(psycopg.Connection.connect, **params)
+        if params.pop("wait_budget", None):
+            params.setdefault("connect_timeout", CONNECT_TIMEOUT)
+            circuit_breaker.connect = partial(psycopg.Connection.connect, **params)
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        if absence.is_noticed:
+        if circuit_breaker.is_open:
             raise OperationalError("The server does not answer.")
         try:
             connection = super().get_new_connection(conn_params)
         except ConnectionTimeout:
-            absence.notice()
+            circuit_breaker.open()
             raise
-        connection.patience = self.patience
-        connection.prepared_max = PREPARED
+        connection.wait_budget = self.wait_budget
+        connection.prepared_max = MAX_PREPARED_STATEMENTS
         return connection
 
     def is_usable(self) -> bool:
-        if absence.is_noticed:
+        if circuit_breaker.is_open:
             return False
-        if not self.errors_occurred and time.monotonic() - self.connection.heard < HEARD:
+        if not self.errors_occurred and time.monotonic() - self.connection.last_answer_at < CHECK_INTERVAL:
             return True
-        with self.patience.limited(CHECK):
+        with self.wait_budget.at_most(CHECK_TIMEOUT):
             usable: bool = super().is_usable()
         return usable
 
     def close_if_unusable_or_obsolete(self) -> None:
-        """Renew the patience: Django calls this method at the beginning and at the end of a request."""
-        self.patience.renew()
+        """Reset the wait budget: Django calls this method at the beginning and at the end of a request."""
+        self.wait_budget.reset()
         super().close_if_unusable_or_obsolete()
 
     def _commit(self) -> None:
@@ -165,5 +168,5 @@ class DatabaseWrapper(base.DatabaseWrapper):
             super()._commit()  # type: ignore[misc]  # the stubs leave it out
         except OperationalError as error:
             if self.connection is None or self.connection.closed:
-                raise Unanswered(*error.args) from error.__cause__
+                raise CommitOutcomeUnknown(*error.args) from error.__cause__
             raise

@@ -11,8 +11,8 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
-PAUSE = 0.01  # seconds between two attempts, at most
-TEMPORARY = "file:"  # a URI without a path names a temporary database, which no other connection sees
+RETRY_INTERVAL = 0.01  # seconds between two attempts, at most
+TEMPORARY_DATABASE = "file:"  # a URI without a path names a temporary database, which no other connection sees
 
 
 def unicode_upper(text: str | None) -> str | None:
@@ -39,16 +39,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _start_transaction_under_autocommit(self) -> None:
         seconds = self.settings_dict["OPTIONS"].get("timeout", 5)
         deadline = time.monotonic() + seconds
-        is_private = self.is_in_memory_db() or self.settings_dict["NAME"] == TEMPORARY
-        with nullcontext() if is_private else self._turn(deadline):
-            self._let_sqlite_wait(max(deadline - time.monotonic(), 0))
+        is_private = self.is_in_memory_db() or self.settings_dict["NAME"] == TEMPORARY_DATABASE
+        with nullcontext() if is_private else self._writer_lock(deadline):
+            self._set_busy_timeout(max(deadline - time.monotonic(), 0))
             try:
                 super()._start_transaction_under_autocommit()  # type: ignore[misc]  # the stubs leave it out
             finally:
-                self._let_sqlite_wait(seconds)
+                self._set_busy_timeout(seconds)
 
     @contextmanager
-    def _turn(self, deadline: float) -> Iterator[None]:
+    def _writer_lock(self, deadline: float) -> Iterator[None]:
         """Hold the turn: a lock on a file beside the database, which the system releases if the process dies."""
         file = os.open(f"{self.settings_dict['NAME']}-turn", os.O_RDONLY | os.O_CREAT, 0o666)
         try:
@@ -59,11 +59,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 except BlockingIOError:
                     if time.monotonic() > deadline:
                         raise OperationalError("database is locked") from None
-                time.sleep(random.uniform(0, PAUSE))  # noqa: S311  # no secret depends on it
+                time.sleep(random.uniform(0, RETRY_INTERVAL))  # noqa: S311  # no secret depends on it
             yield
         finally:
             os.close(file)
 
-    def _let_sqlite_wait(self, seconds: float) -> None:
+    def _set_busy_timeout(self, seconds: float) -> None:
         """Set how many seconds SQLite itself waits for a lock."""
         self.connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")

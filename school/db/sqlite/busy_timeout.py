@@ -6,7 +6,7 @@ from typing import Any
 
 
 @contextmanager
-def impatient(connection: Any) -> Iterator[None]:
+def fail_if_busy(connection: Any) -> Iterator[None]:
     """Let a statement fail immediately while another SQLite writer is active. Other databases have several writers."""
     if connection.vendor != "sqlite":
         yield

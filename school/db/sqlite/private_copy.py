@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 
-from school.db.sqlite.base import TEMPORARY, DatabaseWrapper
+from school.db.sqlite.base import TEMPORARY_DATABASE, DatabaseWrapper
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def private_copy() -> Iterator[None]:
         yield
         return
     copy = original.copy()
-    copy.settings_dict["NAME"] = TEMPORARY
+    copy.settings_dict["NAME"] = TEMPORARY_DATABASE
     try:
         original.ensure_connection()
         copy.ensure_connection()
@@ -41,4 +41,4 @@ def private_copy() -> Iterator[None]:
 
 def is_on_private_copy() -> bool:
     """Return True while this thread works on a private copy."""
-    return connection.settings_dict["NAME"] == TEMPORARY
+    return connection.settings_dict["NAME"] == TEMPORARY_DATABASE

@@ -3,11 +3,11 @@
 from typing import Any
 
 from school.commands.console import SafeCommand
-from school.http.rate_counter import clear_ended
+from school.http.rate_counter import delete_ended
 
 
 class Command(SafeCommand):
     help = "Delete the counts of requests whose minute has ended."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{clear_ended()} deleted.")
+        self.stdout.write(f"{delete_ended()} deleted.")

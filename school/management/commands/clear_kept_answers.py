@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from school.api.idempotency import KEPT_FOR
+from school.api.idempotency import RETENTION
 from school.commands.console import SafeCommand
 from school.models import KeptAnswer
 
@@ -13,5 +13,5 @@ class Command(SafeCommand):
     help = "Delete the answers to requests with an Idempotency-Key that are older than 24 hours."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        count, _by_model = KeptAnswer.objects.filter(at__lt=timezone.now() - KEPT_FOR).delete()
+        count, _by_model = KeptAnswer.objects.filter(at__lt=timezone.now() - RETENTION).delete()
         self.stdout.write(f"{count} deleted.")

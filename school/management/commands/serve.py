@@ -9,16 +9,16 @@ from django.core.management.base import CommandError
 from django.db import connections
 
 from school.commands.console import SafeCommand
-from school.observability.metrics_view import FOLDER
+from school.observability.metrics_view import MULTIPROC_DIR_VARIABLE
 from school.server import (
-    CannotServe,
+    ServerStartError,
     check_database,
     check_https,
     check_port,
-    command_line,
     default_workers,
     make_metrics_folder,
     parse_port,
+    server_command_line,
 )
 
 
@@ -39,12 +39,12 @@ class Command(SafeCommand):
             check_https()
             check_port(host, number)
             warning = check_database()
-        except CannotServe as error:
+        except ServerStartError as error:
             raise CommandError(str(error)) from None
         if warning:
             self.stderr.write(warning)
         connections.close_all()
         if settings.METRICS_TOKEN:
-            os.environ.setdefault(FOLDER, make_metrics_folder())
-        line = command_line(host=host, port=number, workers=workers, threads=threads)
+            os.environ.setdefault(MULTIPROC_DIR_VARIABLE, make_metrics_folder())
+        line = server_command_line(host=host, port=number, workers=workers, threads=threads)
         os.execv(line[0], line)

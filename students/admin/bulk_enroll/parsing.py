@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from school.refusals import shortened
+from school.refusals import shorten
 from school.validators import normalized
 
 MAX_KEY = 200  # characters; a course code with its term has at most 97
@@ -51,4 +51,4 @@ def _of_line(line: list[list[str]], known: Collection[str]) -> list[Pasted]:
 
 def _parted(column: str) -> list[str]:
     """Return the keys in a column. Keys longer than ``MAX_KEY`` are shortened, since the page shows a key often."""
-    return [shortened(key, MAX_KEY) for part in re.split("[,;]", column) if (key := normalized(part))]
+    return [shorten(key, MAX_KEY) for part in re.split("[,;]", column) if (key := normalized(part))]

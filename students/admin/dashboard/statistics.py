@@ -15,7 +15,7 @@ from django.db.models import Count, Q
 
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
-from school.access.row_scope import Limits, within
+from school.access.row_scope import RowScope, filter_by_scope
 from students.models import LEFT, RefusedAct, Status, StudentCourse
 from students.seats import Seats
 
@@ -109,9 +109,9 @@ class Refused:
     by_code: list[tuple[str, int]]
 
 
-def terms_to_look_at(today: date, limits: Limits | None = None) -> list[Term]:
+def terms_to_look_at(today: date, row_scope: RowScope | None = None) -> list[Term]:
     """Return the terms that have not ended, earliest first; the newest term if all have ended."""
-    terms = within(Term.objects.all(), limits)
+    terms = filter_by_scope(Term.objects.all(), row_scope)
     coming = list(terms.filter(ends_on__gte=today).order_by("starts_on", "code"))
     return coming or list(terms.order_by("-starts_on")[:1])
 
@@ -127,14 +127,17 @@ def running(terms: Iterable[Term], today: date) -> Term | None:
     return begun[-1] if begun else (terms[0] if terms else None)
 
 
-def offers(limits: Limits | None = None) -> list[Offer]:
+def offers(row_scope: RowScope | None = None) -> list[Offer]:
     """Return every active course with its seats, ordered by code, in two queries."""
     counted: dict[tuple[int, str], int] = {}
     for course_id, status, number in (
-        within(StudentCourse.objects.open(), limits).order_by().values_list("course", "status").annotate(Count("pk"))
+        filter_by_scope(StudentCourse.objects.open(), row_scope)
+        .order_by()
+        .values_list("course", "status")
+        .annotate(Count("pk"))
     ):
         counted[course_id, status] = number
-    rows = within(Course.objects.filter(is_active=True), limits).order_by("code", "pk")
+    rows = filter_by_scope(Course.objects.filter(is_active=True), row_scope).order_by("code", "pk")
     return [
         Offer(
             course_id,
@@ -170,14 +173,14 @@ def fullest(offered: Iterable[Offer], most: int) -> list[Offer]:
     return sorted(limited, key=lambda offer: (-offer.fill, -offer.seats.waiting, offer.key))[:most]
 
 
-def by_day(term: Term, today: date, limits: Limits | None = None) -> list[Day]:
+def by_day(term: Term, today: date, row_scope: RowScope | None = None) -> list[Day]:
     """
     Return the numbers of enrollments and departures for each day of a term so far, from the first enrollment.
 
     A student that enrolled and left later counts in both. Days more than ``EARLIEST`` before or after the term are left
     out.
     """
-    courses = within(Course.objects.filter(term=term), limits).values("pk")
+    courses = filter_by_scope(Course.objects.filter(term=term), row_scope).values("pk")
     of_term = StudentCourse.objects.filter(course__in=courses).order_by()
     came = dict(of_term.filter(enrolled_on__isnull=False).values_list("enrolled_on").annotate(Count("pk")))
     left = dict(of_term.filter(status__in=LEFT).values_list("ended_on").annotate(Count("pk")))
@@ -190,15 +193,15 @@ def by_day(term: Term, today: date, limits: Limits | None = None) -> list[Day]:
     return [Day(day, came.get(day, 0), left.get(day, 0)) for day in span]
 
 
-def imports_by_state(since: date, limits: Limits | None = None) -> Counter[str]:
+def imports_by_state(since: date, row_scope: RowScope | None = None) -> Counter[str]:
     """Count imports by state: all that wait for approval, and those since a day that failed or had errors."""
     wanted = Q(state=State.NEEDS_REVIEW) | Q(state__in=WENT_WRONG, created_at__date__gte=since)
-    imports = within(Import.objects.filter(wanted), limits)
+    imports = filter_by_scope(Import.objects.filter(wanted), row_scope)
     return Counter(dict(imports.order_by().values_list("state").annotate(Count("pk"))))
 
 
-def refused_on(day: date, limits: Limits | None = None) -> Refused:
-    refusals = within(RefusedAct.objects.filter(day=day), limits).order_by()
+def refused_on(day: date, row_scope: RowScope | None = None) -> Refused:
+    refusals = filter_by_scope(RefusedAct.objects.filter(day=day), row_scope).order_by()
     people = refusals.aggregate(people=Count("student", distinct=True))["people"]
     by_code: Counter[str] = Counter()
     for codes, number in refusals.values_list("codes").annotate(Count("pk")):

@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
-from school.access.row_scope import Limits, limits_of_staff
-from school.desk.theme import page
+from school.access.row_scope import RowScope, row_scope_of_staff
+from school.desk.theme import model_link
 from school.validators import parse_ids
 from students.admin.dashboard import statistics
 from students.admin.dashboard.statistics import Day, Offer, Sum, TermSeats
@@ -28,8 +28,8 @@ REASONS = 6
 LATELY = timedelta(days=7)
 # Links to the audit logs, for users who may see these but no figures.
 RECORDS = [
-    page(gettext_lazy("Journal"), "", "students.EnrollmentEvent"),
-    page(gettext_lazy("Record of access"), "", "school.PersonalDataAccess"),
+    model_link(gettext_lazy("Journal"), "", "students.EnrollmentEvent"),
+    model_link(gettext_lazy("Record of access"), "", "school.PersonalDataAccess"),
 ]
 HEIGHT = 100  # of the chart, in its own units; each day has the width 1
 
@@ -89,11 +89,11 @@ def _list_of(model: Any, **filters: Any) -> str:
 
 
 def _seats(request: HttpRequest, today: date) -> dict[str, Any]:
-    limits = limits_of_staff(request.user)
-    terms = statistics.terms_to_look_at(today, limits)
+    row_scope = row_scope_of_staff(request.user)
+    terms = statistics.terms_to_look_at(today, row_scope)
     asked = parse_ids(request.GET.get("term", ""))
     chosen = next((term for term in terms if term.pk in asked), statistics.running(terms, today))
-    offered = statistics.offers(limits)
+    offered = statistics.offers(row_scope)
     of_term = [offer for offer in offered if offer.term_id == (chosen.pk if chosen else None)]
     by_term = statistics.seats_by_term(terms, offered)
     summed = next((each.all for each in by_term if each.term == chosen), Sum())
@@ -104,7 +104,7 @@ def _seats(request: HttpRequest, today: date) -> dict[str, Any]:
         "needs": _of_courses(offered),
         "rows": [row for each in by_term for row in _rows(each)],
         "fullest": [(offer, reverse("admin:courses_course_change", args=[offer.id])) for offer in _top(of_term)],
-        "chart": _chart(chosen, today, limits) if chosen else None,
+        "chart": _chart(chosen, today, row_scope) if chosen else None,
     }
 
 
@@ -155,7 +155,7 @@ def _of_courses(offered: list[Offer]) -> list[Figure]:
 
 def _imports(request: HttpRequest, today: date) -> list[Figure]:
     since = today - LATELY
-    by_state = statistics.imports_by_state(since, limits_of_staff(request.user))
+    by_state = statistics.imports_by_state(since, row_scope_of_staff(request.user))
     waiting = by_state[State.NEEDS_REVIEW]
     wrong = sum(by_state[state] for state in statistics.WENT_WRONG)
     states = ",".join(statistics.WENT_WRONG)
@@ -178,7 +178,7 @@ def _imports(request: HttpRequest, today: date) -> list[Figure]:
 
 
 def _refused(request: HttpRequest, today: date, home: dict[str, Any]) -> dict[str, Any]:
-    refused = statistics.refused_on(today, limits_of_staff(request.user))
+    refused = statistics.refused_on(today, row_scope_of_staff(request.user))
     day = {"day__gte": today, "day__lt": today + timedelta(days=1)}
     figure = Figure(
         refused.people,
@@ -213,9 +213,9 @@ def _rows(of_term: TermSeats) -> list[Row]:
     return rows
 
 
-def _chart(term: Term, today: date, limits: Limits | None) -> dict[str, Any] | None:
+def _chart(term: Term, today: date, row_scope: RowScope | None) -> dict[str, Any] | None:
     """Return the chart of a term: for each day a bar up for enrollments and one down for leaving, on one scale."""
-    days = statistics.by_day(term, today, limits)
+    days = statistics.by_day(term, today, row_scope)
     if not days:
         return None
     came, left = max(day.enrolled for day in days), max(day.left for day in days)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from courses.models import Course
-from school.http.search_limits import bounded
+from school.http.search_limits import truncate_search
 from students.admin.pages.enroll_panel import EnrollBox
 from students.admin.pages.seat_bar import seat_bar
 from students.admin.roster.exports import RosterOut
@@ -52,7 +52,7 @@ class CoursePage(EnrollBox, RosterOut):
         content = {
             **self.box(request, owner),
             "status": Status.WAITLISTED.value,
-            "words": bounded(request.GET.get("q", "")),
+            "words": truncate_search(request.GET.get("q", "")),
             "can_see_students": can_see(request, Student),
             "can": self._can(request, tab),
         }

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from courses.models import Course, Term
-from school.access.row_scope import Limits, limits_of_staff
+from school.access.row_scope import RowScope, row_scope_of_staff
 from students.admin.dashboard.statistics import running, terms_to_look_at
 from students.admin.pages.enroll_panel import EnrollBox
 from students.admin.tabs import Tab, can_see
@@ -56,7 +56,7 @@ class StudentPage(EnrollBox):
         enrollments = self.enrollments_of(request, owner)
         past = list(enrollments.filter(status__in=ENDED).order_by("-ended_on", "-pk")[: PAST + 1])
         return {
-            "schedules": schedules(list(enrollments.open()), limits_of_staff(request.user)),
+            "schedules": schedules(list(enrollments.open()), row_scope_of_staff(request.user)),
             "past": past[:PAST],
             "has_more": len(past) > PAST,
             "can_see_courses": can_see(request, Course),
@@ -64,7 +64,7 @@ class StudentPage(EnrollBox):
         }
 
 
-def schedules(enrollments: list[StudentCourse], limits: Limits | None = None) -> list[Schedule]:
+def schedules(enrollments: list[StudentCourse], row_scope: RowScope | None = None) -> list[Schedule]:
     """
     Return open enrollments grouped by term: the current term first, even if empty, then the others by their start.
 
@@ -72,7 +72,7 @@ def schedules(enrollments: list[StudentCourse], limits: Limits | None = None) ->
     come last.
     """
     today = timezone.localdate()
-    first = running(terms_to_look_at(today, limits), today)
+    first = running(terms_to_look_at(today, row_scope), today)
     found = []
     if first and first.ends_on >= today:
         found.append(Schedule(first, is_running=first.starts_on <= today, is_next=first.starts_on > today))

@@ -44,7 +44,7 @@ class RosterOut(TabbedPage):
         course, rows = self._asked_for(request, pk)
         record_export(request, Subject.ROSTER, course_id=course.pk)
         lines = roster_lines(with_places(course, rows.iterator(chunk_size=2_000)))
-        return csv_response(lines, f"roster-{course.pk}.csv", has_mark=True)
+        return csv_response(lines, f"roster-{course.pk}.csv", with_bom=True)
 
     def roster_on_paper(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Return the roster as a page for printing."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from django.db.models import Q
 
 from courses.models import Course
-from school.http.search_limits import bounded
+from school.http.search_limits import truncate_search
 from students.models import LEFT, OPEN, Status, StudentCourse, StudentCourseQuerySet
 
 STATUSES: dict[str, tuple[str, ...]] = {
@@ -25,7 +25,7 @@ def roster_rows(course: Course, status: str, words: str = "") -> StudentCourseQu
     They are ordered by name, waitlisted ones by waitlist position.
     """
     rows = StudentCourse.objects.filter(course=course, status__in=STATUSES[status])
-    for word in bounded(words).split():
+    for word in truncate_search(words).split():
         fits = Q()
         for column in COLUMNS:
             fits |= Q(**{f"{column}__icontains": word})

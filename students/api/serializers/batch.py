@@ -17,9 +17,9 @@ from courses.models import Course
 from school.api.fields import KnownFieldsSerializer, StrictBooleanField, StrictCharField, StrictIntegerField
 from school.api.openapi.examples import example, request_example
 from school.api.openapi.schema import ProblemReasonSerializer, ProblemSerializer
-from school.http.problems import MOST_REASONS, reasons_in, shortened_reason
+from school.http.problems import MAX_ERRORS, flatten_errors, shorten_reason
 from school.refusals import Refusal
-from school.validators import BIGGEST_ID
+from school.validators import MAX_ID
 from students.api.serializers import examples
 from students.api.serializers.enrollments import EnrollmentSerializer
 from students.api.serializers.requests import (
@@ -50,7 +50,7 @@ class ItemSerializer(ChosenCourseSerializer):
 
     student_id = StrictIntegerField(
         min_value=1,
-        max_value=BIGGEST_ID,
+        max_value=MAX_ID,
         required=False,
         error_messages={"invalid": gettext_lazy("An id is an integer. A student number belongs in student_number.")},
     )
@@ -188,24 +188,24 @@ def read_items(
 
     ``among`` has the courses that the caller may use; with None all may be used, and a course id is not checked.
     ``visible`` has the students whose numbers a refusal may suggest, ``to_enroll`` the students that an item may name;
-    None means all students. Only the first ``MOST_REASONS`` unknown numbers and keys get a refusal with a suggestion.
+    None means all students. Only the first ``MAX_ERRORS`` unknown numbers and keys get a refusal with a suggestion.
     Raise ``ValidationError`` if the invalid items have more than ``MOST_FAULTS`` errors.
     """
     bodies = _read_all(items)
     valid = [body for body in bodies if not isinstance(body, Unreadable)]
     students = student_ids_by_number(body["student_number"] for body in valid if "student_number" in body)
-    courses = courses_by_key((key for body in valid if (key := course_key_in(body))), among, MOST_REASONS)
+    courses = courses_by_key((key for body in valid if (key := course_key_in(body))), among, MAX_ERRORS)
     outside = _outside((body["course_id"] for body in valid if "course_id" in body), among)
     numbers = dict.fromkeys(body["student_number"] for body in valid if "student_number" in body)
     unknown: dict[str | int, Refusal] = {}
     if to_enroll is not None:
         ids = {body["student_id"] for body in valid if "student_id" in body}
-        there = set(to_enroll.filter(pk__among=[*ids, *students.values()]).values_list("pk", flat=True))
+        there = set(to_enroll.filter(pk__any_of=[*ids, *students.values()]).values_list("pk", flat=True))
         students = {number: pk for number, pk in students.items() if pk in there}
         unknown |= {pk: student_not_found(pk) for pk in ids - there}
     visible = Student.objects.all() if visible is None else visible
     not_found = [number for number in numbers if number not in students]
-    unknown.update(students_not_found(not_found, visible, "number:", MOST_REASONS))
+    unknown.update(students_not_found(not_found, visible, "number:", MAX_ERRORS))
     return [
         body if isinstance(body, Unreadable) else _act(body, students, unknown, courses, outside) for body in bodies
     ]
@@ -217,7 +217,7 @@ def _outside(course_ids: Iterable[int], among: QuerySet[Course] | None) -> dict[
         return {}
     asked = set(course_ids)
     return {
-        pk: course_not_found(pk) for pk in asked.difference(among.filter(pk__among=asked).values_list("pk", flat=True))
+        pk: course_not_found(pk) for pk in asked.difference(among.filter(pk__any_of=asked).values_list("pk", flat=True))
     }
 
 
@@ -230,7 +230,7 @@ def _read_all(items: Iterable[Any]) -> list[dict[str, Any] | Unreadable]:
         try:
             bodies.append(_read(item, readers))
         except ValidationError as error:
-            reasons = tuple(reasons_in(error.detail))
+            reasons = tuple(flatten_errors(error.detail))
             bodies.append(Unreadable("invalid", reasons))
             details[index] = error.detail
             faults += len(reasons)
@@ -324,13 +324,13 @@ def _in_brief(index: int, outcome: ItemOutcome, enrollments: dict[int, Any]) -> 
 
 
 def _in_full(index: int, outcome: ItemOutcome, enrollments: dict[int, Any]) -> dict[str, Any]:
-    named = [shortened_reason(reason) for reason in outcome.reasons]
+    named = [shorten_reason(reason) for reason in outcome.reasons]
     return {
         "index": index,
         "status": outcome.status,
         "code": outcome.reasons[0].code if outcome.reasons else None,
         "message": " ".join(reason.message for reason in named),
-        "errors": [reason.as_problem() for reason in named],
+        "errors": [reason.as_error() for reason in named],
         "enrollment": enrollments[outcome.enrollment.pk] if outcome.enrollment else None,
     }
 

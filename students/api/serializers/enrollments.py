@@ -10,7 +10,7 @@ from rest_framework import serializers
 from courses.api.serializers import CourseSummarySerializer
 from school.api.fields import KnownFieldsSerializer, QueryIntegerField, StrictModelSerializer
 from school.api.openapi.examples import example
-from school.api.row_json import Computed, RowTemplate, row_template
+from school.api.row_json import ComputedField, RowTemplate, row_template
 from students.api.serializers import examples
 from students.api.serializers.students import StudentInBriefSerializer
 from students.models import Action, EnrollmentEvent, Status, StudentCourse
@@ -87,7 +87,7 @@ class EnrollmentEventSerializer(StrictModelSerializer):
     changes = ChangedValuesField(read_only=True)
     waived = CodesField(read_only=True)
     refusals = CodesField(read_only=True)
-    computed = {"reason": Computed(("action", "reason", "refusals"), _reason, only_limited=True)}
+    computed = {"reason": ComputedField(("action", "reason", "refusals"), _reason, only_limited=True)}
 
     class Meta:
         model = EnrollmentEvent

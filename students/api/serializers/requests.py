@@ -8,11 +8,11 @@ from rest_framework import serializers
 
 from courses.lookup import CourseKey, courses_by_key, visible_course_id
 from courses.models import Course
-from school.access.row_scope import Limits, within
+from school.access.row_scope import RowScope, filter_by_scope
 from school.api.fields import BoundedListField, KnownFieldsSerializer, StrictCharField, StrictIntegerField
 from school.api.openapi.examples import request_example
 from school.refusals import Refusal, Refused
-from school.validators import BIGGEST_ID, plain_text
+from school.validators import MAX_ID, plain_text
 from students.api.serializers import examples
 from students.api.serializers.enrollments import EnrollmentSerializer
 from students.enrollment.commands import OnFull
@@ -31,7 +31,7 @@ class ChosenCourseSerializer(KnownFieldsSerializer):
 
     course_id = StrictIntegerField(
         min_value=1,
-        max_value=BIGGEST_ID,
+        max_value=MAX_ID,
         required=False,
         error_messages={"invalid": _("An id is an integer. The code of a course belongs in course_code.")},
     )
@@ -83,7 +83,7 @@ class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
             raise serializers.ValidationError(errors)
         return attrs
 
-    def chosen_course_id(self, limits: Limits | None = None) -> int:
+    def chosen_course_id(self, row_scope: RowScope | None = None) -> int:
         """
         Return the id of the course that the body names, within the limits; raise ``Refused`` if there is none.
 
@@ -92,8 +92,10 @@ class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
         key = course_key_in(self.validated_data)
         if key is None:
             course_id = int(self.validated_data["course_id"])
-            return course_id if limits is None else visible_course_id(course_id, limits)
-        found = courses_by_key([key], None if limits is None else within(Course.objects.all(), limits))[key]
+            return course_id if row_scope is None else visible_course_id(course_id, row_scope)
+        found = courses_by_key([key], None if row_scope is None else filter_by_scope(Course.objects.all(), row_scope))[
+            key
+        ]
         if isinstance(found, Refusal):
             raise Refused([found])
         return found.pk

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from courses.api.serializers import CourseSerializer
 from school.api.fields import StrictModelSerializer
 from school.api.openapi.examples import example
-from school.api.row_json import Computed
+from school.api.row_json import ComputedField
 from students.api.serializers import examples
 from students.models import Student
 from students.seats import Seats
@@ -62,7 +62,11 @@ def _warnings(request: Any, *counted: Any) -> list[dict[str, Any]]:
 class CourseWithSeatsSerializer(CourseSerializer):
     seats = SeatsSerializer(read_only=True)
     warnings = WarningSerializer(many=True, read_only=True)
-    computed = {**CourseSerializer.computed, "seats": Computed(SEATS, _seats), "warnings": Computed(SEATS, _warnings)}
+    computed = {
+        **CourseSerializer.computed,
+        "seats": ComputedField(SEATS, _seats),
+        "warnings": ComputedField(SEATS, _warnings),
+    }
 
     class Meta(CourseSerializer.Meta):
         fields = [*CourseSerializer.Meta.fields, "seats", "warnings"]

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from bulk.commands.base import find_user
 from school.access.access_log import Door
-from school.commands.console import SafeCommand, escaped
+from school.commands.console import SafeCommand, escape_control_characters
 from school.refusals import Refused
 from students.privacy import Erased, erase, find_person, objections
 from students.privacy.scrubbing import IN_USE, scrub
@@ -31,7 +31,7 @@ class Command(SafeCommand):
             person = find_person(number)
             if refusals := objections(person):
                 raise Refused(refusals)
-            if not yes and input(escaped(QUESTION.format(number=number))) != number:
+            if not yes and input(escape_control_characters(QUESTION.format(number=number))) != number:
                 raise CommandError("Nothing was erased.")
             self._tell(erase(person, reason=reason, door=Door.COMMAND, actor=actor))
             transaction.on_commit(self._scrub)

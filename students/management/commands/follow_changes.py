@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError
 
 from school.access.access_log import Action, Door, Subject, record
-from school.api.row_json import in_json
+from school.api.row_json import encode_json
 from school.commands.console import SafeCommand
 from school.refusals import Refused
 from students.api.serializers import change_template
@@ -37,8 +37,8 @@ class Command(SafeCommand):
                 page = read_changes(cursor, PAGE, lambda: template.expressions, shape="full")
                 for entry in page.entries:
                     cursor = entry.cursor
-                    change = template.write(None, entry.columns)
-                    self.stdout.write(f'{{"cursor":{in_json(cursor)},{change[1:]}')
+                    change = template.render(None, entry.columns)
+                    self.stdout.write(f'{{"cursor":{encode_json(cursor)},{change[1:]}')
                 self.stdout.flush()
                 cursor = page.cursor
                 if not page.has_more:

@@ -28,7 +28,14 @@ from courses.api_clients import Credentials, create_api_client
 from school.commands.console import SafeCommand
 from school.models import ApiClient
 from school.refusals import Refused
-from school.server import CannotServe, check_https, check_port, command_line, parse_port, worker_command_line
+from school.server import (
+    ServerStartError,
+    check_https,
+    check_port,
+    parse_port,
+    server_command_line,
+    worker_command_line,
+)
 
 HOST = "127.0.0.1"
 STAFF = "registrar"
@@ -113,11 +120,11 @@ class Command(SafeCommand):
             call_command("migrate", verbosity=0)
             call_command("seed_demo", if_empty=True)
             keys = demo_keys(settings.BASE_DIR / ".demo.json")
-        except (CannotServe, Refused, OSError) as error:
+        except (ServerStartError, Refused, OSError) as error:
             raise CommandError(str(error)) from None
         except DatabaseError as error:
             raise CommandError(f"The database at {settings.DATABASES['default']['NAME']}: {error}.") from None
-        server = subprocess.Popen(command_line(host=HOST, port=number, workers=1, threads=4))
+        server = subprocess.Popen(server_command_line(host=HOST, port=number, workers=1, threads=4))
         worker = subprocess.Popen(worker_command_line())
         signal.signal(signal.SIGTERM, _stop)
         try:
