@@ -15,7 +15,7 @@ from bench.table import print_table
 from courses.api_clients import create_api_client
 from courses.models import Course, Level
 from students.enrollment import complete_many, drop_many, enroll_many
-from students.enrollment.commands import Origin, Outcome
+from students.enrollment.commands import ActorContext, Outcome
 from students.models import Channel, Student, StudentCourse
 
 PAGES = (1, 500)
@@ -106,7 +106,7 @@ def _measure_acts() -> None:
     courses = _make_courses()
     students = Student.objects.filter(is_active=True).order_by("pk")[: max(BATCHES) // COURSES]
     pairs = [(student.pk, course.pk) for student in students for course in courses]
-    origin = Origin(Channel.SYSTEM)
+    origin = ActorContext(Channel.SYSTEM)
     acts: dict[str, Callable[[list[tuple[int, int]]], list[Outcome]]] = {
         "enroll": partial(enroll_many, origin=origin),
         "drop": partial(drop_many, origin=origin),

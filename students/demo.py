@@ -14,9 +14,9 @@ from simple_history.utils import bulk_create_with_history
 
 from courses.models import Course, Level, Term
 from school.db.compiled_queries import ON_POSTGRESQL
-from students.enrollment import perform
-from students.enrollment.commands import Act, OnFull, Origin
-from students.enrollment.context import Register
+from students.enrollment import execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
+from students.enrollment.context import DecisionContext
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 
 CHUNK = 10_000
@@ -201,20 +201,20 @@ def _enroll_and_end(
     In the last term students enroll and leave day by day. In past terms all do so on one day, because each day is a
     batch and takes time.
     """
-    register = Register(in_brief=True)
+    register = DecisionContext(in_brief=True)
 
-    def act_all(acts: Iterable[Act], day: date) -> None:
-        origin = Origin(Channel.COMMAND, at=min(_morning(day), now))
+    def act_all(acts: Iterable[EnrollmentCommand], day: date) -> None:
+        origin = ActorContext(Channel.COMMAND, at=min(_morning(day), now))
         acts = iter(acts)
         while chunk := list(islice(acts, CHUNK)):
-            refused = [outcome for outcome in perform(chunk, origin, register) if outcome.refusals]
+            refused = [outcome for outcome in execute(chunk, origin, register) if outcome.refusals]
             if refused:
                 raise ValueError(f"The demo is refused: {refused[0].refusals}")
             advance(sum(act.action == Action.ENROLL for act in chunk))
 
-    def act_by_day(acts: Iterable[Act], days: list[date], weights: list[float] | None = None) -> None:
+    def act_by_day(acts: Iterable[EnrollmentCommand], days: list[date], weights: list[float] | None = None) -> None:
         """Perform all acts of each student on one random day, unless that day is in the future."""
-        on: dict[date, list[Act]] = {day: [] for day in days}
+        on: dict[date, list[EnrollmentCommand]] = {day: [] for day in days}
         for _student, at_once in groupby(acts, key=lambda act: act.student_id):
             [day] = dice.choices(days, weights)
             on[day] += at_once
@@ -224,10 +224,14 @@ def _enroll_and_end(
 
     today = timezone.localdate(now)
     opening, beginning, deadline, late = (term.starts_on + each for each in (OPENING, BEGINNING, DEADLINE, LATE))
-    coming = (Act(Action.ENROLL, *pair, on_full=OnFull.WAITLIST) for pair in pairs)
+    coming = (EnrollmentCommand(Action.ENROLL, *pair, on_full=OnFull.WAITLIST) for pair in pairs)
     fates = dice.choices(["drop", "withdraw", "stay"], weights=[6, 3, 91], k=len(pairs))
-    dropping = (Act(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "drop")
-    leaving = (Act(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "withdraw")
+    dropping = (
+        EnrollmentCommand(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "drop"
+    )
+    leaving = (
+        EnrollmentCommand(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "withdraw"
+    )
     if last:
         days = _days(opening, min(beginning, today))
         act_by_day(coming, days, [_rush(day, term) for day in days])
@@ -239,7 +243,7 @@ def _enroll_and_end(
     act_all(dropping, beginning)
     act_all(leaving, late)
     staying = (pair for pair, fate in zip(pairs, fates, strict=True) if fate == "stay")
-    act_all((Act(Action.COMPLETE, *pair, grade=dice.choice(GRADES)) for pair in staying), term.ends_on)
+    act_all((EnrollmentCommand(Action.COMPLETE, *pair, grade=dice.choice(GRADES)) for pair in staying), term.ends_on)
 
 
 def _analyze() -> None:

@@ -103,11 +103,11 @@ def make_data() -> None:
     from courses.api_clients import create_api_client
     from courses.models import Course, Level
     from students.enrollment import complete, drop, enroll, enroll_many
-    from students.enrollment.commands import OnFull, Origin
+    from students.enrollment.commands import ActorContext, OnFull
     from students.models import Channel, Student
     from tests.factories import make_course, make_student, make_term
 
-    origin = Origin(Channel.SYSTEM)
+    origin = ActorContext(Channel.SYSTEM)
     fall = make_term(
         code="2026F", name="Fall", starts_on="2026-09-01", ends_on="2027-01-31", drop_deadline="2026-10-15"
     )
@@ -154,7 +154,7 @@ def make_data() -> None:
         course_id=asking.pk,
         waive=["prerequisite_missing"],
         reason="Knows it",
-        origin=Origin(Channel.API, may_waive=True),
+        origin=ActorContext(Channel.API, may_waive=True),
     )
     assert Student.objects.count() == 13
     create_api_client("full", _scopes())

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from courses.models import Course
 from students.enrollment import complete, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, StudentCourse
 from tests.browser import NARROW, WIDE, choose, log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student, make_term
@@ -13,7 +13,7 @@ from tests.factories import make_course, make_student, make_term
 __all__ = ["page", "pytestmark"]
 
 NAMES = ("Ada Byron", "Mary Somerville", "Grace Hopper", "Emmy Noether", "Sofja Kowalewskaja", "Hedy Lamarr")
-SYSTEM = Origin(Channel.SYSTEM)
+SYSTEM = ActorContext(Channel.SYSTEM)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from courses.models import Course
-from students.enrollment import enroll, perform
-from students.enrollment.commands import Act, OnFull
-from students.enrollment.rules import RULES, is_untouched
+from students.enrollment import enroll, execute
+from students.enrollment.commands import EnrollmentCommand, OnFull
+from students.enrollment.rules import RULES, unchanged_since_import
 from students.models import Action, EnrollmentEvent, StudentCourse
 from tests.doors import DOORS, NotOffered, Wish
 from tests.factories import make_course, make_student, make_term
@@ -82,7 +82,7 @@ CASES: dict[tuple[str, str], Case] = {
 }
 # Promotion comes by itself, and only the undo of an import asks whether something has changed since the import.
 ASKED_FOR = {
-    action: tuple(rule for rule in rules if rule is not is_untouched)
+    action: tuple(rule for rule in rules if rule is not unchanged_since_import)
     for action, rules in RULES.items()
     if action != Action.PROMOTE
 }
@@ -119,10 +119,10 @@ def test_door_obeys_rule(door, action, rule, origin):
     case = CASES[action, rule.name]  # a new rule needs its case
     student, other = make_student(**case.student), make_student()
     course = case.make_course()
-    earlier = [Act(each, student.pk, course.pk) for each in case.before]
-    earlier += [Act(each, other.pk, course.pk) for each in case.others]
+    earlier = [EnrollmentCommand(each, student.pk, course.pk) for each in case.before]
+    earlier += [EnrollmentCommand(each, other.pk, course.pk) for each in case.others]
     for act in earlier:
-        perform([act], origin)
+        execute([act], origin)
     before = rows_and_journal()
     assert len(before[1]) == len(earlier)
 

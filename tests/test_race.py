@@ -12,14 +12,14 @@ from courses.models import Course
 from school.db.compiled_queries import Prepared
 from school.refusals import Refused
 from students.enrollment import drop, enroll, enroll_many, loading
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 from tests.races import RUNNERS, race
 
 ROUNDS = 50
-ORIGIN = Origin(Channel.SYSTEM)
-ORIGINS = [Origin(Channel.API), ORIGIN]  # API requests and others alike
+ORIGIN = ActorContext(Channel.SYSTEM)
+ORIGINS = [ActorContext(Channel.API), ORIGIN]  # API requests and others alike
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -16,15 +16,15 @@ from rest_framework.test import APIClient
 
 from school.access.access_log import Door
 from school.refusals import Refused
-from students.enrollment import drop, enroll, perform
-from students.enrollment.commands import Act, OnFull, Origin
-from students.enrollment.context import Register
+from students.enrollment import drop, enroll, execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
+from students.enrollment.context import DecisionContext
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from students.privacy.erase import erase
 from students.privacy.identity import person_of
 from tests.factories import make_course, make_student
 
-ORIGIN = Origin(Channel.SYSTEM)
+ORIGIN = ActorContext(Channel.SYSTEM)
 PATIENCE = 10  # seconds
 
 pytestmark = [
@@ -166,15 +166,15 @@ def test_an_act_waits_for_a_student_who_becomes_inactive_and_is_refused(make_ina
 
 def by_a_client(student_id: int, course_id: int) -> list[str]:
     try:
-        enroll(student_id=student_id, course_id=course_id, origin=Origin(Channel.API))
+        enroll(student_id=student_id, course_id=course_id, origin=ActorContext(Channel.API))
     except Refused as refused:
         return [refusal.code for refusal in refused.refusals]
     return []
 
 
 def in_a_file(student_id: int, course_id: int) -> list[str]:
-    act = Act(Action.ENROLL, student_id, course_id)
-    [outcome] = perform([act], Origin(Channel.IMPORT), Register(in_brief=True))
+    act = EnrollmentCommand(Action.ENROLL, student_id, course_id)
+    [outcome] = execute([act], ActorContext(Channel.IMPORT), DecisionContext(in_brief=True))
     return [refusal.code for refusal in outcome.refusals]
 
 

@@ -13,13 +13,13 @@ from courses.models import Course
 from school.refusals import Refused
 from stress.invariants import misfilled, violations
 from students.enrollment import complete, drop, enroll, enroll_many, promote, undo
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 from tests.races import RUNNERS, race
 
 ROUNDS = 10
-ORIGIN = Origin(Channel.SYSTEM, may_waive=True)
+ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

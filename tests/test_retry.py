@@ -14,11 +14,11 @@ from psycopg import IsolationLevel
 from courses.models import Course
 from school.db.retry import TRIES
 from students.enrollment import enroll, enroll_many
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, EnrollmentEvent
 from tests.factories import make_course, make_student
 
-ORIGIN = Origin(Channel.SYSTEM)
+ORIGIN = ActorContext(Channel.SYSTEM)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

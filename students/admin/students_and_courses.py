@@ -20,7 +20,7 @@ from students.admin.pages.course import CoursePage
 from students.admin.pages.student import StudentPage
 from students.admin.personal_data import PersonalDataPages
 from students.admin.search import seen
-from students.enrollment import courses_waited_for, lock_to_deactivate, promote
+from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
 from students.models import Student, StudentCourse
 from students.seats import seats_of, with_seats
 
@@ -38,11 +38,11 @@ class StudentAdmin(StaleFormCheck, ActivityPages, KeptByHistory, PersonalDataPag
     fields = ["student_number", "given_name", "family_name", "email", "is_active"]
 
     def lock_row(self, row: Any) -> None:
-        courses_waited_for([row.pk])  # courses are always locked before students
+        lock_waitlisted_courses([row.pk])  # courses are always locked before students
         super().lock_row(row)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        waited_for = courses_waited_for([obj.pk]) if change else []
+        waited_for = lock_waitlisted_courses([obj.pk]) if change else []
         if change and not obj.is_active:
             lock_to_deactivate([obj.pk])
         super().save_model(request, obj, form, change)

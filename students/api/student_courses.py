@@ -23,8 +23,8 @@ from students.api.base import EnrollmentReads, courses_for, students_for, studen
 from students.api.filters import StudentCoursesFilter
 from students.api.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
 from students.enrollment import complete, drop, enroll
-from students.enrollment.commands import OnFull, Origin, Outcome
-from students.enrollment.rules import never_enrolled
+from students.enrollment.commands import ActorContext, OnFull, Outcome
+from students.enrollment.rules import not_enrolled_refusal
 from students.lookup import find_student, student_id_of
 from students.models import Status, Student, StudentCourse
 
@@ -49,7 +49,7 @@ def reading(serializer_class: type[S], data: Any) -> S:
     return serializer
 
 
-def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: Origin, request: Request) -> Outcome:
+def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: ActorContext, request: Request) -> Outcome:
     """
     Enroll the student from the URL in the course from the body; raise ``Refused``.
 
@@ -95,7 +95,7 @@ class StudentCoursesViewSet(EnrollmentReads):
         student, course = self._parties()
         newest = self.queryset.filter(student=student, course=course).order_by("-pk").first()
         if newest is None:
-            raise Refused([never_enrolled(course)])
+            raise Refused([not_enrolled_refusal(course)])
         return newest
 
     @extend_schema(

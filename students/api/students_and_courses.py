@@ -13,7 +13,7 @@ from school.validators import id_in
 from students.api.actor import origin_of
 from students.api.filters import CourseWithSeatsFilter, StudentFilter
 from students.api.serializers import CourseWithSeatsSerializer, StudentSerializer
-from students.enrollment import courses_waited_for, lock_to_deactivate, promote
+from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
 from students.lookup import find_student, student_id_of
 from students.models import Student
 from students.seats import with_seats
@@ -63,7 +63,7 @@ class StudentViewSet(ResourceViewSet):
     def find(self) -> Student:
         student = find_student(self.kwargs["student_id"], self.get_queryset())
         if self.request.method in ("PUT", "PATCH"):
-            self.waited_for = courses_waited_for([student.pk])
+            self.waited_for = lock_waitlisted_courses([student.pk])
         return student
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:

@@ -8,33 +8,33 @@ from typing import Any
 from school.db.bulk_insert import insert_many, update_many
 from school.db.instances import press
 from school.i18n.stored_messages import in_english, joined, packed
-from students.enrollment.commands import Act, Origin, Outcome
-from students.enrollment.context import BY_ITSELF, Pair, Register
-from students.enrollment.reporting import count, report
-from students.enrollment.rules import Verdict, verdict
-from students.enrollment.transitions import is_done_already, is_settled, status_after
-from students.enrollment.waitlist import next_in_line
+from students.enrollment.commands import ActorContext, EnrollmentCommand, Outcome
+from students.enrollment.context import SYSTEM_ACTIONS, DecisionContext, EnrollmentKey
+from students.enrollment.reporting import count_metrics, report_outcomes
+from students.enrollment.rules import Decision, evaluate
+from students.enrollment.transitions import is_noop, is_unconditional_noop, next_status
+from students.enrollment.waitlist import iter_waitlist
 from students.events import log
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
 
-BLANK = EnrollmentEvent()
-UPDATED = ("status", *log.STATE, "version", "updated_at")
+EVENT_TEMPLATE = EnrollmentEvent()
+UPDATE_FIELDS = ("status", *log.STATE, "version", "updated_at")
 
 
 @dataclass
-class Ledger:
+class EnrollmentBatch:
     """The decisions of a batch so far, which are not written yet."""
 
-    register: Register
-    origin: Origin
+    register: DecisionContext
+    origin: ActorContext
     outcomes: list[Outcome] = field(default_factory=list)
     created: list[StudentCourse] = field(default_factory=list)
     updated: dict[int, StudentCourse] = field(default_factory=dict)
     events: list[EnrollmentEvent] = field(default_factory=list)
-    verdicts: dict[Hashable, Verdict] = field(default_factory=dict)
+    verdicts: dict[Hashable, Decision] = field(default_factory=dict)
     plates: dict[Hashable, tuple[StudentCourse, EnrollmentEvent]] = field(default_factory=dict)
 
-    def decide(self, act: Act, *, promoting: bool = True) -> None:
+    def decide(self, act: EnrollmentCommand, *, promoting: bool = True) -> None:
         """
         Apply an act if the rules allow it, and give a seat that it frees to the next waitlisted student.
 
@@ -43,11 +43,11 @@ class Ledger:
         if self._is_plain(act):
             self._decide_plain(act)
             return
-        if is_settled(act, self.register):
+        if is_unconditional_noop(act, self.register):
             self.outcomes.append(Outcome(act, self.register.latest[act.pair], changed=False))
             return
-        found = verdict(act, self.register)
-        changed = not found.refusals and not is_done_already(act, self.register)
+        found = evaluate(act, self.register)
+        changed = not found.refusals and not is_noop(act, self.register)
         created = changed and self._enter(act, found)
         if changed:
             opened = [act.course_id] if promoting else []
@@ -58,12 +58,12 @@ class Ledger:
                     self.promote(course_id)
         self.outcomes.append(Outcome(act, self.register.latest.get(act.pair), changed, found.refusals, created))
 
-    def decide_all(self, acts: Iterable[Act]) -> None:
+    def decide_all(self, acts: Iterable[EnrollmentCommand]) -> None:
         """Decide acts in their order. Each decision takes the ones before it into account."""
         for act in acts:
             self.decide(act)
 
-    def _is_plain(self, act: Act) -> bool:
+    def _is_plain(self, act: EnrollmentCommand) -> bool:
         """
         Return True if the decision depends only on the course, ``student.is_active`` and ``act.on_full``.
 
@@ -84,13 +84,13 @@ class Ledger:
             and act.student_id in register.active
         )
 
-    def _decide_plain(self, act: Act) -> None:
+    def _decide_plain(self, act: EnrollmentCommand) -> None:
         """Decide as ``decide`` does, but evaluate the rules only once for all acts with the same decision."""
         register, course_id = self.register, act.course_id
         has_seat = register.has_seat(course_id)
         key = course_id, register.active[act.student_id], has_seat, act.on_full
         if key not in self.verdicts:
-            self.verdicts[key] = verdict(act, register)
+            self.verdicts[key] = evaluate(act, register)
         found = self.verdicts[key]
         if found.refusals:
             self.outcomes.append(Outcome(act, None, False, found.refusals))
@@ -113,7 +113,7 @@ class Ledger:
                 self.plates[plate] = press(enrollment), press(self.events[-1])
         self.outcomes.append(Outcome(act, enrollment, True, created=True))
 
-    def promote(self, course_id: int, among: Callable[[Pair], bool] | None = None) -> None:
+    def promote(self, course_id: int, among: Callable[[EnrollmentKey], bool] | None = None) -> None:
         """
         Give a course's free seats to waitlisted students, and journal once why a student is passed over.
 
@@ -127,7 +127,7 @@ class Ledger:
         with in_english():
             self._promote(course_id)
 
-    def promote_all(self, among: Callable[[Pair], bool] | None = None) -> None:
+    def promote_all(self, among: Callable[[EnrollmentKey], bool] | None = None) -> None:
         """Give the free seats of all courses in the register to waitlisted students; ``among`` as in ``promote``."""
         for course_id in sorted(self.register.courses):
             self.promote(course_id, among)
@@ -138,7 +138,7 @@ class Ledger:
         return [event.enrollment for event in self.events if event.action == Action.PROMOTE]
 
     def _promote(self, course_id: int) -> None:
-        for waiter, found in next_in_line(course_id, self.register):
+        for waiter, found in iter_waitlist(course_id, self.register):
             if not found.refusals:
                 self._change(waiter, Status.ENROLLED, {"enrolled_on": self.register.today}, Action.PROMOTE, found)
                 continue
@@ -151,11 +151,11 @@ class Ledger:
 
     def adopt(self, enrollment: StudentCourse) -> None:
         """Journal that an enrollment belongs to the dataset of the origin's import. The enrollment is not changed."""
-        self._record(enrollment, enrollment.status, {}, Action.ADOPT, Verdict(), "")
+        self._record(enrollment, enrollment.status, {}, Action.ADOPT, Decision(), "")
 
     def write(self) -> None:
         # Updates first: a student may have only one open row in a course, so the old row must end before the new one.
-        update_many([self.updated[pk] for pk in sorted(self.updated)], UPDATED)
+        update_many([self.updated[pk] for pk in sorted(self.updated)], UPDATE_FIELDS)
         # By course, for the locality of the indexes. The sort is stable, since ids also decide the waitlist order.
         insert_many(sorted(self.created, key=attrgetter("course_id")))
         log.append(self.events)
@@ -168,12 +168,12 @@ class Ledger:
         """
         if done:
             self.write()
-        count(self.outcomes, self.events, done=done)
-        report(self.outcomes, self.origin, self.events, done=done)
+        count_metrics(self.outcomes, self.events, done=done)
+        report_outcomes(self.outcomes, self.origin, self.events, done=done)
 
-    def _enter(self, act: Act, found: Verdict) -> bool:
+    def _enter(self, act: EnrollmentCommand, found: Decision) -> bool:
         """Change the enrollment of the act, or create one. Return True if one was created."""
-        enrollment, status = self.register.latest.get(act.pair), status_after(act, self.register)
+        enrollment, status = self.register.latest.get(act.pair), next_status(act, self.register)
         begins = act.action == Action.ENROLL and (enrollment is None or not enrollment.is_open)
         if begins:
             enrollment = StudentCourse(
@@ -188,7 +188,7 @@ class Ledger:
             enrollment.position = self.register.waiting[act.course_id]
         return begins
 
-    def _wanted(self, act: Act, enrollment: StudentCourse, status: Status) -> dict[str, Any]:
+    def _wanted(self, act: EnrollmentCommand, enrollment: StudentCourse, status: Status) -> dict[str, Any]:
         """Return the values that an act gives to fields other than the status."""
         if status == Status.ENROLLED:
             return {"enrolled_on": self.register.today}
@@ -197,7 +197,7 @@ class Ledger:
         grade = enrollment.grade if act.grade is None else act.grade
         return {"ended_on": enrollment.ended_on or self.register.today, "grade": grade}
 
-    def _taken_back(self, act: Act) -> dict[str, Any]:
+    def _taken_back(self, act: EnrollmentCommand) -> dict[str, Any]:
         """Return the values from before the act that is undone; an enrollment that it created ends today."""
         undone = self.register.last_acts[act.pair]
         if not undone.from_status:
@@ -210,7 +210,7 @@ class Ledger:
         status: Status,
         fields: dict[str, Any],
         action: Action,
-        found: Verdict,
+        found: Decision,
         reason: str = "",
     ) -> None:
         from_status = enrollment.status
@@ -231,13 +231,13 @@ class Ledger:
         from_status: str,
         changes: dict[str, Any],
         action: Action,
-        found: Verdict,
+        found: Decision,
         reason: str,
     ) -> None:
         """Add a journal entry. A promotion or a pass has no actor and the channel system, but the same request id."""
-        by_itself = action in BY_ITSELF
+        by_itself = action in SYSTEM_ACTIONS
         event = press(
-            BLANK,
+            EVENT_TEMPLATE,
             action=action,
             at=self.register.now,
             actor_id=None if by_itself else self.origin.actor_id,

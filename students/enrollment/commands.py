@@ -17,7 +17,7 @@ class OnFull(StrEnum):
     WAITLIST = "waitlist"
 
 
-class Act(NamedTuple):
+class EnrollmentCommand(NamedTuple):
     """
     A requested change. ``grade`` None leaves the grade unchanged.
 
@@ -42,7 +42,7 @@ class Act(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ActorContext:
     """
     The actor, channel, import, request and time of an act, which the journal stores. ``at`` None means now.
 
@@ -66,7 +66,7 @@ class Outcome(NamedTuple):
     changed, not created.
     """
 
-    act: Act
+    act: EnrollmentCommand
     enrollment: StudentCourse | None
     changed: bool
     refusals: tuple[Refusal, ...] = ()

@@ -8,17 +8,17 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 
 from courses.models import Course
-from students.enrollment.commands import Act
+from students.enrollment.commands import EnrollmentCommand
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 
-Pair = tuple[int, int]  # a student's id and a course's
+EnrollmentKey = tuple[int, int]  # a student's id and a course's
 
 # The automatic actions that follow an act of a user or client.
-BY_ITSELF = (Action.PROMOTE, Action.PASS_OVER)
+SYSTEM_ACTIONS = (Action.PROMOTE, Action.PASS_OVER)
 
 
 @dataclass
-class Register:
+class DecisionContext:
     """
     The current facts that a batch of acts needs.
 
@@ -47,14 +47,14 @@ class Register:
     active: dict[int, bool] = field(default_factory=dict)
     students: dict[int, Student] = field(default_factory=dict)
     courses: dict[int, Course] = field(default_factory=dict)
-    latest: dict[Pair, StudentCourse] = field(default_factory=dict)
-    last_acts: dict[Pair, EnrollmentEvent] = field(default_factory=dict)
+    latest: dict[EnrollmentKey, StudentCourse] = field(default_factory=dict)
+    last_acts: dict[EnrollmentKey, EnrollmentEvent] = field(default_factory=dict)
     taken: Counter[int] = field(default_factory=Counter)
     waiting: Counter[int] = field(default_factory=Counter)
     lines: dict[int, list[StudentCourse]] = field(default_factory=dict)
     last_arrival: dict[int, datetime] = field(default_factory=dict)
-    waived_for: dict[Pair, frozenset[str]] = field(default_factory=dict)
-    passed_over_for: dict[Pair, list[str]] = field(default_factory=dict)
+    waived_for: dict[EnrollmentKey, frozenset[str]] = field(default_factory=dict)
+    passed_over_for: dict[EnrollmentKey, list[str]] = field(default_factory=dict)
     waits_elsewhere: dict[int, list[int]] = field(default_factory=dict)
     completed: Counter[tuple[int, str]] = field(default_factory=Counter)
     visible_codes: frozenset[str] | None = None
@@ -64,7 +64,7 @@ class Register:
         """The date in ``TIME_ZONE``."""
         return timezone.localdate(self.now)
 
-    def status(self, act: Act) -> str:
+    def status(self, act: EnrollmentCommand) -> str:
         """Return the status of the student's newest enrollment in the course, "" if there is none."""
         enrollment = self.latest.get(act.pair)
         return enrollment.status if enrollment else ""
@@ -89,10 +89,10 @@ class Register:
         """Record an enrollment's new state, so that the next act of the batch sees it."""
         (student_id, course_id), after = enrollment.pair, enrollment.status
         self.latest[student_id, course_id] = enrollment
-        self.taken[course_id] += _change(Status.ENROLLED, before, after)
-        if ended := _change(Status.COMPLETED, before, after):
+        self.taken[course_id] += _delta(Status.ENROLLED, before, after)
+        if ended := _delta(Status.COMPLETED, before, after):
             self.completed[student_id, self.courses[course_id].code] += ended
-        moved = _change(Status.WAITLISTED, before, after)
+        moved = _delta(Status.WAITLISTED, before, after)
         if not moved:
             return
         self.waiting[course_id] += moved
@@ -101,25 +101,25 @@ class Register:
             assert enrollment.waitlisted_at is not None
             self.last_arrival[course_id] = max(enrollment.waitlisted_at, self.arrival(course_id))
             line.append(enrollment)
-            line.sort(key=_place)
+            line.sort(key=_waitlist_sort_key)
         elif moved < 0 and enrollment in line:
             line.remove(enrollment)
 
     def note(self, event: EnrollmentEvent) -> None:
         """Record a new journal entry, so that the next act of the batch considers it."""
         pair = event.enrollment.pair
-        if event.action not in BY_ITSELF:
+        if event.action not in SYSTEM_ACTIONS:
             self.last_acts[pair] = event
         if event.action == Action.ENROLL and event.to_status == Status.WAITLISTED:
             self.waived_for[pair] = frozenset(event.waived)
             self.passed_over_for.pop(pair, None)
 
 
-def _change(status: Status, before: str, after: str) -> int:
+def _delta(status: Status, before: str, after: str) -> int:
     return (after == status) - (before == status)
 
 
-def _place(enrollment: StudentCourse) -> tuple[datetime, float]:
+def _waitlist_sort_key(enrollment: StudentCourse) -> tuple[datetime, float]:
     """Return the sort key of waitlists. Of the same instant, enrollments without an id come last."""
     assert enrollment.waitlisted_at is not None
     return enrollment.waitlisted_at, enrollment.pk or float("inf")

@@ -10,13 +10,13 @@ from django.db import transaction
 
 from school.observability import metrics
 from students.enrollment import refusal_log
-from students.enrollment.commands import Origin, Outcome
-from students.enrollment.context import BY_ITSELF
+from students.enrollment.commands import ActorContext, Outcome
+from students.enrollment.context import SYSTEM_ACTIONS
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
 
 logger = structlog.get_logger(__name__)
 
-LOG_NAMES: dict[str, str] = {
+LOG_EVENTS: dict[str, str] = {
     Action.ENROLL: "enrollment_created",
     Action.DROP: "enrollment_dropped",
     Action.COMPLETE: "enrollment_completed",
@@ -26,7 +26,7 @@ LOG_NAMES: dict[str, str] = {
 }
 
 
-def count(outcomes: Sequence[Outcome], events: Sequence[EnrollmentEvent], *, done: bool) -> None:
+def count_metrics(outcomes: Sequence[Outcome], events: Sequence[EnrollmentEvent], *, done: bool) -> None:
     """
     Count the refusals by code and, if the acts were ``done``, the events by action and channel.
 
@@ -37,8 +37,8 @@ def count(outcomes: Sequence[Outcome], events: Sequence[EnrollmentEvent], *, don
     transaction.on_commit(partial(metrics.count, acts, refusals))
 
 
-def report(
-    outcomes: Sequence[Outcome], origin: Origin, events: Sequence[EnrollmentEvent] = (), *, done: bool = True
+def report_outcomes(
+    outcomes: Sequence[Outcome], origin: ActorContext, events: Sequence[EnrollmentEvent] = (), *, done: bool = True
 ) -> None:
     """
     Record the refusals immediately, and log outcomes and promotions after the transaction is committed.
@@ -46,12 +46,12 @@ def report(
     Acts of imports and commands are not logged one by one: each run logs one entry, and the acts need not stay in
     memory until the commit.
     """
-    refusal_log.remember(outcomes, origin)
+    refusal_log.record(outcomes, origin)
     if origin.channel not in (Channel.IMPORT, Channel.COMMAND):
         transaction.on_commit(partial(_log, outcomes, origin, events, done))
 
 
-def _log(outcomes: Sequence[Outcome], origin: Origin, events: Sequence[EnrollmentEvent], done: bool) -> None:
+def _log(outcomes: Sequence[Outcome], origin: ActorContext, events: Sequence[EnrollmentEvent], done: bool) -> None:
     """Log each refusal, and each act that was done with the promotions that followed, by ids only."""
     for outcome in outcomes:
         log = _logger(outcome.act.pair, outcome.enrollment, origin)
@@ -59,14 +59,14 @@ def _log(outcomes: Sequence[Outcome], origin: Origin, events: Sequence[Enrollmen
             codes = [refusal.code for refusal in outcome.refusals]
             log.info("enrollment_refused", action=str(outcome.act.action), codes=codes)
         elif outcome.changed and done:
-            log.info(LOG_NAMES[outcome.act.action])
+            log.info(LOG_EVENTS[outcome.act.action])
     for event in events:
-        if event.action in BY_ITSELF and done:
+        if event.action in SYSTEM_ACTIONS and done:
             log = _logger(event.enrollment.pair, event.enrollment, origin)
-            log.info(LOG_NAMES[event.action], codes=event.refusals)
+            log.info(LOG_EVENTS[event.action], codes=event.refusals)
 
 
-def _logger(pair: tuple[int, int], enrollment: StudentCourse | None, origin: Origin) -> Any:
+def _logger(pair: tuple[int, int], enrollment: StudentCourse | None, origin: ActorContext) -> Any:
     student_id, course_id = pair
     return logger.bind(
         student_id=student_id,

@@ -1,39 +1,37 @@
 """The status transitions of acts: their starting statuses, their resulting status, and acts without effect."""
 
-from students.enrollment.commands import Act, OnFull
-from students.enrollment.context import Register
+from students.enrollment.commands import EnrollmentCommand, OnFull
+from students.enrollment.context import DecisionContext
 from students.models import ENDED, LEFT, OPEN, Action, Status
 
 # The code of the rule whose waiver gives a seat above the capacity and ahead of the waitlist.
 COURSE_FULL = "course_full"
 
 # The statuses in which an action is possible. A student that returns after an ended enrollment enrolls again.
-STARTING_POINTS: dict[str, tuple[str, ...]] = {
+ALLOWED_FROM: dict[str, tuple[str, ...]] = {
     Action.DROP: OPEN,
     Action.COMPLETE: (Status.ENROLLED, Status.COMPLETED),
 }
 
 
-def possible_from(status: str) -> str:
+def allowed_actions(status: str) -> str:
     """Return the labels of the actions possible in a status, separated by commas; "" if there are none."""
-    actions = (
-        [] if status in ENDED else [Action(action) for action, starts in STARTING_POINTS.items() if status in starts]
-    )
+    actions = [] if status in ENDED else [Action(action) for action, starts in ALLOWED_FROM.items() if status in starts]
     return ", ".join(str(action.label) for action in actions)
 
 
-def may_take_seat(act: Act, register: Register) -> bool:
+def can_take_seat(act: EnrollmentCommand, register: DecisionContext) -> bool:
     """Return True if the act can take a seat: one is free, and no waiting student has priority."""
     is_next = not register.waiting[act.course_id] or act.course_id in register.before_waitlist
     return register.has_seat(act.course_id) and is_next
 
 
-def may_wait(act: Act) -> bool:
+def accepts_waitlist(act: EnrollmentCommand) -> bool:
     """Return True if the act may join the waitlist. An act that waives the capacity never waits."""
     return act.on_full == OnFull.WAITLIST and COURSE_FULL not in act.waive
 
 
-def is_done_already(act: Act, register: Register) -> bool:
+def is_noop(act: EnrollmentCommand, register: DecisionContext) -> bool:
     """Return True if the requested state exists already: the act changes nothing, so repeating it is safe."""
     enrollment = register.latest.get(act.pair)
     if enrollment is None:
@@ -49,12 +47,12 @@ def is_done_already(act: Act, register: Register) -> bool:
     return False
 
 
-def is_settled(act: Act, register: Register) -> bool:
+def is_unconditional_noop(act: EnrollmentCommand, register: DecisionContext) -> bool:
     """Return True if the act requests only what exists already: no rule can refuse it."""
-    return is_done_already(act, register) and not act.waive and act.expected is None
+    return is_noop(act, register) and not act.waive and act.expected is None
 
 
-def status_after(act: Act, register: Register) -> Status:
+def next_status(act: EnrollmentCommand, register: DecisionContext) -> Status:
     """
     Return the status after the act.
 
@@ -64,7 +62,7 @@ def status_after(act: Act, register: Register) -> Status:
     """
     match act.action:
         case Action.ENROLL:
-            return Status.WAITLISTED if may_wait(act) and not may_take_seat(act, register) else Status.ENROLLED
+            return Status.WAITLISTED if accepts_waitlist(act) and not can_take_seat(act, register) else Status.ENROLLED
         case Action.PROMOTE:
             return Status.ENROLLED
         case Action.COMPLETE:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from students.enrollment.commands import Act
-from students.enrollment.context import Register
-from students.enrollment.rules import Verdict, verdict
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.context import DecisionContext
+from students.enrollment.rules import Decision, evaluate
 from students.models import Action, StudentCourse
 
 
-def next_in_line(course_id: int, register: Register) -> Iterator[tuple[StudentCourse, Verdict]]:
+def iter_waitlist(course_id: int, register: DecisionContext) -> Iterator[tuple[StudentCourse, Decision]]:
     """
     Yield the waiting enrollments of a course, in order, with the verdict of the rules, as long as a seat is free.
 
@@ -19,5 +19,5 @@ def next_in_line(course_id: int, register: Register) -> Iterator[tuple[StudentCo
         if not register.has_seat(course_id):
             return
         pair = waiter.student_id, course_id
-        act = Act(Action.PROMOTE, *pair, waive=register.waived_for.get(pair, frozenset()))
-        yield waiter, verdict(act, register)
+        act = EnrollmentCommand(Action.PROMOTE, *pair, waive=register.waived_for.get(pair, frozenset()))
+        yield waiter, evaluate(act, register)

@@ -2,13 +2,13 @@
 
 from bulk.models import Import
 from school.access.row_scope import Limits
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 
 
-def origin_of(job: Import, limits: Limits | None = None) -> Origin:
+def origin_of(job: Import, limits: Limits | None = None) -> ActorContext:
     """Return the origin of the acts of an import, with the given access limits."""
-    return Origin(
+    return ActorContext(
         Channel.IMPORT,
         actor_id=job.actor_id,
         request_id=job.request_id,

@@ -16,10 +16,10 @@ from school.access.row_scope import within
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import normalized
-from students.enrollment import adopt, perform, promote
-from students.enrollment.commands import Act, OnFull, Outcome
-from students.enrollment.context import Pair, Register
-from students.enrollment.loading import lock_and_read
+from students.enrollment import adopt, execute, promote
+from students.enrollment.commands import EnrollmentCommand, OnFull, Outcome
+from students.enrollment.context import DecisionContext, EnrollmentKey
+from students.enrollment.loading import lock_and_load
 from students.imports.actor import origin_of
 from students.imports.listed_rows import ANY, ListedRow, ListedRows
 from students.imports.references import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
@@ -91,7 +91,7 @@ class EnrollmentImporter(Importer):
         self.term = normalized(job.options.get("term", ""))
         self.takes_over = job.options.get("take_over") == TRUE
         self.scope = self._scope()
-        self.register = Register()
+        self.register = DecisionContext()
         self.courses: dict[CourseKey, Course] = {}  # looked up in this transaction
         self.student_ids: dict[str, int] = {}  # looked up in this transaction
         self.uncertain_rows: set[int] = set()
@@ -121,7 +121,7 @@ class EnrollmentImporter(Importer):
 
     def begin(self) -> None:
         # Within one transaction the courses stay locked, so their seat counts stay valid.
-        self.register = Register(in_brief=True, before_waitlist=self.freed)
+        self.register = DecisionContext(in_brief=True, before_waitlist=self.freed)
         # A code or a number may belong to another course or student by the next transaction.
         self.scope = self._scope()
         self.courses = {}
@@ -195,13 +195,13 @@ class EnrollmentImporter(Importer):
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         wishes = [self._read(row) for row in rows]
-        done = perform([wish for wish in wishes if isinstance(wish, Act)], self.origin, self.register)
+        done = execute([wish for wish in wishes if isinstance(wish, EnrollmentCommand)], self.origin, self.register)
         ended = self._ended_before(done)
         adopted = self._adopt(done)
         outcomes = iter(done)
         results = []
         for row, wish in zip(rows, wishes, strict=True):
-            if not isinstance(wish, Act):
+            if not isinstance(wish, EnrollmentCommand):
                 results.append(RowResult(row, ERROR, errors=tuple(wish)))
                 continue
             outcome = next(outcomes)
@@ -216,7 +216,7 @@ class EnrollmentImporter(Importer):
                 results.append(_told(row, outcome))
         return results
 
-    def _ended_before(self, outcomes: Collection[Outcome]) -> set[Pair]:
+    def _ended_before(self, outcomes: Collection[Outcome]) -> set[EnrollmentKey]:
         """Return the pairs of unchanged rows whose enrollment this full import ended before its rows were applied."""
         settled = [each for each in outcomes if not each.changed and each.accepted and each.act.action in ENDS]
         if not self.scope or not settled:
@@ -225,7 +225,7 @@ class EnrollmentImporter(Importer):
         ends = self._own_ends().filter(enrollment__in=enrollments)
         return set(ends.values_list("enrollment__student", "enrollment__course"))
 
-    def _adopt(self, outcomes: Collection[Outcome]) -> dict[Pair, StudentCourse]:
+    def _adopt(self, outcomes: Collection[Outcome]) -> dict[EnrollmentKey, StudentCourse]:
         """With ``take_over``, adopt the open enrollments that the file lists and does not change, and return them."""
         if not self.scope or not self.takes_over:
             return {}
@@ -236,7 +236,7 @@ class EnrollmentImporter(Importer):
         adopt(adopted.values(), self.origin)
         return adopted
 
-    def _read(self, row: Row) -> Act | list[Refusal]:
+    def _read(self, row: Row) -> EnrollmentCommand | list[Refusal]:
         """Return the act that the row asks for, or every reason why the row is not valid."""
         errors: list[Refusal] = []
         number = row.cells["student_number"]
@@ -262,7 +262,9 @@ class EnrollmentImporter(Importer):
             return errors
         on_full = command.on_full or self.on_full
         student_id = self.student_ids[number]
-        return Act(command.action, student_id, course.id, command.grade, command.reason, on_full, command.waive)
+        return EnrollmentCommand(
+            command.action, student_id, course.id, command.grade, command.reason, on_full, command.waive
+        )
 
     def size_of_scope(self) -> int:
         if not self.scope:
@@ -294,14 +296,14 @@ class EnrollmentImporter(Importer):
         is_in_scope = isinstance(course, Course) and self.scope is not None and self.scope.has(course)
         course_id = course.pk if isinstance(course, Course) and is_in_scope else ANY
         act = self._read(row)
-        if not isinstance(act, Act) or act.action not in ENDS or act.waive:
+        if not isinstance(act, EnrollmentCommand) or act.action not in ENDS or act.waive:
             return ListedRow(student_id, course_id, row.number)
         return ListedRow(student_id, course_id, row.number, act.action, act.grade, act.reason)
 
     def end_unlisted(self) -> Iterator[list[RowResult]]:
         assert self.scope is not None  # only a full import ends unlisted enrollments
         self.uncertain_rows.clear()
-        register = Register(in_brief=True)
+        register = DecisionContext(in_brief=True)
         for acts in self.listed.ends(CHUNK):
             self._lock(acts, register)
             self._end(acts, register)
@@ -313,22 +315,22 @@ class EnrollmentImporter(Importer):
         promote(self.freed, origin=self.origin, among=self.listed.has)
         promote(register.before_waitlist - self.freed, origin=self.origin)
 
-    def _lock(self, acts: Sequence[Act], register: Register) -> None:
+    def _lock(self, acts: Sequence[EnrollmentCommand], register: DecisionContext) -> None:
         """Lock the courses of acts that end enrollments, so that nobody else changes them, and read the facts."""
         register.before_waitlist |= {act.course_id for act in acts}
-        lock_and_read(acts, register, self.origin)
+        lock_and_load(acts, register, self.origin)
 
-    def _end(self, acts: Sequence[Act], register: Register) -> dict[Pair, Outcome]:
+    def _end(self, acts: Sequence[EnrollmentCommand], register: DecisionContext) -> dict[EnrollmentKey, Outcome]:
         """End locked enrollments and leave their seats free. Return an outcome for each that the action can end."""
         latest = register.latest
         acts = [act for act in acts if act.pair in latest and latest[act.pair].status in ENDS[act.action]]
-        return {outcome.act.pair: outcome for outcome in perform(acts, self.origin, register)}
+        return {outcome.act.pair: outcome for outcome in execute(acts, self.origin, register)}
 
-    def _end_or_keep(self, unlisted: Sequence[StudentCourse], register: Register) -> Iterator[RowResult]:
+    def _end_or_keep(self, unlisted: Sequence[StudentCourse], register: DecisionContext) -> Iterator[RowResult]:
         """Drop unlisted enrollments, except those of other datasets and those that a faulty row may be about."""
         assert self.scope is not None
         reason = _("Not in the full file of import %(id)s any more.") % {"id": self.job.pk}
-        drops = {each.pk: Act(Action.DROP, *each.pair, reason=reason) for each in unlisted}
+        drops = {each.pk: EnrollmentCommand(Action.DROP, *each.pair, reason=reason) for each in unlisted}
         self._lock([*drops.values()], register)
         kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)
         own = [each for each in unlisted if each.pk not in kept]

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from bulk.files.temporary_table import temporary_table
-from students.enrollment.commands import Act
-from students.enrollment.context import Pair
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.context import EnrollmentKey
 from students.models import Action
 
 ANY = 0  # stands for a student or a course that a faulty row does not name
@@ -42,11 +42,11 @@ class ListedRows:
         """Add rows. Of several rows with the same student and course, only the first one counts."""
         self.rows.executemany("INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", sorted(rows))
 
-    def has(self, pair: Pair) -> bool:
+    def has(self, pair: EnrollmentKey) -> bool:
         """Return True if a row names both this student and this course."""
         return self._number(*pair) is not None
 
-    def may_mean(self, pair: Pair) -> int | None:
+    def may_mean(self, pair: EnrollmentKey) -> int | None:
         """Return the number of a faulty row that may be about this student and course; None if there is none."""
         student_id, course_id = pair
         for ids in ((student_id, ANY), (ANY, course_id), (ANY, ANY)):
@@ -60,13 +60,13 @@ class ListedRows:
         ).fetchone()
         return None if found is None else int(found[0])
 
-    def ends(self, size: int) -> Iterator[list[Act]]:
+    def ends(self, size: int) -> Iterator[list[EnrollmentCommand]]:
         """Yield the acts of the rows that end an enrollment, in lists of at most ``size``."""
         wanted = self.rows.execute(
             "SELECT student_id, course_id, action, grade, reason FROM listed WHERE action IS NOT NULL"
         )
         while chunk := wanted.fetchmany(size):
             yield [
-                Act(Action(action), student_id, course_id, grade, reason)
+                EnrollmentCommand(Action(action), student_id, course_id, grade, reason)
                 for student_id, course_id, action, grade, reason in chunk
             ]

@@ -10,7 +10,7 @@ from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import plain_text
 from students.enrollment.commands import OnFull
-from students.enrollment.rules import objections_to_waiver
+from students.enrollment.rules import validate_waiver
 from students.models import Action, Status
 
 # The values of the status column. Canvas and OneRoster use active and deleted.
@@ -50,7 +50,7 @@ def parse_row_command(status: str, grade: str, reason: str, waive: str) -> RowCo
         errors.append(Refusal("invalid_choice", message, field="status"))
     waived = frozenset(waive.split())
     if waived:  # the rules check later whether the sender may waive
-        errors += objections_to_waiver(waived, reason, may_waive=True)
+        errors += validate_waiver(waived, reason, may_waive=True)
     if grade and action not in (None, Action.COMPLETE):
         errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
     for name, value, most in (("grade", grade, 32), ("reason", reason, 1000)):

@@ -14,7 +14,7 @@ from school.access.row_scope import Limits, within
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import normalized
-from students.enrollment.loading import lasting_acts
+from students.enrollment.loading import effective_events
 from students.models import Channel, StudentCourse, StudentCourseQuerySet
 
 SCOPES = ("term", "course")
@@ -71,7 +71,7 @@ class Scope:
 
     def own_enrollments(self) -> StudentCourseQuerySet:
         """Return the open enrollments in the scope that belong to the dataset."""
-        last = lasting_acts().filter(enrollment=OuterRef("pk")).order_by("-pk").values("file_import")[:1]
+        last = effective_events().filter(enrollment=OuterRef("pk")).order_by("-pk").values("file_import")[:1]
         own = Import.objects.of_dataset(self.dataset).values("pk")
         return self.enrollments().annotate(changed_by=last).filter(changed_by__in=own)
 
@@ -82,7 +82,7 @@ class Scope:
         An enrollment belongs to the dataset whose import changed or adopted it last. Promotions and passes by the
         system do not count.
         """
-        acts = lasting_acts().filter(enrollment__in=enrollments)
+        acts = effective_events().filter(enrollment__in=enrollments)
         last = {enrollment_id: pk for pk, enrollment_id in acts.order_by("pk").values_list("pk", "enrollment")}
         acts = acts.filter(pk__in=last.values())
         own = acts.filter(file_import__in=Import.objects.of_dataset(self.dataset).values("pk"))

@@ -14,7 +14,7 @@ from courses.imports import CourseImporter
 from courses.models import Course
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from students.enrollment import courses_waited_for, lock_to_deactivate, promote
+from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
 from students.imports.actor import origin_of
 from students.imports.roles import not_a_student
 from students.models import Student
@@ -95,7 +95,7 @@ class StudentImporter(UpsertImporter):
         return {student.pk: student for student in self._locked(Student.objects.filter(pk__in=ids), no_key=False)}
 
     def _locked(self, found: QuerySet[Student], *, no_key: bool = True) -> QuerySet[Student]:
-        self.waited_for = courses_waited_for(found.values_list("pk", flat=True))
+        self.waited_for = lock_waitlisted_courses(found.values_list("pk", flat=True))
         return found.select_for_update(no_key=no_key).order_by("pk")
 
     @classmethod

@@ -10,10 +10,10 @@ from bulk.importers.history_undo import KEPT, REVERSED
 from bulk.models import Import
 from bulk.outcomes import ERROR, RowResult
 from school.access.row_scope import within
-from students.enrollment import promote, undo_together
-from students.enrollment.commands import Act
-from students.enrollment.context import BY_ITSELF
-from students.enrollment.rules import is_untouched
+from students.enrollment import promote, undo_batch
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.context import SYSTEM_ACTIONS
+from students.enrollment.rules import unchanged_since_import
 from students.imports.actor import origin_of
 from students.models import Action, EnrollmentEvent
 
@@ -42,7 +42,7 @@ class EnrollmentUndo(Importer):
 
     def _acts(self) -> QuerySet[EnrollmentEvent]:
         there = within(EnrollmentEvent.objects.all(), self.limits)
-        acts = there.filter(file_import=self.undone).exclude(action__in=BY_ITSELF)
+        acts = there.filter(file_import=self.undone).exclude(action__in=SYSTEM_ACTIONS)
         earlier = Import.objects.filter(undoes=self.undone).exclude(pk=self.job.pk)
         undone = EnrollmentEvent.objects.filter(file_import__in=earlier, action=Action.UNDO)
         return acts.exclude(enrollment__in=undone.values("enrollment"))
@@ -65,7 +65,7 @@ class EnrollmentUndo(Importer):
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         acts = [
-            Act(
+            EnrollmentCommand(
                 Action.UNDO,
                 int(row.cells["student_id"]),
                 int(row.cells["course_id"]),
@@ -74,11 +74,11 @@ class EnrollmentUndo(Importer):
             )
             for row in rows
         ]
-        outcomes = undo_together(acts, self.origin)
+        outcomes = undo_batch(acts, self.origin)
         results = []
         for row, outcome in zip(rows, outcomes, strict=True):
             codes = {refusal.code for refusal in outcome.refusals}
-            told = KEPT if is_untouched.code in codes else ERROR if codes else REVERSED
+            told = KEPT if unchanged_since_import.code in codes else ERROR if codes else REVERSED
             results.append(
                 RowResult(row, told, outcome.enrollment.pk if outcome.enrollment else None, outcome.refusals)
             )

@@ -21,7 +21,7 @@ from bulk.row_results import told_of
 from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll, undo
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.events.log import replay, row_of
 from students.imports import EnrollmentImporter
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 
 HEADER = "student_number,course_code,status,grade\n"
 NUMBERS = [f"F{n:02}" for n in range(1, 21)]
-API = Origin(Channel.API)
+API = ActorContext(Channel.API)
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def resumed():
 def sources(course):
     """F19 was enrolled by hand, F20 by a program; X1 by the file of another dataset."""
     registrar = get_user_model().objects.create_user("reg", is_staff=True)
-    for number, origin in (("F19", Origin(Channel.ADMIN, actor_id=registrar.pk)), ("F20", API)):
+    for number, origin in (("F19", ActorContext(Channel.ADMIN, actor_id=registrar.pk)), ("F20", API)):
         student = Student.objects.get(student_number=number)
         drop(student_id=student.pk, course_id=course.pk, origin=origin)
         enroll(student_id=student.pk, course_id=course.pk, origin=origin)
@@ -465,10 +465,10 @@ def test_an_approval_ends_nobody_else_than_those_who_were_shown(course, sources)
     assert (job.state, job.ending) == (State.NEEDS_REVIEW, 3)
     registrar = get_user_model().objects.get(username="reg")
     student = Student.objects.get(student_number="F18")
-    origin = Origin(Channel.ADMIN, actor_id=registrar.pk)
+    origin = ActorContext(Channel.ADMIN, actor_id=registrar.pk)
     drop(student_id=student.pk, course_id=course.pk, origin=origin)
     enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    own = Origin(Channel.IMPORT, import_id=Import.objects.order_by("pk")[0].pk)
+    own = ActorContext(Channel.IMPORT, import_id=Import.objects.order_by("pk")[0].pk)
     student = Student.objects.get(student_number="X2")
     enroll(student_id=student.pk, course_id=course.pk, origin=own)  # as many would end as before
 
@@ -804,7 +804,7 @@ def enrolled_before(before):
             assert imported(HEADER + f"{number},{code},waitlisted,\n", dataset=dataset).state == State.DONE
         else:
             student, course = Student.objects.get(student_number=number), Course.objects.get(code=code)
-            origin = API if source == "api" else Origin(Channel.ADMIN, actor_id=registrar.pk)
+            origin = API if source == "api" else ActorContext(Channel.ADMIN, actor_id=registrar.pk)
             enroll(student_id=student.pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
     return world
 

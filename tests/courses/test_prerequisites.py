@@ -5,8 +5,8 @@ from django.core.exceptions import ValidationError
 
 from courses.models import Course
 from courses.prerequisites import check_prerequisites
-from students.enrollment import complete, drop, enroll, perform
-from students.enrollment.commands import Act
+from students.enrollment import complete, drop, enroll, execute
+from students.enrollment.commands import EnrollmentCommand
 from students.models import Action
 from tests.factories import make_course, make_student, make_term
 
@@ -49,9 +49,12 @@ def test_what_a_batch_completes_counts_for_its_next_row(origin):
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
     take(student, first, origin)
 
-    acts = [Act(Action.COMPLETE, student.pk, first.pk), Act(Action.ENROLL, student.pk, following.pk)]
+    acts = [
+        EnrollmentCommand(Action.COMPLETE, student.pk, first.pk),
+        EnrollmentCommand(Action.ENROLL, student.pk, following.pk),
+    ]
 
-    assert [outcome.changed for outcome in perform(acts, origin)] == [True, True]
+    assert [outcome.changed for outcome in execute(acts, origin)] == [True, True]
 
 
 def test_who_is_in_already_stays_when_a_prerequisite_is_added(origin):

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from students.enrollment import complete, drop, enroll, foresee
+from students.enrollment import complete, drop, enroll, preview_commands
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student, make_term
@@ -272,7 +272,7 @@ def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_d
 
     def leave_then_ask(acts, origin):
         drop(student_id=waiting.student_id, course_id=course.pk, origin=origin)
-        return foresee(acts, origin)
+        return preview_commands(acts, origin)
 
     monkeypatch.setattr("students.admin.actions.confirm.foresee", leave_then_ask)
 

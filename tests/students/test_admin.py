@@ -5,8 +5,8 @@ import re
 import pytest
 from django.utils.html import strip_tags
 
-from students.enrollment import complete, enroll, judge
-from students.enrollment.commands import Origin
+from students.enrollment import complete, dry_run, enroll
+from students.enrollment.commands import ActorContext
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -77,7 +77,7 @@ def test_the_page_of_an_enrollment_has_its_journal(registrars_desk, registrar, o
         course_id=enrollment.course_id,
         grade="A",
         reason="exam",
-        origin=Origin(Channel.ADMIN, actor_id=registrar.pk),
+        origin=ActorContext(Channel.ADMIN, actor_id=registrar.pk),
     )
 
     page = text(registrars_desk.get(f"{ENROLLMENTS}{enrollment.pk}/change/"))
@@ -164,7 +164,7 @@ def test_a_student_who_is_deactivated_while_the_form_is_saved_is_refused(registr
     student, course = make_student(), make_course()
 
     def ask_then_change(acts, origin, **how):
-        outcomes = judge(acts, origin, **how)
+        outcomes = dry_run(acts, origin, **how)
         Student.objects.update(is_active=False)
         return outcomes
 

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from courses.models import CourseStaff
 from school.models import PersonalDataAccess
 from students.admin.pages.seat_bar import seat_bar
-from students.enrollment import complete, drop, perform
-from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment import complete, drop, execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.models import Action, Channel, Student, StudentCourse
 from students.seats import Seats
 from tests.factories import make_course, make_student, make_term
@@ -45,8 +45,8 @@ def take(course, *people, email=True):
         )
         for number, given, family in people
     ]
-    acts = [Act(Action.ENROLL, student.pk, course.pk, on_full=OnFull.WAITLIST) for student in students]
-    perform(acts, Origin(Channel.SYSTEM))
+    acts = [EnrollmentCommand(Action.ENROLL, student.pk, course.pk, on_full=OnFull.WAITLIST) for student in students]
+    execute(acts, ActorContext(Channel.SYSTEM))
     return students
 
 
@@ -284,10 +284,10 @@ def test_a_large_course_costs_what_a_small_one_does(registrars_desk, course, que
         Student(student_number=f"L-{n}", given_name="A", family_name=f"{n:04}") for n in range(150)
     )
     wishes = [
-        Act(Action.ENROLL, student.pk, course.pk, on_full=OnFull.WAITLIST)
+        EnrollmentCommand(Action.ENROLL, student.pk, course.pk, on_full=OnFull.WAITLIST)
         for student in Student.objects.filter(student_number__startswith="L-")
     ]
-    perform(wishes, Origin(Channel.SYSTEM))
+    execute(wishes, ActorContext(Channel.SYSTEM))
 
     with CaptureQueriesContext(connection) as large:
         answer = registrars_desk.get(page_of(course, query))

@@ -18,15 +18,15 @@ from students.enrollment import (
     complete_many,
     drop,
     drop_many,
+    dry_run,
     enroll,
     enroll_many,
-    foresee,
-    judge,
-    perform,
+    execute,
+    preview_commands,
     undo_many,
 )
-from students.enrollment.commands import Act, OnFull, Origin
-from students.enrollment.context import Register
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
+from students.enrollment.context import DecisionContext
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
 from students.privacy.erase import erase
 from students.privacy.identity import person_of
@@ -91,17 +91,20 @@ def test_a_seat_that_a_batch_frees_is_free_for_its_next_row(origin):
     leaving, coming = make_student(), make_student()
     enroll(student_id=leaving.pk, course_id=course.pk, origin=origin)
 
-    acts = [Act(Action.DROP, leaving.pk, course.pk), Act(Action.ENROLL, coming.pk, course.pk)]
+    acts = [
+        EnrollmentCommand(Action.DROP, leaving.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, coming.pk, course.pk),
+    ]
 
-    assert [outcome.changed for outcome in perform(acts, origin)] == [True, True]
+    assert [outcome.changed for outcome in execute(acts, origin)] == [True, True]
     assert statuses(course) == ["dropped", "enrolled"]
 
 
 def test_leaving_and_coming_back_in_one_batch_leaves_two_rows_and_the_whole_story(origin):
     student, course = make_student(), make_course()
-    acts = [Act(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.ENROLL)]
+    acts = [EnrollmentCommand(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.ENROLL)]
 
-    perform(acts, origin)
+    execute(acts, origin)
 
     assert statuses(course) == ["dropped", "enrolled"]
     story = EnrollmentEvent.objects.values_list("from_status", "to_status")
@@ -165,7 +168,7 @@ def test_a_grade_can_be_corrected_and_the_end_stays(origin):
 @time_machine.travel(DAY, tick=False)
 def test_the_journal_says_who_when_through_which_door_and_what(registrar):
     student, course = make_student(), make_course()
-    by_registrar = Origin(Channel.ADMIN, actor_id=registrar.pk, request_id="request-7")
+    by_registrar = ActorContext(Channel.ADMIN, actor_id=registrar.pk, request_id="request-7")
     enroll(student_id=student.pk, course_id=course.pk, origin=by_registrar, reason="transfer")
     complete(student_id=student.pk, course_id=course.pk, grade="A", origin=by_registrar)
 
@@ -189,12 +192,12 @@ def test_a_failed_transaction_leaves_neither_row_nor_journal(origin):
 
 def test_judging_answers_as_doing_would_and_changes_nothing(origin):
     course = make_course(capacity=2)
-    acts = [Act(Action.ENROLL, *pair) for pair in pairs(3, course)]
+    acts = [EnrollmentCommand(Action.ENROLL, *pair) for pair in pairs(3, course)]
 
-    judged = judge(acts, origin)
+    judged = dry_run(acts, origin)
 
     assert StudentCourse.objects.count() == 0
-    done = perform(acts, origin)
+    done = execute(acts, origin)
     assert [(o.changed, o.refusals) for o in judged] == [(o.changed, o.refusals) for o in done]
 
 
@@ -208,8 +211,8 @@ def test_a_batch_in_brief_costs_no_more_queries_for_a_hundred_completions_than_f
     for size in (1, 100):
         rows = pairs(size, make_course())
         enroll_many(rows, origin=origin)
-        acts = [Act(Action.COMPLETE, student_id, course_id, "A") for student_id, course_id in rows]
-        costs.append(statements_of(perform, acts, origin, Register(in_brief=True)))
+        acts = [EnrollmentCommand(Action.COMPLETE, student_id, course_id, "A") for student_id, course_id in rows]
+        costs.append(statements_of(execute, acts, origin, DecisionContext(in_brief=True)))
 
     assert costs[0] == costs[1]
     assert StudentCourse.objects.filter(status="completed", grade="A", version=2).count() == 101
@@ -288,7 +291,7 @@ def test_a_term_takes_students_until_its_last_day_has_ended(origin, now, codes):
     student, course = make_student(), make_course(term=make_term(ends_on="2026-12-31"))
 
     with time_machine.travel(now, tick=False):
-        [outcome] = perform([Act(Action.ENROLL, student.pk, course.pk)], origin)
+        [outcome] = execute([EnrollmentCommand(Action.ENROLL, student.pk, course.pk)], origin)
 
     assert [refusal.code for refusal in outcome.refusals] == codes
 
@@ -305,7 +308,7 @@ def test_the_last_day_of_a_term_ends_where_the_school_is(origin, settings, now, 
     student, course = make_student(), make_course(term=make_term(ends_on="2026-12-31"))
 
     with time_machine.travel(now, tick=False):
-        [outcome] = perform([Act(Action.ENROLL, student.pk, course.pk)], origin)
+        [outcome] = execute([EnrollmentCommand(Action.ENROLL, student.pk, course.pk)], origin)
 
     assert [refusal.code for refusal in outcome.refusals] == codes
 
@@ -314,7 +317,7 @@ def test_an_act_of_the_past_goes_by_the_term_as_it_was_then(origin):
     student, course = make_student(), make_course(term=make_term(starts_on="2020-01-01", ends_on="2020-06-30"))
     then = replace(origin, at=datetime(2020, 3, 1, tzinfo=UTC))
 
-    [outcome] = perform([Act(Action.ENROLL, student.pk, course.pk)], then)
+    [outcome] = execute([EnrollmentCommand(Action.ENROLL, student.pk, course.pk)], then)
 
     assert (outcome.changed, outcome.refusals) == (True, ())
 
@@ -347,8 +350,8 @@ def test_an_undo_does_not_enroll_an_erased_student_again(origin):
 
 
 PREVIEWS = [
-    lambda acts, origin: [outcome.changed for outcome in judge(acts, origin)],
-    lambda acts, origin: [step.outcome.changed for step in foresee(acts, origin).steps],
+    lambda acts, origin: [outcome.changed for outcome in dry_run(acts, origin)],
+    lambda acts, origin: [step.outcome.changed for step in preview_commands(acts, origin).steps],
 ]
 
 
@@ -362,7 +365,7 @@ def test_a_preview_begins_no_transaction_and_takes_no_lock(origin, preview, acti
         enroll(student_id=make_student().pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
 
     with CaptureQueriesContext(connection) as captured:
-        changed = preview([Act(action, student.pk, course.pk)], origin)
+        changed = preview([EnrollmentCommand(action, student.pk, course.pk)], origin)
 
     assert changed == [True]
     statements = [each["sql"] for each in captured.captured_queries]
@@ -373,7 +376,7 @@ def test_a_preview_begins_no_transaction_and_takes_no_lock(origin, preview, acti
 @pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows: tests/test_race_students.py")
 def test_a_preview_answers_while_another_connection_writes(origin, preview):
-    acts = [Act(Action.ENROLL, make_student().pk, make_course().pk)]
+    acts = [EnrollmentCommand(Action.ENROLL, make_student().pk, make_course().pk)]
     writer = sqlite3.connect(connection.settings_dict["NAME"], uri=True, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     try:
@@ -391,9 +394,11 @@ def test_a_preview_answers_while_another_connection_writes(origin, preview):
 @pytest.mark.parametrize("action", [Action.ENROLL, Action.DROP, Action.COMPLETE, Action.UNDO])
 def test_a_preview_says_what_the_act_then_does(origin, preview, action):
     students, course = [make_student() for _ in range(3)], make_course(capacity=1, waitlist_capacity=1)
-    perform([Act(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in students[:2]], origin)
-    acts = [Act(action, each.pk, course.pk) for each in students]
+    execute(
+        [EnrollmentCommand(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in students[:2]], origin
+    )
+    acts = [EnrollmentCommand(action, each.pk, course.pk) for each in students]
 
     foreseen = preview(acts, origin)
 
-    assert foreseen == [outcome.changed for outcome in perform(acts, origin)]
+    assert foreseen == [outcome.changed for outcome in execute(acts, origin)]

@@ -8,7 +8,7 @@ import time_machine
 from bulk.models import Import, State
 from students.admin.dashboard import statistics
 from students.enrollment import drop, enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, RefusedAct, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -18,7 +18,7 @@ TODAY = date(2026, 9, 10)
 
 
 def at(day):
-    return Origin(Channel.SYSTEM, at=datetime(2026, 9, day, 12, tzinfo=UTC), may_waive=True)
+    return ActorContext(Channel.SYSTEM, at=datetime(2026, 9, day, 12, tzinfo=UTC), may_waive=True)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_day_long_before_the_term_is_left_out(fall):
     enroll(
         student_id=make_student().pk,
         course_id=course.pk,
-        origin=Origin(Channel.SYSTEM, at=datetime(1999, 1, 1, tzinfo=UTC)),
+        origin=ActorContext(Channel.SYSTEM, at=datetime(1999, 1, 1, tzinfo=UTC)),
     )
 
     days = statistics.by_day(fall, date(2026, 9, 6))

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from school.refusals import Refusal
-from students.enrollment import enroll, perform
-from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment import enroll, execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.events.log import replay, row_of
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
@@ -42,9 +42,9 @@ class RandomActs(TestCase):
     def test_replaying_the_journal_gives_the_rows_for_any_acts_in_batches_of_any_size(self, drawn, size):
         students = [make_student().pk for _ in range(4)]
         courses = [make_course(capacity=1, waitlist_capacity=2).pk, make_course(capacity=2, waitlist_capacity=1).pk]
-        origin = Origin(Channel.SYSTEM, may_waive=True)
+        origin = ActorContext(Channel.SYSTEM, may_waive=True)
         acts = [
-            Act(
+            EnrollmentCommand(
                 action,
                 students[student],
                 courses[course],
@@ -58,7 +58,7 @@ class RandomActs(TestCase):
 
         outcomes: list[tuple[bool, tuple[Refusal, ...]]] = []
         for start in range(0, len(acts), size):
-            outcomes += [(o.changed, o.refusals) for o in perform(acts[start : start + size], origin)]
+            outcomes += [(o.changed, o.refusals) for o in execute(acts[start : start + size], origin)]
 
         assert broken_rows() == []
         changes = EnrollmentEvent.objects.exclude(action=Action.PASS_OVER)

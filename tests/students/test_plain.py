@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from students.enrollment import perform
-from students.enrollment.commands import Act, OnFull, Origin
-from students.enrollment.context import Register
+from students.enrollment import execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
+from students.enrollment.context import DecisionContext
 from students.enrollment.rules import RULES
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 
-ORIGIN = Origin(Channel.SYSTEM, may_waive=True)
+ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 
 
 class Only:
@@ -43,7 +43,7 @@ def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, 
         has_opened=lambda now: True,
         has_closed=lambda now: False,
     )
-    register = Register(active={1: is_active}, courses={2: course})  # type: ignore[dict-item]
+    register = DecisionContext(active={1: is_active}, courses={2: course})  # type: ignore[dict-item]
     act: Any = Only(
         action=Action.ENROLL, student_id=1, course_id=2, pair=(1, 2), on_full=OnFull.REJECT, waive=frozenset()
     )
@@ -93,7 +93,7 @@ class Batches(TestCase):
             for course in courses:
                 course.save()
             acts = [
-                Act(
+                EnrollmentCommand(
                     action,
                     students[student].pk,
                     courses[course].pk,
@@ -106,7 +106,7 @@ class Batches(TestCase):
             outcomes = []
             known = EnrollmentEvent.objects.count()
             for start in range(0, len(acts), size):
-                outcomes += perform(acts[start : start + size], ORIGIN)
+                outcomes += execute(acts[start : start + size], ORIGIN)
             rows, events = story(courses)
             told.append(
                 (

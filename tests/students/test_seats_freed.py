@@ -9,13 +9,13 @@ from django.core.management import CommandError, call_command
 
 from courses.models import Course
 from students.enrollment import drop, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
-ORIGIN = Origin(Channel.SYSTEM)
+ORIGIN = ActorContext(Channel.SYSTEM)
 COURSE = {"code": "C-1", "name": "A course", "level": "introductory", "prerequisites": ""}
 
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from students.enrollment import complete, drop, enroll, judge
+from students.enrollment import complete, drop, dry_run, enroll
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
@@ -262,7 +262,7 @@ def test_a_link_to_the_box_leads_to_the_page_and_of_nobody_nowhere(registrars_de
 
 def test_who_is_deactivated_while_the_box_is_sent_is_refused(registrars_desk, ada, monkeypatch):
     def ask_then_change(acts, origin, **how):
-        outcomes = judge(acts, origin, **how)
+        outcomes = dry_run(acts, origin, **how)
         Student.objects.update(is_active=False)
         return outcomes
 

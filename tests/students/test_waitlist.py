@@ -7,8 +7,8 @@ import time_machine
 
 from courses.models import Course
 from school.refusals import Refused
-from students.enrollment import complete, drop, enroll, enroll_many, judge, perform, promote, undo
-from students.enrollment.commands import Act, OnFull
+from students.enrollment import complete, drop, dry_run, enroll, enroll_many, execute, promote, undo
+from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.models import Action, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 
@@ -81,7 +81,9 @@ def test_a_waitlist_has_as_many_places_as_it_says(origin, places, message):
     waiting(course, 2, origin)
     Course.objects.update(waitlist_capacity=places)
 
-    [outcome] = judge([Act(Action.ENROLL, make_student().pk, course.pk, on_full=OnFull.WAITLIST)], origin)
+    [outcome] = dry_run(
+        [EnrollmentCommand(Action.ENROLL, make_student().pk, course.pk, on_full=OnFull.WAITLIST)], origin
+    )
 
     expected = [("waitlist_full", message)] if message else []
     assert [(refusal.code, refusal.message) for refusal in outcome.refusals] == expected
@@ -124,8 +126,11 @@ def test_a_newcomer_does_not_take_the_seat_that_a_batch_frees_from_who_waits(ori
     [first] = waiting(course, 1, origin)
     newcomer = make_student()
 
-    acts = [Act(Action.DROP, holder.pk, course.pk), Act(Action.ENROLL, newcomer.pk, course.pk)]
-    outcomes = perform(acts, origin)
+    acts = [
+        EnrollmentCommand(Action.DROP, holder.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, newcomer.pk, course.pk),
+    ]
+    outcomes = execute(acts, origin)
 
     assert [[refusal.code for refusal in outcome.refusals] for outcome in outcomes] == [[], ["course_full"]]
     assert seated(course) == [first.pk]
@@ -136,11 +141,11 @@ def test_who_joins_an_empty_line_gets_the_seat_that_the_same_batch_frees(origin)
     first, second = make_student(), make_student()
 
     acts = [
-        Act(Action.ENROLL, first.pk, course.pk, on_full=OnFull.WAITLIST),
-        Act(Action.DROP, holder.pk, course.pk),
-        Act(Action.ENROLL, second.pk, course.pk, on_full=OnFull.WAITLIST),
+        EnrollmentCommand(Action.ENROLL, first.pk, course.pk, on_full=OnFull.WAITLIST),
+        EnrollmentCommand(Action.DROP, holder.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, second.pk, course.pk, on_full=OnFull.WAITLIST),
     ]
-    perform(acts, origin)
+    execute(acts, origin)
 
     assert (seated(course), line(course)) == ([first.pk], [second.pk])
 
@@ -152,7 +157,7 @@ def test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits(origin):
     first.save()
     drop(student_id=holder.pk, course_id=course.pk, origin=origin)
 
-    [outcome] = perform([Act(Action.ENROLL, make_student().pk, course.pk)], origin)
+    [outcome] = execute([EnrollmentCommand(Action.ENROLL, make_student().pk, course.pk)], origin)
 
     assert [(r.code, r.message) for r in outcome.refusals] == [
         ("course_full", "C-1 has a free seat only for those who wait.")
@@ -243,10 +248,10 @@ def test_a_waiver_holds_for_a_seat_that_the_same_batch_frees(origin):
     waive = frozenset(["enrollment_closed"])
 
     acts = [
-        Act(Action.ENROLL, student.pk, course.pk, None, "late transfer", OnFull.WAITLIST, waive),
-        Act(Action.DROP, holder.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, student.pk, course.pk, None, "late transfer", OnFull.WAITLIST, waive),
+        EnrollmentCommand(Action.DROP, holder.pk, course.pk),
     ]
-    perform(acts, type(origin)(origin.channel, may_waive=True))
+    execute(acts, type(origin)(origin.channel, may_waive=True))
 
     assert seated(course) == [student.pk]
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
@@ -399,7 +404,10 @@ def test_undoing_a_grade_gives_the_earlier_one_back_and_undoing_a_completion_the
 def test_an_act_and_its_undoing_in_one_batch_leave_what_was(origin):
     course, student = make_course(), make_student()
 
-    perform([Act(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.UNDO)], origin)
+    execute(
+        [EnrollmentCommand(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.UNDO)],
+        origin,
+    )
 
     enrollment = StudentCourse.objects.get()
     assert (enrollment.status, enrollment.ended_on, enrollment.version) == ("enrolled", None, 3)

@@ -19,8 +19,8 @@ from school.validators import parse_ids, plain_text
 from students.admin.actions.preview import Consequences, Line
 from students.admin.actions.result import ResultPages, keep_what_stays, to_result, way_back
 from students.admin.actor import origin_of
-from students.enrollment import foresee, perform_as_foreseen
-from students.enrollment.commands import Act
+from students.enrollment import execute_if_unchanged, preview_commands
+from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.rules import ALL_RULES
 from students.enrollment.transitions import COURSE_FULL
 from students.models import Action, Status, StudentCourse
@@ -116,12 +116,12 @@ class ActForm(forms.Form):
         for name in self.fields.keys() - set(way.asks):
             del self.fields[name]
 
-    def acts(self, way: Way, rows: Iterable[StudentCourse]) -> list[Act]:
+    def acts(self, way: Way, rows: Iterable[StudentCourse]) -> list[EnrollmentCommand]:
         wish = self.cleaned_data
         waive = way.waive | frozenset(wish.get("waive", ()))
         # A student that gets a seat must still be waitlisted: otherwise the act would be a new enrollment.
         return [
-            Act(
+            EnrollmentCommand(
                 way.action,
                 *row.pair,
                 grade=wish.get("grade") or None,
@@ -178,7 +178,7 @@ class ActPages(ResultPages, ModelAdmin):
             to_act = [row for row in chosen if not self._left_alone(way, row)]
             acts = form.acts(way, to_act)
             shown = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
-            forecast = perform_as_foreseen(acts, origin, shown) if shown else foresee(acts, origin)
+            forecast = execute_if_unchanged(acts, origin, shown) if shown else preview_commands(acts, origin)
             keys = {row.pair: row.pk for row in to_act}
             told.add(forecast, {row.pair: (row.student, row.course) for row in to_act}, keys.__getitem__)
             self._keep_to_seen(request, told)

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from courses.models import Course
 from school.http.form_limits import size_in_page
-from students.enrollment.context import BY_ITSELF, Pair
-from students.enrollment.preview import Forecast, Step
+from students.enrollment.context import SYSTEM_ACTIONS, EnrollmentKey
+from students.enrollment.preview import PlannedAction, Preview
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 
 Parties = tuple[Student, Course]
@@ -116,12 +116,14 @@ class Consequences:
         """Add lines for journal entries, written ones or those of a preview."""
         for event, enrollment in events:
             line = line_of(event, enrollment)
-            if event.action not in BY_ITSELF:
+            if event.action not in SYSTEM_ACTIONS:
                 self.changed.append(line)
             else:
                 (self.promoted if event.action == Action.PROMOTE else self.passed).append(line)
 
-    def add(self, forecast: Forecast, parties: dict[Pair, Parties], key: Callable[[Pair], Any]) -> None:
+    def add(
+        self, forecast: Preview, parties: dict[EnrollmentKey, Parties], key: Callable[[EnrollmentKey], Any]
+    ) -> None:
         """Add lines for a forecast. ``parties`` has student and course of each pair, ``key`` returns its key."""
         for step in forecast.steps:
             pair = step.outcome.act.pair
@@ -147,7 +149,7 @@ def line_of(event: EnrollmentEvent, enrollment: StudentCourse, key: Any = None) 
     )
 
 
-def _line_of_step(step: Step, parties: Parties, key: Any) -> Line:
+def _line_of_step(step: PlannedAction, parties: Parties, key: Any) -> Line:
     enrollment = step.outcome.enrollment
     status = enrollment.status if enrollment else ""
     already = _("In already.") if step.outcome.act.action == Action.ENROLL else _("It is so already.")

@@ -5,7 +5,7 @@ from typing import Any
 from school.commands.console import SafeCommand
 from school.observability.logging import current_request_id
 from students.enrollment import promote
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, StudentCourse
 
 CHUNK = 100  # courses that are locked at a time
@@ -16,7 +16,7 @@ class Command(SafeCommand):
 
     def handle(self, **options: Any) -> None:
         waited_for = StudentCourse.objects.waiting().order_by("course").values_list("course", flat=True).distinct()
-        origin = Origin(Channel.COMMAND, request_id=current_request_id())
+        origin = ActorContext(Channel.COMMAND, request_id=current_request_id())
         course_ids = list(waited_for)
         promoted = 0
         for start in range(0, len(course_ids), CHUNK):
