@@ -121,7 +121,7 @@ def _measure_acts() -> None:
                 raise Failed(f"There are too few students for a batch of {size}.")
             with transaction.atomic():
                 if title != "enroll":
-                    enroll_many(batch, origin=origin)
+                    enroll_many(batch, actor=origin)
                 count, outcomes = _count(partial(act, batch))
                 transaction.set_rollback(True)
             if not all(outcome.changed for outcome in outcomes):

@@ -151,7 +151,7 @@ def _enrolled(courses: Ids, leavers: Ids, rounds: int) -> Ids:
 
 
 def _enroll(pairs: list[tuple[int, int]]) -> None:
-    if not all(outcome.changed for outcome in enroll_many(pairs, origin=ActorContext(Channel.COMMAND))):
+    if not all(outcome.changed for outcome in enroll_many(pairs, actor=ActorContext(Channel.COMMAND))):
         raise Failed("Not everybody could be enrolled who shall leave a course.")
 
 

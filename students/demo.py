@@ -201,7 +201,7 @@ def _enroll_and_end(
     In the last term students enroll and leave day by day. In past terms all do so on one day, because each day is a
     batch and takes time.
     """
-    register = DecisionContext(in_brief=True)
+    register = DecisionContext(partial_rows=True)
 
     def act_all(acts: Iterable[EnrollmentCommand], day: date) -> None:
         origin = ActorContext(Channel.COMMAND, at=min(_morning(day), now))

@@ -25,7 +25,7 @@ def course(db):
     for number, name in enumerate(NAMES):
         given, family = name.split()
         student = make_student(student_number=f"S-{1001 + number}", given_name=given, family_name=family)
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=SYSTEM)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=SYSTEM)
     return course
 
 
@@ -48,7 +48,7 @@ def cells(page: Page, card: str) -> list[str]:
 
 def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_undone(page, course):
     ada = StudentCourse.objects.earliest("pk")
-    complete(student_id=ada.student_id, course_id=course.pk, grade="A", origin=SYSTEM)  # Emmy's seat stays, one is free
+    complete(student_id=ada.student_id, course_id=course.pk, grade="A", actor=SYSTEM)  # Emmy's seat stays, one is free
     log_in(page)
     page.goto(f"/admin/students/studentcourse/?course__id__exact={course.pk}")
     for name in NAMES[:3]:
@@ -93,7 +93,7 @@ def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
         make_student(student_number=f"S-{number}", given_name=given, family_name=family, is_active=number != 2003)
     physics = make_course(code="PHYS-100", name="Mechanics", capacity=2, waitlist_capacity=9, term=course.term)
     ada = StudentCourse.objects.earliest("pk").student
-    enroll(student_id=ada.pk, course_id=physics.pk, origin=SYSTEM)
+    enroll(student_id=ada.pk, course_id=physics.pk, actor=SYSTEM)
     before = StudentCourse.objects.count()
     log_in(page)
     page.get_by_role("link", name="Enroll many").click()

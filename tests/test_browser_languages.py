@@ -22,8 +22,8 @@ def course(db):
     origin = ActorContext(Channel.SYSTEM)
     for number, name in enumerate(("Ada", "Mary", "Grace", "Joan")):
         student = make_student(student_number=f"S-{number}", given_name=name, family_name="Byron", email="")
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     imported(ENROLLMENTS + "S-9,M-9,,,,\n")
     return course
 

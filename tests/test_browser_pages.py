@@ -38,7 +38,7 @@ def course(db):
     leaver = make_student(student_number="S-999", given_name="Hypatia", family_name="Theonis", email="")
     students = [leaver, *Student.objects.exclude(pk=leaver.pk).order_by("pk")]
     execute([EnrollmentCommand(Action.ENROLL, each.pk, made.pk, on_full=OnFull.WAITLIST) for each in students], SYSTEM)
-    drop(student_id=leaver.pk, course_id=made.pk, origin=SYSTEM, reason="Moved away")
+    drop(student_id=leaver.pk, course_id=made.pk, actor=SYSTEM, reason="Moved away")
     return made
 
 

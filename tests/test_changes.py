@@ -35,7 +35,7 @@ def happen(origin, times=1):
     """Let so many students enroll, one after the other."""
     course = make_course()
     for _ in range(times):
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
 
 
 def read_all(api, **query):
@@ -53,9 +53,9 @@ def test_the_feed_has_every_change_of_every_enrollment_in_order(api, origin):
     course = make_course(capacity=1, waitlist_capacity=1)
     first, second = make_student(), make_student()
     for student in (first, second):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
-    drop(student_id=first.pk, course_id=course.pk, origin=origin)
-    complete(student_id=second.pk, course_id=course.pk, grade="A", origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+    drop(student_id=first.pk, course_id=course.pk, actor=origin)
+    complete(student_id=second.pk, course_id=course.pk, grade="A", actor=origin)
 
     results = api.get(FEED).json()["results"]
 
@@ -238,7 +238,7 @@ def late_writer(origin):
 
     def write():
         with transaction.atomic():
-            enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+            enroll(student_id=student.pk, course_id=course.pk, actor=origin)
             written.set()
             may_commit.wait(timeout=60)
         connection.close()
@@ -317,7 +317,7 @@ def test_a_reader_of_many_writers_at_once_misses_nothing(origin):
 
     def write(course):
         for student in students:
-            enroll_many([(student, course)], origin=origin)
+            enroll_many([(student, course)], actor=origin)
         connection.close()
 
     heard, cursor = [], ""
@@ -465,8 +465,8 @@ def test_a_cursor_of_another_entry_with_the_same_id_has_expired(api, origin, fie
 @pytest.mark.django_db
 def test_a_cursor_stays_good_when_the_student_is_erased(api, origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     _ids, cursor = read_all(api)
 
     erase(person_of(student), reason="asked for it", door=Door.COMMAND)

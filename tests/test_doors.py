@@ -160,7 +160,7 @@ def test_door_enrolls_whom_the_rules_let_in(door):
 @each_door
 def test_door_lets_wait_whoever_would_rather_wait_and_tells_the_place(door, origin):
     first, second, course = make_student(), make_student(), make_course(capacity=0, waitlist_capacity=5)
-    enroll(student_id=first.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+    enroll(student_id=first.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     answer = door(Wish(Action.ENROLL, second, course, on_full="waitlist"))
 
@@ -209,7 +209,7 @@ def test_door_takes_no_waiver_of_what_cannot_be_waived(door, code):
 )
 def test_door_ends_an_enrollment_whose_rules_let_it(door, action, status, origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     through(door, Wish(action, student, course))
 
@@ -222,7 +222,7 @@ def test_door_ends_an_enrollment_whose_rules_let_it(door, action, status, origin
 def test_a_seat_freed_through_a_door_goes_to_who_waits(door, action, origin):
     leaving, waiting, course = make_student(), make_student(), make_course(capacity=1, waitlist_capacity=1)
     for student in (leaving, waiting):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     door(Wish(action, leaving, course))
 
@@ -234,7 +234,7 @@ def test_a_seat_freed_through_a_door_goes_to_who_waits(door, action, origin):
 @each_door
 def test_door_leaves_alone_who_is_in_already(door, origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     before = rows_and_journal()
 
     answer = door(Wish(Action.ENROLL, student, course))
@@ -250,7 +250,7 @@ def test_door_leaves_alone_who_is_in_already(door, origin):
 def test_door_writes_its_name_into_the_journal(door, action, origin):
     student, course = make_student(), make_course()
     if action != Action.ENROLL:
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     through(door, Wish(action, student, course))
 

@@ -68,8 +68,8 @@ def pages(db):
     origin = ActorContext(Channel.SYSTEM)
     for number in range(4):
         student = make_student(student_number=f"S-{number}", given_name="Ada", family_name="Byron", email="")
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     job = imported(ENROLLMENTS + "S-9,M-9,,,,\n")
     lists = ("students/studentcourse", "students/student", "courses/course", "courses/term")
     return [

@@ -137,7 +137,7 @@ class Registration(RuleBasedStateMachine):
             for student, course in pairs
         ]
         undo_batch(acts, ORIGIN)
-        promote({act.course_id for act in acts}, origin=ORIGIN)
+        promote({act.course_id for act in acts}, actor=ORIGIN)
 
     @rule(course=course_numbers, edit=edits)
     def change_course(self, course: int, edit: tuple[str, Any]) -> None:
@@ -147,7 +147,7 @@ class Registration(RuleBasedStateMachine):
         setattr(changed, name, [] if name == "prerequisites" and changed.code in value else value)
         changed.save()
         self.limits.append((self.last_entry() + 1, changed.pk, changed.capacity, changed.waitlist_capacity))
-        promote([changed.pk], origin=ORIGIN)
+        promote([changed.pk], actor=ORIGIN)
 
     @rule(student=student_numbers, is_active=st.booleans())
     def change_student(self, student: int, is_active: bool) -> None:
@@ -156,12 +156,12 @@ class Registration(RuleBasedStateMachine):
         changed = Student.objects.select_for_update(no_key=True).get(pk=self.students[student].pk)
         changed.is_active = is_active
         changed.save()
-        promote(waited_for, origin=ORIGIN)
+        promote(waited_for, actor=ORIGIN)
 
     @rule()
     def promote(self) -> None:
         """Nothing is left to do for who only asks for promotion."""
-        assert promote([course.pk for course in self.courses], origin=ORIGIN) == []
+        assert promote([course.pk for course in self.courses], actor=ORIGIN) == []
 
     @invariant()
     def the_register_is_as_it_must_be(self) -> None:

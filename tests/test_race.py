@@ -35,7 +35,7 @@ def race_for_the_last_seat(rounds):
 
     def act(runner, number):
         try:
-            enroll(student_id=students[runner].pk, course_id=courses[number].pk, origin=ORIGINS[runner % 2])
+            enroll(student_id=students[runner].pk, course_id=courses[number].pk, actor=ORIGINS[runner % 2])
         except Refused as refused:
             codes.append(tuple(refusal.code for refusal in refused.refusals))
 
@@ -58,14 +58,14 @@ def test_without_the_lock_the_last_seat_is_sold_twice(monkeypatch):
 
 def test_who_is_refused_by_a_full_course_does_not_wait_for_its_lock():
     course, first, second = make_course(capacity=1), make_student(), make_student()
-    enroll(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
+    enroll(student_id=first.pk, course_id=course.pk, actor=ORIGIN)
     with pytest.raises(Refused):
-        enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN)
+        enroll(student_id=second.pk, course_id=course.pk, actor=ORIGIN)
     codes = []
 
     def ask():
         try:
-            enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN)
+            enroll(student_id=second.pk, course_id=course.pk, actor=ORIGIN)
         except Refused as refused:
             codes.append([refusal.code for refusal in refused.refusals])
         finally:
@@ -83,12 +83,12 @@ def test_who_is_refused_by_a_full_course_does_not_wait_for_its_lock():
 
 def test_a_seat_that_comes_free_is_given_though_the_course_was_full_a_moment_ago():
     course, first, second = make_course(capacity=1), make_student(), make_student()
-    enroll(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
+    enroll(student_id=first.pk, course_id=course.pk, actor=ORIGIN)
     with pytest.raises(Refused):
-        enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN)
-    drop(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
+        enroll(student_id=second.pk, course_id=course.pk, actor=ORIGIN)
+    drop(student_id=first.pk, course_id=course.pk, actor=ORIGIN)
 
-    assert enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN).changed
+    assert enroll(student_id=second.pk, course_id=course.pk, actor=ORIGIN).changed
 
 
 def test_a_server_that_isolates_more_than_it_should_sells_no_seat_twice():
@@ -110,7 +110,7 @@ def test_a_student_who_clicks_twice_is_enrolled_once():
     changed = count()
 
     def act(runner, number):
-        if enroll(student_id=student.pk, course_id=courses[number].pk, origin=ORIGINS[runner % 2]).changed:
+        if enroll(student_id=student.pk, course_id=courses[number].pk, actor=ORIGINS[runner % 2]).changed:
             next(changed)
 
     race(act, ROUNDS)
@@ -143,7 +143,7 @@ def test_batches_that_name_the_same_courses_in_any_order_do_not_deadlock():
 
     def act(runner, number):
         order = courses if runner % 2 else reversed(courses)
-        enroll_many([(students[runner].pk, course.pk) for course in order], origin=ORIGIN)
+        enroll_many([(students[runner].pk, course.pk) for course in order], actor=ORIGIN)
 
     race(act, 5)
 

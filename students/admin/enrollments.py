@@ -67,7 +67,7 @@ class EnrollForm(forms.ModelForm):
         cleaned = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
-        [self.outcome] = [outcome] = dry_run([self.act], self.origin, in_earnest=self.in_earnest)
+        [self.outcome] = [outcome] = dry_run([self.act], self.origin, record_refusals=self.in_earnest)
         for refusal in outcome.refusals:
             field = refusal.field if refusal.field in self.fields else None
             self.add_error(field, forms.ValidationError(refusal.message, code=refusal.code))
@@ -86,7 +86,7 @@ class EnrollForm(forms.ModelForm):
             wish["course"].pk,
             reason=wish["reason"],
             on_full=OnFull(wish["on_full"] or OnFull.REJECT),
-            waive=frozenset(wish.get("waive", ())),
+            waived_codes=frozenset(wish.get("waive", ())),
         )
 
 

@@ -46,7 +46,7 @@ class StudentAdmin(StaleFormCheck, ActivityPages, KeptByHistory, PersonalDataPag
         if change and not obj.is_active:
             lock_to_deactivate([obj.pk])
         super().save_model(request, obj, form, change)
-        tell_promoted(request, promote(waited_for, origin=origin_of(request)))
+        tell_promoted(request, promote(waited_for, actor=origin_of(request)))
 
 
 SOME_FREE = Q(capacity__isnull=True) | Q(seats_taken__lt=F("capacity"))
@@ -97,7 +97,7 @@ class CourseAdmin(ActivityPages, KeptByHistory, CoursePage, courses.admin.Course
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         asking = courses_asking_for({obj.code}) if change and "code" in form.changed_data else []
-        tell_promoted(request, promote([obj.pk, *(each.pk for each in asking)], origin=origin_of(request)))
+        tell_promoted(request, promote([obj.pk, *(each.pk for each in asking)], actor=origin_of(request)))
         for warning in seats_of(Course.objects.get(pk=obj.pk)).warnings:
             messages.warning(request, warning.message)
 

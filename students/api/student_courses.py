@@ -65,8 +65,8 @@ def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: ActorContex
         course_id=body.chosen_course_id(limits_of(request)),
         reason=body.validated_data["reason"],
         on_full=OnFull(body.validated_data["on_full"]),
-        waive=body.validated_data["waive"],
-        origin=origin,
+        waived_codes=body.validated_data["waive"],
+        actor=origin,
     )
 
 
@@ -136,8 +136,8 @@ class StudentCoursesViewSet(EnrollmentReads):
             course_id=course.pk,
             grade=wish.get("grade"),
             reason=wish["reason"],
-            expected=self._expected(),
-            origin=origin_of(request),
+            if_version=self._expected(),
+            actor=origin_of(request),
         )
         return self._answer(outcome, status=200)
 
@@ -148,7 +148,7 @@ class StudentCoursesViewSet(EnrollmentReads):
         The enrollment stays as history.
         """
         student, course = self._parties()
-        drop(student_id=student.pk, course_id=course.pk, expected=self._expected(), origin=origin_of(request))
+        drop(student_id=student.pk, course_id=course.pk, if_version=self._expected(), actor=origin_of(request))
         return Response(status=204)
 
     def _parties(self) -> tuple[Student, Course]:

@@ -38,7 +38,7 @@ class CourseWithSeatsViewSet(CourseViewSet):
         code = course.code
         super().perform_update(serializer)
         asking = courses_asking_for({course.code}) if course.code != code else []
-        promote([course.pk, *(each.pk for each in asking)], origin=origin_of(self.request))
+        promote([course.pk, *(each.pk for each in asking)], actor=origin_of(self.request))
 
 
 def _course(serializer: BaseSerializer[Any]) -> Course:
@@ -70,4 +70,4 @@ class StudentViewSet(ResourceViewSet):
         if not serializer.validated_data.get("is_active", True):
             lock_to_deactivate([cast(Student, serializer.instance).pk])
         super().perform_update(serializer)
-        promote(self.waited_for, origin=origin_of(self.request))
+        promote(self.waited_for, actor=origin_of(self.request))

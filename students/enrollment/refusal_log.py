@@ -64,16 +64,16 @@ _lock = Lock()
 _timer: Timer | None = None
 
 
-def record(outcomes: Iterable[Outcome], origin: ActorContext) -> None:
+def record(outcomes: Iterable[Outcome], actor: ActorContext) -> None:
     """Keep the refusals among these outcomes in memory, and schedule their writing in ``REFUSALS_SECONDS``."""
-    if origin.channel not in LOGGED_CHANNELS or not settings.REFUSALS_SECONDS:
+    if actor.channel not in LOGGED_CHANNELS or not settings.REFUSALS_SECONDS:
         return
     for outcome in outcomes:
         if outcome.refusals and (codes := _codes(outcome)):
-            line = RefusalEntry(origin.at or timezone.now(), outcome.act.action, origin.channel, codes)
+            entry = RefusalEntry(actor.at or timezone.now(), outcome.command.action, actor.channel, codes)
             with _lock:
                 if len(_pending) < MAX_PENDING:
-                    _pending[outcome.act.pair] = line
+                    _pending[outcome.command.key] = entry
                 _schedule()
 
 
@@ -96,31 +96,31 @@ def flush() -> None:
     """
     global _timer  # one for the process
     with _lock:
-        lines, _timer = dict(_pending), None
+        entries, _timer = dict(_pending), None
         _pending.clear()
-    if not lines:
+    if not entries:
         return
     try:
         try:
-            _store(lines)
+            _store(entries)
         except PERMANENT_ERRORS:
-            _store_one_by_one(lines)
+            _store_one_by_one(entries)
     except (DatabaseError, InterfaceError) as error:
-        logger.warning("refusals_wait", error=type(error).__name__, waiting=len(lines))
+        logger.warning("refusals_wait", error=type(error).__name__, waiting=len(entries))
         with _lock:
-            for pair, line in lines.items():
-                _pending.setdefault(pair, line)
+            for key, entry in entries.items():
+                _pending.setdefault(key, entry)
             _schedule()
 
 
 @transaction.atomic
-def _store(lines: RefusalEntries) -> None:
+def _store(entries: RefusalEntries) -> None:
     """Write refusals, except those of students and courses that were deleted and of students that were erased."""
-    courses = {pk for (pk,) in LOCK_COURSE_IDS(sorted({course for _student, course in lines}))}
-    students = {pk for (pk,) in LOCK_STUDENT_IDS(sorted({student for student, _course in lines}))}
+    courses = {pk for (pk,) in LOCK_COURSE_IDS(sorted({course for _student, course in entries}))}
+    students = {pk for (pk,) in LOCK_STUDENT_IDS(sorted({student for student, _course in entries}))}
     rows = [
-        RefusedAct(day=timezone.localdate(line.at), student_id=student, course_id=course, **line._asdict())
-        for (student, course), line in sorted(lines.items())  # in one order, so that two processes cannot deadlock
+        RefusedAct(day=timezone.localdate(entry.at), student_id=student, course_id=course, **entry._asdict())
+        for (student, course), entry in sorted(entries.items())  # in one order, so that two processes cannot deadlock
         if student in students and course in courses
     ]
     RefusedAct.objects.bulk_create(
@@ -132,13 +132,13 @@ def _store(lines: RefusalEntries) -> None:
     )
 
 
-def _store_one_by_one(lines: RefusalEntries) -> None:
+def _store_one_by_one(entries: RefusalEntries) -> None:
     """Write each refusal in its own transaction, and drop those that the database rejects permanently."""
-    for pair, line in lines.items():
+    for key, entry in entries.items():
         try:
-            _store({pair: line})
+            _store({key: entry})
         except PERMANENT_ERRORS as error:
-            student, course = pair
+            student, course = key
             logger.error("refusal_dropped", error=type(error).__name__, student_id=student, course_id=course)
 
 

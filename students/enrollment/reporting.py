@@ -1,4 +1,4 @@
-"""Reports decided acts to the metrics, the application log and the log of refusals."""
+"""Reports the outcomes of commands to the metrics, the application log and the log of refusals."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -26,52 +26,52 @@ LOG_EVENTS: dict[str, str] = {
 }
 
 
-def count_metrics(outcomes: Sequence[Outcome], events: Sequence[EnrollmentEvent], *, done: bool) -> None:
+def count_metrics(outcomes: Sequence[Outcome], events: Sequence[EnrollmentEvent], *, committed: bool) -> None:
     """
-    Count the refusals by code and, if the acts were ``done``, the events by action and channel.
+    Count the refusals by code and, if the batch was ``committed``, the events by action and channel.
 
     The metrics are updated after the transaction is committed.
     """
-    acts = Counter((str(event.action), str(event.channel)) for event in events if done)
+    commands = Counter((str(event.action), str(event.channel)) for event in events if committed)
     refusals = Counter(refusal.code for outcome in outcomes for refusal in outcome.refusals)
-    transaction.on_commit(partial(metrics.count, acts, refusals))
+    transaction.on_commit(partial(metrics.count, commands, refusals))
 
 
 def report_outcomes(
-    outcomes: Sequence[Outcome], origin: ActorContext, events: Sequence[EnrollmentEvent] = (), *, done: bool = True
+    outcomes: Sequence[Outcome], actor: ActorContext, events: Sequence[EnrollmentEvent] = (), *, committed: bool = True
 ) -> None:
     """
     Record the refusals immediately, and log outcomes and promotions after the transaction is committed.
 
-    Acts of imports and commands are not logged one by one: each run logs one entry, and the acts need not stay in
-    memory until the commit.
+    Outcomes of imports and management commands are not logged one by one: each run logs one entry, and they need not
+    stay in memory until the commit.
     """
-    refusal_log.record(outcomes, origin)
-    if origin.channel not in (Channel.IMPORT, Channel.COMMAND):
-        transaction.on_commit(partial(_log, outcomes, origin, events, done))
+    refusal_log.record(outcomes, actor)
+    if actor.channel not in (Channel.IMPORT, Channel.COMMAND):
+        transaction.on_commit(partial(_log, outcomes, actor, events, committed))
 
 
-def _log(outcomes: Sequence[Outcome], origin: ActorContext, events: Sequence[EnrollmentEvent], done: bool) -> None:
-    """Log each refusal, and each act that was done with the promotions that followed, by ids only."""
+def _log(outcomes: Sequence[Outcome], actor: ActorContext, events: Sequence[EnrollmentEvent], committed: bool) -> None:
+    """Log each refusal, and each committed change with the promotions that followed, by ids only."""
     for outcome in outcomes:
-        log = _logger(outcome.act.pair, outcome.enrollment, origin)
+        log = _logger(outcome.command.key, outcome.enrollment, actor)
         if outcome.refusals:
             codes = [refusal.code for refusal in outcome.refusals]
-            log.info("enrollment_refused", action=str(outcome.act.action), codes=codes)
-        elif outcome.changed and done:
-            log.info(LOG_EVENTS[outcome.act.action])
+            log.info("enrollment_refused", action=str(outcome.command.action), codes=codes)
+        elif outcome.changed and committed:
+            log.info(LOG_EVENTS[outcome.command.action])
     for event in events:
-        if event.action in SYSTEM_ACTIONS and done:
-            log = _logger(event.enrollment.pair, event.enrollment, origin)
+        if event.action in SYSTEM_ACTIONS and committed:
+            log = _logger(event.enrollment.pair, event.enrollment, actor)
             log.info(LOG_EVENTS[event.action], codes=event.refusals)
 
 
-def _logger(pair: tuple[int, int], enrollment: StudentCourse | None, origin: ActorContext) -> Any:
-    student_id, course_id = pair
+def _logger(key: tuple[int, int], enrollment: StudentCourse | None, actor: ActorContext) -> Any:
+    student_id, course_id = key
     return logger.bind(
         student_id=student_id,
         course_id=course_id,
         enrollment_id=enrollment and enrollment.pk,
-        actor_id=origin.actor_id,
-        channel=str(origin.channel),
+        actor_id=actor.actor_id,
+        channel=str(actor.channel),
     )

@@ -121,7 +121,7 @@ class EnrollmentImporter(Importer):
 
     def begin(self) -> None:
         # Within one transaction the courses stay locked, so their seat counts stay valid.
-        self.register = DecisionContext(in_brief=True, before_waitlist=self.freed)
+        self.register = DecisionContext(partial_rows=True, before_waitlist=self.freed)
         # A code or a number may belong to another course or student by the next transaction.
         self.scope = self._scope()
         self.courses = {}
@@ -207,18 +207,18 @@ class EnrollmentImporter(Importer):
             outcome = next(outcomes)
             if outcome.refusals:
                 results.append(RowResult(row, ERROR, errors=outcome.refusals))
-            elif outcome.act.pair in ended:
-                ended.remove(outcome.act.pair)  # a later row with the same end has changed nothing
+            elif outcome.command.key in ended:
+                ended.remove(outcome.command.key)  # a later row with the same end has changed nothing
                 results.append(_told(row, outcome._replace(changed=True)))
-            elif not outcome.changed and outcome.act.pair in adopted:
-                results.append(RowResult(row, "adopted", adopted.pop(outcome.act.pair).pk))
+            elif not outcome.changed and outcome.command.key in adopted:
+                results.append(RowResult(row, "adopted", adopted.pop(outcome.command.key).pk))
             else:
                 results.append(_told(row, outcome))
         return results
 
     def _ended_before(self, outcomes: Collection[Outcome]) -> set[EnrollmentKey]:
         """Return the pairs of unchanged rows whose enrollment this full import ended before its rows were applied."""
-        settled = [each for each in outcomes if not each.changed and each.accepted and each.act.action in ENDS]
+        settled = [each for each in outcomes if not each.changed and each.accepted and each.command.action in ENDS]
         if not self.scope or not settled:
             return set()
         enrollments = [each.enrollment for each in settled if each.enrollment]
@@ -296,14 +296,14 @@ class EnrollmentImporter(Importer):
         is_in_scope = isinstance(course, Course) and self.scope is not None and self.scope.has(course)
         course_id = course.pk if isinstance(course, Course) and is_in_scope else ANY
         act = self._read(row)
-        if not isinstance(act, EnrollmentCommand) or act.action not in ENDS or act.waive:
+        if not isinstance(act, EnrollmentCommand) or act.action not in ENDS or act.waived_codes:
             return ListedRow(student_id, course_id, row.number)
         return ListedRow(student_id, course_id, row.number, act.action, act.grade, act.reason)
 
     def end_unlisted(self) -> Iterator[list[RowResult]]:
         assert self.scope is not None  # only a full import ends unlisted enrollments
         self.uncertain_rows.clear()
-        register = DecisionContext(in_brief=True)
+        register = DecisionContext(partial_rows=True)
         for acts in self.listed.ends(CHUNK):
             self._lock(acts, register)
             self._end(acts, register)
@@ -312,8 +312,8 @@ class EnrollmentImporter(Importer):
             yield [*self._end_or_keep(unlisted, register)]
         self.freed = self._freed()
         # Waitlisted students that the file lists come before those that it does not list, and before new enrollments.
-        promote(self.freed, origin=self.origin, among=self.listed.has)
-        promote(register.before_waitlist - self.freed, origin=self.origin)
+        promote(self.freed, actor=self.origin, key_filter=self.listed.has)
+        promote(register.before_waitlist - self.freed, actor=self.origin)
 
     def _lock(self, acts: Sequence[EnrollmentCommand], register: DecisionContext) -> None:
         """Lock the courses of acts that end enrollments, so that nobody else changes them, and read the facts."""
@@ -322,9 +322,9 @@ class EnrollmentImporter(Importer):
 
     def _end(self, acts: Sequence[EnrollmentCommand], register: DecisionContext) -> dict[EnrollmentKey, Outcome]:
         """End locked enrollments and leave their seats free. Return an outcome for each that the action can end."""
-        latest = register.latest
-        acts = [act for act in acts if act.pair in latest and latest[act.pair].status in ENDS[act.action]]
-        return {outcome.act.pair: outcome for outcome in execute(acts, self.origin, register)}
+        latest = register.latest_enrollments
+        acts = [act for act in acts if act.key in latest and latest[act.key].status in ENDS[act.action]]
+        return {outcome.command.key: outcome for outcome in execute(acts, self.origin, register)}
 
     def _end_or_keep(self, unlisted: Sequence[StudentCourse], register: DecisionContext) -> Iterator[RowResult]:
         """Drop unlisted enrollments, except those of other datasets and those that a faulty row may be about."""
@@ -360,7 +360,7 @@ class EnrollmentImporter(Importer):
 
     def finish(self) -> None:
         if self.freed:
-            promote(self.freed, origin=self.origin)
+            promote(self.freed, actor=self.origin)
 
     def _made_row(self, enrollment: StudentCourse) -> Row:
         """Return a row as the file would have it for an enrollment. Its number is 0, since it is in no file."""
@@ -395,7 +395,7 @@ def _told(row: Row, outcome: Outcome) -> RowResult:
     assert enrollment is not None  # an accepted act has one
     if not outcome.changed:
         return RowResult(row, "unchanged", enrollment.id)
-    if outcome.act.action == Action.ENROLL and enrollment.status == Status.WAITLISTED:
+    if outcome.command.action == Action.ENROLL and enrollment.status == Status.WAITLISTED:
         note = _("Place %(position)s in line.") % {"position": enrollment.waitlist_position}
         return RowResult(row, "waitlisted", enrollment.pk, note=note)
-    return RowResult(row, OUTCOMES[outcome.act.action], enrollment.pk)
+    return RowResult(row, OUTCOMES[outcome.command.action], enrollment.pk)

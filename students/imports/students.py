@@ -30,7 +30,7 @@ class CourseWithSeatsImporter(CourseImporter):
 
     def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
         course_ids = [course.pk for course in instances]
-        promote(course_ids, origin=self.origin)
+        promote(course_ids, actor=self.origin)
         courses = with_seats(Course.objects.filter(pk__in=course_ids))
         return {course.pk: warning.message for course in courses for warning in seats_of(course).warnings}
 
@@ -113,7 +113,7 @@ class StudentImporter(UpsertImporter):
         lock_to_deactivate(student.pk for student in instances if not student.is_active)
 
     def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
-        promote(self.waited_for, origin=self.origin)
+        promote(self.waited_for, actor=self.origin)
         return {}
 
 

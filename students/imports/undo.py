@@ -70,7 +70,7 @@ class EnrollmentUndo(Importer):
                 int(row.cells["student_id"]),
                 int(row.cells["course_id"]),
                 reason=f"import {self.undone.pk}",
-                of_import=self.undone.pk,
+                only_if_changed_by_import=self.undone.pk,
             )
             for row in rows
         ]
@@ -86,4 +86,4 @@ class EnrollmentUndo(Importer):
 
     def finish(self) -> None:
         courses = self._acts().order_by().values_list("enrollment__course", flat=True).distinct()
-        promote(list(courses), origin=self.origin)
+        promote(list(courses), actor=self.origin)

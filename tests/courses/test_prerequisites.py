@@ -29,7 +29,7 @@ def test_a_prerequisite_counts_from_whatever_term(origin):
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
     take(student, earlier, origin, complete)
 
-    assert enroll(student_id=student.pk, course_id=following.pk, origin=origin).changed
+    assert enroll(student_id=student.pk, course_id=following.pk, actor=origin).changed
 
 
 @pytest.mark.parametrize("verbs", [(), (drop,)], ids=["enrolled", "dropped"])
@@ -63,7 +63,7 @@ def test_who_is_in_already_stays_when_a_prerequisite_is_added(origin):
     take(student, course, origin)
     Course.objects.filter(pk=course.pk).update(prerequisites=["MATH-101"])
 
-    assert enroll(student_id=student.pk, course_id=course.pk, origin=origin).accepted
+    assert enroll(student_id=student.pk, course_id=course.pk, actor=origin).accepted
 
 
 @pytest.mark.parametrize(

@@ -274,7 +274,7 @@ FAMILIES = [in_lists, in_paths, in_autocompletes, in_forms, in_uploads]
 @pytest.fixture
 def there() -> dict[str, int]:
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=ActorContext(Channel.SYSTEM)).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM)).enrollment
     assert enrollment is not None
     names = {"student": student, "course": course, "term": term, "enrollment": enrollment, "job": imported(ENROLLMENTS)}
     return {name: found.pk for name, found in names.items()}

@@ -31,7 +31,7 @@ FAMILIES = [in_paths, in_queries, in_bodies, in_headers, of_methods, of_imports]
 def there(origin) -> dict[str, Any]:
     """One of each kind."""
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=ActorContext(Channel.SYSTEM)).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM)).enrollment
     assert enrollment is not None
     job: Import = imported(ENROLLMENTS)
     for client in ApiClient.objects.all():  # whose import it is: another client's would be a 404

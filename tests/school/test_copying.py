@@ -35,7 +35,7 @@ def columns_of(instance: Model) -> dict[str, object]:
 
 @pytest.fixture
 def enrollment():
-    enroll_many([(make_student().pk, make_course().pk)], origin=ActorContext(Channel.SYSTEM))
+    enroll_many([(make_student().pk, make_course().pk)], actor=ActorContext(Channel.SYSTEM))
     return StudentCourse.objects.get()
 
 

@@ -99,13 +99,13 @@ def test_a_rule_refuses_in_the_language_of_who_asks(registrars_desk, api):
 def test_why_somebody_is_passed_over_is_kept_in_english():
     course, origin = make_course(code="MATH-101", capacity=1, waitlist_capacity=5), ActorContext(Channel.SYSTEM)
     first, second = make_student(), make_student()
-    enroll(student_id=first.pk, course_id=course.pk, origin=origin)
-    enroll(student_id=second.pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
+    enroll(student_id=first.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=second.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
     second.is_active = False
     second.save()
 
     with override("de"):
-        drop(student_id=first.pk, course_id=course.pk, origin=origin)
+        drop(student_id=first.pk, course_id=course.pk, actor=origin)
         event = EnrollmentEvent.objects.get(action=Action.PASS_OVER)
         told = event.reason_told
 

@@ -47,10 +47,10 @@ def test_acts_refusals_imports_and_the_queue_are_told(client, settings):
     student, course, full = make_student(), make_course(), make_course(capacity=0)
     origin = ActorContext(Channel.SYSTEM)
 
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     with pytest.raises(Refused):
-        enroll(student_id=student.pk, course_id=full.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=full.pk, actor=origin)
     imported("student_number,given_name,family_name\nN,A,B\n", kind="students")
 
     after = figures(client.get("/metrics", headers=TOKEN).content.decode())

@@ -191,7 +191,7 @@ def token(api):
     """A token, and something to find with it: the fuzzer's ids are small."""
     for _ in range(3):
         student = make_student()
-        enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, origin=ActorContext(Channel.SYSTEM))
+        enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, actor=ActorContext(Channel.SYSTEM))
     with connection_kept():
         yield api._credentials["HTTP_AUTHORIZATION"]
 

@@ -258,7 +258,7 @@ def address_of(route: str, there: dict[str, Any]) -> str:
 @pytest.fixture
 def there() -> dict[str, Any]:
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=ActorContext(Channel.SYSTEM)).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM)).enrollment
     assert enrollment is not None
     return {"student": student.pk, "course": course.pk, "term": term.pk, "enrollment": enrollment.pk}
 
@@ -497,12 +497,12 @@ def test_an_enrollment_that_is_sent_back_as_it_was_read_changes_nothing(api, end
         ActorContext(Channel.SYSTEM),
     )
     if end == "wait":
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
     api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": course.pk, "on_full": "waitlist"})
     if end == "complete":
-        complete(student_id=student.pk, course_id=course.pk, grade="A", origin=origin)
+        complete(student_id=student.pk, course_id=course.pk, grade="A", actor=origin)
     if end == "drop":
-        drop(student_id=student.pk, course_id=course.pk, origin=origin)
+        drop(student_id=student.pk, course_id=course.pk, actor=origin)
     address = f"/api/v1/students/{student.pk}/courses/{course.pk}"
     read, whole = api.get(f"{address}{query}").json(), api.get(address).json()
     row = StudentCourse.objects.filter(student=student).values().get()

@@ -17,7 +17,7 @@ from tests.factories import make_course, make_student, make_term
 def there(origin: ActorContext) -> dict[str, str]:
     """Return what addresses name: one of each kind of row."""
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=origin).enrollment
     assert enrollment is not None
     job = imported(ENROLLMENTS)
     create_api_client("program", "students:read", terms=[term.code])

@@ -16,7 +16,7 @@ ENROLLMENTS = "/admin/students/studentcourse/"
 
 
 def seat(student, course, origin):
-    return enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
+    return enroll(student_id=student.pk, course_id=course.pk, actor=origin).enrollment
 
 
 def text(answer):
@@ -77,7 +77,7 @@ def test_the_page_of_an_enrollment_has_its_journal(registrars_desk, registrar, o
         course_id=enrollment.course_id,
         grade="A",
         reason="exam",
-        origin=ActorContext(Channel.ADMIN, actor_id=registrar.pk),
+        actor=ActorContext(Channel.ADMIN, actor_id=registrar.pk),
     )
 
     page = text(registrars_desk.get(f"{ENROLLMENTS}{enrollment.pk}/change/"))

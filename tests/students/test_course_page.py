@@ -81,8 +81,8 @@ def test_a_roster_is_searched_by_number_and_name(registrars_desk, course, query,
 
 def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, course, origin):
     ada, mary = Student.objects.get(student_number="S-1"), Student.objects.get(student_number="S-2")
-    drop(student_id=ada.pk, course_id=course.pk, origin=origin)
-    complete(student_id=mary.pk, course_id=course.pk, grade="A", origin=origin)
+    drop(student_id=ada.pk, course_id=course.pk, actor=origin)
+    complete(student_id=mary.pk, course_id=course.pk, grade="A", actor=origin)
 
     answer = registrars_desk.get(page_of(course))
     assert [(name, count) for name, _title, count in answer.context["narrowed"]] == [
@@ -97,9 +97,9 @@ def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, cou
 
 def test_a_course_that_is_over_opens_with_who_has_completed_it(registrars_desk, course, origin):
     for enrollment in StudentCourse.objects.filter(student__student_number__in=["S-3", "S-4"]):
-        drop(student_id=enrollment.student_id, course_id=course.pk, origin=origin)
+        drop(student_id=enrollment.student_id, course_id=course.pk, actor=origin)
     for enrollment in StudentCourse.objects.seated():
-        complete(student_id=enrollment.student_id, course_id=course.pk, origin=origin)
+        complete(student_id=enrollment.student_id, course_id=course.pk, actor=origin)
 
     assert shown(registrars_desk.get(page_of(course))) == [("S-2", None), ("S-1", None)]
 

@@ -49,7 +49,7 @@ def statuses(course):
 def test_enrolling_makes_an_open_enrollment(origin):
     student, course = make_student(), make_course()
 
-    outcome = enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    outcome = enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     [enrollment] = student.enrollments.all()
     assert (outcome.changed, outcome.enrollment) == (True, enrollment)
@@ -60,9 +60,9 @@ def test_enrolling_makes_an_open_enrollment(origin):
 
 def test_enrolling_twice_finds_the_first_enrollment(origin):
     student, course = make_student(), make_course()
-    first = enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    first = enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
-    second = enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    second = enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert (second.changed, second.enrollment) == (False, first.enrollment)
     assert EnrollmentEvent.objects.count() == 1
@@ -72,7 +72,7 @@ def test_a_refusal_has_every_reason_and_writes_nothing(origin):
     student, course = make_student(is_active=False), make_course(is_active=False, capacity=0)
 
     with pytest.raises(Refused) as refused:
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert [r.code for r in refused.value.refusals] == ["student_inactive", "course_inactive", "course_full"]
     assert (StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (0, 0)
@@ -81,7 +81,7 @@ def test_a_refusal_has_every_reason_and_writes_nothing(origin):
 def test_the_last_seat_of_a_batch_goes_to_the_first_row(origin):
     course = make_course(capacity=1)
 
-    outcomes = enroll_many(pairs(3, course), origin=origin)
+    outcomes = enroll_many(pairs(3, course), actor=origin)
 
     assert [outcome.accepted for outcome in outcomes] == [True, False, False]
 
@@ -89,7 +89,7 @@ def test_the_last_seat_of_a_batch_goes_to_the_first_row(origin):
 def test_a_seat_that_a_batch_frees_is_free_for_its_next_row(origin):
     course = make_course(capacity=1)
     leaving, coming = make_student(), make_student()
-    enroll(student_id=leaving.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=leaving.pk, course_id=course.pk, actor=origin)
 
     acts = [
         EnrollmentCommand(Action.DROP, leaving.pk, course.pk),
@@ -123,10 +123,10 @@ def test_who_comes_back_gets_a_new_row_and_keeps_the_old_one(origin):
 def test_the_drop_deadline_of_the_term_decides(origin, deadline, expected):
     course = make_course(term=make_term(drop_deadline=deadline))
     student = make_student()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     with time_machine.travel(DAY, tick=False):
         StudentCourse.objects.update(enrolled_on="2026-09-01")
-        outcome = drop(student_id=student.pk, course_id=course.pk, origin=origin)
+        outcome = drop(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert outcome.enrollment is not None
     assert (outcome.enrollment.status, outcome.enrollment.ended_on) == (expected, date(2026, 9, 15))
@@ -136,9 +136,9 @@ def test_the_drop_deadline_of_the_term_decides(origin, deadline, expected):
 def test_the_deadline_is_a_day_in_the_schools_time_zone(origin, settings):
     settings.TIME_ZONE = "America/New_York"  # where it is still the 15th
     student, course = make_student(), make_course(term=make_term(drop_deadline="2026-09-15"))
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert statuses(course) == ["dropped"]
 
@@ -148,16 +148,16 @@ def test_a_second_drop_changes_nothing(origin):
     for verb in (enroll, drop):
         verb(student_id=student.pk, course_id=course.pk, origin=origin)
 
-    assert drop(student_id=student.pk, course_id=course.pk, origin=origin).changed is False
+    assert drop(student_id=student.pk, course_id=course.pk, actor=origin).changed is False
     assert EnrollmentEvent.objects.count() == 2
 
 
 def test_a_grade_can_be_corrected_and_the_end_stays(origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    complete(student_id=student.pk, course_id=course.pk, grade="B", origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    complete(student_id=student.pk, course_id=course.pk, grade="B", actor=origin)
 
-    outcome = complete(student_id=student.pk, course_id=course.pk, grade="A", origin=origin)
+    outcome = complete(student_id=student.pk, course_id=course.pk, grade="A", actor=origin)
 
     assert outcome.enrollment is not None
     assert (outcome.enrollment.grade, outcome.enrollment.version) == ("A", 3)
@@ -169,8 +169,8 @@ def test_a_grade_can_be_corrected_and_the_end_stays(origin):
 def test_the_journal_says_who_when_through_which_door_and_what(registrar):
     student, course = make_student(), make_course()
     by_registrar = ActorContext(Channel.ADMIN, actor_id=registrar.pk, request_id="request-7")
-    enroll(student_id=student.pk, course_id=course.pk, origin=by_registrar, reason="transfer")
-    complete(student_id=student.pk, course_id=course.pk, grade="A", origin=by_registrar)
+    enroll(student_id=student.pk, course_id=course.pk, actor=by_registrar, reason="transfer")
+    complete(student_id=student.pk, course_id=course.pk, grade="A", actor=by_registrar)
 
     first, second = EnrollmentEvent.objects.all()
     assert (first.action, first.from_status, first.to_status) == ("enroll", "", "enrolled")
@@ -184,7 +184,7 @@ def test_the_journal_says_who_when_through_which_door_and_what(registrar):
 def test_a_failed_transaction_leaves_neither_row_nor_journal(origin):
     student, course = make_student(), make_course()
     with pytest.raises(RuntimeError), transaction.atomic():
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
         raise RuntimeError
 
     assert (StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (0, 0)
@@ -210,9 +210,9 @@ def test_a_batch_in_brief_costs_no_more_queries_for_a_hundred_completions_than_f
     costs = []
     for size in (1, 100):
         rows = pairs(size, make_course())
-        enroll_many(rows, origin=origin)
+        enroll_many(rows, actor=origin)
         acts = [EnrollmentCommand(Action.COMPLETE, student_id, course_id, "A") for student_id, course_id in rows]
-        costs.append(statements_of(execute, acts, origin, DecisionContext(in_brief=True)))
+        costs.append(statements_of(execute, acts, origin, DecisionContext(partial_rows=True)))
 
     assert costs[0] == costs[1]
     assert StudentCourse.objects.filter(status="completed", grade="A", version=2).count() == 101
@@ -326,12 +326,12 @@ def test_an_ended_term_ends_nothing_else(origin):
     course = make_course(term=make_term(ends_on="2026-12-31"))
     completing, dropping = make_student(), make_student()
     with time_machine.travel("2026-12-31T12:00Z"):
-        enroll_many([(completing.pk, course.pk), (dropping.pk, course.pk)], origin=origin)
+        enroll_many([(completing.pk, course.pk), (dropping.pk, course.pk)], actor=origin)
 
     with time_machine.travel("2027-01-02T12:00Z"):
-        complete(student_id=completing.pk, course_id=course.pk, grade="A", origin=origin)
-        drop(student_id=dropping.pk, course_id=course.pk, origin=origin)
-        undone = undo_many([(dropping.pk, course.pk)], origin=origin)
+        complete(student_id=completing.pk, course_id=course.pk, grade="A", actor=origin)
+        drop(student_id=dropping.pk, course_id=course.pk, actor=origin)
+        undone = undo_many([(dropping.pk, course.pk)], actor=origin)
 
     assert [outcome.refusals for outcome in undone] == [()]
     assert sorted(StudentCourse.objects.values_list("status", flat=True)) == ["completed", "enrolled"]
@@ -339,11 +339,11 @@ def test_an_ended_term_ends_nothing_else(origin):
 
 def test_an_undo_does_not_enroll_an_erased_student_again(origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     erase(person_of(student), reason="asked for it", door=Door.COMMAND)
 
-    [outcome] = undo_many([(student.pk, course.pk)], origin=origin)
+    [outcome] = undo_many([(student.pk, course.pk)], actor=origin)
 
     assert [refusal.code for refusal in outcome.refusals] == ["illegal_transition"]
     assert StudentCourse.objects.get().status == "dropped"
@@ -351,7 +351,7 @@ def test_an_undo_does_not_enroll_an_erased_student_again(origin):
 
 PREVIEWS = [
     lambda acts, origin: [outcome.changed for outcome in dry_run(acts, origin)],
-    lambda acts, origin: [step.outcome.changed for step in preview_commands(acts, origin).steps],
+    lambda acts, origin: [step.outcome.changed for step in preview_commands(acts, origin).planned_actions],
 ]
 
 
@@ -361,8 +361,8 @@ PREVIEWS = [
 def test_a_preview_begins_no_transaction_and_takes_no_lock(origin, preview, action):
     student, course = make_student(), make_course(capacity=1, waitlist_capacity=5)
     if action != Action.ENROLL:
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
 
     with CaptureQueriesContext(connection) as captured:
         changed = preview([EnrollmentCommand(action, student.pk, course.pk)], origin)

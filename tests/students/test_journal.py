@@ -69,7 +69,7 @@ class RandomActs(TestCase):
 @pytest.mark.django_db
 @pytest.mark.parametrize("act", ["update", "delete"])
 def test_the_database_refuses_to_change_the_journal(origin, act):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
     acts = {
         "update": lambda: EnrollmentEvent.objects.update(reason="never happened"),
         "delete": lambda: EnrollmentEvent.objects.all()._raw_delete("default"),
@@ -83,7 +83,7 @@ def test_the_database_refuses_to_change_the_journal(origin, act):
 
 @pytest.mark.django_db
 def test_a_journal_that_does_not_hang_together_is_noticed(origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
     [event] = EnrollmentEvent.objects.all()
     event.pk = None
     event.save()

@@ -43,7 +43,7 @@ def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, 
         has_opened=lambda now: True,
         has_closed=lambda now: False,
     )
-    register = DecisionContext(active={1: is_active}, courses={2: course})  # type: ignore[dict-item]
+    register = DecisionContext(student_is_active={1: is_active}, courses={2: course})  # type: ignore[dict-item]
     act: Any = Only(
         action=Action.ENROLL, student_id=1, course_id=2, pair=(1, 2), on_full=OnFull.REJECT, waive=frozenset()
     )
@@ -99,7 +99,7 @@ class Batches(TestCase):
                     courses[course].pk,
                     reason=reason,
                     on_full=on_full,
-                    waive=frozenset(["course_full"] if waives and reason and action == Action.ENROLL else []),
+                    waived_codes=frozenset(["course_full"] if waives and reason and action == Action.ENROLL else []),
                 )
                 for action, student, course, on_full, reason, waives in drawn
             ]
@@ -112,7 +112,7 @@ class Batches(TestCase):
                 (
                     [(o.changed, [refusal.code for refusal in o.refusals]) for o in outcomes],
                     [
-                        o.enrollment and (o.enrollment.student_id, o.enrollment.course_id) == o.act.pair
+                        o.enrollment and (o.enrollment.student_id, o.enrollment.course_id) == o.command.key
                         for o in outcomes
                     ],
                     rows,

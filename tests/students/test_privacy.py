@@ -42,7 +42,7 @@ def world(origin, registrar, registrars_desk):
     student = Student.objects.get(student_number="S-1")
     course = make_course(code="MATH-101", term=make_term(code="2026F"))
     imported("student_number,course_code,term\nS-1,MATH-101,2026F\nS-1,NONE,\n", on_error="skip")
-    complete(student_id=student.pk, course_id=course.pk, grade="A", reason="Hopper was fast", origin=origin)
+    complete(student_id=student.pk, course_id=course.pk, grade="A", reason="Hopper was fast", actor=origin)
     student.student_number = "S-OLD"
     student.save()
     student.student_number = "S-1"
@@ -205,12 +205,12 @@ def test_who_is_erased_is_not_erased_again_nor_found_by_the_number(world):
 
 def test_open_enrollments_are_ended_first(world, origin):
     course = make_course(code="ART-1")
-    enroll(student_id=world.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=world.pk, course_id=course.pk, actor=origin)
 
     with pytest.raises(CommandError, match="This student has open enrollments: ART-1"):
         command("erase_student", "S-1", reason="asked for it", yes=True)
 
-    drop(student_id=world.pk, course_id=course.pk, origin=origin)
+    drop(student_id=world.pk, course_id=course.pk, actor=origin)
     command("erase_student", "S-1", reason="asked for it", yes=True)
     assert Student.objects.get(pk=world.pk).given_name == ""
 
@@ -439,7 +439,7 @@ def test_erasing_in_the_admin_takes_the_number_and_a_reason(world, registrars_de
 
 def test_erasing_in_the_admin_says_what_stands_against_it(world, registrars_desk, registrar, origin):
     permitted(registrar, "erase_student")
-    enroll(student_id=world.pk, course_id=make_course(code="ART-1").pk, origin=origin)
+    enroll(student_id=world.pk, course_id=make_course(code="ART-1").pk, actor=origin)
 
     page = registrars_desk.get(page_of(world)).content.decode()
     answer = registrars_desk.post(f"{page_of(world)}erase/", {"number": "S-1", "reason": "x"}, follow=True)

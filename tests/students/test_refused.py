@@ -36,7 +36,7 @@ def lines():
 
 def ask(student, course, origin=API):
     with pytest.raises(Refused):
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
 
 def test_a_refusal_is_written_down_with_all_its_reasons():
@@ -133,7 +133,7 @@ def test_a_mistake_in_a_request_is_nobody_who_was_refused():
 
 
 def test_who_is_accepted_is_not_written_down():
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=API)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=API)
 
     assert lines() == []
 
@@ -245,7 +245,7 @@ def test_a_row_that_the_database_never_takes_is_dropped_and_the_others_are_writt
 def test_a_code_that_a_request_has_many_times_is_kept_once():
     waive = frozenset(f"nonsense{number}" for number in range(40))
 
-    execute([EnrollmentCommand(Action.ENROLL, make_student().pk, make_course().pk, waive=waive)], API)
+    execute([EnrollmentCommand(Action.ENROLL, make_student().pk, make_course().pk, waived_codes=waive)], API)
 
     assert [codes for *_, codes in lines()] == ["not_waivable waiver_needs_reason waiver_not_allowed"]
 

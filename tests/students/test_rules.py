@@ -33,10 +33,10 @@ def register(
     latest = {(1, 2): StudentCourse(student_id=1, course_id=2, status=status, grade=grade)} if status else {}
     return DecisionContext(
         now=NOW,
-        active={1: (student or Student(pk=1)).is_active},
+        student_is_active={1: (student or Student(pk=1)).is_active},
         courses={2: course or Course(pk=2, code="MATH-101")},
-        latest=latest,
-        taken=Counter({2: taken}),
+        latest_enrollments=latest,
+        seats_taken=Counter({2: taken}),
         completed=Counter((1, code) for code in completed),
     )
 

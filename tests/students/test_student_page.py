@@ -29,7 +29,7 @@ def term(code, starts_in, ends_in):
 
 
 def put(student, course, origin, **more):
-    return enroll(student_id=student.pk, course_id=course.pk, origin=origin, **more).enrollment
+    return enroll(student_id=student.pk, course_id=course.pk, actor=origin, **more).enrollment
 
 
 def told(answer):
@@ -84,8 +84,8 @@ def test_what_has_ended_is_listed_with_its_grade_the_newest_first(registrars_des
     left, done = make_course(code="A"), make_course(code="B")
     for course in (left, done):
         put(student, course, origin)
-    complete(student_id=student.pk, course_id=done.pk, grade="B+", origin=origin)
-    drop(student_id=student.pk, course_id=left.pk, origin=origin)
+    complete(student_id=student.pk, course_id=done.pk, grade="B+", actor=origin)
+    drop(student_id=student.pk, course_id=left.pk, actor=origin)
 
     answer = registrars_desk.get(page_of(student))
 

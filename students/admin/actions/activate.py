@@ -119,7 +119,7 @@ class ActivityPages(ModelAdmin):
                 lock_to_deactivate(row.pk for row in changed)
             if changed:
                 bulk_update_with_history(changed, self.model, ["is_active"], default_user=request.user)
-            promoted = promote(waited_for, origin=origin_of(request))
+            promoted = promote(waited_for, actor=origin_of(request))
             switched = Switched(changed, same, promoted, done=True)
             if switched.fingerprint != shown:
                 transaction.set_rollback(True)

@@ -126,8 +126,8 @@ class ActForm(forms.Form):
                 *row.pair,
                 grade=wish.get("grade") or None,
                 reason=wish["reason"],
-                waive=waive,
-                expected=(row.pk, row.version) if way is MOVE_UP else None,
+                waived_codes=waive,
+                if_version=(row.pk, row.version) if way is MOVE_UP else None,
             )
             for row in sorted(rows, key=way.order)
         ]
@@ -184,10 +184,10 @@ class ActPages(ResultPages, ModelAdmin):
             self._keep_to_seen(request, told)
             acted_on = set(keys.values())
             told.same += [self._untouched(way, row) for row in chosen if row.pk not in acted_on]
-            if forecast.done and told.changed:
+            if forecast.committed and told.changed:
                 keep_what_stays(request, origin.request_id, told)
                 return to_result(origin.request_id, back)
-            fingerprint, differs = forecast.fingerprint, bool(shown) and not forecast.done
+            fingerprint, differs = forecast.fingerprint, bool(shown) and not forecast.committed
         context = {
             **self.admin_site.each_context(request),
             "title": way.title,

@@ -125,15 +125,15 @@ class Consequences:
         self, forecast: Preview, parties: dict[EnrollmentKey, Parties], key: Callable[[EnrollmentKey], Any]
     ) -> None:
         """Add lines for a forecast. ``parties`` has student and course of each pair, ``key`` returns its key."""
-        for step in forecast.steps:
-            pair = step.outcome.act.pair
+        for step in forecast.planned_actions:
+            pair = step.outcome.command.key
             if step.event is not None and step.outcome.enrollment is not None:
                 self.changed.append(line_of(step.event, step.outcome.enrollment, key(pair)))
             elif step.outcome.refusals:
                 self.refused.append(_line_of_step(step, parties[pair], key(pair)))
             else:
                 self.same.append(_line_of_step(step, parties[pair], key(pair)))
-        self.add_events(forecast.followed)
+        self.add_events(forecast.side_effects)
 
 
 def line_of(event: EnrollmentEvent, enrollment: StudentCourse, key: Any = None) -> Line:
@@ -152,7 +152,7 @@ def line_of(event: EnrollmentEvent, enrollment: StudentCourse, key: Any = None) 
 def _line_of_step(step: PlannedAction, parties: Parties, key: Any) -> Line:
     enrollment = step.outcome.enrollment
     status = enrollment.status if enrollment else ""
-    already = _("In already.") if step.outcome.act.action == Action.ENROLL else _("It is so already.")
+    already = _("In already.") if step.outcome.command.action == Action.ENROLL else _("It is so already.")
     why = tuple(refusal.message for refusal in step.outcome.refusals) or (already,)
     return Line(*parties, enrollment.pk if enrollment else None, status, status, "", why, key)
 

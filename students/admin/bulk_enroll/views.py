@@ -227,9 +227,9 @@ class EnrollManyPages(ModelAdmin):
         shown = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
         forecast = execute_if_unchanged(acts, origin, shown) if shown else preview_commands(acts, origin)
         told = Consequences()
-        keys = {act.pair: key for act, key in zip(acts, lines.found, strict=True)}
-        told.add(forecast, {act.pair: each for act, each in zip(acts, parties, strict=True)}, keys.__getitem__)
-        if forecast.done and told.changed:
+        keys = {act.key: key for act, key in zip(acts, lines.found, strict=True)}
+        told.add(forecast, {act.key: each for act, each in zip(acts, parties, strict=True)}, keys.__getitem__)
+        if forecast.committed and told.changed:
             keep_what_stays(request, origin.request_id, told, left_out=len(lines.problems))
             return to_result(origin.request_id, way_back(request))
         again = {**form.cleaned_data, "text": written(pasted), "picked": [], "one": form.cleaned_data["one"].pk}
@@ -243,7 +243,7 @@ class EnrollManyPages(ModelAdmin):
             all_problems=lines.problems,
             listed="\n".join(line.key for part in told.shown.values() for line in part.lines if line.key),
             fingerprint=forecast.fingerprint,
-            differs=bool(shown) and not forecast.done,
+            differs=bool(shown) and not forecast.committed,
             button=_button(len(told.changed)),
         )
 

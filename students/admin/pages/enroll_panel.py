@@ -123,7 +123,7 @@ def _place_if_waiting(form: Any) -> int | None:
 
     Only for a student who is refused because the course is full, and whose request did not ask for the waitlist.
     """
-    act, refusals = form.outcome.act, form.outcome.refusals
+    act, refusals = form.outcome.command, form.outcome.refusals
     if act.on_full == OnFull.WAITLIST or [refusal.code for refusal in refusals] != [COURSE_FULL]:
         return None
     [other] = dry_run([act._replace(on_full=OnFull.WAITLIST)], form.origin)

@@ -20,5 +20,5 @@ class Command(SafeCommand):
         course_ids = list(waited_for)
         promoted = 0
         for start in range(0, len(course_ids), CHUNK):
-            promoted += len(promote(course_ids[start : start + CHUNK], origin=origin))
+            promoted += len(promote(course_ids[start : start + CHUNK], actor=origin))
         self.stdout.write(f"{promoted} of those who waited have a seat now.")
