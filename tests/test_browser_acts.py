@@ -65,7 +65,7 @@ def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_und
     assert [each.split("MATH")[0].strip() for each in cells(page, "promoted")] == ["S-1006 Hedy Lamarr"]
     assert "An enrollment that is completed cannot become dropped" in cells(page, "refused")[0]
     picture(page, "consequences")
-    assert StudentCourse.objects.seated().count() == 4
+    assert StudentCourse.objects.enrolled().count() == 4
 
     page.get_by_role("checkbox", name="S-1003 Grace Hopper").uncheck()
     page.get_by_role("button", name="Look again").click()

@@ -95,7 +95,7 @@ def test_somebody_is_found_refused_waitlisted_enrolled_and_gets_the_seats_that_m
 
     assert standing("S-177777") == {"HIST-117": "enrolled", "MATH-101": "enrolled"}
     assert StudentCourse.objects.filter(course=course, status="dropped").count() == WAITING + 1
-    assert StudentCourse.objects.seated().filter(course=course).count() == SEATS
+    assert StudentCourse.objects.enrolled().filter(course=course).count() == SEATS
 
 
 def test_course_staff_find_nobody_of_the_crowd_but_their_own(page, course):

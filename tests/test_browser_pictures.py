@@ -35,7 +35,7 @@ def test_the_pictures_are_shown_and_small():
 def term(db):
     """Demo data, and weeks in which some come, more of them of late, and a few leave or are refused."""
     dice = random.Random(7)
-    make_demo(Size(1_500, 400, 12_000), now=timezone.now(), tell=lambda line: None)
+    make_demo(Size(1_500, 400, 12_000), now=timezone.now(), log=lambda line: None)
     term = Term.objects.latest("starts_on")
     students = list(Student.objects.values_list("pk", flat=True))
     courses = list(Course.objects.filter(term=term).values_list("pk", flat=True))

@@ -166,7 +166,7 @@ def test_door_lets_wait_whoever_would_rather_wait_and_tells_the_place(door, orig
 
     told = {"admin": "waits at place 2", "command": "waitlisted Place 2 in line."}
     assert told.get(door.__name__, '"waitlist_position":2') in answer
-    assert list(StudentCourse.objects.in_line().values_list("student", flat=True)) == [first.pk, second.pk]
+    assert list(StudentCourse.objects.in_waitlist_order().values_list("student", flat=True)) == [first.pk, second.pk]
 
 
 @each_door
@@ -226,7 +226,7 @@ def test_a_seat_freed_through_a_door_goes_to_who_waits(door, action, origin):
 
     door(Wish(action, leaving, course))
 
-    assert list(StudentCourse.objects.seated().values_list("student", flat=True)) == [waiting.pk]
+    assert list(StudentCourse.objects.enrolled().values_list("student", flat=True)) == [waiting.pk]
     promoted = EnrollmentEvent.objects.latest("pk")
     assert (promoted.action, promoted.channel, promoted.actor) == ("promote", "system", None)
 

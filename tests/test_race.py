@@ -41,7 +41,7 @@ def race_for_the_last_seat(rounds):
 
     race(act, rounds)
     assert set(codes) <= {("course_full",)}
-    return [StudentCourse.objects.seated().filter(course=course).count() for course in courses]
+    return [StudentCourse.objects.enrolled().filter(course=course).count() for course in courses]
 
 
 def test_the_last_seat_is_never_sold_twice():
@@ -129,7 +129,7 @@ def test_seats_given_back_and_taken_at_once_never_exceed_the_capacity():
             verb(student_id=students[runner].pk, course_id=course.pk, origin=ORIGINS[runner % 2])
         except Refused as refused:
             codes.update(refusal.code for refusal in refused.refusals)
-        seen.append(StudentCourse.objects.seated().filter(course=course).count())
+        seen.append(StudentCourse.objects.enrolled().filter(course=course).count())
 
     race(act, ROUNDS)
 
@@ -147,7 +147,7 @@ def test_batches_that_name_the_same_courses_in_any_order_do_not_deadlock():
 
     race(act, 5)
 
-    assert [StudentCourse.objects.seated().filter(course=course).count() for course in courses] == [10] * 6
+    assert [StudentCourse.objects.enrolled().filter(course=course).count() for course in courses] == [10] * 6
 
 
 def test_two_who_change_different_fields_at_once_do_not_undo_each_other(make_client):

@@ -203,7 +203,7 @@ def test_a_waitlisted_student_who_becomes_inactive_is_passed_over():
     dropping.join()
 
     assert (waited, dropping.error) == (True, None)
-    assert list(StudentCourse.objects.seated().values_list("student", flat=True)) == [third.pk]
+    assert list(StudentCourse.objects.enrolled().values_list("student", flat=True)) == [third.pk]
     assert list(EnrollmentEvent.objects.filter(action="pass_over").values_list("refusals", flat=True)) == [
         ["student_inactive"]
     ]

@@ -133,7 +133,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
         return ["place", "journal"] if obj else []
 
     def get_queryset(self, request: HttpRequest) -> StudentCourseQuerySet:
-        return StudentCourse.objects.with_parties()
+        return StudentCourse.objects.with_details()
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -200,7 +200,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        waits = StudentCourse.objects.waiting().filter(pk__in=parse_ids(object_id)).exists()
+        waits = StudentCourse.objects.waitlisted().filter(pk__in=parse_ids(object_id)).exists()
         may = {
             "can_end": self.has_end_permission(request),
             "can_complete": self.has_complete_permission(request),

@@ -22,7 +22,7 @@ from students.admin.personal_data import PersonalDataPages
 from students.admin.search import seen
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
 from students.models import Student, StudentCourse
-from students.seats import seats_of, with_seats
+from students.seats import annotate_seats, get_seats
 
 SHOWN_PROMOTED = 100
 
@@ -92,29 +92,29 @@ class CourseAdmin(ActivityPages, KeptByHistory, CoursePage, courses.admin.Course
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
-        return with_seats(super().get_queryset(request))
+        return annotate_seats(super().get_queryset(request))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         asking = courses_asking_for({obj.code}) if change and "code" in form.changed_data else []
         tell_promoted(request, promote([obj.pk, *(each.pk for each in asking)], actor=origin_of(request)))
-        for warning in seats_of(Course.objects.get(pk=obj.pk)).warnings:
+        for warning in get_seats(Course.objects.get(pk=obj.pk)).warnings:
             messages.warning(request, warning.message)
 
     @admin.display(description=gettext_lazy("taken"))
     def taken(self, course: Course) -> int:
-        return seats_of(course).taken
+        return get_seats(course).taken
 
     @admin.display(description=gettext_lazy("free"))
     def free(self, course: Course) -> Any:
-        seats = seats_of(course)
+        seats = get_seats(course)
         if seats.over:
             return format_html("<strong>{}</strong>", _("%(over)s over") % {"over": seats.over})
         return gettext_lazy("no limit") if seats.free is None else seats.free
 
     @admin.display(description=gettext_lazy("waiting"))
     def waiting(self, course: Course) -> int:
-        return seats_of(course).waiting
+        return get_seats(course).waiting
 
 
 def tell_promoted(request: HttpRequest, promoted: list[StudentCourse]) -> None:

@@ -46,7 +46,7 @@ class EnrollmentReads(WithinLimits, StrictQuery, Shaped, ConditionalReads, Gener
 
     scope = "enrollments"
     permission_model = StudentCourse
-    queryset = StudentCourse.objects.with_parties()
+    queryset = StudentCourse.objects.with_details()
     serializer_class = EnrollmentSerializer
     ordering = "id"
     expandable = {

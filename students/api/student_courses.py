@@ -25,7 +25,7 @@ from students.api.serializers import CompleteSerializer, EnrollmentSerializer, E
 from students.enrollment import complete, drop, enroll
 from students.enrollment.commands import ActorContext, OnFull, Outcome
 from students.enrollment.rules import not_enrolled_refusal
-from students.lookup import find_student, student_id_of
+from students.lookup import find_student, resolve_student_id
 from students.models import Status, Student, StudentCourse
 
 S = TypeVar("S", bound=BaseSerializer[Any])
@@ -59,7 +59,7 @@ def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: ActorContex
     if students is not None:
         pk = find_student(student_id, students).pk
     else:
-        pk = id_in(student_id) or student_id_of(student_id, students_for(request))
+        pk = id_in(student_id) or resolve_student_id(student_id, students_for(request))
     return enroll(
         student_id=pk,
         course_id=body.chosen_course_id(limits_of(request)),
@@ -82,7 +82,7 @@ class StudentCoursesViewSet(EnrollmentReads):
 
     def parameter_values(self) -> dict[str, Any]:
         identifier = self.kwargs["student_id"]
-        return {"student": id_in(identifier) or student_id_of(identifier, students_for(self.request))}
+        return {"student": id_in(identifier) or resolve_student_id(identifier, students_for(self.request))}
 
     def refuse_missing(self) -> None:
         find_student(self.kwargs["student_id"], students_for(self.request))

@@ -14,9 +14,9 @@ from students.api.actor import origin_of
 from students.api.filters import CourseWithSeatsFilter, StudentFilter
 from students.api.serializers import CourseWithSeatsSerializer, StudentSerializer
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
-from students.lookup import find_student, student_id_of
+from students.lookup import find_student, resolve_student_id
 from students.models import Student
-from students.seats import with_seats
+from students.seats import annotate_seats
 
 
 class CourseWithSeatsViewSet(CourseViewSet):
@@ -31,7 +31,7 @@ class CourseWithSeatsViewSet(CourseViewSet):
     filterset_class = CourseWithSeatsFilter
 
     def get_queryset(self) -> QuerySet[Course]:
-        return with_seats(super().get_queryset())
+        return annotate_seats(super().get_queryset())
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         course = _course(serializer)
@@ -58,7 +58,7 @@ class StudentViewSet(ResourceViewSet):
 
     def pk_in_address(self) -> int:
         identifier = self.kwargs["student_id"]
-        return id_in(identifier) or student_id_of(identifier, self.get_queryset())
+        return id_in(identifier) or resolve_student_id(identifier, self.get_queryset())
 
     def find(self) -> Student:
         student = find_student(self.kwargs["student_id"], self.get_queryset())

@@ -18,7 +18,7 @@ from students.events import log
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
 
 EVENT_TEMPLATE = EnrollmentEvent()
-UPDATE_FIELDS = ("status", *log.STATE, "version", "updated_at")
+UPDATE_FIELDS = ("status", *log.TRACKED_FIELDS, "version", "updated_at")
 
 
 @dataclass
@@ -125,7 +125,7 @@ class EnrollmentBatch:
         if not line:
             return
         if key_filter is not None:
-            self.context.waitlists[course_id] = [waiter for waiter in line if key_filter(waiter.pair)]
+            self.context.waitlists[course_id] = [waiter for waiter in line if key_filter(waiter.key)]
         with in_english():
             self._promote(course_id)
 
@@ -193,7 +193,7 @@ class EnrollmentBatch:
         )
         self._update(enrollment, status, fields, command.action, decision, command.reason)
         if status == Status.WAITLISTED:
-            enrollment.position = self.context.waitlist_lengths[command.course_id]
+            enrollment.annotated_waitlist_position = self.context.waitlist_lengths[command.course_id]
         return is_new
 
     def _new_values(self, command: EnrollmentCommand, enrollment: StudentCourse, status: Status) -> dict[str, Any]:
@@ -210,7 +210,7 @@ class EnrollmentBatch:
         last_event = self.context.last_events[command.key]
         if not last_event.from_status:
             return {"ended_on": self.context.today}
-        return {name: log.from_json(name, before) for name, (before, _after) in last_event.changes.items()}
+        return {name: log.parse_value(name, before) for name, (before, _after) in last_event.changes.items()}
 
     def _update(
         self,
@@ -225,7 +225,7 @@ class EnrollmentBatch:
         if enrollment.pk:
             self.updated[enrollment.pk] = enrollment
         enrollment.status = status
-        changes = log.changes_by(fields, enrollment)
+        changes = log.diff(fields, enrollment)
         for name, value in fields.items():
             setattr(enrollment, name, value)
         enrollment.version += 1

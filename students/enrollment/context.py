@@ -91,7 +91,7 @@ class DecisionContext:
 
     def apply_change(self, enrollment: StudentCourse, *, before: str) -> None:
         """Store an enrollment's new state, so that the next decision of the batch considers it."""
-        (student_id, course_id), after = enrollment.pair, enrollment.status
+        (student_id, course_id), after = enrollment.key, enrollment.status
         self.latest_enrollments[student_id, course_id] = enrollment
         self.seats_taken[course_id] += _delta(Status.ENROLLED, before, after)
         if completions := _delta(Status.COMPLETED, before, after):
@@ -111,7 +111,7 @@ class DecisionContext:
 
     def record_event(self, event: EnrollmentEvent) -> None:
         """Store a new journal entry, so that the next decision of the batch considers it."""
-        key = event.enrollment.pair
+        key = event.enrollment.key
         if event.action not in SYSTEM_ACTIONS:
             self.last_events[key] = event
         if event.action == Action.ENROLL and event.to_status == Status.WAITLISTED:

@@ -22,10 +22,10 @@ from school.db.lookups import is_pair
 from students.enrollment.commands import ActorContext, EnrollmentCommand
 from students.enrollment.context import SYSTEM_ACTIONS, DecisionContext
 from students.enrollment.transitions import is_unconditional_noop
-from students.events.log import STATE
+from students.events.log import TRACKED_FIELDS
 from students.lookup import STUDENTS_BY_ID
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
-from students.seats import seats_of, with_seats
+from students.seats import annotate_seats, get_seats
 
 # All queries take lists of ids, so that one command uses the same statements as a thousand.
 LOCK_COURSES: Prepared[Course] = Prepared(lambda ids: _lock_courses(ids))
@@ -33,10 +33,10 @@ LOCK_COURSES: Prepared[Course] = Prepared(lambda ids: _lock_courses(ids))
 # waitlisted students have ``last_waitlisted_at``.
 SEAT_COUNTS: Prepared[Any] = Prepared(
     lambda ids: (
-        _count_by_course(StudentCourse.objects.seated().filter(course__in=_with_capacity(ids)))
+        _count_by_course(StudentCourse.objects.enrolled().filter(course__in=_with_capacity(ids)))
         .annotate(newest=Value(None, DateTimeField()))
         .union(
-            _count_by_course(StudentCourse.objects.waiting().filter(course__pk__among=ids)).annotate(
+            _count_by_course(StudentCourse.objects.waitlisted().filter(course__pk__among=ids)).annotate(
                 newest=Max("waitlisted_at")
             ),
             all=True,
@@ -44,7 +44,7 @@ SEAT_COUNTS: Prepared[Any] = Prepared(
     )
 )
 COURSES_WITH_SEATS: Prepared[Course] = Prepared(
-    lambda ids: with_seats(Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
+    lambda ids: annotate_seats(Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
 )
 # Transactions that deactivate, erase or delete a student lock it FOR UPDATE, which conflicts with FOR KEY SHARE. Other
 # changes of the student, and other enrollments of the student, do not wait; FOR SHARE would block every change of a
@@ -53,7 +53,7 @@ KEY_SHARE = "FOR KEY SHARE"
 LOCK_STUDENTS: Prepared[Student] = Prepared(lambda ids: _students_by_id(ids), KEY_SHARE)
 # The latest row of a key comes last: an open row is always newer than the ended ones.
 LATEST_ENROLLMENTS: Prepared[StudentCourse] = Prepared(lambda *keys: _enrollments_of(*keys))
-DECISION_COLUMNS = ("id", "student_id", "course_id", "status", *STATE, "version")
+DECISION_COLUMNS = ("id", "student_id", "course_id", "status", *TRACKED_FIELDS, "version")
 LATEST_PARTIAL_ROWS: Prepared[Any] = Prepared(lambda *keys: _enrollments_of(*keys).values_list(*DECISION_COLUMNS))
 STUDENT_ACTIVE: Prepared[Any] = Prepared(lambda ids: _students_by_id(ids).values_list("pk", "is_active"), KEY_SHARE)
 
@@ -105,7 +105,7 @@ def load_unlocked(
         (COURSES_WITH_SEATS, [list(course_ids_to_load)]), *_student_queries(commands, context, STUDENTS_BY_ID)
     )
     for course in courses:
-        seats = seats_of(course)
+        seats = get_seats(course)
         context.courses[course.pk] = course
         context.seats_taken[course.pk], context.waitlist_lengths[course.pk] = seats.taken, seats.waiting
     _load_remaining_facts(commands, context, actor, course_ids_to_load, STUDENTS_BY_ID, student_results)
@@ -146,7 +146,7 @@ def _load_other_waitlists(commands: Iterable[EnrollmentCommand], context: Decisi
     context.other_waitlists = {}
     if not completing:
         return
-    waitlisted = StudentCourse.objects.waiting().filter(student__pk__among=list(completing))
+    waitlisted = StudentCourse.objects.waitlisted().filter(student__pk__among=list(completing))
     with_prerequisites = waitlisted.exclude(course__prerequisites=[]).order_by("course")
     for student_id, course_id in with_prerequisites.values_list("student", "course"):
         context.other_waitlists.setdefault(student_id, []).append(course_id)
@@ -176,7 +176,7 @@ def _load_waitlists(
     context.waitlist_waivers, context.last_pass_over_codes = {}, {}
     if not with_waiters:
         return
-    waiters = list(StudentCourse.objects.in_line().filter(course__in=with_waiters))
+    waiters = list(StudentCourse.objects.in_waitlist_order().filter(course__in=with_waiters))
     students_by_id = {student.pk: student for student in students(list({waiter.student_id for waiter in waiters}))}
     for waiter in waiters:
         if waiter.student_id in students_by_id:
@@ -186,7 +186,7 @@ def _load_waitlists(
         Q(action=Action.ENROLL, to_status=Status.WAITLISTED) & ~Q(waived=[]) | Q(action=Action.PASS_OVER),
         enrollment__pk__among=[waiter.pk for waiter in waiters],
     )
-    keys = {waiter.pk: waiter.pair for waiter in waiters}
+    keys = {waiter.pk: waiter.key for waiter in waiters}
     for event in waitlist_events.order_by("pk"):
         key = keys[event.enrollment_id]
         if event.action == Action.PASS_OVER:
@@ -237,20 +237,20 @@ def _store_students(
 ) -> None:
     """Store the results in the context, and set the enrollments' course and student."""
     keys = {command.key for command in commands}
-    found = pressed(StudentCourse, DECISION_COLUMNS, enrollments) if context.partial_rows else iter(enrollments)
-    context.latest_enrollments = {key: row for row in found if (key := row.pair) in keys and key[1] in context.courses}
-    waiters_by_key = {waiter.pair: waiter for line in context.waitlists.values() for waiter in line}
+    rows = pressed(StudentCourse, DECISION_COLUMNS, enrollments) if context.partial_rows else iter(enrollments)
+    context.latest_enrollments = {key: row for row in rows if (key := row.key) in keys and key[1] in context.courses}
+    waiters_by_key = {waiter.key: waiter for line in context.waitlists.values() for waiter in line}
     context.latest_enrollments |= {key: waiter for key, waiter in waiters_by_key.items() if key in keys}
-    waiting_students = [waiter.student for waiter in waiters_by_key.values()]
+    waitlisted_students = [waiter.student for waiter in waiters_by_key.values()]
     if context.partial_rows:
         undecided_ids = {command.student_id for command in commands if not is_unconditional_noop(command, context)}
         context.student_is_active = dict(STUDENT_ACTIVE(list(undecided_ids)))
     else:
-        context.students = {student.pk: student for student in [*students, *waiting_students]}
+        context.students = {student.pk: student for student in [*students, *waitlisted_students]}
         context.student_is_active = {pk: student.is_active for pk, student in context.students.items()}
         for row in context.latest_enrollments.values():
             context.set_related_objects(row)
-    context.student_is_active |= {student.pk: student.is_active for student in waiting_students}
+    context.student_is_active |= {student.pk: student.is_active for student in waitlisted_students}
 
 
 def _load_completed(context: DecisionContext, course_ids_to_load: set[int], limits: Limits | None) -> None:
@@ -269,19 +269,21 @@ def _load_completed(context: DecisionContext, course_ids_to_load: set[int], limi
 def effective_events() -> QuerySet[EnrollmentEvent]:
     """Return the journal entries without system-generated ones (``SYSTEM_ACTIONS``) and without undone adoptions."""
     undone = Import.objects.filter(state__in=(State.UNDONE, State.PARTLY_UNDONE)).values("pk")
-    commands = EnrollmentEvent.objects.exclude(action__in=SYSTEM_ACTIONS).exclude(
+    events = EnrollmentEvent.objects.exclude(action__in=SYSTEM_ACTIONS).exclude(
         action=Action.ADOPT, file_import__in=undone
     )
-    return commands.exclude(action=Action.UNDO, from_status=F("to_status"), changes={})  # the undo of an adoption
+    return events.exclude(action=Action.UNDO, from_status=F("to_status"), changes={})  # the undo of an adoption
 
 
 def _load_last_events(commands: Iterable[EnrollmentCommand], context: DecisionContext) -> None:
     context.last_events = {}
-    undone = {command.key: command.only_if_changed_by_import for command in commands if command.action == Action.UNDO}
-    if not undone:
+    import_ids = {
+        command.key: command.only_if_changed_by_import for command in commands if command.action == Action.UNDO
+    }
+    if not import_ids:
         return
-    enrollments = [context.latest_enrollments[key] for key in undone if key in context.latest_enrollments]
+    enrollments = [context.latest_enrollments[key] for key in import_ids if key in context.latest_enrollments]
     events = effective_events().filter(enrollment__in=enrollments).order_by("pk").select_related("enrollment")
     # Only the undo of an import considers adoptions: any other undo applies to the entry before them.
-    considered = (event for event in events if event.action != Action.ADOPT or undone[event.enrollment.pair])
-    context.last_events = {event.enrollment.pair: event for event in considered}
+    considered = (event for event in events if event.action != Action.ADOPT or import_ids[event.enrollment.key])
+    context.last_events = {event.enrollment.key: event for event in considered}

@@ -70,7 +70,7 @@ def _action_digest(planned: PlannedAction) -> list[Any]:
     refusals = [[refusal.code, refusal.message] for refusal in outcome.refusals]
     enrollment = outcome.enrollment
     if event is not None and enrollment is not None:
-        return [_event_digest(event, enrollment), enrollment.__dict__.get("position")]
+        return [_event_digest(event, enrollment), enrollment.__dict__.get("annotated_waitlist_position")]
     return [outcome.command.key, enrollment and enrollment.pk, enrollment and enrollment.status, refusals]
 
 
@@ -78,7 +78,7 @@ def _event_digest(event: EnrollmentEvent, enrollment: StudentCourse) -> list[Any
     changes = {name: values for name, values in event.changes.items() if name != "waitlisted_at"}
     return [
         enrollment.pk if event.from_status else None,
-        enrollment.pair,
+        enrollment.key,
         event.action,
         event.from_status,
         event.to_status,

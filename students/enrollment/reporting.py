@@ -62,7 +62,7 @@ def _log(outcomes: Sequence[Outcome], actor: ActorContext, events: Sequence[Enro
             log.info(LOG_EVENTS[outcome.command.action])
     for event in events:
         if event.action in SYSTEM_ACTIONS and committed:
-            log = _logger(event.enrollment.pair, event.enrollment, actor)
+            log = _logger(event.enrollment.key, event.enrollment, actor)
             log.info(LOG_EVENTS[event.action], codes=event.refusals)
 
 

@@ -29,7 +29,7 @@ from students.enrollment.transitions import (
     next_status,
 )
 from students.lookup import student_not_found
-from students.models import ENDED, OPEN, Action, Status
+from students.models import ENDED_STATUSES, OPEN_STATUSES, Action, Status
 
 RuleCheck = Callable[[EnrollmentCommand, DecisionContext], str | None]
 
@@ -193,7 +193,12 @@ def has_undoable_event(command: EnrollmentCommand, context: DecisionContext) -> 
     """The newest act on an enrollment can be undone, once. What was undone is done again by the act itself."""
     # An erasure cannot be undone: the erased student would have an open enrollment again.
     student = context.students.get(command.student_id)
-    if student and student.erased_at and context.status(command) in ENDED and next_status(command, context) in OPEN:
+    if (
+        student
+        and student.erased_at
+        and context.status(command) in ENDED_STATUSES
+        and next_status(command, context) in OPEN_STATUSES
+    ):
         return _("The data of this student is erased: an ended enrollment is not opened again.")
     last = context.last_events.get(command.key)
     is_undone = context.status(command) and (last is None or last.action == Action.UNDO)

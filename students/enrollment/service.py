@@ -161,7 +161,7 @@ def preview_promotions(rows: Sequence[Student] | Sequence[Course], actor: ActorC
     """
     context = DecisionContext()
     ids = [row.pk for row in rows]
-    waitlisted = StudentCourse.objects.waiting().filter(student__in=ids).values_list("course", flat=True)
+    waitlisted = StudentCourse.objects.waitlisted().filter(student__in=ids).values_list("course", flat=True)
     are_courses = any(isinstance(row, Course) for row in rows)
     load_unlocked([], context, actor, course_ids=ids if are_courses else waitlisted)
     for row in rows:
@@ -180,7 +180,7 @@ def lock_waitlisted_courses(student_ids: Iterable[int]) -> list[int]:
 
     A caller that changes students calls this first: courses are always locked before students.
     """
-    waitlisted = StudentCourse.objects.waiting().filter(student__in=list(student_ids)).values("course")
+    waitlisted = StudentCourse.objects.waitlisted().filter(student__in=list(student_ids)).values("course")
     courses = Course.objects.filter(pk__in=waitlisted).select_for_update(no_key=True).order_by("pk")
     return list(courses.values_list("pk", flat=True))
 

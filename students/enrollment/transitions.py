@@ -2,14 +2,14 @@
 
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.context import DecisionContext
-from students.models import ENDED, LEFT, OPEN, Action, Status
+from students.models import ENDED_STATUSES, LEFT_STATUSES, OPEN_STATUSES, Action, Status
 
 # The code of the rule whose waiver gives a seat above the capacity and ahead of the waitlist.
 COURSE_FULL = "course_full"
 
 # The statuses in which an action is possible. A student that returns after an ended enrollment enrolls again.
 ALLOWED_FROM: dict[str, tuple[str, ...]] = {
-    Action.DROP: OPEN,
+    Action.DROP: OPEN_STATUSES,
     Action.COMPLETE: (Status.ENROLLED, Status.COMPLETED),
 }
 
@@ -17,7 +17,9 @@ ALLOWED_FROM: dict[str, tuple[str, ...]] = {
 def allowed_actions(status: str) -> str:
     """Return the labels of the actions possible in a status, separated by commas; "" if there are none."""
     actions = (
-        [] if status in ENDED else [Action(action) for action, statuses in ALLOWED_FROM.items() if status in statuses]
+        []
+        if status in ENDED_STATUSES
+        else [Action(action) for action, statuses in ALLOWED_FROM.items() if status in statuses]
     )
     return ", ".join(str(action.label) for action in actions)
 
@@ -43,7 +45,7 @@ def is_noop(command: EnrollmentCommand, context: DecisionContext) -> bool:
             is_promoted_by_waiver = enrollment.status == Status.WAITLISTED and COURSE_FULL in command.waived_codes
             return enrollment.is_open and not is_promoted_by_waiver
         case Action.DROP:
-            return enrollment.status in LEFT
+            return enrollment.status in LEFT_STATUSES
         case Action.COMPLETE:
             return enrollment.status == Status.COMPLETED and command.grade in (None, enrollment.grade)
     return False

@@ -1,4 +1,4 @@
-"""The origin of the acts of an import."""
+"""The actor of the commands of an import."""
 
 from bulk.models import Import
 from school.access.row_scope import Limits
@@ -6,8 +6,8 @@ from students.enrollment.commands import ActorContext
 from students.models import Channel
 
 
-def origin_of(job: Import, limits: Limits | None = None) -> ActorContext:
-    """Return the origin of the acts of an import, with the given access limits."""
+def actor_from_import(job: Import, limits: Limits | None = None) -> ActorContext:
+    """Return the actor of the commands of an import, with the given access limits."""
     return ActorContext(
         Channel.IMPORT,
         actor_id=job.actor_id,

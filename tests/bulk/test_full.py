@@ -22,7 +22,7 @@ from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll, undo
 from students.enrollment.commands import ActorContext, OnFull
-from students.events.log import replay, row_of
+from students.events.log import replay, replayable_snapshot
 from students.imports import EnrollmentImporter
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.bulk.test_worker import Killed, leave_behind
@@ -379,7 +379,7 @@ def test_programs_and_people_are_told_of_an_adoption(sources, api, registrars_de
     changes = api.get(f"/api/v1/changes?after={cursor}").json()["results"]
     told = [(each["student"]["student_number"], each["action"], each["to_status"], each["changes"]) for each in changes]
     assert told == [(number, "adopt", "enrolled", {}) for number in OTHERS]
-    assert all(replay(row.events.order_by("pk")) == row_of(row) for row in StudentCourse.objects.all())
+    assert all(replay(row.events.order_by("pk")) == replayable_snapshot(row) for row in StudentCourse.objects.all())
     pages = [
         "/admin/students/enrollmentevent/?action__exact=adopt",
         f"/admin/students/student/{Student.objects.get(student_number='F20').pk}/change/?tab=timeline",
@@ -820,7 +820,7 @@ def approved(job):
 
 def found_open():
     seats = standing("M-1")
-    line = StudentCourse.objects.in_line().filter(course__code="M-1")
+    line = StudentCourse.objects.in_waitlist_order().filter(course__code="M-1")
     return (
         {number for number, status in seats.items() if status == "enrolled"},
         list(line.values_list("student__student_number", flat=True)),

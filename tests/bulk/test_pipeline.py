@@ -28,7 +28,7 @@ def fall():
 
 
 def standing():
-    rows = StudentCourse.objects.newest().order_by("student__student_number", "course__code")
+    rows = StudentCourse.objects.latest_per_student_and_course().order_by("student__student_number", "course__code")
     return list(rows.values_list("student__student_number", "course__code", "status"))
 
 

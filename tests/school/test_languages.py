@@ -107,7 +107,7 @@ def test_why_somebody_is_passed_over_is_kept_in_english():
     with override("de"):
         drop(student_id=first.pk, course_id=course.pk, actor=origin)
         event = EnrollmentEvent.objects.get(action=Action.PASS_OVER)
-        told = event.reason_told
+        told = event.localized_reason
 
     assert (event.reason, event.reason_parts) == ("This student is not active.", [["This student is not active.", {}]])
     assert told == "Diese Person ist nicht aktiv."

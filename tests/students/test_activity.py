@@ -101,7 +101,7 @@ def test_switching_costs_the_same_however_many(registrars_desk, origin, size):
     # Without the savepoints that stand in for transactions in a test.
     asked = [sum("SAVEPOINT" not in query["sql"] for query in queries) for queries in (looking, doing)]
     assert max(asked) < 25
-    assert StudentCourse.objects.seated().count() == size
+    assert StudentCourse.objects.enrolled().count() == size
 
 
 @pytest.mark.parametrize("size", [1, 30])

@@ -152,7 +152,7 @@ def test_a_seat_that_an_item_frees_goes_to_who_waits_before_the_next_item(api, o
 
     assert answer.status_code == 200
     assert answer.json()["outcomes"][1]["enrollment"]["waitlist_position"] == 1
-    assert StudentCourse.objects.seated().get().student == waiting
+    assert StudentCourse.objects.enrolled().get().student == waiting
 
 
 def test_a_waiver_in_a_batch_takes_the_same_right_as_a_single_one(make_client):

@@ -98,7 +98,7 @@ def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, cou
 def test_a_course_that_is_over_opens_with_who_has_completed_it(registrars_desk, course, origin):
     for enrollment in StudentCourse.objects.filter(student__student_number__in=["S-3", "S-4"]):
         drop(student_id=enrollment.student_id, course_id=course.pk, actor=origin)
-    for enrollment in StudentCourse.objects.seated():
+    for enrollment in StudentCourse.objects.enrolled():
         complete(student_id=enrollment.student_id, course_id=course.pk, actor=origin)
 
     assert shown(registrars_desk.get(page_of(course))) == [("S-2", None), ("S-1", None)]

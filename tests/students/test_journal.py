@@ -9,7 +9,7 @@ from hypothesis.extra.django import TestCase
 from school.refusals import Refusal
 from students.enrollment import enroll, execute
 from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
-from students.events.log import replay, row_of
+from students.events.log import replay, replayable_snapshot
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 from tests.fuzz import examples
@@ -18,7 +18,7 @@ from tests.fuzz import examples
 def broken_rows():
     """Return the enrollments that their journal does not lead to."""
     rows = StudentCourse.objects.prefetch_related("events")
-    return [row.pk for row in rows if replay(row.events.order_by("pk")) != row_of(row)]
+    return [row.pk for row in rows if replay(row.events.order_by("pk")) != replayable_snapshot(row)]
 
 
 class RandomActs(TestCase):

@@ -23,7 +23,7 @@ from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refused
 from students.enrollment import complete, drop, enroll
 from students.models import EnrollmentEvent, RefusedAct, Student
-from students.privacy import erase, everything_on, find_person
+from students.privacy import collect_personal_data, erase, find_person
 from students.privacy.retention import apply_retention
 from tests.bulk.work import imported, worked_on
 from tests.factories import CANARY, make_course, make_student, make_term
@@ -509,7 +509,7 @@ def test_a_student_who_cannot_be_erased_yet_is_counted(old):
 def test_nothing_is_erased_or_discarded_where_the_settings_do_not_say_so(old, settings):
     settings.RETENTION_UPLOADS_DAYS = settings.RETENTION_STUDENTS_YEARS = 0
 
-    assert [each.what for each in apply_retention(dry_run=True)] == [
+    assert [each.kind for each in apply_retention(dry_run=True)] == [
         "answers kept for retries",
         "refusals",
         "sessions that have ended",
@@ -545,7 +545,7 @@ def test_the_log_of_the_admin_keeps_who_did_what(world):
 
 
 def test_the_record_of_access_can_only_be_added_to(world):
-    everything_on(find_person("S-1"))
+    collect_personal_data(find_person("S-1"))
     command("export_student_data", "S-1")
 
     for change in (PersonalDataAccess.objects.all().delete, lambda: PersonalDataAccess.objects.update(reason="")):
@@ -560,7 +560,7 @@ def test_what_a_person_was_refused_is_held_and_goes_with_the_names(world):
         day=timezone.localdate(), student=world, course=course, action="enroll", channel="api", codes="course_full"
     )
 
-    [held] = everything_on(find_person("S-1"))["refusals"]
+    [held] = collect_personal_data(find_person("S-1"))["refusals"]
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
     assert (held["course_id"], held["action"], held["codes"]) == (course.pk, "enroll", "course_full")

@@ -30,7 +30,7 @@ def line():
 
 
 def seated():
-    return list(StudentCourse.objects.seated().order_by("student").values_list("student", flat=True))
+    return list(StudentCourse.objects.enrolled().order_by("student").values_list("student", flat=True))
 
 
 def import_file(command, path, text, **options):

@@ -156,7 +156,7 @@ def test_the_box_says_enrolled_and_then_that_happens(registrars_desk, registrar,
     )
 
     event = EnrollmentEvent.objects.get()
-    assert (event.enrollment.pair, event.to_status) == ((ada.pk, course.pk), "enrolled")
+    assert (event.enrollment.key, event.to_status) == ((ada.pk, course.pk), "enrolled")
     assert (event.actor, event.channel, event.reason) == (registrar, "admin", "transfer")
     assert done.redirect_chain == [(page_of(ada), 302)]
     assert messages_of(done) == ["S-7 Ada Byron is enrolled in MATH-101 Calculus I."]

@@ -31,11 +31,11 @@ def full_course(origin, **fields):
 
 
 def line(course):
-    return list(StudentCourse.objects.in_line().filter(course=course).values_list("student", flat=True))
+    return list(StudentCourse.objects.in_waitlist_order().filter(course=course).values_list("student", flat=True))
 
 
 def seated(course):
-    return list(StudentCourse.objects.seated().filter(course=course).order_by("pk").values_list("student", flat=True))
+    return list(StudentCourse.objects.enrolled().filter(course=course).order_by("pk").values_list("student", flat=True))
 
 
 def test_who_would_rather_wait_gets_a_seat_where_one_is_free(origin):
@@ -59,7 +59,7 @@ def test_who_finds_no_seat_waits_at_the_end_of_the_line(origin):
         assert each.enrollment is not None
         assert (each.enrollment.status, each.enrollment.waitlist_position) == ("waitlisted", 3)
     assert (outcome.changed, again.changed) == (True, False)
-    assert StudentCourse.objects.with_parties().get(student=student).position == 3
+    assert StudentCourse.objects.with_details().get(student=student).annotated_waitlist_position == 3
 
 
 def test_who_may_not_enroll_may_not_wait_either(origin):

@@ -123,7 +123,7 @@ class ActForm(forms.Form):
         return [
             EnrollmentCommand(
                 way.action,
-                *row.pair,
+                *row.key,
                 grade=wish.get("grade") or None,
                 reason=wish["reason"],
                 waived_codes=waive,
@@ -179,8 +179,8 @@ class ActPages(ResultPages, ModelAdmin):
             acts = form.acts(way, to_act)
             shown = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
             forecast = execute_if_unchanged(acts, origin, shown) if shown else preview_commands(acts, origin)
-            keys = {row.pair: row.pk for row in to_act}
-            told.add(forecast, {row.pair: (row.student, row.course) for row in to_act}, keys.__getitem__)
+            keys = {row.key: row.pk for row in to_act}
+            told.add(forecast, {row.key: (row.student, row.course) for row in to_act}, keys.__getitem__)
             self._keep_to_seen(request, told)
             acted_on = set(keys.values())
             told.same += [self._untouched(way, row) for row in chosen if row.pk not in acted_on]
@@ -212,7 +212,12 @@ class ActPages(ResultPages, ModelAdmin):
         """
         seen = self.get_queryset(request).filter(pk__in=ids).values("pk")
         rows = StudentCourse.objects.filter(pk__in=seen).select_related("student", "course__term").order_by("pk")
-        newest = set(StudentCourse.objects.filter(pk__in=ids).newest().order_by().values_list("pk", flat=True))
+        newest = set(
+            StudentCourse.objects.filter(pk__in=ids)
+            .latest_per_student_and_course()
+            .order_by()
+            .values_list("pk", flat=True)
+        )
         for row in rows:
             row.is_newest = row.pk in newest  # type: ignore[attr-defined]  # set for this page only
         return list(rows)

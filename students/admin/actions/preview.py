@@ -144,7 +144,7 @@ def line_of(event: EnrollmentEvent, enrollment: StudentCourse, key: Any = None) 
         event.from_status,
         event.to_status,
         _detail(event, enrollment),
-        (event.reason_told,) if event.action == Action.PASS_OVER else (),
+        (event.localized_reason,) if event.action == Action.PASS_OVER else (),
         key,
     )
 
@@ -159,7 +159,7 @@ def _line_of_step(step: PlannedAction, parties: Parties, key: Any) -> Line:
 
 def _detail(event: EnrollmentEvent, enrollment: StudentCourse) -> str:
     """Return the details of a change other than the status: the grade, and the waitlist position if it is known."""
-    place = enrollment.__dict__.get("position") if event.to_status == Status.WAITLISTED else None
+    place = enrollment.__dict__.get("annotated_waitlist_position") if event.to_status == Status.WAITLISTED else None
     grade = event.changes.get("grade")
     told = [_("place %(place)s") % {"place": place}] if place else []
     told += [_("grade %(grade)s") % {"grade": grade[1]} if grade[1] else _("no grade")] if grade else []

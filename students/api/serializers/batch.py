@@ -340,7 +340,7 @@ def _enrollments_in_json(outcomes: Iterable[ItemOutcome], *, in_full: bool) -> d
     shown = {each.enrollment.pk: each.enrollment for each in outcomes if each.enrollment}
     waiting = [pk for pk, enrollment in shown.items() if enrollment.status == Status.WAITLISTED]
     if waiting:  # read their waitlist positions, in one query
-        rows = StudentCourse.objects.with_parties() if in_full else StudentCourse.objects.only("status")
+        rows = StudentCourse.objects.with_details() if in_full else StudentCourse.objects.only("status")
         shown |= {each.pk: each for each in rows.filter(pk__in=waiting)}
     if not in_full:
         return {pk: {"id": pk, "status": enrollment.status} for pk, enrollment in shown.items()}

@@ -15,10 +15,12 @@ class Command(SafeCommand):
     help = "Give free seats to who waits for them, where time alone has made it possible: a window that has opened."
 
     def handle(self, **options: Any) -> None:
-        waited_for = StudentCourse.objects.waiting().order_by("course").values_list("course", flat=True).distinct()
-        origin = ActorContext(Channel.COMMAND, request_id=current_request_id())
-        course_ids = list(waited_for)
+        waitlisted_courses = (
+            StudentCourse.objects.waitlisted().order_by("course").values_list("course", flat=True).distinct()
+        )
+        actor = ActorContext(Channel.COMMAND, request_id=current_request_id())
+        course_ids = list(waitlisted_courses)
         promoted = 0
         for start in range(0, len(course_ids), CHUNK):
-            promoted += len(promote(course_ids[start : start + CHUNK], actor=origin))
+            promoted += len(promote(course_ids[start : start + CHUNK], actor=actor))
         self.stdout.write(f"{promoted} of those who waited have a seat now.")
