@@ -108,9 +108,9 @@ def _measure_acts() -> None:
     pairs = [(student.pk, course.pk) for student in students for course in courses]
     origin = ActorContext(Channel.SYSTEM)
     acts: dict[str, Callable[[list[tuple[int, int]]], list[Outcome]]] = {
-        "enroll": partial(enroll_many, origin=origin),
-        "drop": partial(drop_many, origin=origin),
-        "complete": partial(complete_many, origin=origin, grade="A"),
+        "enroll": partial(enroll_many, actor=origin),
+        "drop": partial(drop_many, actor=origin),
+        "complete": partial(complete_many, actor=origin, grade="A"),
     }
     lines = []
     for title, act in acts.items():

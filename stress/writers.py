@@ -88,7 +88,7 @@ def write(number: int, acts: int, students: Sequence[int], courses: Sequence[int
         wish: dict[str, Any] = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
         began = time.perf_counter()
         try:
-            done = verb(student_id=dice.choice(students), course_id=dice.choice(courses), origin=origin, **wish)
+            done = verb(student_id=dice.choice(students), course_id=dice.choice(courses), actor=origin, **wish)
         except Refused:
             pass
         except OperationalError as error:

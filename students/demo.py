@@ -213,7 +213,7 @@ def _enroll_and_end(
     def execute_by_day(
         commands: Iterable[EnrollmentCommand], days: list[date], weights: list[float] | None = None
     ) -> None:
-        """Perform all acts of each student on one random day, unless that day is in the future."""
+        """Execute all commands of each student on one random day, unless that day is in the future."""
         by_day: dict[date, list[EnrollmentCommand]] = {day: [] for day in days}
         for _student, of_student in groupby(commands, key=lambda command: command.student_id):
             [day] = rng.choices(days, weights)

@@ -182,7 +182,7 @@ def test_a_page_costs_the_same_queries_for_any_number_of_changes(origin, django_
 
 @pytest.mark.django_db(transaction=True)
 def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
-    monkeypatch.setattr(feed, "POLL", 0.01)
+    monkeypatch.setattr(feed, "POLL_INTERVAL", 0.01)
     looked = threading.Event()
     page_of = feed.Reader.page
 
@@ -210,7 +210,7 @@ def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
 
 @pytest.mark.django_db
 def test_an_answer_is_not_held_for_ever(api, monkeypatch):
-    monkeypatch.setattr(feed, "POLL", 0.01)
+    monkeypatch.setattr(feed, "POLL_INTERVAL", 0.01)
     started = time.monotonic()
 
     page = api.get(FEED, {"wait": 1}).json()
@@ -221,7 +221,7 @@ def test_an_answer_is_not_held_for_ever(api, monkeypatch):
 
 @pytest.mark.django_db
 def test_who_finds_the_waiting_room_full_is_answered_at_once(api, monkeypatch):
-    monkeypatch.setattr(feed, "_waiting_room", threading.BoundedSemaphore(0))
+    monkeypatch.setattr(feed, "_long_poll_slots", threading.BoundedSemaphore(0))
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
 
     assert api.get(FEED, {"wait": 20}).json()["results"] == []

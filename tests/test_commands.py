@@ -250,7 +250,7 @@ def test_an_export_ends_quietly_when_nobody_reads_on(origin):
 @pytest.mark.django_db
 def test_a_carriage_return_in_a_cell_is_exported_in_quotes_and_refused_by_name_when_imported(origin, tmp_path):
     student, course = make_student(student_number="S-1"), make_course(code="M-1")
-    keys = {"student_id": student.pk, "course_id": course.pk, "origin": origin}
+    keys = {"student_id": student.pk, "course_id": course.pk, "actor": origin}
     enroll(**keys)
     complete(**keys, grade="A\rB")
     file = tmp_path / "export.csv"

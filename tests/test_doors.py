@@ -59,21 +59,21 @@ CASES: dict[tuple[str, str], Case] = {
         course={"prerequisites": ["MATH-99", "MATH-100"]},
     ),
     (Action.ENROLL, "seat_is_free"): Case("MATH-101 has no free seat.", course={"capacity": 0}),
-    (Action.ENROLL, "line_has_room"): Case(
+    (Action.ENROLL, "waitlist_has_room"): Case(
         "MATH-101 has no free seat and no waitlist.", course={"capacity": 0}, on_full="waitlist"
     ),
-    (Action.DROP, "was_ever_enrolled"): Case("This student was never enrolled in MATH-101."),
-    (Action.DROP, "is_possible_from_here"): Case(
+    (Action.DROP, "has_enrollment"): Case("This student was never enrolled in MATH-101."),
+    (Action.DROP, "transition_allowed"): Case(
         "An enrollment that is completed cannot become dropped: it has ended.",
         before=(Action.ENROLL, Action.COMPLETE),
     ),
-    (Action.COMPLETE, "was_ever_enrolled"): Case("This student was never enrolled in MATH-101."),
-    (Action.COMPLETE, "is_possible_from_here"): Case(
+    (Action.COMPLETE, "has_enrollment"): Case("This student was never enrolled in MATH-101."),
+    (Action.COMPLETE, "transition_allowed"): Case(
         "An enrollment that is dropped cannot become completed: it has ended.", before=(Action.ENROLL, Action.DROP)
     ),
-    (Action.UNDO, "was_ever_enrolled"): Case("This student was never enrolled in MATH-101."),
-    (Action.UNDO, "can_be_undone"): Case("There is nothing left to undo.", before=(Action.ENROLL, Action.UNDO)),
-    (Action.UNDO, "seat_was_kept"): Case(
+    (Action.UNDO, "has_enrollment"): Case("This student was never enrolled in MATH-101."),
+    (Action.UNDO, "has_undoable_event"): Case("There is nothing left to undo.", before=(Action.ENROLL, Action.UNDO)),
+    (Action.UNDO, "seat_free_for_undo"): Case(
         "MATH-101 has no free seat.",
         course={"capacity": 1},
         before=(Action.ENROLL, Action.DROP),
@@ -90,7 +90,7 @@ ASKED_FOR = {
 # Where a door has no way to ask for what the rule forbids, and what it says in place of the rule: the actions of the
 # admin's list are for the enrollments ticked in it, and who was never enrolled has none to tick.
 CANNOT_BE_ASKED: dict[tuple[str, str], str] = {
-    ("admin", "was_ever_enrolled"): "Items must be selected in order to perform actions on them.",
+    ("admin", "has_enrollment"): "Items must be selected in order to perform actions on them.",
 }
 
 CHANNELS = {"api": "api", "batch": "api", "admin": "admin", "command": "import"}

@@ -80,7 +80,7 @@ class Registration(RuleBasedStateMachine):
         """Do it, or be refused: one entry for what was done, besides what follows by itself, and none for a refusal."""
         changed = 0
         with suppress(Refused):
-            changed = verb(**self.pair(student, course), origin=ORIGIN, **wishes).changed
+            changed = verb(**self.pair(student, course), actor=ORIGIN, **wishes).changed
         assert len([event for event in self.news() if event.action not in SYSTEM_ACTIONS]) == changed
 
     def news(self) -> list[EnrollmentEvent]:
@@ -89,7 +89,7 @@ class Registration(RuleBasedStateMachine):
 
     @rule(student=student_numbers, course=course_numbers, on_full=on_fulls, waive=waivers)
     def enroll(self, student: int, course: int, on_full: OnFull, waive: frozenset[str]) -> None:
-        self.act(enroll, student, course, on_full=on_full, waive=waive, reason="because")
+        self.act(enroll, student, course, on_full=on_full, waived_codes=waive, reason="because")
 
     @rule(student=student_numbers, course=course_numbers)
     def drop(self, student: int, course: int) -> None:

@@ -51,7 +51,7 @@ def test_the_last_seat_is_never_sold_twice():
 def test_without_the_lock_the_last_seat_is_sold_twice(monkeypatch):
     """The race above would notice: with the lock taken out it fails within a few rounds."""
     without = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
-    monkeypatch.setattr(loading, "LOCKED", without)
+    monkeypatch.setattr(loading, "LOCK_COURSES", without)
 
     assert max(race_for_the_last_seat(ROUNDS)) > 1
 
@@ -126,7 +126,7 @@ def test_seats_given_back_and_taken_at_once_never_exceed_the_capacity():
     def act(runner, number):
         verb = enroll if (runner + number) % 3 else drop
         try:
-            verb(student_id=students[runner].pk, course_id=course.pk, origin=ORIGINS[runner % 2])
+            verb(student_id=students[runner].pk, course_id=course.pk, actor=ORIGINS[runner % 2])
         except Refused as refused:
             codes.update(refusal.code for refusal in refused.refusals)
         seen.append(StudentCourse.objects.enrolled().filter(course=course).count())

@@ -30,7 +30,7 @@ pytestmark = [
 def refused(verb: Callable[..., object], student: Student, course: Course, **wishes: object) -> list[str]:
     """Do it, and return the codes of what stands against it."""
     try:
-        verb(student_id=student.pk, course_id=course.pk, origin=ORIGIN, **wishes)
+        verb(student_id=student.pk, course_id=course.pk, actor=ORIGIN, **wishes)
     except Refused as refused:
         return [refusal.code for refusal in refused.refusals]
     return []
@@ -139,7 +139,7 @@ def test_who_is_waived_in_takes_no_seat_from_the_count():
     students = [make_student() for _ in range(RUNNERS)]
 
     def act(runner, number):
-        waive = {"waive": ["course_full"], "reason": "graduates"} if runner % 4 == 0 else {}
+        waive = {"waived_codes": ["course_full"], "reason": "graduates"} if runner % 4 == 0 else {}
         refused(enroll, students[runner], courses[number], **waive)
 
     race(act, ROUNDS)
@@ -240,7 +240,7 @@ def test_who_completes_what_was_missing_as_the_seat_comes_free_gets_it():
     def act(runner, number):
         course, [holder], [waiter] = crowds[number]
         verb, student, about = [(complete, waiter, basics), (drop, holder, course)][runner]
-        verb(student_id=student.pk, course_id=about.pk, origin=ORIGIN)
+        verb(student_id=student.pk, course_id=about.pk, actor=ORIGIN)
 
     race(act, ROUNDS, runners=2)
 

@@ -50,10 +50,10 @@ class EnrollmentBatch:
         changed = not decision.refusals and not is_noop(command, self.context)
         created = changed and self._apply(command, decision)
         if changed:
-            opened = [command.course_id] if promoting else []
+            course_ids = [command.course_id] if promoting else []
             if promoting and command.action == Action.COMPLETE:
-                opened += self.context.other_waitlists.get(command.student_id, ())
-            for course_id in opened:
+                course_ids += self.context.other_waitlists.get(command.student_id, ())
+            for course_id in course_ids:
                 if course_id not in self.context.before_waitlist:
                     self.promote(course_id)
         self.outcomes.append(
@@ -121,11 +121,11 @@ class EnrollmentBatch:
 
         ``key_filter`` takes (student id, course id) and returns True if the student is considered; without it all are.
         """
-        line = self.context.waitlists.get(course_id)
-        if not line:
+        waitlist = self.context.waitlists.get(course_id)
+        if not waitlist:
             return
         if key_filter is not None:
-            self.context.waitlists[course_id] = [waiter for waiter in line if key_filter(waiter.key)]
+            self.context.waitlists[course_id] = [waiter for waiter in waitlist if key_filter(waiter.key)]
         with in_english():
             self._promote(course_id)
 
@@ -150,8 +150,8 @@ class EnrollmentBatch:
             codes = [refusal.code for refusal in decision.refusals]
             if self.context.last_pass_over_codes.get(key) != codes:
                 self.context.last_pass_over_codes[key] = codes
-                why = joined(refusal.message for refusal in decision.refusals)
-                self._add_event(waiter, waiter.status, {}, Action.PASS_OVER, decision, why)
+                reason = joined(refusal.message for refusal in decision.refusals)
+                self._add_event(waiter, waiter.status, {}, Action.PASS_OVER, decision, reason)
 
     def adopt(self, enrollment: StudentCourse) -> None:
         """Journal that an enrollment belongs to the dataset of the actor's import. The enrollment is not changed."""

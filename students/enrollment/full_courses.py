@@ -15,8 +15,8 @@ from students.enrollment.loading import load_unlocked
 from students.enrollment.transitions import COURSE_FULL
 from students.models import Action
 
-TTL_SECONDS = 5.0  # seconds
-MAX_COURSES = 10_000  # courses
+TTL_SECONDS = 5.0
+MAX_COURSES = 10_000
 
 _full_until: dict[int, float] = {}  # by course id, in this process; times of ``monotonic``
 
@@ -33,13 +33,13 @@ def mark_if_full(outcome: Outcome) -> None:
 
 def refuse_if_full(command: EnrollmentCommand, actor: ActorContext) -> EnrollmentBatch | None:
     """Return the batch of a command that is refused because the course is full; None if it must wait for the lock."""
-    is_plain = (
+    can_refuse = (
         command.action == Action.ENROLL
         and command.on_full == OnFull.REJECT
         and not command.waived_codes
         and command.if_version is None
     )
-    if not is_plain or _full_until.get(command.course_id, 0) < monotonic():
+    if not can_refuse or _full_until.get(command.course_id, 0) < monotonic():
         return None
     batch = EnrollmentBatch(DecisionContext(), actor)
     load_unlocked([command], batch.context, actor)

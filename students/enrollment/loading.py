@@ -239,7 +239,7 @@ def _store_students(
     keys = {command.key for command in commands}
     rows = pressed(StudentCourse, DECISION_COLUMNS, enrollments) if context.partial_rows else iter(enrollments)
     context.latest_enrollments = {key: row for row in rows if (key := row.key) in keys and key[1] in context.courses}
-    waiters_by_key = {waiter.key: waiter for line in context.waitlists.values() for waiter in line}
+    waiters_by_key = {waiter.key: waiter for waitlist in context.waitlists.values() for waiter in waitlist}
     context.latest_enrollments |= {key: waiter for key, waiter in waiters_by_key.items() if key in keys}
     waitlisted_students = [waiter.student for waiter in waiters_by_key.values()]
     if context.partial_rows:

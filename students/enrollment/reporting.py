@@ -32,9 +32,9 @@ def count_metrics(outcomes: Sequence[Outcome], events: Sequence[EnrollmentEvent]
 
     The metrics are updated after the transaction is committed.
     """
-    commands = Counter((str(event.action), str(event.channel)) for event in events if committed)
+    event_counts = Counter((str(event.action), str(event.channel)) for event in events if committed)
     refusals = Counter(refusal.code for outcome in outcomes for refusal in outcome.refusals)
-    transaction.on_commit(partial(metrics.count, commands, refusals))
+    transaction.on_commit(partial(metrics.count, event_counts, refusals))
 
 
 def report_outcomes(

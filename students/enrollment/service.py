@@ -224,7 +224,7 @@ def execute_atomic(commands: Sequence[EnrollmentCommand], actor: ActorContext) -
     If one of the outcomes is refused, nothing is written, and the other outcomes are what would have happened.
     """
     batch = _evaluate(commands, actor)
-    batch.finish(done=all(outcome.accepted for outcome in batch.outcomes))
+    batch.finish(commit=all(outcome.accepted for outcome in batch.outcomes))
     return batch.outcomes
 
 
@@ -247,7 +247,7 @@ def dry_run(
 @transaction.atomic
 def _dry_run_locked(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> list[Outcome]:
     batch = _evaluate(commands, actor)
-    batch.finish(done=False)
+    batch.finish(commit=False)
     return batch.outcomes
 
 
@@ -270,12 +270,12 @@ def execute_if_unchanged(commands: Sequence[EnrollmentCommand], actor: ActorCont
     if result.fingerprint != fingerprint:
         return result
     batch.finish()
-    return replace(result, done=True)
+    return replace(result, committed=True)
 
 
 def _execute_one(command: EnrollmentCommand, actor: ActorContext) -> Outcome:
     if (refused_batch := refuse_if_full(command, actor)) is not None:
-        refused_batch.finish(done=False)
+        refused_batch.finish(commit=False)
         raise Refused(refused_batch.outcomes[0].refusals)
     [outcome] = execute([command], actor)
     mark_if_full(outcome)

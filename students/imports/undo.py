@@ -69,7 +69,7 @@ class EnrollmentUndo(Importer):
                 Action.UNDO,
                 int(row.cells["student_id"]),
                 int(row.cells["course_id"]),
-                reason=f"import {self.undone.pk}",
+                reason=f"import {self.original_import.pk}",
                 only_if_changed_by_import=self.original_import.pk,
             )
             for row in rows

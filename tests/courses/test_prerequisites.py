@@ -19,7 +19,7 @@ def codes(error):
 
 def take(student, course, origin, *verbs):
     for verb in (enroll, *verbs):
-        verb(student_id=student.pk, course_id=course.pk, origin=origin)
+        verb(student_id=student.pk, course_id=course.pk, actor=origin)
 
 
 def test_a_prerequisite_counts_from_whatever_term(origin):

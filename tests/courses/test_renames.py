@@ -85,7 +85,7 @@ def test_a_new_code_is_written_into_the_prerequisites(api, registrars_desk, intr
     make_course(code="MORE", prerequisites=["ADV", "INTRO"])
     student = make_student()
     for act in (enroll, complete):
-        act(student_id=student.pk, course_id=intro.pk, origin=origin)
+        act(student_id=student.pk, course_id=intro.pk, actor=origin)
 
     assert rename(api, registrars_desk, intro, "INTRO101") in DONE
 
@@ -170,7 +170,7 @@ def test_a_waiting_student_who_meets_the_prerequisites_by_a_rename_gets_the_free
     course = make_course(code="ADV", capacity=0, waitlist_capacity=1, prerequisites=[])
     student = make_student()
     for act in (enroll, complete):
-        act(student_id=student.pk, course_id=old.pk, origin=origin)
+        act(student_id=student.pk, course_id=old.pk, actor=origin)
     enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
     Course.objects.filter(pk=course.pk).update(capacity=1, prerequisites=["NEW"])
 

@@ -332,7 +332,7 @@ def test_an_act_with_a_stale_tag_is_412_and_changes_nothing(api, places, method,
 
 def test_an_act_is_not_for_an_enrollment_that_has_taken_the_place_of_the_one_read(origin):
     student, course = make_student(), make_course()
-    parties = {"student_id": student.pk, "course_id": course.pk, "origin": origin}
+    parties = {"student_id": student.pk, "course_id": course.pk, "actor": origin}
     first = enroll(**parties).enrollment
     assert first is not None
     drop(**parties)

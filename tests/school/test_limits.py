@@ -192,7 +192,7 @@ def test_an_entry_between_the_queries_of_a_page_is_neither_missed_nor_sent_twice
 def test_the_change_feed_looks_through_a_bounded_number_of_entries_for_a_page(
     limited_to, calculus, later, origin, monkeypatch, window
 ):
-    monkeypatch.setattr(feed, "WINDOW", window)
+    monkeypatch.setattr(feed, "SCAN_WINDOW", window)
     monkeypatch.setattr(feed, "_statements", StatementCache())
     client = limited_to(terms=["2026F"])
     for course in (later, later, later, calculus, calculus, later, later):

@@ -274,7 +274,7 @@ def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_d
         drop(student_id=waiting.student_id, course_id=course.pk, actor=origin)
         return preview_commands(acts, origin)
 
-    monkeypatch.setattr("students.admin.actions.confirm.foresee", leave_then_ask)
+    monkeypatch.setattr("students.admin.actions.confirm.preview_commands", leave_then_ask)
 
     page = look(registrars_desk, "promote", waiting, reason="x")
 

@@ -168,7 +168,7 @@ def test_a_student_who_is_deactivated_while_the_form_is_saved_is_refused(registr
         Student.objects.update(is_active=False)
         return outcomes
 
-    monkeypatch.setattr("students.admin.enrollments.judge", ask_then_change)
+    monkeypatch.setattr("students.admin.enrollments.dry_run", ask_then_change)
 
     answer = registrars_desk.post(f"{ENROLLMENTS}add/", {"student": student.pk, "course": course.pk}, follow=True)
 

@@ -114,7 +114,7 @@ def test_leaving_and_coming_back_in_one_batch_leaves_two_rows_and_the_whole_stor
 def test_who_comes_back_gets_a_new_row_and_keeps_the_old_one(origin):
     student, course = make_student(), make_course()
     for verb in (enroll, drop, enroll):
-        verb(student_id=student.pk, course_id=course.pk, origin=origin)
+        verb(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert statuses(course) == ["dropped", "enrolled"]
 
@@ -146,7 +146,7 @@ def test_the_deadline_is_a_day_in_the_schools_time_zone(origin, settings):
 def test_a_second_drop_changes_nothing(origin):
     student, course = make_student(), make_course()
     for verb in (enroll, drop):
-        verb(student_id=student.pk, course_id=course.pk, origin=origin)
+        verb(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert drop(student_id=student.pk, course_id=course.pk, actor=origin).changed is False
     assert EnrollmentEvent.objects.count() == 2
@@ -203,7 +203,7 @@ def test_judging_answers_as_doing_would_and_changes_nothing(origin):
 
 @pytest.mark.parametrize("verb", [enroll_many, drop_many, complete_many])
 def test_a_batch_of_none_is_no_work(verb, origin):
-    assert verb([], origin=origin) == []
+    assert verb([], actor=origin) == []
 
 
 def test_a_batch_in_brief_costs_no_more_queries_for_a_hundred_completions_than_for_one(origin):
@@ -245,8 +245,8 @@ def test_a_batch_of_a_thousand_costs_the_queries_of_a_batch_of_one(prepare, verb
     for size in (1, 1_000):
         rows = pairs(size, make_course(capacity=2_000))
         if prepare:
-            prepare(rows, origin=origin)
-        costs.append(statements_of(verb, rows, origin=origin))
+            prepare(rows, actor=origin)
+        costs.append(statements_of(verb, rows, actor=origin))
 
     assert costs[0] == costs[1]
     assert [kind for kind, _table in costs[0]] == ["SELECT"] * selects + [write, "INSERT"]

@@ -31,7 +31,7 @@ class Only:
 @pytest.mark.parametrize("rule", RULES[Action.ENROLL], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("is_active", [True, False])
 def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, is_active):
-    """``Ledger._decide_plain`` asks the rules once for a course, an active student or not, a seat or none."""
+    """``EnrollmentBatch._decide_cached`` asks the rules once for a course, an active student or not, a seat or none."""
     course = SimpleNamespace(
         pk=2,
         code="C",
@@ -45,7 +45,7 @@ def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, 
     )
     register = DecisionContext(student_is_active={1: is_active}, courses={2: course})  # type: ignore[dict-item]
     act: Any = Only(
-        action=Action.ENROLL, student_id=1, course_id=2, pair=(1, 2), on_full=OnFull.REJECT, waive=frozenset()
+        action=Action.ENROLL, student_id=1, course_id=2, key=(1, 2), on_full=OnFull.REJECT, waived_codes=frozenset()
     )
 
     rule(act, register)

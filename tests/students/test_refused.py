@@ -161,7 +161,7 @@ def test_while_the_database_is_away_they_are_remembered(monkeypatch):
 
 
 def test_a_process_remembers_only_so_many(monkeypatch):
-    monkeypatch.setattr(refusal_log, "MOST", 1)
+    monkeypatch.setattr(refusal_log, "MAX_PENDING", 1)
     course = make_course(capacity=0)
 
     for _ in range(3):

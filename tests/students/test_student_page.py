@@ -266,7 +266,7 @@ def test_who_is_deactivated_while_the_box_is_sent_is_refused(registrars_desk, ad
         Student.objects.update(is_active=False)
         return outcomes
 
-    monkeypatch.setattr("students.admin.enrollments.judge", ask_then_change)
+    monkeypatch.setattr("students.admin.enrollments.dry_run", ask_then_change)
 
     done = registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", {"course": make_course().pk}, follow=True)
 

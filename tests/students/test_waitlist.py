@@ -94,7 +94,7 @@ def test_a_seat_that_comes_free_goes_to_who_is_next(origin, verb):
     course, holder = full_course(origin)
     first, second = waiting(course, 2, origin)
 
-    verb(student_id=holder.pk, course_id=course.pk, origin=origin)
+    verb(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert (seated(course), line(course)) == ([first.pk], [second.pk])
 
