@@ -46,7 +46,11 @@ def term(db):
         made[code] = course
         for number, student in enumerate(crowd[: taken + waiting]):
             back = [44, 43, 42, 42, 41, 40, 39, 37, 36, 33, 30, 29, 26, 20, 12, 5, 1][(number * 7 + len(code)) % 17]
-            over = {"waive": ["course_full"], "reason": "Needs it to graduate"} if (capacity or 99) <= number else {}
+            over = (
+                {"waived_codes": ["course_full"], "reason": "Needs it to graduate"}
+                if (capacity or 99) <= number
+                else {}
+            )
             wish = {"on_full": OnFull.WAITLIST} if number >= taken else over
             origin = ActorContext(Channel.SYSTEM, at=timezone.now() - timedelta(days=back), may_waive=True)
             enroll(student_id=student.pk, course_id=course.pk, actor=origin, **wish)

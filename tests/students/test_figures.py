@@ -29,7 +29,7 @@ def fall():
 def fill(course, seated, *, waiting=0, day=1):
     """Seat so many, over the capacity too, and let so many wait."""
     for number in range(seated + waiting):
-        wish = {"on_full": "waitlist"} if number >= seated else {"waive": ["course_full"], "reason": "test"}
+        wish = {"on_full": "waitlist"} if number >= seated else {"waived_codes": ["course_full"], "reason": "test"}
         enroll(student_id=make_student().pk, course_id=course.pk, actor=at(day), **wish)
 
 

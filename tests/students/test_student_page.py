@@ -50,7 +50,7 @@ def test_the_running_term_comes_first_with_places_in_line_then_other_terms(regis
     for each in (make_student(), make_student(), student):
         put(each, full, origin, on_full=OnFull.WAITLIST)
     for code, of_term in (("A", running), ("B", term("LATER", 20, 30)), ("C", term("OVER", -90, -60)), ("D", None)):
-        past = {"waive": ["term_ended"], "reason": "taken over from paper"} if code == "C" else {}
+        past = {"waived_codes": ["term_ended"], "reason": "taken over from paper"} if code == "C" else {}
         put(student, make_course(code=code, term=of_term), replace(origin, may_waive=True), **past)
 
     answer = registrars_desk.get(page_of(student))
