@@ -74,9 +74,9 @@ class SeatsFilter(admin.SimpleListFilter):
             case "free":
                 return queryset.filter(SOME_FREE)
             case "line":
-                return queryset.filter(line_length__gt=0)
+                return queryset.filter(waitlist_length__gt=0)
             case "held_up":
-                return queryset.filter(SOME_FREE, line_length__gt=0)
+                return queryset.filter(SOME_FREE, waitlist_length__gt=0)
         return queryset
 
 

@@ -269,9 +269,8 @@ def _load_completed(context: DecisionContext, course_ids_to_load: set[int], limi
 def effective_events() -> QuerySet[EnrollmentEvent]:
     """Return the journal entries without system-generated ones (``SYSTEM_ACTIONS``) and without undone adoptions."""
     undone = Import.objects.filter(state__in=(State.UNDONE, State.PARTLY_UNDONE)).values("pk")
-    events = EnrollmentEvent.objects.exclude(action__in=SYSTEM_ACTIONS).exclude(
-        action=Action.ADOPT, file_import__in=undone
-    )
+    events = EnrollmentEvent.objects.exclude(action__in=SYSTEM_ACTIONS)
+    events = events.exclude(action=Action.ADOPT, file_import__in=undone)
     return events.exclude(action=Action.UNDO, from_status=F("to_status"), changes={})  # the undo of an adoption
 
 
