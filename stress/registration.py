@@ -9,7 +9,7 @@ from bench.processes import Failed
 from courses.models import Course, Level
 from stress.clients import Client
 from stress.invariants import lost_enrollments
-from students.models import OPEN, Action, EnrollmentEvent, Status, Student, StudentCourse
+from students.models import OPEN_STATUSES, Action, EnrollmentEvent, Status, Student, StudentCourse
 
 DROPS = 0.15  # the share that drops at once, and how often a student drops when another one was refused
 RETURNS = 0.5  # the share of the former that enrolls again
@@ -78,7 +78,9 @@ class Registration:
     def contradictions(self) -> list[str]:
         """Return a sentence for each response that contradicts the database."""
         rows = StudentCourse.objects.order_by("pk").values_list("student", "course", "status")
-        newest = {(student_id, course_id): status if status in OPEN else "" for student_id, course_id, status in rows}
+        newest = {
+            (student_id, course_id): status if status in OPEN_STATUSES else "" for student_id, course_id, status in rows
+        }
         drops = EnrollmentEvent.objects.filter(action=Action.DROP)
         unknown = self.dropped - set(drops.values_list("enrollment__student", "enrollment__course"))
         found = [*self.unexpected, *lost_enrollments(self.enrollments)]

@@ -23,7 +23,7 @@ from school.refusals import Refused
 from stress.invariants import lost_enrollments, violations
 from stress.registration import create_course, create_students
 from students.enrollment import complete, drop, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, StudentCourse
 
 WRITERS = 16
@@ -78,7 +78,7 @@ def run(*, short: bool) -> list[str]:
 
 def write(number: int, actions: int, students: Sequence[int], courses: Sequence[int]) -> WriterResult:
     """Run random actions in a separate process."""
-    rng, origin, written = random.Random(number), Origin(Channel.COMMAND), WriterResult()
+    rng, origin, written = random.Random(number), ActorContext(Channel.COMMAND), WriterResult()
     try:
         start.wait(PATIENCE)
     except BrokenBarrierError:
@@ -88,7 +88,7 @@ def write(number: int, actions: int, students: Sequence[int], courses: Sequence[
         options: dict[str, Any] = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
         began = time.perf_counter()
         try:
-            done = verb(student_id=rng.choice(students), course_id=rng.choice(courses), origin=origin, **options)
+            done = verb(student_id=rng.choice(students), course_id=rng.choice(courses), actor=origin, **options)
         except Refused:
             pass
         except OperationalError as error:

@@ -261,7 +261,7 @@ GUARDS = [
         "tests/students/test_acting.py::test_action_is_not_executed_when_its_result_would_differ_from_the_preview",
         instead(
             "students/enrollment/service.py",
-            "    if forecast.fingerprint != fingerprint:\n",
+            "    if result.fingerprint != fingerprint:\n",
             "    if not fingerprint:\n",
         ),
     ),
@@ -269,7 +269,7 @@ GUARDS = [
         "who follows by itself is part of what was shown",
         SQLITE,
         "tests/students/test_acting.py::test_action_is_not_executed_when_its_result_would_differ_from_the_preview",
-        instead("students/enrollment/preview.py", ", *(_of_event(*each) for each in self.followed)]", "]"),
+        instead("students/enrollment/preview.py", ", *(_event_digest(*each) for each in self.side_effects)]", "]"),
     ),
     Mutant(
         "who waits leaves before a seat comes free for them",
@@ -305,8 +305,8 @@ GUARDS = [
         "tests/test_race_waitlist.py::test_a_student_promoted_by_many_simultaneous_calls_is_promoted_once",
         instead(
             "students/enrollment/loading.py",
-            "        (LOCKED, [unlocked])",
-            "        (LOCKED if acts else AT_ONCE, [unlocked])",
+            "        (LOCK_COURSES, [unlocked])",
+            "        (LOCK_COURSES if commands else COURSES_WITH_SEATS, [unlocked])",
         ),
     ),
     Mutant(
@@ -320,7 +320,9 @@ GUARDS = [
         POSTGRESQL,
         "tests/test_race_students.py::test_a_command_waits_for_a_student_being_deactivated_and_is_refused",
         instead(
-            "students/enrollment/loading.py", "lambda ids: _students(ids), KEY_SHARE)", "lambda ids: _students(ids))"
+            "students/enrollment/loading.py",
+            "lambda ids: _students_by_id(ids), KEY_SHARE)",
+            "lambda ids: _students_by_id(ids))",
         ),
     ),
     Mutant(
@@ -357,8 +359,8 @@ GUARDS = [
         NEXT_IN_LINE,
         instead(
             "students/enrollment/waitlist.py",
-            "list(register.lines.get(course_id, ()))",
-            "list(register.lines.get(course_id, ()))[::-1]",
+            "list(context.waitlists.get(course_id, ()))",
+            "list(context.waitlists.get(course_id, ()))[::-1]",
         ),
     ),
     Mutant(
@@ -377,7 +379,7 @@ GUARDS = [
         "tests/students/test_waitlist.py::test_a_new_request_does_not_take_a_free_seat_while_a_student_is_waitlisted",
         instead(
             "students/enrollment/transitions.py",
-            "is_next = not register.waiting[act.course_id] or",
+            "is_next = not context.waitlist_lengths[command.course_id] or",
             "is_next = True or",
         ),
     ),
@@ -385,13 +387,13 @@ GUARDS = [
         "a writer's announcement in the journal",
         POSTGRESQL,
         LATE_COMMIT,
-        instead("students/events/log.py", "announces = events and ON_POSTGRESQL", "announces = False"),
+        instead("students/events/log.py", "needs_marker = events and ON_POSTGRESQL", "needs_marker = False"),
     ),
     Mutant(
         "the horizon up to which changes are read",
         POSTGRESQL,
         LATE_COMMIT,
-        instead("students/events/feed.py", "known_horizon() if ON_POSTGRESQL else math.inf", "math.inf"),
+        instead("students/events/feed.py", "cached_watermark() if ON_POSTGRESQL else math.inf", "math.inf"),
     ),
     *(
         Mutant(
@@ -508,8 +510,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F20,M-I,,-course_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
-            "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
-            "((ANY, course_id), (ANY, ANY))",
+            "((student_id, UNKNOWN_ID), (UNKNOWN_ID, course_id), (UNKNOWN_ID, UNKNOWN_ID))",
+            "((UNKNOWN_ID, course_id), (UNKNOWN_ID, UNKNOWN_ID))",
         ),
     ),
     Mutant(
@@ -518,8 +520,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F2O,M-1,,-student_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
-            "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
-            "((student_id, ANY), (ANY, ANY))",
+            "((student_id, UNKNOWN_ID), (UNKNOWN_ID, course_id), (UNKNOWN_ID, UNKNOWN_ID))",
+            "((student_id, UNKNOWN_ID), (UNKNOWN_ID, UNKNOWN_ID))",
         ),
     ),
     Mutant(
@@ -528,8 +530,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F2O,M-I,,-student_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
-            "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
-            "((student_id, ANY), (ANY, course_id))",
+            "((student_id, UNKNOWN_ID), (UNKNOWN_ID, course_id), (UNKNOWN_ID, UNKNOWN_ID))",
+            "((student_id, UNKNOWN_ID), (UNKNOWN_ID, course_id))",
         ),
     ),
     Mutant(
@@ -544,8 +546,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to[F20,M-2,,-out_of_scope-term:2026F]",
         instead(
             "students/imports/enrollments.py",
-            "if isinstance(course, Course) and is_in_scope else ANY",
-            "if isinstance(course, Course) else ANY",
+            "if isinstance(course, Course) and is_in_scope else UNKNOWN_ID",
+            "if isinstance(course, Course) else UNKNOWN_ID",
         ),
     ),
     Mutant(
@@ -584,7 +586,7 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_row_that_ends_an_enrollment_frees_a_seat_for_an_earlier_row[dropped-skip]",
         instead(
             "students/imports/enrollments.py",
-            "            self._lock(acts, register)\n            self._end(acts, register)\n",
+            "            self._lock(commands, context)\n            self._end_locked(commands, context)\n",
             "            pass\n",
         ),
     ),
@@ -592,13 +594,13 @@ GUARDS = [
         "the seats that a full file frees for its rows",
         SQLITE,
         "tests/bulk/test_full.py::test_rows_of_a_full_file_precede_the_waitlist_and_it_gets_the_remaining_seats[skip]",
-        instead("students/enrollment/transitions.py", " or act.course_id in register.before_waitlist", ""),
+        instead("students/enrollment/transitions.py", " or command.course_id in context.before_waitlist", ""),
     ),
     Mutant(
         "the seats that a full file frees until its rows are through",
         SQLITE,
         "tests/bulk/test_full.py::test_rows_of_a_full_file_precede_the_waitlist_and_it_gets_the_remaining_seats[skip]",
-        instead("students/enrollment/batch.py", "if course_id not in self.register.before_waitlist:", "if course_id:"),
+        instead("students/enrollment/batch.py", "if course_id not in self.context.before_waitlist:", "if course_id:"),
     ),
     Mutant(
         "the seats of a full import that is cancelled",
@@ -627,7 +629,9 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_full.py::test_a_manual_undo_reverts_the_change_before_an_adoption[False]",
         instead(
-            "students/enrollment/loading.py", "event.action != Action.ADOPT or undone[event.enrollment.pair]", "event"
+            "students/enrollment/loading.py",
+            "event.action != Action.ADOPT or import_ids[event.enrollment.key]",
+            "event",
         ),
     ),
     Mutant(
@@ -824,7 +828,7 @@ GUARDS = [
         "the id of a class in a zip, which is no code",
         SQLITE,
         f"{BUNDLES}::test_a_class_with_a_code_equal_to_another_sourced_id_does_not_get_its_students",
-        instead("students/imports/references.py", "SPACES.get(table.spelling(CODE), CODE)", "CODE"),
+        instead("students/imports/references.py", "ID_SPACES.get(table.spelling(CODE), CODE)", "CODE"),
     ),
     Mutant(
         "the refusal of two ids in a zip for one course",
@@ -964,7 +968,7 @@ GUARDS = [
         "the deletion of copies in sessions and logs",
         SQLITE,
         ERASED,
-        instead("students/privacy/erase.py", "        delete_copies(person.words, person.pseudonym)\n", ""),
+        instead("students/privacy/erase.py", "        delete_copies(person.identifiers, person.pseudonym)\n", ""),
     ),
     Mutant(
         "the scrubbing of the files of PostgreSQL",

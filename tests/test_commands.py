@@ -222,7 +222,7 @@ def test_an_output_that_fails_after_the_last_row_keeps_the_import_and_is_repeata
 @on_full_disks
 @pytest.mark.django_db
 def test_an_export_that_does_not_fit_the_disk_names_the_file_it_cannot_write(origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
     said = []
 
     with pytest.raises(CommandError) as error:
@@ -237,7 +237,7 @@ def test_an_export_that_does_not_fit_the_disk_names_the_file_it_cannot_write(ori
 
 @pytest.mark.django_db
 def test_an_export_ends_without_an_error_if_its_pipe_is_closed(origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
     reading, writing = os.pipe()
     os.close(reading)
 
@@ -248,7 +248,7 @@ def test_an_export_ends_without_an_error_if_its_pipe_is_closed(origin):
 @pytest.mark.django_db
 def test_a_carriage_return_in_a_cell_is_quoted_in_exports_and_refused_in_imports(origin, tmp_path):
     student, course = make_student(student_number="S-1"), make_course(code="M-1")
-    keys = {"student_id": student.pk, "course_id": course.pk, "origin": origin}
+    keys = {"student_id": student.pk, "course_id": course.pk, "actor": origin}
     enroll(**keys)
     complete(**keys, grade="A\rB")
     file = tmp_path / "export.csv"

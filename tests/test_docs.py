@@ -22,7 +22,7 @@ from bulk.jobs.worker import run_worker
 from courses.api_clients import Credentials, create_api_client
 from students.api.problem_pages import meanings
 from students.enrollment.rules import RULES
-from students.enrollment.transitions import STARTING_POINTS
+from students.enrollment.transitions import ALLOWED_FROM
 from students.imports import STATUS_TO_ACTION
 from students.models import Action
 from tests import contract
@@ -254,8 +254,8 @@ def test_the_page_of_rules_has_the_actions_the_meaning_and_the_waivers_of_every_
 
 def test_the_page_of_rules_draws_every_transition():
     drawn = re.findall(r"^    (\S+) --> (\S+): ", (DOCS / "enrollment-rules.md").read_text(), re.MULTILINE)
-    steps = {(start, end) for starts, end in ((STARTING_POINTS[Action.DROP], "dropped"),) for start in starts}
-    steps |= {("enrolled", "withdrawn"), *((start, "completed") for start in STARTING_POINTS[Action.COMPLETE])}
+    steps = {(start, end) for starts, end in ((ALLOWED_FROM[Action.DROP], "dropped"),) for start in starts}
+    steps |= {("enrolled", "withdrawn"), *((start, "completed") for start in ALLOWED_FROM[Action.COMPLETE])}
     steps |= {("[*]", "enrolled"), ("[*]", "waitlisted"), ("waitlisted", "enrolled")}
     undone = {(end, "dropped" if start == "[*]" else start) for start, end in steps}
 

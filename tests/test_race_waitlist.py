@@ -13,13 +13,13 @@ from courses.models import Course
 from school.refusals import Refused
 from stress.invariants import violations, wrong_counts
 from students.enrollment import complete, drop, enroll, enroll_many, promote, undo
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 from tests.races import RUNNERS, race
 
 ROUNDS = 10
-ORIGIN = Origin(Channel.SYSTEM, may_waive=True)
+ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -30,7 +30,7 @@ pytestmark = [
 def refusal_codes_of(verb: Callable[..., object], student: Student, course: Course, **wishes: object) -> list[str]:
     """Call a function, and return the codes of its refusal."""
     try:
-        verb(student_id=student.pk, course_id=course.pk, origin=ORIGIN, **wishes)
+        verb(student_id=student.pk, course_id=course.pk, actor=ORIGIN, **wishes)
     except Refused:
         return [refusal.code for refusal in refusal_codes_of.refusals]
     return []
@@ -42,7 +42,7 @@ def full_course_with_waitlist(
     """Return a full course with a waitlist, its enrolled students, and its waitlisted students in order."""
     course = make_course(**{"capacity": seats, "waitlist_capacity": None, **fields})
     students = [make_student() for _ in range(seats + waiting)]
-    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, origin=ORIGIN)
+    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, actor=ORIGIN)
     return course, students[:seats], students[seats:]
 
 
@@ -94,7 +94,7 @@ def test_two_simultaneous_drops_promote_the_first_two_students():
 
     def act(runner, number):
         course, holders, _line = crowds[number]
-        drop(student_id=holders[runner].pk, course_id=course.pk, origin=ORIGIN)
+        drop(student_id=holders[runner].pk, course_id=course.pk, actor=ORIGIN)
 
     race(act, ROUNDS, runners=2)
 
@@ -108,7 +108,7 @@ def test_a_student_promoted_by_many_simultaneous_calls_is_promoted_once():
     crowds = [full_course_with_waitlist(seats=1, waiting=RUNNERS) for _ in range(ROUNDS)]
     Course.objects.update(capacity=3)
 
-    race(lambda runner, number: promote([crowds[number][0].pk], origin=ORIGIN), ROUNDS)
+    race(lambda runner, number: promote([crowds[number][0].pk], actor=ORIGIN), ROUNDS)
 
     for course, holders, line in crowds:
         assert enrolled_in(course) == ids([*holders, *line[:2]])
@@ -141,7 +141,7 @@ def test_enrollments_by_waiver_do_not_reduce_the_seats_of_other_students():
     students = [make_student() for _ in range(RUNNERS)]
 
     def act(runner, number):
-        waive = {"waive": ["course_full"], "reason": "graduates"} if runner % 4 == 0 else {}
+        waive = {"waived_codes": ["course_full"], "reason": "graduates"} if runner % 4 == 0 else {}
         refusal_codes_of(enroll, students[runner], courses[number], **waive)
 
     race(act, ROUNDS)
@@ -155,7 +155,7 @@ def test_enrollments_by_waiver_do_not_reduce_the_seats_of_other_students():
 def test_an_undo_and_new_requests_share_one_seat():
     crowds = [full_course_with_waitlist(seats=1, waiting=0) for _ in range(ROUNDS)]
     for course, [holder], _line in crowds:
-        drop(student_id=holder.pk, course_id=course.pk, origin=ORIGIN)
+        drop(student_id=holder.pk, course_id=course.pk, actor=ORIGIN)
     students = [make_student() for _ in range(RUNNERS)]
     codes: set[str] = set()
 
@@ -213,7 +213,7 @@ def test_a_waitlist_with_many_simultaneous_joins_keeps_its_limit_and_order():
     for course, _holders, _line in crowds:
         assert wrong_counts(course, enrolled=1, waiting=5) == []
         for _ in range(5):
-            drop(student_id=enrolled_in(course)[0], course_id=course.pk, origin=ORIGIN)
+            drop(student_id=enrolled_in(course)[0], course_id=course.pk, actor=ORIGIN)
     assert students_in_order_of(Action.PROMOTE, "enrolled") == students_in_order_of(Action.ENROLL, "waitlisted")
     assert violations() == []
 
@@ -242,12 +242,12 @@ def test_a_student_who_completes_a_prerequisite_while_the_seat_is_freed_gets_it(
     crowds = [full_course_with_waitlist(seats=1, waiting=1) for _ in range(ROUNDS)]
     basics = make_course(code="BASIC")
     Course.objects.exclude(pk=basics.pk).update(prerequisites=["BASIC"])
-    enroll_many([(line[0].pk, basics.pk) for _course, _holders, line in crowds], origin=ORIGIN)
+    enroll_many([(line[0].pk, basics.pk) for _course, _holders, line in crowds], actor=ORIGIN)
 
     def act(runner, number):
         course, [holder], [waiter] = crowds[number]
         verb, student, about = [(complete, waiter, basics), (drop, holder, course)][runner]
-        verb(student_id=student.pk, course_id=about.pk, origin=ORIGIN)
+        verb(student_id=student.pk, course_id=about.pk, actor=ORIGIN)
 
     race(act, ROUNDS, runners=2)
 

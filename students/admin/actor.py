@@ -3,13 +3,13 @@
 from django.http import HttpRequest
 
 from school.observability.logging import current_request_id
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 
 
-def origin_of(request: HttpRequest) -> Origin:
+def origin_of(request: HttpRequest) -> ActorContext:
     """Return the origin of the acts of an admin request."""
-    return Origin(
+    return ActorContext(
         Channel.ADMIN,
         actor_id=request.user.pk,
         request_id=current_request_id(),

@@ -25,8 +25,8 @@ from students.admin.actor import origin_of
 from students.admin.bulk_enroll.views import EnrollManyPages
 from students.admin.search import PERSON, containing, few
 from students.admin.widgets import IdSelect
-from students.enrollment import judge, perform
-from students.enrollment.commands import Act, OnFull, Origin, Outcome
+from students.enrollment import dry_run, execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull, Outcome
 from students.enrollment.rules import ALL_RULES
 from students.models import Action, Status, Student, StudentCourse, StudentCourseQuerySet
 
@@ -55,7 +55,7 @@ class EnrollForm(forms.ModelForm):
         required=False,
         help_text=gettext_lazy("Kept in the journal."),
     )
-    origin: Origin
+    origin: ActorContext
     in_earnest = True  # True if the form is to be saved, False for a preview
     outcome: Outcome | None = None  # the decision of the rules, set by ``clean``
 
@@ -67,7 +67,7 @@ class EnrollForm(forms.ModelForm):
         cleaned = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
-        [self.outcome] = [outcome] = judge([self.act], self.origin, in_earnest=self.in_earnest)
+        [self.outcome] = [outcome] = dry_run([self.act], self.origin, record_refusals=self.in_earnest)
         for refusal in outcome.refusals:
             field = refusal.field if refusal.field in self.fields else None
             self.add_error(field, forms.ValidationError(refusal.message, code=refusal.code))
@@ -77,16 +77,16 @@ class EnrollForm(forms.ModelForm):
         return cleaned
 
     @property
-    def act(self) -> Act:
+    def act(self) -> EnrollmentCommand:
         """The act that the form asks for."""
         wish = self.cleaned_data
-        return Act(
+        return EnrollmentCommand(
             Action.ENROLL,
             wish["student"].pk,
             wish["course"].pk,
             reason=wish["reason"],
             on_full=OnFull(wish["on_full"] or OnFull.REJECT),
-            waive=frozenset(wish.get("waive", ())),
+            waived_codes=frozenset(wish.get("waive", ())),
         )
 
 
@@ -133,7 +133,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
         return ["place", "journal"] if obj else []
 
     def get_queryset(self, request: HttpRequest) -> StudentCourseQuerySet:
-        return StudentCourse.objects.with_parties()
+        return StudentCourse.objects.with_details()
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -159,7 +159,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
 
     def save_model(self, request: HttpRequest, obj: StudentCourse, form: Any, change: bool) -> None:
         # The form has checked the rules in this transaction, so the course has been locked since then.
-        [outcome] = perform([form.act], form.origin)
+        [outcome] = execute([form.act], form.origin)
         if outcome.refusals:
             raise Refused(outcome.refusals)
         obj.pk = outcome.enrollment.pk if outcome.enrollment else None
@@ -200,7 +200,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        waits = StudentCourse.objects.waiting().filter(pk__in=parse_ids(object_id)).exists()
+        waits = StudentCourse.objects.waitlisted().filter(pk__in=parse_ids(object_id)).exists()
         may = {
             "can_end": self.has_end_permission(request),
             "can_complete": self.has_complete_permission(request),

@@ -42,7 +42,7 @@ class JournalAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("reason"))
     def told(self, event: EnrollmentEvent) -> str:
-        return event.reason_told or "-"
+        return event.localized_reason or "-"
 
     @admin.display(description=gettext_lazy("changes"))
     def what_changed(self, event: EnrollmentEvent) -> str:

@@ -21,10 +21,10 @@ from school.access.access_log import Door, Subject, record_export, record_view
 from school.refusals import Refused
 from school.validators import plain_text
 from students.models import EnrollmentEvent, StudentCourse
-from students.privacy import Erased, erase, everything_on, objections, person_of
-from students.privacy.copies import forget
+from students.privacy import ErasureResult, collect_personal_data, erase, erasure_blockers, person_of
+from students.privacy.copies import remove_identifying_values
 from students.privacy.formats import WRITERS
-from students.privacy.identity import VERSIONS, Person, refuse_named
+from students.privacy.identity import Person, StudentHistory, refuse_reason_with_identifier
 
 EXPORT, ERASE = "students.export_personal_data", "students.erase_student"
 TYPES = {"json": "application/json; charset=utf-8", "html": "text/html; charset=utf-8"}
@@ -129,14 +129,14 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
         if request.method != "POST" or not form.is_valid():
             return self._page(request, person, export_form=form)
         try:
-            refuse_named(person, form.cleaned_data["reason"])
+            refuse_reason_with_identifier(person, form.cleaned_data["reason"])
         except Refused as refused:
             form.add_error("reason", str(refused))
             return self._page(request, person, export_form=form)
         wanted = form.cleaned_data["format"]
         with transaction.atomic():
             record_export(request, Subject.STUDENT, student_id=pk, reason=form.cleaned_data["reason"])
-            content = WRITERS[wanted](everything_on(person))
+            content = WRITERS[wanted](collect_personal_data(person))
         disposition = f'attachment; filename="student-{pk}.{wanted}"'
         return HttpResponse(content, content_type=TYPES[wanted], headers={"Content-Disposition": disposition})
 
@@ -151,7 +151,7 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
         except Refused as refused:
             messages.error(request, str(refused))
             return HttpResponseRedirect(reverse("admin:students_student_personal_data", args=[pk]))
-        forget(request.session, person.words)  # the middleware saves this session again
+        remove_identifying_values(request.session, person.identifiers)  # the middleware saves this session again
         _tell(request, erased)
         return HttpResponseRedirect(reverse("admin:students_student_change", args=[pk]))
 
@@ -173,13 +173,13 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
             "student": person.student,
             "original": person.student,  # for the breadcrumbs
             "pseudonym": person.pseudonym,
-            "versions": VERSIONS.objects.filter(id=person.pk).count(),
+            "versions": StudentHistory.objects.filter(id=person.pk).count(),
             "enrollments": enrollments.count(),
             "entries": EnrollmentEvent.objects.filter(enrollment__in=enrollments).count(),
             "imports": Import.objects.filter(discarded_at=None).count(),
             "may_export": request.user.has_perm(EXPORT),
             "may_erase": request.user.has_perm(ERASE),
-            "objections": objections(person),
+            "objections": erasure_blockers(person),
             "export_form": ExportForm(),
             "erase_form": EraseForm(),
             **forms,
@@ -187,7 +187,7 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
         return render(request, "students/held.html", context)
 
 
-def _tell(request: HttpRequest, erased: Erased) -> None:
+def _tell(request: HttpRequest, erased: ErasureResult) -> None:
     messages.success(request, _("Erased: the student is %(name)s from now on.") % {"name": erased.pseudonym})
     rows = sum(erased.imports.values())
     if rows:

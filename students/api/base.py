@@ -48,7 +48,7 @@ class EnrollmentReads(
 
     scope = "enrollments"
     permission_model = StudentCourse
-    queryset = StudentCourse.objects.with_parties()
+    queryset = StudentCourse.objects.with_details()
     serializer_class = EnrollmentSerializer
     ordering = "id"
     expandable = {

@@ -23,8 +23,8 @@ from students.api.serializers.batch import (
     outcomes_in_json,
     read_items,
 )
-from students.enrollment import judge, perform, perform_all
-from students.enrollment.commands import Act, Outcome
+from students.enrollment import dry_run, execute, execute_atomic
+from students.enrollment.commands import EnrollmentCommand, Outcome
 from students.models import StudentCourse
 
 
@@ -57,15 +57,15 @@ class BatchView(StrictQueryMixin, APIView):
         items = read_items(
             batch.validated_data["items"], courses_for(request), students_for(request), students_to_enroll(request)
         )
-        acts = [item for item in items if isinstance(item, Act)]
+        acts = [item for item in items if isinstance(item, EnrollmentCommand)]
         origin = origin_of(request)
         is_atomic = batch.validated_data["atomic"]
         if not is_atomic:
-            done = perform(acts, origin)
+            done = execute(acts, origin)
         elif len(acts) == len(items):
-            done = perform_all(acts, origin)
+            done = execute_atomic(acts, origin)
         else:
-            done = judge(acts, origin)
+            done = dry_run(acts, origin)
         is_undone = is_atomic and not (len(acts) == len(items) and all(outcome.accepted for outcome in done))
         found = list(_outcomes(items, done, is_undone=is_undone))
         applied = [outcome.enrollment is not None for outcome in found]
@@ -77,7 +77,9 @@ class BatchView(StrictQueryMixin, APIView):
         return Response({"outcomes": outcomes}, 200 if all(applied) else 207)
 
 
-def _outcomes(items: Sequence[Act | Unreadable], done: Sequence[Outcome], *, is_undone: bool) -> Iterator[ItemOutcome]:
+def _outcomes(
+    items: Sequence[EnrollmentCommand | Unreadable], done: Sequence[Outcome], *, is_undone: bool
+) -> Iterator[ItemOutcome]:
     """Yield the outcome of each item. ``is_undone`` is True if nothing was applied because another item failed."""
     of_acts = iter(done)
     for item in items:

@@ -23,9 +23,9 @@ from students.api.base import EnrollmentReads, courses_for, students_for, studen
 from students.api.filters import StudentCoursesFilter
 from students.api.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
 from students.enrollment import complete, drop, enroll
-from students.enrollment.commands import OnFull, Origin, Outcome
-from students.enrollment.rules import never_enrolled
-from students.lookup import find_student, student_id_of
+from students.enrollment.commands import ActorContext, OnFull, Outcome
+from students.enrollment.rules import not_enrolled_refusal
+from students.lookup import find_student, resolve_student_id
 from students.models import Status, Student, StudentCourse
 
 S = TypeVar("S", bound=BaseSerializer[Any])
@@ -49,7 +49,7 @@ def reading(serializer_class: type[S], data: Any) -> S:
     return serializer
 
 
-def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: Origin, request: Request) -> Outcome:
+def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: ActorContext, request: Request) -> Outcome:
     """
     Enroll the student from the URL in the course from the body; raise ``Refused``.
 
@@ -59,14 +59,14 @@ def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: Origin, req
     if students is not None:
         pk = find_student(student_id, students).pk
     else:
-        pk = parse_id(student_id) or student_id_of(student_id, students_for(request))
+        pk = parse_id(student_id) or resolve_student_id(student_id, students_for(request))
     return enroll(
         student_id=pk,
         course_id=body.chosen_course_id(row_scope_of(request)),
         reason=body.validated_data["reason"],
         on_full=OnFull(body.validated_data["on_full"]),
-        waive=body.validated_data["waive"],
-        origin=origin,
+        waived_codes=body.validated_data["waive"],
+        actor=origin,
     )
 
 
@@ -82,7 +82,7 @@ class StudentCoursesViewSet(EnrollmentReads):
 
     def parameter_values(self) -> dict[str, Any]:
         identifier = self.kwargs["student_id"]
-        return {"student": parse_id(identifier) or student_id_of(identifier, students_for(self.request))}
+        return {"student": parse_id(identifier) or resolve_student_id(identifier, students_for(self.request))}
 
     def check_parent_exists(self) -> None:
         find_student(self.kwargs["student_id"], students_for(self.request))
@@ -95,7 +95,7 @@ class StudentCoursesViewSet(EnrollmentReads):
         student, course = self._parties()
         newest = self.queryset.filter(student=student, course=course).order_by("-pk").first()
         if newest is None:
-            raise Refused([never_enrolled(course)])
+            raise Refused([not_enrolled_refusal(course)])
         return newest
 
     @extend_schema(
@@ -136,8 +136,8 @@ class StudentCoursesViewSet(EnrollmentReads):
             course_id=course.pk,
             grade=wish.get("grade"),
             reason=wish["reason"],
-            expected=self._expected(),
-            origin=origin_of(request),
+            if_version=self._expected(),
+            actor=origin_of(request),
         )
         return self._answer(outcome, status=200)
 
@@ -148,7 +148,7 @@ class StudentCoursesViewSet(EnrollmentReads):
         The enrollment stays as history.
         """
         student, course = self._parties()
-        drop(student_id=student.pk, course_id=course.pk, expected=self._expected(), origin=origin_of(request))
+        drop(student_id=student.pk, course_id=course.pk, if_version=self._expected(), actor=origin_of(request))
         return Response(status=204)
 
     def _parties(self) -> tuple[Student, Course]:

@@ -13,10 +13,10 @@ from school.validators import parse_id
 from students.api.actor import origin_of
 from students.api.filters import CourseWithSeatsFilter, StudentFilter
 from students.api.serializers import CourseWithSeatsSerializer, StudentSerializer
-from students.enrollment import courses_waited_for, lock_to_deactivate, promote
-from students.lookup import find_student, student_id_of
+from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
+from students.lookup import find_student, resolve_student_id
 from students.models import Student
-from students.seats import with_seats
+from students.seats import annotate_seats
 
 
 class CourseWithSeatsViewSet(CourseViewSet):
@@ -31,14 +31,14 @@ class CourseWithSeatsViewSet(CourseViewSet):
     filterset_class = CourseWithSeatsFilter
 
     def get_queryset(self) -> QuerySet[Course]:
-        return with_seats(super().get_queryset())
+        return annotate_seats(super().get_queryset())
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         course = _course(serializer)
         code = course.code
         super().perform_update(serializer)
         asking = courses_requiring({course.code}) if course.code != code else []
-        promote([course.pk, *(each.pk for each in asking)], origin=origin_of(self.request))
+        promote([course.pk, *(each.pk for each in asking)], actor=origin_of(self.request))
 
 
 def _course(serializer: BaseSerializer[Any]) -> Course:
@@ -58,16 +58,16 @@ class StudentViewSet(ResourceViewSet):
 
     def pk_in_url(self) -> int:
         identifier = self.kwargs["student_id"]
-        return parse_id(identifier) or student_id_of(identifier, self.get_queryset())
+        return parse_id(identifier) or resolve_student_id(identifier, self.get_queryset())
 
     def find_object(self) -> Student:
         student = find_student(self.kwargs["student_id"], self.get_queryset())
         if self.request.method in ("PUT", "PATCH"):
-            self.waited_for = courses_waited_for([student.pk])
+            self.waited_for = lock_waitlisted_courses([student.pk])
         return student
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         if not serializer.validated_data.get("is_active", True):
             lock_to_deactivate([cast(Student, serializer.instance).pk])
         super().perform_update(serializer)
-        promote(self.waited_for, origin=origin_of(self.request))
+        promote(self.waited_for, actor=origin_of(self.request))

@@ -87,7 +87,7 @@ def test_renaming_a_course_updates_the_prerequisites_of_other_courses(
     make_course(code="MORE", prerequisites=["ADV", "INTRO"])
     student = make_student()
     for act in (enroll, complete):
-        act(student_id=student.pk, course_id=intro.pk, origin=origin)
+        act(student_id=student.pk, course_id=intro.pk, actor=origin)
 
     assert rename(api, registrars_desk, intro, "INTRO101") in DONE
 
@@ -96,7 +96,7 @@ def test_renaming_a_course_updates_the_prerequisites_of_other_courses(
         ["INTRO101"],
         ["ADV", "INTRO101"],
     )
-    assert enroll(student_id=student.pk, course_id=advanced.pk, origin=origin).changed
+    assert enroll(student_id=student.pk, course_id=advanced.pk, actor=origin).changed
 
 
 @pytest.mark.parametrize("rename", RENAMES)
@@ -176,8 +176,8 @@ def test_a_student_who_becomes_eligible_by_a_rename_gets_the_free_seat(api, orig
     course = make_course(code="ADV", capacity=0, waitlist_capacity=1, prerequisites=[])
     student = make_student()
     for act in (enroll, complete):
-        act(student_id=student.pk, course_id=old.pk, origin=origin)
-    enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        act(student_id=student.pk, course_id=old.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
     Course.objects.filter(pk=course.pk).update(capacity=1, prerequisites=["NEW"])
 
     api.patch(f"/api/v1/courses/{old.pk}", {"code": "NEW"})
@@ -292,7 +292,7 @@ def test_undoing_an_import_keeps_a_course_that_others_require(api):
 
 
 def test_deleting_a_course_with_enrollments_is_refused_as_has_history(api, intro, origin):
-    enroll(student_id=make_student().pk, course_id=intro.pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=intro.pk, actor=origin)
 
     assert api.delete(f"/api/v1/courses/{intro.pk}").json()["code"] == "has_history"
 
@@ -436,7 +436,7 @@ WITHOUT_CONSTRAINT = {
 def test_the_refusal_to_delete_a_referenced_row_gives_advice(api, origin):
     term = make_term()
     course, student = make_course(term=term), make_student()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     answers = [
         api.delete(f"/api/v1/{name}/{row.pk}").json()

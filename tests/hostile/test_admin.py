@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from students.enrollment import enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
@@ -278,7 +278,7 @@ FAMILIES = [list_cases, path_cases, autocomplete_cases, form_cases, upload_cases
 @pytest.fixture
 def path_values() -> dict[str, int]:
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM)).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM)).enrollment
     assert enrollment is not None
     names = {"student": student, "course": course, "term": term, "enrollment": enrollment, "job": imported(ENROLLMENTS)}
     return {name: found.pk for name, found in names.items()}

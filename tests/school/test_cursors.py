@@ -52,13 +52,13 @@ def school(origin, api):
     terms = [make_term(starts_on="2026-01-01" if n % 2 else "2026-02-02") for n in range(len(NAMES))]
     courses = [make_course(code=f"C{n // 2}", term=terms[n], name=NAMES[n]) for n in range(len(NAMES))]
     for student in students:
-        enroll(student_id=student.pk, course_id=courses[0].pk, origin=origin)
+        enroll(student_id=student.pk, course_id=courses[0].pk, actor=origin)
     for course in courses[1:]:
-        enroll(student_id=students[0].pk, course_id=course.pk, origin=origin)
+        enroll(student_id=students[0].pk, course_id=course.pk, actor=origin)
     first = StudentCourse.objects.get(student=students[0], course=courses[0])
     for _ in range(4):
-        drop(student_id=students[0].pk, course_id=courses[0].pk, origin=origin)
-        enroll(student_id=students[0].pk, course_id=courses[0].pk, origin=origin)
+        drop(student_id=students[0].pk, course_id=courses[0].pk, actor=origin)
+        enroll(student_id=students[0].pk, course_id=courses[0].pk, actor=origin)
     client = ApiClient.objects.get().user  # the list contains only its own imports
     for n in range(len(NAMES)):
         job = Import.objects.create(kind="students", door="api", dataset=f"{n}", client=client, actor=client)
@@ -141,7 +141,7 @@ def test_a_page_starts_at_the_current_position_of_its_cursor_row(api):
 def test_a_row_updated_while_paging_by_updated_at_hides_no_other_row(api, origin):
     course = make_course()
     for _ in range(4):
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
     whole = list(StudentCourse.objects.order_by("updated_at", "pk").values_list("pk", flat=True))
     first = api.get("/api/v1/enrollments?ordering=updated_at&page_size=2").json()
     StudentCourse.objects.filter(pk=whole[1]).update(updated_at="2050-01-01T00:00:00Z")
@@ -190,8 +190,8 @@ def test_a_cursor_works_when_its_row_no_longer_matches_the_filter(api):
 def test_a_cursor_reveals_nothing_about_a_row_outside_the_limits(api, origin):
     inside, outside = make_course(), make_course()
     seen, hidden = make_student(family_name="Byron"), make_student(family_name="Adams")
-    enroll(student_id=seen.pk, course_id=inside.pk, origin=origin)
-    enroll(student_id=hidden.pk, course_id=outside.pk, origin=origin)
+    enroll(student_id=seen.pk, course_id=inside.pk, actor=origin)
+    enroll(student_id=hidden.pk, course_id=outside.pk, actor=origin)
     link = api.get("/api/v1/students?ordering=family_name&page_size=1").json()["next"]
     keys = create_api_client("limited", "students:read", courses=[inside.full_code])
     client = bearer(ApiClient.objects.get(client_id=keys.client_id), ["students:read"])

@@ -20,7 +20,7 @@ def world(origin):
     """Make a course in a term, an enrolled student, and an import with a row about the student."""
     student = make_student(student_number="S-1")
     course = make_course(code="A", term=make_term(code="T"))
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     job = imported("student_number,course_code,term\nS-1,A,T\nS-1,NONE,\n", on_error="skip")
     return student, course, job
 

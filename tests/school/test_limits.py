@@ -98,8 +98,8 @@ def test_a_limited_client_sees_students_and_enrollments_of_its_courses_only(
         (ended, calculus),
         (foreign, spring_calculus),
     ):
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=ended.pk, course_id=calculus.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=ended.pk, course_id=calculus.pk, actor=origin)
     client = limited_to(terms=["2026F"])
 
     assert ids(client, "students") == [shared.pk, ended.pk]
@@ -147,12 +147,12 @@ def test_the_change_feed_contains_only_events_within_the_limits(limited_to, calc
     student = make_student()
     client = limited_to(terms=["2026F"])
     for course in (spring_calculus, calculus, spring_calculus):
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=student.pk, course_id=spring_calculus.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=student.pk, course_id=spring_calculus.pk, actor=origin)
 
     page = client.get("/api/v1/changes").json()
     latest = client.get("/api/v1/changes", {"after": "latest"}).json()
-    drop(student_id=student.pk, course_id=calculus.pk, origin=origin)
+    drop(student_id=student.pk, course_id=calculus.pk, actor=origin)
     after = client.get("/api/v1/changes", {"after": page["cursor"]}).json()
 
     assert [change["course"]["id"] for change in page["results"]] == [calculus.pk]
@@ -165,7 +165,7 @@ def test_the_change_feed_continues_after_a_full_page_within_the_limits(limited_t
     for _ in range(3):
         student = make_student()
         for course in (calculus, spring_calculus):
-            enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+            enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     seen, cursor, more = [], "", True
     while more:
@@ -180,7 +180,7 @@ def test_the_change_feed_continues_after_a_full_page_within_the_limits(limited_t
 @pytest.mark.parametrize("statement", range(1, 5))
 def test_an_event_written_between_the_queries_of_a_page_is_sent_once(limited_to, calculus, origin, statement):
     client = limited_to(terms=["2026F"])
-    enroll(student_id=make_student().pk, course_id=calculus.pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=calculus.pk, actor=origin)
     queries = 0
 
     def enroll_after_a_query(execute, sql, params, many, context):
@@ -189,7 +189,7 @@ def test_an_event_written_between_the_queries_of_a_page_is_sent_once(limited_to,
         if sql.startswith("SELECT") and "students_enrollmentevent" in sql:
             queries += 1
             if queries == statement:
-                enroll(student_id=make_student().pk, course_id=calculus.pk, origin=origin)
+                enroll(student_id=make_student().pk, course_id=calculus.pk, actor=origin)
         return rows
 
     with connection.execute_wrapper(enroll_after_a_query):
@@ -206,7 +206,7 @@ def test_an_event_written_between_the_queries_of_a_page_is_sent_once(limited_to,
 def test_the_change_feed_scans_a_bounded_number_of_events_for_a_page(
     limited_to, calculus, spring_calculus, origin, monkeypatch, window
 ):
-    monkeypatch.setattr(feed, "WINDOW", window)
+    monkeypatch.setattr(feed, "SCAN_WINDOW", window)
     monkeypatch.setattr(feed, "_statements", StatementCache())
     client = limited_to(terms=["2026F"])
     for course in (
@@ -218,7 +218,7 @@ def test_the_change_feed_scans_a_bounded_number_of_events_for_a_page(
         spring_calculus,
         spring_calculus,
     ):
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
 
     pages = [client.get("/api/v1/changes", {"limit": 1, "wait": 1}).json()]
     while pages[-1]["has_more"]:
@@ -327,7 +327,7 @@ def test_limits_take_two_queries_for_any_number_of_rows(limited_to, fall, origin
     client.get("/api/v1/terms")  # updates the last use
     for size in (1, 20):
         for _ in range(size):
-            enroll(student_id=make_student().pk, course_id=make_course(term=fall).pk, origin=origin)
+            enroll(student_id=make_student().pk, course_id=make_course(term=fall).pk, actor=origin)
         with CaptureQueriesContext(connection) as queries:
             ids(client, "enrollments")
         costs.append(cost_of(queries) - TOKEN)

@@ -19,7 +19,7 @@ from school.api.openapi.operation_texts import SCHEMAS, TAGS, TEXTS
 from school.api.openapi.operations import COMMON_STATUSES
 from students.api.problem_pages import meanings
 from students.enrollment import enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 from tests.contract import DOCUMENT, connection_kept, load, operations
 from tests.factories import make_course, make_student, make_term
@@ -236,7 +236,7 @@ def token(api):
     """Return a token, and make rows with small ids, as the fuzzer uses small ids."""
     for _ in range(3):
         student = make_student()
-        enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, origin=Origin(Channel.SYSTEM))
+        enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, actor=ActorContext(Channel.SYSTEM))
     with connection_kept():
         yield api._credentials["HTTP_AUTHORIZATION"]
 

@@ -126,7 +126,7 @@ def test_the_same_form_submitted_twice_is_saved(registrars_desk):
 def test_a_change_outside_the_form_fields_does_not_make_the_form_stale(registrars_desk, origin):
     course, student = make_course(capacity=30), make_student()
     form = form_values_of(registrars_desk, page_of(course))
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert registrars_desk.post(page_of(course), {**form, "capacity": "45"}).status_code == 302
     assert Course.objects.get().capacity == 45

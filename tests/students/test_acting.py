@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from students.enrollment import complete, drop, enroll, foresee
+from students.enrollment import complete, drop, enroll, preview_commands
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student, make_term
@@ -20,7 +20,7 @@ def make_enrollment(origin):
 
     def give(course, student=None):
         student = student or make_student()
-        outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
         return outcome.enrollment
 
     return give
@@ -193,7 +193,7 @@ def test_preview_does_not_compare_enrollments_pairwise(registrars_desk, make_enr
 def test_an_enrollment_replaced_by_a_newer_one_is_unchanged(registrars_desk, make_enrollment, origin):
     student, course = make_student(), make_course()
     old = make_enrollment(course, student)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     make_enrollment(course, student)
 
     page = preview(registrars_desk, "drop", old)
@@ -224,7 +224,7 @@ def test_undoing_an_action_shows_its_consequences_first(registrars_desk, make_en
 def test_undo_skips_enrollments_that_changed_after_the_action(registrars_desk, make_enrollment, origin):
     first, second = make_enrollment(make_course()), make_enrollment(make_course())
     result = confirmed_result(registrars_desk, "complete", first, second)
-    complete(student_id=first.student_id, course_id=first.course_id, grade="C", origin=origin)
+    complete(student_id=first.student_id, course_id=first.course_id, grade="C", actor=origin)
 
     again = registrars_desk.get(result.request.get("PATH_INFO"))
 
@@ -262,7 +262,7 @@ def test_a_student_who_left_the_waitlist_is_not_enrolled_by_a_waiver(registrars_
     make_enrollment(course)
     waiting = make_enrollment(course)
     page = preview(registrars_desk, "promote", waiting, reason="x")
-    drop(student_id=waiting.student_id, course_id=course.pk, origin=origin)
+    drop(student_id=waiting.student_id, course_id=course.pk, actor=origin)
 
     again = confirm(registrars_desk, page, "promote", waiting, reason="x")
 
@@ -277,10 +277,10 @@ def test_a_student_who_leaves_the_waitlist_after_it_was_read_is_not_enrolled(
     waiting = make_enrollment(course)
 
     def leave_then_ask(acts, origin):
-        drop(student_id=waiting.student_id, course_id=course.pk, origin=origin)
-        return foresee(acts, origin)
+        drop(student_id=waiting.student_id, course_id=course.pk, actor=origin)
+        return preview_commands(acts, origin)
 
-    monkeypatch.setattr("students.admin.actions.confirm.foresee", leave_then_ask)
+    monkeypatch.setattr("students.admin.actions.confirm.preview_commands", leave_then_ask)
 
     page = preview(registrars_desk, "promote", waiting, reason="x")
 

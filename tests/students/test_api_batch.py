@@ -31,7 +31,7 @@ def outcomes_of(answer):
 def test_each_batch_item_has_an_outcome_with_the_fields_of_a_single_response(api, origin):
     ada, bob, math = make_student(), make_student(), make_course(code="MATH-101", term=make_term(code="2026F"))
     art = make_course(code="ART-101")
-    enroll(student_id=bob.pk, course_id=math.pk, origin=origin)
+    enroll(student_id=bob.pk, course_id=math.pk, actor=origin)
 
     answer = post(
         api,
@@ -146,13 +146,13 @@ def test_a_seat_freed_by_an_item_goes_to_the_waitlist_before_the_next_item(api, 
     course.waitlist_capacity = 5
     course.save()
     for student in (leaving, waiting):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     answer = post(api, item("drop", leaving, course), item("enroll", late, course, on_full="waitlist"))
 
     assert answer.status_code == 200
     assert answer.json()["outcomes"][1]["enrollment"]["waitlist_position"] == 1
-    assert StudentCourse.objects.seated().get().student == waiting
+    assert StudentCourse.objects.enrolled().get().student == waiting
 
 
 def test_a_waiver_in_a_batch_needs_the_same_permission_as_a_single_one(make_client):
@@ -203,7 +203,7 @@ def test_a_batch_of_a_thousand_items_costs_the_queries_of_ten(api, origin):
         ]
         # Some students are enrolled or waitlisted already; some drop courses with a waitlist.
         for student in students[:5]:
-            enroll(student_id=student.pk, course_id=courses[2].pk, origin=origin)
+            enroll(student_id=student.pk, course_id=courses[2].pk, actor=origin)
             items[students.index(student)] |= {"action": "drop", "course_code": courses[2].code}
             del items[students.index(student)]["on_full"]
         with CaptureQueriesContext(connection) as queries:
@@ -219,7 +219,7 @@ def test_a_batch_of_a_thousand_items_costs_the_queries_of_ten(api, origin):
 
 def test_a_registrar_can_drop_in_a_batch_and_a_viewer_cannot(viewer, registrar, origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     statuses = []
     for user in (viewer, registrar):
         client = APIClient()

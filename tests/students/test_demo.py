@@ -8,7 +8,7 @@ import pytest
 from courses.models import Course, Term
 from students.admin.dashboard.statistics import by_day
 from students.demo import BEGINNING, DEADLINE, OPENING, Size, make_demo
-from students.events.log import replay, row_of
+from students.events.log import replay, replayable_snapshot
 from students.models import EnrollmentEvent, Student, StudentCourse
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ SMALL = Size(60, 24, 400)
 
 
 def make(now, size):
-    make_demo(size, now=now, tell=lambda line: None)
+    make_demo(size, now=now, log=lambda line: None)
     return Term.objects.latest("starts_on")
 
 
@@ -30,7 +30,7 @@ def test_demo_data_has_the_requested_size_and_a_complete_ordered_past_journal(no
 
     rows = StudentCourse.objects.all()
     assert (Student.objects.count(), Course.objects.count(), rows.count()) == (60, 24, 400)
-    assert [row.pk for row in rows if replay(row.events.order_by("pk")) != row_of(row)] == []
+    assert [row.pk for row in rows if replay(row.events.order_by("pk")) != replayable_snapshot(row)] == []
     for row in rows:
         at = [event.at for event in row.events.order_by("pk")]
         assert at == sorted(at)

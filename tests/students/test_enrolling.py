@@ -44,7 +44,7 @@ def people(db):
 
 def test_each_pasted_line_is_previewed_and_the_result_matches_the_preview(registrars_desk, registrar, people, origin):
     course = make_course(code="MATH-101", capacity=2, waitlist_capacity=5)
-    enroll(student_id=people[0].pk, course_id=course.pk, origin=origin)
+    enroll(student_id=people[0].pk, course_id=course.pk, actor=origin)
     people[3].is_active = False
     people[3].save()
     text = "S-1\nS-2\tMary\nS-3\nS-4\nS-99\nS-2"
@@ -110,7 +110,7 @@ def test_lines_can_be_corrected_and_removed_on_the_page(registrars_desk, people)
 def test_nobody_is_enrolled_if_the_last_seat_is_taken_before_the_confirmation(registrars_desk, people, origin):
     course = make_course(capacity=1)
     page = preview(registrars_desk, course, "S-1")
-    enroll(student_id=people[1].pk, course_id=course.pk, origin=origin)
+    enroll(student_id=people[1].pk, course_id=course.pk, actor=origin)
 
     again = confirm(registrars_desk, page, course, "S-1")
 
@@ -194,7 +194,7 @@ def test_the_query_count_does_not_depend_on_the_number_of_lines(
     courses = [make_course(capacity=1, waitlist_capacity=99) for _ in range(size)]
     one = courses[0] if side == "course" else students[0]
     for row in (students[1], students[-1]):
-        enroll(student_id=row.pk, course_id=courses[0].pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=row.pk, course_id=courses[0].pk, on_full=OnFull.WAITLIST, actor=origin)
     keys = [row.student_number for row in students] if side == "course" else [row.code for row in courses]
     text = "\n".join(f"{key}\tsomething" for key in [*keys, "unknown"])
 

@@ -8,7 +8,7 @@ import time_machine
 from bulk.models import Import, State
 from students.admin.dashboard import statistics
 from students.enrollment import drop, enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, RefusedAct, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -18,7 +18,7 @@ TODAY = date(2026, 9, 10)
 
 
 def at(day):
-    return Origin(Channel.SYSTEM, at=datetime(2026, 9, day, 12, tzinfo=UTC), may_waive=True)
+    return ActorContext(Channel.SYSTEM, at=datetime(2026, 9, day, 12, tzinfo=UTC), may_waive=True)
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def fall():
 def fill(course, seated, *, waiting=0, day=1):
     """Enroll this many students, even above the capacity, and waitlist that many."""
     for number in range(seated + waiting):
-        wish = {"on_full": "waitlist"} if number >= seated else {"waive": ["course_full"], "reason": "test"}
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=at(day), **wish)
+        wish = {"on_full": "waitlist"} if number >= seated else {"waived_codes": ["course_full"], "reason": "test"}
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=at(day), **wish)
 
 
 def test_statistics_use_terms_that_are_not_over_and_select_the_current_one(fall):
@@ -104,7 +104,7 @@ def test_daily_counts_show_enrollments_and_departures(fall):
     fill(course, 1, day=5)
     fill(make_course(term=None), 4, day=3)
     leaving = StudentCourse.objects.order_by("pk")[0]
-    drop(student_id=leaving.student_id, course_id=course.pk, origin=at(4))
+    drop(student_id=leaving.student_id, course_id=course.pk, actor=at(4))
 
     days = statistics.by_day(fall, date(2026, 9, 6))
 
@@ -126,7 +126,7 @@ def test_a_day_long_before_the_term_is_left_out(fall):
     enroll(
         student_id=make_student().pk,
         course_id=course.pk,
-        origin=Origin(Channel.SYSTEM, at=datetime(1999, 1, 1, tzinfo=UTC)),
+        actor=ActorContext(Channel.SYSTEM, at=datetime(1999, 1, 1, tzinfo=UTC)),
     )
 
     days = statistics.by_day(fall, date(2026, 9, 6))

@@ -22,7 +22,7 @@ from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refused
 from students.enrollment import complete, drop, enroll
 from students.models import EnrollmentEvent, RefusedAct, Student
-from students.privacy import erase, everything_on, find_person
+from students.privacy import collect_personal_data, erase, find_person
 from students.privacy.retention import apply_retention
 from tests.bulk.work import imported, worked_on
 from tests.factories import CANARY, make_course, make_student, make_term
@@ -41,7 +41,7 @@ def known_student(origin, registrar, registrars_desk):
     student = Student.objects.get(student_number="S-1")
     course = make_course(code="MATH-101", term=make_term(code="2026F"))
     imported("student_number,course_code,term\nS-1,MATH-101,2026F\nS-1,NONE,\n", on_error="skip")
-    complete(student_id=student.pk, course_id=course.pk, grade="A", reason="Hopper was fast", origin=origin)
+    complete(student_id=student.pk, course_id=course.pk, grade="A", reason="Hopper was fast", actor=origin)
     student.student_number = "S-OLD"
     student.save()
     student.student_number = "S-1"
@@ -204,12 +204,12 @@ def test_an_erased_student_is_not_erased_again_and_not_found_by_number(known_stu
 
 def test_open_enrollments_must_be_ended_before_erasing(known_student, origin):
     course = make_course(code="ART-1")
-    enroll(student_id=known_student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=known_student.pk, course_id=course.pk, actor=origin)
 
     with pytest.raises(CommandError, match="This student has open enrollments: ART-1"):
         command("erase_student", "S-1", reason="asked for it", yes=True)
 
-    drop(student_id=known_student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=known_student.pk, course_id=course.pk, actor=origin)
     command("erase_student", "S-1", reason="asked for it", yes=True)
     assert Student.objects.get(pk=known_student.pk).given_name == ""
 
@@ -443,7 +443,7 @@ def test_erasing_in_the_admin_requires_the_number_and_a_reason(known_student, re
 
 def test_erasing_in_the_admin_shows_the_obstacles(known_student, registrars_desk, registrar, origin):
     permitted(registrar, "erase_student")
-    enroll(student_id=known_student.pk, course_id=make_course(code="ART-1").pk, origin=origin)
+    enroll(student_id=known_student.pk, course_id=make_course(code="ART-1").pk, actor=origin)
 
     page = registrars_desk.get(page_of(known_student)).content.decode()
     answer = registrars_desk.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": "x"}, follow=True)
@@ -515,7 +515,7 @@ def test_a_student_who_cannot_be_erased_yet_is_counted(outdated_student):
 def test_without_retention_settings_nothing_is_erased_or_discarded(outdated_student, settings):
     settings.RETENTION_UPLOADS_DAYS = settings.RETENTION_STUDENTS_YEARS = 0
 
-    assert [each.what for each in apply_retention(dry_run=True)] == [
+    assert [each.kind for each in apply_retention(dry_run=True)] == [
         "answers kept for retries",
         "refusals",
         "sessions that have ended",
@@ -551,7 +551,7 @@ def test_the_admin_log_keeps_the_user_and_anonymizes_the_erased_student(known_st
 
 
 def test_the_record_of_access_is_append_only(known_student):
-    everything_on(find_person("S-1"))
+    collect_personal_data(find_person("S-1"))
     command("export_student_data", "S-1")
 
     for change in (PersonalDataAccess.objects.all().delete, lambda: PersonalDataAccess.objects.update(reason="")):
@@ -571,7 +571,7 @@ def test_refusals_of_a_student_are_exported_and_erased(known_student):
         codes="course_full",
     )
 
-    [held] = everything_on(find_person("S-1"))["refusals"]
+    [held] = collect_personal_data(find_person("S-1"))["refusals"]
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
     assert (held["course_id"], held["action"], held["codes"]) == (course.pk, "enroll", "course_full")

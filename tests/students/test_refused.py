@@ -8,8 +8,8 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from school.access.access_log import Door
 from school.refusals import Refused
-from students.enrollment import enroll, judge, perform, perform_all, refusal_log
-from students.enrollment.commands import Act, Origin
+from students.enrollment import dry_run, enroll, execute, execute_atomic, refusal_log
+from students.enrollment.commands import ActorContext, EnrollmentCommand
 from students.models import Action, Channel, RefusedAct
 from students.privacy.erase import erase
 from students.privacy.identity import person_of
@@ -17,7 +17,7 @@ from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
-API = Origin(Channel.API)
+API = ActorContext(Channel.API)
 REFUSALS = "/admin/students/refusedact/"
 
 
@@ -26,17 +26,17 @@ def long_flush_interval(settings):
     """Refusals are kept in memory for an hour, so that only the test writes them."""
     settings.REFUSALS_SECONDS = 3600
     yield
-    refusal_log.forget()
+    refusal_log.clear()
 
 
 def logged_refusals():
-    refusal_log.write()
+    refusal_log.flush()
     return list(RefusedAct.objects.order_by("pk").values_list("student_id", "course_id", "action", "channel", "codes"))
 
 
 def enroll_refused(student, course, origin=API):
     with pytest.raises(Refused):
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
 
 def test_a_refusal_is_logged_with_all_its_reasons():
@@ -62,14 +62,14 @@ def test_the_latest_refusal_of_a_day_replaces_earlier_ones(time_machine):
     student, course = make_student(), make_course(capacity=0, is_active=False)
     time_machine.move_to("2026-09-10T10:00Z")
     enroll_refused(student, course)
-    refusal_log.write()
+    refusal_log.flush()
     course.is_active = True
     course.save()
     enroll_refused(student, course)
-    refusal_log.write()
+    refusal_log.flush()
     time_machine.move_to("2026-09-11T10:00Z")
     enroll_refused(student, course)
-    refusal_log.write()
+    refusal_log.flush()
 
     assert list(RefusedAct.objects.order_by("day").values_list("day", "codes")) == [
         (date(2026, 9, 10), "course_full"),
@@ -77,11 +77,17 @@ def test_the_latest_refusal_of_a_day_replaces_earlier_ones(time_machine):
     ]
 
 
-@pytest.mark.parametrize("do", [perform, perform_all])
+@pytest.mark.parametrize("do", [execute, execute_atomic])
 def test_refusals_of_batches_are_logged(do):
     student, course = make_student(), make_course(capacity=0)
 
-    do([Act(Action.ENROLL, student.pk, course.pk), Act(Action.DROP, make_student().pk, course.pk)], API)
+    do(
+        [
+            EnrollmentCommand(Action.ENROLL, student.pk, course.pk),
+            EnrollmentCommand(Action.DROP, make_student().pk, course.pk),
+        ],
+        API,
+    )
 
     assert [(action, codes) for _s, _c, action, _ch, codes in logged_refusals()] == [
         ("enroll", "course_full"),
@@ -91,13 +97,13 @@ def test_refusals_of_batches_are_logged(do):
 
 @pytest.mark.parametrize("channel", [Channel.IMPORT, Channel.COMMAND, Channel.SYSTEM])
 def test_refusals_of_channels_with_their_own_reports_are_not_logged(channel):
-    perform([Act(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], Origin(channel))
+    execute([EnrollmentCommand(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], ActorContext(channel))
 
     assert logged_refusals() == []
 
 
 def test_refusals_of_a_dry_run_are_not_logged():
-    judge([Act(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], API)
+    dry_run([EnrollmentCommand(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], API)
 
     assert logged_refusals() == []
 
@@ -121,13 +127,13 @@ def test_refusals_of_the_enroll_panel_preview_are_not_logged(registrars_desk):
 
 
 def test_a_refusal_for_an_unknown_student_is_not_logged():
-    perform([Act(Action.ENROLL, 10**9, make_course(capacity=0).pk)], API)
+    execute([EnrollmentCommand(Action.ENROLL, 10**9, make_course(capacity=0).pk)], API)
 
     assert logged_refusals() == []
 
 
 def test_accepted_commands_are_not_logged():
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=API)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=API)
 
     assert logged_refusals() == []
 
@@ -148,14 +154,14 @@ def test_refusals_stay_pending_while_the_database_is_unavailable(monkeypatch):
     enroll_refused(student, course)
     with monkeypatch.context() as patch:
         patch.setattr(RefusedAct.objects.__class__, "bulk_create", away)
-        refusal_log.write()
+        refusal_log.flush()
     assert RefusedAct.objects.count() == 0
 
     assert [line[0] for line in logged_refusals()] == [student.pk]
 
 
 def test_the_number_of_pending_refusals_is_limited(monkeypatch):
-    monkeypatch.setattr(refusal_log, "MOST", 1)
+    monkeypatch.setattr(refusal_log, "MAX_PENDING", 1)
     course = make_course(capacity=0)
 
     for _ in range(3):
@@ -182,7 +188,7 @@ def test_the_database_keeps_one_refusal_per_day_student_course_and_action():
 def test_deleting_a_student_deletes_the_refusals():
     student, course = make_student(), make_course(capacity=0)
     enroll_refused(student, course)
-    refusal_log.write()
+    refusal_log.flush()
 
     student.delete()
 
@@ -212,7 +218,7 @@ def test_a_refusal_of_a_deleted_student_or_course_is_not_written(gone):
     (student if gone == "student" else course).delete()
 
     assert [(line[0], line[1]) for line in logged_refusals()] == [(others.pk, other.pk)]
-    assert refusal_log._lines == {}
+    assert refusal_log._pending == {}
 
 
 def test_no_refusal_is_written_for_an_erased_student():
@@ -230,16 +236,16 @@ def test_a_row_that_the_database_rejects_is_dropped_and_the_others_are_written(m
     # The column of an action is never empty.
     pair = (students[1].pk, course.pk)
     nothing: Any = None
-    refusal_log._lines[pair] = refusal_log._lines[pair]._replace(action=nothing)
+    refusal_log._pending[pair] = refusal_log._pending[pair]._replace(action=nothing)
 
     assert [line[0] for line in logged_refusals()] == [students[0].pk, students[2].pk]
-    assert refusal_log._lines == {}
+    assert refusal_log._pending == {}
 
 
 def test_a_refusal_code_that_occurs_many_times_is_stored_once():
     waive = frozenset(f"nonsense{number}" for number in range(40))
 
-    perform([Act(Action.ENROLL, make_student().pk, make_course().pk, waive=waive)], API)
+    execute([EnrollmentCommand(Action.ENROLL, make_student().pk, make_course().pk, waived_codes=waive)], API)
 
     assert [codes for *_, codes in logged_refusals()] == ["not_waivable waiver_needs_reason waiver_not_allowed"]
 

@@ -7,8 +7,8 @@ import time_machine
 
 from courses.models import Course
 from school.refusals import Refused
-from students.enrollment import complete, drop, enroll, enroll_many, judge, perform, promote, undo
-from students.enrollment.commands import Act, OnFull
+from students.enrollment import complete, drop, dry_run, enroll, enroll_many, execute, promote, undo
+from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.models import Action, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 def add_waitlisted(course, count, origin):
     """Add this many students to the waitlist of a full course, and return them in order."""
     students = [make_student() for _ in range(count)]
-    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, origin=origin)
+    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, actor=origin)
     assert waitlist_of(course) == [student.pk for student in students]
     return students
 
@@ -26,22 +26,22 @@ def add_waitlisted(course, count, origin):
 def full_course(origin, **fields):
     """Return a course with one seat and the student who holds it."""
     course, holder = make_course(**{"capacity": 1, "waitlist_capacity": 10, **fields}), make_student()
-    enroll(student_id=holder.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=holder.pk, course_id=course.pk, actor=origin)
     return course, holder
 
 
 def waitlist_of(course):
-    return list(StudentCourse.objects.in_line().filter(course=course).values_list("student", flat=True))
+    return list(StudentCourse.objects.in_waitlist_order().filter(course=course).values_list("student", flat=True))
 
 
 def enrolled_in(course):
-    return list(StudentCourse.objects.seated().filter(course=course).order_by("pk").values_list("student", flat=True))
+    return list(StudentCourse.objects.enrolled().filter(course=course).order_by("pk").values_list("student", flat=True))
 
 
 def test_enrolling_with_the_waitlist_option_takes_a_free_seat(origin):
     course, student = make_course(capacity=1, waitlist_capacity=1), make_student()
 
-    outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+    outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     assert outcome.enrollment is not None
     assert (outcome.enrollment.status, outcome.enrollment.waitlist_position) == ("enrolled", None)
@@ -52,14 +52,14 @@ def test_a_student_without_a_seat_joins_the_end_of_the_waitlist(origin):
     add_waitlisted(course, 2, origin)
     student = make_student()
 
-    outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
-    again = enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+    again = enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     for each in (outcome, again):
         assert each.enrollment is not None
         assert (each.enrollment.status, each.enrollment.waitlist_position) == ("waitlisted", 3)
     assert (outcome.changed, again.changed) == (True, False)
-    assert StudentCourse.objects.with_parties().get(student=student).position == 3
+    assert StudentCourse.objects.with_details().get(student=student).annotated_waitlist_position == 3
 
 
 def test_a_student_who_cannot_enroll_cannot_join_the_waitlist(origin):
@@ -67,7 +67,7 @@ def test_a_student_who_cannot_enroll_cannot_join_the_waitlist(origin):
     student = make_student(is_active=False)
 
     with pytest.raises(Refused) as refused:
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     assert [refusal.code for refusal in refused.value.refusals] == ["student_inactive"]
 
@@ -81,7 +81,9 @@ def test_a_waitlist_accepts_as_many_students_as_its_capacity(origin, places, mes
     add_waitlisted(course, 2, origin)
     Course.objects.update(waitlist_capacity=places)
 
-    [outcome] = judge([Act(Action.ENROLL, make_student().pk, course.pk, on_full=OnFull.WAITLIST)], origin)
+    [outcome] = dry_run(
+        [EnrollmentCommand(Action.ENROLL, make_student().pk, course.pk, on_full=OnFull.WAITLIST)], origin
+    )
 
     expected = [("waitlist_full", message)] if message else []
     assert [(refusal.code, refusal.message) for refusal in outcome.refusals] == expected
@@ -92,7 +94,7 @@ def test_a_freed_seat_goes_to_the_first_waitlisted_student(origin, verb):
     course, holder = full_course(origin)
     first, second = add_waitlisted(course, 2, origin)
 
-    verb(student_id=holder.pk, course_id=course.pk, origin=origin)
+    verb(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [second.pk])
 
@@ -101,7 +103,7 @@ def test_the_journal_lists_a_promotion_after_the_event_that_freed_the_seat(origi
     course, holder = full_course(origin)
     [first] = add_waitlisted(course, 1, origin)
 
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     freed, promoted = EnrollmentEvent.objects.order_by("-pk")[:2][::-1]
     assert (freed.action, promoted.action, promoted.enrollment.student) == ("drop", "promote", first)
@@ -113,7 +115,7 @@ def test_a_waitlisted_student_can_leave_the_waitlist(origin):
     course, holder = full_course(origin)
     first, second = add_waitlisted(course, 2, origin)
 
-    drop(student_id=first.pk, course_id=course.pk, origin=origin)
+    drop(student_id=first.pk, course_id=course.pk, actor=origin)
 
     assert (enrolled_in(course), waitlist_of(course)) == ([holder.pk], [second.pk])
     assert StudentCourse.objects.get(student=first).status == "dropped"
@@ -124,8 +126,11 @@ def test_a_seat_freed_in_a_batch_goes_to_the_waitlist_not_to_a_new_request(origi
     [first] = add_waitlisted(course, 1, origin)
     newcomer = make_student()
 
-    acts = [Act(Action.DROP, holder.pk, course.pk), Act(Action.ENROLL, newcomer.pk, course.pk)]
-    outcomes = perform(acts, origin)
+    acts = [
+        EnrollmentCommand(Action.DROP, holder.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, newcomer.pk, course.pk),
+    ]
+    outcomes = execute(acts, origin)
 
     assert [[refusal.code for refusal in outcome.refusals] for outcome in outcomes] == [[], ["course_full"]]
     assert enrolled_in(course) == [first.pk]
@@ -136,11 +141,11 @@ def test_a_student_who_joins_an_empty_waitlist_gets_a_seat_freed_by_the_same_bat
     first, second = make_student(), make_student()
 
     acts = [
-        Act(Action.ENROLL, first.pk, course.pk, on_full=OnFull.WAITLIST),
-        Act(Action.DROP, holder.pk, course.pk),
-        Act(Action.ENROLL, second.pk, course.pk, on_full=OnFull.WAITLIST),
+        EnrollmentCommand(Action.ENROLL, first.pk, course.pk, on_full=OnFull.WAITLIST),
+        EnrollmentCommand(Action.DROP, holder.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, second.pk, course.pk, on_full=OnFull.WAITLIST),
     ]
-    perform(acts, origin)
+    execute(acts, origin)
 
     assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [second.pk])
 
@@ -150,9 +155,9 @@ def test_a_new_request_does_not_take_a_free_seat_while_a_student_is_waitlisted(o
     [first] = add_waitlisted(course, 1, origin)
     first.is_active = False
     first.save()
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
-    [outcome] = perform([Act(Action.ENROLL, make_student().pk, course.pk)], origin)
+    [outcome] = execute([EnrollmentCommand(Action.ENROLL, make_student().pk, course.pk)], origin)
 
     assert [(r.code, r.message) for r in outcome.refusals] == [
         ("course_full", "C-1 has a free seat only for those who wait.")
@@ -164,10 +169,10 @@ def test_a_new_waitlist_request_gets_the_seat_if_the_first_student_is_ineligible
     [first] = add_waitlisted(course, 1, origin)
     first.is_active = False
     first.save()
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
     newcomer = make_student()
 
-    outcome = enroll(student_id=newcomer.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+    outcome = enroll(student_id=newcomer.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     assert outcome.enrollment is not None
     assert (outcome.enrollment.status, enrolled_in(course), waitlist_of(course)) == (
@@ -183,8 +188,8 @@ def test_an_ineligible_waitlisted_student_is_passed_over_with_one_recorded_reaso
     first.is_active = False
     first.save()
 
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
-    drop(student_id=second.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
+    drop(student_id=second.pk, course_id=course.pk, actor=origin)
 
     assert (enrolled_in(course), waitlist_of(course)) == ([third.pk], [first.pk])
     [passed_over] = EnrollmentEvent.objects.filter(action="pass_over")
@@ -198,10 +203,10 @@ def test_a_new_reason_for_a_pass_over_is_recorded_too(origin):
     first, second = add_waitlisted(course, 2, origin)
     first.is_active = False
     first.save()
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
     Course.objects.update(prerequisites=["MATH-1"])
 
-    drop(student_id=second.pk, course_id=course.pk, origin=origin)
+    drop(student_id=second.pk, course_id=course.pk, actor=origin)
 
     told = EnrollmentEvent.objects.filter(action="pass_over", enrollment__student=first)
     assert [event.refusals for event in told] == [["student_inactive"], ["student_inactive", "prerequisite_missing"]]
@@ -214,7 +219,7 @@ def test_promotion_applies_the_rules_at_the_time_of_promotion(origin):
         [first] = add_waitlisted(course, 1, origin)
 
     with time_machine.travel(opens + timedelta(days=1), tick=False):
-        drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+        drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert (enrolled_in(course), waitlist_of(course)) == ([], [first.pk])
     assert EnrollmentEvent.objects.latest("pk").refusals == ["enrollment_closed"]
@@ -229,12 +234,12 @@ def test_a_waiver_used_to_join_the_waitlist_applies_to_the_promotion(origin):
         student_id=student.pk,
         course_id=course.pk,
         on_full=OnFull.WAITLIST,
-        waive=["enrollment_closed"],
+        waived_codes=["enrollment_closed"],
         reason="late transfer",
-        origin=may,
+        actor=may,
     )
 
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert enrolled_in(course) == [student.pk]
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
@@ -247,10 +252,10 @@ def test_a_waiver_applies_to_a_seat_freed_by_the_same_batch(origin):
     waive = frozenset(["enrollment_closed"])
 
     acts = [
-        Act(Action.ENROLL, student.pk, course.pk, None, "late transfer", OnFull.WAITLIST, waive),
-        Act(Action.DROP, holder.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, student.pk, course.pk, None, "late transfer", OnFull.WAITLIST, waive),
+        EnrollmentCommand(Action.DROP, holder.pk, course.pk),
     ]
-    perform(acts, type(origin)(origin.channel, may_waive=True))
+    execute(acts, type(origin)(origin.channel, may_waive=True))
 
     assert enrolled_in(course) == [student.pk]
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
@@ -262,10 +267,10 @@ def test_a_waiver_that_was_undone_does_not_apply(origin):
     Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
     may = type(origin)(origin.channel, may_waive=True)
     both = ["course_full", "enrollment_closed"]
-    enroll(student_id=first.pk, course_id=course.pk, waive=both, reason="by mistake", origin=may)
-    undo(student_id=first.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=first.pk, course_id=course.pk, waived_codes=both, reason="by mistake", actor=may)
+    undo(student_id=first.pk, course_id=course.pk, actor=origin)
 
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert (enrolled_in(course), waitlist_of(course)) == ([], [first.pk])
 
@@ -275,7 +280,7 @@ def test_a_waiver_enrolls_a_student_past_the_waitlist_and_above_the_capacity(ori
     first, second = add_waitlisted(course, 2, origin)
     may = type(origin)(origin.channel, may_waive=True)
 
-    enroll(student_id=second.pk, course_id=course.pk, waive=["course_full"], reason="graduates", origin=may)
+    enroll(student_id=second.pk, course_id=course.pk, waived_codes=["course_full"], reason="graduates", actor=may)
 
     assert (enrolled_in(course), waitlist_of(course)) == ([holder.pk, second.pk], [first.pk])
     event = EnrollmentEvent.objects.latest("pk")
@@ -289,7 +294,7 @@ def test_a_larger_capacity_promotes_as_many_students_as_there_are_seats(origin, 
     students = add_waitlisted(course, 3, origin)
     Course.objects.update(capacity=capacity)
 
-    promoted = promote([course.pk], origin=origin)
+    promoted = promote([course.pk], actor=origin)
 
     expected = students if capacity is None else students[:2]
     assert [enrollment.student for enrollment in promoted] == expected
@@ -299,15 +304,15 @@ def test_a_larger_capacity_promotes_as_many_students_as_there_are_seats(origin, 
 def test_a_smaller_capacity_removes_nobody_and_promotes_nobody(origin):
     course = make_course(capacity=3, waitlist_capacity=5)
     inside = [make_student() for _ in range(3)]
-    enroll_many([(student.pk, course.pk) for student in inside], origin=origin)
+    enroll_many([(student.pk, course.pk) for student in inside], actor=origin)
     [first] = add_waitlisted(course, 1, origin)
     Course.objects.update(capacity=1)
 
     for student in inside[:2]:
-        drop(student_id=student.pk, course_id=course.pk, origin=origin)
+        drop(student_id=student.pk, course_id=course.pk, actor=origin)
     assert (enrolled_in(course), waitlist_of(course)) == ([inside[2].pk], [first.pk])
 
-    drop(student_id=inside[2].pk, course_id=course.pk, origin=origin)
+    drop(student_id=inside[2].pk, course_id=course.pk, actor=origin)
     assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [])
 
 
@@ -316,11 +321,11 @@ def test_completing_a_prerequisite_gives_the_student_a_free_seat(origin):
     course, holder = full_course(origin, code="MATH-2")
     [first] = add_waitlisted(course, 1, origin)
     Course.objects.filter(pk=course.pk).update(prerequisites=["MATH-1"])
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
     assert (enrolled_in(course), waitlist_of(course)) == ([], [first.pk])
-    enroll(student_id=first.pk, course_id=asked_for.pk, origin=origin)
+    enroll(student_id=first.pk, course_id=asked_for.pk, actor=origin)
 
-    complete(student_id=first.pk, course_id=asked_for.pk, origin=origin)
+    complete(student_id=first.pk, course_id=asked_for.pk, actor=origin)
 
     assert (enrolled_in(course), waitlist_of(course)) == ([first.pk], [])
 
@@ -331,7 +336,7 @@ def test_the_waitlist_order_is_the_lock_order_even_if_a_clock_is_behind(origin):
         [first] = add_waitlisted(course, 1, origin)
     with time_machine.travel("2026-09-01T11:59:59Z", tick=False):  # another server, whose clock is behind
         second = make_student()
-        enroll(student_id=second.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=second.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     assert waitlist_of(course) == [first.pk, second.pk]
 
@@ -343,7 +348,7 @@ def test_undoing_an_enrollment_drops_it_and_frees_the_seat(origin):
     course, holder = full_course(origin)
     [first] = add_waitlisted(course, 1, origin)
 
-    undo(student_id=holder.pk, course_id=course.pk, origin=origin)
+    undo(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert enrolled_in(course) == [first.pk]
     assert StudentCourse.objects.get(student=holder).status == "dropped"
@@ -352,9 +357,9 @@ def test_undoing_an_enrollment_drops_it_and_frees_the_seat(origin):
 def test_undoing_a_drop_restores_the_seat_if_it_is_still_free(origin):
     course, holder = full_course(origin)
     before = StudentCourse.objects.get()
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
-    undo(student_id=holder.pk, course_id=course.pk, origin=origin, reason="wrong button")
+    undo(student_id=holder.pk, course_id=course.pk, actor=origin, reason="wrong button")
 
     after = StudentCourse.objects.get()
     assert (after.status, after.enrolled_on, after.ended_on, after.version) == ("enrolled", before.enrolled_on, None, 3)
@@ -366,10 +371,10 @@ def test_undoing_a_drop_restores_the_seat_if_it_is_still_free(origin):
 def test_undoing_a_drop_does_not_take_the_seat_from_its_new_holder(origin):
     course, holder = full_course(origin)
     [first] = add_waitlisted(course, 1, origin)
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     with pytest.raises(Refused) as refused:
-        undo(student_id=holder.pk, course_id=course.pk, origin=origin)
+        undo(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert [refusal.code for refusal in refused.value.refusals] == ["course_full"]
     assert enrolled_in(course) == [first.pk]
@@ -378,32 +383,35 @@ def test_undoing_a_drop_does_not_take_the_seat_from_its_new_holder(origin):
 def test_undoing_a_drop_from_the_waitlist_restores_the_position(origin):
     course, _holder = full_course(origin)
     first, second = add_waitlisted(course, 2, origin)
-    drop(student_id=first.pk, course_id=course.pk, origin=origin)
+    drop(student_id=first.pk, course_id=course.pk, actor=origin)
 
-    undo(student_id=first.pk, course_id=course.pk, origin=origin)
+    undo(student_id=first.pk, course_id=course.pk, actor=origin)
 
     assert waitlist_of(course) == [first.pk, second.pk]
 
 
 def test_undo_restores_the_earlier_grade_and_after_a_completion_the_seat(origin):
     course, student = make_course(), make_student()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    complete(student_id=student.pk, course_id=course.pk, grade="B", origin=origin)
-    complete(student_id=student.pk, course_id=course.pk, grade="A", origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    complete(student_id=student.pk, course_id=course.pk, grade="B", actor=origin)
+    complete(student_id=student.pk, course_id=course.pk, grade="A", actor=origin)
 
-    undo(student_id=student.pk, course_id=course.pk, origin=origin)
+    undo(student_id=student.pk, course_id=course.pk, actor=origin)
 
     enrollment = StudentCourse.objects.get()
     assert (enrollment.status, enrollment.grade) == ("completed", "B")
     with pytest.raises(Refused) as refused:
-        undo(student_id=student.pk, course_id=course.pk, origin=origin)
+        undo(student_id=student.pk, course_id=course.pk, actor=origin)
     assert [refusal.code for refusal in refused.value.refusals] == ["illegal_transition"]
 
 
 def test_a_command_and_its_undo_in_one_batch_restore_the_previous_state(origin):
     course, student = make_course(), make_student()
 
-    perform([Act(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.UNDO)], origin)
+    execute(
+        [EnrollmentCommand(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.UNDO)],
+        origin,
+    )
 
     enrollment = StudentCourse.objects.get()
     assert (enrollment.status, enrollment.ended_on, enrollment.version) == ("enrolled", None, 3)

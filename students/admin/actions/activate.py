@@ -21,7 +21,7 @@ from courses.models import Course
 from students.admin.actions.preview import Consequences, Line, first_of
 from students.admin.actions.result import to_result
 from students.admin.actor import origin_of
-from students.enrollment import courses_waited_for, foresee_promotions, lock_to_deactivate, promote
+from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, preview_promotions, promote
 from students.models import Status, Student, StudentCourse
 
 MOST = 1_000
@@ -105,21 +105,21 @@ class ActivityPages(ModelAdmin):
         """Return a preview of the change, without a lock."""
         rows = list(self._found(ids))
         changed, same = _switched(rows, active=active)
-        promoted = foresee_promotions(rows, origin_of(request))
+        promoted = preview_promotions(rows, origin_of(request))
         return Switched(changed, same, promoted, done=False)
 
     def _switch(self, request: HttpRequest, ids: Sequence[int], *, active: bool, shown: str) -> Switched:
         """Save the change, and roll it back if it is not what the preview showed."""
         with transaction.atomic():
             # Courses are always locked before students.
-            waited_for = courses_waited_for(ids) if self.model is Student else ids
+            waited_for = lock_waitlisted_courses(ids) if self.model is Student else ids
             rows = list(self._found(ids).select_for_update(of=("self",), no_key=True))
             changed, same = _switched(rows, active=active)
             if self.model is Student and not active:
                 lock_to_deactivate(row.pk for row in changed)
             if changed:
                 bulk_update_with_history(changed, self.model, ["is_active"], default_user=request.user)
-            promoted = promote(waited_for, origin=origin_of(request))
+            promoted = promote(waited_for, actor=origin_of(request))
             switched = Switched(changed, same, promoted, done=True)
             if switched.fingerprint != shown:
                 transaction.set_rollback(True)

@@ -19,8 +19,8 @@ from school.validators import parse_ids, plain_text
 from students.admin.actions.preview import Consequences, Line
 from students.admin.actions.result import ResultPages, keep_what_stays, to_result, way_back
 from students.admin.actor import origin_of
-from students.enrollment import foresee, perform_as_foreseen
-from students.enrollment.commands import Act
+from students.enrollment import execute_if_unchanged, preview_commands
+from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.rules import ALL_RULES
 from students.enrollment.transitions import COURSE_FULL
 from students.models import Action, Status, StudentCourse
@@ -116,18 +116,18 @@ class ActForm(forms.Form):
         for name in self.fields.keys() - set(way.asks):
             del self.fields[name]
 
-    def acts(self, way: Way, rows: Iterable[StudentCourse]) -> list[Act]:
+    def acts(self, way: Way, rows: Iterable[StudentCourse]) -> list[EnrollmentCommand]:
         wish = self.cleaned_data
         waive = way.waive | frozenset(wish.get("waive", ()))
         # A student that gets a seat must still be waitlisted: otherwise the act would be a new enrollment.
         return [
-            Act(
+            EnrollmentCommand(
                 way.action,
-                *row.pair,
+                *row.key,
                 grade=wish.get("grade") or None,
                 reason=wish["reason"],
-                waive=waive,
-                expected=(row.pk, row.version) if way is MOVE_UP else None,
+                waived_codes=waive,
+                if_version=(row.pk, row.version) if way is MOVE_UP else None,
             )
             for row in sorted(rows, key=way.order)
         ]
@@ -178,16 +178,16 @@ class ActPages(ResultPages, ModelAdmin):
             to_act = [row for row in chosen if not self._left_alone(way, row)]
             acts = form.acts(way, to_act)
             shown = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
-            forecast = perform_as_foreseen(acts, origin, shown) if shown else foresee(acts, origin)
-            keys = {row.pair: row.pk for row in to_act}
-            told.add(forecast, {row.pair: (row.student, row.course) for row in to_act}, keys.__getitem__)
+            forecast = execute_if_unchanged(acts, origin, shown) if shown else preview_commands(acts, origin)
+            keys = {row.key: row.pk for row in to_act}
+            told.add(forecast, {row.key: (row.student, row.course) for row in to_act}, keys.__getitem__)
             self._keep_to_seen(request, told)
             acted_on = set(keys.values())
             told.same += [self._untouched(way, row) for row in chosen if row.pk not in acted_on]
-            if forecast.done and told.changed:
+            if forecast.committed and told.changed:
                 keep_what_stays(request, origin.request_id, told)
                 return to_result(origin.request_id, back)
-            fingerprint, differs = forecast.fingerprint, bool(shown) and not forecast.done
+            fingerprint, differs = forecast.fingerprint, bool(shown) and not forecast.committed
         context = {
             **self.admin_site.each_context(request),
             "title": way.title,
@@ -212,7 +212,12 @@ class ActPages(ResultPages, ModelAdmin):
         """
         seen = self.get_queryset(request).filter(pk__in=ids).values("pk")
         rows = StudentCourse.objects.filter(pk__in=seen).select_related("student", "course__term").order_by("pk")
-        newest = set(StudentCourse.objects.filter(pk__in=ids).newest().order_by().values_list("pk", flat=True))
+        newest = set(
+            StudentCourse.objects.filter(pk__in=ids)
+            .latest_per_student_and_course()
+            .order_by()
+            .values_list("pk", flat=True)
+        )
         for row in rows:
             row.is_newest = row.pk in newest  # type: ignore[attr-defined]  # set for this page only
         return list(rows)

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from courses.models import Course
 from school.http.form_limits import size_in_page
-from students.enrollment.context import BY_ITSELF, Pair
-from students.enrollment.preview import Forecast, Step
+from students.enrollment.context import SYSTEM_ACTIONS, EnrollmentKey
+from students.enrollment.preview import PlannedAction, Preview
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 
 Parties = tuple[Student, Course]
@@ -116,22 +116,24 @@ class Consequences:
         """Add lines for journal entries, written ones or those of a preview."""
         for event, enrollment in events:
             line = line_of(event, enrollment)
-            if event.action not in BY_ITSELF:
+            if event.action not in SYSTEM_ACTIONS:
                 self.changed.append(line)
             else:
                 (self.promoted if event.action == Action.PROMOTE else self.passed).append(line)
 
-    def add(self, forecast: Forecast, parties: dict[Pair, Parties], key: Callable[[Pair], Any]) -> None:
+    def add(
+        self, forecast: Preview, parties: dict[EnrollmentKey, Parties], key: Callable[[EnrollmentKey], Any]
+    ) -> None:
         """Add lines for a forecast. ``parties`` has student and course of each pair, ``key`` returns its key."""
-        for step in forecast.steps:
-            pair = step.outcome.act.pair
+        for step in forecast.planned_actions:
+            pair = step.outcome.command.key
             if step.event is not None and step.outcome.enrollment is not None:
                 self.changed.append(line_of(step.event, step.outcome.enrollment, key(pair)))
             elif step.outcome.refusals:
                 self.refused.append(_line_of_step(step, parties[pair], key(pair)))
             else:
                 self.same.append(_line_of_step(step, parties[pair], key(pair)))
-        self.add_events(forecast.followed)
+        self.add_events(forecast.side_effects)
 
 
 def line_of(event: EnrollmentEvent, enrollment: StudentCourse, key: Any = None) -> Line:
@@ -142,22 +144,22 @@ def line_of(event: EnrollmentEvent, enrollment: StudentCourse, key: Any = None) 
         event.from_status,
         event.to_status,
         _detail(event, enrollment),
-        (event.reason_told,) if event.action == Action.PASS_OVER else (),
+        (event.localized_reason,) if event.action == Action.PASS_OVER else (),
         key,
     )
 
 
-def _line_of_step(step: Step, parties: Parties, key: Any) -> Line:
+def _line_of_step(step: PlannedAction, parties: Parties, key: Any) -> Line:
     enrollment = step.outcome.enrollment
     status = enrollment.status if enrollment else ""
-    already = _("In already.") if step.outcome.act.action == Action.ENROLL else _("It is so already.")
+    already = _("In already.") if step.outcome.command.action == Action.ENROLL else _("It is so already.")
     why = tuple(refusal.message for refusal in step.outcome.refusals) or (already,)
     return Line(*parties, enrollment.pk if enrollment else None, status, status, "", why, key)
 
 
 def _detail(event: EnrollmentEvent, enrollment: StudentCourse) -> str:
     """Return the details of a change other than the status: the grade, and the waitlist position if it is known."""
-    place = enrollment.__dict__.get("position") if event.to_status == Status.WAITLISTED else None
+    place = enrollment.__dict__.get("annotated_waitlist_position") if event.to_status == Status.WAITLISTED else None
     grade = event.changes.get("grade")
     told = [_("place %(place)s") % {"place": place}] if place else []
     told += [_("grade %(grade)s") % {"grade": grade[1]} if grade[1] else _("no grade")] if grade else []

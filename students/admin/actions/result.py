@@ -14,7 +14,7 @@ from unfold.admin import ModelAdmin
 
 from courses.models import Course
 from students.admin.actions.preview import Consequences, Line
-from students.enrollment.context import BY_ITSELF
+from students.enrollment.context import SYSTEM_ACTIONS
 from students.models import Action, Channel, EnrollmentEvent, Student
 
 KEPT = "stayed"  # the session key
@@ -36,7 +36,7 @@ class ResultPages(ModelAdmin):
             request_id=request_id, channel__in=[Channel.ADMIN, Channel.SYSTEM], enrollment__in=seen
         ).select_related("actor", "enrollment__student", "enrollment__course__term")
         lines = list(events.order_by("pk"))
-        own = [event for event in lines if event.action not in BY_ITSELF]
+        own = [event for event in lines if event.action not in SYSTEM_ACTIONS]
         if not lines:
             raise Http404
         told = Consequences(room=math.inf)
@@ -77,7 +77,7 @@ def way_back(request: HttpRequest) -> str:
 def _to_undo(own: list[EnrollmentEvent]) -> list[int]:
     """Return the ids of the enrollments whose last act is one of these: a later act must not be undone with it."""
     newest = EnrollmentEvent.objects.filter(enrollment__in=[event.enrollment_id for event in own])
-    last = newest.exclude(action__in=BY_ITSELF).order_by().values_list("enrollment").annotate(Max("pk"))
+    last = newest.exclude(action__in=SYSTEM_ACTIONS).order_by().values_list("enrollment").annotate(Max("pk"))
     ends = dict(last)
     to_undo = (event for event in own if event.action != Action.UNDO)
     return [event.enrollment_id for event in to_undo if event.pk == ends[event.enrollment_id]]

@@ -33,8 +33,8 @@ from students.admin.actor import origin_of
 from students.admin.bulk_enroll.parsing import Pasted, has_too_many, read, written
 from students.admin.search import seen
 from students.admin.widgets import IdSelect, IdSelectMultiple, PickedField
-from students.enrollment import foresee, perform_as_foreseen
-from students.enrollment.commands import Act, OnFull
+from students.enrollment import execute_if_unchanged, preview_commands
+from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.lookup import students_not_found
 from students.models import Action, Student, StudentCourse
 
@@ -179,11 +179,11 @@ class EnrollManyForm(forms.Form):
             sent["text"] = ""
             self.data = sent
 
-    def act(self, parties: Parties) -> Act:
+    def act(self, parties: Parties) -> EnrollmentCommand:
         wish = self.cleaned_data
         on_full = OnFull(wish["on_full"] or OnFull.REJECT)
         waive = frozenset(wish.get("waive", ()))
-        return Act(Action.ENROLL, parties[0].pk, parties[1].pk, None, wish["reason"], on_full, waive)
+        return EnrollmentCommand(Action.ENROLL, parties[0].pk, parties[1].pk, None, wish["reason"], on_full, waive)
 
 
 class EnrollManyPages(ModelAdmin):
@@ -225,11 +225,11 @@ class EnrollManyPages(ModelAdmin):
         parties = [side.parties(form.cleaned_data["one"], other) for other in lines.found.values()]
         acts = [form.act(each) for each in parties]
         shown = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
-        forecast = perform_as_foreseen(acts, origin, shown) if shown else foresee(acts, origin)
+        forecast = execute_if_unchanged(acts, origin, shown) if shown else preview_commands(acts, origin)
         told = Consequences()
-        keys = {act.pair: key for act, key in zip(acts, lines.found, strict=True)}
-        told.add(forecast, {act.pair: each for act, each in zip(acts, parties, strict=True)}, keys.__getitem__)
-        if forecast.done and told.changed:
+        keys = {act.key: key for act, key in zip(acts, lines.found, strict=True)}
+        told.add(forecast, {act.key: each for act, each in zip(acts, parties, strict=True)}, keys.__getitem__)
+        if forecast.committed and told.changed:
             keep_what_stays(request, origin.request_id, told, left_out=len(lines.problems))
             return to_result(origin.request_id, way_back(request))
         again = {**form.cleaned_data, "text": written(pasted), "picked": [], "one": form.cleaned_data["one"].pk}
@@ -243,7 +243,7 @@ class EnrollManyPages(ModelAdmin):
             all_problems=lines.problems,
             listed="\n".join(line.key for part in told.shown.values() for line in part.lines if line.key),
             fingerprint=forecast.fingerprint,
-            differs=bool(shown) and not forecast.done,
+            differs=bool(shown) and not forecast.committed,
             button=_button(len(told.changed)),
         )
 

@@ -16,7 +16,7 @@ from django.db.models import Count, Q
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
 from school.access.row_scope import RowScope, filter_by_scope
-from students.models import LEFT, RefusedAct, Status, StudentCourse
+from students.models import LEFT_STATUSES, RefusedAct, Status, StudentCourse
 from students.seats import Seats
 
 WENT_WRONG = (State.FAILED, State.DONE_WITH_ERRORS, State.PARTLY_UNDONE)
@@ -183,7 +183,7 @@ def by_day(term: Term, today: date, row_scope: RowScope | None = None) -> list[D
     courses = filter_by_scope(Course.objects.filter(term=term), row_scope).values("pk")
     of_term = StudentCourse.objects.filter(course__in=courses).order_by()
     came = dict(of_term.filter(enrolled_on__isnull=False).values_list("enrolled_on").annotate(Count("pk")))
-    left = dict(of_term.filter(status__in=LEFT).values_list("ended_on").annotate(Count("pk")))
+    left = dict(of_term.filter(status__in=LEFT_STATUSES).values_list("ended_on").annotate(Count("pk")))
     days: list[Any] = [*came, *left]
     if not days:
         return []

@@ -20,7 +20,7 @@ from school.desk.theme import model_link
 from school.validators import parse_ids
 from students.admin.dashboard import statistics
 from students.admin.dashboard.statistics import Day, Offer, Sum, TermSeats
-from students.models import LEFT, RefusedAct, Status, StudentCourse
+from students.models import LEFT_STATUSES, RefusedAct, Status, StudentCourse
 from students.templatetags.codes import titles
 
 FULLEST = 10
@@ -251,5 +251,5 @@ def _bar(number: int, day: Day, term: Term, base: float, unit: float) -> Bar:
 def link_of_day(day: date, term: Term, *, left: bool = False) -> str:
     of_term = _of(term, "course__")
     if left:
-        return _list_of(StudentCourse, status__in=",".join(LEFT), ended_on__exact=day, **of_term)
+        return _list_of(StudentCourse, status__in=",".join(LEFT_STATUSES), ended_on__exact=day, **of_term)
     return _list_of(StudentCourse, enrolled_on__exact=day, **of_term)

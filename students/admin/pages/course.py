@@ -17,7 +17,7 @@ from students.admin.roster.exports import RosterOut
 from students.admin.roster.queries import STATUSES, roster_rows, with_places
 from students.admin.tabs import Tab, can_see
 from students.models import Status, Student, StudentCourse
-from students.seats import seats_of
+from students.seats import get_seats
 
 ROSTER, WAITLIST = "roster", "waitlist"
 ROWS = 100  # on a page
@@ -35,7 +35,7 @@ class CoursePage(EnrollBox, RosterOut):
     form_title = gettext_lazy("Settings")
 
     def tabs(self, request: HttpRequest, owner: Course) -> list[Tab]:
-        seats = seats_of(owner)
+        seats = get_seats(owner)
         return [Tab(ROSTER, _("Roster"), seats.taken), Tab(WAITLIST, _("Waitlist"), seats.waiting)]
 
     def page_of(self, request: HttpRequest, owner: Course) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class CoursePage(EnrollBox, RosterOut):
         return {
             **super().page_of(request, owner),
             "header": "students/desk/course_header.html",
-            "bar": seat_bar(seats_of(owner)),
+            "bar": seat_bar(get_seats(owner)),
             "opens_later": not owner.has_opened(now),
             "has_closed": owner.has_closed(now),
         }

@@ -15,7 +15,7 @@ from school.access.row_scope import RowScope, row_scope_of_staff
 from students.admin.dashboard.statistics import running, terms_to_look_at
 from students.admin.pages.enroll_panel import EnrollBox
 from students.admin.tabs import Tab, can_see
-from students.models import ENDED, LEFT, Status, Student, StudentCourse
+from students.models import ENDED_STATUSES, LEFT_STATUSES, Status, Student, StudentCourse
 
 SCHEDULE = "schedule"
 PAST = 100  # maximum number of ended enrollments on the page
@@ -46,7 +46,7 @@ class StudentPage(EnrollBox):
                 enrolled=Count("pk", filter=Q(status=Status.ENROLLED)),
                 waiting=Count("pk", filter=Q(status=Status.WAITLISTED)),
                 completed=Count("pk", filter=Q(status=Status.COMPLETED)),
-                left=Count("pk", filter=Q(status__in=LEFT)),
+                left=Count("pk", filter=Q(status__in=LEFT_STATUSES)),
             )
         )
         page = super().page_of(request, owner)
@@ -54,7 +54,7 @@ class StudentPage(EnrollBox):
 
     def content_of(self, request: HttpRequest, owner: Student, tab: str) -> dict[str, Any]:
         enrollments = self.enrollments_of(request, owner)
-        past = list(enrollments.filter(status__in=ENDED).order_by("-ended_on", "-pk")[: PAST + 1])
+        past = list(enrollments.filter(status__in=ENDED_STATUSES).order_by("-ended_on", "-pk")[: PAST + 1])
         return {
             "schedules": schedules(list(enrollments.open()), row_scope_of_staff(request.user)),
             "past": past[:PAST],

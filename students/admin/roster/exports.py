@@ -17,7 +17,7 @@ from school.http.csv_response import csv_response
 from school.validators import parse_ids
 from students.admin.roster.queries import STATUSES, roster_rows, with_places
 from students.admin.tabs import TabbedPage, can_see
-from students.exports import roster_lines
+from students.exports import stream_roster_csv
 from students.models import Status, Student, StudentCourseQuerySet
 
 MOST_CHOSEN = 1_000
@@ -43,7 +43,7 @@ class RosterOut(TabbedPage):
         """Return the roster as the same CSV file as in the API."""
         course, rows = self._asked_for(request, pk)
         record_export(request, Subject.ROSTER, course_id=course.pk)
-        lines = roster_lines(with_places(course, rows.iterator(chunk_size=2_000)))
+        lines = stream_roster_csv(with_places(course, rows.iterator(chunk_size=2_000)))
         return csv_response(lines, f"roster-{course.pk}.csv", with_bom=True)
 
     def roster_on_paper(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -29,7 +29,7 @@ from students.api.serializers.requests import (
     ReasonSerializer,
     course_key_in,
 )
-from students.enrollment.commands import Act, OnFull
+from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.lookup import student_ids_by_number, student_not_found, students_not_found
 from students.models import Action, Status, Student, StudentCourse
 
@@ -182,7 +182,7 @@ def read_items(
     among: QuerySet[Course] | None = None,
     visible: QuerySet[Student] | None = None,
     to_enroll: QuerySet[Student] | None = None,
-) -> list[Act | Unreadable]:
+) -> list[EnrollmentCommand | Unreadable]:
     """
     Return an act for each item, or ``Unreadable``. Students and courses are looked up for all items together.
 
@@ -257,7 +257,7 @@ def _act(
     unknown: dict[str | int, Refusal],
     courses: dict[CourseKey, Course | Refusal],
     outside: dict[int, Refusal],
-) -> Act | Unreadable:
+) -> EnrollmentCommand | Unreadable:
     number, key = body.get("student_number"), course_key_in(body)
     student_id = body["student_id"] if number is None else students.get(number)
     course = courses[key] if key else outside.get(body["course_id"])
@@ -266,7 +266,7 @@ def _act(
     if reasons or student_id is None or isinstance(course, Refusal):
         is_missing = reasons[0].code != "course_ambiguous"
         return Unreadable("not_found" if is_missing else "refused", tuple(reasons))
-    return Act(
+    return EnrollmentCommand(
         Action(body["action"]),
         student_id,
         course.pk if course else body["course_id"],
@@ -340,7 +340,7 @@ def _enrollments_in_json(outcomes: Iterable[ItemOutcome], *, in_full: bool) -> d
     shown = {each.enrollment.pk: each.enrollment for each in outcomes if each.enrollment}
     waiting = [pk for pk, enrollment in shown.items() if enrollment.status == Status.WAITLISTED]
     if waiting:  # read their waitlist positions, in one query
-        rows = StudentCourse.objects.with_parties() if in_full else StudentCourse.objects.only("status")
+        rows = StudentCourse.objects.with_details() if in_full else StudentCourse.objects.only("status")
         shown |= {each.pk: each for each in rows.filter(pk__in=waiting)}
     if not in_full:
         return {pk: {"id": pk, "status": enrollment.status} for pk, enrollment in shown.items()}

@@ -16,7 +16,7 @@ from school.validators import MAX_ID, plain_text
 from students.api.serializers import examples
 from students.api.serializers.enrollments import EnrollmentSerializer
 from students.enrollment.commands import OnFull
-from students.enrollment.rules import objections_to_waiver
+from students.enrollment.rules import validate_waiver
 from students.models import Status, StudentCourse
 
 
@@ -76,7 +76,7 @@ class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
         attrs = super().validate(attrs)
         # The rules check later whether the caller may waive.
         errors: dict[str, list[Any]] = {}
-        for objection in objections_to_waiver(frozenset(attrs["waive"]), attrs["reason"], may_waive=True):
+        for objection in validate_waiver(frozenset(attrs["waive"]), attrs["reason"], may_waive=True):
             detail = serializers.ErrorDetail(objection.message, code=objection.code)
             errors.setdefault(objection.field or "waive", []).append(detail)
         if errors:

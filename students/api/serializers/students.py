@@ -45,7 +45,7 @@ class WarningSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
-SEATS = ("capacity", "seats_taken", "line_length")
+SEATS = ("capacity", "seats_taken", "waitlist_length")
 
 
 def _seats(request: Any, *counted: Any) -> dict[str, Any]:
