@@ -89,7 +89,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": True,
-    "DASHBOARD_CALLBACK": "students.admin.dashboard.views.shown",
+    "DASHBOARD_CALLBACK": "students.admin.dashboard.views.dashboard_context",
     "COLORS": lambda request: {},  # otherwise the theme writes an inline style into every page
     "STYLES": [asset("school/desk.css")],
     "SCRIPTS": [asset("school/names.js")],

@@ -123,7 +123,9 @@ def test_an_auditor_is_led_to_the_records_from_home_and_who_has_no_role_is_told_
     auditor = User.objects.create_user("auditor", is_staff=True)
     auditor.groups.add(Group.objects.get(name="Auditor"))
     client.force_login(auditor)
-    records = [(str(each["title"]), str(each["link"])) for each in client.get("/admin/").context["home"]["records"]]
+    records = [
+        (str(each["title"]), str(each["link"])) for each in client.get("/admin/").context["dashboard"]["audit_links"]
+    ]
     client.force_login(User.objects.create_user("newcomer", is_staff=True))
     told = client.get("/admin/")
 
@@ -131,7 +133,7 @@ def test_an_auditor_is_led_to_the_records_from_home_and_who_has_no_role_is_told_
         ("Journal", "/admin/students/enrollmentevent/"),
         ("Record of access", "/admin/school/personaldataaccess/"),
     ]
-    assert told.context["home"]["records"] == []
+    assert told.context["dashboard"]["audit_links"] == []
     assert "An administrator can give you a role." in text_of(told.content.decode())
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from courses.models import Course, Term
-from students.admin.dashboard.statistics import by_day
+from students.admin.dashboard.statistics import daily_counts
 from students.demo import BEGINNING, DEADLINE, OPENING, Size, make_demo
 from students.events.log import replay, row_of
 from students.models import EnrollmentEvent, Student, StudentCourse
@@ -48,7 +48,7 @@ def test_past_terms_are_finished_and_the_last_one_runs():
 
 def test_most_come_when_registration_opens_few_on_a_weekend_and_who_leaves_does_so_over_weeks():
     term = make(NOW, Size(1_000, 40, 3_200))
-    days = by_day(term, date(2026, 11, 26))
+    days = daily_counts(term, date(2026, 11, 26))
 
     first = days[0].day
     came = Counter({day.day: day.enrolled for day in days})

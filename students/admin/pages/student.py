@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from courses.models import Course, Term
 from school.access.row_scope import Limits, limits_of_staff
-from students.admin.dashboard.statistics import running, terms_to_look_at
+from students.admin.dashboard.statistics import current_and_upcoming_terms, current_term
 from students.admin.pages.enroll_panel import EnrollBox
 from students.admin.tabs import Tab, can_see
 from students.models import ENDED, LEFT, Status, Student, StudentCourse
@@ -72,7 +72,7 @@ def schedules(enrollments: list[StudentCourse], limits: Limits | None = None) ->
     come last.
     """
     today = timezone.localdate()
-    first = running(terms_to_look_at(today, limits), today)
+    first = current_term(current_and_upcoming_terms(today, limits), today)
     found = []
     if first and first.ends_on >= today:
         found.append(Schedule(first, is_running=first.starts_on <= today, is_next=first.starts_on > today))
