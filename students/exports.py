@@ -22,12 +22,12 @@ def enrollment_rows(enrollments: StudentCourseQuerySet) -> Iterator[list[str]]:
 
     Importing the rows again changes nothing. Earlier enrollments of the same pair are left out.
     """
-    standing = (
+    latest = (
         enrollments.newest()
         .order_by("pk")
         .values_list("student__student_number", "course__code", "course__term__code", "status", "grade")
     )
-    for number, code, term, status, grade in standing.iterator(chunk_size=2_000):
+    for number, code, term, status, grade in latest.iterator(chunk_size=2_000):
         yield [number, code, term or "", status, grade, ""]
 
 
@@ -43,33 +43,33 @@ ROSTER_HEADER = (
     "ended_on",
     "grade",
 )
-LINES_AT_ONCE = 500
+LINES_PER_CHUNK = 500
 
 
-class _Line:
+class Echo:
     """A file object whose ``write`` returns its argument, so that ``csv.writer`` returns each line."""
 
     def write(self, line: str) -> str:
         return line
 
 
-def roster_lines(enrollments: Iterable[StudentCourse]) -> Iterator[str]:
+def stream_roster_csv(enrollments: Iterable[StudentCourse]) -> Iterator[str]:
     """
-    Yield the header and the enrollments as CSV, in pieces of ``LINES_AT_ONCE`` lines.
+    Yield the header and the enrollments as CSV, in pieces of ``LINES_PER_CHUNK`` lines.
 
     Cells are escaped, so that no spreadsheet runs them as formulas.
     """
-    writer = csv.writer(_Line())
+    writer = csv.writer(Echo())
     lines = [writer.writerow(ROSTER_HEADER)]
     for enrollment in enrollments:
-        lines.append(writer.writerow(map(guard, _cells(enrollment))))
-        if len(lines) >= LINES_AT_ONCE:
+        lines.append(writer.writerow(map(guard, _row(enrollment))))
+        if len(lines) >= LINES_PER_CHUNK:
             yield "".join(lines)
             lines = []
     yield "".join(lines)
 
 
-def _cells(enrollment: StudentCourse) -> Iterator[object]:
+def _row(enrollment: StudentCourse) -> Iterator[object]:
     student, course = enrollment.student, enrollment.course
     yield from (student.student_number, student.given_name, student.family_name)
     yield from (course.code, course.term.code if course.term else "")

@@ -282,7 +282,9 @@ GUARDS = [
         "who is moved up waits still",
         SQLITE,
         "tests/students/test_acting.py::test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read",
-        instead("students/admin/actions/confirm.py", "(row.pk, row.version) if way is MOVE_UP else None", "None"),
+        instead(
+            "students/admin/actions/confirm.py", "(row.pk, row.version) if bulk_action is PROMOTE else None", "None"
+        ),
     ),
     Mutant(
         "pages go back to local paths only",
@@ -290,8 +292,8 @@ GUARDS = [
         "tests/students/test_acting.py::test_nobody_is_led_to_another_host",
         instead(
             "students/admin/actions/result.py",
-            'wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)',
-            "wanted",
+            'next_url.startswith("/") and url_has_allowed_host_and_scheme(next_url, allowed_hosts=None)',
+            "next_url",
         ),
     ),
     Mutant(
@@ -1056,7 +1058,11 @@ GUARDS = [
         "an answer below 100 kB: the lines of a preview",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_act_on_1000_enrollments_costs_more_than_a_second",
-        instead("students/admin/actions/preview.py", "room: float = MAX_BYTES_OF_LINES", "room: float = 10**9"),
+        instead(
+            "students/admin/actions/preview.py",
+            "available_bytes: float = MAX_BYTES_OF_LINES",
+            "available_bytes: float = 10**9",
+        ),
     ),
     Mutant(
         "an answer below 100 kB: the names of a preview",
@@ -1068,7 +1074,7 @@ GUARDS = [
         "an answer below 100 kB: the problems of a pasted text",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_pasted_text_costs_more_than_a_second",
-        instead("students/admin/bulk_enroll/views.py", "size <= MAX_BYTES_OF_PROBLEMS for size", "size > 0 for size"),
+        instead("students/admin/bulk_enroll/views.py", "size <= MAX_BYTES_OF_ERRORS for size", "size > 0 for size"),
     ),
     Mutant(
         "an answer below 100 kB: a pasted text that is shown again",
@@ -1086,15 +1092,15 @@ GUARDS = [
         "tests/security/test_budget_forms.py::test_no_pasted_text_costs_more_than_a_second",
         instead(
             "students/admin/bulk_enroll/views.py",
-            "if size_in_page(written(pasted)) > MAX_BYTES_OF_TEXT:\n",
-            "if not pasted:\n",
+            "if size_in_page(format_keys(pasted_keys)) > MAX_BYTES_OF_TEXT:\n",
+            "if not pasted_keys:\n",
         ),
     ),
     Mutant(
         "an answer below 100 kB: rows that are picked",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_listed_or_corrected_key_costs_more_than_a_second",
-        instead("students/admin/widgets.py", "MOST_PICKED = 20 ", "MOST_PICKED = 1_000 "),
+        instead("students/admin/widgets.py", "MAX_PICKED = 20 ", "MAX_PICKED = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: rows to delete",

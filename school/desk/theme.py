@@ -93,6 +93,6 @@ UNFOLD: dict[str, Any] = {
     "COLORS": lambda request: {},  # otherwise the theme writes an inline style into every page
     "STYLES": [asset("school/desk.css")],
     "SCRIPTS": [asset("school/names.js")],
-    "COMMAND": {"search_models": False, "search_callback": "students.admin.search.found"},
+    "COMMAND": {"search_models": False, "search_callback": "students.admin.search.search"},
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": NAVIGATION},
 }

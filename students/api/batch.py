@@ -12,7 +12,7 @@ from school.api.idempotency import idempotent
 from school.api.query_parameters import StrictQuery
 from school.http.problems import CONTENT_TYPE, problem, status_of
 from school.refusals import Refusal
-from students.api.actor import origin_of
+from students.api.actor import actor_from_request
 from students.api.base import courses_for, students_for, students_to_enroll
 from students.api.serializers.batch import (
     BatchOutcomeSerializer,
@@ -58,7 +58,7 @@ class BatchView(StrictQuery, APIView):
             batch.validated_data["items"], courses_for(request), students_for(request), students_to_enroll(request)
         )
         acts = [item for item in items if isinstance(item, Act)]
-        origin = origin_of(request)
+        origin = actor_from_request(request)
         is_atomic = batch.validated_data["atomic"]
         if not is_atomic:
             done = perform(acts, origin)

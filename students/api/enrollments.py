@@ -37,7 +37,7 @@ from students.api.serializers import (
     change_template,
 )
 from students.events.feed import read_changes
-from students.exports import roster_lines
+from students.exports import stream_roster_csv
 from students.models import EnrollmentEvent, StudentCourse
 
 
@@ -91,7 +91,7 @@ class RosterViewSet(EnrollmentReads):
         rows = self.filter_queryset(self.get_queryset()).order_by(*order_columns(request, self))
         has_mark = wants_mark(request)
         record_export(request, Subject.ROSTER, course_id=self.course.pk)
-        lines = roster_lines(rows.iterator(chunk_size=2_000))
+        lines = stream_roster_csv(rows.iterator(chunk_size=2_000))
         return csv_response(lines, "roster.csv", has_mark=has_mark)
 
 

@@ -18,7 +18,7 @@ from school.api.permissions import limits_of
 from school.api.row_json import JsonText
 from school.refusals import Refused
 from school.validators import id_in
-from students.api.actor import origin_of
+from students.api.actor import actor_from_request
 from students.api.base import EnrollmentReads, courses_for, students_for, students_to_enroll
 from students.api.filters import StudentCoursesFilter
 from students.api.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
@@ -113,7 +113,7 @@ class StudentCoursesViewSet(EnrollmentReads):
         also 200 if a waitlisted enrollment gets a seat by a waiver, because no new enrollment is created.
         """
         body = reading(EnrollSerializer, request.data)
-        outcome = enroll_as_asked(student_id, body, origin_of(request), request)
+        outcome = enroll_as_asked(student_id, body, actor_from_request(request), request)
         return self._answer(outcome, status=201 if outcome.created else 200)
 
     @extend_schema(request=CompleteSerializer, responses=EnrollmentSerializer)
@@ -137,7 +137,7 @@ class StudentCoursesViewSet(EnrollmentReads):
             grade=wish.get("grade"),
             reason=wish["reason"],
             expected=self._expected(),
-            origin=origin_of(request),
+            origin=actor_from_request(request),
         )
         return self._answer(outcome, status=200)
 
@@ -148,7 +148,7 @@ class StudentCoursesViewSet(EnrollmentReads):
         The enrollment stays as history.
         """
         student, course = self._parties()
-        drop(student_id=student.pk, course_id=course.pk, expected=self._expected(), origin=origin_of(request))
+        drop(student_id=student.pk, course_id=course.pk, expected=self._expected(), origin=actor_from_request(request))
         return Response(status=204)
 
     def _parties(self) -> tuple[Student, Course]:

@@ -10,7 +10,7 @@ from courses.models import Course
 from courses.prerequisites import courses_asking_for
 from school.api.views import ResourceViewSet
 from school.validators import id_in
-from students.api.actor import origin_of
+from students.api.actor import actor_from_request
 from students.api.filters import CourseWithSeatsFilter, StudentFilter
 from students.api.serializers import CourseWithSeatsSerializer, StudentSerializer
 from students.enrollment import courses_waited_for, lock_to_deactivate, promote
@@ -38,7 +38,7 @@ class CourseWithSeatsViewSet(CourseViewSet):
         code = course.code
         super().perform_update(serializer)
         asking = courses_asking_for({course.code}) if course.code != code else []
-        promote([course.pk, *(each.pk for each in asking)], origin=origin_of(self.request))
+        promote([course.pk, *(each.pk for each in asking)], origin=actor_from_request(self.request))
 
 
 def _course(serializer: BaseSerializer[Any]) -> Course:
@@ -70,4 +70,4 @@ class StudentViewSet(ResourceViewSet):
         if not serializer.validated_data.get("is_active", True):
             lock_to_deactivate([cast(Student, serializer.instance).pk])
         super().perform_update(serializer)
-        promote(self.waited_for, origin=origin_of(self.request))
+        promote(self.waited_for, origin=actor_from_request(self.request))

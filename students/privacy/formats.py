@@ -13,7 +13,7 @@ def as_json(held: dict[str, Any]) -> str:
 
 
 def as_html(held: dict[str, Any]) -> str:
-    return render_to_string("students/personal_data.html", {"held": held})
+    return render_to_string("students/personal_data_export.html", {"held": held})
 
 
 WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {"json": as_json, "html": as_html}

@@ -38,16 +38,16 @@ def done(desk, action, *enrollments, **form):
     """Look, confirm, and return the page about what came of it."""
     page = look(desk, action, *enrollments, **form)
     answer = confirm(desk, page, action, *enrollments, **form)
-    assert answer.status_code == 302, answer.context["told"]
+    assert answer.status_code == 302, answer.context["preview"]
     return desk.get(answer["Location"])
 
 
 def told(page):
     """Return the lines of a page, by the card that they stand in."""
-    cards = page.context["told"]
+    cards = page.context["preview"]
     return {
-        name: [(line.student.pk, line.before, line.after, line.detail, *line.why) for line in getattr(cards, name)]
-        for name in ("changed", "promoted", "passed", "refused", "same")
+        name: [(line.student.pk, line.before, line.after, line.detail, *line.reasons) for line in getattr(cards, name)]
+        for name in ("changed", "promoted", "skipped", "refused", "unchanged")
         if getattr(cards, name)
     }
 
@@ -82,7 +82,7 @@ def test_what_is_shown_is_what_happens_with_who_gets_a_seat_thereby(registrars_d
         ],
     }
     assert told(page) == shown
-    assert [(tile.number, tile.label) for tile in page.context["told"].tiles] == [
+    assert [(card.number, card.label) for card in page.context["preview"].summary_cards] == [
         (1, "dropped"),
         (1, "promoted"),
         (1, "refused"),
@@ -96,7 +96,7 @@ def test_what_is_shown_is_what_happens_with_who_gets_a_seat_thereby(registrars_d
     assert told(result) == shown
     dropped = EnrollmentEvent.objects.get(action="drop")
     assert (dropped.actor, dropped.channel, dropped.reason) == (registrar, "admin", "moved away")
-    assert result.context["to_undo"] == [leaving.pk]
+    assert result.context["undoable_ids"] == [leaving.pk]
 
 
 def test_who_waits_leaves_before_a_seat_comes_free_for_them(registrars_desk, place):
@@ -119,7 +119,7 @@ def test_nothing_is_done_where_something_else_would_come_of_it(registrars_desk, 
 
     again = confirm(registrars_desk, page, "drop", leaving)
 
-    assert (again.status_code, again.context["differs"], statuses()) == (200, True, ["enrolled", "waitlisted"])
+    assert (again.status_code, again.context["is_stale"], statuses()) == (200, True, ["enrolled", "waitlisted"])
     assert told(again)["promoted"] == [(waiting.student_id, "waitlisted", "enrolled", "")]
     assert "Nothing was done" in again.content.decode()
     assert confirm(registrars_desk, again, "drop", leaving).status_code == 302
@@ -133,9 +133,9 @@ def test_confirming_twice_changes_nothing_the_second_time(registrars_desk, place
 
     again = confirm(registrars_desk, page, "drop", enrollment)
 
-    assert (again.context["differs"], told(again)) == (
+    assert (again.context["is_stale"], told(again)) == (
         True,
-        {"same": [(enrollment.student_id, "dropped", "dropped", "", "It is so already.")]},
+        {"unchanged": [(enrollment.student_id, "dropped", "dropped", "", "It is so already.")]},
     )
     assert EnrollmentEvent.objects.filter(action="drop").count() == 1
 
@@ -146,7 +146,7 @@ def test_another_grade_than_was_shown_is_shown_first(registrars_desk, place):
 
     again = confirm(registrars_desk, page, "complete", enrollment, grade="B")
 
-    assert (again.context["differs"], statuses()) == (True, ["enrolled"])
+    assert (again.context["is_stale"], statuses()) == (True, ["enrolled"])
     assert told(again) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade B")]}
 
 
@@ -185,7 +185,7 @@ def test_no_enrollment_is_compared_with_every_other(registrars_desk, place, monk
 
     page = registrars_desk.post(ACT, {"action": "drop", "chosen": rows})
 
-    assert [line.key for line in page.context["told"].changed] == rows
+    assert [line.key for line in page.context["preview"].changed] == rows
 
 
 def test_a_row_that_is_history_is_left_alone(registrars_desk, place, origin):
@@ -197,7 +197,7 @@ def test_a_row_that_is_history_is_left_alone(registrars_desk, place, origin):
     page = look(registrars_desk, "drop", old)
 
     why = "The student has come back since, in a newer enrollment."
-    assert told(page) == {"same": [(student.pk, "dropped", "dropped", "", why)]}
+    assert told(page) == {"unchanged": [(student.pk, "dropped", "dropped", "", why)]}
     assert "Nothing would change." in page.content.decode()
 
 
@@ -206,7 +206,7 @@ def test_an_act_is_undone_with_its_consequences_shown_first(registrars_desk, pla
     leaving, _waiting = place(course), place(course)
     other = place(make_course())
     result = done(registrars_desk, "drop", leaving, other)
-    assert result.context["to_undo"] == [leaving.pk, other.pk]
+    assert result.context["undoable_ids"] == [leaving.pk, other.pk]
 
     page = look(registrars_desk, "undo", leaving, other)
     assert told(page) == {
@@ -216,7 +216,7 @@ def test_an_act_is_undone_with_its_consequences_shown_first(registrars_desk, pla
     undone = done(registrars_desk, "undo", leaving, other, waive="course_full", reason="by mistake")
 
     assert statuses() == ["enrolled", "enrolled", "enrolled"]
-    assert undone.context["to_undo"] == []
+    assert undone.context["undoable_ids"] == []
 
 
 def test_what_somebody_did_since_is_not_undone_along(registrars_desk, place, origin):
@@ -226,7 +226,7 @@ def test_what_somebody_did_since_is_not_undone_along(registrars_desk, place, ori
 
     again = registrars_desk.get(result.request.get("PATH_INFO"))
 
-    assert again.context["to_undo"] == [second.pk]
+    assert again.context["undoable_ids"] == [second.pk]
 
 
 def test_who_waits_is_moved_up_by_a_waiver_with_a_reason_and_no_other_way(registrars_desk, registrar, place):
@@ -236,7 +236,7 @@ def test_who_waits_is_moved_up_by_a_waiver_with_a_reason_and_no_other_way(regist
     page = look(registrars_desk, "promote", seated, second)
     assert told(page) == {
         "refused": [(second.student_id, "waitlisted", "waitlisted", "", "A waiver needs a reason.")],
-        "same": [(seated.student_id, "enrolled", "enrolled", "", "Waits for no seat.")],
+        "unchanged": [(seated.student_id, "enrolled", "enrolled", "", "Waits for no seat.")],
     }
     confirm(registrars_desk, page, "promote", seated, second)
     assert statuses() == ["enrolled", "waitlisted", "waitlisted"]
@@ -262,8 +262,8 @@ def test_who_has_left_the_line_meanwhile_is_not_enrolled_anew(registrars_desk, p
 
     again = confirm(registrars_desk, page, "promote", waiting, reason="x")
 
-    assert (again.context["differs"], statuses()) == (True, ["enrolled", "dropped"])
-    assert told(again)["same"] == [(waiting.student_id, "dropped", "dropped", "", "Waits for no seat.")]
+    assert (again.context["is_stale"], statuses()) == (True, ["enrolled", "dropped"])
+    assert told(again)["unchanged"] == [(waiting.student_id, "dropped", "dropped", "", "Waits for no seat.")]
 
 
 def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_desk, place, origin, monkeypatch):
@@ -341,7 +341,7 @@ def test_the_list_leads_to_the_same_page(registrars_desk, place):
     page = registrars_desk.post(f"{LIST}?status__exact=enrolled", form)
 
     assert told(page) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade A")]}
-    assert page.context["back"] == f"{LIST}?status__exact=enrolled"
+    assert page.context["return_url"] == f"{LIST}?status__exact=enrolled"
 
 
 def test_a_result_is_there_for_who_may_see_it_and_only_of_the_admin(registrars_desk, viewer, client, place):
@@ -352,7 +352,7 @@ def test_a_result_is_there_for_who_may_see_it_and_only_of_the_admin(registrars_d
     page = client.get(path)
     client.force_login(User.objects.create_user("clerk", is_staff=True))
 
-    assert (told(page), page.context["to_undo"]) == (
+    assert (told(page), page.context["undoable_ids"]) == (
         {"changed": [(enrollment.student_id, "enrolled", "dropped", "")]},
         [],
     )
@@ -375,4 +375,4 @@ def test_the_pages_cost_the_same_however_many_are_chosen(
     with django_assert_max_num_queries(24):
         result = registrars_desk.get(answer["Location"])
 
-    assert len(result.context["told"].changed) >= size // 2
+    assert len(result.context["preview"].changed) >= size // 2

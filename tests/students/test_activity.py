@@ -39,9 +39,9 @@ def test_courses_become_active_with_who_gets_a_seat_shown_first(registrars_desk,
 
     page = look(registrars_desk, COURSES, "activate", [course, other])
 
-    assert [[row.pk for row in page.context[name]] for name in ("changed", "same")] == [[course.pk], [other.pk]]
-    assert [row.enrollment_id for row in page.context["told"].promoted] == [line.pk]
-    assert page.context["places"] == {"taken": 0, "waiting": 1}
+    assert [[row.pk for row in page.context[name]] for name in ("changed", "unchanged")] == [[course.pk], [other.pk]]
+    assert [row.enrollment_id for row in page.context["preview"].promoted] == [line.pk]
+    assert page.context["seat_counts"] == {"taken": 0, "waiting": 1}
     assert not Course.objects.get(pk=course.pk).is_active
     assert StudentCourse.objects.get().status == "waitlisted"
 
@@ -49,7 +49,7 @@ def test_courses_become_active_with_who_gets_a_seat_shown_first(registrars_desk,
 
     assert Course.objects.get(pk=course.pk).is_active
     assert StudentCourse.objects.get().status == "enrolled"
-    assert [row.enrollment_id for row in result.context["told"].promoted] == [line.pk]
+    assert [row.enrollment_id for row in result.context["preview"].promoted] == [line.pk]
     newest = course.history.latest()
     assert (newest.is_active, newest.history_user) == (True, registrar)
 
@@ -59,7 +59,7 @@ def test_students_become_inactive_and_keep_what_they_have(registrars_desk, origi
     enroll(student_id=students[0].pk, course_id=make_course().pk, origin=origin)
 
     page = look(registrars_desk, STUDENTS, "deactivate", students)
-    assert page.context["places"] == {"taken": 1, "waiting": 0}
+    assert page.context["seat_counts"] == {"taken": 1, "waiting": 0}
     answer = confirm(registrars_desk, page, STUDENTS, "deactivate", students)
 
     assert answer["Location"] == STUDENTS
@@ -73,7 +73,7 @@ def test_nothing_is_done_where_somebody_was_quicker(registrars_desk, line):
 
     again = confirm(registrars_desk, page, COURSES, "activate", [line.course])
 
-    assert (again.context["differs"], again.context["told"].promoted) == (True, [])
+    assert (again.context["is_stale"], again.context["preview"].promoted) == (True, [])
     assert not Course.objects.get().is_active
 
 

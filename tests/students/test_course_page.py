@@ -85,7 +85,7 @@ def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, cou
     complete(student_id=mary.pk, course_id=course.pk, grade="A", origin=origin)
 
     answer = registrars_desk.get(page_of(course))
-    assert [(name, count) for name, _title, count in answer.context["narrowed"]] == [
+    assert [(name, count) for name, _title, count in answer.context["filters"]] == [
         ("enrolled", 2),
         ("completed", 1),
         ("left", 1),
@@ -112,7 +112,7 @@ def test_what_no_link_leads_to_is_answered_all_the_same(registrars_desk, course,
 
 
 def test_the_timeline_goes_back_page_by_page(registrars_desk, course, monkeypatch):
-    monkeypatch.setattr("students.admin.tabs.EVENTS", 3)
+    monkeypatch.setattr("students.admin.tabs.EVENTS_PER_PAGE", 3)
 
     newest = registrars_desk.get(page_of(course, "?tab=timeline"))
     older = registrars_desk.get(page_of(course, f"?tab=timeline&before={newest.context['older']}"))
@@ -270,7 +270,7 @@ def test_addresses_are_not_given_to_who_follows_a_link_or_chooses_nonsense(regis
     ],
 )
 def test_the_bar_shows_taken_over_free_and_waiting(seats, parts):
-    assert [(part.kind, part.start, part.length) for part in seat_bar(seats).parts] == parts
+    assert [(part.kind, part.start, part.length) for part in seat_bar(seats).segments] == parts
 
 
 @pytest.mark.parametrize("query", ["", "?tab=waitlist", "?tab=timeline", "?q=a"])
@@ -298,7 +298,7 @@ def test_a_large_course_costs_what_a_small_one_does(registrars_desk, course, que
 
 
 def test_a_long_roster_has_pages(registrars_desk, course, monkeypatch):
-    monkeypatch.setattr("students.admin.pages.course.ROWS", 1)
+    monkeypatch.setattr("students.admin.pages.course.ROWS_PER_PAGE", 1)
 
     first, last = registrars_desk.get(page_of(course)), registrars_desk.get(page_of(course, "?page=2"))
 

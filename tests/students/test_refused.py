@@ -116,7 +116,7 @@ def test_the_box_that_says_what_would_happen_refuses_nobody(registrars_desk):
 
     page = registrars_desk.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": student.pk, "ask": ""})
 
-    assert page.context["answer"]["kind"] == "refused"
+    assert page.context["enroll_result"]["kind"] == "refused"
     assert lines() == []
 
 
@@ -199,7 +199,10 @@ def test_staff_see_them_by_reason_and_change_nothing(registrars_desk):
     page = registrars_desk.get(REFUSALS, {"reason": "course_full"})
 
     desk, rows = page.context["cl"].model_admin, page.context["cl"].result_list
-    assert sorted(desk.why(row) for row in rows) == ["Course is full", "Student is not active, Course is full"]
+    assert sorted(desk.reason_titles(row) for row in rows) == [
+        "Course is full",
+        "Student is not active, Course is full",
+    ]
     assert registrars_desk.get(f"{REFUSALS}add/").status_code == 403
     assert registrars_desk.post(f"{REFUSALS}{rows[0].pk}/delete/", {"post": "yes"}).status_code == 403
 

@@ -37,10 +37,10 @@ def told(answer):
     return [
         (
             schedule.term.code if schedule.term else None,
-            "running" if schedule.is_running else "next" if schedule.is_next else "",
+            "running" if schedule.is_current else "next" if schedule.is_next else "",
             [(row.course.code, row.waitlist_position) for row in schedule.enrollments],
         )
-        for schedule in answer.context["schedules"]
+        for schedule in answer.context["by_term"]
     ]
 
 
@@ -61,7 +61,7 @@ def test_the_running_term_comes_first_with_places_in_line_then_other_terms(regis
         ("LATER", "", [("B", None)]),
         (None, "", [("D", None)]),
     ]
-    assert answer.context["standing"] == {"enrolled": 4, "waiting": 1, "completed": 0, "left": 0}
+    assert answer.context["status_counts"] == {"enrolled": 4, "waiting": 1, "completed": 0, "left": 0}
 
 
 def test_where_no_term_runs_the_next_comes_first_be_it_empty(registrars_desk):
@@ -89,7 +89,7 @@ def test_what_has_ended_is_listed_with_its_grade_the_newest_first(registrars_des
 
     answer = registrars_desk.get(page_of(student))
 
-    assert [(row.course.code, row.status, row.grade) for row in answer.context["past"]] == [
+    assert [(row.course.code, row.status, row.grade) for row in answer.context["past_enrollments"]] == [
         ("B", "completed", "B+"),
         ("A", "dropped", ""),
     ]
@@ -125,7 +125,7 @@ def test_a_student_with_many_courses_costs_what_one_with_few_does(registrars_des
 def ask(desk, student, **wish):
     answer = desk.post(f"/admin/students/student/{student.pk}/enroll/", {**wish, "ask": "1"})
     assert answer.status_code == 200
-    return answer.context["answer"]
+    return answer.context["enroll_result"]
 
 
 def messages_of(answer):
@@ -149,7 +149,7 @@ def full(db, origin):
 def test_the_box_says_enrolled_and_then_that_happens(registrars_desk, registrar, ada):
     course = make_course(code="MATH-101", name="Calculus I")
 
-    assert ask(registrars_desk, ada, course=course.pk) == {"kind": "enrolled", "place": None}
+    assert ask(registrars_desk, ada, course=course.pk) == {"kind": "enrolled", "waitlist_position": None}
     assert StudentCourse.objects.count() == 0
     done = registrars_desk.post(
         f"/admin/students/student/{ada.pk}/enroll/", {"course": course.pk, "reason": "transfer"}, follow=True
@@ -165,7 +165,7 @@ def test_the_box_says_enrolled_and_then_that_happens(registrars_desk, registrar,
 def test_the_box_says_at_which_place_and_then_that_happens(registrars_desk, ada, full):
     wish = {"course": full.pk, "on_full": "waitlist"}
 
-    assert ask(registrars_desk, ada, **wish) == {"kind": "waitlisted", "place": 2}
+    assert ask(registrars_desk, ada, **wish) == {"kind": "waitlisted", "waitlist_position": 2}
     done = registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", wish, follow=True)
 
     assert StudentCourse.objects.get(student=ada).waitlist_position == 2
@@ -179,18 +179,25 @@ def test_the_box_says_every_reason_against_it_and_then_nothing_happens(registrar
     done = registrars_desk.post(f"/admin/students/student/{gone.pk}/enroll/", {"course": full.pk})
 
     codes = [refusal.code for refusal in answer["refusals"]]
-    assert (answer["kind"], codes, answer["could_wait_at"]) == ("refused", ["student_inactive", "course_full"], None)
-    assert done.context["answer"]["refusals"] == answer["refusals"]
+    assert (answer["kind"], codes, answer["possible_waitlist_position"]) == (
+        "refused",
+        ["student_inactive", "course_full"],
+        None,
+    )
+    assert done.context["enroll_result"]["refusals"] == answer["refusals"]
     assert StudentCourse.objects.filter(student=gone).count() == 0
 
 
 def test_who_is_refused_for_want_of_a_seat_hears_where_they_could_wait(registrars_desk, ada, full):
     answer = ask(registrars_desk, ada, course=full.pk)
 
-    assert ([refusal.code for refusal in answer["refusals"]], answer["could_wait_at"]) == (["course_full"], 2)
+    assert ([refusal.code for refusal in answer["refusals"]], answer["possible_waitlist_position"]) == (
+        ["course_full"],
+        2,
+    )
     full.waitlist_capacity = 1
     full.save()
-    assert ask(registrars_desk, ada, course=full.pk)["could_wait_at"] is None
+    assert ask(registrars_desk, ada, course=full.pk)["possible_waitlist_position"] is None
 
 
 def test_the_box_says_that_it_is_so_already(registrars_desk, ada, origin):
@@ -206,7 +213,7 @@ def test_a_waiver_is_told_to_take_a_reason_and_lets_past_the_line(registrars_des
     wish = {"course": full.pk, "waive": ["course_full"]}
 
     assert [refusal.code for refusal in ask(registrars_desk, ada, **wish)["refusals"]] == ["waiver_needs_reason"]
-    assert ask(registrars_desk, ada, **wish, reason="last term") == {"kind": "enrolled", "place": None}
+    assert ask(registrars_desk, ada, **wish, reason="last term") == {"kind": "enrolled", "waitlist_position": None}
     registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", {**wish, "reason": "last term"})
     assert EnrollmentEvent.objects.latest("pk").waived == ["course_full"]
 
@@ -235,7 +242,7 @@ def test_a_course_has_the_box_too(registrars_desk, ada, full):
     answer = registrars_desk.post(address, {"student": ada.pk, "on_full": "waitlist", "ask": "1"})
     done = registrars_desk.post(address, {"student": ada.pk, "on_full": "waitlist"})
 
-    assert answer.context["answer"] == {"kind": "waitlisted", "place": 2}
+    assert answer.context["enroll_result"] == {"kind": "waitlisted", "waitlist_position": 2}
     assert (done.status_code, done["Location"]) == (302, f"/admin/courses/course/{full.pk}/change/")
     assert StudentCourse.objects.get(student=ada).status == "waitlisted"
 
@@ -251,7 +258,7 @@ def test_a_fragment_is_the_answer_alone(registrars_desk, ada):
 def test_the_box_is_for_who_may_enroll(viewer, client, ada):
     client.force_login(viewer)
 
-    assert "box" not in client.get(page_of(ada)).context
+    assert "enroll_form" not in client.get(page_of(ada)).context
     assert client.post(f"/admin/students/student/{ada.pk}/enroll/", {"ask": "1"}).status_code == 403
 
 
@@ -284,4 +291,4 @@ def test_an_erased_student_has_no_box(registrars_desk, ada):
         erased_at=timezone.now(),
     )
 
-    assert "box" not in registrars_desk.get(page_of(ada)).context
+    assert "enroll_form" not in registrars_desk.get(page_of(ada)).context

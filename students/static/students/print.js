@@ -1,6 +1,6 @@
 "use strict";
 
-// Printing takes a script: without one there is the browser's own menu.
+// The print button needs this script. Without it, the user prints by the browser's menu.
 {
   const button = document.getElementById("print");
   button.hidden = false;
