@@ -427,7 +427,11 @@ GUARDS = [
         "the limits of a client on enrollments",
         SQLITE,
         WHO_MAY,
-        instead("students/api/base.py", "EnrollmentReads(WithinLimits, StrictQuery,", "EnrollmentReads(StrictQuery,"),
+        instead(
+            "students/api/base.py",
+            "EnrollmentReadViewSet(WithinLimits, StrictQuery,",
+            "EnrollmentReadViewSet(StrictQuery,",
+        ),
     ),
     Mutant(
         "the limits of a client on what it adds",
@@ -477,7 +481,7 @@ GUARDS = [
         "the limits of a client in a batch",
         SQLITE,
         "tests/school/test_limits.py::test_an_item_of_a_batch_outside_is_not_found_and_the_others_are_done",
-        instead("students/api/serializers/batch.py", 'outside.get(body["course_id"])', "None"),
+        instead("students/api/serializers/batch.py", 'hidden_courses.get(body["course_id"])', "None"),
     ),
     Mutant(
         "the limits of a client in a file",
@@ -1122,13 +1126,15 @@ GUARDS = [
         "an answer below 100 kB: the reasons of a batch",
         SQLITE,
         "tests/security/test_budget.py::test_no_batch_that_is_applied_costs_more_than_a_second",
-        instead("students/api/serializers/batch.py", "            if room < 0:\n                break\n", ""),
+        instead(
+            "students/api/serializers/batch.py", "            if available_bytes < 0:\n                break\n", ""
+        ),
     ),
     Mutant(
         "an answer below 100 kB: the enrollments of a batch",
         SQLITE,
         "tests/security/test_limits.py::test_a_batch_of_26_items_and_more_names_its_enrollments_by_id_and_status",
-        instead("students/api/serializers/batch.py", "in_full=not is_large", "in_full=True"),
+        instead("students/api/serializers/batch.py", "full=not is_large", "full=True"),
     ),
 ]
 

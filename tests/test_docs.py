@@ -19,7 +19,7 @@ from bulk.commands.base import ImportCommand
 from bulk.importers.registry import kinds
 from bulk.jobs.worker import run_worker
 from courses.api_clients import Credentials, create_api_client
-from students.api.problem_pages import meanings
+from students.api.problem_pages import code_descriptions
 from students.enrollment.rules import RULES
 from students.enrollment.transitions import STARTING_POINTS
 from students.imports import STATUS_TO_ACTION
@@ -196,7 +196,7 @@ def test_the_api_page_lists_every_filter_and_order_of_every_list():
 def test_the_api_page_lists_every_problem_code():
     [table] = tables(DOCS / "api.md", "Code", "Status", "Means")
 
-    assert meanings().keys() - set(quoted(table.column("Code"))) == set()
+    assert code_descriptions().keys() - set(quoted(table.column("Code"))) == set()
 
 
 def test_the_enrollment_page_tells_of_every_rule_what_it_means_when_it_is_asked_and_who_can_waive_it():

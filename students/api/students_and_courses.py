@@ -37,8 +37,8 @@ class CourseWithSeatsViewSet(CourseViewSet):
         course = _course(serializer)
         code = course.code
         super().perform_update(serializer)
-        asking = courses_asking_for({course.code}) if course.code != code else []
-        promote([course.pk, *(each.pk for each in asking)], origin=actor_from_request(self.request))
+        dependent_courses = courses_asking_for({course.code}) if course.code != code else []
+        promote([course.pk, *(each.pk for each in dependent_courses)], origin=actor_from_request(self.request))
 
 
 def _course(serializer: BaseSerializer[Any]) -> Course:
@@ -63,11 +63,11 @@ class StudentViewSet(ResourceViewSet):
     def find(self) -> Student:
         student = find_student(self.kwargs["student_id"], self.get_queryset())
         if self.request.method in ("PUT", "PATCH"):
-            self.waited_for = courses_waited_for([student.pk])
+            self.locked_course_ids = courses_waited_for([student.pk])
         return student
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         if not serializer.validated_data.get("is_active", True):
             lock_to_deactivate([cast(Student, serializer.instance).pk])
         super().perform_update(serializer)
-        promote(self.waited_for, origin=actor_from_request(self.request))
+        promote(self.locked_course_ids, origin=actor_from_request(self.request))

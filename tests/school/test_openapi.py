@@ -17,7 +17,7 @@ from bulk.models import State
 from school.api.idempotency import KEY_PATTERN
 from school.api.openapi.operation_texts import SCHEMAS, TAGS, TEXTS
 from school.api.openapi.operations import ALWAYS
-from students.api.problem_pages import meanings
+from students.api.problem_pages import code_descriptions
 from students.enrollment import enroll
 from students.enrollment.commands import Origin
 from students.models import Channel
@@ -114,7 +114,7 @@ def test_what_is_always_there_is_required():
 def test_codes_kinds_and_states_are_enumerations():
     schemas = DOCUMENT["components"]["schemas"]
 
-    assert schemas["ProblemCode"]["enum"] == sorted(meanings())
+    assert schemas["ProblemCode"]["enum"] == sorted(code_descriptions())
     assert schemas["ImportStateEnum"]["enum"] == State.values
     assert schemas["ImportRequest"]["properties"]["again"]["type"] == "boolean"
 
@@ -181,7 +181,7 @@ def test_parameters_are_told_as_they_are_read():
 
 @pytest.mark.django_db
 def test_every_code_has_a_page(client):
-    for code in meanings():
+    for code in code_descriptions():
         assert client.get(f"/problems/{code}").status_code == 200
     assert client.get("/problems/nonsense").status_code == 404
 

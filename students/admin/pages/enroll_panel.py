@@ -127,8 +127,8 @@ def _possible_waitlist_position(form: Any) -> int | None:
 
     Only for a student who is refused because the course is full, and whose request did not ask for the waitlist.
     """
-    act, refusals = form.outcome.act, form.outcome.refusals
-    if act.on_full == OnFull.WAITLIST or [refusal.code for refusal in refusals] != [COURSE_FULL]:
+    command, refusals = form.outcome.act, form.outcome.refusals
+    if command.on_full == OnFull.WAITLIST or [refusal.code for refusal in refusals] != [COURSE_FULL]:
         return None
-    [other] = judge([act._replace(on_full=OnFull.WAITLIST)], form.actor)
+    [other] = judge([command._replace(on_full=OnFull.WAITLIST)], form.actor)
     return other.enrollment.waitlist_position if other.changed and other.enrollment else None
