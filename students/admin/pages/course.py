@@ -49,7 +49,7 @@ class CoursePage(EnrollPanel, RosterExports):
         }
 
     def tab_context(self, request: HttpRequest, obj: Course, tab: str) -> dict[str, Any]:
-        content = {
+        context = {
             **self.panel_context(request, obj),
             "status": Status.WAITLISTED.value,
             "search": bounded(request.GET.get("q", "")),
@@ -59,15 +59,15 @@ class CoursePage(EnrollPanel, RosterExports):
         if tab == ROSTER:
             by_status = {name: Count("pk", filter=Q(status__in=ROSTER_STATUSES[name])) for name in ROSTER_FILTERS}
             counts = StudentCourse.objects.filter(course=obj).aggregate(**by_status)
-            content["filters"] = [(name, title, counts[name]) for name, title in ROSTER_FILTERS.items()]
-            content["status"] = self._status(request, counts)
-        enrollments = roster_rows(obj, content["status"], content["search"])
+            context["filters"] = [(name, title, counts[name]) for name, title in ROSTER_FILTERS.items()]
+            context["status"] = self._status(request, counts)
+        enrollments = roster_rows(obj, context["status"], context["search"])
         rows = Paginator(enrollments, ROWS_PER_PAGE).get_page(request.GET.get("page"))
         rows.object_list = list(with_waitlist_positions(obj, rows.object_list))
-        return {**content, "rows": rows}
+        return {**context, "rows": rows}
 
     def _allowed_actions(self, request: HttpRequest, tab: str) -> dict[str, bool]:
-        """Return the actions that the user may use on chosen enrollments; empty if there are none."""
+        """Return the actions that the user may use on selected enrollments; empty if there are none."""
         permissions = {
             "complete": tab == ROSTER and self.enrollment_admin.has_complete_permission(request),
             "drop": self.enrollment_admin.has_drop_permission(request),
