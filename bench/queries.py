@@ -15,7 +15,7 @@ from bench.table import print_table
 from courses.api_clients import create_api_client
 from courses.models import Course, Level
 from students.enrollment import complete_many, drop_many, enroll_many
-from students.enrollment.commands import Origin, Outcome
+from students.enrollment.commands import ActorContext, Outcome
 from students.models import Channel, Student, StudentCourse
 
 PAGES = (1, 500)
@@ -106,11 +106,11 @@ def _measure_acts() -> None:
     courses = _make_courses()
     students = Student.objects.filter(is_active=True).order_by("pk")[: max(BATCHES) // COURSES]
     pairs = [(student.pk, course.pk) for student in students for course in courses]
-    origin = Origin(Channel.SYSTEM)
+    origin = ActorContext(Channel.SYSTEM)
     acts: dict[str, Callable[[list[tuple[int, int]]], list[Outcome]]] = {
-        "enroll": partial(enroll_many, origin=origin),
-        "drop": partial(drop_many, origin=origin),
-        "complete": partial(complete_many, origin=origin, grade="A"),
+        "enroll": partial(enroll_many, actor=origin),
+        "drop": partial(drop_many, actor=origin),
+        "complete": partial(complete_many, actor=origin, grade="A"),
     }
     lines = []
     for title, act in acts.items():
@@ -121,7 +121,7 @@ def _measure_acts() -> None:
                 raise Failed(f"There are too few students for a batch of {size}.")
             with transaction.atomic():
                 if title != "enroll":
-                    enroll_many(batch, origin=origin)
+                    enroll_many(batch, actor=origin)
                 count, outcomes = _count(partial(act, batch))
                 transaction.set_rollback(True)
             if not all(outcome.changed for outcome in outcomes):

@@ -15,7 +15,7 @@ from school.api.pagination import Cursor, salt_of, write_cursor
 from students.api import EnrollmentViewSet, RosterViewSet
 from students.api.students_and_courses import CourseWithSeatsViewSet, StudentViewSet
 from students.enrollment import enroll_many
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.events.feed import cursor_of
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 
@@ -151,7 +151,7 @@ def _enrolled(courses: Ids, leavers: Ids, rounds: int) -> Ids:
 
 
 def _enroll(pairs: list[tuple[int, int]]) -> None:
-    if not all(outcome.changed for outcome in enroll_many(pairs, origin=Origin(Channel.COMMAND))):
+    if not all(outcome.changed for outcome in enroll_many(pairs, actor=ActorContext(Channel.COMMAND))):
         raise Failed("Not everybody could be enrolled who shall leave a course.")
 
 

@@ -16,7 +16,7 @@ from django.db.models import Count, Prefetch
 from django.utils import timezone
 
 from courses.models import Course
-from students.events.log import replay, row_of
+from students.events.log import replay, replayable_snapshot
 from students.models import Action, EnrollmentEvent, Status, StudentCourse
 
 COURSE_FULL = "course_full"
@@ -45,7 +45,7 @@ def double_places() -> Iterator[str]:
 
 def kept_waiting() -> Iterator[str]:
     """Nobody waits while a seat is free and nothing stands against them."""
-    taken = Counter(StudentCourse.objects.seated().order_by().values_list("course", flat=True))
+    taken = Counter(StudentCourse.objects.enrolled().order_by().values_list("course", flat=True))
     for waiter, reasons in who_waits():
         capacity = waiter.course.capacity
         if not reasons and (capacity is None or taken[waiter.course_id] < capacity):
@@ -58,7 +58,7 @@ def who_waits() -> Iterator[tuple[StudentCourse, set[str]]]:
     waivers = EnrollmentEvent.objects.filter(action=Action.ENROLL, to_status=Status.WAITLISTED).exclude(waived=[])
     waived = dict(waivers.values_list("enrollment", "waived"))
     now, today = timezone.now(), timezone.localdate()
-    for waiter in StudentCourse.objects.in_line().select_related("student", "course__term"):
+    for waiter in StudentCourse.objects.in_waitlist_order().select_related("student", "course__term"):
         course = waiter.course
         is_against = {
             "student_inactive": not waiter.student.is_active,
@@ -80,8 +80,8 @@ def rows_unlike_their_journal() -> Iterator[str]:
         except ValueError as error:
             yield f"The journal of enrollment {row.pk} does not hang together: {error}"
             continue
-        if made != row_of(row):
-            yield f"Enrollment {row.pk} is {row_of(row)}, by its journal {made}."
+        if made != replayable_snapshot(row):
+            yield f"Enrollment {row.pk} is {replayable_snapshot(row)}, by its journal {made}."
 
 
 def out_of_turn(limits: Limits = limits_of_today) -> Iterator[str]:

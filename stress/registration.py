@@ -9,7 +9,7 @@ from bench.processes import Failed
 from courses.models import Course, Level
 from stress.clients import Client
 from stress.invariants import missing
-from students.models import OPEN, Action, EnrollmentEvent, Status, Student, StudentCourse
+from students.models import OPEN_STATUSES, Action, EnrollmentEvent, Status, Student, StudentCourse
 
 DROPS = 0.15  # how many leave again at once, and how often somebody leaves when another has found no place
 RETURNS = 0.5  # how many of the first come back
@@ -78,7 +78,9 @@ class Registration:
     def untrue(self) -> list[str]:
         """Return a sentence for everything that somebody was told and that is not so in the database."""
         rows = StudentCourse.objects.order_by("pk").values_list("student", "course", "status")
-        newest = {(student_id, course_id): status if status in OPEN else "" for student_id, course_id, status in rows}
+        newest = {
+            (student_id, course_id): status if status in OPEN_STATUSES else "" for student_id, course_id, status in rows
+        }
         drops = EnrollmentEvent.objects.filter(action=Action.DROP)
         unknown = self.dropped - set(drops.values_list("enrollment__student", "enrollment__course"))
         found = [*self.surprises, *missing(self.enrollments)]

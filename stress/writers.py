@@ -23,7 +23,7 @@ from school.refusals import Refused
 from stress.invariants import missing, violations
 from stress.registration import make_course, make_students
 from students.enrollment import complete, drop, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, StudentCourse
 
 WRITERS = 16
@@ -78,7 +78,7 @@ def run(*, short: bool) -> list[str]:
 
 def write(number: int, acts: int, students: Sequence[int], courses: Sequence[int]) -> Written:
     """Act at random, in a process of its own."""
-    dice, origin, written = random.Random(number), Origin(Channel.COMMAND), Written()
+    dice, origin, written = random.Random(number), ActorContext(Channel.COMMAND), Written()
     try:
         start.wait(PATIENCE)
     except BrokenBarrierError:
@@ -88,7 +88,7 @@ def write(number: int, acts: int, students: Sequence[int], courses: Sequence[int
         wish: dict[str, Any] = {"on_full": OnFull.WAITLIST} if verb is enroll else {}
         began = time.perf_counter()
         try:
-            done = verb(student_id=dice.choice(students), course_id=dice.choice(courses), origin=origin, **wish)
+            done = verb(student_id=dice.choice(students), course_id=dice.choice(courses), actor=origin, **wish)
         except Refused:
             pass
         except OperationalError as error:

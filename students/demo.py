@@ -14,9 +14,9 @@ from simple_history.utils import bulk_create_with_history
 
 from courses.models import Course, Level, Term
 from school.db.compiled_queries import ON_POSTGRESQL
-from students.enrollment import perform
-from students.enrollment.commands import Act, OnFull, Origin
-from students.enrollment.context import Register
+from students.enrollment import execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
+from students.enrollment.context import DecisionContext
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 
 CHUNK = 10_000
@@ -67,7 +67,7 @@ class Size:
 
 
 def make_demo(
-    size: Size, *, now: datetime, tell: Callable[[str], None], advance: Callable[[int], object] = lambda rows: None
+    size: Size, *, now: datetime, log: Callable[[str], None], advance: Callable[[int], object] = lambda rows: None
 ) -> None:
     """
     Fill an empty database with terms up to that of ``now``, their courses, students and enrollments.
@@ -77,23 +77,23 @@ def make_demo(
     called with progress messages, ``advance`` with the number of students and enrollments added since its last call.
     Raise ``ValueError`` for a size that is not possible.
     """
-    dice = random.Random(size.students)
+    rng = random.Random(size.students)
     terms = _make_terms(timezone.localdate(now))
     per_term = [_share(size.courses, TERMS, position) for position in range(TERMS)]
     if min(per_term) == 0 or size.students == 0:
         raise ValueError(f"It takes at least {TERMS} courses and a student.")
     if size.enrollments > size.students * size.courses:
         raise ValueError("There are not so many pairs of a student and a course.")
-    students = _make_students(size.students, dice)
+    students = _make_students(size.students, rng)
     advance(size.students)
-    tell(f"{size.students} students")
+    log(f"{size.students} students")
     for position, term in enumerate(terms):
         wanted = _share(size.enrollments, TERMS, position)
-        pairs = _choose_pairs(students, per_term[position], wanted, dice)
+        pairs = _choose_pairs(students, per_term[position], wanted, rng)
         last = term is terms[-1]
-        courses = _make_courses(term, per_term[position], pairs, dice, last=last)
-        _enroll_and_end(term, [(s, courses[c]) for s, c in pairs], now=now, dice=dice, last=last, advance=advance)
-        tell(f"{term.code}: {len(courses)} courses, {wanted} enrollments")
+        courses = _make_courses(term, per_term[position], pairs, rng, last=last)
+        _enroll_and_end(term, [(s, courses[c]) for s, c in pairs], now=now, rng=rng, last=last, advance=advance)
+        log(f"{term.code}: {len(courses)} courses, {wanted} enrollments")
 
 
 def _share(total: int, parts: int, position: int) -> int:
@@ -119,7 +119,7 @@ def _make_terms(today: date) -> list[Term]:
     return terms
 
 
-def _make_students(count: int, dice: random.Random) -> list[int]:
+def _make_students(count: int, rng: random.Random) -> list[int]:
     person = Person(Locale.EN, seed=count)
     students = []
     for position in range(1, count + 1):
@@ -140,26 +140,24 @@ def _make_students(count: int, dice: random.Random) -> list[int]:
     ]
 
 
-def _choose_pairs(students: list[int], courses: int, wanted: int, dice: random.Random) -> list[tuple[int, int]]:
+def _choose_pairs(students: list[int], courses: int, wanted: int, rng: random.Random) -> list[tuple[int, int]]:
     """Choose distinct pairs of a student's id and a course's position, grouped by student."""
     each, more = divmod(wanted, len(students))
     if each + bool(more) > courses:
         raise ValueError("There are too few courses for so many enrollments.")
     pairs = []
     for position, student in enumerate(students):
-        pairs += [(student, course) for course in dice.sample(range(courses), each + (position < more))]
+        pairs += [(student, course) for course in rng.sample(range(courses), each + (position < more))]
     return pairs
 
 
-def _make_courses(
-    term: Term, count: int, pairs: list[tuple[int, int]], dice: random.Random, *, last: bool
-) -> list[int]:
+def _make_courses(term: Term, count: int, pairs: list[tuple[int, int]], rng: random.Random, *, last: bool) -> list[int]:
     """
     Create a term's courses with seats for the students that will enroll; return their ids.
 
     On average one in six has no spare seat. In the last term, every sixth course has too few seats, and a waitlist.
     """
-    coming = Counter(course for _student, course in pairs)
+    expected_enrollments = Counter(course for _student, course in pairs)
     prefixes = list(SUBJECTS)
     courses = []
     for position in range(count):
@@ -167,18 +165,18 @@ def _make_courses(
         round_ = position // len(prefixes)
         level = list(Level)[round_ % len(Level)]
         number = 100 * (round_ % len(Level) + 1) + 1 + round_ // len(Level)
-        spare = dice.choice([0, 2, 5, 10, 20, None])
-        has_line = last and position % 6 == 0
-        if has_line:
-            spare = -(coming[position] * 15 // 100)
+        spare = rng.choice([0, 2, 5, 10, 20, None])
+        has_waitlist = last and position % 6 == 0
+        if has_waitlist:
+            spare = -(expected_enrollments[position] * 15 // 100)
         courses.append(
             Course(
                 code=f"{prefix}-{number}",
                 name=TITLES[level].format(SUBJECTS[prefix]) + (f" {number % 100}" if number % 100 > 1 else ""),
                 level=level,
                 term=term,
-                capacity=None if spare is None else coming[position] + spare,
-                waitlist_capacity=None if has_line else 0,
+                capacity=None if spare is None else expected_enrollments[position] + spare,
+                waitlist_capacity=None if has_waitlist else 0,
                 enrollment_opens_at=_morning(term.starts_on - timedelta(days=60)),
                 enrollment_closes_at=_morning(term.ends_on),
             )
@@ -191,7 +189,7 @@ def _enroll_and_end(
     pairs: list[tuple[int, int]],
     *,
     now: datetime,
-    dice: random.Random,
+    rng: random.Random,
     last: bool,
     advance: Callable[[int], object],
 ) -> None:
@@ -201,45 +199,57 @@ def _enroll_and_end(
     In the last term students enroll and leave day by day. In past terms all do so on one day, because each day is a
     batch and takes time.
     """
-    register = Register(in_brief=True)
+    context = DecisionContext(partial_rows=True)
 
-    def act_all(acts: Iterable[Act], day: date) -> None:
-        origin = Origin(Channel.COMMAND, at=min(_morning(day), now))
-        acts = iter(acts)
-        while chunk := list(islice(acts, CHUNK)):
-            refused = [outcome for outcome in perform(chunk, origin, register) if outcome.refusals]
+    def execute_all(commands: Iterable[EnrollmentCommand], day: date) -> None:
+        actor = ActorContext(Channel.COMMAND, at=min(_morning(day), now))
+        commands = iter(commands)
+        while chunk := list(islice(commands, CHUNK)):
+            refused = [outcome for outcome in execute(chunk, actor, context) if outcome.refusals]
             if refused:
                 raise ValueError(f"The demo is refused: {refused[0].refusals}")
-            advance(sum(act.action == Action.ENROLL for act in chunk))
+            advance(sum(command.action == Action.ENROLL for command in chunk))
 
-    def act_by_day(acts: Iterable[Act], days: list[date], weights: list[float] | None = None) -> None:
-        """Perform all acts of each student on one random day, unless that day is in the future."""
-        on: dict[date, list[Act]] = {day: [] for day in days}
-        for _student, at_once in groupby(acts, key=lambda act: act.student_id):
-            [day] = dice.choices(days, weights)
-            on[day] += at_once
+    def execute_by_day(
+        commands: Iterable[EnrollmentCommand], days: list[date], weights: list[float] | None = None
+    ) -> None:
+        """Execute all commands of each student on one random day, unless that day is in the future."""
+        by_day: dict[date, list[EnrollmentCommand]] = {day: [] for day in days}
+        for _student, of_student in groupby(commands, key=lambda command: command.student_id):
+            [day] = rng.choices(days, weights)
+            by_day[day] += of_student
         for day in days:
             if day <= today:
-                act_all(on[day], day)
+                execute_all(by_day[day], day)
 
     today = timezone.localdate(now)
     opening, beginning, deadline, late = (term.starts_on + each for each in (OPENING, BEGINNING, DEADLINE, LATE))
-    coming = (Act(Action.ENROLL, *pair, on_full=OnFull.WAITLIST) for pair in pairs)
-    fates = dice.choices(["drop", "withdraw", "stay"], weights=[6, 3, 91], k=len(pairs))
-    dropping = (Act(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "drop")
-    leaving = (Act(Action.DROP, *pair) for pair, fate in zip(pairs, fates, strict=True) if fate == "withdraw")
+    enrolling = (EnrollmentCommand(Action.ENROLL, *pair, on_full=OnFull.WAITLIST) for pair in pairs)
+    planned_outcomes = rng.choices(["drop", "withdraw", "stay"], weights=[6, 3, 91], k=len(pairs))
+    dropping = (
+        EnrollmentCommand(Action.DROP, *pair)
+        for pair, planned in zip(pairs, planned_outcomes, strict=True)
+        if planned == "drop"
+    )
+    withdrawing = (
+        EnrollmentCommand(Action.DROP, *pair)
+        for pair, planned in zip(pairs, planned_outcomes, strict=True)
+        if planned == "withdraw"
+    )
     if last:
         days = _days(opening, min(beginning, today))
-        act_by_day(coming, days, [_rush(day, term) for day in days])
+        execute_by_day(enrolling, days, [_arrival_weight(day, term) for day in days])
         _analyze()
-        act_by_day(dropping, _days(beginning, deadline))
-        act_by_day(leaving, _days(deadline, term.ends_on)[3::7])
+        execute_by_day(dropping, _days(beginning, deadline))
+        execute_by_day(withdrawing, _days(deadline, term.ends_on)[3::7])
         return
-    act_all(coming, opening)
-    act_all(dropping, beginning)
-    act_all(leaving, late)
-    staying = (pair for pair, fate in zip(pairs, fates, strict=True) if fate == "stay")
-    act_all((Act(Action.COMPLETE, *pair, grade=dice.choice(GRADES)) for pair in staying), term.ends_on)
+    execute_all(enrolling, opening)
+    execute_all(dropping, beginning)
+    execute_all(withdrawing, late)
+    completing = (pair for pair, planned in zip(pairs, planned_outcomes, strict=True) if planned == "stay")
+    execute_all(
+        (EnrollmentCommand(Action.COMPLETE, *pair, grade=rng.choice(GRADES)) for pair in completing), term.ends_on
+    )
 
 
 def _analyze() -> None:
@@ -258,7 +268,7 @@ def _days(first: date, last: date) -> list[date]:
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
-def _rush(day: date, term: Term) -> float:
+def _arrival_weight(day: date, term: Term) -> float:
     """
     Return the weight of a day for enrollments.
 

@@ -23,7 +23,7 @@ def enrollment_rows(enrollments: StudentCourseQuerySet) -> Iterator[list[str]]:
     Importing the rows again changes nothing. Earlier enrollments of the same pair are left out.
     """
     latest = (
-        enrollments.newest()
+        enrollments.latest_per_student_and_course()
         .order_by("pk")
         .values_list("student__student_number", "course__code", "course__term__code", "status", "grade")
     )

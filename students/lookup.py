@@ -15,10 +15,10 @@ from students.models import Student
 
 def student_ids_by_number(numbers: Iterable[str]) -> dict[str, int]:
     """Return the ids of students by their normalized numbers, in one query; unknown numbers are left out."""
-    return dict(BY_NUMBER(list(set(numbers))))
+    return dict(STUDENT_IDS_BY_NUMBER(list(set(numbers))))
 
 
-BY_NUMBER: Prepared[Any] = Prepared(
+STUDENT_IDS_BY_NUMBER: Prepared[Any] = Prepared(
     lambda numbers: Student.objects.filter(student_number__among=numbers).values_list("student_number", "pk")
 )
 STUDENTS_BY_ID: Prepared[Student] = Prepared(lambda ids: Student.objects.filter(pk__among=ids).order_by())
@@ -43,7 +43,7 @@ def find_student(identifier: str, students: QuerySet[Student] | None = None) -> 
     return student
 
 
-def student_id_of(identifier: str, visible: QuerySet[Student] | None = None) -> int:
+def resolve_student_id(identifier: str, visible: QuerySet[Student] | None = None) -> int:
     """
     Return the id of the student with an id or key (``number:S-1042``); raise ``Refused`` for an unknown number.
 

@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce
 from courses.models import Course
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from students.models import Status, StudentCourse, counted_by_course
+from students.models import Status, StudentCourse, count_per_course_subquery
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,20 @@ class Seats:
         return [Refusal("over_capacity", message % {"taken": self.taken, "capacity": self.capacity})]
 
 
-def with_seats(courses: QuerySet[Course]) -> QuerySet[Course]:
-    """Annotate the courses with their counts, so that ``seats_of`` needs no query."""
-    inside = StudentCourse.objects.filter(course=OuterRef("pk"))
-    taken, waiting = (Coalesce(Subquery(counted_by_course(each)), 0) for each in (inside.seated(), inside.waiting()))
-    return courses.annotate(seats_taken=taken, line_length=waiting)
+def annotate_seats(courses: QuerySet[Course]) -> QuerySet[Course]:
+    """Annotate the courses with their counts, so that ``get_seats`` needs no query."""
+    enrollments = StudentCourse.objects.filter(course=OuterRef("pk"))
+    taken, waitlisted = (
+        Coalesce(Subquery(count_per_course_subquery(each)), 0)
+        for each in (enrollments.enrolled(), enrollments.waitlisted())
+    )
+    return courses.annotate(seats_taken=taken, waitlist_length=waitlisted)
 
 
-def seats_of(course: Course) -> Seats:
-    """Return the seats of a course: as of its query if it was annotated by ``with_seats``, else as of now."""
+def get_seats(course: Course) -> Seats:
+    """Return the seats of a course: as of its query if it was annotated by ``annotate_seats``, else as of now."""
     if hasattr(course, "seats_taken"):
-        return Seats(course.capacity, course.seats_taken, getattr(course, "line_length", 0))
+        return Seats(course.capacity, course.seats_taken, getattr(course, "waitlist_length", 0))
     count = StudentCourse.objects.filter(course=course).aggregate(
         taken=Count("pk", filter=Q(status=Status.ENROLLED)), waiting=Count("pk", filter=Q(status=Status.WAITLISTED))
     )

@@ -103,11 +103,11 @@ def make_data() -> None:
     from courses.api_clients import create_api_client
     from courses.models import Course, Level
     from students.enrollment import complete, drop, enroll, enroll_many
-    from students.enrollment.commands import OnFull, Origin
+    from students.enrollment.commands import ActorContext, OnFull
     from students.models import Channel, Student
     from tests.factories import make_course, make_student, make_term
 
-    origin = Origin(Channel.SYSTEM)
+    origin = ActorContext(Channel.SYSTEM)
     fall = make_term(
         code="2026F", name="Fall", starts_on="2026-09-01", ends_on="2027-01-31", drop_deadline="2026-10-15"
     )
@@ -139,22 +139,22 @@ def make_data() -> None:
         for n in range(1, 14)
     ]
     active = [each for each in students if each.is_active]
-    enroll_many([(each.pk, courses[0].pk) for each in active[:8]], origin=origin, on_full=OnFull.WAITLIST)
-    enroll_many([(each.pk, courses[1].pk) for each in active[:6]], origin=origin)
+    enroll_many([(each.pk, courses[0].pk) for each in active[:8]], actor=origin, on_full=OnFull.WAITLIST)
+    enroll_many([(each.pk, courses[1].pk) for each in active[:6]], actor=origin)
     for course in courses[2:]:
-        enroll_many([(each.pk, course.pk) for each in active[:3]], origin=origin, on_full=OnFull.WAITLIST)
-    complete(student_id=1, course_id=courses[1].pk, grade="A", origin=origin)
-    complete(student_id=2, course_id=courses[1].pk, origin=origin, reason="Done")
-    drop(student_id=3, course_id=courses[1].pk, origin=origin)
-    enroll(student_id=3, course_id=courses[1].pk, origin=origin)
-    drop(student_id=4, course_id=courses[0].pk, origin=origin, reason="Moved")
+        enroll_many([(each.pk, course.pk) for each in active[:3]], actor=origin, on_full=OnFull.WAITLIST)
+    complete(student_id=1, course_id=courses[1].pk, grade="A", actor=origin)
+    complete(student_id=2, course_id=courses[1].pk, actor=origin, reason="Done")
+    drop(student_id=3, course_id=courses[1].pk, actor=origin)
+    enroll(student_id=3, course_id=courses[1].pk, actor=origin)
+    drop(student_id=4, course_id=courses[0].pk, actor=origin, reason="Moved")
     Course.objects.filter(pk=courses[3].pk).update(capacity=1)
     enroll(
         student_id=5,
         course_id=asking.pk,
-        waive=["prerequisite_missing"],
+        waived_codes=["prerequisite_missing"],
         reason="Knows it",
-        origin=Origin(Channel.API, may_waive=True),
+        actor=ActorContext(Channel.API, may_waive=True),
     )
     assert Student.objects.count() == 13
     create_api_client("full", _scopes())

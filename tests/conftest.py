@@ -17,7 +17,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from courses.api_clients import create_api_client
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 from tests.logs import leaks_in
 
@@ -83,8 +83,8 @@ def tests_may_empty_the_journal() -> Iterator[None]:
 
 
 @pytest.fixture
-def origin() -> Origin:
-    return Origin(Channel.SYSTEM)
+def origin() -> ActorContext:
+    return ActorContext(Channel.SYSTEM)
 
 
 @pytest.fixture

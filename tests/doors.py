@@ -77,7 +77,7 @@ def admin(wish: Wish) -> str:
     browser = Client()
     browser.force_login(User.objects.create_superuser("door"))
     enrollments = "/admin/students/studentcourse/"
-    newest = StudentCourse.objects.newest().filter(student=wish.student, course=wish.course)
+    newest = StudentCourse.objects.latest_per_student_and_course().filter(student=wish.student, course=wish.course)
     ticked = list(newest.values_list("pk", flat=True))
     form: dict[str, Any]
     if wish.action == Action.ENROLL:

@@ -262,7 +262,7 @@ GUARDS = [
         "tests/students/test_acting.py::test_nothing_is_done_where_something_else_would_come_of_it",
         instead(
             "students/enrollment/service.py",
-            "    if forecast.fingerprint != fingerprint:\n",
+            "    if result.fingerprint != fingerprint:\n",
             "    if not fingerprint:\n",
         ),
     ),
@@ -270,7 +270,7 @@ GUARDS = [
         "who follows by itself is part of what was shown",
         SQLITE,
         "tests/students/test_acting.py::test_nothing_is_done_where_something_else_would_come_of_it",
-        instead("students/enrollment/preview.py", ", *(_of_event(*each) for each in self.followed)]", "]"),
+        instead("students/enrollment/preview.py", ", *(_event_digest(*each) for each in self.side_effects)]", "]"),
     ),
     Mutant(
         "who waits leaves before a seat comes free for them",
@@ -308,8 +308,8 @@ GUARDS = [
         "tests/test_race_waitlist.py::test_who_is_promoted_by_many_at_once_is_promoted_once",
         instead(
             "students/enrollment/loading.py",
-            "        (LOCKED, [unlocked])",
-            "        (LOCKED if acts else AT_ONCE, [unlocked])",
+            "        (LOCK_COURSES, [unlocked])",
+            "        (LOCK_COURSES if commands else COURSES_WITH_SEATS, [unlocked])",
         ),
     ),
     Mutant(
@@ -323,7 +323,9 @@ GUARDS = [
         POSTGRESQL,
         "tests/test_race_students.py::test_an_act_waits_for_a_student_who_becomes_inactive_and_is_refused",
         instead(
-            "students/enrollment/loading.py", "lambda ids: _students(ids), KEY_SHARE)", "lambda ids: _students(ids))"
+            "students/enrollment/loading.py",
+            "lambda ids: _students_by_id(ids), KEY_SHARE)",
+            "lambda ids: _students_by_id(ids))",
         ),
     ),
     Mutant(
@@ -360,8 +362,8 @@ GUARDS = [
         NEXT_IN_LINE,
         instead(
             "students/enrollment/waitlist.py",
-            "list(register.lines.get(course_id, ()))",
-            "list(register.lines.get(course_id, ()))[::-1]",
+            "list(context.waitlists.get(course_id, ()))",
+            "list(context.waitlists.get(course_id, ()))[::-1]",
         ),
     ),
     Mutant(
@@ -380,7 +382,7 @@ GUARDS = [
         "tests/students/test_waitlist.py::test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits",
         instead(
             "students/enrollment/transitions.py",
-            "is_next = not register.waiting[act.course_id] or",
+            "is_next = not context.waitlist_lengths[command.course_id] or",
             "is_next = True or",
         ),
     ),
@@ -388,13 +390,13 @@ GUARDS = [
         "a writer's announcement in the journal",
         POSTGRESQL,
         LATE_COMMIT,
-        instead("students/events/log.py", "announces = events and ON_POSTGRESQL", "announces = False"),
+        instead("students/events/log.py", "needs_marker = events and ON_POSTGRESQL", "needs_marker = False"),
     ),
     Mutant(
         "the horizon up to which changes are read",
         POSTGRESQL,
         LATE_COMMIT,
-        instead("students/events/feed.py", "known_horizon() if ON_POSTGRESQL else math.inf", "math.inf"),
+        instead("students/events/feed.py", "cached_watermark() if ON_POSTGRESQL else math.inf", "math.inf"),
     ),
     *(
         Mutant(
@@ -503,8 +505,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F20,M-I,,-course_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
-            "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
-            "((ANY, course_id), (ANY, ANY))",
+            "((student_id, UNKNOWN_ID), (UNKNOWN_ID, course_id), (UNKNOWN_ID, UNKNOWN_ID))",
+            "((UNKNOWN_ID, course_id), (UNKNOWN_ID, UNKNOWN_ID))",
         ),
     ),
     Mutant(
@@ -513,8 +515,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F2O,M-1,,-student_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
-            "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
-            "((student_id, ANY), (ANY, ANY))",
+            "((student_id, UNKNOWN_ID), (UNKNOWN_ID, course_id), (UNKNOWN_ID, UNKNOWN_ID))",
+            "((student_id, UNKNOWN_ID), (UNKNOWN_ID, UNKNOWN_ID))",
         ),
     ),
     Mutant(
@@ -523,8 +525,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F2O,M-I,,-student_not_found-term:2026F]",
         instead(
             "students/imports/listed_rows.py",
-            "((student_id, ANY), (ANY, course_id), (ANY, ANY))",
-            "((student_id, ANY), (ANY, course_id))",
+            "((student_id, UNKNOWN_ID), (UNKNOWN_ID, course_id), (UNKNOWN_ID, UNKNOWN_ID))",
+            "((student_id, UNKNOWN_ID), (UNKNOWN_ID, course_id))",
         ),
     ),
     Mutant(
@@ -539,8 +541,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean[F20,M-2,,-out_of_scope-term:2026F]",
         instead(
             "students/imports/enrollments.py",
-            "if isinstance(course, Course) and is_in_scope else ANY",
-            "if isinstance(course, Course) else ANY",
+            "if isinstance(course, Course) and is_in_scope else UNKNOWN_ID",
+            "if isinstance(course, Course) else UNKNOWN_ID",
         ),
     ),
     Mutant(
@@ -579,7 +581,7 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_row_of_a_full_file_that_ends_frees_its_seat_for_an_earlier_row[dropped-skip]",
         instead(
             "students/imports/enrollments.py",
-            "            self._lock(acts, register)\n            self._end(acts, register)\n",
+            "            self._lock(commands, context)\n            self._end_locked(commands, context)\n",
             "            pass\n",
         ),
     ),
@@ -587,13 +589,13 @@ GUARDS = [
         "the seats that a full file frees for its rows",
         SQLITE,
         "tests/bulk/test_full.py::test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_is_left[skip]",
-        instead("students/enrollment/transitions.py", " or act.course_id in register.before_waitlist", ""),
+        instead("students/enrollment/transitions.py", " or command.course_id in context.before_waitlist", ""),
     ),
     Mutant(
         "the seats that a full file frees until its rows are through",
         SQLITE,
         "tests/bulk/test_full.py::test_the_rows_of_a_full_file_come_before_those_who_wait_and_these_get_what_is_left[skip]",
-        instead("students/enrollment/batch.py", "if course_id not in self.register.before_waitlist:", "if course_id:"),
+        instead("students/enrollment/batch.py", "if course_id not in self.context.before_waitlist:", "if course_id:"),
     ),
     Mutant(
         "the seats of a full import that is cancelled",
@@ -622,7 +624,9 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_full.py::test_an_undo_by_hand_takes_back_what_was_done_before_an_adoption[False]",
         instead(
-            "students/enrollment/loading.py", "event.action != Action.ADOPT or undone[event.enrollment.pair]", "event"
+            "students/enrollment/loading.py",
+            "event.action != Action.ADOPT or import_ids[event.enrollment.key]",
+            "event",
         ),
     ),
     Mutant(
@@ -818,7 +822,7 @@ GUARDS = [
         "the id of a class in a zip, which is no code",
         SQLITE,
         f"{BUNDLES}::test_a_class_whose_code_is_the_sourced_id_of_another_one_does_not_get_its_students",
-        instead("students/imports/references.py", "SPACES.get(table.spelling(CODE), CODE)", "CODE"),
+        instead("students/imports/references.py", "ID_SPACES.get(table.spelling(CODE), CODE)", "CODE"),
     ),
     Mutant(
         "the refusal of two ids in a zip for one course",
@@ -952,7 +956,7 @@ GUARDS = [
         "the deletion of copies in sessions and logs",
         SQLITE,
         ERASED,
-        instead("students/privacy/erase.py", "        delete_copies(person.words, person.pseudonym)\n", ""),
+        instead("students/privacy/erase.py", "        delete_copies(person.identifiers, person.pseudonym)\n", ""),
     ),
     Mutant(
         "the scrubbing of the files of PostgreSQL",

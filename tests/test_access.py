@@ -157,7 +157,7 @@ class World:
         self.term = make_term(code=f"{name}-T")
         self.course = make_course(code=f"{name}-C", term=self.term)
         self.student = make_student(student_number=f"{name}-S", email="")
-        outcome = enroll(student_id=self.student.pk, course_id=self.course.pk, origin=origin)
+        outcome = enroll(student_id=self.student.pk, course_id=self.course.pk, actor=origin)
         self.enrollment = outcome.enrollment
         self.file = f"student_number,course_code,term\n{name}-S,{name}-C,{name}-T\n".encode()
         order = Order(

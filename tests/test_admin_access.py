@@ -227,7 +227,7 @@ class World:
         term = make_term(code=f"{name}-T")
         course = make_course(code=f"{name}-C", name=f"{name} course", term=term)
         student = make_student(student_number=f"{name}-S", given_name=f"{name} Ada", email="")
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
         enrollment = StudentCourse.objects.get(student=student)
         order = Order("enrollments", Door.API, "", file_name=f"{name}.csv", dataset=name, actor=sender)
         job = receive(BytesIO(f"student_number,course_code,term\n{name}-S,{name}-C,{name}-T\n".encode()), order)
@@ -417,7 +417,7 @@ def test_a_student_shows_a_teacher_the_places_in_own_courses_only(worlds, caller
     own, foreign = worlds
     own.teacher.groups.add(Group.objects.get(name="Viewer"))
     student = own.ids["students/student"]
-    enroll(student_id=student, course_id=foreign.ids["courses/course"], origin=origin)
+    enroll(student_id=student, course_id=foreign.ids["courses/course"], actor=origin)
     client = callers["teacher, own"]
 
     page = client.get(f"/admin/students/student/{student}/change/").content.decode()

@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from students.enrollment import enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, StudentCourse
 from tests.browser import choose, log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student
@@ -46,7 +46,7 @@ def test_a_registrar_logs_in_is_refused_enrolls_and_drops(page):
 def test_a_registrar_completes_two_students_from_the_list_with_a_grade(page):
     course = make_course(code="MATH-101")
     for _ in range(2):
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=Origin(Channel.SYSTEM))
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM))
     log_in(page)
 
     page.goto(f"/admin/courses/course/{course.pk}/change/")
@@ -71,7 +71,7 @@ def test_a_registrar_lets_a_student_wait_waives_a_full_course_and_undoes_a_drop(
     ada = make_student(student_number="S-1042", given_name="Ada", family_name="Byron")
     holder = make_student(student_number="S-1", given_name="Mary", family_name="Somerville")
     course = make_course(code="MATH-101", name="Calculus I", capacity=1, waitlist_capacity=5)
-    enroll(student_id=holder.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM))
+    enroll(student_id=holder.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM))
     log_in(page)
 
     page.goto("/admin/students/studentcourse/add/")

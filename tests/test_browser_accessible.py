@@ -80,7 +80,7 @@ def world(registrar, origin):
     full = make_course(code="ART-1", name="Painting", capacity=1, waitlist_capacity=9)
     for number in range(3):
         student = make_student(student_number=f"S-{number}", given_name="Mary", family_name="Byron", email="")
-        enroll(student_id=student.pk, course_id=full.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=student.pk, course_id=full.pk, on_full=OnFull.WAITLIST, actor=origin)
     world.full = full
     return world
 

@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from courses.models import Course
 from students.enrollment import complete, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, StudentCourse
 from tests.browser import NARROW, WIDE, choose, log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student, make_term
@@ -13,7 +13,7 @@ from tests.factories import make_course, make_student, make_term
 __all__ = ["page", "pytestmark"]
 
 NAMES = ("Ada Byron", "Mary Somerville", "Grace Hopper", "Emmy Noether", "Sofja Kowalewskaja", "Hedy Lamarr")
-SYSTEM = Origin(Channel.SYSTEM)
+SYSTEM = ActorContext(Channel.SYSTEM)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def course(db):
     for number, name in enumerate(NAMES):
         given, family = name.split()
         student = make_student(student_number=f"S-{1001 + number}", given_name=given, family_name=family)
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=SYSTEM)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=SYSTEM)
     return course
 
 
@@ -48,7 +48,7 @@ def cells(page: Page, card: str) -> list[str]:
 
 def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_undone(page, course):
     ada = StudentCourse.objects.earliest("pk")
-    complete(student_id=ada.student_id, course_id=course.pk, grade="A", origin=SYSTEM)  # Emmy's seat stays, one is free
+    complete(student_id=ada.student_id, course_id=course.pk, grade="A", actor=SYSTEM)  # Emmy's seat stays, one is free
     log_in(page)
     page.goto(f"/admin/students/studentcourse/?course__id__exact={course.pk}")
     for name in NAMES[:3]:
@@ -65,7 +65,7 @@ def test_several_are_dropped_with_who_gets_a_seat_shown_before_and_after_and_und
     assert [each.split("MATH")[0].strip() for each in cells(page, "promoted")] == ["S-1006 Hedy Lamarr"]
     assert "An enrollment that is completed cannot become dropped" in cells(page, "refused")[0]
     picture(page, "consequences")
-    assert StudentCourse.objects.seated().count() == 4
+    assert StudentCourse.objects.enrolled().count() == 4
 
     page.get_by_role("checkbox", name="S-1003 Grace Hopper").uncheck()
     page.get_by_role("button", name="Look again").click()
@@ -93,7 +93,7 @@ def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
         make_student(student_number=f"S-{number}", given_name=given, family_name=family, is_active=number != 2003)
     physics = make_course(code="PHYS-100", name="Mechanics", capacity=2, waitlist_capacity=9, term=course.term)
     ada = StudentCourse.objects.earliest("pk").student
-    enroll(student_id=ada.pk, course_id=physics.pk, origin=SYSTEM)
+    enroll(student_id=ada.pk, course_id=physics.pk, actor=SYSTEM)
     before = StudentCourse.objects.count()
     log_in(page)
     page.get_by_role("link", name="Enroll many").click()

@@ -5,8 +5,8 @@ from django.contrib.auth.models import Group, User
 from playwright.sync_api import Locator, Page, expect
 
 from courses.models import CourseStaff
-from students.enrollment import perform
-from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment import execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.models import Action, Channel, Student, StudentCourse
 from tests.accessible import reach
 from tests.browser import choose, log_in, page, pytestmark, shot
@@ -15,12 +15,14 @@ from tests.factories import make_course, make_term
 
 __all__ = ["page", "pytestmark"]
 
-SYSTEM = Origin(Channel.SYSTEM)
+SYSTEM = ActorContext(Channel.SYSTEM)
 SEATS, WAITING = 120, 12
 
 
 def enroll_all(course, students):
-    perform([Act(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in students], SYSTEM)
+    execute(
+        [EnrollmentCommand(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in students], SYSTEM
+    )
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ def test_somebody_is_found_refused_waitlisted_enrolled_and_gets_the_seats_that_m
 
     assert standing("S-177777") == {"HIST-117": "enrolled", "MATH-101": "enrolled"}
     assert StudentCourse.objects.filter(course=course, status="dropped").count() == WAITING + 1
-    assert StudentCourse.objects.seated().filter(course=course).count() == SEATS
+    assert StudentCourse.objects.enrolled().filter(course=course).count() == SEATS
 
 
 def test_course_staff_find_nobody_of_the_crowd_but_their_own(page, course):

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import expect
 
 from students.enrollment import enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, StudentCourse
 from tests.browser import NARROW, in_the_dark, log_in, page, pytestmark, shot
 from tests.bulk.work import ENROLLMENTS, imported
@@ -21,7 +21,7 @@ def crowd(db):
     course = make_course(code="MATH-101", name="Calculus I", term=make_term(code="2026F"))
     for number, name in enumerate(("Ada", "Mary", "Grace")):
         student = make_student(student_number=f"S-{number}", given_name=name, family_name="Byron", email="")
-        enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM))
+        enroll(student_id=student.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM))
     imported(ENROLLMENTS + "S-9,M-9,,,,\n")
     return course
 

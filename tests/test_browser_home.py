@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from bulk.models import Import, State
 from students.enrollment import drop, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, RefusedAct
 from tests.browser import NARROW, WIDE, in_the_dark, log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student, make_term
@@ -46,13 +46,17 @@ def term(db):
         made[code] = course
         for number, student in enumerate(crowd[: taken + waiting]):
             back = [44, 43, 42, 42, 41, 40, 39, 37, 36, 33, 30, 29, 26, 20, 12, 5, 1][(number * 7 + len(code)) % 17]
-            over = {"waive": ["course_full"], "reason": "Needs it to graduate"} if (capacity or 99) <= number else {}
+            over = (
+                {"waived_codes": ["course_full"], "reason": "Needs it to graduate"}
+                if (capacity or 99) <= number
+                else {}
+            )
             wish = {"on_full": OnFull.WAITLIST} if number >= taken else over
-            origin = Origin(Channel.SYSTEM, at=timezone.now() - timedelta(days=back), may_waive=True)
-            enroll(student_id=student.pk, course_id=course.pk, origin=origin, **wish)
+            origin = ActorContext(Channel.SYSTEM, at=timezone.now() - timedelta(days=back), may_waive=True)
+            enroll(student_id=student.pk, course_id=course.pk, actor=origin, **wish)
     for number in range(5):
-        origin = Origin(Channel.SYSTEM, at=timezone.now() - timedelta(days=number % 2))
-        drop(student_id=crowd[number].pk, course_id=made["MATH-101"].pk, origin=origin)
+        origin = ActorContext(Channel.SYSTEM, at=timezone.now() - timedelta(days=number % 2))
+        drop(student_id=crowd[number].pk, course_id=made["MATH-101"].pk, actor=origin)
     for number, codes in enumerate(["course_full"] * 6 + ["prerequisite_missing"] * 3 + ["enrollment_closed"]):
         course = made["BIO-101" if number < 4 else "LAW-302"]
         RefusedAct.objects.create(

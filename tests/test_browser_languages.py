@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from bulk.models import Import
 from students.enrollment import drop, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, Student
 from tests.browser import NARROW, choose, log_in, page, pytestmark, shot
 from tests.bulk.work import ENROLLMENTS, imported
@@ -19,11 +19,11 @@ def course(db):
     course = make_course(
         code="MATH-101", name="Calculus I", term=make_term(code="2026F"), capacity=2, waitlist_capacity=5
     )
-    origin = Origin(Channel.SYSTEM)
+    origin = ActorContext(Channel.SYSTEM)
     for number, name in enumerate(("Ada", "Mary", "Grace", "Joan")):
         student = make_student(student_number=f"S-{number}", given_name=name, family_name="Byron", email="")
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     imported(ENROLLMENTS + "S-9,M-9,,,,\n")
     return course
 

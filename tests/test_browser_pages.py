@@ -5,15 +5,15 @@ from playwright.sync_api import expect
 
 from courses.models import Course
 from school.models import PersonalDataAccess
-from students.enrollment import drop, perform
-from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment import drop, execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.models import Action, Channel, Student, StudentCourse
 from tests.browser import NARROW, choose, in_the_dark, log_in, page, pytestmark, shot
 from tests.factories import make_course, make_student, make_term
 
 __all__ = ["page", "pytestmark"]
 
-SYSTEM = Origin(Channel.SYSTEM)
+SYSTEM = ActorContext(Channel.SYSTEM)
 NAMES = [
     "Ada Byron",
     "Mary Somerville",
@@ -37,8 +37,8 @@ def course(db):
         )
     leaver = make_student(student_number="S-999", given_name="Hypatia", family_name="Theonis", email="")
     students = [leaver, *Student.objects.exclude(pk=leaver.pk).order_by("pk")]
-    perform([Act(Action.ENROLL, each.pk, made.pk, on_full=OnFull.WAITLIST) for each in students], SYSTEM)
-    drop(student_id=leaver.pk, course_id=made.pk, origin=SYSTEM, reason="Moved away")
+    execute([EnrollmentCommand(Action.ENROLL, each.pk, made.pk, on_full=OnFull.WAITLIST) for each in students], SYSTEM)
+    drop(student_id=leaver.pk, course_id=made.pk, actor=SYSTEM, reason="Moved away")
     return made
 
 
@@ -140,7 +140,7 @@ def test_the_chosen_are_completed_and_moved_up_with_the_consequences_shown_first
 
     Course.objects.filter(pk=course.pk).update(capacity=5, waitlist_capacity=None)
     late = [make_student(student_number=f"S-20{number}", email="") for number in range(3)]
-    perform([Act(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in late], SYSTEM)
+    execute([EnrollmentCommand(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in late], SYSTEM)
     page.goto(f"/admin/courses/course/{course.pk}/change/?tab=waitlist")
     page.get_by_label("Choose S-202").check()
     page.locator(".page-acts").get_by_role("textbox", name="Reason").fill("Needs it to graduate")

@@ -11,8 +11,8 @@ from playwright.sync_api import expect
 
 from courses.models import Course, Term
 from students.demo import Size, make_demo
-from students.enrollment import perform
-from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment import execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.models import Action, Channel, RefusedAct, Student, StudentCourse
 from tests.browser import choose, in_the_dark, log_in, page, pytestmark, shot
 from tests.bulk.work import ENROLLMENTS, imported
@@ -35,16 +35,16 @@ def test_the_pictures_are_shown_and_small():
 def term(db):
     """Demo data, and weeks in which some come, more of them of late, and a few leave or are refused."""
     dice = random.Random(7)
-    make_demo(Size(1_500, 400, 12_000), now=timezone.now(), tell=lambda line: None)
+    make_demo(Size(1_500, 400, 12_000), now=timezone.now(), log=lambda line: None)
     term = Term.objects.latest("starts_on")
     students = list(Student.objects.values_list("pk", flat=True))
     courses = list(Course.objects.filter(term=term).values_list("pk", flat=True))
     for back in range(DAYS, 0, -1):
-        origin = Origin(Channel.API, at=timezone.now() - timedelta(days=back))
+        origin = ActorContext(Channel.API, at=timezone.now() - timedelta(days=back))
         pairs = [(dice.choice(students), dice.choice(courses)) for _ in range(6 + (DAYS - back) * 2)]
-        perform([Act(Action.ENROLL, *pair, on_full=OnFull.WAITLIST) for pair in pairs], origin)
+        execute([EnrollmentCommand(Action.ENROLL, *pair, on_full=OnFull.WAITLIST) for pair in pairs], origin)
         leaving = StudentCourse.objects.filter(status="enrolled", course__term=term).order_by("pk")[back * 7 :: 211]
-        perform([Act(Action.DROP, row.student_id, row.course_id) for row in leaving], origin)
+        execute([EnrollmentCommand(Action.DROP, row.student_id, row.course_id) for row in leaving], origin)
     for number, codes in enumerate(["course_full"] * 9 + ["prerequisite_missing"] * 4 + ["enrollment_closed"]):
         day = timezone.localdate()
         RefusedAct.objects.create(day=day, student_id=students[number], course_id=courses[number], codes=codes)

@@ -19,7 +19,7 @@ from school.refusals import Refused
 from students.enrollment import complete, drop, enroll, enroll_many
 from students.enrollment.commands import OnFull
 from students.events import feed, log
-from students.events.feed import Position, cursor_at, cursor_of, read_changes
+from students.events.feed import Position, cursor_of, encode_cursor, read_changes
 from students.models import EnrollmentEvent
 from students.privacy.erase import erase
 from students.privacy.identity import person_of
@@ -35,7 +35,7 @@ def happen(origin, times=1):
     """Let so many students enroll, one after the other."""
     course = make_course()
     for _ in range(times):
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
 
 
 def read_all(api, **query):
@@ -53,9 +53,9 @@ def test_the_feed_has_every_change_of_every_enrollment_in_order(api, origin):
     course = make_course(capacity=1, waitlist_capacity=1)
     first, second = make_student(), make_student()
     for student in (first, second):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
-    drop(student_id=first.pk, course_id=course.pk, origin=origin)
-    complete(student_id=second.pk, course_id=course.pk, grade="A", origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+    drop(student_id=first.pk, course_id=course.pk, actor=origin)
+    complete(student_id=second.pk, course_id=course.pk, grade="A", actor=origin)
 
     results = api.get(FEED).json()["results"]
 
@@ -140,10 +140,10 @@ def test_a_cursor_older_or_newer_than_what_is_kept_is_410(api, origin):
     first, last = EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True)
 
     for position in (-1, last + 1):
-        answer = api.get(FEED, {"after": cursor_at(Position(position))})
+        answer = api.get(FEED, {"after": encode_cursor(Position(position))})
 
         assert (answer.status_code, answer.json()["code"]) == (410, "cursor_expired")
-    assert api.get(FEED, {"after": cursor_at(Position(first))}).status_code == 200
+    assert api.get(FEED, {"after": encode_cursor(Position(first))}).status_code == 200
 
 
 @pytest.mark.django_db
@@ -182,7 +182,7 @@ def test_a_page_costs_the_same_queries_for_any_number_of_changes(origin, django_
 
 @pytest.mark.django_db(transaction=True)
 def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
-    monkeypatch.setattr(feed, "POLL", 0.01)
+    monkeypatch.setattr(feed, "POLL_INTERVAL", 0.01)
     looked = threading.Event()
     page_of = feed.Reader.page
 
@@ -210,7 +210,7 @@ def test_an_answer_is_held_until_something_happens(api, origin, monkeypatch):
 
 @pytest.mark.django_db
 def test_an_answer_is_not_held_for_ever(api, monkeypatch):
-    monkeypatch.setattr(feed, "POLL", 0.01)
+    monkeypatch.setattr(feed, "POLL_INTERVAL", 0.01)
     started = time.monotonic()
 
     page = api.get(FEED, {"wait": 1}).json()
@@ -221,7 +221,7 @@ def test_an_answer_is_not_held_for_ever(api, monkeypatch):
 
 @pytest.mark.django_db
 def test_who_finds_the_waiting_room_full_is_answered_at_once(api, monkeypatch):
-    monkeypatch.setattr(feed, "_waiting_room", threading.BoundedSemaphore(0))
+    monkeypatch.setattr(feed, "_long_poll_slots", threading.BoundedSemaphore(0))
     monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
 
     assert api.get(FEED, {"wait": 20}).json()["results"] == []
@@ -238,7 +238,7 @@ def late_writer(origin):
 
     def write():
         with transaction.atomic():
-            enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+            enroll(student_id=student.pk, course_id=course.pk, actor=origin)
             written.set()
             may_commit.wait(timeout=60)
         connection.close()
@@ -306,7 +306,7 @@ def test_a_writer_that_rolls_back_holds_up_nobody(origin):
     happen(origin)
 
     assert len(read_changes("", 10).entries) == 1
-    assert log.horizon() == EnrollmentEvent.objects.latest("pk").pk
+    assert log.safe_watermark() == EnrollmentEvent.objects.latest("pk").pk
 
 
 @on_postgresql
@@ -317,7 +317,7 @@ def test_a_reader_of_many_writers_at_once_misses_nothing(origin):
 
     def write(course):
         for student in students:
-            enroll_many([(student, course)], origin=origin)
+            enroll_many([(student, course)], actor=origin)
         connection.close()
 
     heard, cursor = [], ""
@@ -465,8 +465,8 @@ def test_a_cursor_of_another_entry_with_the_same_id_has_expired(api, origin, fie
 @pytest.mark.django_db
 def test_a_cursor_stays_good_when_the_student_is_erased(api, origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     _ids, cursor = read_all(api)
 
     erase(person_of(student), reason="asked for it", door=Door.COMMAND)

@@ -224,7 +224,7 @@ def test_an_output_that_fails_after_the_last_row_leaves_the_import_as_it_is_and_
 @on_full_disks
 @pytest.mark.django_db
 def test_an_export_that_does_not_fit_the_disk_names_what_it_cannot_write(origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
     said = []
 
     with pytest.raises(CommandError) as error:
@@ -239,7 +239,7 @@ def test_an_export_that_does_not_fit_the_disk_names_what_it_cannot_write(origin)
 
 @pytest.mark.django_db
 def test_an_export_ends_quietly_when_nobody_reads_on(origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
     reading, writing = os.pipe()
     os.close(reading)
 
@@ -250,7 +250,7 @@ def test_an_export_ends_quietly_when_nobody_reads_on(origin):
 @pytest.mark.django_db
 def test_a_carriage_return_in_a_cell_is_exported_in_quotes_and_refused_by_name_when_imported(origin, tmp_path):
     student, course = make_student(student_number="S-1"), make_course(code="M-1")
-    keys = {"student_id": student.pk, "course_id": course.pk, "origin": origin}
+    keys = {"student_id": student.pk, "course_id": course.pk, "actor": origin}
     enroll(**keys)
     complete(**keys, grade="A\rB")
     file = tmp_path / "export.csv"

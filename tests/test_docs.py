@@ -21,7 +21,7 @@ from bulk.jobs.worker import run_worker
 from courses.api_clients import Credentials, create_api_client
 from students.api.problem_pages import code_descriptions
 from students.enrollment.rules import RULES
-from students.enrollment.transitions import STARTING_POINTS
+from students.enrollment.transitions import ALLOWED_FROM
 from students.imports import STATUS_TO_ACTION
 from students.models import Action
 from tests import contract
@@ -218,8 +218,8 @@ def test_the_enrollment_page_tells_of_every_rule_what_it_means_when_it_is_asked_
 
 def test_the_enrollment_page_draws_every_transition():
     drawn = re.findall(r"^    (\S+) --> (\S+): ", (DOCS / "enrollment.md").read_text(), re.MULTILINE)
-    steps = {(start, end) for starts, end in ((STARTING_POINTS[Action.DROP], "dropped"),) for start in starts}
-    steps |= {("enrolled", "withdrawn"), *((start, "completed") for start in STARTING_POINTS[Action.COMPLETE])}
+    steps = {(start, end) for starts, end in ((ALLOWED_FROM[Action.DROP], "dropped"),) for start in starts}
+    steps |= {("enrolled", "withdrawn"), *((start, "completed") for start in ALLOWED_FROM[Action.COMPLETE])}
     steps |= {("[*]", "enrolled"), ("[*]", "waitlisted"), ("waitlisted", "enrolled")}
     undone = {(end, "dropped" if start == "[*]" else start) for start, end in steps}
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from courses.models import Course
-from students.enrollment import enroll, perform
-from students.enrollment.commands import Act, OnFull
-from students.enrollment.rules import RULES, is_untouched
+from students.enrollment import enroll, execute
+from students.enrollment.commands import EnrollmentCommand, OnFull
+from students.enrollment.rules import RULES, unchanged_since_import
 from students.models import Action, EnrollmentEvent, StudentCourse
 from tests.doors import DOORS, NotOffered, Wish
 from tests.factories import make_course, make_student, make_term
@@ -59,21 +59,21 @@ CASES: dict[tuple[str, str], Case] = {
         course={"prerequisites": ["MATH-99", "MATH-100"]},
     ),
     (Action.ENROLL, "seat_is_free"): Case("MATH-101 has no free seat.", course={"capacity": 0}),
-    (Action.ENROLL, "line_has_room"): Case(
+    (Action.ENROLL, "waitlist_has_room"): Case(
         "MATH-101 has no free seat and no waitlist.", course={"capacity": 0}, on_full="waitlist"
     ),
-    (Action.DROP, "was_ever_enrolled"): Case("This student was never enrolled in MATH-101."),
-    (Action.DROP, "is_possible_from_here"): Case(
+    (Action.DROP, "has_enrollment"): Case("This student was never enrolled in MATH-101."),
+    (Action.DROP, "transition_allowed"): Case(
         "An enrollment that is completed cannot become dropped: it has ended.",
         before=(Action.ENROLL, Action.COMPLETE),
     ),
-    (Action.COMPLETE, "was_ever_enrolled"): Case("This student was never enrolled in MATH-101."),
-    (Action.COMPLETE, "is_possible_from_here"): Case(
+    (Action.COMPLETE, "has_enrollment"): Case("This student was never enrolled in MATH-101."),
+    (Action.COMPLETE, "transition_allowed"): Case(
         "An enrollment that is dropped cannot become completed: it has ended.", before=(Action.ENROLL, Action.DROP)
     ),
-    (Action.UNDO, "was_ever_enrolled"): Case("This student was never enrolled in MATH-101."),
-    (Action.UNDO, "can_be_undone"): Case("There is nothing left to undo.", before=(Action.ENROLL, Action.UNDO)),
-    (Action.UNDO, "seat_was_kept"): Case(
+    (Action.UNDO, "has_enrollment"): Case("This student was never enrolled in MATH-101."),
+    (Action.UNDO, "has_undoable_event"): Case("There is nothing left to undo.", before=(Action.ENROLL, Action.UNDO)),
+    (Action.UNDO, "seat_free_for_undo"): Case(
         "MATH-101 has no free seat.",
         course={"capacity": 1},
         before=(Action.ENROLL, Action.DROP),
@@ -82,7 +82,7 @@ CASES: dict[tuple[str, str], Case] = {
 }
 # Promotion comes by itself, and only the undo of an import asks whether something has changed since the import.
 ASKED_FOR = {
-    action: tuple(rule for rule in rules if rule is not is_untouched)
+    action: tuple(rule for rule in rules if rule is not unchanged_since_import)
     for action, rules in RULES.items()
     if action != Action.PROMOTE
 }
@@ -90,7 +90,7 @@ ASKED_FOR = {
 # Where a door has no way to ask for what the rule forbids, and what it says in place of the rule: the actions of the
 # admin's list are for the enrollments ticked in it, and who was never enrolled has none to tick.
 CANNOT_BE_ASKED: dict[tuple[str, str], str] = {
-    ("admin", "was_ever_enrolled"): "Items must be selected in order to perform actions on them.",
+    ("admin", "has_enrollment"): "Items must be selected in order to perform actions on them.",
 }
 
 CHANNELS = {"api": "api", "batch": "api", "admin": "admin", "command": "import"}
@@ -119,10 +119,10 @@ def test_door_obeys_rule(door, action, rule, origin):
     case = CASES[action, rule.name]  # a new rule needs its case
     student, other = make_student(**case.student), make_student()
     course = case.make_course()
-    earlier = [Act(each, student.pk, course.pk) for each in case.before]
-    earlier += [Act(each, other.pk, course.pk) for each in case.others]
+    earlier = [EnrollmentCommand(each, student.pk, course.pk) for each in case.before]
+    earlier += [EnrollmentCommand(each, other.pk, course.pk) for each in case.others]
     for act in earlier:
-        perform([act], origin)
+        execute([act], origin)
     before = rows_and_journal()
     assert len(before[1]) == len(earlier)
 
@@ -160,13 +160,13 @@ def test_door_enrolls_whom_the_rules_let_in(door):
 @each_door
 def test_door_lets_wait_whoever_would_rather_wait_and_tells_the_place(door, origin):
     first, second, course = make_student(), make_student(), make_course(capacity=0, waitlist_capacity=5)
-    enroll(student_id=first.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+    enroll(student_id=first.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     answer = door(Wish(Action.ENROLL, second, course, on_full="waitlist"))
 
     told = {"admin": "waits at place 2", "command": "waitlisted Place 2 in line."}
     assert told.get(door.__name__, '"waitlist_position":2') in answer
-    assert list(StudentCourse.objects.in_line().values_list("student", flat=True)) == [first.pk, second.pk]
+    assert list(StudentCourse.objects.in_waitlist_order().values_list("student", flat=True)) == [first.pk, second.pk]
 
 
 @each_door
@@ -209,7 +209,7 @@ def test_door_takes_no_waiver_of_what_cannot_be_waived(door, code):
 )
 def test_door_ends_an_enrollment_whose_rules_let_it(door, action, status, origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     through(door, Wish(action, student, course))
 
@@ -222,11 +222,11 @@ def test_door_ends_an_enrollment_whose_rules_let_it(door, action, status, origin
 def test_a_seat_freed_through_a_door_goes_to_who_waits(door, action, origin):
     leaving, waiting, course = make_student(), make_student(), make_course(capacity=1, waitlist_capacity=1)
     for student in (leaving, waiting):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     door(Wish(action, leaving, course))
 
-    assert list(StudentCourse.objects.seated().values_list("student", flat=True)) == [waiting.pk]
+    assert list(StudentCourse.objects.enrolled().values_list("student", flat=True)) == [waiting.pk]
     promoted = EnrollmentEvent.objects.latest("pk")
     assert (promoted.action, promoted.channel, promoted.actor) == ("promote", "system", None)
 
@@ -234,7 +234,7 @@ def test_a_seat_freed_through_a_door_goes_to_who_waits(door, action, origin):
 @each_door
 def test_door_leaves_alone_who_is_in_already(door, origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     before = rows_and_journal()
 
     answer = door(Wish(Action.ENROLL, student, course))
@@ -250,7 +250,7 @@ def test_door_leaves_alone_who_is_in_already(door, origin):
 def test_door_writes_its_name_into_the_journal(door, action, origin):
     student, course = make_student(), make_course()
     if action != Action.ENROLL:
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     through(door, Wish(action, student, course))
 

@@ -21,7 +21,7 @@ def crowd(origin):
     """A course with two seats taken and two who wait, in the order of their ids."""
     course = make_course(capacity=2, waitlist_capacity=2)
     students = [make_student() for _ in range(4)]
-    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, origin=origin)
+    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, actor=origin)
     assert violations() == []
     return course, list(StudentCourse.objects.order_by("pk"))
 
@@ -73,7 +73,7 @@ def test_more_seats_and_places_than_there_are_are_seen(crowd):
 def test_who_is_promoted_before_somebody_else_is_seen(crowd, origin):
     course, (first, _second, third, fourth) = crowd
     StudentCourse.objects.filter(pk=third.pk).update(waitlisted_at=timezone.now() + timedelta(hours=1))
-    drop(student_id=first.student_id, course_id=course.pk, origin=origin)
+    drop(student_id=first.student_id, course_id=course.pk, actor=origin)
     StudentCourse.objects.filter(pk=third.pk).update(waitlisted_at=third.waitlisted_at)
     promoted = EnrollmentEvent.objects.get(action=Action.PROMOTE)
 

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from students.enrollment import drop, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, EnrollmentEvent, StudentCourse
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
@@ -65,11 +65,11 @@ def pages(db):
     course = make_course(
         code="MATH-101", name="Calculus I", term=make_term(code="2026F"), capacity=2, waitlist_capacity=5
     )
-    origin = Origin(Channel.SYSTEM)
+    origin = ActorContext(Channel.SYSTEM)
     for number in range(4):
         student = make_student(student_number=f"S-{number}", given_name="Ada", family_name="Byron", email="")
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     job = imported(ENROLLMENTS + "S-9,M-9,,,,\n")
     lists = ("students/studentcourse", "students/student", "courses/course", "courses/term")
     return [

@@ -16,30 +16,30 @@ from school.refusals import Refused
 from stress.invariants import violations, who_waits
 from students.enrollment import (
     complete,
-    courses_waited_for,
     drop,
     enroll,
-    perform,
-    perform_all,
+    execute,
+    execute_atomic,
+    lock_waitlisted_courses,
     promote,
     undo,
-    undo_together,
+    undo_batch,
 )
-from students.enrollment.commands import Act, OnFull, Origin
-from students.enrollment.context import BY_ITSELF
-from students.enrollment.rules import WAIVABLE
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
+from students.enrollment.context import SYSTEM_ACTIONS
+from students.enrollment.rules import WAIVABLE_CODES
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 from tests.fuzz import examples
 
 STUDENTS, COURSES = 5, 3
-ORIGIN = Origin(Channel.SYSTEM, may_waive=True)
+ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 
 student_numbers, course_numbers = st.integers(0, STUDENTS - 1), st.integers(0, COURSES - 1)
 grades = st.sampled_from([None, "", "A", "B"])
 # Most acts waive nothing.
 waivers: st.SearchStrategy[frozenset[str]] = st.one_of(
-    st.just(frozenset()), st.frozensets(st.sampled_from(sorted(WAIVABLE)))
+    st.just(frozenset()), st.frozensets(st.sampled_from(sorted(WAIVABLE_CODES)))
 )
 on_fulls = st.sampled_from(OnFull)
 edits = st.one_of(
@@ -80,8 +80,8 @@ class Registration(RuleBasedStateMachine):
         """Do it, or be refused: one entry for what was done, besides what follows by itself, and none for a refusal."""
         changed = 0
         with suppress(Refused):
-            changed = verb(**self.pair(student, course), origin=ORIGIN, **wishes).changed
-        assert len([event for event in self.news() if event.action not in BY_ITSELF]) == changed
+            changed = verb(**self.pair(student, course), actor=ORIGIN, **wishes).changed
+        assert len([event for event in self.news() if event.action not in SYSTEM_ACTIONS]) == changed
 
     def news(self) -> list[EnrollmentEvent]:
         """What the journal tells of the last step."""
@@ -89,7 +89,7 @@ class Registration(RuleBasedStateMachine):
 
     @rule(student=student_numbers, course=course_numbers, on_full=on_fulls, waive=waivers)
     def enroll(self, student: int, course: int, on_full: OnFull, waive: frozenset[str]) -> None:
-        self.act(enroll, student, course, on_full=on_full, waive=waive, reason="because")
+        self.act(enroll, student, course, on_full=on_full, waived_codes=waive, reason="because")
 
     @rule(student=student_numbers, course=course_numbers)
     def drop(self, student: int, course: int) -> None:
@@ -119,20 +119,25 @@ class Registration(RuleBasedStateMachine):
     )
     def act_in_a_batch(self, wishes: list[tuple[Action, int, int, OnFull, frozenset[str]]], all_or_none: bool) -> None:
         acts = [
-            Act(action, self.students[student].pk, self.courses[course].pk, None, "because", on_full, waive)
+            EnrollmentCommand(
+                action, self.students[student].pk, self.courses[course].pk, None, "because", on_full, waive
+            )
             for action, student, course, on_full, waive in wishes
         ]
-        outcomes = perform_all(acts, ORIGIN) if all_or_none else perform(acts, ORIGIN)
+        outcomes = execute_atomic(acts, ORIGIN) if all_or_none else execute(acts, ORIGIN)
         is_done = not all_or_none or all(outcome.accepted for outcome in outcomes)
         changed = sum(outcome.changed for outcome in outcomes) if is_done else 0
-        assert len([event for event in self.news() if event.action not in BY_ITSELF]) == changed
+        assert len([event for event in self.news() if event.action not in SYSTEM_ACTIONS]) == changed
 
     @rule(pairs=st.lists(st.tuples(student_numbers, course_numbers), min_size=1, max_size=4))
     def undo_many_as_one(self, pairs: list[tuple[int, int]]) -> None:
         """Take acts back as the undoing of an import does: seats that come free are given at the end."""
-        acts = [Act(Action.UNDO, self.students[student].pk, self.courses[course].pk) for student, course in pairs]
-        undo_together(acts, ORIGIN)
-        promote({act.course_id for act in acts}, origin=ORIGIN)
+        acts = [
+            EnrollmentCommand(Action.UNDO, self.students[student].pk, self.courses[course].pk)
+            for student, course in pairs
+        ]
+        undo_batch(acts, ORIGIN)
+        promote({act.course_id for act in acts}, actor=ORIGIN)
 
     @rule(course=course_numbers, edit=edits)
     def change_course(self, course: int, edit: tuple[str, Any]) -> None:
@@ -142,21 +147,21 @@ class Registration(RuleBasedStateMachine):
         setattr(changed, name, [] if name == "prerequisites" and changed.code in value else value)
         changed.save()
         self.limits.append((self.last_entry() + 1, changed.pk, changed.capacity, changed.waitlist_capacity))
-        promote([changed.pk], origin=ORIGIN)
+        promote([changed.pk], actor=ORIGIN)
 
     @rule(student=student_numbers, is_active=st.booleans())
     def change_student(self, student: int, is_active: bool) -> None:
         """Change a student as the API does: under the locks of the courses that they wait for, then seat who waits."""
-        waited_for = courses_waited_for([self.students[student].pk])
+        waited_for = lock_waitlisted_courses([self.students[student].pk])
         changed = Student.objects.select_for_update(no_key=True).get(pk=self.students[student].pk)
         changed.is_active = is_active
         changed.save()
-        promote(waited_for, origin=ORIGIN)
+        promote(waited_for, actor=ORIGIN)
 
     @rule()
     def promote(self) -> None:
         """Nothing is left to do for who only asks for promotion."""
-        assert promote([course.pk for course in self.courses], origin=ORIGIN) == []
+        assert promote([course.pk for course in self.courses], actor=ORIGIN) == []
 
     @invariant()
     def the_register_is_as_it_must_be(self) -> None:

@@ -12,14 +12,14 @@ from courses.models import Course
 from school.db.compiled_queries import Prepared
 from school.refusals import Refused
 from students.enrollment import drop, enroll, enroll_many, loading
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 from tests.races import RUNNERS, race
 
 ROUNDS = 50
-ORIGIN = Origin(Channel.SYSTEM)
-ORIGINS = [Origin(Channel.API), ORIGIN]  # API requests and others alike
+ORIGIN = ActorContext(Channel.SYSTEM)
+ORIGINS = [ActorContext(Channel.API), ORIGIN]  # API requests and others alike
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -35,13 +35,13 @@ def race_for_the_last_seat(rounds):
 
     def act(runner, number):
         try:
-            enroll(student_id=students[runner].pk, course_id=courses[number].pk, origin=ORIGINS[runner % 2])
+            enroll(student_id=students[runner].pk, course_id=courses[number].pk, actor=ORIGINS[runner % 2])
         except Refused as refused:
             codes.append(tuple(refusal.code for refusal in refused.refusals))
 
     race(act, rounds)
     assert set(codes) <= {("course_full",)}
-    return [StudentCourse.objects.seated().filter(course=course).count() for course in courses]
+    return [StudentCourse.objects.enrolled().filter(course=course).count() for course in courses]
 
 
 def test_the_last_seat_is_never_sold_twice():
@@ -51,21 +51,21 @@ def test_the_last_seat_is_never_sold_twice():
 def test_without_the_lock_the_last_seat_is_sold_twice(monkeypatch):
     """The race above would notice: with the lock taken out it fails within a few rounds."""
     without = Prepared(lambda ids: Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
-    monkeypatch.setattr(loading, "LOCKED", without)
+    monkeypatch.setattr(loading, "LOCK_COURSES", without)
 
     assert max(race_for_the_last_seat(ROUNDS)) > 1
 
 
 def test_who_is_refused_by_a_full_course_does_not_wait_for_its_lock():
     course, first, second = make_course(capacity=1), make_student(), make_student()
-    enroll(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
+    enroll(student_id=first.pk, course_id=course.pk, actor=ORIGIN)
     with pytest.raises(Refused):
-        enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN)
+        enroll(student_id=second.pk, course_id=course.pk, actor=ORIGIN)
     codes = []
 
     def ask():
         try:
-            enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN)
+            enroll(student_id=second.pk, course_id=course.pk, actor=ORIGIN)
         except Refused as refused:
             codes.append([refusal.code for refusal in refused.refusals])
         finally:
@@ -83,12 +83,12 @@ def test_who_is_refused_by_a_full_course_does_not_wait_for_its_lock():
 
 def test_a_seat_that_comes_free_is_given_though_the_course_was_full_a_moment_ago():
     course, first, second = make_course(capacity=1), make_student(), make_student()
-    enroll(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
+    enroll(student_id=first.pk, course_id=course.pk, actor=ORIGIN)
     with pytest.raises(Refused):
-        enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN)
-    drop(student_id=first.pk, course_id=course.pk, origin=ORIGIN)
+        enroll(student_id=second.pk, course_id=course.pk, actor=ORIGIN)
+    drop(student_id=first.pk, course_id=course.pk, actor=ORIGIN)
 
-    assert enroll(student_id=second.pk, course_id=course.pk, origin=ORIGIN).changed
+    assert enroll(student_id=second.pk, course_id=course.pk, actor=ORIGIN).changed
 
 
 def test_a_server_that_isolates_more_than_it_should_sells_no_seat_twice():
@@ -110,7 +110,7 @@ def test_a_student_who_clicks_twice_is_enrolled_once():
     changed = count()
 
     def act(runner, number):
-        if enroll(student_id=student.pk, course_id=courses[number].pk, origin=ORIGINS[runner % 2]).changed:
+        if enroll(student_id=student.pk, course_id=courses[number].pk, actor=ORIGINS[runner % 2]).changed:
             next(changed)
 
     race(act, ROUNDS)
@@ -126,10 +126,10 @@ def test_seats_given_back_and_taken_at_once_never_exceed_the_capacity():
     def act(runner, number):
         verb = enroll if (runner + number) % 3 else drop
         try:
-            verb(student_id=students[runner].pk, course_id=course.pk, origin=ORIGINS[runner % 2])
+            verb(student_id=students[runner].pk, course_id=course.pk, actor=ORIGINS[runner % 2])
         except Refused as refused:
             codes.update(refusal.code for refusal in refused.refusals)
-        seen.append(StudentCourse.objects.seated().filter(course=course).count())
+        seen.append(StudentCourse.objects.enrolled().filter(course=course).count())
 
     race(act, ROUNDS)
 
@@ -143,11 +143,11 @@ def test_batches_that_name_the_same_courses_in_any_order_do_not_deadlock():
 
     def act(runner, number):
         order = courses if runner % 2 else reversed(courses)
-        enroll_many([(students[runner].pk, course.pk) for course in order], origin=ORIGIN)
+        enroll_many([(students[runner].pk, course.pk) for course in order], actor=ORIGIN)
 
     race(act, 5)
 
-    assert [StudentCourse.objects.seated().filter(course=course).count() for course in courses] == [10] * 6
+    assert [StudentCourse.objects.enrolled().filter(course=course).count() for course in courses] == [10] * 6
 
 
 def test_two_who_change_different_fields_at_once_do_not_undo_each_other(make_client):

@@ -16,15 +16,15 @@ from rest_framework.test import APIClient
 
 from school.access.access_log import Door
 from school.refusals import Refused
-from students.enrollment import drop, enroll, perform
-from students.enrollment.commands import Act, OnFull, Origin
-from students.enrollment.context import Register
+from students.enrollment import drop, enroll, execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
+from students.enrollment.context import DecisionContext
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from students.privacy.erase import erase
 from students.privacy.identity import person_of
 from tests.factories import make_course, make_student
 
-ORIGIN = Origin(Channel.SYSTEM)
+ORIGIN = ActorContext(Channel.SYSTEM)
 PATIENCE = 10  # seconds
 
 pytestmark = [
@@ -154,7 +154,7 @@ def test_an_act_waits_for_a_student_who_becomes_inactive_and_is_refused(make_ina
     student, course = make_student(), make_course()
 
     with uncommitted(lambda: make_inactive(student)):
-        asking = Beside(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN))
+        asking = Beside(lambda: enroll(student_id=student.pk, course_id=course.pk, actor=ORIGIN))
         waited = somebody_waits_for_a_lock()
     asking.join()
 
@@ -166,15 +166,15 @@ def test_an_act_waits_for_a_student_who_becomes_inactive_and_is_refused(make_ina
 
 def by_a_client(student_id: int, course_id: int) -> list[str]:
     try:
-        enroll(student_id=student_id, course_id=course_id, origin=Origin(Channel.API))
+        enroll(student_id=student_id, course_id=course_id, actor=ActorContext(Channel.API))
     except Refused as refused:
         return [refusal.code for refusal in refused.refusals]
     return []
 
 
 def in_a_file(student_id: int, course_id: int) -> list[str]:
-    act = Act(Action.ENROLL, student_id, course_id)
-    [outcome] = perform([act], Origin(Channel.IMPORT), Register(in_brief=True))
+    act = EnrollmentCommand(Action.ENROLL, student_id, course_id)
+    [outcome] = execute([act], ActorContext(Channel.IMPORT), DecisionContext(partial_rows=True))
     return [refusal.code for refusal in outcome.refusals]
 
 
@@ -195,15 +195,15 @@ def test_a_waitlisted_student_who_becomes_inactive_is_passed_over():
     first, second, third = make_student(), make_student(), make_student()
     course = make_course(capacity=1, waitlist_capacity=2)
     for student in (first, second, third):
-        enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN, on_full=OnFull.WAITLIST)
+        enroll(student_id=student.pk, course_id=course.pk, actor=ORIGIN, on_full=OnFull.WAITLIST)
 
     with uncommitted(lambda: by_a_save_under_lock(second)):
-        dropping = Beside(lambda: drop(student_id=first.pk, course_id=course.pk, origin=ORIGIN))
+        dropping = Beside(lambda: drop(student_id=first.pk, course_id=course.pk, actor=ORIGIN))
         waited = somebody_waits_for_a_lock()
     dropping.join()
 
     assert (waited, dropping.error) == (True, None)
-    assert list(StudentCourse.objects.seated().values_list("student", flat=True)) == [third.pk]
+    assert list(StudentCourse.objects.enrolled().values_list("student", flat=True)) == [third.pk]
     assert list(EnrollmentEvent.objects.filter(action="pass_over").values_list("refusals", flat=True)) == [
         ["student_inactive"]
     ]
@@ -213,7 +213,7 @@ def test_a_waitlisted_student_who_becomes_inactive_is_passed_over():
 def test_a_student_who_is_being_enrolled_becomes_inactive_after_the_commit(make_inactive):
     student, course = make_student(), make_course()
 
-    with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
+    with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, actor=ORIGIN)):
         changing = Beside(lambda: make_inactive(student))
         waited = somebody_waits_for_a_lock()
     changing.join()
@@ -225,7 +225,7 @@ def test_a_student_who_is_being_enrolled_becomes_inactive_after_the_commit(make_
 def test_a_file_that_makes_a_student_inactive_waits_for_the_enrollment(tmp_path):
     student, course = make_student(), make_course()
 
-    with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
+    with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, actor=ORIGIN)):
         changing = Beside(lambda: by_a_file(student, tmp_path))
         waited = somebody_waits_for_a_lock()
     changing.join()
@@ -237,7 +237,7 @@ def test_a_file_that_makes_a_student_inactive_waits_for_the_enrollment(tmp_path)
 def test_a_student_who_is_being_enrolled_is_not_erased():
     student, course = make_student(), make_course()
 
-    with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
+    with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, actor=ORIGIN)):
         changing = Beside(lambda: erasing(student))
         waited = somebody_waits_for_a_lock()
     changing.join()
@@ -251,10 +251,10 @@ def test_a_student_who_is_being_enrolled_is_not_erased():
 def test_a_new_name_and_another_enrollment_of_the_student_wait_for_nothing():
     student, course, other = make_student(), make_course(), make_course()
 
-    with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)):
+    with uncommitted(lambda: enroll(student_id=student.pk, course_id=course.pk, actor=ORIGIN)):
         renaming = Beside(lambda: program().patch(f"/api/v1/students/{student.pk}", {"given_name": "New"}))
         renaming.join(timeout=PATIENCE)
-        enrolling = Beside(lambda: enroll(student_id=student.pk, course_id=other.pk, origin=ORIGIN))
+        enrolling = Beside(lambda: enroll(student_id=student.pk, course_id=other.pk, actor=ORIGIN))
         enrolling.join(timeout=PATIENCE)
         waiting = renaming.is_alive(), enrolling.is_alive()
     renaming.join()
@@ -290,7 +290,7 @@ def test_a_preview_waits_for_no_lock_and_takes_none(taken, django_assert_max_num
 @pytest.mark.parametrize("action", ["drop", "complete", "undo"])
 def test_a_preview_of_many_waits_for_no_lock(action):
     student, course = make_student(), make_course()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=ORIGIN).enrollment
     assert enrollment is not None
     body = {"action": action, "chosen": [enrollment.pk], "reason": "", "grade": ""}
 
@@ -307,7 +307,7 @@ def test_a_preview_of_many_waits_for_no_lock(action):
 @pytest.mark.parametrize("kind", ["student", "course"])
 def test_a_preview_of_making_inactive_waits_for_no_lock(kind):
     student, course = make_student(), make_course(capacity=0, waitlist_capacity=1)
-    enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN, on_full=OnFull.WAITLIST)
+    enroll(student_id=student.pk, course_id=course.pk, actor=ORIGIN, on_full=OnFull.WAITLIST)
     row: Any = student if kind == "student" else course
     path = f"/admin/{row._meta.app_label}/{kind}/"
     form = {"action": "deactivate", "_selected_action": [row.pk], "index": 0}

@@ -13,13 +13,13 @@ from courses.models import Course
 from school.refusals import Refused
 from stress.invariants import misfilled, violations
 from students.enrollment import complete, drop, enroll, enroll_many, promote, undo
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 from tests.races import RUNNERS, race
 
 ROUNDS = 10
-ORIGIN = Origin(Channel.SYSTEM, may_waive=True)
+ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -30,7 +30,7 @@ pytestmark = [
 def refused(verb: Callable[..., object], student: Student, course: Course, **wishes: object) -> list[str]:
     """Do it, and return the codes of what stands against it."""
     try:
-        verb(student_id=student.pk, course_id=course.pk, origin=ORIGIN, **wishes)
+        verb(student_id=student.pk, course_id=course.pk, actor=ORIGIN, **wishes)
     except Refused as refused:
         return [refusal.code for refusal in refused.refusals]
     return []
@@ -40,7 +40,7 @@ def crowded(*, seats: int, waiting: int, **fields: object) -> tuple[Course, list
     """A course with all its seats taken and so many in line: it, who is in, and who waits, in their order."""
     course = make_course(**{"capacity": seats, "waitlist_capacity": None, **fields})
     students = [make_student() for _ in range(seats + waiting)]
-    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, origin=ORIGIN)
+    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, actor=ORIGIN)
     return course, students[:seats], students[seats:]
 
 
@@ -92,7 +92,7 @@ def test_two_who_drop_at_once_let_in_the_first_two():
 
     def act(runner, number):
         course, holders, _line = crowds[number]
-        drop(student_id=holders[runner].pk, course_id=course.pk, origin=ORIGIN)
+        drop(student_id=holders[runner].pk, course_id=course.pk, actor=ORIGIN)
 
     race(act, ROUNDS, runners=2)
 
@@ -106,7 +106,7 @@ def test_who_is_promoted_by_many_at_once_is_promoted_once():
     crowds = [crowded(seats=1, waiting=RUNNERS) for _ in range(ROUNDS)]
     Course.objects.update(capacity=3)
 
-    race(lambda runner, number: promote([crowds[number][0].pk], origin=ORIGIN), ROUNDS)
+    race(lambda runner, number: promote([crowds[number][0].pk], actor=ORIGIN), ROUNDS)
 
     for course, holders, line in crowds:
         assert seated(course) == ids([*holders, *line[:2]])
@@ -139,7 +139,7 @@ def test_who_is_waived_in_takes_no_seat_from_the_count():
     students = [make_student() for _ in range(RUNNERS)]
 
     def act(runner, number):
-        waive = {"waive": ["course_full"], "reason": "graduates"} if runner % 4 == 0 else {}
+        waive = {"waived_codes": ["course_full"], "reason": "graduates"} if runner % 4 == 0 else {}
         refused(enroll, students[runner], courses[number], **waive)
 
     race(act, ROUNDS)
@@ -153,7 +153,7 @@ def test_who_is_waived_in_takes_no_seat_from_the_count():
 def test_undo_and_newcomers_share_one_seat():
     crowds = [crowded(seats=1, waiting=0) for _ in range(ROUNDS)]
     for course, [holder], _line in crowds:
-        drop(student_id=holder.pk, course_id=course.pk, origin=ORIGIN)
+        drop(student_id=holder.pk, course_id=course.pk, actor=ORIGIN)
     students = [make_student() for _ in range(RUNNERS)]
     codes: set[str] = set()
 
@@ -208,7 +208,7 @@ def test_a_line_that_many_join_at_once_keeps_to_its_places_and_its_order():
     for course, _holders, _line in crowds:
         assert misfilled(course, enrolled=1, waiting=5) == []
         for _ in range(5):
-            drop(student_id=seated(course)[0], course_id=course.pk, origin=ORIGIN)
+            drop(student_id=seated(course)[0], course_id=course.pk, actor=ORIGIN)
     assert in_the_order_of(Action.PROMOTE, "enrolled") == in_the_order_of(Action.ENROLL, "waitlisted")
     assert violations() == []
 
@@ -235,12 +235,12 @@ def test_who_completes_what_was_missing_as_the_seat_comes_free_gets_it():
     crowds = [crowded(seats=1, waiting=1) for _ in range(ROUNDS)]
     basics = make_course(code="BASIC")
     Course.objects.exclude(pk=basics.pk).update(prerequisites=["BASIC"])
-    enroll_many([(line[0].pk, basics.pk) for _course, _holders, line in crowds], origin=ORIGIN)
+    enroll_many([(line[0].pk, basics.pk) for _course, _holders, line in crowds], actor=ORIGIN)
 
     def act(runner, number):
         course, [holder], [waiter] = crowds[number]
         verb, student, about = [(complete, waiter, basics), (drop, holder, course)][runner]
-        verb(student_id=student.pk, course_id=about.pk, origin=ORIGIN)
+        verb(student_id=student.pk, course_id=about.pk, actor=ORIGIN)
 
     race(act, ROUNDS, runners=2)
 

@@ -14,11 +14,11 @@ from psycopg import IsolationLevel
 from courses.models import Course
 from school.db.retry import TRIES
 from students.enrollment import enroll, enroll_many
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, EnrollmentEvent
 from tests.factories import make_course, make_student
 
-ORIGIN = Origin(Channel.SYSTEM)
+ORIGIN = ActorContext(Channel.SYSTEM)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -116,7 +116,7 @@ def test_a_deadlock_is_tried_again_and_all_is_done_once():
     student, first, second = make_student(), make_course(), make_course()
 
     with Rival(second).at_work(meet_head_on(first)), CaptureQueriesContext(connection) as queries:
-        outcomes = enroll_many([(student.pk, first.pk), (student.pk, second.pk)], origin=ORIGIN)
+        outcomes = enroll_many([(student.pk, first.pk), (student.pk, second.pk)], actor=ORIGIN)
 
     assert 1 < tries_in(queries) <= TRIES  # who tries again soonest may meet the rival once more
     assert [outcome.changed for outcome in outcomes] == [True, True]
@@ -135,7 +135,7 @@ def test_a_serialization_failure_is_tried_again():
     connection.connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with Rival(course).at_work(make_room), CaptureQueriesContext(connection) as queries:
-            outcome = enroll(student_id=student.pk, course_id=course.pk, origin=ORIGIN)
+            outcome = enroll(student_id=student.pk, course_id=course.pk, actor=ORIGIN)
     finally:
         connection.close()
 
@@ -150,7 +150,7 @@ def test_within_a_transaction_of_the_callers_there_is_one_try():
         pytest.raises(OperationalError, match="deadlock detected"),
         transaction.atomic(),
     ):
-        enroll_many([(student.pk, first.pk), (student.pk, second.pk)], origin=ORIGIN)
+        enroll_many([(student.pk, first.pk), (student.pk, second.pk)], actor=ORIGIN)
 
     assert EnrollmentEvent.objects.count() == 0
 
@@ -160,8 +160,8 @@ def test_a_deadlock_that_comes_back_at_every_try_is_told_as_busy(make_client):
     program = make_client("enrollments:write")
     student, asked_for, wanted = make_student(), make_course(code="BASIC"), make_course(capacity=0)
     Course.objects.filter(pk=wanted.pk).update(waitlist_capacity=1)
-    enroll(student_id=student.pk, course_id=asked_for.pk, origin=ORIGIN)
-    enroll(student_id=student.pk, course_id=wanted.pk, on_full=OnFull.WAITLIST, origin=ORIGIN)
+    enroll(student_id=student.pk, course_id=asked_for.pk, actor=ORIGIN)
+    enroll(student_id=student.pk, course_id=wanted.pk, on_full=OnFull.WAITLIST, actor=ORIGIN)
     Course.objects.filter(pk=wanted.pk).update(prerequisites=["BASIC"])
     address, wish = f"/api/v1/students/{student.pk}/courses/{asked_for.pk}", {"status": "completed"}
 

@@ -10,7 +10,7 @@ from schemathesis import checks
 
 from bulk.models import Import
 from students.enrollment import enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 from tests.bulk.work import ENROLLMENTS, imported, worked_on
 from tests.contract import DOCUMENT, load
@@ -75,7 +75,7 @@ class Walk(linked.as_state_machine()):  # type: ignore[misc]
         self.run = transaction.atomic()
         self.run.__enter__()
         student, course = make_student(student_number="S-1042"), make_course(code="MATH-101", capacity=2)
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=Origin(Channel.SYSTEM))
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM))
         self.newest = {"student_id": student.pk, "course_id": course.pk}
 
     def teardown(self) -> None:

@@ -3,13 +3,13 @@
 from django.http import HttpRequest
 
 from school.observability.logging import current_request_id
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 
 
-def actor_from_request(request: HttpRequest) -> Origin:
+def actor_from_request(request: HttpRequest) -> ActorContext:
     """Return the actor context of an admin request: user, channel, request id and whether the user may waive rules."""
-    return Origin(
+    return ActorContext(
         Channel.ADMIN,
         actor_id=request.user.pk,
         request_id=current_request_id(),

@@ -25,8 +25,8 @@ from students.admin.actor import actor_from_request
 from students.admin.bulk_enroll.views import BulkEnrollViews
 from students.admin.search import STUDENT_FIELDS, ids_or_subquery, match_all_words
 from students.admin.widgets import IdSelect
-from students.enrollment import judge, perform
-from students.enrollment.commands import Act, OnFull, Origin, Outcome
+from students.enrollment import dry_run, execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull, Outcome
 from students.enrollment.rules import ALL_RULES
 from students.models import Action, Status, Student, StudentCourse, StudentCourseQuerySet
 
@@ -55,7 +55,7 @@ class EnrollForm(forms.ModelForm):
         required=False,
         help_text=gettext_lazy("Kept in the journal."),
     )
-    actor: Origin
+    actor: ActorContext
     record_refusals = True  # False for a preview
     outcome: Outcome | None = None  # the decision of the rules, set by ``clean``
 
@@ -67,7 +67,7 @@ class EnrollForm(forms.ModelForm):
         data = super().clean() or self.cleaned_data
         if self.errors:
             return data
-        [self.outcome] = [outcome] = judge([self.command], self.actor, in_earnest=self.record_refusals)
+        [self.outcome] = [outcome] = dry_run([self.command], self.actor, record_refusals=self.record_refusals)
         for refusal in outcome.refusals:
             field = refusal.field if refusal.field in self.fields else None
             self.add_error(field, forms.ValidationError(refusal.message, code=refusal.code))
@@ -77,16 +77,16 @@ class EnrollForm(forms.ModelForm):
         return data
 
     @property
-    def command(self) -> Act:
+    def command(self) -> EnrollmentCommand:
         """The command that the form stands for."""
         data = self.cleaned_data
-        return Act(
+        return EnrollmentCommand(
             Action.ENROLL,
             data["student"].pk,
             data["course"].pk,
             reason=data["reason"],
             on_full=OnFull(data["on_full"] or OnFull.REJECT),
-            waive=frozenset(data.get("waive", ())),
+            waived_codes=frozenset(data.get("waive", ())),
         )
 
 
@@ -133,7 +133,7 @@ class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
         return ["waitlist_position", "journal"] if obj else []
 
     def get_queryset(self, request: HttpRequest) -> StudentCourseQuerySet:
-        return StudentCourse.objects.with_parties()
+        return StudentCourse.objects.with_details()
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -160,7 +160,7 @@ class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
 
     def save_model(self, request: HttpRequest, obj: StudentCourse, form: Any, change: bool) -> None:
         # The form has checked the rules in this transaction, so the course has been locked since then.
-        [outcome] = perform([form.command], form.actor)
+        [outcome] = execute([form.command], form.actor)
         if outcome.refusals:
             raise Refused(outcome.refusals)
         obj.pk = outcome.enrollment.pk if outcome.enrollment else None
@@ -201,7 +201,7 @@ class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        is_waitlisted = StudentCourse.objects.waiting().filter(pk__in=parse_ids(object_id)).exists()
+        is_waitlisted = StudentCourse.objects.waitlisted().filter(pk__in=parse_ids(object_id)).exists()
         permissions = {
             "can_drop": self.has_drop_permission(request),
             "can_complete": self.has_complete_permission(request),

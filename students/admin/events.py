@@ -52,7 +52,7 @@ class EnrollmentEventAdmin(ModelAdmin):
 
     @admin.display(description=gettext_lazy("reason"))
     def localized_reason(self, event: EnrollmentEvent) -> str:
-        return event.reason_told or "-"
+        return event.localized_reason or "-"
 
     @admin.display(description=gettext_lazy("changes"))
     def changed_fields(self, event: EnrollmentEvent) -> str:

@@ -21,10 +21,10 @@ from school.access.access_log import Door, Subject, record_export, record_view
 from school.refusals import Refused
 from school.validators import plain_text
 from students.models import EnrollmentEvent, StudentCourse
-from students.privacy import Erased, erase, everything_on, objections, person_of
-from students.privacy.copies import forget
+from students.privacy import ErasureResult, collect_personal_data, erase, erasure_blockers, person_of
+from students.privacy.copies import remove_identifying_values
 from students.privacy.formats import WRITERS
-from students.privacy.identity import VERSIONS, Person, refuse_named
+from students.privacy.identity import Person, StudentHistory, refuse_reason_with_identifier
 
 EXPORT, ERASE = "students.export_personal_data", "students.erase_student"
 TYPES = {"json": "application/json; charset=utf-8", "html": "text/html; charset=utf-8"}
@@ -129,14 +129,14 @@ class PersonalDataViews(SimpleHistoryAdmin, ModelAdmin):
         if request.method != "POST" or not form.is_valid():
             return self._page(request, person, export_form=form)
         try:
-            refuse_named(person, form.cleaned_data["reason"])
+            refuse_reason_with_identifier(person, form.cleaned_data["reason"])
         except Refused as refused:
             form.add_error("reason", str(refused))
             return self._page(request, person, export_form=form)
         export_format = form.cleaned_data["format"]
         with transaction.atomic():
             record_export(request, Subject.STUDENT, student_id=pk, reason=form.cleaned_data["reason"])
-            content = WRITERS[export_format](everything_on(person))
+            content = WRITERS[export_format](collect_personal_data(person))
         disposition = f'attachment; filename="student-{pk}.{export_format}"'
         return HttpResponse(content, content_type=TYPES[export_format], headers={"Content-Disposition": disposition})
 
@@ -151,7 +151,7 @@ class PersonalDataViews(SimpleHistoryAdmin, ModelAdmin):
         except Refused as refused:
             messages.error(request, str(refused))
             return HttpResponseRedirect(reverse("admin:students_student_personal_data", args=[pk]))
-        forget(request.session, person.words)  # the middleware saves this session again
+        remove_identifying_values(request.session, person.identifiers)  # the middleware saves this session again
         _message_result(request, result)
         return HttpResponseRedirect(reverse("admin:students_student_change", args=[pk]))
 
@@ -175,13 +175,13 @@ class PersonalDataViews(SimpleHistoryAdmin, ModelAdmin):
             "student": person.student,
             "original": person.student,  # for the breadcrumbs
             "pseudonym": person.pseudonym,
-            "versions": VERSIONS.objects.filter(id=person.pk).count(),
+            "versions": StudentHistory.objects.filter(id=person.pk).count(),
             "enrollments": enrollments.count(),
             "entries": EnrollmentEvent.objects.filter(enrollment__in=enrollments).count(),
             "imports": Import.objects.filter(discarded_at=None).count(),
             "may_export": request.user.has_perm(EXPORT),
             "may_erase": request.user.has_perm(ERASE),
-            "objections": objections(person),
+            "objections": erasure_blockers(person),
             "export_form": ExportForm(),
             "erase_form": EraseForm(),
             **forms,
@@ -189,7 +189,7 @@ class PersonalDataViews(SimpleHistoryAdmin, ModelAdmin):
         return render(request, "students/personal_data.html", context)
 
 
-def _message_result(request: HttpRequest, result: Erased) -> None:
+def _message_result(request: HttpRequest, result: ErasureResult) -> None:
     messages.success(request, _("Erased: the student is %(name)s from now on.") % {"name": result.pseudonym})
     rows = sum(result.imports.values())
     if rows:

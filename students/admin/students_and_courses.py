@@ -20,9 +20,9 @@ from students.admin.pages.course import CoursePage
 from students.admin.pages.student import StudentPage
 from students.admin.personal_data import PersonalDataViews
 from students.admin.search import visible_rows
-from students.enrollment import courses_waited_for, lock_to_deactivate, promote
+from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
 from students.models import Student, StudentCourse
-from students.seats import seats_of, with_seats
+from students.seats import annotate_seats, get_seats
 
 MAX_PROMOTION_MESSAGES = 100
 
@@ -38,15 +38,15 @@ class StudentAdmin(StaleFormCheck, ActivationActions, KeptByHistory, PersonalDat
     fields = ["student_number", "given_name", "family_name", "email", "is_active"]
 
     def lock_row(self, row: Any) -> None:
-        courses_waited_for([row.pk])  # courses are always locked before students
+        lock_waitlisted_courses([row.pk])  # courses are always locked before students
         super().lock_row(row)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        locked_course_ids = courses_waited_for([obj.pk]) if change else []
+        locked_course_ids = lock_waitlisted_courses([obj.pk]) if change else []
         if change and not obj.is_active:
             lock_to_deactivate([obj.pk])
         super().save_model(request, obj, form, change)
-        message_promotions(request, promote(locked_course_ids, origin=actor_from_request(request)))
+        message_promotions(request, promote(locked_course_ids, actor=actor_from_request(request)))
 
 
 HAS_FREE_SEATS = Q(capacity__isnull=True) | Q(seats_taken__lt=F("capacity"))
@@ -74,9 +74,9 @@ class SeatsFilter(admin.SimpleListFilter):
             case "free":
                 return queryset.filter(HAS_FREE_SEATS)
             case "line":
-                return queryset.filter(line_length__gt=0)
+                return queryset.filter(waitlist_length__gt=0)
             case "held_up":
-                return queryset.filter(HAS_FREE_SEATS, line_length__gt=0)
+                return queryset.filter(HAS_FREE_SEATS, waitlist_length__gt=0)
         return queryset
 
 
@@ -92,31 +92,31 @@ class CourseAdmin(ActivationActions, KeptByHistory, CoursePage, courses.admin.Co
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Course]:
-        return with_seats(super().get_queryset(request))
+        return annotate_seats(super().get_queryset(request))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         dependent_courses = courses_asking_for({obj.code}) if change and "code" in form.changed_data else []
         message_promotions(
-            request, promote([obj.pk, *(each.pk for each in dependent_courses)], origin=actor_from_request(request))
+            request, promote([obj.pk, *(each.pk for each in dependent_courses)], actor=actor_from_request(request))
         )
-        for warning in seats_of(Course.objects.get(pk=obj.pk)).warnings:
+        for warning in get_seats(Course.objects.get(pk=obj.pk)).warnings:
             messages.warning(request, warning.message)
 
     @admin.display(description=gettext_lazy("taken"))
     def taken(self, course: Course) -> int:
-        return seats_of(course).taken
+        return get_seats(course).taken
 
     @admin.display(description=gettext_lazy("free"))
     def free(self, course: Course) -> Any:
-        seats = seats_of(course)
+        seats = get_seats(course)
         if seats.over:
             return format_html("<strong>{}</strong>", _("%(over)s over") % {"over": seats.over})
         return gettext_lazy("no limit") if seats.free is None else seats.free
 
     @admin.display(description=gettext_lazy("waiting"))
     def waiting(self, course: Course) -> int:
-        return seats_of(course).waiting
+        return get_seats(course).waiting
 
 
 def message_promotions(request: HttpRequest, promoted: list[StudentCourse]) -> None:

@@ -4,13 +4,13 @@ from rest_framework.request import Request
 
 from school.api.permissions import limits_of, may
 from school.observability.logging import current_request_id
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 
 
-def actor_from_request(request: Request) -> Origin:
+def actor_from_request(request: Request) -> ActorContext:
     may_waive = may(request, "enrollments:waive", "students.waive_rules")
-    return Origin(
+    return ActorContext(
         Channel.API,
         actor_id=request.user.pk,
         request_id=current_request_id(),

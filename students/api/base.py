@@ -46,7 +46,7 @@ class EnrollmentReadViewSet(WithinLimits, StrictQuery, Shaped, ConditionalReads,
 
     scope = "enrollments"
     permission_model = StudentCourse
-    queryset = StudentCourse.objects.with_parties()
+    queryset = StudentCourse.objects.with_details()
     serializer_class = EnrollmentSerializer
     ordering = "id"
     expandable = {

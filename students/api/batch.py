@@ -23,8 +23,8 @@ from students.api.serializers.batch import (
     parse_items,
     serialize_outcomes,
 )
-from students.enrollment import judge, perform, perform_all
-from students.enrollment.commands import Act, Outcome
+from students.enrollment import dry_run, execute, execute_atomic
+from students.enrollment.commands import EnrollmentCommand, Outcome
 from students.models import StudentCourse
 
 
@@ -60,15 +60,15 @@ class BatchView(StrictQuery, APIView):
             visible_students(request),
             enrollable_students(request),
         )
-        commands = [item for item in items if isinstance(item, Act)]
+        commands = [item for item in items if isinstance(item, EnrollmentCommand)]
         actor = actor_from_request(request)
         is_atomic = batch.validated_data["atomic"]
         if not is_atomic:
-            outcomes = perform(commands, actor)
+            outcomes = execute(commands, actor)
         elif len(commands) == len(items):
-            outcomes = perform_all(commands, actor)
+            outcomes = execute_atomic(commands, actor)
         else:
-            outcomes = judge(commands, actor)
+            outcomes = dry_run(commands, actor)
         rolled_back = is_atomic and not (len(commands) == len(items) and all(outcome.accepted for outcome in outcomes))
         item_outcomes = list(_item_outcomes(items, outcomes, rolled_back=rolled_back))
         applied = [outcome.enrollment is not None for outcome in item_outcomes]
@@ -81,7 +81,7 @@ class BatchView(StrictQuery, APIView):
 
 
 def _item_outcomes(
-    items: Sequence[Act | InvalidItem], outcomes: Sequence[Outcome], *, rolled_back: bool
+    items: Sequence[EnrollmentCommand | InvalidItem], outcomes: Sequence[Outcome], *, rolled_back: bool
 ) -> Iterator[ItemOutcome]:
     """Yield the outcome of each item. ``rolled_back`` is True if nothing was applied because another item failed."""
     remaining = iter(outcomes)

@@ -59,7 +59,7 @@ class HasSeatsFilter(TrueOrFalse):
     """
     Filters courses with or without a free seat. A course without a limit always has one.
 
-    The queryset must be annotated by ``with_seats``.
+    The queryset must be annotated by ``annotate_seats``.
     """
 
     def filter(self, qs: Any, value: bool | str) -> QuerySet[Any]:

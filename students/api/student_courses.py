@@ -23,9 +23,9 @@ from students.api.base import EnrollmentReadViewSet, enrollable_students, visibl
 from students.api.filters import StudentCoursesFilter
 from students.api.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
 from students.enrollment import complete, drop, enroll
-from students.enrollment.commands import OnFull, Origin, Outcome
-from students.enrollment.rules import never_enrolled
-from students.lookup import find_student, student_id_of
+from students.enrollment.commands import ActorContext, OnFull, Outcome
+from students.enrollment.rules import not_enrolled_refusal
+from students.lookup import find_student, resolve_student_id
 from students.models import Status, Student, StudentCourse
 
 S = TypeVar("S", bound=BaseSerializer[Any])
@@ -49,7 +49,7 @@ def parse_body(serializer_class: type[S], data: Any) -> S:
     return serializer
 
 
-def enroll_from_request(student_id: str, body: EnrollSerializer, actor: Origin, request: Request) -> Outcome:
+def enroll_from_request(student_id: str, body: EnrollSerializer, actor: ActorContext, request: Request) -> Outcome:
     """
     Enroll the student from the URL in the course from the body; raise ``Refused``.
 
@@ -59,14 +59,14 @@ def enroll_from_request(student_id: str, body: EnrollSerializer, actor: Origin, 
     if students is not None:
         pk = find_student(student_id, students).pk
     else:
-        pk = id_in(student_id) or student_id_of(student_id, visible_students(request))
+        pk = id_in(student_id) or resolve_student_id(student_id, visible_students(request))
     return enroll(
         student_id=pk,
         course_id=body.resolve_course_id(limits_of(request)),
         reason=body.validated_data["reason"],
         on_full=OnFull(body.validated_data["on_full"]),
-        waive=body.validated_data["waive"],
-        origin=actor,
+        waived_codes=body.validated_data["waive"],
+        actor=actor,
     )
 
 
@@ -82,7 +82,7 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
 
     def parameter_values(self) -> dict[str, Any]:
         identifier = self.kwargs["student_id"]
-        return {"student": id_in(identifier) or student_id_of(identifier, visible_students(self.request))}
+        return {"student": id_in(identifier) or resolve_student_id(identifier, visible_students(self.request))}
 
     def refuse_missing(self) -> None:
         find_student(self.kwargs["student_id"], visible_students(self.request))
@@ -95,7 +95,7 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
         student, course = self._student_and_course()
         latest = self.queryset.filter(student=student, course=course).order_by("-pk").first()
         if latest is None:
-            raise Refused([never_enrolled(course)])
+            raise Refused([not_enrolled_refusal(course)])
         return latest
 
     @extend_schema(
@@ -136,8 +136,8 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
             course_id=course.pk,
             grade=data.get("grade"),
             reason=data["reason"],
-            expected=self._if_match_version(),
-            origin=actor_from_request(request),
+            if_version=self._if_match_version(),
+            actor=actor_from_request(request),
         )
         return self._outcome_response(outcome, status=200)
 
@@ -151,8 +151,8 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
         drop(
             student_id=student.pk,
             course_id=course.pk,
-            expected=self._if_match_version(),
-            origin=actor_from_request(request),
+            if_version=self._if_match_version(),
+            actor=actor_from_request(request),
         )
         return Response(status=204)
 

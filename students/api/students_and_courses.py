@@ -13,10 +13,10 @@ from school.validators import id_in
 from students.api.actor import actor_from_request
 from students.api.filters import CourseWithSeatsFilter, StudentFilter
 from students.api.serializers import CourseWithSeatsSerializer, StudentSerializer
-from students.enrollment import courses_waited_for, lock_to_deactivate, promote
-from students.lookup import find_student, student_id_of
+from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
+from students.lookup import find_student, resolve_student_id
 from students.models import Student
-from students.seats import with_seats
+from students.seats import annotate_seats
 
 
 class CourseWithSeatsViewSet(CourseViewSet):
@@ -31,14 +31,14 @@ class CourseWithSeatsViewSet(CourseViewSet):
     filterset_class = CourseWithSeatsFilter
 
     def get_queryset(self) -> QuerySet[Course]:
-        return with_seats(super().get_queryset())
+        return annotate_seats(super().get_queryset())
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         course = _course(serializer)
         code = course.code
         super().perform_update(serializer)
         dependent_courses = courses_asking_for({course.code}) if course.code != code else []
-        promote([course.pk, *(each.pk for each in dependent_courses)], origin=actor_from_request(self.request))
+        promote([course.pk, *(each.pk for each in dependent_courses)], actor=actor_from_request(self.request))
 
 
 def _course(serializer: BaseSerializer[Any]) -> Course:
@@ -58,16 +58,16 @@ class StudentViewSet(ResourceViewSet):
 
     def pk_in_address(self) -> int:
         identifier = self.kwargs["student_id"]
-        return id_in(identifier) or student_id_of(identifier, self.get_queryset())
+        return id_in(identifier) or resolve_student_id(identifier, self.get_queryset())
 
     def find(self) -> Student:
         student = find_student(self.kwargs["student_id"], self.get_queryset())
         if self.request.method in ("PUT", "PATCH"):
-            self.locked_course_ids = courses_waited_for([student.pk])
+            self.locked_course_ids = lock_waitlisted_courses([student.pk])
         return student
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         if not serializer.validated_data.get("is_active", True):
             lock_to_deactivate([cast(Student, serializer.instance).pk])
         super().perform_update(serializer)
-        promote(self.locked_course_ids, origin=actor_from_request(self.request))
+        promote(self.locked_course_ids, actor=actor_from_request(self.request))

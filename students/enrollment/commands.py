@@ -1,4 +1,4 @@
-"""Acts (requested changes of a student's enrollment in a course), their origins and their outcomes."""
+"""Commands (requested changes of a student's enrollment in a course), their actors and their outcomes."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,13 +17,13 @@ class OnFull(StrEnum):
     WAITLIST = "waitlist"
 
 
-class Act(NamedTuple):
+class EnrollmentCommand(NamedTuple):
     """
     A requested change. ``grade`` None leaves the grade unchanged.
 
-    ``waive`` has the codes of rules to override for this act; it requires a ``reason``, and an origin that may waive
-    rules. ``of_import`` is the id of an import if the act may undo only what that import did. ``expected`` is the id
-    and the version of the enrollment if the act applies to that version only.
+    ``waived_codes`` has the codes of rules to override for this command; it requires a ``reason``, and an actor that
+    may waive rules. ``only_if_changed_by_import`` is the id of an import if the command may undo only what that import
+    did. ``if_version`` is the id and the version of the enrollment if the command applies to that version only.
     """
 
     action: Action
@@ -32,19 +32,19 @@ class Act(NamedTuple):
     grade: str | None = None
     reason: str = ""
     on_full: OnFull = OnFull.REJECT
-    waive: frozenset[str] = frozenset()
-    of_import: int | None = None
-    expected: tuple[int, int] | None = None
+    waived_codes: frozenset[str] = frozenset()
+    only_if_changed_by_import: int | None = None
+    if_version: tuple[int, int] | None = None
 
     @property
-    def pair(self) -> tuple[int, int]:
+    def key(self) -> tuple[int, int]:
         return self.student_id, self.course_id
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ActorContext:
     """
-    The actor, channel, import, request and time of an act, which the journal stores. ``at`` None means now.
+    The actor, channel, import, request and time of a command, which the journal stores. ``at`` None means now.
 
     ``limits`` are the caller's: messages to a limited client name no course outside its limits.
     """
@@ -60,13 +60,13 @@ class Origin:
 
 class Outcome(NamedTuple):
     """
-    The result of an act: ``changed``, unchanged, or refused with all reasons in ``refusals``.
+    The result of a command: ``changed``, unchanged, or refused with all reasons in ``refusals``.
 
-    ``created`` is True if the act began a new enrollment. A waitlisted enrollment that gets a seat by a waiver is
+    ``created`` is True if the command began a new enrollment. A waitlisted enrollment that gets a seat by a waiver is
     changed, not created.
     """
 
-    act: Act
+    command: EnrollmentCommand
     enrollment: StudentCourse | None
     changed: bool
     refusals: tuple[Refusal, ...] = ()

@@ -8,36 +8,43 @@ Only giving a seat needs the lock.
 
 from time import monotonic
 
-from students.enrollment.batch import Ledger
-from students.enrollment.commands import Act, OnFull, Origin, Outcome
-from students.enrollment.context import Register
-from students.enrollment.loading import look
+from students.enrollment.batch import EnrollmentBatch
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull, Outcome
+from students.enrollment.context import DecisionContext
+from students.enrollment.loading import load_unlocked
 from students.enrollment.transitions import COURSE_FULL
 from students.models import Action
 
-REMEMBERED = 5.0  # seconds
-MOST = 10_000  # courses
+TTL_SECONDS = 5.0
+MAX_COURSES = 10_000
 
 _full_until: dict[int, float] = {}  # by course id, in this process; times of ``monotonic``
 
 
-def remember(outcome: Outcome) -> None:
-    """If the outcome is that a course is full, remember it, so that ``at_a_glance`` may refuse the next acts in it."""
+def mark_if_full(outcome: Outcome) -> None:
+    """
+    If the outcome says that a course is full, store that, so that ``refuse_if_full`` may refuse the next requests.
+    """
     if _is_full(outcome):
-        if len(_full_until) >= MOST:
+        if len(_full_until) >= MAX_COURSES:
             _full_until.clear()
-        _full_until[outcome.act.course_id] = monotonic() + REMEMBERED
+        _full_until[outcome.command.course_id] = monotonic() + TTL_SECONDS
 
 
-def at_a_glance(act: Act, origin: Origin) -> Ledger | None:
-    """Return the ledger of an act that is refused because the course is full; None if it must wait for the lock."""
-    is_plain = act.action == Action.ENROLL and act.on_full == OnFull.REJECT and not act.waive and act.expected is None
-    if not is_plain or _full_until.get(act.course_id, 0) < monotonic():
+def refuse_if_full(command: EnrollmentCommand, actor: ActorContext) -> EnrollmentBatch | None:
+    """Return the batch of a command that is refused because the course is full; None if it must wait for the lock."""
+    can_refuse = (
+        command.action == Action.ENROLL
+        and command.on_full == OnFull.REJECT
+        and not command.waived_codes
+        and command.if_version is None
+    )
+    if not can_refuse or _full_until.get(command.course_id, 0) < monotonic():
         return None
-    ledger = Ledger(Register(), origin)
-    look([act], ledger.register, origin)
-    ledger.decide(act)
-    return ledger if _is_full(ledger.outcomes[0]) else None
+    batch = EnrollmentBatch(DecisionContext(), actor)
+    load_unlocked([command], batch.context, actor)
+    batch.decide(command)
+    return batch if _is_full(batch.outcomes[0]) else None
 
 
 def _is_full(outcome: Outcome) -> bool:

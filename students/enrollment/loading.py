@@ -1,5 +1,5 @@
 """
-Reading of the facts on which decisions depend.
+Loads the facts on which decisions depend.
 
 A decision that is carried out reads them under locks: first the courses, by id, then the students, by id. A preview
 reads the same facts without locks.
@@ -19,251 +19,270 @@ from school.access.row_scope import Limits
 from school.db.compiled_queries import Prepared, together
 from school.db.instances import pressed
 from school.db.lookups import is_pair
-from students.enrollment.commands import Act, Origin
-from students.enrollment.context import BY_ITSELF, Register
-from students.enrollment.transitions import is_settled
-from students.events.log import STATE
+from students.enrollment.commands import ActorContext, EnrollmentCommand
+from students.enrollment.context import SYSTEM_ACTIONS, DecisionContext
+from students.enrollment.transitions import is_unconditional_noop
+from students.events.log import TRACKED_FIELDS
 from students.lookup import STUDENTS_BY_ID
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
-from students.seats import seats_of, with_seats
+from students.seats import annotate_seats, get_seats
 
-# All queries take lists of ids, so that one act uses the same statements as a thousand.
-LOCKED: Prepared[Course] = Prepared(lambda ids: _locked(ids))
-# The number of enrolled students per course with a capacity, and of waiting students per course; only rows of waiting
-# students have a time of arrival (``newest``).
-COUNTED: Prepared[Any] = Prepared(
+# All queries take lists of ids, so that one command uses the same statements as a thousand.
+LOCK_COURSES: Prepared[Course] = Prepared(lambda ids: _lock_courses(ids))
+# The number of enrolled students per course with a capacity, and of waitlisted students per course; only rows of
+# waitlisted students have ``last_waitlisted_at``.
+SEAT_COUNTS: Prepared[Any] = Prepared(
     lambda ids: (
-        _by_course(StudentCourse.objects.seated().filter(course__in=_limited(ids)))
+        _count_by_course(StudentCourse.objects.enrolled().filter(course__in=_with_capacity(ids)))
         .annotate(newest=Value(None, DateTimeField()))
         .union(
-            _by_course(StudentCourse.objects.waiting().filter(course__pk__among=ids)).annotate(
+            _count_by_course(StudentCourse.objects.waitlisted().filter(course__pk__among=ids)).annotate(
                 newest=Max("waitlisted_at")
             ),
             all=True,
         )
     )
 )
-AT_ONCE: Prepared[Course] = Prepared(
-    lambda ids: with_seats(Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
+COURSES_WITH_SEATS: Prepared[Course] = Prepared(
+    lambda ids: annotate_seats(Course.objects.filter(pk__among=ids).select_related("term").order_by("pk"))
 )
 # Transactions that deactivate, erase or delete a student lock it FOR UPDATE, which conflicts with FOR KEY SHARE. Other
 # changes of the student, and other enrollments of the student, do not wait; FOR SHARE would block every change of a
 # name.
 KEY_SHARE = "FOR KEY SHARE"
-STUDENTS_LOCKED: Prepared[Student] = Prepared(lambda ids: _students(ids), KEY_SHARE)
-# The newest row of a pair comes last: an open row is always newer than the ended ones.
-STANDINGS: Prepared[StudentCourse] = Prepared(lambda *pairs: _standings(*pairs))
-BRIEF = ("id", "student_id", "course_id", "status", *STATE, "version")
-IN_BRIEF: Prepared[Any] = Prepared(lambda *pairs: _standings(*pairs).values_list(*BRIEF))
-ACTIVITY: Prepared[Any] = Prepared(lambda ids: _students(ids).values_list("pk", "is_active"), KEY_SHARE)
+LOCK_STUDENTS: Prepared[Student] = Prepared(lambda ids: _students_by_id(ids), KEY_SHARE)
+# The latest row of a key comes last: an open row is always newer than the ended ones.
+LATEST_ENROLLMENTS: Prepared[StudentCourse] = Prepared(lambda *keys: _enrollments_of(*keys))
+DECISION_COLUMNS = ("id", "student_id", "course_id", "status", *TRACKED_FIELDS, "version")
+LATEST_PARTIAL_ROWS: Prepared[Any] = Prepared(lambda *keys: _enrollments_of(*keys).values_list(*DECISION_COLUMNS))
+STUDENT_ACTIVE: Prepared[Any] = Prepared(lambda ids: _students_by_id(ids).values_list("pk", "is_active"), KEY_SHARE)
 
-# The acts that can free a seat.
-FREEING = (Action.DROP, Action.COMPLETE, Action.UNDO)
+# The actions that can free a seat.
+SEAT_FREEING_ACTIONS = (Action.DROP, Action.COMPLETE, Action.UNDO)
 
 
-def lock_and_read(
-    acts: Collection[Act],
-    register: Register,
-    origin: Origin,
+def lock_and_load(
+    commands: Collection[EnrollmentCommand],
+    context: DecisionContext,
+    actor: ActorContext,
     *,
     course_ids: Iterable[int] = (),
 ) -> None:
     """
-    Lock the courses of the acts and ``course_ids``, ordered by id, and only then read the facts and the clock.
+    Lock the courses of the commands and ``course_ids``, ordered by id, and only then read the facts and the clock.
 
     NO KEY UPDATE is the weakest lock that conflicts with itself; it does not block the foreign key checks of other
-    inserts. Students are locked when they are read: those of the acts, and those that may be promoted.
+    inserts. Students are locked when they are read: those of the commands, and those that may be promoted.
     """
-    wanted = _courses_of(acts, register) | set(course_ids)
-    unlocked = list(wanted - register.courses.keys())
+    course_ids_to_load = _course_ids_to_load(commands, context) | set(course_ids)
+    unlocked = list(course_ids_to_load - context.courses.keys())
     # Sent together; each statement starts when the one before it has its locks and has finished.
-    locked, counted, *people = together(
-        (LOCKED, [unlocked]),
-        (COUNTED, [unlocked]),
-        *_about_people(acts, register, STUDENTS_LOCKED),
+    locked_courses, counts, *student_results = together(
+        (LOCK_COURSES, [unlocked]),
+        (SEAT_COUNTS, [unlocked]),
+        *_student_queries(commands, context, LOCK_STUDENTS),
     )
-    register.courses.update((course.pk, course) for course in locked)
-    _note_counts(counted, register)
-    _read_the_rest(acts, register, origin, wanted, STUDENTS_LOCKED, people)
+    context.courses.update((course.pk, course) for course in locked_courses)
+    _store_seat_counts(counts, context)
+    _load_remaining_facts(commands, context, actor, course_ids_to_load, LOCK_STUDENTS, student_results)
 
 
-def look(acts: Collection[Act], register: Register, origin: Origin, *, course_ids: Iterable[int] = ()) -> None:
+def load_unlocked(
+    commands: Collection[EnrollmentCommand],
+    context: DecisionContext,
+    actor: ActorContext,
+    *,
+    course_ids: Iterable[int] = (),
+) -> None:
     """
-    Read the same facts as ``lock_and_read`` without locks: first the courses with their seats, as of one instant.
+    Read the same facts as ``lock_and_load`` without locks: first the courses with their seats, as of one instant.
 
     The other facts are read later and may be newer. A decision based on them can only be a preview, or a refusal that
     was correct at that instant.
     """
-    wanted = _courses_of(acts, register) | set(course_ids)
-    courses, *people = together((AT_ONCE, [list(wanted)]), *_about_people(acts, register, STUDENTS_BY_ID))
+    course_ids_to_load = _course_ids_to_load(commands, context) | set(course_ids)
+    courses, *student_results = together(
+        (COURSES_WITH_SEATS, [list(course_ids_to_load)]), *_student_queries(commands, context, STUDENTS_BY_ID)
+    )
     for course in courses:
-        seats = seats_of(course)
-        register.courses[course.pk] = course
-        register.taken[course.pk], register.waiting[course.pk] = seats.taken, seats.waiting
-    _read_the_rest(acts, register, origin, wanted, STUDENTS_BY_ID, people)
+        seats = get_seats(course)
+        context.courses[course.pk] = course
+        context.seats_taken[course.pk], context.waitlist_lengths[course.pk] = seats.taken, seats.waiting
+    _load_remaining_facts(commands, context, actor, course_ids_to_load, STUDENTS_BY_ID, student_results)
 
 
-def _read_the_rest(
-    acts: Collection[Act],
-    register: Register,
-    origin: Origin,
-    wanted: set[int],
+def _load_remaining_facts(
+    commands: Collection[EnrollmentCommand],
+    context: DecisionContext,
+    actor: ActorContext,
+    course_ids_to_load: set[int],
     students: Prepared[Student],
-    people: Sequence[list[Any]],
+    student_results: Sequence[list[Any]],
 ) -> None:
     """Read the clock, waitlists, prerequisites and journal, after the courses and their seats."""
-    register.now = origin.at or timezone.now()  # after the locks: a request that acquires them later has a later time
-    register.__dict__.pop("today", None)
-    register.may_waive = origin.may_waive
-    _read_lines(acts, register, wanted & register.courses.keys(), students)
-    _note_people(acts, register, *people)
-    _read_completed(register, wanted, origin.limits)
-    _read_last_acts(acts, register)
+    context.now = actor.at or timezone.now()  # after the locks: a request that acquires them later has a later time
+    context.__dict__.pop("today", None)
+    context.may_waive = actor.may_waive
+    _load_waitlists(commands, context, course_ids_to_load & context.courses.keys(), students)
+    _store_students(commands, context, *student_results)
+    _load_completed(context, course_ids_to_load, actor.limits)
+    _load_last_events(commands, context)
 
 
-def _courses_of(acts: Iterable[Act], register: Register) -> set[int]:
-    """Return the ids of the acts' courses, and of other courses for which the acts may qualify waiting students."""
-    _read_waits_elsewhere(acts, register)
-    others = (course_id for courses in register.waits_elsewhere.values() for course_id in courses)
-    return {*(act.course_id for act in acts), *others}
+def _course_ids_to_load(commands: Iterable[EnrollmentCommand], context: DecisionContext) -> set[int]:
+    """Return the ids of the commands' courses, and of other courses for which they may qualify waitlisted students."""
+    _load_other_waitlists(commands, context)
+    others = (course_id for courses in context.other_waitlists.values() for course_id in courses)
+    return {*(command.course_id for command in commands), *others}
 
 
-def _read_waits_elsewhere(acts: Iterable[Act], register: Register) -> None:
+def _load_other_waitlists(commands: Iterable[EnrollmentCommand], context: DecisionContext) -> None:
     """
-    Find the courses with prerequisites for which students of COMPLETE acts wait.
+    Find the courses with prerequisites in which students of COMPLETE commands are waitlisted.
 
     A completion may qualify the student for a seat there, so these courses must be locked too.
     """
-    completing = {act.student_id for act in acts if act.action == Action.COMPLETE}
-    register.waits_elsewhere = {}
+    completing = {command.student_id for command in commands if command.action == Action.COMPLETE}
+    context.other_waitlists = {}
     if not completing:
         return
-    waits = StudentCourse.objects.waiting().filter(student__pk__among=list(completing))
-    asking = waits.exclude(course__prerequisites=[]).order_by("course")
-    for student_id, course_id in asking.values_list("student", "course"):
-        register.waits_elsewhere.setdefault(student_id, []).append(course_id)
+    waitlisted = StudentCourse.objects.waitlisted().filter(student__pk__among=list(completing))
+    with_prerequisites = waitlisted.exclude(course__prerequisites=[]).order_by("course")
+    for student_id, course_id in with_prerequisites.values_list("student", "course"):
+        context.other_waitlists.setdefault(student_id, []).append(course_id)
 
 
-def _note_counts(counted: Iterable[tuple[int, int, Any]], register: Register) -> None:
-    for course_id, count, newest in counted:
-        if newest is None:
-            register.taken[course_id] = count
+def _store_seat_counts(counts: Iterable[tuple[int, int, Any]], context: DecisionContext) -> None:
+    for course_id, count, last_waitlisted_at in counts:
+        if last_waitlisted_at is None:
+            context.seats_taken[course_id] = count
         else:
-            register.waiting[course_id] = count
-            register.last_arrival[course_id] = newest
+            context.waitlist_lengths[course_id] = count
+            context.last_waitlisted_at[course_id] = last_waitlisted_at
 
 
-def _read_lines(
-    acts: Iterable[Act], register: Register, course_ids: Iterable[int], students: Prepared[Student]
+def _load_waitlists(
+    commands: Iterable[EnrollmentCommand],
+    context: DecisionContext,
+    course_ids: Iterable[int],
+    students: Prepared[Student],
 ) -> None:
-    """Read the waitlists of courses with a seat that is or may become free, and the waiters' waivers and refusals."""
-    freeing = {act.course_id for act in acts if act.action in FREEING}
-    open_to = {pk for pk in course_ids if pk in freeing or register.has_seat(pk)}
-    moving = {pk for pk in open_to if register.waiting[pk]}
-    # With the empty ones too: a student that joins one in this batch must be in it for the later acts.
-    register.lines = {pk: [] for pk in open_to}
-    register.waived_for, register.passed_over_for = {}, {}
-    if not moving:
+    """Read the waitlists of courses with a seat that is or may become free, with waivers and pass-overs."""
+    freed_ids = {command.course_id for command in commands if command.action in SEAT_FREEING_ACTIONS}
+    may_gain_seat = {pk for pk in course_ids if pk in freed_ids or context.has_seat(pk)}
+    with_waiters = {pk for pk in may_gain_seat if context.waitlist_lengths[pk]}
+    # With the empty ones too: a student that joins one in this batch must be in it for the later commands.
+    context.waitlists = {pk: [] for pk in may_gain_seat}
+    context.waitlist_waivers, context.last_pass_over_codes = {}, {}
+    if not with_waiters:
         return
-    waiters = list(StudentCourse.objects.in_line().filter(course__in=moving))
-    known = {student.pk: student for student in students(list({waiter.student_id for waiter in waiters}))}
+    waiters = list(StudentCourse.objects.in_waitlist_order().filter(course__in=with_waiters))
+    students_by_id = {student.pk: student for student in students(list({waiter.student_id for waiter in waiters}))}
     for waiter in waiters:
-        if waiter.student_id in known:
-            waiter.course, waiter.student = register.courses[waiter.course_id], known[waiter.student_id]
-            register.lines[waiter.course_id].append(waiter)
-    told = EnrollmentEvent.objects.filter(
+        if waiter.student_id in students_by_id:
+            waiter.course, waiter.student = context.courses[waiter.course_id], students_by_id[waiter.student_id]
+            context.waitlists[waiter.course_id].append(waiter)
+    waitlist_events = EnrollmentEvent.objects.filter(
         Q(action=Action.ENROLL, to_status=Status.WAITLISTED) & ~Q(waived=[]) | Q(action=Action.PASS_OVER),
         enrollment__pk__among=[waiter.pk for waiter in waiters],
     )
-    pairs = {waiter.pk: waiter.pair for waiter in waiters}
-    for event in told.order_by("pk"):
-        pair = pairs[event.enrollment_id]
+    keys = {waiter.pk: waiter.key for waiter in waiters}
+    for event in waitlist_events.order_by("pk"):
+        key = keys[event.enrollment_id]
         if event.action == Action.PASS_OVER:
-            register.passed_over_for[pair] = event.refusals
+            context.last_pass_over_codes[key] = event.refusals
         else:
-            register.waived_for[pair] = frozenset(event.waived)
+            context.waitlist_waivers[key] = frozenset(event.waived)
 
 
-def _locked(ids: Collection[int]) -> QuerySet[Course]:
+def _lock_courses(ids: Collection[int]) -> QuerySet[Course]:
     courses = Course.objects.filter(pk__among=ids).select_related("term").order_by("pk")
     return courses.select_for_update(of=("self",), no_key=True)
 
 
-def _students(ids: Collection[int]) -> QuerySet[Student]:
+def _students_by_id(ids: Collection[int]) -> QuerySet[Student]:
     return Student.objects.filter(pk__among=ids).order_by("pk")
 
 
-def _limited(ids: Collection[int]) -> QuerySet[Course]:
+def _with_capacity(ids: Collection[int]) -> QuerySet[Course]:
     return Course.objects.filter(pk__among=ids, capacity__isnull=False)
 
 
-def _by_course(enrollments: QuerySet[StudentCourse]) -> QuerySet[Any, Any]:
+def _count_by_course(enrollments: QuerySet[StudentCourse]) -> QuerySet[Any, Any]:
     return enrollments.order_by().values_list("course").annotate(Count("pk"))
 
 
-def _standings(students: Collection[int], courses: Collection[int]) -> QuerySet[StudentCourse]:
+def _enrollments_of(students: Collection[int], courses: Collection[int]) -> QuerySet[StudentCourse]:
     return StudentCourse.objects.filter(is_pair("student_id", "course_id", students, courses)).order_by("pk")
 
 
-def _about_people(
-    acts: Collection[Act], register: Register, students: Prepared[Student]
+def _student_queries(
+    commands: Collection[EnrollmentCommand], context: DecisionContext, students: Prepared[Student]
 ) -> Iterator[tuple[Prepared[Any], Sequence[Any]]]:
-    """Yield the queries about the students of the acts: their enrollments in the courses, and the students."""
-    pairs = {act.pair for act in acts}
-    sides = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    if register.in_brief:
-        yield IN_BRIEF, sides
+    """Yield the queries about the students of the commands: their enrollments in the courses, and the students."""
+    keys = {command.key for command in commands}
+    id_lists = [key[0] for key in keys], [key[1] for key in keys]
+    if context.partial_rows:
+        yield LATEST_PARTIAL_ROWS, id_lists
     else:
-        yield STANDINGS, sides
-        yield students, [list({act.student_id for act in acts})]
+        yield LATEST_ENROLLMENTS, id_lists
+        yield students, [list({command.student_id for command in commands})]
 
 
-def _note_people(
-    acts: Collection[Act], register: Register, standings: list[Any], students: Collection[Student] = ()
+def _store_students(
+    commands: Collection[EnrollmentCommand],
+    context: DecisionContext,
+    enrollments: list[Any],
+    students: Collection[Student] = (),
 ) -> None:
-    """Store the results in the register, and set the enrollments' course and student."""
-    pairs = {act.pair for act in acts}
-    found = pressed(StudentCourse, BRIEF, standings) if register.in_brief else iter(standings)
-    register.latest = {pair: row for row in found if (pair := row.pair) in pairs and pair[1] in register.courses}
-    in_line = {waiter.pair: waiter for line in register.lines.values() for waiter in line}
-    register.latest |= {pair: waiter for pair, waiter in in_line.items() if pair in pairs}
-    waiting = [waiter.student for waiter in in_line.values()]
-    if register.in_brief:
-        to_decide = {act.student_id for act in acts if not is_settled(act, register)}
-        register.active = dict(ACTIVITY(list(to_decide)))
+    """Store the results in the context, and set the enrollments' course and student."""
+    keys = {command.key for command in commands}
+    rows = pressed(StudentCourse, DECISION_COLUMNS, enrollments) if context.partial_rows else iter(enrollments)
+    context.latest_enrollments = {key: row for row in rows if (key := row.key) in keys and key[1] in context.courses}
+    waiters_by_key = {waiter.key: waiter for waitlist in context.waitlists.values() for waiter in waitlist}
+    context.latest_enrollments |= {key: waiter for key, waiter in waiters_by_key.items() if key in keys}
+    waitlisted_students = [waiter.student for waiter in waiters_by_key.values()]
+    if context.partial_rows:
+        undecided_ids = {command.student_id for command in commands if not is_unconditional_noop(command, context)}
+        context.student_is_active = dict(STUDENT_ACTIVE(list(undecided_ids)))
     else:
-        register.students = {student.pk: student for student in [*students, *waiting]}
-        register.active = {pk: student.is_active for pk, student in register.students.items()}
-        for row in register.latest.values():
-            register.introduce(row)
-    register.active |= {student.pk: student.is_active for student in waiting}
+        context.students = {student.pk: student for student in [*students, *waitlisted_students]}
+        context.student_is_active = {pk: student.is_active for pk, student in context.students.items()}
+        for row in context.latest_enrollments.values():
+            context.set_related_objects(row)
+    context.student_is_active |= {student.pk: student.is_active for student in waitlisted_students}
 
 
-def _read_completed(register: Register, wanted: set[int], limits: Limits | None) -> None:
+def _load_completed(context: DecisionContext, course_ids_to_load: set[int], limits: Limits | None) -> None:
     """Count the students' completed enrollments in prerequisites of the courses."""
-    register.completed = Counter()
-    asked_for = {code for pk in wanted & register.courses.keys() for code in register.courses[pk].prerequisites}
-    if asked_for:
-        completed = StudentCourse.objects.completed().filter(course__code__in=asked_for)
-        passed = completed.filter(student__pk__among=register.active.keys())
-        register.completed.update(passed.values_list("student", "course__code"))
-        register.visible_codes = visible_codes(limits)
+    context.completed = Counter()
+    prerequisite_codes = {
+        code for pk in course_ids_to_load & context.courses.keys() for code in context.courses[pk].prerequisites
+    }
+    if prerequisite_codes:
+        completed = StudentCourse.objects.completed().filter(course__code__in=prerequisite_codes)
+        of_students = completed.filter(student__pk__among=context.student_is_active.keys())
+        context.completed.update(of_students.values_list("student", "course__code"))
+        context.visible_codes = visible_codes(limits)
 
 
-def lasting_acts() -> QuerySet[EnrollmentEvent]:
-    """Return the journal entries of acts, without automatic ones (``BY_ITSELF``) and without undone adoptions."""
+def effective_events() -> QuerySet[EnrollmentEvent]:
+    """Return the journal entries without system-generated ones (``SYSTEM_ACTIONS``) and without undone adoptions."""
     undone = Import.objects.filter(state__in=(State.UNDONE, State.PARTLY_UNDONE)).values("pk")
-    acts = EnrollmentEvent.objects.exclude(action__in=BY_ITSELF).exclude(action=Action.ADOPT, file_import__in=undone)
-    return acts.exclude(action=Action.UNDO, from_status=F("to_status"), changes={})  # the undo of an adoption
+    events = EnrollmentEvent.objects.exclude(action__in=SYSTEM_ACTIONS)
+    events = events.exclude(action=Action.ADOPT, file_import__in=undone)
+    return events.exclude(action=Action.UNDO, from_status=F("to_status"), changes={})  # the undo of an adoption
 
 
-def _read_last_acts(acts: Iterable[Act], register: Register) -> None:
-    register.last_acts = {}
-    undone = {act.pair: act.of_import for act in acts if act.action == Action.UNDO}
-    if not undone:
+def _load_last_events(commands: Iterable[EnrollmentCommand], context: DecisionContext) -> None:
+    context.last_events = {}
+    import_ids = {
+        command.key: command.only_if_changed_by_import for command in commands if command.action == Action.UNDO
+    }
+    if not import_ids:
         return
-    enrollments = [register.latest[pair] for pair in undone if pair in register.latest]
-    newest = lasting_acts().filter(enrollment__in=enrollments).order_by("pk").select_related("enrollment")
-    # Only the undo of an import considers adoptions: any other undo applies to the act before them.
-    counted = (event for event in newest if event.action != Action.ADOPT or undone[event.enrollment.pair])
-    register.last_acts = {event.enrollment.pair: event for event in counted}
+    enrollments = [context.latest_enrollments[key] for key in import_ids if key in context.latest_enrollments]
+    events = effective_events().filter(enrollment__in=enrollments).order_by("pk").select_related("enrollment")
+    # Only the undo of an import considers adoptions: any other undo applies to the entry before them.
+    considered = (event for event in events if event.action != Action.ADOPT or import_ids[event.enrollment.key])
+    context.last_events = {event.enrollment.key: event for event in considered}

@@ -1,4 +1,4 @@
-"""The forecast of acts: an outcome for each act, and the promotions that follow from them."""
+"""The preview of commands: an outcome for each command, and the promotions that follow from them."""
 
 import hashlib
 import json
@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from students.enrollment.batch import Ledger
+from students.enrollment.batch import EnrollmentBatch
 from students.enrollment.commands import Outcome
-from students.enrollment.context import BY_ITSELF
+from students.enrollment.context import SYSTEM_ACTIONS
 from students.models import EnrollmentEvent, StudentCourse
 
 
-class Step(NamedTuple):
-    """The outcome of an act, and its journal entry; the entry is None if nothing changes."""
+class PlannedAction(NamedTuple):
+    """The outcome of a command, and its journal entry; the entry is None if nothing changes."""
 
     outcome: Outcome
     event: EnrollmentEvent | None
 
 
-class Consequence(NamedTuple):
+class SideEffect(NamedTuple):
     """A system-generated journal entry, with its enrollment: writing may clear the reference in the entry."""
 
     event: EnrollmentEvent
@@ -27,50 +27,60 @@ class Consequence(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Forecast:
+class Preview:
     """
-    The result of acts: ``steps`` in the order of the acts, and ``followed`` with the promotions and passes they cause.
+    The result of commands: ``planned_actions`` in the order of the commands, and the promotions and pass-overs that
+    they cause in ``side_effects``.
 
-    ``done`` is True if the result was written, False if it is a preview. The events of a preview have no ids.
+    ``committed`` is True if the result was written, False if it is a preview. The events of a preview have no ids.
     """
 
-    steps: tuple[Step, ...]
-    followed: tuple[Consequence, ...]
-    done: bool = False
+    planned_actions: tuple[PlannedAction, ...]
+    side_effects: tuple[SideEffect, ...]
+    committed: bool = False
 
     @property
     def fingerprint(self) -> str:
         """
-        A hash that is equal for two forecasts with the same results for the same enrollments.
+        A hash that is equal for two previews with the same results for the same enrollments.
 
         It contains no times, since time passes between the preview and the confirmation.
         """
-        told = [*map(_told, self.steps), *(_of_event(*each) for each in self.followed)]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        digests = [*map(_action_digest, self.planned_actions), *(_event_digest(*each) for each in self.side_effects)]
+        return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
 
 
-def forecast_of(ledger: Ledger) -> Forecast:
-    """Return the decisions of a ledger as a forecast that is not done."""
-    own = (event for event in ledger.events if event.action not in BY_ITSELF)
-    followed = tuple(Consequence(event, event.enrollment) for event in ledger.events if event.action in BY_ITSELF)
-    return Forecast(tuple(_steps(ledger.outcomes, own)), followed)
+def build_preview(batch: EnrollmentBatch) -> Preview:
+    """Return the decisions of a batch as a preview that is not committed."""
+    own_events = (event for event in batch.events if event.action not in SYSTEM_ACTIONS)
+    side_effects = tuple(
+        SideEffect(event, event.enrollment) for event in batch.events if event.action in SYSTEM_ACTIONS
+    )
+    return Preview(tuple(_planned_actions(batch.outcomes, own_events)), side_effects)
 
 
-def _steps(outcomes: Iterable[Outcome], own: Iterator[EnrollmentEvent]) -> Iterator[Step]:
-    """Yield a step for each outcome. Outcomes that changed something and entries come in the same order."""
+def _planned_actions(outcomes: Iterable[Outcome], own_events: Iterator[EnrollmentEvent]) -> Iterator[PlannedAction]:
+    """Yield a planned action for each outcome. Outcomes that changed something and entries come in the same order."""
     for outcome in outcomes:
-        yield Step(outcome, next(own) if outcome.changed else None)
+        yield PlannedAction(outcome, next(own_events) if outcome.changed else None)
 
 
-def _told(step: Step) -> list[Any]:
-    outcome, event = step
+def _action_digest(planned: PlannedAction) -> list[Any]:
+    outcome, event = planned
     refusals = [[refusal.code, refusal.message] for refusal in outcome.refusals]
     enrollment = outcome.enrollment
     if event is not None and enrollment is not None:
-        return [_of_event(event, enrollment), enrollment.__dict__.get("position")]
-    return [outcome.act.pair, enrollment and enrollment.pk, enrollment and enrollment.status, refusals]
+        return [_event_digest(event, enrollment), enrollment.__dict__.get("annotated_waitlist_position")]
+    return [outcome.command.key, enrollment and enrollment.pk, enrollment and enrollment.status, refusals]
 
 
-def _of_event(event: EnrollmentEvent, row: StudentCourse) -> list[Any]:
+def _event_digest(event: EnrollmentEvent, enrollment: StudentCourse) -> list[Any]:
     changes = {name: values for name, values in event.changes.items() if name != "waitlisted_at"}
-    return [row.pk if event.from_status else None, row.pair, event.action, event.from_status, event.to_status, changes]
+    return [
+        enrollment.pk if event.from_status else None,
+        enrollment.key,
+        event.action,
+        event.from_status,
+        event.to_status,
+        changes,
+    ]

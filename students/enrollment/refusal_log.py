@@ -28,66 +28,66 @@ from django.utils import timezone
 
 from courses.models import Course
 from school.db.compiled_queries import Prepared
-from students.enrollment.commands import Origin, Outcome
+from students.enrollment.commands import ActorContext, Outcome
 from students.models import Channel, RefusedAct, Student
 
 # The channels whose refusals are recorded. An import reports its refused rows itself, and a command prints them.
-KEPT = {Channel.API, Channel.ADMIN}
+LOGGED_CHANNELS = {Channel.API, Channel.ADMIN}
 # Codes of mistakes in a request. They are not recorded, since they are not about a student who wants a seat.
-NOT_ABOUT_STUDENTS = {"student_not_found", "course_not_found", "changed_meanwhile"}
-MOST = 20_000  # refusals in memory at a time
-A_STATEMENT = 1_000  # rows per INSERT statement
+IGNORED_CODES = {"student_not_found", "course_not_found", "changed_meanwhile"}
+MAX_PENDING = 20_000  # refusals in memory at a time
+BATCH_SIZE = 1_000  # rows per INSERT statement
 # Errors that are caused by the rows themselves: another attempt would fail in the same way.
-NEVER = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
+PERMANENT_ERRORS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
 # The lock prevents the deletion of the row before the refusal is written. Erased students must have no refusals.
-COURSES_TO_REFER_TO: Prepared[Any] = Prepared(
+LOCK_COURSE_IDS: Prepared[Any] = Prepared(
     lambda ids: Course.objects.filter(pk__among=ids).order_by("pk").values_list("pk"), "FOR KEY SHARE"
 )
-STUDENTS_TO_REFER_TO: Prepared[Any] = Prepared(
+LOCK_STUDENT_IDS: Prepared[Any] = Prepared(
     lambda ids: Student.objects.filter(pk__among=ids, erased_at=None).order_by("pk").values_list("pk"), "FOR KEY SHARE"
 )
 
 logger = structlog.get_logger(__name__)
 
 
-class Line(NamedTuple):
+class RefusalEntry(NamedTuple):
     at: datetime
     action: str
     channel: str
     codes: str
 
 
-Lines = Mapping[tuple[int, int], Line]
+RefusalEntries = Mapping[tuple[int, int], RefusalEntry]
 
-_lines: dict[tuple[int, int], Line] = {}  # by student id and course id
+_pending: dict[tuple[int, int], RefusalEntry] = {}  # by student id and course id
 _lock = Lock()
 _timer: Timer | None = None
 
 
-def remember(outcomes: Iterable[Outcome], origin: Origin) -> None:
+def record(outcomes: Iterable[Outcome], actor: ActorContext) -> None:
     """Keep the refusals among these outcomes in memory, and schedule their writing in ``REFUSALS_SECONDS``."""
-    if origin.channel not in KEPT or not settings.REFUSALS_SECONDS:
+    if actor.channel not in LOGGED_CHANNELS or not settings.REFUSALS_SECONDS:
         return
     for outcome in outcomes:
         if outcome.refusals and (codes := _codes(outcome)):
-            line = Line(origin.at or timezone.now(), outcome.act.action, origin.channel, codes)
+            entry = RefusalEntry(actor.at or timezone.now(), outcome.command.action, actor.channel, codes)
             with _lock:
-                if len(_lines) < MOST:
-                    _lines[outcome.act.pair] = line
+                if len(_pending) < MAX_PENDING:
+                    _pending[outcome.command.key] = entry
                 _schedule()
 
 
-def forget() -> None:
+def clear() -> None:
     """Discard the refusals in memory, and cancel their writing."""
     global _timer
     with _lock:
-        _lines.clear()
+        _pending.clear()
         if _timer is not None:
             _timer.cancel()
         _timer = None
 
 
-def write() -> None:
+def flush() -> None:
     """
     Write the refusals in memory to the database.
 
@@ -96,72 +96,72 @@ def write() -> None:
     """
     global _timer  # one for the process
     with _lock:
-        lines, _timer = dict(_lines), None
-        _lines.clear()
-    if not lines:
+        entries, _timer = dict(_pending), None
+        _pending.clear()
+    if not entries:
         return
     try:
         try:
-            _store(lines)
-        except NEVER:
-            _store_one_by_one(lines)
+            _store(entries)
+        except PERMANENT_ERRORS:
+            _store_one_by_one(entries)
     except (DatabaseError, InterfaceError) as error:
-        logger.warning("refusals_wait", error=type(error).__name__, waiting=len(lines))
+        logger.warning("refusals_wait", error=type(error).__name__, waiting=len(entries))
         with _lock:
-            for pair, line in lines.items():
-                _lines.setdefault(pair, line)
+            for key, entry in entries.items():
+                _pending.setdefault(key, entry)
             _schedule()
 
 
 @transaction.atomic
-def _store(lines: Lines) -> None:
+def _store(entries: RefusalEntries) -> None:
     """Write refusals, except those of students and courses that were deleted and of students that were erased."""
-    courses = {pk for (pk,) in COURSES_TO_REFER_TO(sorted({course for _student, course in lines}))}
-    students = {pk for (pk,) in STUDENTS_TO_REFER_TO(sorted({student for student, _course in lines}))}
+    courses = {pk for (pk,) in LOCK_COURSE_IDS(sorted({course for _student, course in entries}))}
+    students = {pk for (pk,) in LOCK_STUDENT_IDS(sorted({student for student, _course in entries}))}
     rows = [
-        RefusedAct(day=timezone.localdate(line.at), student_id=student, course_id=course, **line._asdict())
-        for (student, course), line in sorted(lines.items())  # in one order, so that two processes cannot deadlock
+        RefusedAct(day=timezone.localdate(entry.at), student_id=student, course_id=course, **entry._asdict())
+        for (student, course), entry in sorted(entries.items())  # in one order, so that two processes cannot deadlock
         if student in students and course in courses
     ]
     RefusedAct.objects.bulk_create(
         rows,
-        batch_size=A_STATEMENT,
+        batch_size=BATCH_SIZE,
         update_conflicts=True,
         unique_fields=["day", "student", "course"],
         update_fields=["at", "action", "channel", "codes"],
     )
 
 
-def _store_one_by_one(lines: Lines) -> None:
+def _store_one_by_one(entries: RefusalEntries) -> None:
     """Write each refusal in its own transaction, and drop those that the database rejects permanently."""
-    for pair, line in lines.items():
+    for key, entry in entries.items():
         try:
-            _store({pair: line})
-        except NEVER as error:
-            student, course = pair
+            _store({key: entry})
+        except PERMANENT_ERRORS as error:
+            student, course = key
             logger.error("refusal_dropped", error=type(error).__name__, student_id=student, course_id=course)
 
 
 def _codes(outcome: Outcome) -> str:
     """Return the codes of an outcome, separated by blanks, each once: an outcome may have a code many times."""
     codes = dict.fromkeys(refusal.code for refusal in outcome.refusals)
-    return " ".join(code for code in codes if code not in NOT_ABOUT_STUDENTS)
+    return " ".join(code for code in codes if code not in IGNORED_CODES)
 
 
 def _schedule() -> None:
     global _timer
     if _timer is None:
-        _timer = Timer(settings.REFUSALS_SECONDS, _write_aside)
+        _timer = Timer(settings.REFUSALS_SECONDS, _flush_and_close)
         _timer.daemon = True
         _timer.start()
 
 
-def _write_aside() -> None:
+def _flush_and_close() -> None:
     """Write the refusals, in the thread of the timer or at exit, and close the database connection of the thread."""
     try:
-        write()
+        flush()
     finally:
         connection.close()
 
 
-atexit.register(_write_aside)
+atexit.register(_flush_and_close)

@@ -1,8 +1,8 @@
 """
-The enrollment rules: pure functions of an act and the register, and the verdict over all of them.
+The enrollment rules: pure functions of a command and the decision context, and the decision by all of them.
 
-A rule returns the reason why the act is refused, or None. It makes no queries, writes and logs nothing, and uses the
-time of the register. All rules of an action are evaluated, so that a refusal lists all reasons.
+A rule returns the reason why the command is refused, or None. It makes no queries, writes and logs nothing, and uses
+the time of the context. All rules of an action are evaluated, so that a refusal lists all reasons.
 """
 
 from collections.abc import Callable
@@ -17,21 +17,21 @@ from courses.prerequisites import list_codes
 from school.i18n.stored_messages import sentence as _
 from school.i18n.stored_messages import told_instant
 from school.refusals import Refusal, changed_meanwhile
-from students.enrollment.commands import Act
-from students.enrollment.context import Register
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.context import DecisionContext
 from students.enrollment.transitions import (
+    ALLOWED_FROM,
     COURSE_FULL,
-    STARTING_POINTS,
-    is_done_already,
-    may_take_seat,
-    may_wait,
-    possible_from,
-    status_after,
+    accepts_waitlist,
+    allowed_actions,
+    can_take_seat,
+    is_noop,
+    next_status,
 )
 from students.lookup import student_not_found
-from students.models import ENDED, OPEN, Action, Status
+from students.models import ENDED_STATUSES, OPEN_STATUSES, Action, Status
 
-Check = Callable[[Act, Register], str | None]
+RuleCheck = Callable[[EnrollmentCommand, DecisionContext], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +39,16 @@ class Rule:
     """
     A check with the code and the title of its refusal. ``explanation`` is its docstring, which is shown to users.
 
-    A ``waivable`` rule is evaluated like any other, but an actor with that permission can override it for an act.
+    A ``waivable`` rule is evaluated like any other, but an actor with that permission can override it for a command.
     """
 
     code: str
     title: str | Promise
-    check: Check
+    check: RuleCheck
     waivable: bool = False
 
-    def __call__(self, act: Act, register: Register) -> Refusal | None:
-        message = self.check(act, register)
+    def __call__(self, command: EnrollmentCommand, context: DecisionContext) -> Refusal | None:
+        message = self.check(command, context)
         return self.refusal(message) if message else None
 
     def refusal(self, message: str) -> Refusal:
@@ -63,144 +63,153 @@ class Rule:
         return self.check.__doc__ or ""
 
 
-def rule(code: str, title: str | Promise, *, waivable: bool = False) -> Callable[[Check], Rule]:
+def rule(code: str, title: str | Promise, *, waivable: bool = False) -> Callable[[RuleCheck], Rule]:
     """Decorate a function that returns the message of a refusal, or None, to make it a ``Rule``."""
     return lambda check: Rule(code, title, check, waivable)
 
 
 @rule("student_inactive", gettext_lazy("Student is not active"))
-def student_is_active(act: Act, register: Register) -> str | None:
+def student_is_active(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """Only active students can enroll."""
-    if not register.active[act.student_id]:
+    if not context.student_is_active[command.student_id]:
         return _("This student is not active.")
     return None
 
 
 @rule("course_inactive", gettext_lazy("Course is not active"))
-def course_is_active(act: Act, register: Register) -> str | None:
+def course_is_active(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """Only active courses take students."""
-    course = register.courses[act.course_id]
+    course = context.courses[command.course_id]
     if not course.is_active:
         return _("%(course)s is not active.") % {"course": course.code}
     return None
 
 
 @rule("enrollment_not_open", gettext_lazy("Enrollment is not open yet"), waivable=True)
-def enrollment_has_opened(act: Act, register: Register) -> str | None:
+def enrollment_has_opened(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """Enrollment in a course begins at the instant that the course names."""
-    course = register.courses[act.course_id]
-    if not course.has_opened(register.now):
+    course = context.courses[command.course_id]
+    if not course.has_opened(context.now):
         opens_at = told_instant(course.enrollment_opens_at)
         return _("Enrollment in %(course)s opens at %(instant)s.") % {"course": course.code, "instant": opens_at}
     return None
 
 
 @rule("enrollment_closed", gettext_lazy("Enrollment is closed"), waivable=True)
-def enrollment_has_not_closed(act: Act, register: Register) -> str | None:
+def enrollment_has_not_closed(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """Enrollment in a course ends at the instant that the course names."""
-    course = register.courses[act.course_id]
-    if course.has_closed(register.now):
+    course = context.courses[command.course_id]
+    if course.has_closed(context.now):
         closed_at = told_instant(course.enrollment_closes_at)
         return _("Enrollment in %(course)s closed at %(instant)s.") % {"course": course.code, "instant": closed_at}
     return None
 
 
 @rule("term_ended", gettext_lazy("Term has ended"), waivable=True)
-def term_has_not_ended(act: Act, register: Register) -> str | None:
+def term_has_not_ended(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """A course takes no students after the last day of its term."""
-    course = register.courses[act.course_id]
-    if course.term is None or register.today <= course.term.ends_on:
+    course = context.courses[command.course_id]
+    if course.term is None or context.today <= course.term.ends_on:
         return None
-    parts = {"course": course.code, "date": course.term.ends_on.isoformat()}
-    return _("The term of %(course)s ended on %(date)s.") % parts
+    values = {"course": course.code, "date": course.term.ends_on.isoformat()}
+    return _("The term of %(course)s ended on %(date)s.") % values
 
 
 @rule("prerequisite_missing", gettext_lazy("Prerequisite missing"), waivable=True)
-def prerequisites_are_completed(act: Act, register: Register) -> str | None:
+def prerequisites_are_completed(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """A course may ask for others to be completed first, in whatever term."""
-    course = register.courses[act.course_id]
-    missing = [code for code in course.prerequisites if (act.student_id, code) not in register.completed]
+    course = context.courses[command.course_id]
+    missing = [code for code in course.prerequisites if (command.student_id, code) not in context.completed]
     if missing:
-        # The journal records why a waiting student is passed over; its readers are not only the caller.
-        visible = None if act.action == Action.PROMOTE else register.visible_codes
-        parts = {"course": course.code, "codes": list_codes(missing, visible)}
-        return _("%(course)s asks for %(codes)s to be completed first.") % parts
+        # The journal records why a waitlisted student is passed over; its readers are not only the caller.
+        visible = None if command.action == Action.PROMOTE else context.visible_codes
+        values = {"course": course.code, "codes": list_codes(missing, visible)}
+        return _("%(course)s asks for %(codes)s to be completed first.") % values
     return None
 
 
 @rule(COURSE_FULL, gettext_lazy("Course is full"), waivable=True)
-def seat_is_free(act: Act, register: Register) -> str | None:
+def seat_is_free(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """A course takes as many students as it has seats, and who waits for one comes before any newcomer."""
-    course = register.courses[act.course_id]
-    if may_take_seat(act, register) or may_wait(act):
+    course = context.courses[command.course_id]
+    if can_take_seat(command, context) or accepts_waitlist(command):
         return None
-    if register.has_seat(course.pk):
+    if context.has_seat(course.pk):
         return _("%(course)s has a free seat only for those who wait.") % {"course": course.code}
     return _("%(course)s has no free seat.") % {"course": course.code}
 
 
 @rule("waitlist_full", gettext_lazy("Waitlist is full"))
-def line_has_room(act: Act, register: Register) -> str | None:
+def waitlist_has_room(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """A course lets as many wait for a seat as its waitlist has places; many courses have none."""
-    course = register.courses[act.course_id]
-    most = course.waitlist_capacity
-    if status_after(act, register) != Status.WAITLISTED or most is None or register.waiting[course.pk] < most:
+    course = context.courses[command.course_id]
+    capacity = course.waitlist_capacity
+    if (
+        next_status(command, context) != Status.WAITLISTED
+        or capacity is None
+        or context.waitlist_lengths[course.pk] < capacity
+    ):
         return None
-    if most == 0:
+    if capacity == 0:
         return _("%(course)s has no free seat and no waitlist.") % {"course": course.code}
     return _("The waitlist of %(course)s is full.") % {"course": course.code}
 
 
 @rule(COURSE_FULL, gettext_lazy("Course is full"), waivable=True)
-def seat_was_kept(act: Act, register: Register) -> str | None:
+def seat_free_for_undo(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """Who gets back a seat needs one that nobody has taken since."""
-    course = register.courses[act.course_id]
-    if status_after(act, register) != Status.ENROLLED or register.status(act) == Status.ENROLLED:
+    course = context.courses[command.course_id]
+    if next_status(command, context) != Status.ENROLLED or context.status(command) == Status.ENROLLED:
         return None
-    return None if register.has_seat(course.pk) else _("%(course)s has no free seat.") % {"course": course.code}
+    return None if context.has_seat(course.pk) else _("%(course)s has no free seat.") % {"course": course.code}
 
 
 @rule("not_enrolled", gettext_lazy("Not enrolled"))
-def was_ever_enrolled(act: Act, register: Register) -> str | None:
+def has_enrollment(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """Only who is in a course can leave or complete it."""
-    return None if register.status(act) else never_enrolled(register.courses[act.course_id]).message
+    return None if context.status(command) else not_enrolled_refusal(context.courses[command.course_id]).message
 
 
-def never_enrolled(course: Course) -> Refusal:
+def not_enrolled_refusal(course: Course) -> Refusal:
     """Return the refusal of a request for an enrollment that does not exist."""
     message = _("This student was never enrolled in %(course)s.") % {"course": course.code}
-    return was_ever_enrolled.refusal(message)
+    return has_enrollment.refusal(message)
 
 
 @rule("illegal_transition", gettext_lazy("Not possible from here"))
-def is_possible_from_here(act: Act, register: Register) -> str | None:
+def transition_allowed(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """An ended enrollment stays as it ended, and only who is enrolled can complete."""
-    status = register.status(act)
-    if not status or status in STARTING_POINTS[act.action]:
+    status = context.status(command)
+    if not status or status in ALLOWED_FROM[command.action]:
         return None
-    parts = {"status": Status(status).label, "action": act.action.label, "possible": possible_from(status)}
-    if not parts["possible"]:
-        return _("An enrollment that is %(status)s cannot become %(action)s: it has ended.") % parts
-    return _("An enrollment that is %(status)s cannot become %(action)s, only: %(possible)s.") % parts
+    values = {"status": Status(status).label, "action": command.action.label, "possible": allowed_actions(status)}
+    if not values["possible"]:
+        return _("An enrollment that is %(status)s cannot become %(action)s: it has ended.") % values
+    return _("An enrollment that is %(status)s cannot become %(action)s, only: %(possible)s.") % values
 
 
 @rule("illegal_transition", gettext_lazy("Not possible from here"))
-def can_be_undone(act: Act, register: Register) -> str | None:
+def has_undoable_event(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """The newest act on an enrollment can be undone, once. What was undone is done again by the act itself."""
     # An erasure cannot be undone: the erased student would have an open enrollment again.
-    student = register.students.get(act.student_id)
-    if student and student.erased_at and register.status(act) in ENDED and status_after(act, register) in OPEN:
+    student = context.students.get(command.student_id)
+    if (
+        student
+        and student.erased_at
+        and context.status(command) in ENDED_STATUSES
+        and next_status(command, context) in OPEN_STATUSES
+    ):
         return _("The data of this student is erased: an ended enrollment is not opened again.")
-    last = register.last_acts.get(act.pair)
-    is_undone = register.status(act) and (last is None or last.action == Action.UNDO)
+    last = context.last_events.get(command.key)
+    is_undone = context.status(command) and (last is None or last.action == Action.UNDO)
     return _("There is nothing left to undo.") if is_undone else None
 
 
 @rule("changed_since", gettext_lazy("Changed since"))
-def is_untouched(act: Act, register: Register) -> str | None:
+def unchanged_since_import(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """Who undoes an import takes back what it has done, and not what somebody did after it."""
-    last = register.last_acts.get(act.pair)
-    if act.of_import is None or (last and last.file_import_id == act.of_import):
+    last = context.last_events.get(command.key)
+    if command.only_if_changed_by_import is None or (last and last.file_import_id == command.only_if_changed_by_import):
         return None
     return _("It has been changed since.")
 
@@ -216,67 +225,69 @@ ELIGIBILITY = (
 )
 
 RULES: dict[str, tuple[Rule, ...]] = {
-    Action.ENROLL: (*ELIGIBILITY, seat_is_free, line_has_room),
-    Action.DROP: (was_ever_enrolled, is_possible_from_here),
-    Action.COMPLETE: (was_ever_enrolled, is_possible_from_here),
-    Action.UNDO: (was_ever_enrolled, can_be_undone, is_untouched, seat_was_kept),
+    Action.ENROLL: (*ELIGIBILITY, seat_is_free, waitlist_has_room),
+    Action.DROP: (has_enrollment, transition_allowed),
+    Action.COMPLETE: (has_enrollment, transition_allowed),
+    Action.UNDO: (has_enrollment, has_undoable_event, unchanged_since_import, seat_free_for_undo),
     Action.PROMOTE: ELIGIBILITY,
 }
 
 ALL_RULES: tuple[Rule, ...] = tuple(dict.fromkeys(each for rules in RULES.values() for each in rules))
 
 
-WAIVABLE = frozenset(rule.code for rule in ALL_RULES if rule.waivable)
+WAIVABLE_CODES = frozenset(rule.code for rule in ALL_RULES if rule.waivable)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """All reasons to refuse an act (none if it is accepted), and the codes of the rules that were waived."""
+class Decision:
+    """All reasons to refuse a command (none if it is accepted), and the codes of the rules that were waived."""
 
     refusals: tuple[Refusal, ...] = ()
     waived: tuple[str, ...] = ()
 
 
-def verdict(act: Act, register: Register) -> Verdict:
-    """Evaluate all rules of the act's action. Unknown ids and an unexpected version are refused first."""
+def evaluate(command: EnrollmentCommand, context: DecisionContext) -> Decision:
+    """Evaluate all rules of the command's action. Unknown ids and an unexpected version are refused first."""
     unknown = []
-    if act.student_id not in register.active:
-        unknown.append(student_not_found(act.student_id))
-    if act.course_id not in register.courses:
-        unknown.append(course_not_found(act.course_id))
+    if command.student_id not in context.student_is_active:
+        unknown.append(student_not_found(command.student_id))
+    if command.course_id not in context.courses:
+        unknown.append(course_not_found(command.course_id))
     if unknown:
-        return Verdict(tuple(unknown))
-    if act.expected and not is_as_expected(act, register):
-        return Verdict((changed_meanwhile(),))
-    is_new_wish = act.waive and act.action != Action.PROMOTE  # a promotion uses the waiver of the original act
-    objections = objections_to_waiver(act.waive, act.reason, register.may_waive) if is_new_wish else []
-    if is_done_already(act, register):
-        return Verdict(tuple(objections))
-    answers = [refusal for each in RULES[act.action] if (refusal := each(act, register))]
-    waived = act.waive & WAIVABLE
-    return Verdict(
-        (*objections, *(refusal for refusal in answers if refusal.code not in waived)),
-        tuple(refusal.code for refusal in answers if refusal.code in waived),
+        return Decision(tuple(unknown))
+    if command.if_version and not version_matches(command, context):
+        return Decision((changed_meanwhile(),))
+    waives_now = (
+        command.waived_codes and command.action != Action.PROMOTE
+    )  # a promotion uses the waiver of the original command
+    objections = validate_waiver(command.waived_codes, command.reason, context.may_waive) if waives_now else []
+    if is_noop(command, context):
+        return Decision(tuple(objections))
+    refusals = [refusal for each in RULES[command.action] if (refusal := each(command, context))]
+    waived = command.waived_codes & WAIVABLE_CODES
+    return Decision(
+        (*objections, *(refusal for refusal in refusals if refusal.code not in waived)),
+        tuple(refusal.code for refusal in refusals if refusal.code in waived),
     )
 
 
-def is_as_expected(act: Act, register: Register) -> bool:
-    """Return True if the enrollment's id and version are those in ``Act.expected``."""
-    enrollment = register.latest.get(act.pair)
-    return enrollment is not None and (enrollment.pk, enrollment.version) == act.expected
+def version_matches(command: EnrollmentCommand, context: DecisionContext) -> bool:
+    """Return True if the enrollment's id and version are those in ``EnrollmentCommand.if_version``."""
+    enrollment = context.latest_enrollments.get(command.key)
+    return enrollment is not None and (enrollment.pk, enrollment.version) == command.if_version
 
 
-def objections_to_waiver(waive: frozenset[str], reason: str, may_waive: bool) -> list[Refusal]:
+def validate_waiver(waived_codes: frozenset[str], reason: str, may_waive: bool) -> list[Refusal]:
     """Return the refusals of a request to waive rules: unknown codes, a missing reason, a missing permission."""
     refusals = []
-    for code in sorted(waive - WAIVABLE):
+    for code in sorted(waived_codes - WAIVABLE_CODES):
         message = _("%(code)s cannot be waived, only: %(codes)s.")
-        parts = {"code": code, "codes": ", ".join(sorted(WAIVABLE))}
-        refusals.append(Refusal("not_waivable", message % parts, _("Not waivable"), field="waive"))
-    if waive and not reason.strip():
+        values = {"code": code, "codes": ", ".join(sorted(WAIVABLE_CODES))}
+        refusals.append(Refusal("not_waivable", message % values, _("Not waivable"), field="waive"))
+    if waived_codes and not reason.strip():
         message = _("A waiver needs a reason.")
         refusals.append(Refusal("waiver_needs_reason", message, _("No reason given"), field="reason"))
-    if waive and not may_waive:
+    if waived_codes and not may_waive:
         message = _("You may not waive rules.")
         refusals.append(Refusal("waiver_not_allowed", message, _("Not allowed"), field="waive"))
     return refusals

@@ -1,8 +1,8 @@
 """
 The operations on enrollments: enroll, drop, complete, undo, promote and adopt. Only they write ``StudentCourse``.
 
-In one transaction an operation locks the courses and students, reads the facts once, decides every act by
-``students.enrollment.rules``, and writes the enrollments and the journal. A single act is a batch of one. A preview
+In one transaction an operation locks the courses and students, reads the facts once, decides every command by
+``students.enrollment.rules``, and writes the enrollments and the journal. A single command is a batch of one. A preview
 runs the same decisions on facts that are read without a lock and outside a transaction: on SQLite, a transaction would
 take the write lock.
 """
@@ -15,12 +15,12 @@ from django.db import transaction
 from courses.models import Course
 from school.db.retry import retried
 from school.refusals import Refused
-from students.enrollment.batch import Ledger
-from students.enrollment.commands import Act, OnFull, Origin, Outcome
-from students.enrollment.context import Pair, Register
-from students.enrollment.full_courses import at_a_glance, remember
-from students.enrollment.loading import lock_and_read, look
-from students.enrollment.preview import Forecast, forecast_of
+from students.enrollment.batch import EnrollmentBatch
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull, Outcome
+from students.enrollment.context import DecisionContext, EnrollmentKey
+from students.enrollment.full_courses import mark_if_full, refuse_if_full
+from students.enrollment.loading import load_unlocked, lock_and_load
+from students.enrollment.preview import Preview, build_preview
 from students.models import Action, Student, StudentCourse
 
 
@@ -28,153 +28,160 @@ def enroll(
     *,
     student_id: int,
     course_id: int,
-    origin: Origin,
+    actor: ActorContext,
     reason: str = "",
     on_full: OnFull = OnFull.REJECT,
-    waive: Collection[str] = (),
+    waived_codes: Collection[str] = (),
 ) -> Outcome:
     """
     Give the student a seat, or with ``OnFull.WAITLIST`` a waitlist position if no seat is free.
 
     If the enrollment is open already, the outcome is unchanged. Raise ``Refused`` with every reason that is not waived.
     """
-    return _one(Act(Action.ENROLL, student_id, course_id, None, reason, on_full, frozenset(waive)), origin)
+    return _execute_one(
+        EnrollmentCommand(Action.ENROLL, student_id, course_id, None, reason, on_full, frozenset(waived_codes)), actor
+    )
 
 
 def drop(
-    *, student_id: int, course_id: int, origin: Origin, reason: str = "", expected: tuple[int, int] | None = None
+    *, student_id: int, course_id: int, actor: ActorContext, reason: str = "", if_version: tuple[int, int] | None = None
 ) -> Outcome:
     """
     End the enrollment: dropped on or before the term's drop deadline, withdrawn after it. Raise ``Refused``.
 
-    ``expected`` is the id and the version that the enrollment must have.
+    ``if_version`` is the id and the version that the enrollment must have.
     """
-    return _one(Act(Action.DROP, student_id, course_id, reason=reason, expected=expected), origin)
+    return _execute_one(
+        EnrollmentCommand(Action.DROP, student_id, course_id, reason=reason, if_version=if_version), actor
+    )
 
 
 def complete(
     *,
     student_id: int,
     course_id: int,
-    origin: Origin,
+    actor: ActorContext,
     grade: str | None = None,
     reason: str = "",
-    expected: tuple[int, int] | None = None,
+    if_version: tuple[int, int] | None = None,
 ) -> Outcome:
     """
     End the enrollment as completed, or correct the grade of a completed one. Raise ``Refused``.
 
-    ``grade`` None leaves the grade as it is. ``expected`` is the id and the version that the enrollment must have.
+    ``grade`` None leaves the grade as it is. ``if_version`` is the id and the version that the enrollment must have.
     """
-    return _one(Act(Action.COMPLETE, student_id, course_id, grade, reason, expected=expected), origin)
+    return _execute_one(
+        EnrollmentCommand(Action.COMPLETE, student_id, course_id, grade, reason, if_version=if_version), actor
+    )
 
 
-def undo(*, student_id: int, course_id: int, origin: Origin, reason: str = "") -> Outcome:
-    """Undo the last act on the latest enrollment of the student in the course. Raise ``Refused``."""
-    return _one(Act(Action.UNDO, student_id, course_id, reason=reason), origin)
+def undo(*, student_id: int, course_id: int, actor: ActorContext, reason: str = "") -> Outcome:
+    """Undo the last change of the latest enrollment of the student in the course. Raise ``Refused``."""
+    return _execute_one(EnrollmentCommand(Action.UNDO, student_id, course_id, reason=reason), actor)
 
 
 def enroll_many(
-    pairs: Iterable[tuple[int, int]], *, origin: Origin, reason: str = "", on_full: OnFull = OnFull.REJECT
+    keys: Iterable[tuple[int, int]], *, actor: ActorContext, reason: str = "", on_full: OnFull = OnFull.REJECT
 ) -> list[Outcome]:
     """Enroll (student id, course id) pairs in their order, and return an outcome for each."""
-    return perform([Act(Action.ENROLL, *pair, None, reason, on_full) for pair in pairs], origin)
+    return execute([EnrollmentCommand(Action.ENROLL, *key, None, reason, on_full) for key in keys], actor)
 
 
-def drop_many(pairs: Iterable[tuple[int, int]], *, origin: Origin, reason: str = "") -> list[Outcome]:
+def drop_many(keys: Iterable[tuple[int, int]], *, actor: ActorContext, reason: str = "") -> list[Outcome]:
     """Drop (student id, course id) pairs in their order, and return an outcome for each."""
-    return perform([Act(Action.DROP, *pair, reason=reason) for pair in pairs], origin)
+    return execute([EnrollmentCommand(Action.DROP, *key, reason=reason) for key in keys], actor)
 
 
 def complete_many(
-    pairs: Iterable[tuple[int, int]], *, origin: Origin, grade: str | None = None, reason: str = ""
+    keys: Iterable[tuple[int, int]], *, actor: ActorContext, grade: str | None = None, reason: str = ""
 ) -> list[Outcome]:
     """Complete (student id, course id) pairs in their order, all with one grade, and return an outcome for each."""
-    return perform([Act(Action.COMPLETE, *pair, grade, reason) for pair in pairs], origin)
+    return execute([EnrollmentCommand(Action.COMPLETE, *key, grade, reason) for key in keys], actor)
 
 
-def undo_many(pairs: Iterable[tuple[int, int]], *, origin: Origin, reason: str = "") -> list[Outcome]:
-    """Undo the last act on each (student id, course id) pair, in their order, and return an outcome for each."""
-    return perform([Act(Action.UNDO, *pair, reason=reason) for pair in pairs], origin)
+def undo_many(keys: Iterable[tuple[int, int]], *, actor: ActorContext, reason: str = "") -> list[Outcome]:
+    """Undo the last change of each (student id, course id) pair, in their order, and return an outcome for each."""
+    return execute([EnrollmentCommand(Action.UNDO, *key, reason=reason) for key in keys], actor)
 
 
 @retried
 @transaction.atomic
-def undo_together(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
+def undo_batch(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> list[Outcome]:
     """
-    Undo acts together, so that a seat that one of them frees is available to the others.
+    Execute undo commands together, so that a seat that one of them frees is available to the others.
 
     Free seats are not given to waitlisted students. The caller does that with ``promote`` when all is undone.
     """
-    ledger = Ledger(Register(), origin)
-    lock_and_read(acts, ledger.register, origin)
-    for act in acts:
-        ledger.decide(act, promoting=False)
-    ledger.finish()
-    return ledger.outcomes
+    batch = EnrollmentBatch(DecisionContext(), actor)
+    lock_and_load(commands, batch.context, actor)
+    for command in commands:
+        batch.decide(command, promoting=False)
+    batch.finish()
+    return batch.outcomes
 
 
 @retried
 @transaction.atomic
 def promote(
-    course_ids: Collection[int], *, origin: Origin, among: Callable[[Pair], bool] | None = None
+    course_ids: Collection[int], *, actor: ActorContext, key_filter: Callable[[EnrollmentKey], bool] | None = None
 ) -> list[StudentCourse]:
     """
     Give the free seats of courses to waitlisted students, and return the enrollments that got a seat.
 
-    ``among`` takes (student id, course id) and returns True if the student is considered; without it all students are.
+    ``key_filter`` takes (student id, course id) and returns True if the student is considered; without it all students
+    are.
 
-    This is for changes that free a seat or make a waitlisted student eligible but are not acts on an enrollment of the
-    course: more seats, a course or a student that is active again, an enrollment window that has opened.
+    This is for changes that free a seat or make a waitlisted student eligible but are not commands on an enrollment of
+    the course: more seats, a course or a student that is active again, an enrollment window that has opened.
     """
-    ledger = Ledger(Register(), origin)
-    lock_and_read([], ledger.register, origin, course_ids=course_ids)
-    ledger.promote_all(among)
-    ledger.finish()
-    return ledger.promoted
+    batch = EnrollmentBatch(DecisionContext(), actor)
+    lock_and_load([], batch.context, actor, course_ids=course_ids)
+    batch.promote_all(key_filter)
+    batch.finish()
+    return batch.promoted
 
 
-def adopt(enrollments: Iterable[StudentCourse], origin: Origin) -> None:
+def adopt(enrollments: Iterable[StudentCourse], actor: ActorContext) -> None:
     """
-    Assign enrollments to the dataset of the origin's import, by one journal entry for each.
+    Assign enrollments to the dataset of the actor's import, by one journal entry for each.
 
     Nothing else changes in them. The caller must have locked their courses in its transaction.
     """
-    ledger = Ledger(Register(), origin)
+    batch = EnrollmentBatch(DecisionContext(), actor)
     for enrollment in enrollments:
-        ledger.adopt(enrollment)
-    ledger.finish()
+        batch.adopt(enrollment)
+    batch.finish()
 
 
-def foresee_promotions(rows: Sequence[Student] | Sequence[Course], origin: Origin) -> list[StudentCourse]:
+def preview_promotions(rows: Sequence[Student] | Sequence[Course], actor: ActorContext) -> list[StudentCourse]:
     """
     Return the enrollments that would get a seat if these rows were saved. Nothing is changed or locked.
 
     Only differences in ``is_active`` between these rows and the saved ones are considered.
     """
-    register = Register()
+    context = DecisionContext()
     ids = [row.pk for row in rows]
-    waits = StudentCourse.objects.waiting().filter(student__in=ids).values_list("course", flat=True)
+    waitlisted = StudentCourse.objects.waitlisted().filter(student__in=ids).values_list("course", flat=True)
     are_courses = any(isinstance(row, Course) for row in rows)
-    look([], register, origin, course_ids=ids if are_courses else waits)
+    load_unlocked([], context, actor, course_ids=ids if are_courses else waitlisted)
     for row in rows:
-        if isinstance(row, Course) and row.pk in register.courses:
-            register.courses[row.pk].is_active = row.is_active
-        elif row.pk in register.active:
-            register.active[row.pk] = row.is_active
-    ledger = Ledger(register, origin)
-    ledger.promote_all()
-    return ledger.promoted
+        if isinstance(row, Course) and row.pk in context.courses:
+            context.courses[row.pk].is_active = row.is_active
+        elif row.pk in context.student_is_active:
+            context.student_is_active[row.pk] = row.is_active
+    batch = EnrollmentBatch(context, actor)
+    batch.promote_all()
+    return batch.promoted
 
 
-def courses_waited_for(student_ids: Iterable[int]) -> list[int]:
+def lock_waitlisted_courses(student_ids: Iterable[int]) -> list[int]:
     """
     Lock the courses that the students are waitlisted in, and return their ids.
 
     A caller that changes students calls this first: courses are always locked before students.
     """
-    waits = StudentCourse.objects.waiting().filter(student__in=list(student_ids)).values("course")
-    courses = Course.objects.filter(pk__in=waits).select_for_update(no_key=True).order_by("pk")
+    waitlisted = StudentCourse.objects.waitlisted().filter(student__in=list(student_ids)).values("course")
+    courses = Course.objects.filter(pk__in=waitlisted).select_for_update(no_key=True).order_by("pk")
     return list(courses.values_list("pk", flat=True))
 
 
@@ -190,100 +197,108 @@ def lock_to_deactivate(student_ids: Iterable[int]) -> None:
 
 @retried
 @transaction.atomic
-def perform(acts: Sequence[Act], origin: Origin, register: Register | None = None) -> list[Outcome]:
+def execute(
+    commands: Sequence[EnrollmentCommand], actor: ActorContext, context: DecisionContext | None = None
+) -> list[Outcome]:
     """
-    Perform the acts that the rules allow, in their order, and return an outcome for each act.
+    Execute the commands that the rules allow, in their order, and return an outcome for each command.
 
-    The outcomes are the same as if the acts had arrived one by one: a seat that an act frees goes to a waitlisted
-    student before the next act is decided. The number of queries does not depend on the number of acts, except for the
-    chunks of the inserts.
+    The outcomes are the same as if the commands had arrived one by one: a seat that a command frees goes to a
+    waitlisted student before the next command is decided. The number of queries does not depend on the number of
+    commands, except for the chunks of the inserts.
 
-    A caller that performs several batches in one transaction passes one ``register`` for all of them. The courses that
+    A caller that executes several batches in one transaction passes one ``context`` for all of them. The courses that
     an earlier batch has locked are still locked, so its seat counts are still true and are not read again.
     """
-    ledger = _decide(acts, origin, register)
-    ledger.finish()
-    return ledger.outcomes
+    batch = _evaluate(commands, actor, context)
+    batch.finish()
+    return batch.outcomes
 
 
 @retried
 @transaction.atomic
-def perform_all(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
+def execute_atomic(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> list[Outcome]:
     """
-    Perform all of the acts, or none if the rules refuse one. Return an outcome for each, as ``perform`` does.
+    Execute all of the commands, or none if the rules refuse one. Return an outcome for each, as ``execute`` does.
 
     If one of the outcomes is refused, nothing is written, and the other outcomes are what would have happened.
     """
-    ledger = _decide(acts, origin)
-    ledger.finish(done=all(outcome.accepted for outcome in ledger.outcomes))
-    return ledger.outcomes
+    batch = _evaluate(commands, actor)
+    batch.finish(commit=all(outcome.accepted for outcome in batch.outcomes))
+    return batch.outcomes
 
 
-def judge(acts: Sequence[Act], origin: Origin, *, in_earnest: bool = False) -> list[Outcome]:
+def dry_run(
+    commands: Sequence[EnrollmentCommand], actor: ActorContext, *, record_refusals: bool = False
+) -> list[Outcome]:
     """
-    Return the outcomes that ``perform`` would have now, without changing anything.
+    Return the outcomes that ``execute`` would have now, without changing anything.
 
-    By default this is a preview: it takes no lock, and its refusals are neither recorded nor counted. ``in_earnest`` is
-    for a request that is to be carried out: its refusals are recorded and counted. If the caller has a transaction
-    open, the facts stay locked in it, so that a ``perform`` in the same transaction has the same outcomes.
+    By default it takes no lock, and its refusals are neither recorded nor counted. With ``record_refusals``, for a
+    request that is to be executed, they are. If the caller has a transaction open, the facts stay locked in it, so that
+    an ``execute`` in the same transaction has the same outcomes.
     """
-    if not in_earnest:
-        return _preview(acts, origin).outcomes
-    return _refuse_or_lock(acts, origin)
+    if not record_refusals:
+        return _evaluate_unlocked(commands, actor).outcomes
+    return _dry_run_locked(commands, actor)
 
 
 @retried
 @transaction.atomic
-def _refuse_or_lock(acts: Sequence[Act], origin: Origin) -> list[Outcome]:
-    ledger = _decide(acts, origin)
-    ledger.finish(done=False)
-    return ledger.outcomes
+def _dry_run_locked(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> list[Outcome]:
+    batch = _evaluate(commands, actor)
+    batch.finish(commit=False)
+    return batch.outcomes
 
 
-def foresee(acts: Sequence[Act], origin: Origin) -> Forecast:
-    """Return what ``perform`` would do now, with the promotions that follow. Nothing is changed or locked."""
-    return forecast_of(_preview(acts, origin))
+def preview_commands(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> Preview:
+    """Return what ``execute`` would do now, with the promotions that follow. Nothing is changed or locked."""
+    return build_preview(_evaluate_unlocked(commands, actor))
 
 
 @retried
 @transaction.atomic
-def perform_as_foreseen(acts: Sequence[Act], origin: Origin, fingerprint: str) -> Forecast:
+def execute_if_unchanged(commands: Sequence[EnrollmentCommand], actor: ActorContext, fingerprint: str) -> Preview:
     """
-    Perform the acts as ``perform`` does if the result equals the preview; otherwise write nothing.
+    Execute the commands as ``execute`` does if the result equals the preview; otherwise write nothing.
 
-    ``fingerprint`` is that of the forecast that the user has confirmed. If the forecast differs now, the new one is
-    returned with ``done`` False.
+    ``fingerprint`` is that of the preview that the user has confirmed. If the preview differs now, the new one is
+    returned with ``committed`` False.
     """
-    ledger = _decide(acts, origin)
-    forecast = forecast_of(ledger)
-    if forecast.fingerprint != fingerprint:
-        return forecast
-    ledger.finish()
-    return replace(forecast, done=True)
+    batch = _evaluate(commands, actor)
+    result = build_preview(batch)
+    if result.fingerprint != fingerprint:
+        return result
+    batch.finish()
+    return replace(result, committed=True)
 
 
-def _one(act: Act, origin: Origin) -> Outcome:
-    if (found := at_a_glance(act, origin)) is not None:
-        found.finish(done=False)
-        raise Refused(found.outcomes[0].refusals)
-    [outcome] = perform([act], origin)
-    remember(outcome)
+def _execute_one(command: EnrollmentCommand, actor: ActorContext) -> Outcome:
+    if (refused_batch := refuse_if_full(command, actor)) is not None:
+        refused_batch.finish(commit=False)
+        raise Refused(refused_batch.outcomes[0].refusals)
+    [outcome] = execute([command], actor)
+    mark_if_full(outcome)
     if not outcome.accepted:
         raise Refused(outcome.refusals)
     return outcome
 
 
-def _decide(acts: Sequence[Act], origin: Origin, register: Register | None = None) -> Ledger:
-    """Decide the acts by facts that stay locked until the transaction ends, and return the ledger, not yet written."""
-    ledger = Ledger(register or Register(), origin)
-    lock_and_read(acts, ledger.register, origin)
-    ledger.decide_all(acts)
-    return ledger
+def _evaluate(
+    commands: Sequence[EnrollmentCommand], actor: ActorContext, context: DecisionContext | None = None
+) -> EnrollmentBatch:
+    """
+    Decide the commands by facts that stay locked until the transaction ends, and return the batch, not yet written.
+    """
+    batch = EnrollmentBatch(context or DecisionContext(), actor)
+    lock_and_load(commands, batch.context, actor)
+    batch.decide_all(commands)
+    return batch
 
 
-def _preview(acts: Sequence[Act], origin: Origin) -> Ledger:
-    """Decide the acts by facts that are read without a lock, and return the ledger."""
-    ledger = Ledger(Register(), origin)
-    look(acts, ledger.register, origin)
-    ledger.decide_all(acts)
-    return ledger
+def _evaluate_unlocked(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> EnrollmentBatch:
+    """Decide the commands by facts that are read without a lock, and return the batch."""
+    batch = EnrollmentBatch(DecisionContext(), actor)
+    load_unlocked(commands, batch.context, actor)
+    batch.decide_all(commands)
+    return batch

@@ -1,78 +1,84 @@
-"""The status transitions of acts: their starting statuses, their resulting status, and acts without effect."""
+"""The status transitions of commands: allowed statuses, the resulting status, and commands without effect."""
 
-from students.enrollment.commands import Act, OnFull
-from students.enrollment.context import Register
-from students.models import ENDED, LEFT, OPEN, Action, Status
+from students.enrollment.commands import EnrollmentCommand, OnFull
+from students.enrollment.context import DecisionContext
+from students.models import ENDED_STATUSES, LEFT_STATUSES, OPEN_STATUSES, Action, Status
 
 # The code of the rule whose waiver gives a seat above the capacity and ahead of the waitlist.
 COURSE_FULL = "course_full"
 
 # The statuses in which an action is possible. A student that returns after an ended enrollment enrolls again.
-STARTING_POINTS: dict[str, tuple[str, ...]] = {
-    Action.DROP: OPEN,
+ALLOWED_FROM: dict[str, tuple[str, ...]] = {
+    Action.DROP: OPEN_STATUSES,
     Action.COMPLETE: (Status.ENROLLED, Status.COMPLETED),
 }
 
 
-def possible_from(status: str) -> str:
+def allowed_actions(status: str) -> str:
     """Return the labels of the actions possible in a status, separated by commas; "" if there are none."""
     actions = (
-        [] if status in ENDED else [Action(action) for action, starts in STARTING_POINTS.items() if status in starts]
+        []
+        if status in ENDED_STATUSES
+        else [Action(action) for action, statuses in ALLOWED_FROM.items() if status in statuses]
     )
     return ", ".join(str(action.label) for action in actions)
 
 
-def may_take_seat(act: Act, register: Register) -> bool:
-    """Return True if the act can take a seat: one is free, and no waiting student has priority."""
-    is_next = not register.waiting[act.course_id] or act.course_id in register.before_waitlist
-    return register.has_seat(act.course_id) and is_next
+def can_take_seat(command: EnrollmentCommand, context: DecisionContext) -> bool:
+    """Return True if the command can take a seat: one is free, and no waitlisted student has priority."""
+    is_next = not context.waitlist_lengths[command.course_id] or command.course_id in context.before_waitlist
+    return context.has_seat(command.course_id) and is_next
 
 
-def may_wait(act: Act) -> bool:
-    """Return True if the act may join the waitlist. An act that waives the capacity never waits."""
-    return act.on_full == OnFull.WAITLIST and COURSE_FULL not in act.waive
+def accepts_waitlist(command: EnrollmentCommand) -> bool:
+    """Return True if the student may join the waitlist. A command that waives the capacity never waits."""
+    return command.on_full == OnFull.WAITLIST and COURSE_FULL not in command.waived_codes
 
 
-def is_done_already(act: Act, register: Register) -> bool:
-    """Return True if the requested state exists already: the act changes nothing, so repeating it is safe."""
-    enrollment = register.latest.get(act.pair)
+def is_noop(command: EnrollmentCommand, context: DecisionContext) -> bool:
+    """Return True if the requested state exists already: the command changes nothing, so repeating it is safe."""
+    enrollment = context.latest_enrollments.get(command.key)
     if enrollment is None:
         return False
-    match act.action:
+    match command.action:
         case Action.ENROLL:
-            is_let_past_the_line = enrollment.status == Status.WAITLISTED and COURSE_FULL in act.waive
-            return enrollment.is_open and not is_let_past_the_line
+            is_promoted_by_waiver = enrollment.status == Status.WAITLISTED and COURSE_FULL in command.waived_codes
+            return enrollment.is_open and not is_promoted_by_waiver
         case Action.DROP:
-            return enrollment.status in LEFT
+            return enrollment.status in LEFT_STATUSES
         case Action.COMPLETE:
-            return enrollment.status == Status.COMPLETED and act.grade in (None, enrollment.grade)
+            return enrollment.status == Status.COMPLETED and command.grade in (None, enrollment.grade)
     return False
 
 
-def is_settled(act: Act, register: Register) -> bool:
-    """Return True if the act requests only what exists already: no rule can refuse it."""
-    return is_done_already(act, register) and not act.waive and act.expected is None
+def is_unconditional_noop(command: EnrollmentCommand, context: DecisionContext) -> bool:
+    """Return True if the command requests only what exists already: no rule can refuse it."""
+    return is_noop(command, context) and not command.waived_codes and command.if_version is None
 
 
-def status_after(act: Act, register: Register) -> Status:
+def next_status(command: EnrollmentCommand, context: DecisionContext) -> Status:
     """
-    Return the status after the act.
+    Return the status after the command.
 
     A student who leaves a seat on or before the term's drop deadline is *dropped*; after it, *withdrawn*. A student who
-    leaves the waitlist is always *dropped*. The undo of an act restores the status before it, or *dropped* if there was
-    none: rows are never deleted.
+    leaves the waitlist is always *dropped*. An undo restores the status before the undone change, or *dropped* if there
+    was none: rows are never deleted.
     """
-    match act.action:
+    match command.action:
         case Action.ENROLL:
-            return Status.WAITLISTED if may_wait(act) and not may_take_seat(act, register) else Status.ENROLLED
+            return (
+                Status.WAITLISTED
+                if accepts_waitlist(command) and not can_take_seat(command, context)
+                else Status.ENROLLED
+            )
         case Action.PROMOTE:
             return Status.ENROLLED
         case Action.COMPLETE:
             return Status.COMPLETED
         case Action.UNDO:
-            last = register.last_acts.get(act.pair)
+            last = context.last_events.get(command.key)
             return Status(last.from_status) if last and last.from_status else Status.DROPPED
-    term = register.courses[act.course_id].term
+    term = context.courses[command.course_id].term
     deadline = term.drop_deadline if term else None
-    is_late = deadline is not None and register.today > deadline
-    return Status.WITHDRAWN if is_late and register.status(act) == Status.ENROLLED else Status.DROPPED
+    is_late = deadline is not None and context.today > deadline
+    return Status.WITHDRAWN if is_late and context.status(command) == Status.ENROLLED else Status.DROPPED

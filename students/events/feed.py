@@ -36,19 +36,19 @@ from school.db.compiled_queries import (
     run_together,
 )
 from school.refusals import Refusal, Refused
-from students.events.log import HORIZON, horizon, horizon_in, known_horizon
+from students.events.log import WATERMARK_QUERIES, cached_watermark, safe_watermark, watermark_from
 from students.models import EnrollmentEvent
 
 LATEST = "latest"
 # The fields of an entry that the digest covers. Nothing ever changes them, not even the erasure of a student.
-DIGESTED = ("enrollment_id", "action", "at", "request_id")
+DIGEST_FIELDS = ("enrollment_id", "action", "at", "request_id")
 DIGEST_LENGTH = 16  # of the 64 hexadecimal digits of SHA-256
-WINDOW = 1_000  # entries that are scanned for a page of a limited caller, which may see few of them
-POLL = 0.25  # seconds between two queries of a waiting request
+SCAN_WINDOW = 1_000  # entries that are scanned for a page of a limited caller, which may see few of them
+POLL_INTERVAL = 0.25  # seconds between two queries of a waiting request
 
 _signer = signing.Signer(salt="changes")
 SIGNATURE_LENGTH = len(_signer.signature(""))
-_waiting_room = threading.BoundedSemaphore(settings.CHANGES_WAITERS)
+_long_poll_slots = threading.BoundedSemaphore(settings.CHANGES_WAITERS)
 
 
 # Returns the query expressions for the columns that the caller reads. It is called once for each shape.
@@ -56,24 +56,24 @@ Columns = Callable[[], Sequence[Any]]
 
 
 class Entry(NamedTuple):
-    """An entry of the journal: its id, the values of ``DIGESTED``, and the columns that were asked for."""
+    """An entry of the journal: its id, the values of ``DIGEST_FIELDS``, and the columns that were asked for."""
 
     id: int
-    digested: Row
+    digest_values: Row
     columns: Row
 
     @property
     def position(self) -> "Position":
-        return Position(self.id, digest_of(*self.digested))
+        return Position(self.id, digest_of(*self.digest_values))
 
     @property
     def cursor(self) -> str:
         """The cursor of a reader that has read up to this entry."""
-        return cursor_at(self.position)
+        return encode_cursor(self.position)
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class FeedPage:
     """Entries in order, the cursor after them, and whether more entries exist already."""
 
     entries: Sequence[Entry]
@@ -97,7 +97,7 @@ def read_changes(
     shape: str = "",
     wait: float = 0,
     limits: Limits | None = None,
-) -> Page:
+) -> FeedPage:
     """
     Return at most ``limit`` entries after the cursor ``after``: "" starts at the first entry, "latest" after the last.
 
@@ -106,39 +106,39 @@ def read_changes(
     further requests return immediately. No lock is held and no transaction is open while a request waits.
 
     A limited caller gets the entries within its limits, and a cursor that has passed the others. Each page scans
-    ``WINDOW`` entries: if more follow, the page may have fewer entries than ``limit``, or none, and ``has_more`` is
-    True. Different ``columns`` need a different ``shape``.
+    ``SCAN_WINDOW`` entries: if more follow, the page may have fewer entries than ``limit``, or none, and ``has_more``
+    is True. Different ``columns`` need a different ``shape``.
 
     Raise ``ValidationError`` if ``after`` is not a cursor of this feed, ``Refused`` if it has expired.
     """
     reader = Reader(limit, columns, shape, limits)
-    position = _latest() if after == LATEST else position_in(after)
+    position = _latest_position() if after == LATEST else decode_cursor(after)
     page, position = reader.page(position)
-    if page.entries or page.has_more or after == LATEST or not wait or not _waiting_room.acquire(blocking=False):
+    if page.entries or page.has_more or after == LATEST or not wait or not _long_poll_slots.acquire(blocking=False):
         return page
     try:
-        ends_at = time.monotonic() + wait
-        while not (page.entries or page.has_more) and (left := ends_at - time.monotonic()) > 0:
-            time.sleep(min(POLL, left))
+        deadline = time.monotonic() + wait
+        while not (page.entries or page.has_more) and (remaining := deadline - time.monotonic()) > 0:
+            time.sleep(min(POLL_INTERVAL, remaining))
             page, position = reader.page(position)
     finally:
-        _waiting_room.release()
+        _long_poll_slots.release()
     return page
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ScanResult:
     """
     A confirmed position and the entries after it.
 
-    For a limited caller, ``looked_through`` is the position up to which entries were scanned; ``is_cut`` is True if
+    For a limited caller, ``scanned_to`` is the position up to which entries were scanned; ``is_truncated`` is True if
     more may follow.
     """
 
     position: Position
     entries: list[Entry]
-    looked_through: Position | None = None
-    is_cut: bool = False
+    scanned_to: Position | None = None
+    is_truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,55 +150,63 @@ class Reader:
     shape: str
     limits: Limits | None
 
-    def page(self, position: "Position") -> "tuple[Page, Position]":
+    def page(self, position: "Position") -> "tuple[FeedPage, Position]":
         """Return the page after a position, and the position of a reader that has read the page; raise ``Refused``."""
-        found = self._read(position)
-        more, entries = len(found.entries) > self.limit, found.entries[: self.limit]
-        position = found.position
-        if entries and (more or found.looked_through is None):
+        result = self._read(position)
+        has_more, entries = len(result.entries) > self.limit, result.entries[: self.limit]
+        position = result.position
+        if entries and (has_more or result.scanned_to is None):
             position = entries[-1].position
-        elif found.looked_through is not None:
-            position = found.looked_through
-        return Page(entries, cursor_at(position), has_more=more or found.is_cut), position
+        elif result.scanned_to is not None:
+            position = result.scanned_to
+        return FeedPage(entries, encode_cursor(position), has_more=has_more or result.is_truncated), position
 
-    def _read(self, position: "Position") -> "Found":
+    def _read(self, position: "Position") -> "ScanResult":
         """Return the entries after a position, with one more than ``limit`` if there is one; raise ``Refused``."""
-        window = _statements.get("window", _end_of_window).filled({"id": position.event_id})
-        entries = self._behind(position.event_id)
-        asked = [
-            *([_statements.get("newest", _newest).filled({}), window] if self.limits else []),
+        window = _statements.get("window", _compile_end_of_window).filled({"id": position.event_id})
+        entries = self._entries_after(position.event_id)
+        queries = [
+            *([_statements.get("newest", _compile_newest).filled({}), window] if self.limits else []),
             entries,
-            *([_statements.get("one", _one).filled({"id": position.event_id})] if position.event_id else []),
+            *([_statements.get("one", _compile_by_id).filled({"id": position.event_id})] if position.event_id else []),
         ]
-        until = known_horizon() if ON_POSTGRESQL else math.inf
-        read = list(map(_entries_in, run_together(asked)))
-        newest, end = (read.pop(0), read.pop(0)) if self.limits else ([], [])
-        behind, *others = read
+        watermark = cached_watermark() if ON_POSTGRESQL else math.inf
+        results = list(map(_parse_entries, run_together(queries)))
+        newest, window_end = (results.pop(0), results.pop(0)) if self.limits else ([], [])
+        following, *current = results
         if self.limits and not ON_POSTGRESQL:
             # SQLite's writers commit one after the other. An entry after the newest one is for the next page.
-            until = max((entry.id for entry in newest), default=0)
-        elif max((entry.id for entry in [*behind, *newest]), default=0) > until:
-            # Read again after the horizon: all entries up to the horizon are visible to every later query.
-            given, announced, *found = run_together([*HORIZON, entries, *([window] if self.limits else [])])
-            until, behind = horizon_in([given, announced]), _entries_in(found[0])
-            end = _entries_in(found[1]) if self.limits else []
+            watermark = max((entry.id for entry in newest), default=0)
+        elif max((entry.id for entry in [*following, *newest]), default=0) > watermark:
+            # Read again after the watermark: all entries up to it are visible to every later query.
+            last_id, lowest_marker, *reread = run_together(
+                [*WATERMARK_QUERIES, entries, *([window] if self.limits else [])]
+            )
+            watermark, following = watermark_from([last_id, lowest_marker]), _parse_entries(reread[0])
+            window_end = _parse_entries(reread[1]) if self.limits else []
             if newest:
-                newest = _entries_in(_statements.get("newest until", _newest_until).run({"until": until}))
-        position = confirmed(position, others[0] if others else [])
+                newest = _parse_entries(
+                    _statements.get("newest until", _compile_newest_until).run({"until": watermark})
+                )
+        position = verify_position(position, current[0] if current else [])
         if not self.limits:
-            return Found(position, [entry for entry in behind if entry.id <= until])
-        behind, end = ([entry for entry in entries if entry.id <= until] for entries in (behind, end))
-        passed = max([position, *(entry.position for entry in end or newest)], key=attrgetter("event_id"))
-        return Found(position, behind, passed, is_cut=bool(end))
+            return ScanResult(position, [entry for entry in following if entry.id <= watermark])
+        following, window_end = (
+            [entry for entry in entries if entry.id <= watermark] for entries in (following, window_end)
+        )
+        scanned_to = max([position, *(entry.position for entry in window_end or newest)], key=attrgetter("event_id"))
+        return ScanResult(position, following, scanned_to, is_truncated=bool(window_end))
 
-    def _behind(self, event_id: int) -> Asked:
-        most = limit_above(self.limit)
+    def _entries_after(self, event_id: int) -> Asked:
+        row_limit = limit_above(self.limit)
         is_limited = self.limits is not None
-        statement = _statements.get(("behind", self.shape, is_limited, most), lambda: self._compiled(most))
+        statement = _statements.get(
+            ("after", self.shape, is_limited, row_limit), lambda: self._compile_entries(row_limit)
+        )
         limits = LimitParameters.values_of(self.limits) if self.limits else {}
         return statement.filled({"id": event_id, **limits})
 
-    def _compiled(self, most: int) -> Statement:
+    def _compile_entries(self, row_limit: int) -> Statement:
         """
         Compile the query of the entries after an id.
 
@@ -207,86 +215,86 @@ class Reader:
         """
         entries = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk")
         if self.limits:
-            window = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk").values("pk")[:WINDOW]
+            window = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk").values("pk")[:SCAN_WINDOW]
             entries = within(entries.filter(pk__in=window), LimitParameters)
-        return compiled(entries.values_list("pk", *DIGESTED, *self.columns())[:most])
+        return compiled(entries.values_list("pk", *DIGEST_FIELDS, *self.columns())[:row_limit])
 
 
 _statements = StatementCache()
 
 
-def _entries_in(rows: Iterable[Row]) -> list[Entry]:
-    width = 1 + len(DIGESTED)
+def _parse_entries(rows: Iterable[Row]) -> list[Entry]:
+    width = 1 + len(DIGEST_FIELDS)
     return [Entry(row[0], row[1:width], row[width:]) for row in rows]
 
 
 def _newest_first() -> QuerySet[Any, Any]:
-    return EnrollmentEvent.objects.order_by("-pk").values_list("pk", *DIGESTED)
+    return EnrollmentEvent.objects.order_by("-pk").values_list("pk", *DIGEST_FIELDS)
 
 
-def _one() -> Statement:
+def _compile_by_id() -> Statement:
     return compiled(_newest_first().filter(pk=Parameter("id")))
 
 
-def _newest() -> Statement:
+def _compile_newest() -> Statement:
     return compiled(_newest_first()[:1])
 
 
-def _end_of_window() -> Statement:
+def _compile_end_of_window() -> Statement:
     """Compile the query of the last entry of a full window."""
-    entries = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk").values_list("pk", *DIGESTED)
-    return compiled(entries[WINDOW - 1 : WINDOW])
+    entries = EnrollmentEvent.objects.filter(pk__gt=Parameter("id")).order_by("pk").values_list("pk", *DIGEST_FIELDS)
+    return compiled(entries[SCAN_WINDOW - 1 : SCAN_WINDOW])
 
 
-def _newest_until() -> Statement:
+def _compile_newest_until() -> Statement:
     return compiled(_newest_first().filter(pk__lte=Parameter("until"))[:1])
 
 
-def _latest() -> "Position":
+def _latest_position() -> "Position":
     """Return the position of the last entry before which no transaction can still add one."""
-    until = horizon()
-    entries = _newest_first() if until is None else _newest_first().filter(pk__lte=until)
-    return next((entry.position for entry in _entries_in(entries[:1])), Position())
+    watermark = safe_watermark()
+    entries = _newest_first() if watermark is None else _newest_first().filter(pk__lte=watermark)
+    return next((entry.position for entry in _parse_entries(entries[:1])), Position())
 
 
-def cursor_at(position: Position) -> str:
+def encode_cursor(position: Position) -> str:
     """Return the cursor of a reader that has read up to this position."""
     event_id, digest = position.event_id, position.digest
-    return f"{event_id}:{digest}{_signer.signature(_signed(event_id, digest))}"
+    return f"{event_id}:{digest}{_signer.signature(_signed_text(event_id, digest))}"
 
 
 def cursor_of(event: EnrollmentEvent) -> str:
     """Return the cursor of a reader that has read up to this entry."""
-    return cursor_at(Position(event.pk, digest_of(*(getattr(event, name) for name in DIGESTED))))
+    return encode_cursor(Position(event.pk, digest_of(*(getattr(event, name) for name in DIGEST_FIELDS))))
 
 
-def _signed(event_id: object, digest: str) -> str:
+def _signed_text(event_id: object, digest: str) -> str:
     return f"{event_id}.{digest}" if digest else str(event_id)
 
 
 def digest_of(enrollment_id: int, action: str, at: datetime | str, request_id: str) -> str:
-    """Return the digest of an entry with these values of the fields ``DIGESTED``. A text in ``at`` is in UTC."""
+    """Return the digest of an entry with these values of the fields ``DIGEST_FIELDS``. A text in ``at`` is in UTC."""
     if isinstance(at, str):  # SQLite's format, in UTC
         at = datetime.fromisoformat(at).replace(tzinfo=UTC)
     text = f"{enrollment_id} {action} {at.astimezone(UTC).isoformat()} {request_id}"
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]
 
 
-def position_in(cursor: str) -> Position:
+def decode_cursor(cursor: str) -> Position:
     """Return the position in a cursor; raise ``ValidationError`` if the text is not a cursor of this feed."""
     if not cursor:
         return Position()
     event_id, _colon, rest = cursor.partition(":")
     digest, signature = rest[:-SIGNATURE_LENGTH], rest[-SIGNATURE_LENGTH:]
     try:
-        _signer.unsign(f"{_signed(event_id, digest)}:{signature}")
+        _signer.unsign(f"{_signed_text(event_id, digest)}:{signature}")
         return Position(int(event_id), digest)
     except (signing.BadSignature, ValueError):
         message = _("This is no cursor of the change feed. Begin without one.")
         raise ValidationError({"after": ValidationError(message, code="invalid_cursor")}) from None
 
 
-def confirmed(position: Position, entries: Sequence[Entry]) -> Position:
+def verify_position(position: Position, entries: Sequence[Entry]) -> Position:
     """
     Return the position with the digest of its entry; raise ``Refused`` if that entry is missing or has another digest.
 

@@ -1,10 +1,10 @@
 """
-The journal: an append-only entry for every act on an enrollment, ordered so that a reader misses none.
+The journal: an append-only entry for every change of an enrollment, ordered so that a reader misses none.
 
 Entries are read in the order of their ids. PostgreSQL assigns an id when a row is inserted and makes the row visible
 when its transaction commits, so a higher id may become visible before a lower one. Before a writer takes its first id,
-it therefore announces, by an advisory lock, the last id assigned so far. ``horizon`` is the id up to which all entries
-are visible, because no writer can still add one there.
+it therefore sets a marker: an advisory lock with the last id assigned so far. ``safe_watermark`` is the id up to which
+all entries are visible, because no writer can still add one there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,83 +18,83 @@ from school.db.bulk_insert import insert_many
 from school.db.compiled_queries import ON_POSTGRESQL, Asked, run_together
 from students.models import Action, EnrollmentEvent, StudentCourse
 
-# Besides the status, all fields that an act may change in an existing row, and all that the journal stores of it.
-STATE = ("enrolled_on", "ended_on", "waitlisted_at", "grade")
+# Besides the status, all fields that a command may change in an existing row, and all that the journal stores of it.
+TRACKED_FIELDS = ("enrolled_on", "ended_on", "waitlisted_at", "grade")
 
-# The upper 16 of the 64 bits of an advisory lock's key mark an announcement, the others contain the id.
-ANNOUNCEMENT = 0x5C40
-ANNOUNCE = (
+# The upper 16 of the 64 bits of an advisory lock's key are the class of a marker, the others contain the id.
+MARKER_CLASS = 0x5C40
+SET_WRITE_MARKER = (
     "SELECT pg_advisory_xact_lock_shared(%s + last_value - CASE WHEN is_called THEN 0 ELSE 1 END)"
     " FROM students_enrollmentevent_id_seq"
 )
 LAST_ID = "SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM students_enrollmentevent_id_seq"
-FIRST_ANNOUNCED = (
+LOWEST_MARKER = (
     "SELECT min((classid::bigint & 65535) << 32 | objid::bigint) FROM pg_locks"
     " WHERE locktype = 'advisory' AND objsubid = 1 AND classid::bigint >> 16 = %s AND pid <> pg_backend_pid()"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
-HORIZON: list[Asked] = [(LAST_ID, []), (FIRST_ANNOUNCED, [ANNOUNCEMENT])]
+WATERMARK_QUERIES: list[Asked] = [(LAST_ID, []), (LOWEST_MARKER, [MARKER_CLASS])]
 
-_complete: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # the highest known horizon by connection
+_watermarks: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # the highest known watermark by connection
 
 
 def append(events: Sequence[EnrollmentEvent]) -> None:
-    """Add entries to the journal, in the transaction of the acts."""
+    """Add entries to the journal, in the transaction of the commands."""
     for event in events:
         # A new enrollment has its id only after its insert. The id is written to ``__dict__``: the foreign key's
         # descriptor is implemented in Python, and slow.
         vars(event)["enrollment_id"] = event.enrollment.id
-    announces = events and ON_POSTGRESQL
+    needs_marker = events and ON_POSTGRESQL
     # The lock is released at the end of the transaction, when its rows are visible.
-    insert_many(events, behind=[(ANNOUNCE, [ANNOUNCEMENT << 48])] if announces else [])
+    insert_many(events, behind=[(SET_WRITE_MARKER, [MARKER_CLASS << 48])] if needs_marker else [])
 
 
-def horizon() -> int | None:
+def safe_watermark() -> int | None:
     """
     Return the id up to which the journal is complete for all later queries; None (on SQLite) if it always is.
 
-    The order of the two queries matters: an id assigned before the first query belongs to a writer that had announced
-    itself. Its lock is either still seen by the second query, or its entries are visible to the next query. The
-    connection's own announcements are ignored. SQLite has one writer at a time and assigns ids in the order of commits.
+    The order of the two queries matters: an id assigned before the first query belongs to a writer that had set its
+    marker. The lock is either still seen by the second query, or its entries are visible to the next query. The
+    connection's own markers are ignored. SQLite has one writer at a time and assigns ids in the order of commits.
     """
     if not ON_POSTGRESQL:
         return None
-    return horizon_in(run_together(HORIZON))
+    return watermark_from(run_together(WATERMARK_QUERIES))
 
 
-def horizon_in(answers: Sequence[list[Any]]) -> int:
-    """Return the horizon computed from the results of the queries ``HORIZON``, and store it for the connection."""
-    [(given,)], [(begun,)] = answers
-    until: int = given if begun is None else min(given, begun)
-    _complete[connection.connection] = max(until, known_horizon())
-    return until
+def watermark_from(answers: Sequence[list[Any]]) -> int:
+    """Return the watermark computed from the results of ``WATERMARK_QUERIES``, and store it for the connection."""
+    [(last_id,)], [(lowest_marker,)] = answers
+    watermark: int = last_id if lowest_marker is None else min(last_id, lowest_marker)
+    _watermarks[connection.connection] = max(watermark, cached_watermark())
+    return watermark
 
 
-def known_horizon() -> int:
+def cached_watermark() -> int:
     """
-    Return the highest horizon computed on this connection, 0 if there is none. What was complete stays complete.
+    Return the highest watermark computed on this connection, 0 if there is none. What was complete stays complete.
 
     It is kept per connection, because a server that was restored or replaced gets new connections.
     """
-    return _complete.get(connection.connection, 0) if connection.connection else 0
+    return _watermarks.get(connection.connection, 0) if connection.connection else 0
 
 
-def state_of(enrollment: StudentCourse) -> dict[str, Any]:
-    """Return the fields of an enrollment that acts may change, as the journal stores them in JSON."""
-    return {name: _as_json(getattr(enrollment, name)) for name in STATE}
+def snapshot(enrollment: StudentCourse) -> dict[str, Any]:
+    """Return the fields of an enrollment that commands may change, as the journal stores them in JSON."""
+    return {name: _json_value(getattr(enrollment, name)) for name in TRACKED_FIELDS}
 
 
-def changes_by(fields: Mapping[str, Any], enrollment: StudentCourse) -> dict[str, list[Any]]:
+def diff(fields: Mapping[str, Any], enrollment: StudentCourse) -> dict[str, list[Any]]:
     """Return the changes if an enrollment gets these values: ``[before, after]`` by name of the field."""
     return {
-        name: [_as_json(before), _as_json(fields[name])]
-        for name in STATE
+        name: [_json_value(before), _json_value(fields[name])]
+        for name in TRACKED_FIELDS
         if name in fields and (before := getattr(enrollment, name)) != fields[name]
     }
 
 
-def from_json(name: str, value: str | None) -> Any:
+def parse_value(name: str, value: str | None) -> Any:
     """Convert a value in the journal to the type of the field with this name."""
     field: Any = StudentCourse._meta.get_field(name)
     return field.to_python(value)
@@ -102,11 +102,12 @@ def from_json(name: str, value: str | None) -> Any:
 
 def replay(events: Iterable[EnrollmentEvent]) -> dict[str, Any]:
     """
-    Rebuild an enrollment from its entries, in order: its ``STATE``, status, version, and times of creation and update.
+    Rebuild an enrollment from its entries, in order: its ``TRACKED_FIELDS``, status, version, and times of creation and
+    update.
 
     Raise ``ValueError`` for an entry that does not continue from the state after the previous one.
     """
-    row: dict[str, Any] = {**state_of(StudentCourse()), "status": "", "version": 0, "created_at": None}
+    row: dict[str, Any] = {**snapshot(StudentCourse()), "status": "", "version": 0, "created_at": None}
     for event in events:
         if event.from_status != row["status"]:
             raise ValueError(f"Entry {event.pk} begins with {event.from_status}, not with {row['status']}.")
@@ -121,11 +122,11 @@ def replay(events: Iterable[EnrollmentEvent]) -> dict[str, Any]:
     return row
 
 
-def row_of(enrollment: StudentCourse) -> dict[str, Any]:
+def replayable_snapshot(enrollment: StudentCourse) -> dict[str, Any]:
     """Return the stored enrollment in the format of ``replay``."""
     names = ("status", "version", "created_at", "updated_at")
-    return {**state_of(enrollment), **{name: getattr(enrollment, name) for name in names}}
+    return {**snapshot(enrollment), **{name: getattr(enrollment, name) for name in names}}
 
 
-def _as_json(value: str | date | None) -> str | None:
+def _json_value(value: str | date | None) -> str | None:
     return value if isinstance(value, str) or value is None else value.isoformat()

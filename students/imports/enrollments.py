@@ -16,26 +16,26 @@ from school.access.row_scope import within
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import normalized
-from students.enrollment import adopt, perform, promote
-from students.enrollment.commands import Act, OnFull, Outcome
-from students.enrollment.context import Pair, Register
-from students.enrollment.loading import lock_and_read
-from students.imports.actor import origin_of
-from students.imports.listed_rows import ANY, ListedRow, ListedRows
+from students.enrollment import adopt, execute, promote
+from students.enrollment.commands import EnrollmentCommand, OnFull, Outcome
+from students.enrollment.context import DecisionContext, EnrollmentKey
+from students.enrollment.loading import lock_and_load
+from students.imports.actor import actor_from_import
+from students.imports.listed_rows import UNKNOWN_ID, ListedRow, ListedRows
 from students.imports.references import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
 from students.imports.roles import has_other_role, not_a_student
 from students.imports.row_commands import RowCommand, parse_row_command
 from students.imports.scope import Scope
 from students.imports.undo import EnrollmentUndo
 from students.lookup import student_ids_by_number, students_not_found
-from students.models import OPEN, Action, EnrollmentEvent, Status, Student, StudentCourse
+from students.models import OPEN_STATUSES, Action, EnrollmentEvent, Status, Student, StudentCourse
 
-KNOWN = 200_000  # students whose ids are cached, some 150 bytes each
+MAX_CACHED_IDS = 200_000  # students whose ids are cached, some 150 bytes each
 
 OUTCOMES = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
 # The actions that end an enrollment, with the statuses that they can start from.
-ENDS: dict[str, tuple[str, ...]] = {Action.DROP: OPEN, Action.COMPLETE: (Status.ENROLLED,)}
-NAMED_ROWS = 20  # maximum number of rows that a notice lists
+ENDING_ACTIONS: dict[str, tuple[str, ...]] = {Action.DROP: OPEN_STATUSES, Action.COMPLETE: (Status.ENROLLED,)}
+MAX_LISTED_ROWS = 20  # maximum number of rows that a notice lists
 
 
 class EnrollmentImporter(Importer):
@@ -86,12 +86,12 @@ class EnrollmentImporter(Importer):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.origin = origin_of(job, self.limits)
+        self.actor = actor_from_import(job, self.limits)
         self.on_full = OnFull(job.options.get("on_full") or OnFull.REJECT)
         self.term = normalized(job.options.get("term", ""))
         self.takes_over = job.options.get("take_over") == TRUE
         self.scope = self._scope()
-        self.register = Register()
+        self.context = DecisionContext()
         self.courses: dict[CourseKey, Course] = {}  # looked up in this transaction
         self.student_ids: dict[str, int] = {}  # looked up in this transaction
         self.uncertain_rows: set[int] = set()
@@ -121,7 +121,7 @@ class EnrollmentImporter(Importer):
 
     def begin(self) -> None:
         # Within one transaction the courses stay locked, so their seat counts stay valid.
-        self.register = Register(in_brief=True, before_waitlist=self.freed)
+        self.context = DecisionContext(partial_rows=True, before_waitlist=self.freed_courses)
         # A code or a number may belong to another course or student by the next transaction.
         self.scope = self._scope()
         self.courses = {}
@@ -135,31 +135,31 @@ class EnrollmentImporter(Importer):
         return Scope(job.scope, job.dataset_key, self.limits) if job.mode == Mode.FULL else None
 
     @cached_property
-    def freed(self) -> frozenset[int]:
+    def freed_courses(self) -> frozenset[int]:
         """The ids of the courses in which a full import has freed seats before its rows are applied."""
-        return self._freed() if self.scope else frozenset()
+        return self._courses_with_freed_seats() if self.scope else frozenset()
 
-    def _freed(self) -> frozenset[int]:
+    def _courses_with_freed_seats(self) -> frozenset[int]:
         ends = self._own_ends().filter(from_status=Status.ENROLLED)
         return frozenset(ends.values_list("enrollment__course", flat=True).distinct())
 
     def _own_ends(self) -> QuerySet[EnrollmentEvent]:
-        return EnrollmentEvent.objects.filter(file_import=self.job, action__in=ENDS).order_by()
+        return EnrollmentEvent.objects.filter(file_import=self.job, action__in=ENDING_ACTIONS).order_by()
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
         numbers = [row.cells["student_number"] for row in rows]
         course_keys = [CourseKey(row.cells["course_code"], self._term_of(row)) for row in rows]
-        self._look_up(numbers)
+        self._cache_student_ids(numbers)
         unknown = set(numbers) - self.student_ids.keys()
         self.students_not_found = (
             students_not_found(unknown, within(Student.objects.all(), self.limits)) if unknown else {}
         )
-        courses_there = within(Course.objects.all(), self.limits)
+        visible_courses = within(Course.objects.all(), self.limits)
         missing = set(course_keys) - self.courses.keys()
-        found = courses_by_key(missing, courses_there)
+        found = courses_by_key(missing, visible_courses)
         self.courses |= {key: course for key, course in found.items() if isinstance(course, Course)}
         self.course_of = {
-            row.number: _exactly(row, self.courses.get(key) or found[key])
+            row.number: _exact_course(row, self.courses.get(key) or found[key])
             for row, key in zip(rows, course_keys, strict=True)
         }
         # Keyed by the course id, since the code alone and the code with the term may name the same course.
@@ -181,63 +181,70 @@ class EnrollmentImporter(Importer):
         """
         command = self._command(cells)
         action = command.action or cells["status"].lower()
-        asked = (action, command.on_full, command.grade, command.reason, sorted(command.waive))
-        return "" if asked == (Action.ENROLL, None, None, "", []) else repr(asked)
+        values = (action, command.on_full, command.grade, command.reason, sorted(command.waived_codes))
+        return "" if values == (Action.ENROLL, None, None, "", []) else repr(values)
 
     def _command(self, cells: Mapping[str, str]) -> RowCommand:
         return self.parse_command(*(cells.get(name, "") for name in ("status", "grade", "reason", "waive")))
 
-    def _look_up(self, numbers: list[str]) -> None:
-        """Look up the ids of uncached students. A file may name a student often, so up to ``KNOWN`` ids are cached."""
-        if len(self.student_ids) > KNOWN:
+    def _cache_student_ids(self, numbers: list[str]) -> None:
+        """
+        Look up the ids of uncached students. A file may name a student often, so up to ``MAX_CACHED_IDS`` ids are
+        cached.
+        """
+        if len(self.student_ids) > MAX_CACHED_IDS:
             self.student_ids = {}
         self.student_ids |= student_ids_by_number(number for number in numbers if number not in self.student_ids)
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
-        wishes = [self._read(row) for row in rows]
-        done = perform([wish for wish in wishes if isinstance(wish, Act)], self.origin, self.register)
-        ended = self._ended_before(done)
-        adopted = self._adopt(done)
-        outcomes = iter(done)
+        parsed_rows = [self._parse_row(row) for row in rows]
+        outcomes = execute(
+            [parsed for parsed in parsed_rows if isinstance(parsed, EnrollmentCommand)], self.actor, self.context
+        )
+        ended = self._ended_beforehand(outcomes)
+        adopted = self._adopt(outcomes)
+        remaining = iter(outcomes)
         results = []
-        for row, wish in zip(rows, wishes, strict=True):
-            if not isinstance(wish, Act):
-                results.append(RowResult(row, ERROR, errors=tuple(wish)))
+        for row, parsed in zip(rows, parsed_rows, strict=True):
+            if not isinstance(parsed, EnrollmentCommand):
+                results.append(RowResult(row, ERROR, errors=tuple(parsed)))
                 continue
-            outcome = next(outcomes)
+            outcome = next(remaining)
             if outcome.refusals:
                 results.append(RowResult(row, ERROR, errors=outcome.refusals))
-            elif outcome.act.pair in ended:
-                ended.remove(outcome.act.pair)  # a later row with the same end has changed nothing
-                results.append(_told(row, outcome._replace(changed=True)))
-            elif not outcome.changed and outcome.act.pair in adopted:
-                results.append(RowResult(row, "adopted", adopted.pop(outcome.act.pair).pk))
+            elif outcome.command.key in ended:
+                ended.remove(outcome.command.key)  # a later row with the same end has changed nothing
+                results.append(_row_result(row, outcome._replace(changed=True)))
+            elif not outcome.changed and outcome.command.key in adopted:
+                results.append(RowResult(row, "adopted", adopted.pop(outcome.command.key).pk))
             else:
-                results.append(_told(row, outcome))
+                results.append(_row_result(row, outcome))
         return results
 
-    def _ended_before(self, outcomes: Collection[Outcome]) -> set[Pair]:
-        """Return the pairs of unchanged rows whose enrollment this full import ended before its rows were applied."""
-        settled = [each for each in outcomes if not each.changed and each.accepted and each.act.action in ENDS]
-        if not self.scope or not settled:
+    def _ended_beforehand(self, outcomes: Collection[Outcome]) -> set[EnrollmentKey]:
+        """Return the keys of unchanged rows whose enrollment this full import ended before its rows were applied."""
+        unchanged = [
+            each for each in outcomes if not each.changed and each.accepted and each.command.action in ENDING_ACTIONS
+        ]
+        if not self.scope or not unchanged:
             return set()
-        enrollments = [each.enrollment for each in settled if each.enrollment]
+        enrollments = [each.enrollment for each in unchanged if each.enrollment]
         ends = self._own_ends().filter(enrollment__in=enrollments)
         return set(ends.values_list("enrollment__student", "enrollment__course"))
 
-    def _adopt(self, outcomes: Collection[Outcome]) -> dict[Pair, StudentCourse]:
+    def _adopt(self, outcomes: Collection[Outcome]) -> dict[EnrollmentKey, StudentCourse]:
         """With ``take_over``, adopt the open enrollments that the file lists and does not change, and return them."""
         if not self.scope or not self.takes_over:
             return {}
         unchanged = [each.enrollment for each in outcomes if each.accepted and not each.changed and each.enrollment]
-        listed = {each.pair: each for each in unchanged if each.is_open}
+        listed = {each.key: each for each in unchanged if each.is_open}
         of_others = self.scope.kept_by_source(listed.values())
-        adopted = {pair: each for pair, each in listed.items() if each.pk in of_others}
-        adopt(adopted.values(), self.origin)
+        adopted = {key: each for key, each in listed.items() if each.pk in of_others}
+        adopt(adopted.values(), self.actor)
         return adopted
 
-    def _read(self, row: Row) -> Act | list[Refusal]:
-        """Return the act that the row asks for, or every reason why the row is not valid."""
+    def _parse_row(self, row: Row) -> EnrollmentCommand | list[Refusal]:
+        """Return the command that the row asks for, or every reason why the row is not valid."""
         errors: list[Refusal] = []
         number = row.cells["student_number"]
         if not number:
@@ -262,7 +269,9 @@ class EnrollmentImporter(Importer):
             return errors
         on_full = command.on_full or self.on_full
         student_id = self.student_ids[number]
-        return Act(command.action, student_id, course.id, command.grade, command.reason, on_full, command.waive)
+        return EnrollmentCommand(
+            command.action, student_id, course.id, command.grade, command.reason, on_full, command.waived_codes
+        )
 
     def size_of_scope(self) -> int:
         if not self.scope:
@@ -284,83 +293,89 @@ class EnrollmentImporter(Importer):
         readable = [row for row in rows if not row.errors and not has_other_role(row.cells)]
         self.keys(readable)
         # The cells of an unreadable row may be in the wrong columns, so the row may be about any student and course.
-        unreadable = [ListedRow(ANY, ANY, row.number) for row in rows if row.errors]
+        unreadable = [ListedRow(UNKNOWN_ID, UNKNOWN_ID, row.number) for row in rows if row.errors]
         self.listed.add([*unreadable, *map(self._listed_row, readable)])
 
     def _listed_row(self, row: Row) -> ListedRow:
         """Return the student and course that a row lists. They count even if other cells of the row are wrong."""
-        student_id = self.student_ids.get(row.cells["student_number"], ANY)
+        student_id = self.student_ids.get(row.cells["student_number"], UNKNOWN_ID)
         course = self.course_of[row.number]
         is_in_scope = isinstance(course, Course) and self.scope is not None and self.scope.has(course)
-        course_id = course.pk if isinstance(course, Course) and is_in_scope else ANY
-        act = self._read(row)
-        if not isinstance(act, Act) or act.action not in ENDS or act.waive:
+        course_id = course.pk if isinstance(course, Course) and is_in_scope else UNKNOWN_ID
+        command = self._parse_row(row)
+        if not isinstance(command, EnrollmentCommand) or command.action not in ENDING_ACTIONS or command.waived_codes:
             return ListedRow(student_id, course_id, row.number)
-        return ListedRow(student_id, course_id, row.number, act.action, act.grade, act.reason)
+        return ListedRow(student_id, course_id, row.number, command.action, command.grade, command.reason)
 
     def end_unlisted(self) -> Iterator[list[RowResult]]:
         assert self.scope is not None  # only a full import ends unlisted enrollments
         self.uncertain_rows.clear()
-        register = Register(in_brief=True)
-        for acts in self.listed.ends(CHUNK):
-            self._lock(acts, register)
-            self._end(acts, register)
+        context = DecisionContext(partial_rows=True)
+        for commands in self.listed.ending_commands(CHUNK):
+            self._lock(commands, context)
+            self._end_locked(commands, context)
         for enrollments in self.scope.chunks():
-            unlisted = [each for each in enrollments if not self.listed.has(each.pair)]
-            yield [*self._end_or_keep(unlisted, register)]
-        self.freed = self._freed()
+            unlisted = [each for each in enrollments if not self.listed.has(each.key)]
+            yield [*self._end_or_keep(unlisted, context)]
+        self.freed_courses = self._courses_with_freed_seats()
         # Waitlisted students that the file lists come before those that it does not list, and before new enrollments.
-        promote(self.freed, origin=self.origin, among=self.listed.has)
-        promote(register.before_waitlist - self.freed, origin=self.origin)
+        promote(self.freed_courses, actor=self.actor, key_filter=self.listed.has)
+        promote(context.before_waitlist - self.freed_courses, actor=self.actor)
 
-    def _lock(self, acts: Sequence[Act], register: Register) -> None:
-        """Lock the courses of acts that end enrollments, so that nobody else changes them, and read the facts."""
-        register.before_waitlist |= {act.course_id for act in acts}
-        lock_and_read(acts, register, self.origin)
+    def _lock(self, commands: Sequence[EnrollmentCommand], context: DecisionContext) -> None:
+        """Lock the courses of commands that end enrollments, so that nobody else changes them, and load the facts."""
+        context.before_waitlist |= {command.course_id for command in commands}
+        lock_and_load(commands, context, self.actor)
 
-    def _end(self, acts: Sequence[Act], register: Register) -> dict[Pair, Outcome]:
+    def _end_locked(
+        self, commands: Sequence[EnrollmentCommand], context: DecisionContext
+    ) -> dict[EnrollmentKey, Outcome]:
         """End locked enrollments and leave their seats free. Return an outcome for each that the action can end."""
-        latest = register.latest
-        acts = [act for act in acts if act.pair in latest and latest[act.pair].status in ENDS[act.action]]
-        return {outcome.act.pair: outcome for outcome in perform(acts, self.origin, register)}
+        latest = context.latest_enrollments
+        commands = [
+            command
+            for command in commands
+            if command.key in latest and latest[command.key].status in ENDING_ACTIONS[command.action]
+        ]
+        return {outcome.command.key: outcome for outcome in execute(commands, self.actor, context)}
 
-    def _end_or_keep(self, unlisted: Sequence[StudentCourse], register: Register) -> Iterator[RowResult]:
+    def _end_or_keep(self, unlisted: Sequence[StudentCourse], context: DecisionContext) -> Iterator[RowResult]:
         """Drop unlisted enrollments, except those of other datasets and those that a faulty row may be about."""
         assert self.scope is not None
         reason = _("Not in the full file of import %(id)s any more.") % {"id": self.job.pk}
-        drops = {each.pk: Act(Action.DROP, *each.pair, reason=reason) for each in unlisted}
-        self._lock([*drops.values()], register)
+        drops = {each.pk: EnrollmentCommand(Action.DROP, *each.key, reason=reason) for each in unlisted}
+        self._lock([*drops.values()], context)
         kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)
         own = [each for each in unlisted if each.pk not in kept]
-        uncertain = {each.pk: number for each in own if (number := self.listed.may_mean(each.pair))}
+        uncertain = {each.pk: number for each in own if (number := self.listed.ambiguous_row(each.key))}
         self.uncertain_rows.update(uncertain.values())
-        outcomes = self._end([drops[each.pk] for each in own if each.pk not in uncertain], register)
+        outcomes = self._end_locked([drops[each.pk] for each in own if each.pk not in uncertain], context)
         for each in unlisted:
-            row = self._made_row(each)
+            row = self._synthetic_row(each)
             if each.pk in kept:
                 yield RowResult(row, kept[each.pk], each.pk)
             elif each.pk in uncertain:
                 note = _("Row %(row)s may be about this.") % {"row": uncertain[each.pk]}
                 yield RowResult(row, KEPT_UNCERTAIN, each.pk, note=note)
             else:
-                outcome = outcomes.get(each.pair)  # None if it was ended elsewhere in the meantime
+                outcome = outcomes.get(each.key)  # None if it was ended elsewhere in the meantime
                 refusals = outcome.refusals if outcome else ()
-                told = ERROR if refusals else DROPPED if outcome and outcome.changed else "unchanged"
-                yield RowResult(row, told, each.pk, refusals)
+                code = ERROR if refusals else DROPPED if outcome and outcome.changed else "unchanged"
+                yield RowResult(row, code, each.pk, refusals)
 
     def notices(self) -> list[Refusal]:
         if not self.uncertain_rows:
             return []
         numbers = sorted(self.uncertain_rows)
-        rows = ", ".join(map(str, numbers[:NAMED_ROWS])) + (", …" if len(numbers) > NAMED_ROWS else "")
+        rows = ", ".join(map(str, numbers[:MAX_LISTED_ROWS])) + (", …" if len(numbers) > MAX_LISTED_ROWS else "")
         message = _("What the file does not list was not ended where a faulty row may mean it. Rows: %(rows)s.")
         return [Refusal(KEPT_UNCERTAIN, message % {"rows": rows})]
 
     def finish(self) -> None:
-        if self.freed:
-            promote(self.freed, origin=self.origin)
+        if self.freed_courses:
+            promote(self.freed_courses, actor=self.actor)
 
-    def _made_row(self, enrollment: StudentCourse) -> Row:
+    def _synthetic_row(self, enrollment: StudentCourse) -> Row:
         """Return a row as the file would have it for an enrollment. Its number is 0, since it is in no file."""
         course = enrollment.course
         cells = {
@@ -376,7 +391,7 @@ class EnrollmentImporter(Importer):
         return self.table().names
 
 
-def _exactly(row: Row, course: Course | Refusal) -> Course | Refusal:
+def _exact_course(row: Row, course: Course | Refusal) -> Course | Refusal:
     """
     Return the course, or a refusal if the row is exact and has no term but the course has one.
 
@@ -387,13 +402,13 @@ def _exactly(row: Row, course: Course | Refusal) -> Course | Refusal:
     return course_not_found(f"code:{row.cells['course_code']}")
 
 
-def _told(row: Row, outcome: Outcome) -> RowResult:
+def _row_result(row: Row, outcome: Outcome) -> RowResult:
     """Return the result of an accepted row. For a waitlisted student it includes the waitlist position."""
     enrollment = outcome.enrollment
-    assert enrollment is not None  # an accepted act has one
+    assert enrollment is not None  # an accepted command has one
     if not outcome.changed:
         return RowResult(row, "unchanged", enrollment.id)
-    if outcome.act.action == Action.ENROLL and enrollment.status == Status.WAITLISTED:
+    if outcome.command.action == Action.ENROLL and enrollment.status == Status.WAITLISTED:
         note = _("Place %(position)s in line.") % {"position": enrollment.waitlist_position}
         return RowResult(row, "waitlisted", enrollment.pk, note=note)
-    return RowResult(row, OUTCOMES[outcome.act.action], enrollment.pk)
+    return RowResult(row, OUTCOMES[outcome.command.action], enrollment.pk)

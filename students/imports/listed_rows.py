@@ -4,16 +4,16 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from bulk.files.temporary_table import temporary_table
-from students.enrollment.commands import Act
-from students.enrollment.context import Pair
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.context import EnrollmentKey
 from students.models import Action
 
-ANY = 0  # stands for a student or a course that a faulty row does not name
+UNKNOWN_ID = 0  # stands for a student or a course that a faulty row does not name
 
 
 class ListedRow(NamedTuple):
     """
-    A row with the ids of its student and its course; an id that cannot be resolved is ``ANY``.
+    A row with the ids of its student and its course; an id that cannot be resolved is ``UNKNOWN_ID``.
 
     ``action``, ``grade`` and ``reason`` are set only for a valid row that ends an enrollment.
     """
@@ -42,31 +42,31 @@ class ListedRows:
         """Add rows. Of several rows with the same student and course, only the first one counts."""
         self.rows.executemany("INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", sorted(rows))
 
-    def has(self, pair: Pair) -> bool:
+    def has(self, key: EnrollmentKey) -> bool:
         """Return True if a row names both this student and this course."""
-        return self._number(*pair) is not None
+        return self._number(*key) is not None
 
-    def may_mean(self, pair: Pair) -> int | None:
+    def ambiguous_row(self, key: EnrollmentKey) -> int | None:
         """Return the number of a faulty row that may be about this student and course; None if there is none."""
-        student_id, course_id = pair
-        for ids in ((student_id, ANY), (ANY, course_id), (ANY, ANY)):
+        student_id, course_id = key
+        for ids in ((student_id, UNKNOWN_ID), (UNKNOWN_ID, course_id), (UNKNOWN_ID, UNKNOWN_ID)):
             if (number := self._number(*ids)) is not None:
                 return number
         return None
 
     def _number(self, student_id: int, course_id: int) -> int | None:
-        found = self.rows.execute(
+        row = self.rows.execute(
             "SELECT number FROM listed WHERE student_id = ? AND course_id = ?", (student_id, course_id)
         ).fetchone()
-        return None if found is None else int(found[0])
+        return None if row is None else int(row[0])
 
-    def ends(self, size: int) -> Iterator[list[Act]]:
-        """Yield the acts of the rows that end an enrollment, in lists of at most ``size``."""
-        wanted = self.rows.execute(
+    def ending_commands(self, size: int) -> Iterator[list[EnrollmentCommand]]:
+        """Yield the commands of the rows that end an enrollment, in lists of at most ``size``."""
+        ending_rows = self.rows.execute(
             "SELECT student_id, course_id, action, grade, reason FROM listed WHERE action IS NOT NULL"
         )
-        while chunk := wanted.fetchmany(size):
+        while chunk := ending_rows.fetchmany(size):
             yield [
-                Act(Action(action), student_id, course_id, grade, reason)
+                EnrollmentCommand(Action(action), student_id, course_id, grade, reason)
                 for student_id, course_id, action, grade, reason in chunk
             ]

@@ -16,7 +16,7 @@ from school.refusals import Refusal
 SECTIONS = "sections"
 SECTION_COLUMNS = (Column("section_id", required=True), Column("course_id", required=True))
 # The column of the course file that an enrollment file refers to, by the spelling of the enrollment file's column.
-SPACES = {"classsourcedid": "sourced_id", "courseid": "course_id"}
+ID_SPACES = {"classsourcedid": "sourced_id", "courseid": "course_id"}
 
 
 def courses_in_zip(importer: Importer) -> CourseImporter | None:
@@ -58,7 +58,7 @@ class CourseResolver:
             self.courses.close()
 
     def resolve(self, rows: Sequence[Row], table: Table) -> None:
-        space = SPACES.get(table.spelling(CODE), CODE)
+        space = ID_SPACES.get(table.spelling(CODE), CODE)
         for row in rows:
             course = self._course_of(row, space)
             if isinstance(course, Refusal):

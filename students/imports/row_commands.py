@@ -10,7 +10,7 @@ from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import plain_text
 from students.enrollment.commands import OnFull
-from students.enrollment.rules import objections_to_waiver
+from students.enrollment.rules import validate_waiver
 from students.models import Action, Status
 
 # The values of the status column. Canvas and OneRoster use active and deleted.
@@ -35,7 +35,7 @@ class RowCommand(NamedTuple):
     grade: str | None
     reason: str
     on_full: OnFull | None
-    waive: frozenset[str]
+    waived_codes: frozenset[str]
     errors: Sequence[Refusal]
 
 
@@ -48,19 +48,19 @@ def parse_row_command(status: str, grade: str, reason: str, waive: str) -> RowCo
         choices = ", ".join([Status.ENROLLED, Status.WAITLISTED, Status.DROPPED, Status.COMPLETED])
         message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": choices}
         errors.append(Refusal("invalid_choice", message, field="status"))
-    waived = frozenset(waive.split())
-    if waived:  # the rules check later whether the sender may waive
-        errors += objections_to_waiver(waived, reason, may_waive=True)
+    waived_codes = frozenset(waive.split())
+    if waived_codes:  # the rules check later whether the sender may waive
+        errors += validate_waiver(waived_codes, reason, may_waive=True)
     if grade and action not in (None, Action.COMPLETE):
         errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
-    for name, value, most in (("grade", grade, 32), ("reason", reason, 1000)):
-        if len(value) > most:
-            message = _("This has more than %(most)s characters.") % {"most": most}
+    for name, value, max_length in (("grade", grade, 32), ("reason", reason, 1000)):
+        if len(value) > max_length:
+            message = _("This has more than %(most)s characters.") % {"most": max_length}
             errors.append(Refusal("max_length", message, field=name))
         try:
             plain_text(value)
         except ValidationError as error:
             errors += reasons(error, field=name)
     return RowCommand(
-        action, grade or None, reason, OnFull.WAITLIST if status == Status.WAITLISTED else None, waived, errors
+        action, grade or None, reason, OnFull.WAITLIST if status == Status.WAITLISTED else None, waived_codes, errors
     )

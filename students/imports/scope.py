@@ -14,12 +14,12 @@ from school.access.row_scope import Limits, within
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
 from school.validators import normalized
-from students.enrollment.loading import lasting_acts
+from students.enrollment.loading import effective_events
 from students.models import Channel, StudentCourse, StudentCourseQuerySet
 
 SCOPES = ("term", "course")
-# Acts of people, in the admin or over the API. API clients also use the API, but their accounts are not staff.
-BY_HAND = Q(channel=Channel.ADMIN) | Q(channel=Channel.API, actor__is_staff=True)
+# Changes by staff, in the admin or over the API. API clients also use the API, but their accounts are not staff.
+MANUAL = Q(channel=Channel.ADMIN) | Q(channel=Channel.API, actor__is_staff=True)
 
 
 class Scope:
@@ -28,15 +28,15 @@ class Scope:
     def __init__(self, text: str, dataset: DatasetKey, limits: Limits | None = None) -> None:
         self.dataset = dataset
         self.limits = limits
-        self.what, _colon, key = text.partition(":")
+        self.kind, _colon, key = text.partition(":")
         self.key = normalized(key)
 
     def check(self) -> list[Refusal]:
         """Return the reasons why the scope is not valid; an empty list if it is."""
-        if self.what not in SCOPES or not self.key:
+        if self.kind not in SCOPES or not self.key:
             message = _("A scope is term:CODE, or course:CODE@TERM.")
             return [Refusal("invalid_scope", message, field="scope")]
-        found = self._course() if self.what == "course" else self._term()
+        found = self._course() if self.kind == "course" else self._term()
         if found is None:
             return [term_not_found(f"code:{self.key}", within(Term.objects.all(), self.limits)).at("scope")]
         return [found.at("scope")] if isinstance(found, Refusal) else []
@@ -57,21 +57,21 @@ class Scope:
 
     def has(self, course: Course) -> bool:
         """Return True if a course is in the scope."""
-        if self.what == "term":
+        if self.kind == "term":
             return course.term is not None and course.term.code == self.key
         return course.pk == self.course_id
 
     def enrollments(self) -> StudentCourseQuerySet:
         """Return the open enrollments in the scope."""
-        if self.what == "term":
-            inside = StudentCourse.objects.open().filter(course__term__code=self.key)
+        if self.kind == "term":
+            enrollments = StudentCourse.objects.open().filter(course__term__code=self.key)
         else:
-            inside = StudentCourse.objects.open().filter(course=self.course_id)
-        return within(inside, self.limits)
+            enrollments = StudentCourse.objects.open().filter(course=self.course_id)
+        return within(enrollments, self.limits)
 
     def own_enrollments(self) -> StudentCourseQuerySet:
         """Return the open enrollments in the scope that belong to the dataset."""
-        last = lasting_acts().filter(enrollment=OuterRef("pk")).order_by("-pk").values("file_import")[:1]
+        last = effective_events().filter(enrollment=OuterRef("pk")).order_by("-pk").values("file_import")[:1]
         own = Import.objects.of_dataset(self.dataset).values("pk")
         return self.enrollments().annotate(changed_by=last).filter(changed_by__in=own)
 
@@ -79,15 +79,15 @@ class Scope:
         """
         Return an outcome for each enrollment that does not belong to the dataset, by enrollment id.
 
-        An enrollment belongs to the dataset whose import changed or adopted it last. Promotions and passes by the
-        system do not count.
+        An enrollment belongs to the dataset whose import changed or adopted it last. Promotions and pass-overs by
+        the system do not count.
         """
-        acts = lasting_acts().filter(enrollment__in=enrollments)
-        last = {enrollment_id: pk for pk, enrollment_id in acts.order_by("pk").values_list("pk", "enrollment")}
-        acts = acts.filter(pk__in=last.values())
-        own = acts.filter(file_import__in=Import.objects.of_dataset(self.dataset).values("pk"))
+        events = effective_events().filter(enrollment__in=enrollments)
+        last = {enrollment_id: pk for pk, enrollment_id in events.order_by("pk").values_list("pk", "enrollment")}
+        events = events.filter(pk__in=last.values())
+        own = events.filter(file_import__in=Import.objects.of_dataset(self.dataset).values("pk"))
         own_ids = set(own.values_list("enrollment", flat=True))
-        manual_ids = set(acts.filter(BY_HAND).values_list("enrollment", flat=True))
+        manual_ids = set(events.filter(MANUAL).values_list("enrollment", flat=True))
         return {
             each.pk: KEPT_MANUAL if each.pk in manual_ids else KEPT_OTHER_SOURCE
             for each in enrollments
@@ -96,8 +96,8 @@ class Scope:
 
     def chunks(self) -> Iterator[list[StudentCourse]]:
         """Yield the enrollments in the order of their ids, in lists of at most ``CHUNK``."""
-        wanted = self.enrollments().select_related("student", "course__term").order_by("pk")
-        chunk = list(wanted[:CHUNK])
+        enrollments = self.enrollments().select_related("student", "course__term").order_by("pk")
+        chunk = list(enrollments[:CHUNK])
         while chunk:
             yield chunk
-            chunk = list(wanted.filter(pk__gt=chunk[-1].pk)[:CHUNK])
+            chunk = list(enrollments.filter(pk__gt=chunk[-1].pk)[:CHUNK])

@@ -14,11 +14,11 @@ from courses.imports import CourseImporter
 from courses.models import Course
 from school.i18n.stored_messages import sentence as _
 from school.refusals import Refusal
-from students.enrollment import courses_waited_for, lock_to_deactivate, promote
-from students.imports.actor import origin_of
+from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
+from students.imports.actor import actor_from_import
 from students.imports.roles import not_a_student
 from students.models import Student
-from students.seats import seats_of, with_seats
+from students.seats import annotate_seats, get_seats
 
 
 class CourseWithSeatsImporter(CourseImporter):
@@ -26,13 +26,13 @@ class CourseWithSeatsImporter(CourseImporter):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.origin = origin_of(job)
+        self.actor = actor_from_import(job)
 
     def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
         course_ids = [course.pk for course in instances]
-        promote(course_ids, origin=self.origin)
-        courses = with_seats(Course.objects.filter(pk__in=course_ids))
-        return {course.pk: warning.message for course in courses for warning in seats_of(course).warnings}
+        promote(course_ids, actor=self.actor)
+        courses = annotate_seats(Course.objects.filter(pk__in=course_ids))
+        return {course.pk: warning.message for course in courses for warning in get_seats(course).warnings}
 
 
 class StudentImporter(UpsertImporter):
@@ -62,7 +62,7 @@ class StudentImporter(UpsertImporter):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.origin = origin_of(job)
+        self.actor = actor_from_import(job)
 
     def table(self) -> Table:
         """
@@ -94,9 +94,9 @@ class StudentImporter(UpsertImporter):
         # An undo may delete or deactivate these students, which needs the lock FOR UPDATE.
         return {student.pk: student for student in self._locked(Student.objects.filter(pk__in=ids), no_key=False)}
 
-    def _locked(self, found: QuerySet[Student], *, no_key: bool = True) -> QuerySet[Student]:
-        self.waited_for = courses_waited_for(found.values_list("pk", flat=True))
-        return found.select_for_update(no_key=no_key).order_by("pk")
+    def _locked(self, students: QuerySet[Student], *, no_key: bool = True) -> QuerySet[Student]:
+        self.locked_courses = lock_waitlisted_courses(students.values_list("pk", flat=True))
+        return students.select_for_update(no_key=no_key).order_by("pk")
 
     @classmethod
     def natural_key(cls, values: Any) -> list[str]:
@@ -113,7 +113,7 @@ class StudentImporter(UpsertImporter):
         lock_to_deactivate(student.pk for student in instances if not student.is_active)
 
     def saved(self, instances: Sequence[Any]) -> Mapping[int, str]:
-        promote(self.waited_for, origin=self.origin)
+        promote(self.locked_courses, actor=self.actor)
         return {}
 
 

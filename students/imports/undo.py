@@ -10,20 +10,20 @@ from bulk.importers.history_undo import KEPT, REVERSED
 from bulk.models import Import
 from bulk.outcomes import ERROR, RowResult
 from school.access.row_scope import within
-from students.enrollment import promote, undo_together
-from students.enrollment.commands import Act
-from students.enrollment.context import BY_ITSELF
-from students.enrollment.rules import is_untouched
-from students.imports.actor import origin_of
+from students.enrollment import promote, undo_batch
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.context import SYSTEM_ACTIONS
+from students.enrollment.rules import unchanged_since_import
+from students.imports.actor import actor_from_import
 from students.models import Action, EnrollmentEvent
 
 
 class EnrollmentUndo(Importer):
     """
-    Undoes each act of the import as one row, the last act first.
+    Undoes each change by the import as one row, the last change first.
 
-    Seats that become free go to waitlisted students when all rows are done. Acts on enrollments that an earlier undo of
-    the same import has changed are left out.
+    Seats that become free go to waitlisted students when all rows are done. Changes of enrollments that an earlier undo
+    of the same import has changed are left out.
     """
 
     kind = "enrollments"
@@ -34,23 +34,23 @@ class EnrollmentUndo(Importer):
     def __init__(self, job: Import) -> None:
         super().__init__(job)
         assert job.undoes is not None  # a database constraint ensures it
-        self.undone = job.undoes
-        self.origin = origin_of(job)
+        self.original_import = job.undoes
+        self.actor = actor_from_import(job)
 
     def source(self) -> MadeRows:
         return MadeRows(["student_number", "course_code", "term"], self._rows)
 
-    def _acts(self) -> QuerySet[EnrollmentEvent]:
-        there = within(EnrollmentEvent.objects.all(), self.limits)
-        acts = there.filter(file_import=self.undone).exclude(action__in=BY_ITSELF)
-        earlier = Import.objects.filter(undoes=self.undone).exclude(pk=self.job.pk)
+    def _user_events(self) -> QuerySet[EnrollmentEvent]:
+        visible_events = within(EnrollmentEvent.objects.all(), self.limits)
+        events = visible_events.filter(file_import=self.original_import).exclude(action__in=SYSTEM_ACTIONS)
+        earlier = Import.objects.filter(undoes=self.original_import).exclude(pk=self.job.pk)
         undone = EnrollmentEvent.objects.filter(file_import__in=earlier, action=Action.UNDO)
-        return acts.exclude(enrollment__in=undone.values("enrollment"))
+        return events.exclude(enrollment__in=undone.values("enrollment"))
 
     def _rows(self) -> Iterator[Row]:
-        parties = ("enrollment__student", "enrollment__course__term")
-        acts = self._acts().select_related(*parties).order_by("-pk")
-        events, number = list(acts[:CHUNK]), 1
+        related = ("enrollment__student", "enrollment__course__term")
+        all_events = self._user_events().select_related(*related).order_by("-pk")
+        events, number = list(all_events[:CHUNK]), 1
         while events:
             for event in events:
                 number += 1
@@ -58,32 +58,32 @@ class EnrollmentUndo(Importer):
                 raw = [student.student_number, course.code, course.term.code if course.term else ""]
                 cells = {"student_id": str(student.pk), "course_id": str(course.pk)}
                 yield Row(number, raw, cells, is_made=True)
-            events = list(acts.filter(pk__lt=events[-1].pk)[:CHUNK])
+            events = list(all_events.filter(pk__lt=events[-1].pk)[:CHUNK])
 
     def keys(self, rows: Sequence[Row]) -> list[Hashable]:
         return [(row.cells["student_id"], row.cells["course_id"]) for row in rows]
 
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
-        acts = [
-            Act(
+        commands = [
+            EnrollmentCommand(
                 Action.UNDO,
                 int(row.cells["student_id"]),
                 int(row.cells["course_id"]),
-                reason=f"import {self.undone.pk}",
-                of_import=self.undone.pk,
+                reason=f"import {self.original_import.pk}",
+                only_if_changed_by_import=self.original_import.pk,
             )
             for row in rows
         ]
-        outcomes = undo_together(acts, self.origin)
+        outcomes = undo_batch(commands, self.actor)
         results = []
         for row, outcome in zip(rows, outcomes, strict=True):
             codes = {refusal.code for refusal in outcome.refusals}
-            told = KEPT if is_untouched.code in codes else ERROR if codes else REVERSED
+            code = KEPT if unchanged_since_import.code in codes else ERROR if codes else REVERSED
             results.append(
-                RowResult(row, told, outcome.enrollment.pk if outcome.enrollment else None, outcome.refusals)
+                RowResult(row, code, outcome.enrollment.pk if outcome.enrollment else None, outcome.refusals)
             )
         return results
 
     def finish(self) -> None:
-        courses = self._acts().order_by().values_list("enrollment__course", flat=True).distinct()
-        promote(list(courses), origin=self.origin)
+        courses = self._user_events().order_by().values_list("enrollment__course", flat=True).distinct()
+        promote(list(courses), actor=self.actor)

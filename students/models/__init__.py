@@ -1,22 +1,22 @@
 """Models: students, enrollments, the journal of every change to an enrollment, and recent refusals."""
 
 from students.models.enrollment import (
-    ENDED,
-    LEFT,
-    OPEN,
+    ENDED_STATUSES,
+    LEFT_STATUSES,
+    OPEN_STATUSES,
     Status,
     StudentCourse,
     StudentCourseQuerySet,
-    counted_by_course,
+    count_per_course_subquery,
 )
 from students.models.event import Action, Channel, EnrollmentEvent
 from students.models.refusal import RefusedAct
 from students.models.student import Student
 
 __all__ = [
-    "ENDED",
-    "LEFT",
-    "OPEN",
+    "ENDED_STATUSES",
+    "LEFT_STATUSES",
+    "OPEN_STATUSES",
     "Action",
     "Channel",
     "EnrollmentEvent",
@@ -25,5 +25,5 @@ __all__ = [
     "Student",
     "StudentCourse",
     "StudentCourseQuerySet",
-    "counted_by_course",
+    "count_per_course_subquery",
 ]

@@ -20,50 +20,51 @@ class Status(models.TextChoices):
     WITHDRAWN = "withdrawn", _("withdrawn")
 
 
-OPEN = (Status.WAITLISTED, Status.ENROLLED)
-LEFT = (Status.DROPPED, Status.WITHDRAWN)
-ENDED = (Status.COMPLETED, *LEFT)
+OPEN_STATUSES = (Status.WAITLISTED, Status.ENROLLED)
+LEFT_STATUSES = (Status.DROPPED, Status.WITHDRAWN)
+ENDED_STATUSES = (Status.COMPLETED, *LEFT_STATUSES)
 
 
 class StudentCourseQuerySet(models.QuerySet["StudentCourse"]):
     def open(self) -> Self:
         """Return the enrollments that hold a seat or are on the waitlist."""
-        return self.filter(status__in=OPEN)
+        return self.filter(status__in=OPEN_STATUSES)
 
-    def seated(self) -> Self:
+    def enrolled(self) -> Self:
         """Return the enrollments that hold a seat."""
         return self.filter(status=Status.ENROLLED)
 
-    def waiting(self) -> Self:
+    def waitlisted(self) -> Self:
         """Return the enrollments on the waitlist."""
         return self.filter(status=Status.WAITLISTED)
 
-    def in_line(self) -> Self:
+    def in_waitlist_order(self) -> Self:
         """Return waitlisted enrollments by course, in the order in which they get seats: first come, first served."""
-        return self.waiting().order_by("course", "waitlisted_at", "id")
+        return self.waitlisted().order_by("course", "waitlisted_at", "id")
 
     def completed(self) -> Self:
         return self.filter(status=Status.COMPLETED)
 
-    def newest(self) -> Self:
+    def latest_per_student_and_course(self) -> Self:
         """Return the latest enrollment of each student in each course; the earlier ones are history."""
         newer = StudentCourse.objects.filter(student=OuterRef("student"), course=OuterRef("course"))
         return self.filter(~Exists(newer.filter(pk__gt=OuterRef("pk"))))
 
-    def with_parties(self) -> Self:
+    def with_details(self) -> Self:
         """
         Add student, course, term and waitlist position: the data that is needed to show an enrollment.
 
-        The position is the annotation ``position``; it is None for an enrollment that is not waitlisted.
+        The position is the annotation ``annotated_waitlist_position``; it is None for an enrollment that is not
+        waitlisted.
         """
-        ahead = StudentCourse.objects.waiting().filter(
+        ahead = StudentCourse.objects.waitlisted().filter(
             Q(waitlisted_at__lt=OuterRef("waitlisted_at"))
             | Q(waitlisted_at=OuterRef("waitlisted_at"), id__lt=OuterRef("id")),
             course=OuterRef("course"),
         )
-        place = Coalesce(Subquery(counted_by_course(ahead)), 0) + 1
-        position = Case(When(status=Status.WAITLISTED, then=place), output_field=IntegerField(null=True))
-        return self.select_related("student", "course__term").annotate(position=position)
+        rank = Coalesce(Subquery(count_per_course_subquery(ahead)), 0) + 1
+        position = Case(When(status=Status.WAITLISTED, then=rank), output_field=IntegerField(null=True))
+        return self.select_related("student", "course__term").annotate(annotated_waitlist_position=position)
 
 
 class StudentCourse(models.Model):
@@ -98,7 +99,7 @@ class StudentCourse(models.Model):
 
     objects = StudentCourseQuerySet.as_manager()
 
-    position: int | None  # set only on rows that were fetched ``with_parties``
+    annotated_waitlist_position: int | None  # set only on rows that were fetched ``with_details``
 
     class Meta:
         ordering = ["-id"]
@@ -114,14 +115,15 @@ class StudentCourse(models.Model):
             models.UniqueConstraint(
                 name="enrollment_is_open_once",
                 fields=["student", "course"],
-                condition=Q(status__in=OPEN),
+                condition=Q(status__in=OPEN_STATUSES),
                 violation_error_code="unique",
                 violation_error_message=_("This student is enrolled in this course already."),
             ),
             # This also limits ``status`` to the known values.
             models.CheckConstraint(
                 name="enrollment_has_ended_when_not_open",
-                condition=Q(status__in=OPEN, ended_on__isnull=True) | Q(status__in=ENDED, ended_on__isnull=False),
+                condition=Q(status__in=OPEN_STATUSES, ended_on__isnull=True)
+                | Q(status__in=ENDED_STATUSES, ended_on__isnull=False),
                 violation_error_message=_("An open enrollment has no end, an ended one has."),
             ),
             models.CheckConstraint(
@@ -154,10 +156,12 @@ class StudentCourse(models.Model):
                 name="enrollment_in_line",
                 condition=Q(status=Status.WAITLISTED),
             ),
-            models.Index(fields=["id"], name="enrollment_open", condition=Q(status__in=OPEN)),
+            models.Index(fields=["id"], name="enrollment_open", condition=Q(status__in=OPEN_STATUSES)),
             models.Index(fields=["status", "id"], name="enrollment_by_status"),
             models.Index(fields=["updated_at", "id"], name="enrollment_by_change"),
-            models.Index(fields=["updated_at", "id"], name="enrollment_open_by_change", condition=Q(status__in=OPEN)),
+            models.Index(
+                fields=["updated_at", "id"], name="enrollment_open_by_change", condition=Q(status__in=OPEN_STATUSES)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -165,10 +169,10 @@ class StudentCourse(models.Model):
 
     @property
     def is_open(self) -> bool:
-        return self.status in OPEN
+        return self.status in OPEN_STATUSES
 
     @property
-    def pair(self) -> tuple[int, int]:
+    def key(self) -> tuple[int, int]:
         """The ids of the student and the course, in this order."""
         return self.student_id, self.course_id
 
@@ -177,11 +181,13 @@ class StudentCourse(models.Model):
         """The waitlist position, from 1; None if not waitlisted. Queries the database unless it was fetched already."""
         if self.status != Status.WAITLISTED:
             return None
-        if not hasattr(self, "position"):
-            self.position = StudentCourse.objects.with_parties().get(pk=self.pk).position
-        return self.position
+        if not hasattr(self, "annotated_waitlist_position"):
+            self.annotated_waitlist_position = (
+                StudentCourse.objects.with_details().get(pk=self.pk).annotated_waitlist_position
+            )
+        return self.annotated_waitlist_position
 
 
-def counted_by_course(enrollments: StudentCourseQuerySet) -> models.QuerySet[Any, Any]:
+def count_per_course_subquery(enrollments: StudentCourseQuerySet) -> models.QuerySet[Any, Any]:
     """Return the number of these enrollments in each course, as a one-column query for use as a subquery."""
     return enrollments.order_by().values("course").annotate(count=Count("pk")).values("count")

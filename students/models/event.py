@@ -11,7 +11,7 @@ from students.models.enrollment import Status, StudentCourse
 
 
 class Channel(models.TextChoices):
-    """The channel that an act came through."""
+    """The channel that a command came through."""
 
     API = "api", _("API")
     ADMIN = "admin", _("admin")
@@ -37,7 +37,7 @@ class EnrollmentEvent(models.Model):
     A journal entry: the action on an enrollment, its time, its actor and its channel. Entries are only ever added.
 
     ``changes`` maps the name of each changed field, except the status, to ``[before, after]``. ``waived`` has the codes
-    of the rules that refused the act and were waived. ``refusals`` has the codes of the rules because of which a
+    of the rules that refused the command and were waived. ``refusals`` has the codes of the rules because of which a
     waitlisted student was passed over. An adoption changes nothing in the enrollment: from then on the enrollment
     belongs to the dataset of ``file_import``.
     """
@@ -93,7 +93,7 @@ class EnrollmentEvent(models.Model):
         ]
 
     @property
-    def reason_told(self) -> str:
+    def localized_reason(self) -> str:
         """The reason: translated into the current language if the system gave it, else as the person wrote it."""
         return spoken(unpacked(self.reason, self.reason_parts))
 

@@ -18,44 +18,44 @@ from django_tasks_db.models import DBTaskResult
 from bulk.personal_data.search import Words, text_of
 from school.models import CachedValue, KeptAnswer
 
-TEXTS = (CharField, TextField, JSONField)
-LOGIN = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)  # the keys of a session that keep its user logged in
+TEXT_FIELDS = (CharField, TextField, JSONField)
+LOGIN_KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)  # the keys of a session that keep its user logged in
 
 
-def delete_copies(words: Words, pseudonym: str) -> None:
+def delete_copies(identifiers: Words, pseudonym: str) -> None:
     """
     Delete the copies that identify a person, in the caller's transaction.
 
     Entries of the admin's log stay, with the pseudonym. A change reason in a history that names the person is emptied.
     """
-    of_short_use: tuple[Any, ...] = (
+    short_lived: tuple[Any, ...] = (
         KeptAnswer.objects.all(),
         CachedValue.objects.all(),
         AccessAttempt.objects.all(),
         AccessFailureLog.objects.all(),
         DBTaskResult.objects.finished(),
     )
-    for rows in of_short_use:
-        rows.model._default_manager.filter(pk__in=list(_identifying(rows, words))).delete()
+    for rows in short_lived:
+        rows.model._default_manager.filter(pk__in=list(_identifying_ids(rows, identifiers))).delete()
     store: Any = Session.get_session_store_class()
     for session in Session.objects.iterator(chunk_size=500):
         content = session.get_decoded()
-        if forget(content, words):
+        if remove_identifying_values(content, identifiers):
             session.session_data = store().encode(content)
             session.save(update_fields=["session_data"])
     for entry in LogEntry.objects.only("object_repr", "change_message").iterator(chunk_size=2_000):
-        if words.identified_in(f"{entry.object_repr} {entry.change_message}"):
-            message = "" if words.identified_in(entry.change_message) else entry.change_message
+        if identifiers.identified_in(f"{entry.object_repr} {entry.change_message}"):
+            message = "" if identifiers.identified_in(entry.change_message) else entry.change_message
             LogEntry.objects.filter(pk=entry.pk).update(object_repr=pseudonym, change_message=message)
     for versions in histories():
         reasons = versions.order_by().values_list("history_change_reason", flat=True).distinct()
-        named = [reason for reason in reasons if reason and words.mention_in(reason)]
+        named = [reason for reason in reasons if reason and identifiers.mention_in(reason)]
         versions.filter(history_change_reason__in=named).update(history_change_reason="")
 
 
-def forget(content: MutableMapping[str, Any], words: Words) -> bool:
+def remove_identifying_values(content: MutableMapping[str, Any], identifiers: Words) -> bool:
     """Delete the session values that name a person; the user stays logged in. Return True if there were any."""
-    named = [name for name, value in content.items() if name not in LOGIN and words.mention_in(_text(value))]
+    named = [name for name, value in content.items() if name not in LOGIN_KEYS and identifiers.mention_in(_text(value))]
     for name in named:
         del content[name]
     return bool(named)
@@ -65,11 +65,11 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else text_of(value)
 
 
-def _identifying(rows: Any, words: Words) -> Iterator[Any]:
+def _identifying_ids(rows: Any, identifiers: Words) -> Iterator[Any]:
     """Yield the primary keys of the rows that contain a number or an email of the person in a text field."""
-    names = [field.name for field in rows.model._meta.concrete_fields if isinstance(field, TEXTS)]
+    names = [field.name for field in rows.model._meta.concrete_fields if isinstance(field, TEXT_FIELDS)]
     for pk, *values in rows.order_by("pk").values_list("pk", *names).iterator(chunk_size=500):
-        if words.identified_in(" ".join(map(_text, values))):
+        if identifiers.identified_in(" ".join(map(_text, values))):
             yield pk
 
 

@@ -24,14 +24,14 @@ from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refusal, Refused
 from students.models import EnrollmentEvent, RefusedAct, Student, StudentCourse
 from students.privacy.copies import delete_copies
-from students.privacy.export import kept_answers, log_entries
-from students.privacy.identity import VERSIONS, Person, person_of, refuse_named
+from students.privacy.export import log_entries, stored_responses
+from students.privacy.identity import Person, StudentHistory, person_of, refuse_reason_with_identifier
 
 REASON = "erased"  # the change reason of the last version in the history
 
 
 @dataclass
-class Erased:
+class ErasureResult:
     """
     The result of an erasure.
 
@@ -48,7 +48,7 @@ class Erased:
     named_in_access: list[int] = field(default_factory=list)
 
 
-def objections(person: Person, named: Collection[int] = ()) -> list[Refusal]:
+def erasure_blockers(person: Person, named: Collection[int] = ()) -> list[Refusal]:
     """
     Return the reasons why a person cannot be erased now; an empty list if nothing prevents it.
 
@@ -57,8 +57,10 @@ def objections(person: Person, named: Collection[int] = ()) -> list[Refusal]:
     if person.is_erased:
         return [Refusal("already_erased", _("The data of this student is erased already."))]
     refusals = []
-    open_ones = StudentCourse.objects.open().filter(student=person.pk).select_related("course__term").order_by("pk")
-    courses = ", ".join(enrollment.course.key for enrollment in open_ones)
+    open_enrollments = (
+        StudentCourse.objects.open().filter(student=person.pk).select_related("course__term").order_by("pk")
+    )
+    courses = ", ".join(enrollment.course.key for enrollment in open_enrollments)
     if courses:
         message = _("This student has open enrollments: %(courses)s. Drop or complete them first.")
         refusals.append(Refusal("has_open_enrollments", message % {"courses": courses}))
@@ -71,7 +73,9 @@ def objections(person: Person, named: Collection[int] = ()) -> list[Refusal]:
     return refusals
 
 
-def erase(person: Person, *, reason: str, door: Door, actor: Any = None, searched: Search | None = None) -> Erased:
+def erase(
+    person: Person, *, reason: str, door: Door, actor: Any = None, prior_search: Search | None = None
+) -> ErasureResult:
     """
     Erase a person's data permanently and record it in the record of access; raise ``Refused`` if it is not possible.
 
@@ -80,52 +84,52 @@ def erase(person: Person, *, reason: str, door: Door, actor: Any = None, searche
     """
     if not reason.strip():
         raise Refused([Refusal("reason_missing", _("Erasing takes a reason."), field="reason")])
-    refuse_named(person, reason)
-    if refusals := objections(person):
+    refuse_reason_with_identifier(person, reason)
+    if refusals := erasure_blockers(person):
         raise Refused(refusals)
-    found = search(person.words, among=searched and [*searched.named, *searched.unread])
+    first_search = search(person.identifiers, among=prior_search and [*prior_search.named, *prior_search.unread])
     with transaction.atomic():
         if person.student is not None:
             person = person_of(Student.objects.select_for_update().get(pk=person.pk))
-        since = search(person.words, after=(searched or found).newest)
-        named, unread = [*found.named, *since.named], [*found.unread, *since.unread]
-        if refusals := objections(person, [*named, *unread]):
+        later_search = search(person.identifiers, after=(prior_search or first_search).newest)
+        named, unsearched = [*first_search.named, *later_search.named], [*first_search.unread, *later_search.unread]
+        if refusals := erasure_blockers(person, [*named, *unsearched]):
             raise Refused(refusals)
         events = EnrollmentEvent.objects.filter(enrollment__student=person.pk)
         accesses = PersonalDataAccess.objects.filter(student=person.pk)
-        erased = Erased(
+        result = ErasureResult(
             person.pseudonym,
-            imports_discarded=unread,
-            named_in_journal=_with_reason_naming(person, events),
-            named_in_access=_with_reason_naming(person, accesses),
+            imports_discarded=unsearched,
+            named_in_journal=_rows_whose_reason_names(person, events),
+            named_in_access=_rows_whose_reason_names(person, accesses),
         )
         for job in Import.objects.select_for_update().filter(pk__in=named).order_by("pk"):
-            erased.imports[job.pk] = black_out(job, person.words)
-        for job in Import.objects.select_for_update().filter(pk__in=unread).order_by("pk"):
+            result.imports[job.pk] = black_out(job, person.identifiers)
+        for job in Import.objects.select_for_update().filter(pk__in=unsearched).order_by("pk"):
             discard(job)
-            black_out_notes(job, person.words)
-        KeptAnswer.objects.filter(pk__in=[answer.pk for answer in kept_answers(person)]).delete()
+            black_out_notes(job, person.identifiers)
+        KeptAnswer.objects.filter(pk__in=[answer.pk for answer in stored_responses(person)]).delete()
         RefusedAct.objects.filter(student=person.pk).delete()
         log_entries(person).update(object_repr=person.pseudonym)
-        delete_copies(person.words, person.pseudonym)
+        delete_copies(person.identifiers, person.pseudonym)
         if person.student is not None:
-            _empty(person.student, person.pseudonym, actor)
-        versions = VERSIONS.objects.filter(id=person.pk)
-        erased.versions = versions.update(student_number=person.pseudonym, given_name="", family_name="", email="")
-        about = {"student_id": person.pk, "reason": reason.strip()}
-        record(Action.ERASED, Subject.STUDENT, door, actor_id=actor and actor.pk, **about)
-    return erased
+            _anonymize(person.student, person.pseudonym, actor)
+        versions = StudentHistory.objects.filter(id=person.pk)
+        result.versions = versions.update(student_number=person.pseudonym, given_name="", family_name="", email="")
+        details = {"student_id": person.pk, "reason": reason.strip()}
+        record(Action.ERASED, Subject.STUDENT, door, actor_id=actor and actor.pk, **details)
+    return result
 
 
-def _empty(student: Student, pseudonym: str, actor: Any) -> None:
+def _anonymize(student: Student, pseudonym: str, actor: Any) -> None:
     student.student_number, student.given_name, student.family_name, student.email = pseudonym, "", "", ""
     student.is_active, student.erased_at = False, timezone.now()
-    signed: Any = student
-    signed._history_user, signed._change_reason = actor, REASON
+    versioned: Any = student
+    versioned._history_user, versioned._change_reason = actor, REASON
     student.save()
 
 
-def _with_reason_naming(person: Person, rows: QuerySet[Any]) -> list[int]:
+def _rows_whose_reason_names(person: Person, rows: QuerySet[Any]) -> list[int]:
     """Return the primary keys of the rows whose reason names the person."""
     reasons = rows.exclude(reason="").order_by("pk").values_list("pk", "reason")
-    return [pk for pk, reason in reasons if person.words.mention_in(reason)]
+    return [pk for pk, reason in reasons if person.identifiers.mention_in(reason)]

@@ -17,78 +17,98 @@ from bulk.models import Import
 from bulk.personal_data.search import is_in_notes, rows_naming, search
 from school.models import KeptAnswer, PersonalDataAccess
 from students.models import RefusedAct, Student, StudentCourse
-from students.privacy.identity import VERSIONS, Person
+from students.privacy.identity import Person, StudentHistory
 
-FIELDS = ("student_number", "given_name", "family_name", "email", "is_active")
-OF_ENROLLMENTS = ("status", "enrolled_on", "ended_on", "waitlisted_at", "grade", "version", "created_at", "updated_at")
-OF_EVENTS = ("at", "action", "channel", "actor_id", "from_status", "to_status", "changes", "reason", "waived")
-MORE_OF_EVENTS = ("refusals", "request_id", "file_import_id")
-OF_REFUSALS = ("at", "course_id", "action", "channel", "codes")
-OF_ACCESS = ("at", "action", "subject", "door", "actor_id", "course_id", "file_import_id", "scope", "reason")
+STUDENT_FIELDS = ("student_number", "given_name", "family_name", "email", "is_active")
+ENROLLMENT_FIELDS = (
+    "status",
+    "enrolled_on",
+    "ended_on",
+    "waitlisted_at",
+    "grade",
+    "version",
+    "created_at",
+    "updated_at",
+)
+EVENT_FIELDS = ("at", "action", "channel", "actor_id", "from_status", "to_status", "changes", "reason", "waived")
+MORE_EVENT_FIELDS = ("refusals", "request_id", "file_import_id")
+REFUSAL_FIELDS = ("at", "course_id", "action", "channel", "codes")
+ACCESS_FIELDS = ("at", "action", "subject", "door", "actor_id", "course_id", "file_import_id", "scope", "reason")
 
 
-def everything_on(person: Person) -> dict[str, Any]:
+def collect_personal_data(person: Person) -> dict[str, Any]:
     """
     Return all data held on a person, for ``json.dumps`` with Django's encoder. Reads every kept file.
 
     The caller must write the record of access before it discloses the result.
     """
-    found = search(person.words)
+    matches = search(person.identifiers)
     return {
         "made_at": timezone.now(),
         "student": _student(person),
-        "earlier_versions": [_version(each) for each in VERSIONS.objects.filter(id=person.pk).order_by("history_id")],
+        "earlier_versions": [
+            _version(each) for each in StudentHistory.objects.filter(id=person.pk).order_by("history_id")
+        ],
         "enrollments": list(_enrollments(person)),
-        "refusals": list(RefusedAct.objects.filter(student=person.pk).order_by("pk").values(*OF_REFUSALS)),
+        "refusals": list(RefusedAct.objects.filter(student=person.pk).order_by("pk").values(*REFUSAL_FIELDS)),
         "imports": [
             _import(job, person)
-            for job in Import.objects.filter(pk__in=found.named).order_by("pk")
-            if is_in_notes(job, person.words) or any(rows_naming(job, person.words))
+            for job in Import.objects.filter(pk__in=matches.named).order_by("pk")
+            if is_in_notes(job, person.identifiers) or any(rows_naming(job, person.identifiers))
         ],
-        "imports_not_searched": found.unread,
-        "access": list(access_to(person).order_by("pk").values(*OF_ACCESS)),
+        "imports_not_searched": matches.unread,
+        "access": list(access_to(person).order_by("pk").values(*ACCESS_FIELDS)),
         "admin_log": list(log_entries(person).order_by("pk").values("action_time", "user_id", "action_flag")),
-        "answers_kept_for_retries": [answer.at for answer in kept_answers(person)],
+        "answers_kept_for_retries": [answer.at for answer in stored_responses(person)],
     }
 
 
 def _student(person: Person) -> dict[str, Any] | None:
     if person.student is None:
         return None
-    names = ("id", *FIELDS, "erased_at")
+    names = ("id", *STUDENT_FIELDS, "erased_at")
     return {name: getattr(person.student, name) for name in names}
 
 
 def _version(version: Any) -> dict[str, Any]:
-    about = {"at": version.history_date, "actor_id": version.history_user_id, "reason": version.history_change_reason}
-    return {**about, "change": version.get_history_type_display(), **{name: getattr(version, name) for name in FIELDS}}
+    details = {"at": version.history_date, "actor_id": version.history_user_id, "reason": version.history_change_reason}
+    return {
+        **details,
+        "change": version.get_history_type_display(),
+        **{name: getattr(version, name) for name in STUDENT_FIELDS},
+    }
 
 
 def _enrollments(person: Person) -> Iterator[dict[str, Any]]:
-    taken = StudentCourse.objects.filter(student=person.pk).select_related("course__term").order_by("pk")
-    for enrollment in taken.prefetch_related("events"):
+    enrollments = StudentCourse.objects.filter(student=person.pk).select_related("course__term").order_by("pk")
+    for enrollment in enrollments.prefetch_related("events"):
         course = enrollment.course
         yield {
             "id": enrollment.pk,
             "course": {"code": course.code, "name": course.name, "term": course.term and course.term.code},
-            **{name: getattr(enrollment, name) for name in OF_ENROLLMENTS},
+            **{name: getattr(enrollment, name) for name in ENROLLMENT_FIELDS},
             "journal": [
-                {name: getattr(event, name) for name in (*OF_EVENTS, *MORE_OF_EVENTS)}
+                {name: getattr(event, name) for name in (*EVENT_FIELDS, *MORE_EVENT_FIELDS)}
                 for event in enrollment.events.all()
             ],
         }
 
 
 def _import(job: Import, person: Person) -> dict[str, Any]:
-    about = {"id": job.pk, "kind": job.kind, "file": job.file_name, "state": job.state, "sent_at": job.created_at}
-    return {**about, "rows": [row._asdict() for row in rows_naming(job, person.words)]}
+    details = {"id": job.pk, "kind": job.kind, "file": job.file_name, "state": job.state, "sent_at": job.created_at}
+    return {**details, "rows": [row._asdict() for row in rows_naming(job, person.identifiers)]}
 
 
 def access_to(person: Person) -> QuerySet[PersonalDataAccess]:
     """Return the entries of the record of access about the person, or about a roster or list that has the person."""
     courses = StudentCourse.objects.filter(student=person.pk).values("course")
     terms = StudentCourse.objects.filter(student=person.pk, course__term__isnull=False).values("course__term__code")
-    since = VERSIONS.objects.filter(id=person.pk).order_by("history_id").values_list("history_date", flat=True).first()
+    since = (
+        StudentHistory.objects.filter(id=person.pk)
+        .order_by("history_id")
+        .values_list("history_date", flat=True)
+        .first()
+    )
     lists = Q(course__in=courses) | Q(subject="enrollments", scope="") | Q(subject="enrollments", scope__in=terms)
     return PersonalDataAccess.objects.filter(Q(student=person.pk) | (lists & Q(at__gte=since) if since else lists))
 
@@ -103,7 +123,7 @@ def log_entries(person: Person) -> QuerySet[LogEntry]:
     )
 
 
-def kept_answers(person: Person) -> list[KeptAnswer]:
+def stored_responses(person: Person) -> list[KeptAnswer]:
     """Return the answers kept for retries of requests that contain an identifier of the person."""
     answers = KeptAnswer.objects.only("pk", "at", "body").order_by("pk").iterator(chunk_size=500)
-    return [answer for answer in answers if person.words.may_be_in(answer.body.encode())]
+    return [answer for answer in answers if person.identifiers.may_be_in(answer.body.encode())]

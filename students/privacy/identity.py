@@ -14,7 +14,7 @@ from school.refusals import Refusal, Refused
 from students.lookup import student_not_found
 from students.models import Student
 
-VERSIONS: Any = Student.history.model
+StudentHistory: Any = Student.history.model
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Person:
 
     pk: int
     student: Student | None
-    words: Words
+    identifiers: Words
 
     @property
     def is_erased(self) -> bool:
@@ -40,8 +40,8 @@ def find_person(number: str) -> Person:
     student = Student.objects.filter(student_number=number).first()
     if student is not None:
         return person_of(student)
-    gone = VERSIONS.objects.filter(student_number=number).exclude(id__in=Student.objects.values("pk"))
-    pk = gone.order_by("-history_id").values_list("id", flat=True).first()
+    deleted = StudentHistory.objects.filter(student_number=number).exclude(id__in=Student.objects.values("pk"))
+    pk = deleted.order_by("-history_id").values_list("id", flat=True).first()
     if pk is None:
         raise Refused([student_not_found(number)])
     return _person(pk, None)
@@ -54,20 +54,22 @@ def person_of(student: Student) -> Person:
 def _person(pk: int, student: Student | None) -> Person:
     """Build a person from all present and past numbers and emails, except those that another student has now."""
     fields = ("student_number", "email", "given_name", "family_name")
-    known = list(VERSIONS.objects.filter(id=pk).values_list(*fields))
+    versions = list(StudentHistory.objects.filter(id=pk).values_list(*fields))
     if student is not None:
-        known.append(tuple(getattr(student, name) for name in fields))
-    numbers, emails = {row[0] for row in known}, {row[1].lower() for row in known if row[1]}
+        versions.append(tuple(getattr(student, name) for name in fields))
+    numbers, emails = {row[0] for row in versions}, {row[1].lower() for row in versions if row[1]}
     others = Student.objects.exclude(pk=pk)
-    alike = [Q(student_number__iexact=number) for number in numbers]
-    taken = set(others.filter(reduce(or_, alike)).values_list("student_number", flat=True)) if alike else set()
+    same_number = [Q(student_number__iexact=number) for number in numbers]
+    reassigned = (
+        set(others.filter(reduce(or_, same_number)).values_list("student_number", flat=True)) if same_number else set()
+    )
     emails -= set(others.annotate(spelled=Lower("email")).filter(spelled__in=emails).values_list("spelled", flat=True))
-    names = {name for row in known for name in row[2:]}
-    return Person(pk, student, Words(numbers - taken, emails, names, taken))
+    names = {name for row in versions for name in row[2:]}
+    return Person(pk, student, Words(numbers - reassigned, emails, names, reassigned))
 
 
-def refuse_named(person: Person, reason: str) -> None:
+def refuse_reason_with_identifier(person: Person, reason: str) -> None:
     """Raise ``Refused`` if a reason names the person, since the record of access keeps it permanently."""
-    if word := person.words.mention_in(reason):
+    if word := person.identifiers.mention_in(reason):
         message = _("The reason contains “%(word)s”, which identifies the student. It is kept for good: leave it out.")
         raise Refused([Refusal("reason_names_student", message % {"word": word}, field="reason")])

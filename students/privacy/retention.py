@@ -29,53 +29,55 @@ from school.models import CachedValue, KeptAnswer
 from school.refusals import Refused
 from students.models import RefusedAct, Student, StudentCourse
 from students.privacy.erase import erase
-from students.privacy.identity import VERSIONS, Person, person_of
+from students.privacy.identity import Person, StudentHistory, person_of
 
 REASON = "Kept for as long as the settings say."
 ERASED = _("students, erased")
 FINISHED_TASKS_DAYS = 7  # a task contains only the id of an import, and is useful only for the analysis of a failure
-TOGETHER = 200  # students per search of the files
+BATCH_SIZE = 200  # students per search of the files
 
 
-class LetGo(NamedTuple):
+class RetentionResult(NamedTuple):
     """The kind of data, the number of items deleted (in a dry run: to delete), and the number that could not be."""
 
-    what: str | Promise
+    kind: str | Promise
     number: int
     refused: int = 0
 
 
-def apply_retention(*, dry_run: bool = False) -> Iterator[LetGo]:
+def apply_retention(*, dry_run: bool = False) -> Iterator[RetentionResult]:
     """Delete data older than the settings allow, one kind after the other; with ``dry_run`` only count it."""
     now = timezone.now()
     answers = KeptAnswer.objects.filter(at__lt=now - timedelta(days=settings.RETENTION_ANSWERS_DAYS))
-    yield LetGo(_("answers kept for retries"), answers.count() if dry_run else answers.delete()[0])
+    yield RetentionResult(_("answers kept for retries"), answers.count() if dry_run else answers.delete()[0])
     old = timezone.localdate(now) - timedelta(days=settings.RETENTION_REFUSALS_DAYS)
     refusals = RefusedAct.objects.filter(day__lt=old)
-    yield LetGo(_("refusals"), refusals.count() if dry_run else refusals.delete()[0])
+    yield RetentionResult(_("refusals"), refusals.count() if dry_run else refusals.delete()[0])
     sessions = Session.objects.filter(expire_date__lt=now)
-    yield LetGo(_("sessions that have ended"), sessions.count() if dry_run else sessions.delete()[0])
+    yield RetentionResult(_("sessions that have ended"), sessions.count() if dry_run else sessions.delete()[0])
     values = CachedValue.objects.filter(expires_at__lt=now)
-    yield LetGo(_("values of the login's cache"), values.count() if dry_run else values.delete()[0])
+    yield RetentionResult(_("values of the login's cache"), values.count() if dry_run else values.delete()[0])
     tasks = DBTaskResult.objects.finished().filter(finished_at__lt=now - timedelta(days=FINISHED_TASKS_DAYS))
-    yield LetGo(_("background tasks that have ended"), tasks.count() if dry_run else tasks.delete()[0])
+    yield RetentionResult(_("background tasks that have ended"), tasks.count() if dry_run else tasks.delete()[0])
     if not dry_run:
-        yield LetGo(_("counts of requests"), clear_ended())
+        yield RetentionResult(_("counts of requests"), clear_ended())
     if settings.RETENTION_UPLOADS_DAYS:
         uploads = _uploads_before(now - timedelta(days=settings.RETENTION_UPLOADS_DAYS))
-        yield LetGo(_("files of imports and their outcomes"), uploads.count() if dry_run else _discard(uploads))
+        yield RetentionResult(
+            _("files of imports and their outcomes"), uploads.count() if dry_run else _discard(uploads)
+        )
     if settings.RETENTION_STUDENTS_YEARS:
-        students = gone_since(now - timedelta(days=365.25 * settings.RETENTION_STUDENTS_YEARS))
-        yield LetGo(ERASED, students.count()) if dry_run else _erase(students)
+        students = inactive_since(now - timedelta(days=365.25 * settings.RETENTION_STUDENTS_YEARS))
+        yield RetentionResult(ERASED, students.count()) if dry_run else _erase(students)
 
 
-def gone_since(moment: datetime) -> QuerySet[Student]:
+def inactive_since(moment: datetime) -> QuerySet[Student]:
     """Return the students without an open enrollment for whom nothing has changed since a moment."""
     enrollments = StudentCourse.objects.filter(student=OuterRef("pk"))
-    versions = VERSIONS.objects.filter(id=OuterRef("pk"))
-    known = Student.objects.filter(Exists(versions), erased_at=None).order_by("pk")
+    versions = StudentHistory.objects.filter(id=OuterRef("pk"))
+    with_history = Student.objects.filter(Exists(versions), erased_at=None).order_by("pk")
     has_changed = Exists(enrollments.filter(updated_at__gte=moment)) | Exists(versions.filter(history_date__gte=moment))
-    return known.filter(~Exists(enrollments.open()), ~has_changed)
+    return with_history.filter(~Exists(enrollments.open()), ~has_changed)
 
 
 def _uploads_before(moment: datetime) -> QuerySet[Import]:
@@ -92,23 +94,23 @@ def _discard(uploads: QuerySet[Import]) -> int:
     return discarded
 
 
-def _erase(students: QuerySet[Student]) -> LetGo:
+def _erase(students: QuerySet[Student]) -> RetentionResult:
     erased = refused = 0
-    waiting = iter(list(students.values_list("pk", flat=True)))
-    while pks := list(islice(waiting, TOGETHER)):
+    remaining_ids = iter(list(students.values_list("pk", flat=True)))
+    while pks := list(islice(remaining_ids, BATCH_SIZE)):
         people = [person_of(student) for student in Student.objects.filter(pk__in=pks).order_by("pk")]
-        searched = search(reduce(or_, (person.words for person in people)))
+        prior_search = search(reduce(or_, (person.identifiers for person in people)))
         for person in people:
-            if _erase_one(person, searched):
+            if _erase_one(person, prior_search):
                 erased += 1
             else:
                 refused += 1
-    return LetGo(ERASED, erased, refused)
+    return RetentionResult(ERASED, erased, refused)
 
 
-def _erase_one(person: Person, searched: Any) -> bool:
+def _erase_one(person: Person, prior_search: Any) -> bool:
     try:
-        erase(person, reason=REASON, door=Door.COMMAND, searched=searched)
+        erase(person, reason=REASON, door=Door.COMMAND, prior_search=prior_search)
     except Refused:  # the student was enrolled in the meantime, or an active import names the student
         return False
     return True

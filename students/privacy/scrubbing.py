@@ -16,11 +16,11 @@ from school.models import CachedValue, KeptAnswer
 from students.models import RefusedAct, Student
 from students.privacy.copies import histories
 
-CHANGED = (
+REWRITTEN_MODELS = (
     *(Student, RefusedAct, Import, FileChunk, OutcomePage, LogEntry, Session),
     *(KeptAnswer, CachedValue, AccessAttempt, AccessFailureLog, DBTaskResult),
 )
-IN_USE = "The database is in use: its files may still have erased data. Run manage.py scrub_database later."
+DATABASE_IN_USE = "The database is in use: its files may still have erased data. Run manage.py scrub_database later."
 
 
 def scrub() -> bool:
@@ -37,7 +37,7 @@ def scrub() -> bool:
                 return truncate_log()
             cursor.execute("SET statement_timeout = 0")
             try:
-                for model in (*CHANGED, *(versions.model for versions in histories())):
+                for model in (*REWRITTEN_MODELS, *(versions.model for versions in histories())):
                     cursor.execute(f"VACUUM (FULL, ANALYZE) {connection.ops.quote_name(model._meta.db_table)}")
             finally:
                 cursor.execute("RESET statement_timeout")

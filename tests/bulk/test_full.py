@@ -21,8 +21,8 @@ from bulk.row_results import told_of
 from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll, undo
-from students.enrollment.commands import OnFull, Origin
-from students.events.log import replay, row_of
+from students.enrollment.commands import ActorContext, OnFull
+from students.events.log import replay, replayable_snapshot
 from students.imports import EnrollmentImporter
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.bulk.test_worker import Killed, leave_behind
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.django_db
 
 HEADER = "student_number,course_code,status,grade\n"
 NUMBERS = [f"F{n:02}" for n in range(1, 21)]
-API = Origin(Channel.API)
+API = ActorContext(Channel.API)
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def standing(course_code="M-1"):
 
 def by_api(number, course, **wish):
     student = Student.objects.get(student_number=number)
-    return enroll(student_id=student.pk, course_id=course.pk, origin=API, **wish)
+    return enroll(student_id=student.pk, course_id=course.pk, actor=API, **wish)
 
 
 def codes(job):
@@ -213,10 +213,10 @@ def resumed():
 def sources(course):
     """F19 was enrolled by hand, F20 by a program; X1 by the file of another dataset."""
     registrar = get_user_model().objects.create_user("reg", is_staff=True)
-    for number, origin in (("F19", Origin(Channel.ADMIN, actor_id=registrar.pk)), ("F20", API)):
+    for number, origin in (("F19", ActorContext(Channel.ADMIN, actor_id=registrar.pk)), ("F20", API)):
         student = Student.objects.get(student_number=number)
-        drop(student_id=student.pk, course_id=course.pk, origin=origin)
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        drop(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     Course.objects.filter(pk=course.pk).update(capacity=30)
     imported(listing(["X1"]), dataset="evening school")
 
@@ -288,7 +288,7 @@ def test_a_dry_run_tells_what_would_be_adopted_and_adopts_nothing(sources, on_er
 def test_who_waits_and_is_listed_is_adopted_and_who_is_listed_as_ended_is_not(sources, course):
     Course.objects.filter(pk=course.pk).update(capacity=21)
     by_api("X2", course, on_full=OnFull.WAITLIST)
-    drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
+    drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, actor=API)
     assert standing()["X2"] == "enrolled"
     by_api("F20", course, on_full=OnFull.WAITLIST)
 
@@ -336,7 +336,7 @@ def test_the_undo_of_an_import_gives_back_what_it_has_adopted(sources):
 
 def test_the_undo_of_an_import_leaves_an_enrollment_that_was_changed_after_its_adoption(sources, course):
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
-    drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
+    drop(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, actor=API)
 
     undo = worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
 
@@ -351,11 +351,11 @@ def test_an_undo_by_hand_takes_back_what_was_done_before_an_adoption(sources, co
     if is_undone_first:
         worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
 
-    undo(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
+    undo(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, actor=API)
 
     assert standing() == dict.fromkeys([*NUMBERS[:19], "X1"], "enrolled")
     with pytest.raises(Refused):
-        undo(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, origin=API)
+        undo(student_id=Student.objects.get(student_number="F20").pk, course_id=course.pk, actor=API)
 
 
 @pytest.mark.parametrize(("is_undone_first", "outcome"), [(True, "reversed"), (False, "kept")])
@@ -379,7 +379,7 @@ def test_programs_and_people_are_told_of_an_adoption(sources, api, registrars_de
     changes = api.get(f"/api/v1/changes?after={cursor}").json()["results"]
     told = [(each["student"]["student_number"], each["action"], each["to_status"], each["changes"]) for each in changes]
     assert told == [(number, "adopt", "enrolled", {}) for number in OTHERS]
-    assert all(replay(row.events.order_by("pk")) == row_of(row) for row in StudentCourse.objects.all())
+    assert all(replay(row.events.order_by("pk")) == replayable_snapshot(row) for row in StudentCourse.objects.all())
     pages = [
         "/admin/students/enrollmentevent/?action__exact=adopt",
         f"/admin/students/student/{Student.objects.get(student_number='F20').pk}/change/?tab=timeline",
@@ -465,12 +465,12 @@ def test_an_approval_ends_nobody_else_than_those_who_were_shown(course, sources)
     assert (job.state, job.ending) == (State.NEEDS_REVIEW, 3)
     registrar = get_user_model().objects.get(username="reg")
     student = Student.objects.get(student_number="F18")
-    origin = Origin(Channel.ADMIN, actor_id=registrar.pk)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    own = Origin(Channel.IMPORT, import_id=Import.objects.order_by("pk")[0].pk)
+    origin = ActorContext(Channel.ADMIN, actor_id=registrar.pk)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    own = ActorContext(Channel.IMPORT, import_id=Import.objects.order_by("pk")[0].pk)
     student = Student.objects.get(student_number="X2")
-    enroll(student_id=student.pk, course_id=course.pk, origin=own)  # as many would end as before
+    enroll(student_id=student.pk, course_id=course.pk, actor=own)  # as many would end as before
 
     job = worked_on(approve(job.pk))
 
@@ -673,8 +673,8 @@ def test_a_dry_run_has_the_exit_code_of_the_real_run(course, tmp_path, capsys, o
 def test_a_dry_run_of_an_undo_has_the_exit_code_and_the_rows_of_the_real_run(course, capsys, changed, code):
     for number in changed:
         student = Student.objects.get(student_number=number)
-        drop(student_id=student.pk, course_id=course.pk, origin=API)
-        enroll(student_id=student.pk, course_id=course.pk, origin=API)
+        drop(student_id=student.pk, course_id=course.pk, actor=API)
+        enroll(student_id=student.pk, course_id=course.pk, actor=API)
     job = Import.objects.latest("pk")
 
     def run(*options):
@@ -804,8 +804,8 @@ def enrolled_before(before):
             assert imported(HEADER + f"{number},{code},waitlisted,\n", dataset=dataset).state == State.DONE
         else:
             student, course = Student.objects.get(student_number=number), Course.objects.get(code=code)
-            origin = API if source == "api" else Origin(Channel.ADMIN, actor_id=registrar.pk)
-            enroll(student_id=student.pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
+            origin = API if source == "api" else ActorContext(Channel.ADMIN, actor_id=registrar.pk)
+            enroll(student_id=student.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
     return world
 
 
@@ -820,7 +820,7 @@ def approved(job):
 
 def found_open():
     seats = standing("M-1")
-    line = StudentCourse.objects.in_line().filter(course__code="M-1")
+    line = StudentCourse.objects.in_waitlist_order().filter(course__code="M-1")
     return (
         {number for number, status in seats.items() if status == "enrolled"},
         list(line.values_list("student__student_number", flat=True)),

@@ -11,7 +11,7 @@ from bulk.models import ACTIVE, TRANSITIONS, Door, Import, State
 from courses.models import Course
 from school.refusals import Refused
 from students.enrollment import drop, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.bulk.work import ENROLLMENTS, imported, outcomes, worked_on
 from tests.factories import make_course, make_student, make_term
@@ -28,7 +28,7 @@ def fall():
 
 
 def standing():
-    rows = StudentCourse.objects.newest().order_by("student__student_number", "course__code")
+    rows = StudentCourse.objects.latest_per_student_and_course().order_by("student__student_number", "course__code")
     return list(rows.values_list("student__student_number", "course__code", "status"))
 
 
@@ -132,7 +132,7 @@ def test_a_preview_tells_what_would_happen_and_an_approval_makes_it_so(fall):
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
 def test_an_approval_of_what_has_changed_since_is_asked_for_again(fall, on_error):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-2,M-1,,,,\n", review="always", on_error=on_error)
-    enroll(student_id=fall[0].pk, course_id=Course.objects.get().pk, origin=Origin(Channel.SYSTEM))
+    enroll(student_id=fall[0].pk, course_id=Course.objects.get().pk, actor=ActorContext(Channel.SYSTEM))
 
     job = worked_on(approve(job.pk))
 
@@ -212,9 +212,9 @@ def test_a_full_file_that_would_end_more_than_a_tenth_waits_for_approval(full_te
 
 def test_a_full_file_leaves_alone_what_a_person_changed_by_hand(full_term, registrar):
     student, course = Student.objects.get(student_number="N-00"), Course.objects.get()
-    by_hand = Origin(Channel.ADMIN, actor_id=registrar.pk)
-    drop(student_id=student.pk, course_id=course.pk, origin=by_hand)
-    enroll(student_id=student.pk, course_id=course.pk, origin=by_hand)
+    by_hand = ActorContext(Channel.ADMIN, actor_id=registrar.pk)
+    drop(student_id=student.pk, course_id=course.pk, actor=by_hand)
+    enroll(student_id=student.pk, course_id=course.pk, actor=by_hand)
 
     job = full_term({"N-00", "N-01"})
 
@@ -225,7 +225,7 @@ def test_a_full_file_leaves_alone_what_a_person_changed_by_hand(full_term, regis
 
 def test_a_full_file_speaks_for_its_own_dataset_and_scope_only(full_term, fall):
     other = make_course(code="M-2", term=make_term(code="2027S"))
-    enroll(student_id=fall[0].pk, course_id=other.pk, origin=Origin(Channel.SYSTEM))
+    enroll(student_id=fall[0].pk, course_id=other.pk, actor=ActorContext(Channel.SYSTEM))
     imported(ENROLLMENTS + "S-1,M-1,,,,\n", dataset="evening school")
 
     job = full_term({"N-00"})
@@ -270,7 +270,7 @@ def undone(job, **wish):
 
 
 def test_an_undo_takes_back_each_row_and_the_journal_tells_of_both(fall):
-    enroll(student_id=fall[0].pk, course_id=Course.objects.get().pk, origin=Origin(Channel.SYSTEM))
+    enroll(student_id=fall[0].pk, course_id=Course.objects.get().pk, actor=ActorContext(Channel.SYSTEM))
     before = standing()
     job = imported(ENROLLMENTS + "S-1,M-1,,completed,A,\nS-2,M-1,,,,\n")
 
@@ -298,7 +298,7 @@ def test_an_undo_tried_out_changes_nothing(fall):
 
 def test_an_undo_keeps_what_somebody_has_touched_since(fall):
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-2,M-1,,,,\n")
-    drop(student_id=fall[0].pk, course_id=Course.objects.get().pk, origin=Origin(Channel.ADMIN))
+    drop(student_id=fall[0].pk, course_id=Course.objects.get().pk, actor=ActorContext(Channel.ADMIN))
 
     undo = undone(job)
 
@@ -312,10 +312,10 @@ def test_waitlists_move_after_an_undo_and_not_in_the_middle_of_it(fall):
     course = Course.objects.get()
     course.capacity, course.waitlist_capacity = 1, 5
     course.save()
-    origin = Origin(Channel.SYSTEM)
-    enroll(student_id=one.pk, course_id=course.pk, origin=origin)
+    origin = ActorContext(Channel.SYSTEM)
+    enroll(student_id=one.pk, course_id=course.pk, actor=origin)
     job = imported(ENROLLMENTS + "S-1,M-1,,dropped,,\nS-2,M-1,,,,\n")
-    enroll(student_id=three.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+    enroll(student_id=three.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     assert undone(job).counts == {"reversed": 2}
 
@@ -327,7 +327,7 @@ def test_a_seat_that_an_undo_frees_goes_to_who_waits(fall):
     course.capacity, course.waitlist_capacity = 1, 5
     course.save()
     job = imported(ENROLLMENTS + "S-1,M-1,,,,\nS-2,M-1,,waitlisted,,\n")
-    enroll(student_id=fall[2].pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=Origin(Channel.SYSTEM))
+    enroll(student_id=fall[2].pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=ActorContext(Channel.SYSTEM))
 
     undone(job)
 
@@ -340,7 +340,7 @@ def test_students_that_a_file_made_are_gone_and_changed_ones_are_as_before(fall)
     imported(header + "S-1,Ada,Byron\n", kind="students")
     job = imported(header + "S-1,Augusta,King\nS-7,New,One\nS-8,With,History\n", kind="students")
     enrolled = Student.objects.get(student_number="S-8")
-    enroll(student_id=enrolled.pk, course_id=Course.objects.get().pk, origin=Origin(Channel.SYSTEM))
+    enroll(student_id=enrolled.pk, course_id=Course.objects.get().pk, actor=ActorContext(Channel.SYSTEM))
 
     undo = undone(job)
 

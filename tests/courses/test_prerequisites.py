@@ -5,8 +5,8 @@ from django.core.exceptions import ValidationError
 
 from courses.models import Course
 from courses.prerequisites import check_prerequisites
-from students.enrollment import complete, drop, enroll, perform
-from students.enrollment.commands import Act
+from students.enrollment import complete, drop, enroll, execute
+from students.enrollment.commands import EnrollmentCommand
 from students.models import Action
 from tests.factories import make_course, make_student, make_term
 
@@ -19,7 +19,7 @@ def codes(error):
 
 def take(student, course, origin, *verbs):
     for verb in (enroll, *verbs):
-        verb(student_id=student.pk, course_id=course.pk, origin=origin)
+        verb(student_id=student.pk, course_id=course.pk, actor=origin)
 
 
 def test_a_prerequisite_counts_from_whatever_term(origin):
@@ -29,7 +29,7 @@ def test_a_prerequisite_counts_from_whatever_term(origin):
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
     take(student, earlier, origin, complete)
 
-    assert enroll(student_id=student.pk, course_id=following.pk, origin=origin).changed
+    assert enroll(student_id=student.pk, course_id=following.pk, actor=origin).changed
 
 
 @pytest.mark.parametrize("verbs", [(), (drop,)], ids=["enrolled", "dropped"])
@@ -49,9 +49,12 @@ def test_what_a_batch_completes_counts_for_its_next_row(origin):
     following = make_course(code="MATH-201", prerequisites=["MATH-101"])
     take(student, first, origin)
 
-    acts = [Act(Action.COMPLETE, student.pk, first.pk), Act(Action.ENROLL, student.pk, following.pk)]
+    acts = [
+        EnrollmentCommand(Action.COMPLETE, student.pk, first.pk),
+        EnrollmentCommand(Action.ENROLL, student.pk, following.pk),
+    ]
 
-    assert [outcome.changed for outcome in perform(acts, origin)] == [True, True]
+    assert [outcome.changed for outcome in execute(acts, origin)] == [True, True]
 
 
 def test_who_is_in_already_stays_when_a_prerequisite_is_added(origin):
@@ -60,7 +63,7 @@ def test_who_is_in_already_stays_when_a_prerequisite_is_added(origin):
     take(student, course, origin)
     Course.objects.filter(pk=course.pk).update(prerequisites=["MATH-101"])
 
-    assert enroll(student_id=student.pk, course_id=course.pk, origin=origin).accepted
+    assert enroll(student_id=student.pk, course_id=course.pk, actor=origin).accepted
 
 
 @pytest.mark.parametrize(

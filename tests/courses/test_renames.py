@@ -85,12 +85,12 @@ def test_a_new_code_is_written_into_the_prerequisites(api, registrars_desk, intr
     make_course(code="MORE", prerequisites=["ADV", "INTRO"])
     student = make_student()
     for act in (enroll, complete):
-        act(student_id=student.pk, course_id=intro.pk, origin=origin)
+        act(student_id=student.pk, course_id=intro.pk, actor=origin)
 
     assert rename(api, registrars_desk, intro, "INTRO101") in DONE
 
     assert (asked_by("INTRO101"), asked_by("ADV"), asked_by("MORE")) == ([], ["INTRO101"], ["ADV", "INTRO101"])
-    assert enroll(student_id=student.pk, course_id=advanced.pk, origin=origin).changed
+    assert enroll(student_id=student.pk, course_id=advanced.pk, actor=origin).changed
 
 
 @pytest.mark.parametrize("rename", RENAMES)
@@ -170,8 +170,8 @@ def test_a_waiting_student_who_meets_the_prerequisites_by_a_rename_gets_the_free
     course = make_course(code="ADV", capacity=0, waitlist_capacity=1, prerequisites=[])
     student = make_student()
     for act in (enroll, complete):
-        act(student_id=student.pk, course_id=old.pk, origin=origin)
-    enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        act(student_id=student.pk, course_id=old.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
     Course.objects.filter(pk=course.pk).update(capacity=1, prerequisites=["NEW"])
 
     api.patch(f"/api/v1/courses/{old.pk}", {"code": "NEW"})
@@ -286,7 +286,7 @@ def test_undoing_an_import_keeps_a_course_that_others_ask_for(api):
 
 
 def test_a_course_with_enrollments_still_says_so(api, intro, origin):
-    enroll(student_id=make_student().pk, course_id=intro.pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=intro.pk, actor=origin)
 
     assert api.delete(f"/api/v1/courses/{intro.pk}").json()["code"] == "has_history"
 
@@ -428,7 +428,7 @@ WITHOUT_CONSTRAINT = {
 def test_a_row_that_others_belong_to_is_kept_and_the_refusal_says_what_can_be_done(api, origin):
     term = make_term()
     course, student = make_course(term=term), make_student()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     answers = [
         api.delete(f"/api/v1/{name}/{row.pk}").json()

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from students.enrollment import enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
@@ -274,7 +274,7 @@ FAMILIES = [in_lists, in_paths, in_autocompletes, in_forms, in_uploads]
 @pytest.fixture
 def there() -> dict[str, int]:
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM)).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM)).enrollment
     assert enrollment is not None
     names = {"student": student, "course": course, "term": term, "enrollment": enrollment, "job": imported(ENROLLMENTS)}
     return {name: found.pk for name, found in names.items()}

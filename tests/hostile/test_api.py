@@ -13,7 +13,7 @@ from bulk.models import Import
 from school.api.pagination import signer_of
 from school.models import ApiClient
 from students.enrollment import enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
@@ -31,7 +31,7 @@ FAMILIES = [in_paths, in_queries, in_bodies, in_headers, of_methods, of_imports]
 def there(origin) -> dict[str, Any]:
     """One of each kind."""
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM)).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM)).enrollment
     assert enrollment is not None
     job: Import = imported(ENROLLMENTS)
     for client in ApiClient.objects.all():  # whose import it is: another client's would be a 404

@@ -33,7 +33,7 @@ LISTS = ["students", "courses", "terms", "enrollments", "pairs", "roster", "even
 def places(origin):
     """An address of each kind of resource."""
     student, course = make_student(), make_course(term=make_term(), capacity=1, waitlist_capacity=5)
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=origin).enrollment
     assert enrollment is not None
     return {
         "student": f"/api/v1/students/{student.pk}",
@@ -134,12 +134,12 @@ def test_tags_cover_the_seats_of_a_course_and_the_place_in_its_line(api, places,
     first, second = make_student(), make_student()
     tags = [api.get(places["course"])["ETag"]]
     for student in (first, second):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
         tags.append(api.get(places["course"])["ETag"])
     waiting = f"/api/v1/students/{second.pk}/courses/{course.pk}"
     before = api.get(waiting)["ETag"]
 
-    drop(student_id=first.pk, course_id=course.pk, origin=origin)
+    drop(student_id=first.pk, course_id=course.pk, actor=origin)
 
     assert api.get(waiting)["ETag"] != before
     assert len(set(tags)) == 3
@@ -181,7 +181,7 @@ def test_one_resource_takes_one_query(api, places):
 
 @pytest.mark.parametrize("address", ["enrollments", "enrollments/{id}", "students/{student}/courses/{course}"])
 def test_nothing_is_serialized_for_a_304(api, origin, monkeypatch, address):
-    enrollment = enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin).enrollment
+    enrollment = enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin).enrollment
     assert enrollment is not None
     parts = {"id": enrollment.pk, "student": enrollment.student_id, "course": enrollment.course_id}
     url = f"/api/v1/{address.format(**parts)}"
@@ -293,8 +293,8 @@ def test_every_page_of_a_list_has_one_tag_there_and_back(api, places, lists, ori
     student, course = StudentCourse.objects.get().student, StudentCourse.objects.get().course
     for _ in range(4):
         make_course(term=make_term())
-        enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
-        enroll(student_id=student.pk, course_id=make_course().pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+        enroll(student_id=student.pk, course_id=make_course().pk, actor=origin)
     tags, url = [], f"{lists[kind]}?page_size=2"
     while url:
         plain, general = (api.get(url, headers={"Accept": accept}) for accept in ("*/*", "application/json;q=0.9"))
@@ -332,14 +332,14 @@ def test_an_act_with_a_stale_tag_is_412_and_changes_nothing(api, places, method,
 
 def test_an_act_is_not_for_an_enrollment_that_has_taken_the_place_of_the_one_read(origin):
     student, course = make_student(), make_course()
-    parties = {"student_id": student.pk, "course_id": course.pk, "origin": origin}
+    parties = {"student_id": student.pk, "course_id": course.pk, "actor": origin}
     first = enroll(**parties).enrollment
     assert first is not None
     drop(**parties)
     enroll(**parties)
 
     with pytest.raises(Refused) as refused:
-        drop(**parties, expected=(first.pk, 1))
+        drop(**parties, if_version=(first.pk, 1))
 
     assert [refusal.code for refusal in refused.value.refusals] == ["precondition_failed"]
 
@@ -363,7 +363,7 @@ def test_of_writers_with_the_same_tag_one_wins(api, origin, kind):
     addresses, tags, won, statuses = [], [], count(), []
     for _ in range(10):
         student, course = make_student(), make_course()
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
         pair = f"/api/v1/students/{student.pk}/courses/{course.pk}"
         url = {"student": f"/api/v1/students/{student.pk}", "course": f"/api/v1/courses/{course.pk}", "pair": pair}[
             kind

@@ -9,7 +9,7 @@ from django.db.models import Model
 from school.db.bulk_insert import FEW, insert_many, update_many
 from school.db.instances import press
 from students.enrollment import enroll_many
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 
@@ -35,7 +35,7 @@ def columns_of(instance: Model) -> dict[str, object]:
 
 @pytest.fixture
 def enrollment():
-    enroll_many([(make_student().pk, make_course().pk)], origin=Origin(Channel.SYSTEM))
+    enroll_many([(make_student().pk, make_course().pk)], actor=ActorContext(Channel.SYSTEM))
     return StudentCourse.objects.get()
 
 

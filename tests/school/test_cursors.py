@@ -52,13 +52,13 @@ def school(origin, api):
     terms = [make_term(starts_on="2026-01-01" if n % 2 else "2026-02-02") for n in range(len(NAMES))]
     courses = [make_course(code=f"C{n // 2}", term=terms[n], name=NAMES[n]) for n in range(len(NAMES))]
     for student in students:
-        enroll(student_id=student.pk, course_id=courses[0].pk, origin=origin)
+        enroll(student_id=student.pk, course_id=courses[0].pk, actor=origin)
     for course in courses[1:]:
-        enroll(student_id=students[0].pk, course_id=course.pk, origin=origin)
+        enroll(student_id=students[0].pk, course_id=course.pk, actor=origin)
     first = StudentCourse.objects.get(student=students[0], course=courses[0])
     for _ in range(4):
-        drop(student_id=students[0].pk, course_id=courses[0].pk, origin=origin)
-        enroll(student_id=students[0].pk, course_id=courses[0].pk, origin=origin)
+        drop(student_id=students[0].pk, course_id=courses[0].pk, actor=origin)
+        enroll(student_id=students[0].pk, course_id=courses[0].pk, actor=origin)
     client = ApiClient.objects.get().user  # whose own imports the list has
     for n in range(len(NAMES)):
         job = Import.objects.create(kind="students", door="api", dataset=f"{n}", client=client, actor=client)
@@ -141,7 +141,7 @@ def test_a_page_begins_where_its_row_is_now(api):
 def test_a_row_that_changes_while_it_is_read_by_its_instant_hides_no_other(api, origin):
     course = make_course()
     for _ in range(4):
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
     whole = list(StudentCourse.objects.order_by("updated_at", "pk").values_list("pk", flat=True))
     first = api.get("/api/v1/enrollments?ordering=updated_at&page_size=2").json()
     StudentCourse.objects.filter(pk=whole[1]).update(updated_at="2050-01-01T00:00:00Z")
@@ -190,8 +190,8 @@ def test_a_row_that_a_filter_leaves_out_by_now_still_has_its_place(api):
 def test_a_cursor_says_nothing_of_a_row_outside_of_the_limits(api, origin):
     inside, outside = make_course(), make_course()
     seen, hidden = make_student(family_name="Byron"), make_student(family_name="Adams")
-    enroll(student_id=seen.pk, course_id=inside.pk, origin=origin)
-    enroll(student_id=hidden.pk, course_id=outside.pk, origin=origin)
+    enroll(student_id=seen.pk, course_id=inside.pk, actor=origin)
+    enroll(student_id=hidden.pk, course_id=outside.pk, actor=origin)
     link = api.get("/api/v1/students?ordering=family_name&page_size=1").json()["next"]
     keys = create_api_client("limited", "students:read", courses=[inside.key])
     client = bearer(ApiClient.objects.get(client_id=keys.client_id), ["students:read"])

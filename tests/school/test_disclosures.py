@@ -20,7 +20,7 @@ def world(origin):
     """A course of a term, a student in it, and an import that named the student."""
     student = make_student(student_number="S-1")
     course = make_course(code="A", term=make_term(code="T"))
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     job = imported("student_number,course_code,term\nS-1,A,T\nS-1,NONE,\n", on_error="skip")
     return student, course, job
 

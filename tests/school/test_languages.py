@@ -23,7 +23,7 @@ from school.i18n.stored_messages import (
     unpacked,
 )
 from students.enrollment import drop, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Action, Channel, EnrollmentEvent
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student
@@ -97,17 +97,17 @@ def test_a_rule_refuses_in_the_language_of_who_asks(registrars_desk, api):
 
 @pytest.mark.django_db
 def test_why_somebody_is_passed_over_is_kept_in_english():
-    course, origin = make_course(code="MATH-101", capacity=1, waitlist_capacity=5), Origin(Channel.SYSTEM)
+    course, origin = make_course(code="MATH-101", capacity=1, waitlist_capacity=5), ActorContext(Channel.SYSTEM)
     first, second = make_student(), make_student()
-    enroll(student_id=first.pk, course_id=course.pk, origin=origin)
-    enroll(student_id=second.pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
+    enroll(student_id=first.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=second.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
     second.is_active = False
     second.save()
 
     with override("de"):
-        drop(student_id=first.pk, course_id=course.pk, origin=origin)
+        drop(student_id=first.pk, course_id=course.pk, actor=origin)
         event = EnrollmentEvent.objects.get(action=Action.PASS_OVER)
-        told = event.reason_told
+        told = event.localized_reason
 
     assert (event.reason, event.reason_parts) == ("This student is not active.", [["This student is not active.", {}]])
     assert told == "Diese Person ist nicht aktiv."

@@ -91,8 +91,8 @@ def test_a_course_is_not_moved_out_of_the_limits(limited_to, calculus, spring, t
 def test_a_student_is_seen_by_who_has_them_in_a_course_and_only_what_lies_within(limited_to, calculus, later, origin):
     shared, ended, foreign = (make_student() for _ in range(3))
     for student, course in ((shared, calculus), (shared, later), (ended, calculus), (foreign, later)):
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=ended.pk, course_id=calculus.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=ended.pk, course_id=calculus.pk, actor=origin)
     client = limited_to(terms=["2026F"])
 
     assert ids(client, "students") == [shared.pk, ended.pk]
@@ -131,12 +131,12 @@ def test_the_change_feed_has_what_lies_within_and_passes_the_rest_by(limited_to,
     student = make_student()
     client = limited_to(terms=["2026F"])
     for course in (later, calculus, later):
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=student.pk, course_id=later.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=student.pk, course_id=later.pk, actor=origin)
 
     page = client.get("/api/v1/changes").json()
     latest = client.get("/api/v1/changes", {"after": "latest"}).json()
-    drop(student_id=student.pk, course_id=calculus.pk, origin=origin)
+    drop(student_id=student.pk, course_id=calculus.pk, actor=origin)
     after = client.get("/api/v1/changes", {"after": page["cursor"]}).json()
 
     assert [change["course"]["id"] for change in page["results"]] == [calculus.pk]
@@ -149,7 +149,7 @@ def test_the_change_feed_goes_on_where_a_full_page_of_what_lies_within_ends(limi
     for _ in range(3):
         student = make_student()
         for course in (calculus, later):
-            enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+            enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     seen, cursor, more = [], "", True
     while more:
@@ -166,7 +166,7 @@ def test_an_entry_between_the_queries_of_a_page_is_neither_missed_nor_sent_twice
     limited_to, calculus, origin, statement
 ):
     client = limited_to(terms=["2026F"])
-    enroll(student_id=make_student().pk, course_id=calculus.pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=calculus.pk, actor=origin)
     queries = 0
 
     def enroll_after_a_query(execute, sql, params, many, context):
@@ -175,7 +175,7 @@ def test_an_entry_between_the_queries_of_a_page_is_neither_missed_nor_sent_twice
         if sql.startswith("SELECT") and "students_enrollmentevent" in sql:
             queries += 1
             if queries == statement:
-                enroll(student_id=make_student().pk, course_id=calculus.pk, origin=origin)
+                enroll(student_id=make_student().pk, course_id=calculus.pk, actor=origin)
         return rows
 
     with connection.execute_wrapper(enroll_after_a_query):
@@ -192,11 +192,11 @@ def test_an_entry_between_the_queries_of_a_page_is_neither_missed_nor_sent_twice
 def test_the_change_feed_looks_through_a_bounded_number_of_entries_for_a_page(
     limited_to, calculus, later, origin, monkeypatch, window
 ):
-    monkeypatch.setattr(feed, "WINDOW", window)
+    monkeypatch.setattr(feed, "SCAN_WINDOW", window)
     monkeypatch.setattr(feed, "_statements", StatementCache())
     client = limited_to(terms=["2026F"])
     for course in (later, later, later, calculus, calculus, later, later):
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
 
     pages = [client.get("/api/v1/changes", {"limit": 1, "wait": 1}).json()]
     while pages[-1]["has_more"]:
@@ -305,7 +305,7 @@ def test_limits_cost_two_queries_for_any_number_of_rows(limited_to, fall, origin
     client.get("/api/v1/terms")  # notes the use
     for size in (1, 20):
         for _ in range(size):
-            enroll(student_id=make_student().pk, course_id=make_course(term=fall).pk, origin=origin)
+            enroll(student_id=make_student().pk, course_id=make_course(term=fall).pk, actor=origin)
         with CaptureQueriesContext(connection) as queries:
             ids(client, "enrollments")
         costs.append(cost_of(queries) - TOKEN)

@@ -23,7 +23,7 @@ def fill(rows, origin):
     students = [make_student() for _ in range(rows)]
     pairs = [(student.pk, courses[0].pk) for student in students]
     pairs += [(students[0].pk, course.pk) for course in courses[1:]]
-    enroll_many(pairs, origin=origin)
+    enroll_many(pairs, actor=origin)
     return {"student": students[0].pk, "course": courses[0].pk}
 
 

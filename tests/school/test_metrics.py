@@ -10,8 +10,8 @@ from bulk.jobs.lifecycle import start_undo
 from bulk.models import Door, State
 from school.refusals import Refused
 from school.server import make_metrics_folder
-from students.enrollment import drop, enroll, judge
-from students.enrollment.commands import Act, Origin
+from students.enrollment import drop, dry_run, enroll
+from students.enrollment.commands import ActorContext, EnrollmentCommand
 from students.models import Action, Channel
 from tests.bulk.work import imported, worked_on
 from tests.factories import make_course, make_student
@@ -45,12 +45,12 @@ def test_acts_refusals_imports_and_the_queue_are_told(client, settings):
     settings.METRICS_TOKEN = "tell me"
     before = figures(client.get("/metrics", headers=TOKEN).content.decode())
     student, course, full = make_student(), make_course(), make_course(capacity=0)
-    origin = Origin(Channel.SYSTEM)
+    origin = ActorContext(Channel.SYSTEM)
 
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     with pytest.raises(Refused):
-        enroll(student_id=student.pk, course_id=full.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=full.pk, actor=origin)
     imported("student_number,given_name,family_name\nN,A,B\n", kind="students")
 
     after = figures(client.get("/metrics", headers=TOKEN).content.decode())
@@ -104,7 +104,7 @@ def test_an_undone_import_is_counted_and_a_preview_is_not(client, settings):
     before = figures(client.get("/metrics", headers=TOKEN).content.decode())
 
     worked_on(start_undo(job.pk, door=Door.API, request_id="u"))
-    judge([Act(Action.ENROLL, student.pk, full.pk)], Origin(Channel.ADMIN))
+    dry_run([EnrollmentCommand(Action.ENROLL, student.pk, full.pk)], ActorContext(Channel.ADMIN))
 
     after = figures(client.get("/metrics", headers=TOKEN).content.decode())
     acts = {name: value - before.get(name, 0) for name, value in after.items() if "acts" in name or "refus" in name}

@@ -19,7 +19,7 @@ from school.api.openapi.operation_texts import SCHEMAS, TAGS, TEXTS
 from school.api.openapi.operations import ALWAYS
 from students.api.problem_pages import code_descriptions
 from students.enrollment import enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel
 from tests.contract import DOCUMENT, connection_kept, load, operations
 from tests.factories import make_course, make_student, make_term
@@ -191,7 +191,7 @@ def token(api):
     """A token, and something to find with it: the fuzzer's ids are small."""
     for _ in range(3):
         student = make_student()
-        enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, origin=Origin(Channel.SYSTEM))
+        enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, actor=ActorContext(Channel.SYSTEM))
     with connection_kept():
         yield api._credentials["HTTP_AUTHORIZATION"]
 

@@ -40,8 +40,8 @@ def test_texts_instants_booleans_documents_and_nothing_are_written_as_the_serial
 def test_a_property_is_read_from_its_annotation(origin):
     course = make_course(capacity=1, waitlist_capacity=2)
     for _ in range(3):
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
-    rows = StudentCourse.objects.with_parties().order_by("pk")
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
+    rows = StudentCourse.objects.with_details().order_by("pk")
 
     found = written(rows, EnrollmentSerializer())
 

@@ -25,7 +25,7 @@ def place(origin):
     ada, bob = make_student(student_number="S-1", given_name="Ada"), make_student(student_number="S-2")
     math, art = make_course(code="MATH", term=make_term(code="2026F"), level="advanced"), make_course(code="ART")
     for student, course in ((ada, math), (bob, art)):
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     return ada, math
 
 
@@ -97,7 +97,7 @@ def test_a_roster_and_the_courses_of_a_student_are_filtered_by_the_same_names(ap
 
 def test_updated_since_finds_what_was_changed_at_that_instant_or_later(api, place, origin):
     ada, math = place
-    before = complete(student_id=ada.pk, course_id=math.pk, origin=origin).enrollment
+    before = complete(student_id=ada.pk, course_id=math.pk, actor=origin).enrollment
     assert before is not None
     instant = before.updated_at.isoformat().replace("+00:00", "Z")
     later = (before.updated_at + timedelta(microseconds=1)).isoformat().replace("+00:00", "Z")
@@ -108,7 +108,7 @@ def test_updated_since_finds_what_was_changed_at_that_instant_or_later(api, plac
 
 def test_enrollments_updated_since_come_in_the_order_of_their_changes(api, place, origin):
     ada, math = place
-    complete(student_id=ada.pk, course_id=math.pk, origin=origin)
+    complete(student_id=ada.pk, course_id=math.pk, actor=origin)
 
     found = rows(api, "enrollments?status=all&updated_since=2020-01-01T00:00:00Z")
 
@@ -147,7 +147,7 @@ def test_an_instant_can_be_told_in_any_offset_that_there_is(api, place, path, of
 def test_courses_are_filtered_by_their_seats(api, origin):
     full, free, unlimited = make_course(capacity=1), make_course(capacity=2), make_course()
     for course in (full, free):
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
 
     def ids(query):
         return [row["id"] for row in rows(api, f"courses?{query}")]
@@ -221,7 +221,7 @@ def test_a_shaped_list_costs_the_same_for_any_number_of_rows(api, origin, query)
     for size in (1, 20):
         for _ in range(size):
             course = make_course(term=make_term())
-            enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+            enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
         with CaptureQueriesContext(connection) as queries:
             rows(api, f"enrollments?{query}")
         costs.append(cost_of(queries) - TOKEN)
@@ -240,7 +240,7 @@ def test_a_roster_comes_as_csv(api, origin):
     names = ["=HYPERLINK(1)", "Ada"]
     for number, name in enumerate(names):
         student = make_student(student_number=f"S-{number}", given_name=name, family_name="Byron, Lady")
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     answer, [first, second] = roster(api, course)
 
@@ -266,7 +266,7 @@ def test_a_roster_as_csv_is_filtered_searched_and_ordered_and_has_all_rows(api, 
     course = make_course()
     for number in range(60):
         student = make_student(student_number=f"S-{number}", family_name=f"Name {number:02}")
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     def numbers(query):
         return [row["student_number"] for row in roster(api, course, query)[1]]
@@ -281,7 +281,7 @@ def test_a_roster_as_csv_costs_the_same_queries_for_any_size(api, origin):
     course, costs = make_course(term=make_term(), capacity=5, waitlist_capacity=None), []
     for size in (1, 30):
         for _ in range(size):
-            enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+            enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
         with CaptureQueriesContext(connection) as queries:
             roster(api, course)
         costs.append(cost_of(queries) - TOKEN)

@@ -126,7 +126,7 @@ def test_the_same_form_sent_twice_is_saved_and_not_refused(registrars_desk):
 def test_what_is_not_in_the_form_does_not_outdate_it(registrars_desk, origin):
     course, student = make_course(capacity=30), make_student()
     form = read(registrars_desk, page_of(course))
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert registrars_desk.post(page_of(course), {**form, "capacity": "45"}).status_code == 302
     assert Course.objects.get().capacity == 45

@@ -23,7 +23,7 @@ from school.api.fields import (
 from school.api.filters import UpdatedSince
 from school.api.query_parameters import StrictQuery, filters_of, names_in_lists, repeatable_in
 from students.enrollment import complete, drop, enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -258,7 +258,7 @@ def address_of(route: str, there: dict[str, Any]) -> str:
 @pytest.fixture
 def there() -> dict[str, Any]:
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=Origin(Channel.SYSTEM)).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM)).enrollment
     assert enrollment is not None
     return {"student": student.pk, "course": course.pk, "term": term.pk, "enrollment": enrollment.pk}
 
@@ -491,14 +491,18 @@ def test_a_resource_that_is_sent_back_as_it_was_read_changes_nothing(api, there,
 @pytest.mark.parametrize("query", ["", "?expand=student,course", "?fields=id,student,version", "?fields=id,grade"])
 @pytest.mark.parametrize("end", [None, "complete", "drop", "wait"])
 def test_an_enrollment_that_is_sent_back_as_it_was_read_changes_nothing(api, end, query):
-    student, course, origin = make_student(), make_course(capacity=1, waitlist_capacity=None), Origin(Channel.SYSTEM)
+    student, course, origin = (
+        make_student(),
+        make_course(capacity=1, waitlist_capacity=None),
+        ActorContext(Channel.SYSTEM),
+    )
     if end == "wait":
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
     api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": course.pk, "on_full": "waitlist"})
     if end == "complete":
-        complete(student_id=student.pk, course_id=course.pk, grade="A", origin=origin)
+        complete(student_id=student.pk, course_id=course.pk, grade="A", actor=origin)
     if end == "drop":
-        drop(student_id=student.pk, course_id=course.pk, origin=origin)
+        drop(student_id=student.pk, course_id=course.pk, actor=origin)
     address = f"/api/v1/students/{student.pk}/courses/{course.pk}"
     read, whole = api.get(f"{address}{query}").json(), api.get(address).json()
     row = StudentCourse.objects.filter(student=student).values().get()

@@ -6,8 +6,8 @@ from html import unescape
 import pytest
 from django.contrib.auth.models import Group, User
 
-from students.enrollment import perform
-from students.enrollment.commands import Act
+from students.enrollment import execute
+from students.enrollment.commands import EnrollmentCommand
 from students.models import Action, Student, StudentCourse
 from tests.factories import make_course, make_student
 
@@ -69,7 +69,7 @@ def test_a_list_says_how_many_were_found_where_something_was_looked_for(registra
 @pytest.mark.parametrize(("count", "told"), [(1, "1 entry"), (2, "2 entries")])
 def test_lines_of_the_journal_are_counted_as_entries(registrars_desk, origin, count, told):
     course = make_course()
-    perform([Act(Action.ENROLL, make_student().pk, course.pk) for _ in range(count)], origin)
+    execute([EnrollmentCommand(Action.ENROLL, make_student().pk, course.pk) for _ in range(count)], origin)
 
     page = text_of(registrars_desk.get("/admin/students/enrollmentevent/").content.decode())
 

@@ -7,17 +7,17 @@ from django.contrib.auth.models import User
 from courses.api_clients import create_api_client
 from courses.models import CourseStaff
 from students.enrollment import enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import RefusedAct
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
 
 
 @pytest.fixture
-def there(origin: Origin) -> dict[str, str]:
+def there(origin: ActorContext) -> dict[str, str]:
     """Return what addresses name: one of each kind of row."""
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=origin).enrollment
     assert enrollment is not None
     job = imported(ENROLLMENTS)
     create_api_client("program", "students:read", terms=[term.code])

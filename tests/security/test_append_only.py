@@ -24,7 +24,7 @@ STATEMENTS = {
 @pytest.mark.django_db
 @pytest.mark.parametrize("table", TABLES)
 def test_the_database_refuses_every_statement_that_takes_an_entry_away(table, origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
     record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND)
     before = list(TABLES[table]._default_manager.values())
 

@@ -22,7 +22,7 @@ def mode(path):
 @pytest.mark.django_db
 def test_exports_and_reports_are_for_their_owner_alone(tmp_path, origin, capsys):
     student = make_student()
-    enroll(student_id=student.pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=student.pk, course_id=make_course().pk, actor=origin)
     (tmp_path / "in.csv").write_text("student_number,given_name,family_name\nS-77,Ada,Byron\n")
     outputs = [tmp_path / name for name in ("all.csv", "one.json", "report.csv", "failed.csv")]
     before = os.umask(0o022)

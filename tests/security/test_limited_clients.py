@@ -65,9 +65,9 @@ def test_a_course_shows_the_prerequisites_within_the_limits(limited, courses, pa
 def test_a_list_shows_the_prerequisites_within_the_limits(limited, courses, origin, path):
     student = make_student()
     for code in ("HIDDEN-1", "INTRO"):
-        enroll(student_id=student.pk, course_id=courses[code].pk, origin=origin)
-        complete(student_id=student.pk, course_id=courses[code].pk, origin=origin)
-    enroll(student_id=student.pk, course_id=courses["ADV"].pk, origin=origin)
+        enroll(student_id=student.pk, course_id=courses[code].pk, actor=origin)
+        complete(student_id=student.pk, course_id=courses[code].pk, actor=origin)
+    enroll(student_id=student.pk, course_id=courses["ADV"].pk, actor=origin)
 
     answer = limited.get(f"/api/v1/{path.format(student=student.pk)}")
 
@@ -215,9 +215,9 @@ def test_the_journal_gives_a_limited_client_no_hidden_prerequisite(limited, api,
     first, waiting = make_student(), make_student()
     Course.objects.filter(code="ADV").update(capacity=1, waitlist_capacity=None, prerequisites=[])
     for student in (first, waiting):
-        enroll(student_id=student.pk, course_id=courses["ADV"].pk, origin=origin, on_full=OnFull.WAITLIST)
+        enroll(student_id=student.pk, course_id=courses["ADV"].pk, actor=origin, on_full=OnFull.WAITLIST)
     Course.objects.filter(code="ADV").update(prerequisites=["HIDDEN-1"])
-    drop(student_id=first.pk, course_id=courses["ADV"].pk, origin=origin)
+    drop(student_id=first.pk, course_id=courses["ADV"].pk, actor=origin)
     entry = EnrollmentEvent.objects.get(action=Action.PASS_OVER)
 
     def reasons(client):

@@ -11,7 +11,7 @@ from school.api.parsers import MOST_CONTAINERS
 from school.refusals import shortened
 from school.validators import normalized
 from students.enrollment import enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -130,7 +130,7 @@ def test_a_place_in_a_large_batch_is_shown_as_the_batch_has_left_it(api):
     """The first waits and gets the seat that the last but one frees; the last drops what the second has got."""
     leaving, first, *others = (make_student() for _each in range(26))
     full, other = make_course(capacity=1, waitlist_capacity=5), make_course()
-    enroll(student_id=leaving.pk, course_id=full.pk, origin=Origin(Channel.SYSTEM))
+    enroll(student_id=leaving.pk, course_id=full.pk, actor=ActorContext(Channel.SYSTEM))
     items = [
         {"action": "enroll", "student_id": first.pk, "course_id": full.pk, "on_full": "waitlist"},
         *({"action": "enroll", "student_id": each.pk, "course_id": other.pk} for each in others),

@@ -3,7 +3,7 @@
 import pytest
 from django.contrib.auth.models import Permission, User
 
-from students.enrollment import complete, drop, enroll, foresee
+from students.enrollment import complete, drop, enroll, preview_commands
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student, make_term
@@ -20,7 +20,7 @@ def place(origin):
 
     def give(course, student=None):
         student = student or make_student()
-        outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
         return outcome.enrollment
 
     return give
@@ -191,7 +191,7 @@ def test_no_enrollment_is_compared_with_every_other(registrars_desk, place, monk
 def test_a_row_that_is_history_is_left_alone(registrars_desk, place, origin):
     student, course = make_student(), make_course()
     old = place(course, student)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     place(course, student)
 
     page = look(registrars_desk, "drop", old)
@@ -222,7 +222,7 @@ def test_an_act_is_undone_with_its_consequences_shown_first(registrars_desk, pla
 def test_what_somebody_did_since_is_not_undone_along(registrars_desk, place, origin):
     first, second = place(make_course()), place(make_course())
     result = done(registrars_desk, "complete", first, second)
-    complete(student_id=first.student_id, course_id=first.course_id, grade="C", origin=origin)
+    complete(student_id=first.student_id, course_id=first.course_id, grade="C", actor=origin)
 
     again = registrars_desk.get(result.request.get("PATH_INFO"))
 
@@ -258,7 +258,7 @@ def test_who_has_left_the_line_meanwhile_is_not_enrolled_anew(registrars_desk, p
     place(course)
     waiting = place(course)
     page = look(registrars_desk, "promote", waiting, reason="x")
-    drop(student_id=waiting.student_id, course_id=course.pk, origin=origin)
+    drop(student_id=waiting.student_id, course_id=course.pk, actor=origin)
 
     again = confirm(registrars_desk, page, "promote", waiting, reason="x")
 
@@ -271,10 +271,10 @@ def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_d
     waiting = place(course)
 
     def leave_then_ask(acts, origin):
-        drop(student_id=waiting.student_id, course_id=course.pk, origin=origin)
-        return foresee(acts, origin)
+        drop(student_id=waiting.student_id, course_id=course.pk, actor=origin)
+        return preview_commands(acts, origin)
 
-    monkeypatch.setattr("students.admin.actions.confirm.foresee", leave_then_ask)
+    monkeypatch.setattr("students.admin.actions.confirm.preview_commands", leave_then_ask)
 
     page = look(registrars_desk, "promote", waiting, reason="x")
 

@@ -28,7 +28,7 @@ def line(origin):
     """A course that became inactive while somebody waited for a seat that is free now."""
     course = make_course(code="MATH-101", capacity=0, waitlist_capacity=9)
     waiting = enroll(
-        student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin
+        student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin
     ).enrollment
     Course.objects.filter(pk=course.pk).update(capacity=1, is_active=False)
     return waiting
@@ -56,7 +56,7 @@ def test_courses_become_active_with_who_gets_a_seat_shown_first(registrars_desk,
 
 def test_students_become_inactive_and_keep_what_they_have(registrars_desk, origin):
     students = [make_student(), make_student(is_active=False)]
-    enroll(student_id=students[0].pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=students[0].pk, course_id=make_course().pk, actor=origin)
 
     page = look(registrars_desk, STUDENTS, "deactivate", students)
     assert page.context["seat_counts"] == {"taken": 1, "waiting": 0}
@@ -90,7 +90,7 @@ def test_a_viewer_switches_nothing(viewer, client):
 def test_switching_costs_the_same_however_many(registrars_desk, origin, size):
     courses = [make_course(capacity=0, waitlist_capacity=9, term=make_term()) for _ in range(size)]
     for course in courses:
-        enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
     Course.objects.update(capacity=1, is_active=False)
 
     with CaptureQueriesContext(connection) as looking:
@@ -101,7 +101,7 @@ def test_switching_costs_the_same_however_many(registrars_desk, origin, size):
     # Without the savepoints that stand in for transactions in a test.
     asked = [sum("SAVEPOINT" not in query["sql"] for query in queries) for queries in (looking, doing)]
     assert max(asked) < 25
-    assert StudentCourse.objects.seated().count() == size
+    assert StudentCourse.objects.enrolled().count() == size
 
 
 @pytest.mark.parametrize("size", [1, 30])
@@ -109,7 +109,7 @@ def test_the_page_that_deletes_says_what_is_kept_and_why(registrars_desk, origin
     kept, free = make_student(student_number="S-1", given_name="Ada", family_name="Byron"), make_student()
     term = make_term(code="2026F", name="Fall")
     for _ in range(size):
-        enroll(student_id=kept.pk, course_id=make_course(term=term).pk, origin=origin)
+        enroll(student_id=kept.pk, course_id=make_course(term=term).pk, actor=origin)
 
     with django_assert_max_num_queries(24):
         page = look(registrars_desk, STUDENTS, "delete_selected", [kept, free])

@@ -31,7 +31,7 @@ def told(answer):
 def test_each_item_has_an_outcome_in_the_shape_of_the_single_answers(api, origin):
     ada, bob, math = make_student(), make_student(), make_course(code="MATH-101", term=make_term(code="2026F"))
     art = make_course(code="ART-101")
-    enroll(student_id=bob.pk, course_id=math.pk, origin=origin)
+    enroll(student_id=bob.pk, course_id=math.pk, actor=origin)
 
     answer = post(
         api,
@@ -146,13 +146,13 @@ def test_a_seat_that_an_item_frees_goes_to_who_waits_before_the_next_item(api, o
     course.waitlist_capacity = 5
     course.save()
     for student in (leaving, waiting):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     answer = post(api, item("drop", leaving, course), item("enroll", late, course, on_full="waitlist"))
 
     assert answer.status_code == 200
     assert answer.json()["outcomes"][1]["enrollment"]["waitlist_position"] == 1
-    assert StudentCourse.objects.seated().get().student == waiting
+    assert StudentCourse.objects.enrolled().get().student == waiting
 
 
 def test_a_waiver_in_a_batch_takes_the_same_right_as_a_single_one(make_client):
@@ -203,7 +203,7 @@ def test_a_batch_costs_the_same_queries_for_ten_items_as_for_a_thousand(api, ori
         ]
         # Some are in already, one of them waits; some leave what others wait for.
         for student in students[:5]:
-            enroll(student_id=student.pk, course_id=courses[2].pk, origin=origin)
+            enroll(student_id=student.pk, course_id=courses[2].pk, actor=origin)
             items[students.index(student)] |= {"action": "drop", "course_code": courses[2].code}
             del items[students.index(student)]["on_full"]
         with CaptureQueriesContext(connection) as queries:
@@ -219,7 +219,7 @@ def test_a_batch_costs_the_same_queries_for_ten_items_as_for_a_thousand(api, ori
 
 def test_dropping_in_a_batch_is_what_a_viewer_may_not_and_a_registrar_may(viewer, registrar, origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     statuses = []
     for user in (viewer, registrar):
         client = APIClient()

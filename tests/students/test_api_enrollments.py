@@ -21,7 +21,7 @@ def url(student, course=None):
 
 
 def seat(student, course, origin):
-    return enroll(student_id=student.pk, course_id=course.pk, origin=origin).enrollment
+    return enroll(student_id=student.pk, course_id=course.pk, actor=origin).enrollment
 
 
 def test_enrolling_answers_201_with_the_enrollment_and_where_it_is(api):
@@ -192,7 +192,7 @@ def test_dropping_answers_204_and_again_204_and_keeps_the_row(api, origin):
 def test_who_dropped_can_come_back(api, origin):
     student, course = make_student(), make_course()
     old = seat(student, course, origin)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
 
     answer = api.post(url(student), {"course_id": course.pk})
 
@@ -216,7 +216,7 @@ def test_completing_takes_a_grade_and_a_correction_of_it(api, origin):
 def test_an_ended_enrollment_is_not_reopened(api, origin):
     student, course = make_student(), make_course()
     seat(student, course, origin)
-    complete(student_id=student.pk, course_id=course.pk, origin=origin)
+    complete(student_id=student.pk, course_id=course.pk, actor=origin)
 
     answer = api.delete(url(student, course))
 
@@ -291,8 +291,8 @@ def three_statuses(origin):
     ]
     for course in courses:
         seat(student, course, origin)
-    complete(student_id=student.pk, course_id=courses[1].pk, origin=origin)
-    drop(student_id=student.pk, course_id=courses[2].pk, origin=origin)
+    complete(student_id=student.pk, course_id=courses[1].pk, actor=origin)
+    drop(student_id=student.pk, course_id=courses[2].pk, actor=origin)
     return student
 
 
@@ -321,7 +321,7 @@ def test_the_roster_lists_who_is_in_the_course(api, origin):
     ada, bob, gone = (make_student(family_name=name) for name in ("Byron", "Adams", "Crane"))
     for student in (ada, bob, gone):
         seat(student, course, origin)
-    drop(student_id=gone.pk, course_id=course.pk, origin=origin)
+    drop(student_id=gone.pk, course_id=course.pk, actor=origin)
     seat(make_student(), make_course(), origin)
 
     answer = api.get("/api/v1/courses/code:MATH-101/students?ordering=family_name")
@@ -348,7 +348,7 @@ def test_the_flat_list_has_every_filter(api, origin):
 def test_an_ended_enrollment_is_found_by_its_id(api, origin):
     student, course = make_student(), make_course()
     enrollment = seat(student, course, origin)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert api.get(f"/api/v1/enrollments/{enrollment.pk}").json()["status"] == "dropped"
 
@@ -358,7 +358,7 @@ def test_the_journal_of_an_enrollment_is_read_in_one_query_however_long_it_is(ap
     student, course = make_student(), make_course()
     enrollment = seat(student, course, origin)
     for number in range(corrections):
-        complete(student_id=student.pk, course_id=course.pk, grade=str(number), origin=origin)
+        complete(student_id=student.pk, course_id=course.pk, grade=str(number), actor=origin)
     seat(make_student(), course, origin)
 
     with CaptureQueriesContext(connection) as queries:
@@ -382,7 +382,7 @@ def test_a_waitlisted_student_who_is_enrolled_by_a_waiver_is_changed_and_not_cre
     course = make_course(capacity=1, waitlist_capacity=3)
     waiting = [make_student() for _ in range(3)]
     for student in (make_student(), *waiting):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
     wish = {"course_id": course.pk, "waive": ["course_full"], "reason": "graduates"}
 
     # One by the short way, one by the general way, one in a batch.

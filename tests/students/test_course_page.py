@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from courses.models import CourseStaff
 from school.models import PersonalDataAccess
 from students.admin.pages.seat_bar import seat_bar
-from students.enrollment import complete, drop, perform
-from students.enrollment.commands import Act, OnFull, Origin
+from students.enrollment import complete, drop, execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.models import Action, Channel, Student, StudentCourse
 from students.seats import Seats
 from tests.factories import make_course, make_student, make_term
@@ -45,8 +45,8 @@ def take(course, *people, email=True):
         )
         for number, given, family in people
     ]
-    acts = [Act(Action.ENROLL, student.pk, course.pk, on_full=OnFull.WAITLIST) for student in students]
-    perform(acts, Origin(Channel.SYSTEM))
+    acts = [EnrollmentCommand(Action.ENROLL, student.pk, course.pk, on_full=OnFull.WAITLIST) for student in students]
+    execute(acts, ActorContext(Channel.SYSTEM))
     return students
 
 
@@ -81,8 +81,8 @@ def test_a_roster_is_searched_by_number_and_name(registrars_desk, course, query,
 
 def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, course, origin):
     ada, mary = Student.objects.get(student_number="S-1"), Student.objects.get(student_number="S-2")
-    drop(student_id=ada.pk, course_id=course.pk, origin=origin)
-    complete(student_id=mary.pk, course_id=course.pk, grade="A", origin=origin)
+    drop(student_id=ada.pk, course_id=course.pk, actor=origin)
+    complete(student_id=mary.pk, course_id=course.pk, grade="A", actor=origin)
 
     answer = registrars_desk.get(page_of(course))
     assert [(name, count) for name, _title, count in answer.context["filters"]] == [
@@ -97,9 +97,9 @@ def test_who_has_left_and_who_has_completed_is_listed_apart(registrars_desk, cou
 
 def test_a_course_that_is_over_opens_with_who_has_completed_it(registrars_desk, course, origin):
     for enrollment in StudentCourse.objects.filter(student__student_number__in=["S-3", "S-4"]):
-        drop(student_id=enrollment.student_id, course_id=course.pk, origin=origin)
-    for enrollment in StudentCourse.objects.seated():
-        complete(student_id=enrollment.student_id, course_id=course.pk, origin=origin)
+        drop(student_id=enrollment.student_id, course_id=course.pk, actor=origin)
+    for enrollment in StudentCourse.objects.enrolled():
+        complete(student_id=enrollment.student_id, course_id=course.pk, actor=origin)
 
     assert shown(registrars_desk.get(page_of(course))) == [("S-2", None), ("S-1", None)]
 
@@ -284,10 +284,10 @@ def test_a_large_course_costs_what_a_small_one_does(registrars_desk, course, que
         Student(student_number=f"L-{n}", given_name="A", family_name=f"{n:04}") for n in range(150)
     )
     wishes = [
-        Act(Action.ENROLL, student.pk, course.pk, on_full=OnFull.WAITLIST)
+        EnrollmentCommand(Action.ENROLL, student.pk, course.pk, on_full=OnFull.WAITLIST)
         for student in Student.objects.filter(student_number__startswith="L-")
     ]
-    perform(wishes, Origin(Channel.SYSTEM))
+    execute(wishes, ActorContext(Channel.SYSTEM))
 
     with CaptureQueriesContext(connection) as large:
         answer = registrars_desk.get(page_of(course, query))

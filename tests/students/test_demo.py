@@ -8,7 +8,7 @@ import pytest
 from courses.models import Course, Term
 from students.admin.dashboard.statistics import daily_counts
 from students.demo import BEGINNING, DEADLINE, OPENING, Size, make_demo
-from students.events.log import replay, row_of
+from students.events.log import replay, replayable_snapshot
 from students.models import EnrollmentEvent, Student, StudentCourse
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ SMALL = Size(60, 24, 400)
 
 
 def make(now, size):
-    make_demo(size, now=now, tell=lambda line: None)
+    make_demo(size, now=now, log=lambda line: None)
     return Term.objects.latest("starts_on")
 
 
@@ -30,7 +30,7 @@ def test_it_has_the_size_asked_for_and_its_journal_tells_every_row_in_order_and_
 
     rows = StudentCourse.objects.all()
     assert (Student.objects.count(), Course.objects.count(), rows.count()) == (60, 24, 400)
-    assert [row.pk for row in rows if replay(row.events.order_by("pk")) != row_of(row)] == []
+    assert [row.pk for row in rows if replay(row.events.order_by("pk")) != replayable_snapshot(row)] == []
     for row in rows:
         at = [event.at for event in row.events.order_by("pk")]
         assert at == sorted(at)

@@ -44,7 +44,7 @@ def people(db):
 
 def test_each_line_is_told_and_what_is_shown_is_what_happens(registrars_desk, registrar, people, origin):
     course = make_course(code="MATH-101", capacity=2, waitlist_capacity=5)
-    enroll(student_id=people[0].pk, course_id=course.pk, origin=origin)
+    enroll(student_id=people[0].pk, course_id=course.pk, actor=origin)
     people[3].is_active = False
     people[3].save()
     text = "S-1\nS-2\tMary\nS-3\nS-4\nS-99\nS-2"
@@ -115,7 +115,7 @@ def test_lines_are_put_right_and_taken_out_in_place(registrars_desk, people):
 def test_nobody_is_enrolled_when_the_last_seat_is_taken_before_the_click(registrars_desk, people, origin):
     course = make_course(capacity=1)
     page = look(registrars_desk, course, "S-1")
-    enroll(student_id=people[1].pk, course_id=course.pk, origin=origin)
+    enroll(student_id=people[1].pk, course_id=course.pk, actor=origin)
 
     again = confirm(registrars_desk, page, course, "S-1")
 
@@ -198,7 +198,7 @@ def test_the_page_costs_the_same_however_many_lines_there_are(
     courses = [make_course(capacity=1, waitlist_capacity=99) for _ in range(size)]
     one = courses[0] if side == "course" else students[0]
     for row in (students[1], students[-1]):
-        enroll(student_id=row.pk, course_id=courses[0].pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=row.pk, course_id=courses[0].pk, on_full=OnFull.WAITLIST, actor=origin)
     keys = [row.student_number for row in students] if side == "course" else [row.code for row in courses]
     text = "\n".join(f"{key}\tsomething" for key in [*keys, "unknown"])
 

@@ -18,15 +18,15 @@ from students.enrollment import (
     complete_many,
     drop,
     drop_many,
+    dry_run,
     enroll,
     enroll_many,
-    foresee,
-    judge,
-    perform,
+    execute,
+    preview_commands,
     undo_many,
 )
-from students.enrollment.commands import Act, OnFull, Origin
-from students.enrollment.context import Register
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
+from students.enrollment.context import DecisionContext
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
 from students.privacy.erase import erase
 from students.privacy.identity import person_of
@@ -49,7 +49,7 @@ def statuses(course):
 def test_enrolling_makes_an_open_enrollment(origin):
     student, course = make_student(), make_course()
 
-    outcome = enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    outcome = enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     [enrollment] = student.enrollments.all()
     assert (outcome.changed, outcome.enrollment) == (True, enrollment)
@@ -60,9 +60,9 @@ def test_enrolling_makes_an_open_enrollment(origin):
 
 def test_enrolling_twice_finds_the_first_enrollment(origin):
     student, course = make_student(), make_course()
-    first = enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    first = enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
-    second = enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    second = enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert (second.changed, second.enrollment) == (False, first.enrollment)
     assert EnrollmentEvent.objects.count() == 1
@@ -72,7 +72,7 @@ def test_a_refusal_has_every_reason_and_writes_nothing(origin):
     student, course = make_student(is_active=False), make_course(is_active=False, capacity=0)
 
     with pytest.raises(Refused) as refused:
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert [r.code for r in refused.value.refusals] == ["student_inactive", "course_inactive", "course_full"]
     assert (StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (0, 0)
@@ -81,7 +81,7 @@ def test_a_refusal_has_every_reason_and_writes_nothing(origin):
 def test_the_last_seat_of_a_batch_goes_to_the_first_row(origin):
     course = make_course(capacity=1)
 
-    outcomes = enroll_many(pairs(3, course), origin=origin)
+    outcomes = enroll_many(pairs(3, course), actor=origin)
 
     assert [outcome.accepted for outcome in outcomes] == [True, False, False]
 
@@ -89,19 +89,22 @@ def test_the_last_seat_of_a_batch_goes_to_the_first_row(origin):
 def test_a_seat_that_a_batch_frees_is_free_for_its_next_row(origin):
     course = make_course(capacity=1)
     leaving, coming = make_student(), make_student()
-    enroll(student_id=leaving.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=leaving.pk, course_id=course.pk, actor=origin)
 
-    acts = [Act(Action.DROP, leaving.pk, course.pk), Act(Action.ENROLL, coming.pk, course.pk)]
+    acts = [
+        EnrollmentCommand(Action.DROP, leaving.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, coming.pk, course.pk),
+    ]
 
-    assert [outcome.changed for outcome in perform(acts, origin)] == [True, True]
+    assert [outcome.changed for outcome in execute(acts, origin)] == [True, True]
     assert statuses(course) == ["dropped", "enrolled"]
 
 
 def test_leaving_and_coming_back_in_one_batch_leaves_two_rows_and_the_whole_story(origin):
     student, course = make_student(), make_course()
-    acts = [Act(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.ENROLL)]
+    acts = [EnrollmentCommand(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.ENROLL)]
 
-    perform(acts, origin)
+    execute(acts, origin)
 
     assert statuses(course) == ["dropped", "enrolled"]
     story = EnrollmentEvent.objects.values_list("from_status", "to_status")
@@ -111,7 +114,7 @@ def test_leaving_and_coming_back_in_one_batch_leaves_two_rows_and_the_whole_stor
 def test_who_comes_back_gets_a_new_row_and_keeps_the_old_one(origin):
     student, course = make_student(), make_course()
     for verb in (enroll, drop, enroll):
-        verb(student_id=student.pk, course_id=course.pk, origin=origin)
+        verb(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert statuses(course) == ["dropped", "enrolled"]
 
@@ -120,10 +123,10 @@ def test_who_comes_back_gets_a_new_row_and_keeps_the_old_one(origin):
 def test_the_drop_deadline_of_the_term_decides(origin, deadline, expected):
     course = make_course(term=make_term(drop_deadline=deadline))
     student = make_student()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     with time_machine.travel(DAY, tick=False):
         StudentCourse.objects.update(enrolled_on="2026-09-01")
-        outcome = drop(student_id=student.pk, course_id=course.pk, origin=origin)
+        outcome = drop(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert outcome.enrollment is not None
     assert (outcome.enrollment.status, outcome.enrollment.ended_on) == (expected, date(2026, 9, 15))
@@ -133,9 +136,9 @@ def test_the_drop_deadline_of_the_term_decides(origin, deadline, expected):
 def test_the_deadline_is_a_day_in_the_schools_time_zone(origin, settings):
     settings.TIME_ZONE = "America/New_York"  # where it is still the 15th
     student, course = make_student(), make_course(term=make_term(drop_deadline="2026-09-15"))
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
 
     assert statuses(course) == ["dropped"]
 
@@ -143,18 +146,18 @@ def test_the_deadline_is_a_day_in_the_schools_time_zone(origin, settings):
 def test_a_second_drop_changes_nothing(origin):
     student, course = make_student(), make_course()
     for verb in (enroll, drop):
-        verb(student_id=student.pk, course_id=course.pk, origin=origin)
+        verb(student_id=student.pk, course_id=course.pk, actor=origin)
 
-    assert drop(student_id=student.pk, course_id=course.pk, origin=origin).changed is False
+    assert drop(student_id=student.pk, course_id=course.pk, actor=origin).changed is False
     assert EnrollmentEvent.objects.count() == 2
 
 
 def test_a_grade_can_be_corrected_and_the_end_stays(origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    complete(student_id=student.pk, course_id=course.pk, grade="B", origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    complete(student_id=student.pk, course_id=course.pk, grade="B", actor=origin)
 
-    outcome = complete(student_id=student.pk, course_id=course.pk, grade="A", origin=origin)
+    outcome = complete(student_id=student.pk, course_id=course.pk, grade="A", actor=origin)
 
     assert outcome.enrollment is not None
     assert (outcome.enrollment.grade, outcome.enrollment.version) == ("A", 3)
@@ -165,9 +168,9 @@ def test_a_grade_can_be_corrected_and_the_end_stays(origin):
 @time_machine.travel(DAY, tick=False)
 def test_the_journal_says_who_when_through_which_door_and_what(registrar):
     student, course = make_student(), make_course()
-    by_registrar = Origin(Channel.ADMIN, actor_id=registrar.pk, request_id="request-7")
-    enroll(student_id=student.pk, course_id=course.pk, origin=by_registrar, reason="transfer")
-    complete(student_id=student.pk, course_id=course.pk, grade="A", origin=by_registrar)
+    by_registrar = ActorContext(Channel.ADMIN, actor_id=registrar.pk, request_id="request-7")
+    enroll(student_id=student.pk, course_id=course.pk, actor=by_registrar, reason="transfer")
+    complete(student_id=student.pk, course_id=course.pk, grade="A", actor=by_registrar)
 
     first, second = EnrollmentEvent.objects.all()
     assert (first.action, first.from_status, first.to_status) == ("enroll", "", "enrolled")
@@ -181,7 +184,7 @@ def test_the_journal_says_who_when_through_which_door_and_what(registrar):
 def test_a_failed_transaction_leaves_neither_row_nor_journal(origin):
     student, course = make_student(), make_course()
     with pytest.raises(RuntimeError), transaction.atomic():
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
         raise RuntimeError
 
     assert (StudentCourse.objects.count(), EnrollmentEvent.objects.count()) == (0, 0)
@@ -189,27 +192,27 @@ def test_a_failed_transaction_leaves_neither_row_nor_journal(origin):
 
 def test_judging_answers_as_doing_would_and_changes_nothing(origin):
     course = make_course(capacity=2)
-    acts = [Act(Action.ENROLL, *pair) for pair in pairs(3, course)]
+    acts = [EnrollmentCommand(Action.ENROLL, *pair) for pair in pairs(3, course)]
 
-    judged = judge(acts, origin)
+    judged = dry_run(acts, origin)
 
     assert StudentCourse.objects.count() == 0
-    done = perform(acts, origin)
+    done = execute(acts, origin)
     assert [(o.changed, o.refusals) for o in judged] == [(o.changed, o.refusals) for o in done]
 
 
 @pytest.mark.parametrize("verb", [enroll_many, drop_many, complete_many])
 def test_a_batch_of_none_is_no_work(verb, origin):
-    assert verb([], origin=origin) == []
+    assert verb([], actor=origin) == []
 
 
 def test_a_batch_in_brief_costs_no_more_queries_for_a_hundred_completions_than_for_one(origin):
     costs = []
     for size in (1, 100):
         rows = pairs(size, make_course())
-        enroll_many(rows, origin=origin)
-        acts = [Act(Action.COMPLETE, student_id, course_id, "A") for student_id, course_id in rows]
-        costs.append(statements_of(perform, acts, origin, Register(in_brief=True)))
+        enroll_many(rows, actor=origin)
+        acts = [EnrollmentCommand(Action.COMPLETE, student_id, course_id, "A") for student_id, course_id in rows]
+        costs.append(statements_of(execute, acts, origin, DecisionContext(partial_rows=True)))
 
     assert costs[0] == costs[1]
     assert StudentCourse.objects.filter(status="completed", grade="A", version=2).count() == 101
@@ -242,8 +245,8 @@ def test_a_batch_of_a_thousand_costs_the_queries_of_a_batch_of_one(prepare, verb
     for size in (1, 1_000):
         rows = pairs(size, make_course(capacity=2_000))
         if prepare:
-            prepare(rows, origin=origin)
-        costs.append(statements_of(verb, rows, origin=origin))
+            prepare(rows, actor=origin)
+        costs.append(statements_of(verb, rows, actor=origin))
 
     assert costs[0] == costs[1]
     assert [kind for kind, _table in costs[0]] == ["SELECT"] * selects + [write, "INSERT"]
@@ -288,7 +291,7 @@ def test_a_term_takes_students_until_its_last_day_has_ended(origin, now, codes):
     student, course = make_student(), make_course(term=make_term(ends_on="2026-12-31"))
 
     with time_machine.travel(now, tick=False):
-        [outcome] = perform([Act(Action.ENROLL, student.pk, course.pk)], origin)
+        [outcome] = execute([EnrollmentCommand(Action.ENROLL, student.pk, course.pk)], origin)
 
     assert [refusal.code for refusal in outcome.refusals] == codes
 
@@ -305,7 +308,7 @@ def test_the_last_day_of_a_term_ends_where_the_school_is(origin, settings, now, 
     student, course = make_student(), make_course(term=make_term(ends_on="2026-12-31"))
 
     with time_machine.travel(now, tick=False):
-        [outcome] = perform([Act(Action.ENROLL, student.pk, course.pk)], origin)
+        [outcome] = execute([EnrollmentCommand(Action.ENROLL, student.pk, course.pk)], origin)
 
     assert [refusal.code for refusal in outcome.refusals] == codes
 
@@ -314,7 +317,7 @@ def test_an_act_of_the_past_goes_by_the_term_as_it_was_then(origin):
     student, course = make_student(), make_course(term=make_term(starts_on="2020-01-01", ends_on="2020-06-30"))
     then = replace(origin, at=datetime(2020, 3, 1, tzinfo=UTC))
 
-    [outcome] = perform([Act(Action.ENROLL, student.pk, course.pk)], then)
+    [outcome] = execute([EnrollmentCommand(Action.ENROLL, student.pk, course.pk)], then)
 
     assert (outcome.changed, outcome.refusals) == (True, ())
 
@@ -323,12 +326,12 @@ def test_an_ended_term_ends_nothing_else(origin):
     course = make_course(term=make_term(ends_on="2026-12-31"))
     completing, dropping = make_student(), make_student()
     with time_machine.travel("2026-12-31T12:00Z"):
-        enroll_many([(completing.pk, course.pk), (dropping.pk, course.pk)], origin=origin)
+        enroll_many([(completing.pk, course.pk), (dropping.pk, course.pk)], actor=origin)
 
     with time_machine.travel("2027-01-02T12:00Z"):
-        complete(student_id=completing.pk, course_id=course.pk, grade="A", origin=origin)
-        drop(student_id=dropping.pk, course_id=course.pk, origin=origin)
-        undone = undo_many([(dropping.pk, course.pk)], origin=origin)
+        complete(student_id=completing.pk, course_id=course.pk, grade="A", actor=origin)
+        drop(student_id=dropping.pk, course_id=course.pk, actor=origin)
+        undone = undo_many([(dropping.pk, course.pk)], actor=origin)
 
     assert [outcome.refusals for outcome in undone] == [()]
     assert sorted(StudentCourse.objects.values_list("status", flat=True)) == ["completed", "enrolled"]
@@ -336,19 +339,19 @@ def test_an_ended_term_ends_nothing_else(origin):
 
 def test_an_undo_does_not_enroll_an_erased_student_again(origin):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=origin)
     erase(person_of(student), reason="asked for it", door=Door.COMMAND)
 
-    [outcome] = undo_many([(student.pk, course.pk)], origin=origin)
+    [outcome] = undo_many([(student.pk, course.pk)], actor=origin)
 
     assert [refusal.code for refusal in outcome.refusals] == ["illegal_transition"]
     assert StudentCourse.objects.get().status == "dropped"
 
 
 PREVIEWS = [
-    lambda acts, origin: [outcome.changed for outcome in judge(acts, origin)],
-    lambda acts, origin: [step.outcome.changed for step in foresee(acts, origin).steps],
+    lambda acts, origin: [outcome.changed for outcome in dry_run(acts, origin)],
+    lambda acts, origin: [step.outcome.changed for step in preview_commands(acts, origin).planned_actions],
 ]
 
 
@@ -358,11 +361,11 @@ PREVIEWS = [
 def test_a_preview_begins_no_transaction_and_takes_no_lock(origin, preview, action):
     student, course = make_student(), make_course(capacity=1, waitlist_capacity=5)
     if action != Action.ENROLL:
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=origin, on_full=OnFull.WAITLIST)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
 
     with CaptureQueriesContext(connection) as captured:
-        changed = preview([Act(action, student.pk, course.pk)], origin)
+        changed = preview([EnrollmentCommand(action, student.pk, course.pk)], origin)
 
     assert changed == [True]
     statements = [each["sql"] for each in captured.captured_queries]
@@ -373,7 +376,7 @@ def test_a_preview_begins_no_transaction_and_takes_no_lock(origin, preview, acti
 @pytest.mark.parametrize("preview", PREVIEWS, ids=["judge", "foresee"])
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows: tests/test_race_students.py")
 def test_a_preview_answers_while_another_connection_writes(origin, preview):
-    acts = [Act(Action.ENROLL, make_student().pk, make_course().pk)]
+    acts = [EnrollmentCommand(Action.ENROLL, make_student().pk, make_course().pk)]
     writer = sqlite3.connect(connection.settings_dict["NAME"], uri=True, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     try:
@@ -391,9 +394,11 @@ def test_a_preview_answers_while_another_connection_writes(origin, preview):
 @pytest.mark.parametrize("action", [Action.ENROLL, Action.DROP, Action.COMPLETE, Action.UNDO])
 def test_a_preview_says_what_the_act_then_does(origin, preview, action):
     students, course = [make_student() for _ in range(3)], make_course(capacity=1, waitlist_capacity=1)
-    perform([Act(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in students[:2]], origin)
-    acts = [Act(action, each.pk, course.pk) for each in students]
+    execute(
+        [EnrollmentCommand(Action.ENROLL, each.pk, course.pk, on_full=OnFull.WAITLIST) for each in students[:2]], origin
+    )
+    acts = [EnrollmentCommand(action, each.pk, course.pk) for each in students]
 
     foreseen = preview(acts, origin)
 
-    assert foreseen == [outcome.changed for outcome in perform(acts, origin)]
+    assert foreseen == [outcome.changed for outcome in execute(acts, origin)]

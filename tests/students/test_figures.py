@@ -8,7 +8,7 @@ import time_machine
 from bulk.models import Import, State
 from students.admin.dashboard import statistics
 from students.enrollment import drop, enroll
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, RefusedAct, StudentCourse
 from tests.factories import make_course, make_student, make_term
 
@@ -18,7 +18,7 @@ TODAY = date(2026, 9, 10)
 
 
 def at(day):
-    return Origin(Channel.SYSTEM, at=datetime(2026, 9, day, 12, tzinfo=UTC), may_waive=True)
+    return ActorContext(Channel.SYSTEM, at=datetime(2026, 9, day, 12, tzinfo=UTC), may_waive=True)
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def fall():
 def fill(course, seated, *, waiting=0, day=1):
     """Seat so many, over the capacity too, and let so many wait."""
     for number in range(seated + waiting):
-        wish = {"on_full": "waitlist"} if number >= seated else {"waive": ["course_full"], "reason": "test"}
-        enroll(student_id=make_student().pk, course_id=course.pk, origin=at(day), **wish)
+        wish = {"on_full": "waitlist"} if number >= seated else {"waived_codes": ["course_full"], "reason": "test"}
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=at(day), **wish)
 
 
 def test_the_terms_that_are_not_over_are_looked_at_and_the_one_that_runs_is_chosen(fall):
@@ -108,7 +108,7 @@ def test_days_tell_who_came_and_who_left(fall):
     fill(course, 1, day=5)
     fill(make_course(term=None), 4, day=3)
     leaving = StudentCourse.objects.order_by("pk")[0]
-    drop(student_id=leaving.student_id, course_id=course.pk, origin=at(4))
+    drop(student_id=leaving.student_id, course_id=course.pk, actor=at(4))
 
     days = statistics.daily_counts(fall, date(2026, 9, 6))
 
@@ -130,7 +130,7 @@ def test_a_day_long_before_the_term_is_left_out(fall):
     enroll(
         student_id=make_student().pk,
         course_id=course.pk,
-        origin=Origin(Channel.SYSTEM, at=datetime(1999, 1, 1, tzinfo=UTC)),
+        actor=ActorContext(Channel.SYSTEM, at=datetime(1999, 1, 1, tzinfo=UTC)),
     )
 
     days = statistics.daily_counts(fall, date(2026, 9, 6))

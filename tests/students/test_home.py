@@ -21,8 +21,8 @@ def world(origin):
     over = make_course(term=term, capacity=2, level="graduate")
     for course in (full, over, make_course(capacity=4), make_course(term=term, is_active=True)):
         for _ in range(2):
-            enroll(student_id=make_student().pk, course_id=course.pk, origin=origin)
-    enroll(student_id=make_student().pk, course_id=full.pk, origin=origin, on_full=OnFull.WAITLIST)
+            enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
+    enroll(student_id=make_student().pk, course_id=full.pk, actor=origin, on_full=OnFull.WAITLIST)
     over.capacity = 1
     over.save()
     make_course(term=term, is_active=False, capacity=50)
@@ -106,7 +106,7 @@ def test_one_sees_the_figures_of_what_one_may_see(client, world):
 @pytest.mark.parametrize("size", [1, 30])
 def test_home_costs_the_same_however_much_there_is(registrars_desk, world, origin, size, django_assert_num_queries):
     for _ in range(size):
-        enroll(student_id=make_student().pk, course_id=make_course(term=world, capacity=1).pk, origin=origin)
+        enroll(student_id=make_student().pk, course_id=make_course(term=world, capacity=1).pk, actor=origin)
 
     registrars_desk.get("/admin/password_change/")  # the first page of a session notes when it began
 
@@ -120,7 +120,7 @@ def test_course_staff_see_the_figures_of_their_own_courses(client, registrar, wo
     teacher.user_permissions.add(Permission.objects.get(codename="view_refusedact"))
     own, other = make_course(term=world, capacity=9), make_course(term=world, capacity=9)
     CourseStaff.objects.create(course=own, user=teacher)
-    enroll(student_id=make_student().pk, course_id=own.pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=own.pk, actor=origin)
     for course in (own, other):
         RefusedAct.objects.create(
             day=timezone.localdate(), student=make_student(), course=course, channel="api", codes="course_full"

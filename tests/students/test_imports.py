@@ -103,7 +103,7 @@ def test_a_dry_run_tells_what_the_real_run_tells_and_writes_nothing(run, world):
 
 def test_the_same_file_twice_changes_nothing_the_second_time(run, world, origin):
     student, course = Student.objects.get(student_number="S-2"), make_course(code="M-3")
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     text = HEADER + "S-1,M-1,2026F,enrolled,,\nS-2,M-3,,completed,B,\n"
     run("import_enrollments", text)
     before = (state(), EnrollmentEvent.objects.count())
@@ -131,7 +131,7 @@ def test_the_same_file_twice_changes_nothing_the_second_time(run, world, origin)
 )
 def test_the_status_says_how_the_student_stands(run, world, origin, status, grade, outcome, left):
     student, course = Student.objects.get(student_number="S-1"), make_course(code="M-3")
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     _code, rows, _failed = run("import_enrollments", HEADER + f"S-1,M-3,,{status},{grade},\n")
 
@@ -164,10 +164,10 @@ def test_export_then_import_changes_nothing(run, world, origin, tmp_path):
     guarded = make_student(student_number="=1+1")
     for student in Student.objects.all():
         for course in (make_course(), make_course(term=make_term())):
-            enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-            drop(student_id=student.pk, course_id=course.pk, origin=origin)
-            enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    drop(student_id=guarded.pk, course_id=course.pk, origin=origin)
+            enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+            drop(student_id=student.pk, course_id=course.pk, actor=origin)
+            enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=guarded.pk, course_id=course.pk, actor=origin)
     target = tmp_path / "export.csv"
     call_command("export_enrollments", output=str(target))
     before = (state(), EnrollmentEvent.objects.count())
@@ -181,7 +181,7 @@ def test_export_then_import_changes_nothing(run, world, origin, tmp_path):
 
 def test_an_export_is_safe_to_open_in_a_spreadsheet(origin, capsys):
     student, course = make_student(student_number="=HYPERLINK(1)"), make_course(code="M-1")
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     call_command("export_enrollments")
 
@@ -191,7 +191,7 @@ def test_an_export_is_safe_to_open_in_a_spreadsheet(origin, capsys):
 def test_an_export_can_be_of_one_term(world, origin, capsys):
     student = Student.objects.get(student_number="S-1")
     for course in student.courses.model.objects.all():
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     call_command("export_enrollments", term="2026F")
 

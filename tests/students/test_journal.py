@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from school.refusals import Refusal
-from students.enrollment import enroll, perform
-from students.enrollment.commands import Act, OnFull, Origin
-from students.events.log import replay, row_of
+from students.enrollment import enroll, execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
+from students.events.log import replay, replayable_snapshot
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 from tests.fuzz import examples
@@ -18,7 +18,7 @@ from tests.fuzz import examples
 def broken_rows():
     """Return the enrollments that their journal does not lead to."""
     rows = StudentCourse.objects.prefetch_related("events")
-    return [row.pk for row in rows if replay(row.events.order_by("pk")) != row_of(row)]
+    return [row.pk for row in rows if replay(row.events.order_by("pk")) != replayable_snapshot(row)]
 
 
 class RandomActs(TestCase):
@@ -42,9 +42,9 @@ class RandomActs(TestCase):
     def test_replaying_the_journal_gives_the_rows_for_any_acts_in_batches_of_any_size(self, drawn, size):
         students = [make_student().pk for _ in range(4)]
         courses = [make_course(capacity=1, waitlist_capacity=2).pk, make_course(capacity=2, waitlist_capacity=1).pk]
-        origin = Origin(Channel.SYSTEM, may_waive=True)
+        origin = ActorContext(Channel.SYSTEM, may_waive=True)
         acts = [
-            Act(
+            EnrollmentCommand(
                 action,
                 students[student],
                 courses[course],
@@ -58,7 +58,7 @@ class RandomActs(TestCase):
 
         outcomes: list[tuple[bool, tuple[Refusal, ...]]] = []
         for start in range(0, len(acts), size):
-            outcomes += [(o.changed, o.refusals) for o in perform(acts[start : start + size], origin)]
+            outcomes += [(o.changed, o.refusals) for o in execute(acts[start : start + size], origin)]
 
         assert broken_rows() == []
         changes = EnrollmentEvent.objects.exclude(action=Action.PASS_OVER)
@@ -69,7 +69,7 @@ class RandomActs(TestCase):
 @pytest.mark.django_db
 @pytest.mark.parametrize("act", ["update", "delete"])
 def test_the_database_refuses_to_change_the_journal(origin, act):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
     acts = {
         "update": lambda: EnrollmentEvent.objects.update(reason="never happened"),
         "delete": lambda: EnrollmentEvent.objects.all()._raw_delete("default"),
@@ -83,7 +83,7 @@ def test_the_database_refuses_to_change_the_journal(origin, act):
 
 @pytest.mark.django_db
 def test_a_journal_that_does_not_hang_together_is_noticed(origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=origin)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
     [event] = EnrollmentEvent.objects.all()
     event.pk = None
     event.save()

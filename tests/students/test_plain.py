@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from students.enrollment import perform
-from students.enrollment.commands import Act, OnFull, Origin
-from students.enrollment.context import Register
+from students.enrollment import execute
+from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
+from students.enrollment.context import DecisionContext
 from students.enrollment.rules import RULES
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 
-ORIGIN = Origin(Channel.SYSTEM, may_waive=True)
+ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 
 
 class Only:
@@ -31,7 +31,7 @@ class Only:
 @pytest.mark.parametrize("rule", RULES[Action.ENROLL], ids=lambda rule: rule.name)
 @pytest.mark.parametrize("is_active", [True, False])
 def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, is_active):
-    """``Ledger._decide_plain`` asks the rules once for a course, an active student or not, a seat or none."""
+    """``EnrollmentBatch._decide_cached`` asks the rules once for a course, an active student or not, a seat or none."""
     course = SimpleNamespace(
         pk=2,
         code="C",
@@ -43,9 +43,9 @@ def test_a_rule_sees_of_a_newcomer_only_what_plain_acts_are_told_apart_by(rule, 
         has_opened=lambda now: True,
         has_closed=lambda now: False,
     )
-    register = Register(active={1: is_active}, courses={2: course})  # type: ignore[dict-item]
+    register = DecisionContext(student_is_active={1: is_active}, courses={2: course})  # type: ignore[dict-item]
     act: Any = Only(
-        action=Action.ENROLL, student_id=1, course_id=2, pair=(1, 2), on_full=OnFull.REJECT, waive=frozenset()
+        action=Action.ENROLL, student_id=1, course_id=2, key=(1, 2), on_full=OnFull.REJECT, waived_codes=frozenset()
     )
 
     rule(act, register)
@@ -93,26 +93,26 @@ class Batches(TestCase):
             for course in courses:
                 course.save()
             acts = [
-                Act(
+                EnrollmentCommand(
                     action,
                     students[student].pk,
                     courses[course].pk,
                     reason=reason,
                     on_full=on_full,
-                    waive=frozenset(["course_full"] if waives and reason and action == Action.ENROLL else []),
+                    waived_codes=frozenset(["course_full"] if waives and reason and action == Action.ENROLL else []),
                 )
                 for action, student, course, on_full, reason, waives in drawn
             ]
             outcomes = []
             known = EnrollmentEvent.objects.count()
             for start in range(0, len(acts), size):
-                outcomes += perform(acts[start : start + size], ORIGIN)
+                outcomes += execute(acts[start : start + size], ORIGIN)
             rows, events = story(courses)
             told.append(
                 (
                     [(o.changed, [refusal.code for refusal in o.refusals]) for o in outcomes],
                     [
-                        o.enrollment and (o.enrollment.student_id, o.enrollment.course_id) == o.act.pair
+                        o.enrollment and (o.enrollment.student_id, o.enrollment.course_id) == o.command.key
                         for o in outcomes
                     ],
                     rows,

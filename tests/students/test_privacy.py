@@ -23,7 +23,7 @@ from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refused
 from students.enrollment import complete, drop, enroll
 from students.models import EnrollmentEvent, RefusedAct, Student
-from students.privacy import erase, everything_on, find_person
+from students.privacy import collect_personal_data, erase, find_person
 from students.privacy.retention import apply_retention
 from tests.bulk.work import imported, worked_on
 from tests.factories import CANARY, make_course, make_student, make_term
@@ -42,7 +42,7 @@ def world(origin, registrar, registrars_desk):
     student = Student.objects.get(student_number="S-1")
     course = make_course(code="MATH-101", term=make_term(code="2026F"))
     imported("student_number,course_code,term\nS-1,MATH-101,2026F\nS-1,NONE,\n", on_error="skip")
-    complete(student_id=student.pk, course_id=course.pk, grade="A", reason="Hopper was fast", origin=origin)
+    complete(student_id=student.pk, course_id=course.pk, grade="A", reason="Hopper was fast", actor=origin)
     student.student_number = "S-OLD"
     student.save()
     student.student_number = "S-1"
@@ -205,12 +205,12 @@ def test_who_is_erased_is_not_erased_again_nor_found_by_the_number(world):
 
 def test_open_enrollments_are_ended_first(world, origin):
     course = make_course(code="ART-1")
-    enroll(student_id=world.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=world.pk, course_id=course.pk, actor=origin)
 
     with pytest.raises(CommandError, match="This student has open enrollments: ART-1"):
         command("erase_student", "S-1", reason="asked for it", yes=True)
 
-    drop(student_id=world.pk, course_id=course.pk, origin=origin)
+    drop(student_id=world.pk, course_id=course.pk, actor=origin)
     command("erase_student", "S-1", reason="asked for it", yes=True)
     assert Student.objects.get(pk=world.pk).given_name == ""
 
@@ -439,7 +439,7 @@ def test_erasing_in_the_admin_takes_the_number_and_a_reason(world, registrars_de
 
 def test_erasing_in_the_admin_says_what_stands_against_it(world, registrars_desk, registrar, origin):
     permitted(registrar, "erase_student")
-    enroll(student_id=world.pk, course_id=make_course(code="ART-1").pk, origin=origin)
+    enroll(student_id=world.pk, course_id=make_course(code="ART-1").pk, actor=origin)
 
     page = registrars_desk.get(page_of(world)).content.decode()
     answer = registrars_desk.post(f"{page_of(world)}erase/", {"number": "S-1", "reason": "x"}, follow=True)
@@ -509,7 +509,7 @@ def test_a_student_who_cannot_be_erased_yet_is_counted(old):
 def test_nothing_is_erased_or_discarded_where_the_settings_do_not_say_so(old, settings):
     settings.RETENTION_UPLOADS_DAYS = settings.RETENTION_STUDENTS_YEARS = 0
 
-    assert [each.what for each in apply_retention(dry_run=True)] == [
+    assert [each.kind for each in apply_retention(dry_run=True)] == [
         "answers kept for retries",
         "refusals",
         "sessions that have ended",
@@ -545,7 +545,7 @@ def test_the_log_of_the_admin_keeps_who_did_what(world):
 
 
 def test_the_record_of_access_can_only_be_added_to(world):
-    everything_on(find_person("S-1"))
+    collect_personal_data(find_person("S-1"))
     command("export_student_data", "S-1")
 
     for change in (PersonalDataAccess.objects.all().delete, lambda: PersonalDataAccess.objects.update(reason="")):
@@ -560,7 +560,7 @@ def test_what_a_person_was_refused_is_held_and_goes_with_the_names(world):
         day=timezone.localdate(), student=world, course=course, action="enroll", channel="api", codes="course_full"
     )
 
-    [held] = everything_on(find_person("S-1"))["refusals"]
+    [held] = collect_personal_data(find_person("S-1"))["refusals"]
     erase(find_person("S-1"), reason="asked for it", door=Door.COMMAND)
 
     assert (held["course_id"], held["action"], held["codes"]) == (course.pk, "enroll", "course_full")

@@ -8,8 +8,8 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from school.access.access_log import Door
 from school.refusals import Refused
-from students.enrollment import enroll, judge, perform, perform_all, refusal_log
-from students.enrollment.commands import Act, Origin
+from students.enrollment import dry_run, enroll, execute, execute_atomic, refusal_log
+from students.enrollment.commands import ActorContext, EnrollmentCommand
 from students.models import Action, Channel, RefusedAct
 from students.privacy.erase import erase
 from students.privacy.identity import person_of
@@ -17,7 +17,7 @@ from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
-API = Origin(Channel.API)
+API = ActorContext(Channel.API)
 REFUSALS = "/admin/students/refusedact/"
 
 
@@ -26,17 +26,17 @@ def kept(settings):
     """Refusals are remembered for an hour: the test itself writes them down."""
     settings.REFUSALS_SECONDS = 3600
     yield
-    refusal_log.forget()
+    refusal_log.clear()
 
 
 def lines():
-    refusal_log.write()
+    refusal_log.flush()
     return list(RefusedAct.objects.order_by("pk").values_list("student_id", "course_id", "action", "channel", "codes"))
 
 
 def ask(student, course, origin=API):
     with pytest.raises(Refused):
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
 
 def test_a_refusal_is_written_down_with_all_its_reasons():
@@ -62,14 +62,14 @@ def test_the_last_answer_of_a_day_stands(time_machine):
     student, course = make_student(), make_course(capacity=0, is_active=False)
     time_machine.move_to("2026-09-10T10:00Z")
     ask(student, course)
-    refusal_log.write()
+    refusal_log.flush()
     course.is_active = True
     course.save()
     ask(student, course)
-    refusal_log.write()
+    refusal_log.flush()
     time_machine.move_to("2026-09-11T10:00Z")
     ask(student, course)
-    refusal_log.write()
+    refusal_log.flush()
 
     assert list(RefusedAct.objects.order_by("day").values_list("day", "codes")) == [
         (date(2026, 9, 10), "course_full"),
@@ -77,11 +77,17 @@ def test_the_last_answer_of_a_day_stands(time_machine):
     ]
 
 
-@pytest.mark.parametrize("do", [perform, perform_all])
+@pytest.mark.parametrize("do", [execute, execute_atomic])
 def test_batches_are_written_down(do):
     student, course = make_student(), make_course(capacity=0)
 
-    do([Act(Action.ENROLL, student.pk, course.pk), Act(Action.DROP, make_student().pk, course.pk)], API)
+    do(
+        [
+            EnrollmentCommand(Action.ENROLL, student.pk, course.pk),
+            EnrollmentCommand(Action.DROP, make_student().pk, course.pk),
+        ],
+        API,
+    )
 
     assert [(action, codes) for _s, _c, action, _ch, codes in lines()] == [
         ("enroll", "course_full"),
@@ -91,13 +97,13 @@ def test_batches_are_written_down(do):
 
 @pytest.mark.parametrize("channel", [Channel.IMPORT, Channel.COMMAND, Channel.SYSTEM])
 def test_doors_that_tell_of_it_themselves_are_left_out(channel):
-    perform([Act(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], Origin(channel))
+    execute([EnrollmentCommand(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], ActorContext(channel))
 
     assert lines() == []
 
 
 def test_to_ask_is_not_to_be_refused():
-    judge([Act(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], API)
+    dry_run([EnrollmentCommand(Action.ENROLL, make_student().pk, make_course(capacity=0).pk)], API)
 
     assert lines() == []
 
@@ -121,13 +127,13 @@ def test_the_box_that_says_what_would_happen_refuses_nobody(registrars_desk):
 
 
 def test_a_mistake_in_a_request_is_nobody_who_was_refused():
-    perform([Act(Action.ENROLL, 10**9, make_course(capacity=0).pk)], API)
+    execute([EnrollmentCommand(Action.ENROLL, 10**9, make_course(capacity=0).pk)], API)
 
     assert lines() == []
 
 
 def test_who_is_accepted_is_not_written_down():
-    enroll(student_id=make_student().pk, course_id=make_course().pk, origin=API)
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=API)
 
     assert lines() == []
 
@@ -148,14 +154,14 @@ def test_while_the_database_is_away_they_are_remembered(monkeypatch):
     ask(student, course)
     with monkeypatch.context() as patch:
         patch.setattr(RefusedAct.objects.__class__, "bulk_create", away)
-        refusal_log.write()
+        refusal_log.flush()
     assert RefusedAct.objects.count() == 0
 
     assert [line[0] for line in lines()] == [student.pk]
 
 
 def test_a_process_remembers_only_so_many(monkeypatch):
-    monkeypatch.setattr(refusal_log, "MOST", 1)
+    monkeypatch.setattr(refusal_log, "MAX_PENDING", 1)
     course = make_course(capacity=0)
 
     for _ in range(3):
@@ -182,7 +188,7 @@ def test_the_database_keeps_one_a_day():
 def test_a_student_who_goes_takes_the_refusals_along():
     student, course = make_student(), make_course(capacity=0)
     ask(student, course)
-    refusal_log.write()
+    refusal_log.flush()
 
     student.delete()
 
@@ -215,7 +221,7 @@ def test_a_refusal_whose_student_or_course_was_deleted_since_is_not_written(gone
     (student if gone == "student" else course).delete()
 
     assert [(line[0], line[1]) for line in lines()] == [(others.pk, other.pk)]
-    assert refusal_log._lines == {}
+    assert refusal_log._pending == {}
 
 
 def test_an_erased_student_gets_no_refusal_any_more():
@@ -233,16 +239,16 @@ def test_a_row_that_the_database_never_takes_is_dropped_and_the_others_are_writt
     # The column of an action is never empty.
     pair = (students[1].pk, course.pk)
     nothing: Any = None
-    refusal_log._lines[pair] = refusal_log._lines[pair]._replace(action=nothing)
+    refusal_log._pending[pair] = refusal_log._pending[pair]._replace(action=nothing)
 
     assert [line[0] for line in lines()] == [students[0].pk, students[2].pk]
-    assert refusal_log._lines == {}
+    assert refusal_log._pending == {}
 
 
 def test_a_code_that_a_request_has_many_times_is_kept_once():
     waive = frozenset(f"nonsense{number}" for number in range(40))
 
-    perform([Act(Action.ENROLL, make_student().pk, make_course().pk, waive=waive)], API)
+    execute([EnrollmentCommand(Action.ENROLL, make_student().pk, make_course().pk, waived_codes=waive)], API)
 
     assert [codes for *_, codes in lines()] == ["not_waivable waiver_needs_reason waiver_not_allowed"]
 

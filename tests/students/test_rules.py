@@ -7,18 +7,18 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from courses.models import Course, Term
-from students.enrollment.commands import Act
-from students.enrollment.context import Register
-from students.enrollment.rules import ALL_RULES, verdict
-from students.enrollment.transitions import is_done_already, status_after
+from students.enrollment.commands import EnrollmentCommand
+from students.enrollment.context import DecisionContext
+from students.enrollment.rules import ALL_RULES, evaluate
+from students.enrollment.transitions import is_noop, next_status
 from students.models import Action, Status, Student, StudentCourse
 
 NOW = datetime(2026, 9, 15, 12, tzinfo=UTC)
 LATER, EARLIER = NOW + timedelta(seconds=1), NOW - timedelta(seconds=1)
 
-ENROLL = Act(Action.ENROLL, 1, 2)
-DROP = Act(Action.DROP, 1, 2)
-COMPLETE = Act(Action.COMPLETE, 1, 2)
+ENROLL = EnrollmentCommand(Action.ENROLL, 1, 2)
+DROP = EnrollmentCommand(Action.DROP, 1, 2)
+COMPLETE = EnrollmentCommand(Action.COMPLETE, 1, 2)
 
 
 def register(
@@ -29,20 +29,20 @@ def register(
     grade: str = "",
     taken: int = 0,
     completed: Iterable[str] = (),
-) -> Register:
+) -> DecisionContext:
     latest = {(1, 2): StudentCourse(student_id=1, course_id=2, status=status, grade=grade)} if status else {}
-    return Register(
+    return DecisionContext(
         now=NOW,
-        active={1: (student or Student(pk=1)).is_active},
+        student_is_active={1: (student or Student(pk=1)).is_active},
         courses={2: course or Course(pk=2, code="MATH-101")},
-        latest=latest,
-        taken=Counter({2: taken}),
+        latest_enrollments=latest,
+        seats_taken=Counter({2: taken}),
         completed=Counter((1, code) for code in completed),
     )
 
 
-def codes(act: Act, facts: Register) -> list[str]:
-    return [refusal.code for refusal in verdict(act, facts).refusals]
+def codes(act: EnrollmentCommand, facts: DecisionContext) -> list[str]:
+    return [refusal.code for refusal in evaluate(act, facts).refusals]
 
 
 def test_nothing_stands_against_an_active_student_in_an_open_course():
@@ -86,7 +86,7 @@ def test_a_course_takes_as_many_as_it_has_seats(capacity, taken, expected):
 def test_what_a_course_asks_for_must_be_completed_and_what_is_missing_is_named(completed, missing):
     facts = register(course=Course(pk=2, code="C", prerequisites=["A", "B"]), completed=completed)
 
-    messages = [refusal.message for refusal in verdict(ENROLL, facts).refusals]
+    messages = [refusal.message for refusal in evaluate(ENROLL, facts).refusals]
 
     assert messages == ([f"C asks for {missing} to be completed first."] if missing else [])
 
@@ -108,14 +108,14 @@ def test_every_rule_answers():
 
 
 def test_an_unknown_student_and_an_unknown_course_are_both_named():
-    assert codes(ENROLL, Register(now=NOW)) == ["student_not_found", "course_not_found"]
+    assert codes(ENROLL, DecisionContext(now=NOW)) == ["student_not_found", "course_not_found"]
 
 
 @pytest.mark.parametrize("status", [Status.ENROLLED, Status.WAITLISTED])
 def test_who_is_in_already_is_not_judged_again(status):
     facts = register(student=Student(pk=1, is_active=False), status=status)
 
-    assert (codes(ENROLL, facts), is_done_already(ENROLL, facts)) == ([], True)
+    assert (codes(ENROLL, facts), is_noop(ENROLL, facts)) == ([], True)
 
 
 @pytest.mark.parametrize("status", [Status.COMPLETED, Status.DROPPED, Status.WITHDRAWN])
@@ -154,16 +154,16 @@ def test_what_has_ended_stays_as_it_ended(act, status, expected):
     ],
 )
 def test_an_illegal_transition_names_those_that_are_allowed(act, status, sentence):
-    assert [refusal.message for refusal in verdict(act, register(status=status)).refusals] == [sentence]
+    assert [refusal.message for refusal in evaluate(act, register(status=status)).refusals] == [sentence]
 
 
 @pytest.mark.parametrize(
     ("grade", "asked", "done"), [("A", None, True), ("A", "A", True), ("A", "B", False), ("A", "", False)]
 )
 def test_completing_again_is_done_unless_the_grade_differs(grade, asked, done):
-    act = Act(Action.COMPLETE, 1, 2, grade=asked)
+    act = EnrollmentCommand(Action.COMPLETE, 1, 2, grade=asked)
 
-    assert is_done_already(act, register(status=Status.COMPLETED, grade=grade)) == done
+    assert is_noop(act, register(status=Status.COMPLETED, grade=grade)) == done
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,11 @@ def test_completing_again_is_done_unless_the_grade_differs(grade, asked, done):
 def test_the_deadline_tells_a_drop_from_a_withdrawal(deadline, status, expected):
     facts = register(course=Course(pk=2, term=Term(drop_deadline=deadline)), status=status)
 
-    assert status_after(DROP, facts) == expected
+    assert next_status(DROP, facts) == expected
 
 
 def test_without_a_term_one_can_always_drop():
-    assert status_after(DROP, register(status=Status.ENROLLED)) == Status.DROPPED
+    assert next_status(DROP, register(status=Status.ENROLLED)) == Status.DROPPED
 
 
 def test_every_rule_explains_itself():

@@ -26,8 +26,10 @@ def crowd(origin):
     art = make_course(code="ART-1", name="Drawing")
     origin = replace(origin, may_waive=True)
     for student, course in [(ada, math), (ada, old), (mary, math), (mary, art)]:
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin, waive=["term_ended"], reason="from paper")
-    drop(student_id=ada.pk, course_id=old.pk, origin=origin)
+        enroll(
+            student_id=student.pk, course_id=course.pk, actor=origin, waived_codes=["term_ended"], reason="from paper"
+        )
+    drop(student_id=ada.pk, course_id=old.pk, actor=origin)
 
 
 def found(desk, words):
@@ -84,7 +86,7 @@ def test_a_search_costs_the_same_however_many_are_found(registrars_desk, origin,
     course = make_course(code="MATH-101")
     for number in range(size):
         student = make_student(student_number=f"S-{number}", family_name="Byron")
-        enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     registrars_desk.get("/admin/password_change/")  # the first page of a session notes when it began
 

@@ -9,13 +9,13 @@ from django.core.management import CommandError, call_command
 
 from courses.models import Course
 from students.enrollment import drop, enroll
-from students.enrollment.commands import OnFull, Origin
+from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
-ORIGIN = Origin(Channel.SYSTEM)
+ORIGIN = ActorContext(Channel.SYSTEM)
 COURSE = {"code": "C-1", "name": "A course", "level": "introductory", "prerequisites": ""}
 
 
@@ -25,12 +25,12 @@ def line():
     course = make_course(code="C-1", capacity=1, waitlist_capacity=5)
     students = [make_student(student_number=f"S-{n}", email=f"s{n}@x.example") for n in range(3)]
     for student in students:
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=ORIGIN)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=ORIGIN)
     return course, students
 
 
 def seated():
-    return list(StudentCourse.objects.seated().order_by("student").values_list("student", flat=True))
+    return list(StudentCourse.objects.enrolled().order_by("student").values_list("student", flat=True))
 
 
 def import_file(command, path, text, **options):
@@ -132,7 +132,7 @@ def test_an_earlier_version_with_more_seats_that_is_saved_again_lets_in_who_wait
 def test_a_course_that_is_active_again_lets_in_who_waits(api, line):
     course, students = line
     Course.objects.update(is_active=False)
-    drop(student_id=students[0].pk, course_id=course.pk, origin=ORIGIN)
+    drop(student_id=students[0].pk, course_id=course.pk, actor=ORIGIN)
     assert seated() == []
 
     api.patch(f"/api/v1/courses/{course.pk}", {"is_active": True})
@@ -144,9 +144,9 @@ def test_a_course_that_is_active_again_lets_in_who_waits(api, line):
 def passed_over(line):
     """The next in line is not active, and nobody else waits: the seat is free."""
     course, students = line
-    drop(student_id=students[2].pk, course_id=course.pk, origin=ORIGIN)
+    drop(student_id=students[2].pk, course_id=course.pk, actor=ORIGIN)
     Student.objects.filter(pk=students[1].pk).update(is_active=False)
-    drop(student_id=students[0].pk, course_id=course.pk, origin=ORIGIN)
+    drop(student_id=students[0].pk, course_id=course.pk, actor=ORIGIN)
     assert seated() == []
     return students[1]
 
@@ -176,7 +176,7 @@ def test_a_student_who_is_active_again_by_a_file_gets_the_seat(tmp_path, passed_
 def test_who_waits_where_time_alone_has_opened_a_window_gets_a_seat_by_the_command(line, capsys):
     course, students = line
     Course.objects.update(enrollment_opens_at="2999-01-01T00:00Z")
-    drop(student_id=students[0].pk, course_id=course.pk, origin=ORIGIN)
+    drop(student_id=students[0].pk, course_id=course.pk, actor=ORIGIN)
     Course.objects.update(enrollment_opens_at="2026-01-01T00:00Z")
 
     call_command("promote_waitlists")
@@ -270,7 +270,7 @@ def test_the_page_of_a_problem_says_who_can_waive_it(client, code, says):
 
 def test_the_pages_of_a_student_a_course_and_an_enrollment_show_what_happened(registrars_desk, line):
     course, students = line
-    drop(student_id=students[0].pk, course_id=course.pk, reason="moved away", origin=ORIGIN)
+    drop(student_id=students[0].pk, course_id=course.pk, reason="moved away", actor=ORIGIN)
     enrollment = StudentCourse.objects.get(student=students[0])
 
     pages = [

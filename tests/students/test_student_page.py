@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from students.enrollment import complete, drop, enroll, judge
+from students.enrollment import complete, drop, dry_run, enroll
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
@@ -29,7 +29,7 @@ def term(code, starts_in, ends_in):
 
 
 def put(student, course, origin, **more):
-    return enroll(student_id=student.pk, course_id=course.pk, origin=origin, **more).enrollment
+    return enroll(student_id=student.pk, course_id=course.pk, actor=origin, **more).enrollment
 
 
 def told(answer):
@@ -50,7 +50,7 @@ def test_the_running_term_comes_first_with_places_in_line_then_other_terms(regis
     for each in (make_student(), make_student(), student):
         put(each, full, origin, on_full=OnFull.WAITLIST)
     for code, of_term in (("A", running), ("B", term("LATER", 20, 30)), ("C", term("OVER", -90, -60)), ("D", None)):
-        past = {"waive": ["term_ended"], "reason": "taken over from paper"} if code == "C" else {}
+        past = {"waived_codes": ["term_ended"], "reason": "taken over from paper"} if code == "C" else {}
         put(student, make_course(code=code, term=of_term), replace(origin, may_waive=True), **past)
 
     answer = registrars_desk.get(page_of(student))
@@ -84,8 +84,8 @@ def test_what_has_ended_is_listed_with_its_grade_the_newest_first(registrars_des
     left, done = make_course(code="A"), make_course(code="B")
     for course in (left, done):
         put(student, course, origin)
-    complete(student_id=student.pk, course_id=done.pk, grade="B+", origin=origin)
-    drop(student_id=student.pk, course_id=left.pk, origin=origin)
+    complete(student_id=student.pk, course_id=done.pk, grade="B+", actor=origin)
+    drop(student_id=student.pk, course_id=left.pk, actor=origin)
 
     answer = registrars_desk.get(page_of(student))
 
@@ -156,7 +156,7 @@ def test_the_box_says_enrolled_and_then_that_happens(registrars_desk, registrar,
     )
 
     event = EnrollmentEvent.objects.get()
-    assert (event.enrollment.pair, event.to_status) == ((ada.pk, course.pk), "enrolled")
+    assert (event.enrollment.key, event.to_status) == ((ada.pk, course.pk), "enrolled")
     assert (event.actor, event.channel, event.reason) == (registrar, "admin", "transfer")
     assert done.redirect_chain == [(page_of(ada), 302)]
     assert messages_of(done) == ["S-7 Ada Byron is enrolled in MATH-101 Calculus I."]
@@ -269,11 +269,11 @@ def test_a_link_to_the_box_leads_to_the_page_and_of_nobody_nowhere(registrars_de
 
 def test_who_is_deactivated_while_the_box_is_sent_is_refused(registrars_desk, ada, monkeypatch):
     def ask_then_change(acts, origin, **how):
-        outcomes = judge(acts, origin, **how)
+        outcomes = dry_run(acts, origin, **how)
         Student.objects.update(is_active=False)
         return outcomes
 
-    monkeypatch.setattr("students.admin.enrollments.judge", ask_then_change)
+    monkeypatch.setattr("students.admin.enrollments.dry_run", ask_then_change)
 
     done = registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", {"course": make_course().pk}, follow=True)
 

@@ -7,8 +7,8 @@ import time_machine
 
 from courses.models import Course
 from school.refusals import Refused
-from students.enrollment import complete, drop, enroll, enroll_many, judge, perform, promote, undo
-from students.enrollment.commands import Act, OnFull
+from students.enrollment import complete, drop, dry_run, enroll, enroll_many, execute, promote, undo
+from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.models import Action, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 def waiting(course, count, origin):
     """Let so many students wait for a seat in a full course, and return them in their order."""
     students = [make_student() for _ in range(count)]
-    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, origin=origin)
+    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, actor=origin)
     assert line(course) == [student.pk for student in students]
     return students
 
@@ -26,22 +26,22 @@ def waiting(course, count, origin):
 def full_course(origin, **fields):
     """A course with one seat and whoever holds it."""
     course, holder = make_course(**{"capacity": 1, "waitlist_capacity": 10, **fields}), make_student()
-    enroll(student_id=holder.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=holder.pk, course_id=course.pk, actor=origin)
     return course, holder
 
 
 def line(course):
-    return list(StudentCourse.objects.in_line().filter(course=course).values_list("student", flat=True))
+    return list(StudentCourse.objects.in_waitlist_order().filter(course=course).values_list("student", flat=True))
 
 
 def seated(course):
-    return list(StudentCourse.objects.seated().filter(course=course).order_by("pk").values_list("student", flat=True))
+    return list(StudentCourse.objects.enrolled().filter(course=course).order_by("pk").values_list("student", flat=True))
 
 
 def test_who_would_rather_wait_gets_a_seat_where_one_is_free(origin):
     course, student = make_course(capacity=1, waitlist_capacity=1), make_student()
 
-    outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+    outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     assert outcome.enrollment is not None
     assert (outcome.enrollment.status, outcome.enrollment.waitlist_position) == ("enrolled", None)
@@ -52,14 +52,14 @@ def test_who_finds_no_seat_waits_at_the_end_of_the_line(origin):
     waiting(course, 2, origin)
     student = make_student()
 
-    outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
-    again = enroll(student_id=student.pk, course_id=course.pk, origin=origin)
+    outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+    again = enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
     for each in (outcome, again):
         assert each.enrollment is not None
         assert (each.enrollment.status, each.enrollment.waitlist_position) == ("waitlisted", 3)
     assert (outcome.changed, again.changed) == (True, False)
-    assert StudentCourse.objects.with_parties().get(student=student).position == 3
+    assert StudentCourse.objects.with_details().get(student=student).annotated_waitlist_position == 3
 
 
 def test_who_may_not_enroll_may_not_wait_either(origin):
@@ -67,7 +67,7 @@ def test_who_may_not_enroll_may_not_wait_either(origin):
     student = make_student(is_active=False)
 
     with pytest.raises(Refused) as refused:
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     assert [refusal.code for refusal in refused.value.refusals] == ["student_inactive"]
 
@@ -81,7 +81,9 @@ def test_a_waitlist_has_as_many_places_as_it_says(origin, places, message):
     waiting(course, 2, origin)
     Course.objects.update(waitlist_capacity=places)
 
-    [outcome] = judge([Act(Action.ENROLL, make_student().pk, course.pk, on_full=OnFull.WAITLIST)], origin)
+    [outcome] = dry_run(
+        [EnrollmentCommand(Action.ENROLL, make_student().pk, course.pk, on_full=OnFull.WAITLIST)], origin
+    )
 
     expected = [("waitlist_full", message)] if message else []
     assert [(refusal.code, refusal.message) for refusal in outcome.refusals] == expected
@@ -92,7 +94,7 @@ def test_a_seat_that_comes_free_goes_to_who_is_next(origin, verb):
     course, holder = full_course(origin)
     first, second = waiting(course, 2, origin)
 
-    verb(student_id=holder.pk, course_id=course.pk, origin=origin)
+    verb(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert (seated(course), line(course)) == ([first.pk], [second.pk])
 
@@ -101,7 +103,7 @@ def test_the_journal_tells_of_a_promotion_after_what_freed_the_seat(origin):
     course, holder = full_course(origin)
     [first] = waiting(course, 1, origin)
 
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     freed, promoted = EnrollmentEvent.objects.order_by("-pk")[:2][::-1]
     assert (freed.action, promoted.action, promoted.enrollment.student) == ("drop", "promote", first)
@@ -113,7 +115,7 @@ def test_who_waits_can_leave_the_line(origin):
     course, holder = full_course(origin)
     first, second = waiting(course, 2, origin)
 
-    drop(student_id=first.pk, course_id=course.pk, origin=origin)
+    drop(student_id=first.pk, course_id=course.pk, actor=origin)
 
     assert (seated(course), line(course)) == ([holder.pk], [second.pk])
     assert StudentCourse.objects.get(student=first).status == "dropped"
@@ -124,8 +126,11 @@ def test_a_newcomer_does_not_take_the_seat_that_a_batch_frees_from_who_waits(ori
     [first] = waiting(course, 1, origin)
     newcomer = make_student()
 
-    acts = [Act(Action.DROP, holder.pk, course.pk), Act(Action.ENROLL, newcomer.pk, course.pk)]
-    outcomes = perform(acts, origin)
+    acts = [
+        EnrollmentCommand(Action.DROP, holder.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, newcomer.pk, course.pk),
+    ]
+    outcomes = execute(acts, origin)
 
     assert [[refusal.code for refusal in outcome.refusals] for outcome in outcomes] == [[], ["course_full"]]
     assert seated(course) == [first.pk]
@@ -136,11 +141,11 @@ def test_who_joins_an_empty_line_gets_the_seat_that_the_same_batch_frees(origin)
     first, second = make_student(), make_student()
 
     acts = [
-        Act(Action.ENROLL, first.pk, course.pk, on_full=OnFull.WAITLIST),
-        Act(Action.DROP, holder.pk, course.pk),
-        Act(Action.ENROLL, second.pk, course.pk, on_full=OnFull.WAITLIST),
+        EnrollmentCommand(Action.ENROLL, first.pk, course.pk, on_full=OnFull.WAITLIST),
+        EnrollmentCommand(Action.DROP, holder.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, second.pk, course.pk, on_full=OnFull.WAITLIST),
     ]
-    perform(acts, origin)
+    execute(acts, origin)
 
     assert (seated(course), line(course)) == ([first.pk], [second.pk])
 
@@ -150,9 +155,9 @@ def test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits(origin):
     [first] = waiting(course, 1, origin)
     first.is_active = False
     first.save()
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
-    [outcome] = perform([Act(Action.ENROLL, make_student().pk, course.pk)], origin)
+    [outcome] = execute([EnrollmentCommand(Action.ENROLL, make_student().pk, course.pk)], origin)
 
     assert [(r.code, r.message) for r in outcome.refusals] == [
         ("course_full", "C-1 has a free seat only for those who wait.")
@@ -164,10 +169,10 @@ def test_a_newcomer_who_waits_behind_somebody_who_may_not_have_the_seat_gets_it(
     [first] = waiting(course, 1, origin)
     first.is_active = False
     first.save()
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
     newcomer = make_student()
 
-    outcome = enroll(student_id=newcomer.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+    outcome = enroll(student_id=newcomer.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     assert outcome.enrollment is not None
     assert (outcome.enrollment.status, seated(course), line(course)) == ("enrolled", [newcomer.pk], [first.pk])
@@ -179,8 +184,8 @@ def test_who_no_longer_qualifies_is_passed_over_and_told_why_once(origin):
     first.is_active = False
     first.save()
 
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
-    drop(student_id=second.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
+    drop(student_id=second.pk, course_id=course.pk, actor=origin)
 
     assert (seated(course), line(course)) == ([third.pk], [first.pk])
     [passed_over] = EnrollmentEvent.objects.filter(action="pass_over")
@@ -194,10 +199,10 @@ def test_a_new_reason_to_be_passed_over_is_told_too(origin):
     first, second = waiting(course, 2, origin)
     first.is_active = False
     first.save()
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
     Course.objects.update(prerequisites=["MATH-1"])
 
-    drop(student_id=second.pk, course_id=course.pk, origin=origin)
+    drop(student_id=second.pk, course_id=course.pk, actor=origin)
 
     told = EnrollmentEvent.objects.filter(action="pass_over", enrollment__student=first)
     assert [event.refusals for event in told] == [["student_inactive"], ["student_inactive", "prerequisite_missing"]]
@@ -210,7 +215,7 @@ def test_promotion_goes_by_the_rules_as_they_are_then(origin):
         [first] = waiting(course, 1, origin)
 
     with time_machine.travel(opens + timedelta(days=1), tick=False):
-        drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+        drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert (seated(course), line(course)) == ([], [first.pk])
     assert EnrollmentEvent.objects.latest("pk").refusals == ["enrollment_closed"]
@@ -225,12 +230,12 @@ def test_a_waiver_that_let_somebody_wait_holds_until_they_have_their_seat(origin
         student_id=student.pk,
         course_id=course.pk,
         on_full=OnFull.WAITLIST,
-        waive=["enrollment_closed"],
+        waived_codes=["enrollment_closed"],
         reason="late transfer",
-        origin=may,
+        actor=may,
     )
 
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert seated(course) == [student.pk]
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
@@ -243,10 +248,10 @@ def test_a_waiver_holds_for_a_seat_that_the_same_batch_frees(origin):
     waive = frozenset(["enrollment_closed"])
 
     acts = [
-        Act(Action.ENROLL, student.pk, course.pk, None, "late transfer", OnFull.WAITLIST, waive),
-        Act(Action.DROP, holder.pk, course.pk),
+        EnrollmentCommand(Action.ENROLL, student.pk, course.pk, None, "late transfer", OnFull.WAITLIST, waive),
+        EnrollmentCommand(Action.DROP, holder.pk, course.pk),
     ]
-    perform(acts, type(origin)(origin.channel, may_waive=True))
+    execute(acts, type(origin)(origin.channel, may_waive=True))
 
     assert seated(course) == [student.pk]
     assert EnrollmentEvent.objects.latest("pk").waived == ["enrollment_closed"]
@@ -258,10 +263,10 @@ def test_a_waiver_that_was_undone_does_not_hold(origin):
     Course.objects.update(enrollment_closes_at="2026-01-01T00:00Z")
     may = type(origin)(origin.channel, may_waive=True)
     both = ["course_full", "enrollment_closed"]
-    enroll(student_id=first.pk, course_id=course.pk, waive=both, reason="by mistake", origin=may)
-    undo(student_id=first.pk, course_id=course.pk, origin=origin)
+    enroll(student_id=first.pk, course_id=course.pk, waived_codes=both, reason="by mistake", actor=may)
+    undo(student_id=first.pk, course_id=course.pk, actor=origin)
 
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert (seated(course), line(course)) == ([], [first.pk])
 
@@ -271,7 +276,7 @@ def test_a_waiver_moves_somebody_past_the_line_and_over_the_capacity(origin):
     first, second = waiting(course, 2, origin)
     may = type(origin)(origin.channel, may_waive=True)
 
-    enroll(student_id=second.pk, course_id=course.pk, waive=["course_full"], reason="graduates", origin=may)
+    enroll(student_id=second.pk, course_id=course.pk, waived_codes=["course_full"], reason="graduates", actor=may)
 
     assert (seated(course), line(course)) == ([holder.pk, second.pk], [first.pk])
     event = EnrollmentEvent.objects.latest("pk")
@@ -285,7 +290,7 @@ def test_more_seats_let_in_as_many_as_there_are_seats(origin, capacity):
     students = waiting(course, 3, origin)
     Course.objects.update(capacity=capacity)
 
-    promoted = promote([course.pk], origin=origin)
+    promoted = promote([course.pk], actor=origin)
 
     expected = students if capacity is None else students[:2]
     assert [enrollment.student for enrollment in promoted] == expected
@@ -295,15 +300,15 @@ def test_more_seats_let_in_as_many_as_there_are_seats(origin, capacity):
 def test_fewer_seats_throw_nobody_out_and_let_nobody_in(origin):
     course = make_course(capacity=3, waitlist_capacity=5)
     inside = [make_student() for _ in range(3)]
-    enroll_many([(student.pk, course.pk) for student in inside], origin=origin)
+    enroll_many([(student.pk, course.pk) for student in inside], actor=origin)
     [first] = waiting(course, 1, origin)
     Course.objects.update(capacity=1)
 
     for student in inside[:2]:
-        drop(student_id=student.pk, course_id=course.pk, origin=origin)
+        drop(student_id=student.pk, course_id=course.pk, actor=origin)
     assert (seated(course), line(course)) == ([inside[2].pk], [first.pk])
 
-    drop(student_id=inside[2].pk, course_id=course.pk, origin=origin)
+    drop(student_id=inside[2].pk, course_id=course.pk, actor=origin)
     assert (seated(course), line(course)) == ([first.pk], [])
 
 
@@ -312,11 +317,11 @@ def test_completing_what_a_course_asks_for_gives_the_free_seat_in_it(origin):
     course, holder = full_course(origin, code="MATH-2")
     [first] = waiting(course, 1, origin)
     Course.objects.filter(pk=course.pk).update(prerequisites=["MATH-1"])
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
     assert (seated(course), line(course)) == ([], [first.pk])
-    enroll(student_id=first.pk, course_id=asked_for.pk, origin=origin)
+    enroll(student_id=first.pk, course_id=asked_for.pk, actor=origin)
 
-    complete(student_id=first.pk, course_id=asked_for.pk, origin=origin)
+    complete(student_id=first.pk, course_id=asked_for.pk, actor=origin)
 
     assert (seated(course), line(course)) == ([first.pk], [])
 
@@ -327,7 +332,7 @@ def test_arrival_is_the_order_of_the_lock_whatever_the_clocks_say(origin):
         [first] = waiting(course, 1, origin)
     with time_machine.travel("2026-09-01T11:59:59Z", tick=False):  # another server, whose clock is behind
         second = make_student()
-        enroll(student_id=second.pk, course_id=course.pk, on_full=OnFull.WAITLIST, origin=origin)
+        enroll(student_id=second.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
     assert line(course) == [first.pk, second.pk]
 
@@ -339,7 +344,7 @@ def test_undoing_an_enrollment_drops_it_and_frees_the_seat(origin):
     course, holder = full_course(origin)
     [first] = waiting(course, 1, origin)
 
-    undo(student_id=holder.pk, course_id=course.pk, origin=origin)
+    undo(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert seated(course) == [first.pk]
     assert StudentCourse.objects.get(student=holder).status == "dropped"
@@ -348,9 +353,9 @@ def test_undoing_an_enrollment_drops_it_and_frees_the_seat(origin):
 def test_undoing_a_drop_gives_the_seat_back_where_it_is_still_free(origin):
     course, holder = full_course(origin)
     before = StudentCourse.objects.get()
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
-    undo(student_id=holder.pk, course_id=course.pk, origin=origin, reason="wrong button")
+    undo(student_id=holder.pk, course_id=course.pk, actor=origin, reason="wrong button")
 
     after = StudentCourse.objects.get()
     assert (after.status, after.enrolled_on, after.ended_on, after.version) == ("enrolled", before.enrolled_on, None, 3)
@@ -362,10 +367,10 @@ def test_undoing_a_drop_gives_the_seat_back_where_it_is_still_free(origin):
 def test_undoing_a_drop_does_not_take_the_seat_from_who_has_it_now(origin):
     course, holder = full_course(origin)
     [first] = waiting(course, 1, origin)
-    drop(student_id=holder.pk, course_id=course.pk, origin=origin)
+    drop(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     with pytest.raises(Refused) as refused:
-        undo(student_id=holder.pk, course_id=course.pk, origin=origin)
+        undo(student_id=holder.pk, course_id=course.pk, actor=origin)
 
     assert [refusal.code for refusal in refused.value.refusals] == ["course_full"]
     assert seated(course) == [first.pk]
@@ -374,32 +379,35 @@ def test_undoing_a_drop_does_not_take_the_seat_from_who_has_it_now(origin):
 def test_undoing_a_drop_from_the_line_gives_the_old_place_back(origin):
     course, _holder = full_course(origin)
     first, second = waiting(course, 2, origin)
-    drop(student_id=first.pk, course_id=course.pk, origin=origin)
+    drop(student_id=first.pk, course_id=course.pk, actor=origin)
 
-    undo(student_id=first.pk, course_id=course.pk, origin=origin)
+    undo(student_id=first.pk, course_id=course.pk, actor=origin)
 
     assert line(course) == [first.pk, second.pk]
 
 
 def test_undoing_a_grade_gives_the_earlier_one_back_and_undoing_a_completion_the_seat(origin):
     course, student = make_course(), make_student()
-    enroll(student_id=student.pk, course_id=course.pk, origin=origin)
-    complete(student_id=student.pk, course_id=course.pk, grade="B", origin=origin)
-    complete(student_id=student.pk, course_id=course.pk, grade="A", origin=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    complete(student_id=student.pk, course_id=course.pk, grade="B", actor=origin)
+    complete(student_id=student.pk, course_id=course.pk, grade="A", actor=origin)
 
-    undo(student_id=student.pk, course_id=course.pk, origin=origin)
+    undo(student_id=student.pk, course_id=course.pk, actor=origin)
 
     enrollment = StudentCourse.objects.get()
     assert (enrollment.status, enrollment.grade) == ("completed", "B")
     with pytest.raises(Refused) as refused:
-        undo(student_id=student.pk, course_id=course.pk, origin=origin)
+        undo(student_id=student.pk, course_id=course.pk, actor=origin)
     assert [refusal.code for refusal in refused.value.refusals] == ["illegal_transition"]
 
 
 def test_an_act_and_its_undoing_in_one_batch_leave_what_was(origin):
     course, student = make_course(), make_student()
 
-    perform([Act(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.UNDO)], origin)
+    execute(
+        [EnrollmentCommand(action, student.pk, course.pk) for action in (Action.ENROLL, Action.DROP, Action.UNDO)],
+        origin,
+    )
 
     enrollment = StudentCourse.objects.get()
     assert (enrollment.status, enrollment.ended_on, enrollment.version) == ("enrolled", None, 3)

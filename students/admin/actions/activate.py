@@ -21,7 +21,7 @@ from courses.models import Course
 from students.admin.actions.preview import ActionPreview, PreviewLine, fit_names
 from students.admin.actions.result import redirect_to_result
 from students.admin.actor import actor_from_request
-from students.enrollment import courses_waited_for, foresee_promotions, lock_to_deactivate, promote
+from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, preview_promotions, promote
 from students.models import Status, Student, StudentCourse
 
 MAX_ROWS = 1_000
@@ -107,7 +107,7 @@ class ActivationActions(ModelAdmin):
         """Return a preview of the change, without a lock."""
         rows = list(self._rows(ids))
         changed, unchanged = _set_active(rows, active=active)
-        promoted = foresee_promotions(rows, actor_from_request(request))
+        promoted = preview_promotions(rows, actor_from_request(request))
         return ActivationPreview(changed, unchanged, promoted, committed=False)
 
     def _apply_or_rollback(
@@ -116,14 +116,14 @@ class ActivationActions(ModelAdmin):
         """Save the change, and roll it back if it differs from the preview that the user confirmed."""
         with transaction.atomic():
             # Courses are always locked before students.
-            locked_course_ids = courses_waited_for(ids) if self.model is Student else ids
+            locked_course_ids = lock_waitlisted_courses(ids) if self.model is Student else ids
             rows = list(self._rows(ids).select_for_update(of=("self",), no_key=True))
             changed, unchanged = _set_active(rows, active=active)
             if self.model is Student and not active:
                 lock_to_deactivate(row.pk for row in changed)
             if changed:
                 bulk_update_with_history(changed, self.model, ["is_active"], default_user=request.user)
-            promoted = promote(locked_course_ids, origin=actor_from_request(request))
+            promoted = promote(locked_course_ids, actor=actor_from_request(request))
             preview = ActivationPreview(changed, unchanged, promoted, committed=True)
             if preview.fingerprint != expected_fingerprint:
                 transaction.set_rollback(True)

@@ -19,8 +19,8 @@ from school.validators import parse_ids, plain_text
 from students.admin.actions.preview import ActionPreview, PreviewLine
 from students.admin.actions.result import ResultViews, redirect_to_result, return_url_from, store_unchanged
 from students.admin.actor import actor_from_request
-from students.enrollment import foresee, perform_as_foreseen
-from students.enrollment.commands import Act
+from students.enrollment import execute_if_unchanged, preview_commands
+from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.rules import ALL_RULES
 from students.enrollment.transitions import COURSE_FULL
 from students.models import Action, Status, StudentCourse
@@ -116,18 +116,18 @@ class BulkActionForm(forms.Form):
         for name in self.fields.keys() - set(bulk_action.fields):
             del self.fields[name]
 
-    def commands(self, bulk_action: BulkAction, rows: Iterable[StudentCourse]) -> list[Act]:
+    def commands(self, bulk_action: BulkAction, rows: Iterable[StudentCourse]) -> list[EnrollmentCommand]:
         cleaned = self.cleaned_data
         waive = bulk_action.waive | frozenset(cleaned.get("waive", ()))
         # A student that gets a seat must still be waitlisted: otherwise the command would create a new enrollment.
         return [
-            Act(
+            EnrollmentCommand(
                 bulk_action.action,
-                *row.pair,
+                *row.key,
                 grade=cleaned.get("grade") or None,
                 reason=cleaned["reason"],
-                waive=waive,
-                expected=(row.pk, row.version) if bulk_action is PROMOTE else None,
+                waived_codes=waive,
+                if_version=(row.pk, row.version) if bulk_action is PROMOTE else None,
             )
             for row in sorted(rows, key=bulk_action.order)
         ]
@@ -184,20 +184,20 @@ class BulkActionViews(ResultViews, ModelAdmin):
             commands = form.commands(bulk_action, applicable)
             expected_fingerprint = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
             outcome = (
-                perform_as_foreseen(commands, actor, expected_fingerprint)
+                execute_if_unchanged(commands, actor, expected_fingerprint)
                 if expected_fingerprint
-                else foresee(commands, actor)
+                else preview_commands(commands, actor)
             )
-            keys = {row.pair: row.pk for row in applicable}
-            action_preview.add(outcome, {row.pair: (row.student, row.course) for row in applicable}, keys.__getitem__)
+            keys = {row.key: row.pk for row in applicable}
+            action_preview.add(outcome, {row.key: (row.student, row.course) for row in applicable}, keys.__getitem__)
             self._hide_invisible(request, action_preview)
             applicable_ids = set(keys.values())
             skipped = [row for row in selected if row.pk not in applicable_ids]
             action_preview.unchanged += [self._skipped_line(bulk_action, row) for row in skipped]
-            if outcome.done and action_preview.changed:
+            if outcome.committed and action_preview.changed:
                 store_unchanged(request, actor.request_id, action_preview)
                 return redirect_to_result(actor.request_id, return_url)
-            fingerprint, is_stale = outcome.fingerprint, bool(expected_fingerprint) and not outcome.done
+            fingerprint, is_stale = outcome.fingerprint, bool(expected_fingerprint) and not outcome.committed
         context = {
             **self.admin_site.each_context(request),
             "title": bulk_action.title,
@@ -222,7 +222,12 @@ class BulkActionViews(ResultViews, ModelAdmin):
         """
         visible = self.get_queryset(request).filter(pk__in=ids).values("pk")
         rows = StudentCourse.objects.filter(pk__in=visible).select_related("student", "course__term").order_by("pk")
-        latest = set(StudentCourse.objects.filter(pk__in=ids).newest().order_by().values_list("pk", flat=True))
+        latest = set(
+            StudentCourse.objects.filter(pk__in=ids)
+            .latest_per_student_and_course()
+            .order_by()
+            .values_list("pk", flat=True)
+        )
         for row in rows:
             row.is_latest = row.pk in latest  # type: ignore[attr-defined]  # set for this page only
         return list(rows)

@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from courses.models import Course
 from school.http.form_limits import size_in_page
-from students.enrollment.context import BY_ITSELF, Pair
-from students.enrollment.preview import Forecast, Step
+from students.enrollment.context import SYSTEM_ACTIONS, EnrollmentKey
+from students.enrollment.preview import PlannedAction, Preview
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 
 StudentAndCourse = tuple[Student, Course]
@@ -116,24 +116,27 @@ class ActionPreview:
         """Add lines for journal entries, saved ones or those of a preview."""
         for event, enrollment in events:
             line = line_from_event(event, enrollment)
-            if event.action not in BY_ITSELF:
+            if event.action not in SYSTEM_ACTIONS:
                 self.changed.append(line)
             else:
                 (self.promoted if event.action == Action.PROMOTE else self.skipped).append(line)
 
     def add(
-        self, preview: Forecast, students_and_courses: dict[Pair, StudentAndCourse], key: Callable[[Pair], Any]
+        self,
+        preview: Preview,
+        students_and_courses: dict[EnrollmentKey, StudentAndCourse],
+        key: Callable[[EnrollmentKey], Any],
     ) -> None:
         """Add lines for a preview of commands. ``key`` returns the key of the line of a student and course."""
-        for step in preview.steps:
-            pair = step.outcome.act.pair
+        for step in preview.planned_actions:
+            pair = step.outcome.command.key
             if step.event is not None and step.outcome.enrollment is not None:
                 self.changed.append(line_from_event(step.event, step.outcome.enrollment, key(pair)))
             elif step.outcome.refusals:
                 self.refused.append(_line_from_step(step, students_and_courses[pair], key(pair)))
             else:
                 self.unchanged.append(_line_from_step(step, students_and_courses[pair], key(pair)))
-        self.add_events(preview.followed)
+        self.add_events(preview.side_effects)
 
 
 def line_from_event(event: EnrollmentEvent, enrollment: StudentCourse, key: Any = None) -> PreviewLine:
@@ -144,22 +147,22 @@ def line_from_event(event: EnrollmentEvent, enrollment: StudentCourse, key: Any 
         event.from_status,
         event.to_status,
         _detail(event, enrollment),
-        (event.reason_told,) if event.action == Action.PASS_OVER else (),
+        (event.localized_reason,) if event.action == Action.PASS_OVER else (),
         key,
     )
 
 
-def _line_from_step(step: Step, student_and_course: StudentAndCourse, key: Any) -> PreviewLine:
+def _line_from_step(step: PlannedAction, student_and_course: StudentAndCourse, key: Any) -> PreviewLine:
     enrollment = step.outcome.enrollment
     status = enrollment.status if enrollment else ""
-    already = _("In already.") if step.outcome.act.action == Action.ENROLL else _("It is so already.")
+    already = _("In already.") if step.outcome.command.action == Action.ENROLL else _("It is so already.")
     reasons = tuple(refusal.message for refusal in step.outcome.refusals) or (already,)
     return PreviewLine(*student_and_course, enrollment.pk if enrollment else None, status, status, "", reasons, key)
 
 
 def _detail(event: EnrollmentEvent, enrollment: StudentCourse) -> str:
     """Return the details of a change other than the status: the grade, and the waitlist position if it is known."""
-    position = enrollment.__dict__.get("position") if event.to_status == Status.WAITLISTED else None
+    position = enrollment.__dict__.get("annotated_waitlist_position") if event.to_status == Status.WAITLISTED else None
     grade = event.changes.get("grade")
     details = [_("place %(place)s") % {"place": position}] if position else []
     details += [_("grade %(grade)s") % {"grade": grade[1]} if grade[1] else _("no grade")] if grade else []

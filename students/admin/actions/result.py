@@ -14,7 +14,7 @@ from unfold.admin import ModelAdmin
 
 from courses.models import Course
 from students.admin.actions.preview import ActionPreview, PreviewLine
-from students.enrollment.context import BY_ITSELF
+from students.enrollment.context import SYSTEM_ACTIONS
 from students.models import Action, Channel, EnrollmentEvent, Student
 
 SESSION_KEY = "unchanged_enrollments"
@@ -36,7 +36,7 @@ class ResultViews(ModelAdmin):
             request_id=request_id, channel__in=[Channel.ADMIN, Channel.SYSTEM], enrollment__in=visible
         ).select_related("actor", "enrollment__student", "enrollment__course__term")
         events = list(queryset.order_by("pk"))
-        user_events = [event for event in events if event.action not in BY_ITSELF]
+        user_events = [event for event in events if event.action not in SYSTEM_ACTIONS]
         if not events:
             raise Http404
         may_undo = request.user.has_perm("students.change_studentcourse")
@@ -78,7 +78,7 @@ def return_url_from(request: HttpRequest) -> str:
 def _undoable_ids(user_events: list[EnrollmentEvent]) -> list[int]:
     """Return the ids of the enrollments whose last event is one of these: a later one must not be undone with it."""
     events = EnrollmentEvent.objects.filter(enrollment__in=[event.enrollment_id for event in user_events])
-    latest = events.exclude(action__in=BY_ITSELF).order_by().values_list("enrollment").annotate(Max("pk"))
+    latest = events.exclude(action__in=SYSTEM_ACTIONS).order_by().values_list("enrollment").annotate(Max("pk"))
     latest_ids = dict(latest)
     undoable = (event for event in user_events if event.action != Action.UNDO)
     return [event.enrollment_id for event in undoable if event.pk == latest_ids[event.enrollment_id]]

@@ -33,8 +33,8 @@ from students.admin.actor import actor_from_request
 from students.admin.bulk_enroll.parsing import PastedKey, format_keys, has_too_many, parse_keys
 from students.admin.search import visible_rows
 from students.admin.widgets import AutocompleteMultipleField, IdSelect, IdSelectMultiple
-from students.enrollment import foresee, perform_as_foreseen
-from students.enrollment.commands import Act, OnFull
+from students.enrollment import execute_if_unchanged, preview_commands
+from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.lookup import students_not_found
 from students.models import Action, Student, StudentCourse
 
@@ -184,12 +184,12 @@ class BulkEnrollForm(forms.Form):
             data["text"] = ""
             self.data = data
 
-    def command(self, student_and_course: StudentAndCourse) -> Act:
+    def command(self, student_and_course: StudentAndCourse) -> EnrollmentCommand:
         cleaned = self.cleaned_data
         on_full = OnFull(cleaned["on_full"] or OnFull.REJECT)
         waive = frozenset(cleaned.get("waive", ()))
         student, course = student_and_course
-        return Act(Action.ENROLL, student.pk, course.pk, None, cleaned["reason"], on_full, waive)
+        return EnrollmentCommand(Action.ENROLL, student.pk, course.pk, None, cleaned["reason"], on_full, waive)
 
 
 class BulkEnrollViews(ModelAdmin):
@@ -235,15 +235,15 @@ class BulkEnrollViews(ModelAdmin):
         commands = [form.command(pair) for pair in pairs]
         expected_fingerprint = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
         outcome = (
-            perform_as_foreseen(commands, actor, expected_fingerprint)
+            execute_if_unchanged(commands, actor, expected_fingerprint)
             if expected_fingerprint
-            else foresee(commands, actor)
+            else preview_commands(commands, actor)
         )
         action_preview = ActionPreview()
-        keys = {command.pair: key for command, key in zip(commands, parsed.rows, strict=True)}
-        by_command = {command.pair: pair for command, pair in zip(commands, pairs, strict=True)}
+        keys = {command.key: key for command, key in zip(commands, parsed.rows, strict=True)}
+        by_command = {command.key: pair for command, pair in zip(commands, pairs, strict=True)}
         action_preview.add(outcome, by_command, keys.__getitem__)
-        if outcome.done and action_preview.changed:
+        if outcome.committed and action_preview.changed:
             store_unchanged(request, actor.request_id, action_preview, omitted_count=len(parsed.errors))
             return redirect_to_result(actor.request_id, return_url_from(request))
         initial = {**form.cleaned_data, "text": format_keys(pasted_keys), "picked": [], "one": fixed.pk}
@@ -259,7 +259,7 @@ class BulkEnrollViews(ModelAdmin):
                 line.key for fitted in action_preview.fitted.values() for line in fitted.lines if line.key
             ),
             fingerprint=outcome.fingerprint,
-            is_stale=bool(expected_fingerprint) and not outcome.done,
+            is_stale=bool(expected_fingerprint) and not outcome.committed,
             button=_button(len(action_preview.changed)),
         )
 

@@ -16,7 +16,7 @@ from django.db.models import Count, Q
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
 from school.access.row_scope import Limits, within
-from students.models import LEFT, RefusedAct, Status, StudentCourse
+from students.models import LEFT_STATUSES, RefusedAct, Status, StudentCourse
 from students.seats import Seats
 
 FAILED_STATES = (State.FAILED, State.DONE_WITH_ERRORS, State.PARTLY_UNDONE)
@@ -178,7 +178,7 @@ def daily_counts(term: Term, today: date, limits: Limits | None = None) -> list[
     courses = within(Course.objects.filter(term=term), limits).values("pk")
     of_term = StudentCourse.objects.filter(course__in=courses).order_by()
     enrolled = dict(of_term.filter(enrolled_on__isnull=False).values_list("enrolled_on").annotate(Count("pk")))
-    left = dict(of_term.filter(status__in=LEFT).values_list("ended_on").annotate(Count("pk")))
+    left = dict(of_term.filter(status__in=LEFT_STATUSES).values_list("ended_on").annotate(Count("pk")))
     days: list[Any] = [*enrolled, *left]
     if not days:
         return []

@@ -20,7 +20,7 @@ from school.desk.theme import page
 from school.validators import parse_ids
 from students.admin.dashboard import statistics
 from students.admin.dashboard.statistics import CourseSeats, DailyCount, SeatTotals, TermSeats
-from students.models import LEFT, RefusedAct, Status, StudentCourse
+from students.models import LEFT_STATUSES, RefusedAct, Status, StudentCourse
 from students.templatetags.codes import titles
 
 MAX_FULLEST = 10
@@ -259,5 +259,5 @@ def _bar(number: int, day: DailyCount, term: Term, base: float, unit: float) -> 
 def _day_url(day: date, term: Term, *, left: bool = False) -> str:
     term_filter = _term_filter(term, "course__")
     if left:
-        return _changelist_url(StudentCourse, status__in=",".join(LEFT), ended_on__exact=day, **term_filter)
+        return _changelist_url(StudentCourse, status__in=",".join(LEFT_STATUSES), ended_on__exact=day, **term_filter)
     return _changelist_url(StudentCourse, enrolled_on__exact=day, **term_filter)

@@ -17,7 +17,7 @@ from students.admin.roster.exports import RosterExports
 from students.admin.roster.queries import ROSTER_STATUSES, roster_rows, with_waitlist_positions
 from students.admin.tabs import Tab, can_view
 from students.models import Status, Student, StudentCourse
-from students.seats import seats_of
+from students.seats import get_seats
 
 ROSTER, WAITLIST = "roster", "waitlist"
 ROWS_PER_PAGE = 100
@@ -35,7 +35,7 @@ class CoursePage(EnrollPanel, RosterExports):
     form_title = gettext_lazy("Settings")
 
     def tabs(self, request: HttpRequest, obj: Course) -> list[Tab]:
-        seats = seats_of(obj)
+        seats = get_seats(obj)
         return [Tab(ROSTER, _("Roster"), seats.taken), Tab(WAITLIST, _("Waitlist"), seats.waiting)]
 
     def page_context(self, request: HttpRequest, obj: Course) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class CoursePage(EnrollPanel, RosterExports):
         return {
             **super().page_context(request, obj),
             "header_template": "students/pages/course_header.html",
-            "seat_bar": seat_bar(seats_of(obj)),
+            "seat_bar": seat_bar(get_seats(obj)),
             "opens_later": not obj.has_opened(now),
             "has_closed": obj.has_closed(now),
         }

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from school.refusals import Refused
 from students.admin.tabs import TabbedPage
-from students.enrollment import judge
+from students.enrollment import dry_run
 from students.enrollment.commands import OnFull
 from students.enrollment.transitions import COURSE_FULL
 from students.models import Status
@@ -127,8 +127,8 @@ def _possible_waitlist_position(form: Any) -> int | None:
 
     Only for a student who is refused because the course is full, and whose request did not ask for the waitlist.
     """
-    command, refusals = form.outcome.act, form.outcome.refusals
+    command, refusals = form.outcome.command, form.outcome.refusals
     if command.on_full == OnFull.WAITLIST or [refusal.code for refusal in refusals] != [COURSE_FULL]:
         return None
-    [other] = judge([command._replace(on_full=OnFull.WAITLIST)], form.actor)
+    [other] = dry_run([command._replace(on_full=OnFull.WAITLIST)], form.actor)
     return other.enrollment.waitlist_position if other.changed and other.enrollment else None

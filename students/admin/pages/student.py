@@ -15,7 +15,7 @@ from school.access.row_scope import Limits, limits_of_staff
 from students.admin.dashboard.statistics import current_and_upcoming_terms, current_term
 from students.admin.pages.enroll_panel import EnrollPanel
 from students.admin.tabs import Tab, can_view
-from students.models import ENDED, LEFT, Status, Student, StudentCourse
+from students.models import ENDED_STATUSES, LEFT_STATUSES, Status, Student, StudentCourse
 
 SCHEDULE = "schedule"
 MAX_PAST = 100  # maximum number of ended enrollments on the page
@@ -46,7 +46,7 @@ class StudentPage(EnrollPanel):
                 enrolled=Count("pk", filter=Q(status=Status.ENROLLED)),
                 waiting=Count("pk", filter=Q(status=Status.WAITLISTED)),
                 completed=Count("pk", filter=Q(status=Status.COMPLETED)),
-                left=Count("pk", filter=Q(status__in=LEFT)),
+                left=Count("pk", filter=Q(status__in=LEFT_STATUSES)),
             )
         )
         page = super().page_context(request, obj)
@@ -54,7 +54,9 @@ class StudentPage(EnrollPanel):
 
     def tab_context(self, request: HttpRequest, obj: Student, tab: str) -> dict[str, Any]:
         enrollments = self.enrollments_of(request, obj)
-        past_enrollments = list(enrollments.filter(status__in=ENDED).order_by("-ended_on", "-pk")[: MAX_PAST + 1])
+        past_enrollments = list(
+            enrollments.filter(status__in=ENDED_STATUSES).order_by("-ended_on", "-pk")[: MAX_PAST + 1]
+        )
         return {
             "by_term": by_term(list(enrollments.open()), limits_of_staff(request.user)),
             "past_enrollments": past_enrollments[:MAX_PAST],

@@ -6,14 +6,14 @@ from django.db.models import Q
 
 from courses.models import Course
 from school.http.search_limits import bounded
-from students.models import LEFT, OPEN, Status, StudentCourse, StudentCourseQuerySet
+from students.models import LEFT_STATUSES, OPEN_STATUSES, Status, StudentCourse, StudentCourseQuerySet
 
 ROSTER_STATUSES: dict[str, tuple[str, ...]] = {
-    "open": OPEN,
+    "open": OPEN_STATUSES,
     "enrolled": (Status.ENROLLED,),
     "waitlisted": (Status.WAITLISTED,),
     "completed": (Status.COMPLETED,),
-    "left": LEFT,
+    "left": LEFT_STATUSES,
 }
 SEARCH_FIELDS = ("student__student_number", "student__family_name", "student__given_name")
 
@@ -37,11 +37,15 @@ def roster_rows(course: Course, status: str, search: str = "") -> StudentCourseQ
 
 
 def with_waitlist_positions(course: Course, rows: Iterable[StudentCourse]) -> Iterator[StudentCourse]:
-    """Yield the enrollments, and set ``position`` on the waitlisted ones. The waitlist is read only once."""
-    waitlist = StudentCourse.objects.filter(course=course).in_line().values_list("pk", flat=True)
+    """
+    Yield the enrollments, and set ``annotated_waitlist_position`` on the waitlisted ones.
+
+    The waitlist is read only once.
+    """
+    waitlist = StudentCourse.objects.filter(course=course).in_waitlist_order().values_list("pk", flat=True)
     positions: dict[int, int] = {}
     for row in rows:
         if row.status == Status.WAITLISTED:
             positions = positions or {pk: position for position, pk in enumerate(waitlist, start=1)}
-            row.position = positions.get(row.pk)
+            row.annotated_waitlist_position = positions.get(row.pk)
         yield row

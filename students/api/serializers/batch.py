@@ -29,7 +29,7 @@ from students.api.serializers.requests import (
     ReasonMixin,
     course_key_from,
 )
-from students.enrollment.commands import Act, OnFull
+from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.lookup import student_ids_by_number, student_not_found, students_not_found
 from students.models import Action, Status, Student, StudentCourse
 
@@ -182,7 +182,7 @@ def parse_items(
     visible_courses: QuerySet[Course] | None = None,
     visible_students: QuerySet[Student] | None = None,
     enrollable_students: QuerySet[Student] | None = None,
-) -> list[Act | InvalidItem]:
+) -> list[EnrollmentCommand | InvalidItem]:
     """
     Return a command for each item, or ``InvalidItem``. Students and courses are looked up for all items together.
 
@@ -262,7 +262,7 @@ def _to_command(
     unknown: dict[str | int, Refusal],
     courses: dict[CourseKey, Course | Refusal],
     hidden_courses: dict[int, Refusal],
-) -> Act | InvalidItem:
+) -> EnrollmentCommand | InvalidItem:
     number, key = body.get("student_number"), course_key_from(body)
     student_id = body["student_id"] if number is None else students.get(number)
     course = courses[key] if key else hidden_courses.get(body["course_id"])
@@ -271,7 +271,7 @@ def _to_command(
     if reasons or student_id is None or isinstance(course, Refusal):
         is_missing = reasons[0].code != "course_ambiguous"
         return InvalidItem("not_found" if is_missing else "refused", tuple(reasons))
-    return Act(
+    return EnrollmentCommand(
         Action(body["action"]),
         student_id,
         course.pk if course else body["course_id"],
@@ -345,7 +345,7 @@ def _serialize_enrollments(outcomes: Iterable[ItemOutcome], *, full: bool) -> di
     rendered = {each.enrollment.pk: each.enrollment for each in outcomes if each.enrollment}
     waitlisted_ids = [pk for pk, enrollment in rendered.items() if enrollment.status == Status.WAITLISTED]
     if waitlisted_ids:  # read their waitlist positions, in one query
-        rows = StudentCourse.objects.with_parties() if full else StudentCourse.objects.only("status")
+        rows = StudentCourse.objects.with_details() if full else StudentCourse.objects.only("status")
         rendered |= {each.pk: each for each in rows.filter(pk__in=waitlisted_ids)}
     if not full:
         return {pk: {"id": pk, "status": enrollment.status} for pk, enrollment in rendered.items()}

@@ -27,7 +27,7 @@ class EnrollmentSerializer(StrictModelSerializer):
         allow_null=True,
         help_text=_("The place in the line of who waits; null for who does not."),
     )
-    annotated = {"waitlist_position": "position"}
+    annotated = {"waitlist_position": "annotated_waitlist_position"}
 
     class Meta:
         model = StudentCourse

@@ -16,7 +16,7 @@ from school.validators import BIGGEST_ID, plain_text
 from students.api.serializers import examples
 from students.api.serializers.enrollments import EnrollmentSerializer
 from students.enrollment.commands import OnFull
-from students.enrollment.rules import objections_to_waiver
+from students.enrollment.rules import validate_waiver
 from students.models import Status, StudentCourse
 
 
@@ -76,7 +76,7 @@ class EnrollSerializer(CourseReferenceSerializer, ReasonMixin):
         attrs = super().validate(attrs)
         # The rules check later whether the caller may waive.
         errors: dict[str, list[Any]] = {}
-        for refusal in objections_to_waiver(frozenset(attrs["waive"]), attrs["reason"], may_waive=True):
+        for refusal in validate_waiver(frozenset(attrs["waive"]), attrs["reason"], may_waive=True):
             detail = serializers.ErrorDetail(refusal.message, code=refusal.code)
             errors.setdefault(refusal.field or "waive", []).append(detail)
         if errors:

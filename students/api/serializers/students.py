@@ -45,7 +45,7 @@ class WarningSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
-SEAT_COLUMNS = ("capacity", "seats_taken", "line_length")
+SEAT_COLUMNS = ("capacity", "seats_taken", "waitlist_length")
 
 
 def _seats(request: Any, *counts: Any) -> dict[str, Any]:

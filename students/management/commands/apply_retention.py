@@ -7,7 +7,7 @@ from django.db import transaction
 
 from school.commands.console import SafeCommand
 from students.privacy.retention import ERASED, apply_retention
-from students.privacy.scrubbing import IN_USE, scrub
+from students.privacy.scrubbing import DATABASE_IN_USE, scrub
 
 
 class Command(SafeCommand):
@@ -26,4 +26,4 @@ class Command(SafeCommand):
 
     def _scrub(self) -> None:
         if not scrub():
-            self.stderr.write(IN_USE)
+            self.stderr.write(DATABASE_IN_USE)

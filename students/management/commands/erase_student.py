@@ -10,8 +10,8 @@ from bulk.commands.base import user_named
 from school.access.access_log import Door
 from school.commands.console import SafeCommand, escaped
 from school.refusals import Refused
-from students.privacy import Erased, erase, find_person, objections
-from students.privacy.scrubbing import IN_USE, scrub
+from students.privacy import ErasureResult, erase, erasure_blockers, find_person
+from students.privacy.scrubbing import DATABASE_IN_USE, scrub
 
 QUESTION = "This empties name, email and number of student {number}, everywhere and for good. Type {number}: "
 
@@ -29,7 +29,7 @@ class Command(SafeCommand):
         actor = user_named(options["actor"])
         try:
             person = find_person(number)
-            if refusals := objections(person):
+            if refusals := erasure_blockers(person):
                 raise Refused(refusals)
             if not yes and input(escaped(QUESTION.format(number=number))) != number:
                 raise CommandError("Nothing was erased.")
@@ -40,7 +40,7 @@ class Command(SafeCommand):
         except EOFError:
             raise CommandError("Nothing was erased: nobody answered. Use --yes where nobody can be asked.") from None
 
-    def _tell(self, erased: Erased) -> None:
+    def _tell(self, erased: ErasureResult) -> None:
         self.stdout.write(f"Erased: the student is {erased.pseudonym} from now on.")
         self.stdout.write(f"Earlier versions emptied: {erased.versions}.")
         for pk, rows in erased.imports.items():
@@ -55,4 +55,4 @@ class Command(SafeCommand):
 
     def _scrub(self) -> None:
         if not scrub():
-            self.stderr.write(IN_USE)
+            self.stderr.write(DATABASE_IN_USE)

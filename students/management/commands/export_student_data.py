@@ -11,9 +11,9 @@ from school.access.access_log import Action, Door, Subject, record
 from school.commands.console import SafeCommand
 from school.commands.private_files import open_private
 from school.refusals import Refused
-from students.privacy import everything_on, find_person
+from students.privacy import collect_personal_data, find_person
 from students.privacy.formats import WRITERS
-from students.privacy.identity import refuse_named
+from students.privacy.identity import refuse_reason_with_identifier
 
 
 class Command(SafeCommand):
@@ -30,13 +30,13 @@ class Command(SafeCommand):
         actor = user_named(options["actor"])
         try:
             person = find_person(number)
-            refuse_named(person, options["reason"])
+            refuse_reason_with_identifier(person, options["reason"])
         except Refused as refused:
             raise CommandError(str(refused)) from None
         with transaction.atomic():  # no export without a record, and no record of an export that failed
             about = {"student_id": person.pk, "reason": options["reason"]}
             record(Action.EXPORTED, Subject.STUDENT, Door.COMMAND, actor_id=actor and actor.pk, **about)
-            text = WRITERS[options["format"]](everything_on(person))
+            text = WRITERS[options["format"]](collect_personal_data(person))
             if output is None:
                 self.stdout.write(text)
             else:

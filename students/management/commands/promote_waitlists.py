@@ -5,7 +5,7 @@ from typing import Any
 from school.commands.console import SafeCommand
 from school.observability.logging import current_request_id
 from students.enrollment import promote
-from students.enrollment.commands import Origin
+from students.enrollment.commands import ActorContext
 from students.models import Channel, StudentCourse
 
 CHUNK = 100  # courses that are locked at a time
@@ -15,10 +15,12 @@ class Command(SafeCommand):
     help = "Give free seats to who waits for them, where time alone has made it possible: a window that has opened."
 
     def handle(self, **options: Any) -> None:
-        waited_for = StudentCourse.objects.waiting().order_by("course").values_list("course", flat=True).distinct()
-        origin = Origin(Channel.COMMAND, request_id=current_request_id())
-        course_ids = list(waited_for)
+        waitlisted_courses = (
+            StudentCourse.objects.waitlisted().order_by("course").values_list("course", flat=True).distinct()
+        )
+        actor = ActorContext(Channel.COMMAND, request_id=current_request_id())
+        course_ids = list(waitlisted_courses)
         promoted = 0
         for start in range(0, len(course_ids), CHUNK):
-            promoted += len(promote(course_ids[start : start + CHUNK], origin=origin))
+            promoted += len(promote(course_ids[start : start + CHUNK], actor=actor))
         self.stdout.write(f"{promoted} of those who waited have a seat now.")

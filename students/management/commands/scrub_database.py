@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from school.commands.console import SafeCommand
-from students.privacy.scrubbing import IN_USE, scrub
+from students.privacy.scrubbing import DATABASE_IN_USE, scrub
 
 
 class Command(SafeCommand):
@@ -16,5 +16,5 @@ class Command(SafeCommand):
 
     def handle(self, **options: Any) -> None:
         if not scrub():
-            raise CommandError(IN_USE)
+            raise CommandError(DATABASE_IN_USE)
         self.stdout.write("The files of the database have no erased data.")

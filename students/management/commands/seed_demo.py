@@ -36,8 +36,8 @@ class Command(SafeCommand):
         started = time.perf_counter()
         size = Size(students, courses, enrollments)
         try:
-            with self._progress(students + enrollments) as (tell, advance), transaction.atomic(), seldom_searched():
-                make_demo(size, now=timezone.now(), tell=tell, advance=advance)
+            with self._progress(students + enrollments) as (log, advance), transaction.atomic(), seldom_searched():
+                make_demo(size, now=timezone.now(), log=log, advance=advance)
         except ValueError as error:
             raise CommandError(str(error)) from None
         seconds = time.perf_counter() - started
@@ -51,11 +51,11 @@ class Command(SafeCommand):
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("", total=total)
 
-            def tell(message: str) -> None:
+            def log(message: str) -> None:
                 if self.stdout.isatty() and console.is_terminal:
                     progress.console.print(message, highlight=False)
                 else:
                     self.stdout.write(message)
                     self.stdout.flush()
 
-            yield tell, lambda rows: progress.advance(task, rows)
+            yield log, lambda rows: progress.advance(task, rows)
