@@ -11,16 +11,16 @@ from bulk.files.csv_cells import escape_formulas
 from students.imports import EnrollmentImporter
 from students.models import StudentCourse, StudentCourseQuerySet
 
-# A waiver applies to one command and is not part of an enrollment's state.
+# A waiver applies to one act and is not part of an enrollment's state.
 NOT_EXPORTED = {"waive", "role", "role_id", "section_id"}  # columns for one import only, or of other systems
 HEADER = [column.name for column in EnrollmentImporter.columns if column.name not in NOT_EXPORTED]
 
 
 def enrollment_rows(enrollments: StudentCourseQuerySet) -> Iterator[list[str]]:
     """
-    Yield a row for the latest enrollment of each student in each course, ordered by id, as a stream.
+    Yield a row for the newest enrollment of each student in each course, ordered by id, as a stream.
 
-    Importing the rows again changes nothing. Earlier enrollments of the same key are left out.
+    Importing the rows again changes nothing. Earlier enrollments of the same pair are left out.
     """
     latest = (
         enrollments.latest_per_student_and_course()

@@ -96,7 +96,7 @@ def admin(wish: RequestedAction) -> str:
         path = enrollments
         form = {"action": wish.action.value, "index": 0, "_selected_action": ticked, "grade": ""}
     answer = browser.post(path, {**form, "reason": wish.reason}, follow=True)
-    if "told" in answer.context and answer.context["told"].changed:
+    if "preview" in answer.context and answer.context["preview"].changed:
         form = {
             "action": wish.action.value,
             "chosen": ticked,

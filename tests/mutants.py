@@ -281,7 +281,9 @@ GUARDS = [
         "who is moved up waits still",
         SQLITE,
         "tests/students/test_acting.py::test_a_student_who_leaves_the_waitlist_after_it_was_read_is_not_enrolled",
-        instead("students/admin/actions/confirm.py", "(row.pk, row.version) if way is MOVE_UP else None", "None"),
+        instead(
+            "students/admin/actions/confirm.py", "(row.pk, row.version) if bulk_action is PROMOTE else None", "None"
+        ),
     ),
     Mutant(
         "pages go back to local paths only",
@@ -289,8 +291,8 @@ GUARDS = [
         "tests/students/test_acting.py::test_redirects_never_lead_to_another_host",
         instead(
             "students/admin/actions/result.py",
-            'wanted.startswith("/") and url_has_allowed_host_and_scheme(wanted, allowed_hosts=None)',
-            "wanted",
+            'next_url.startswith("/") and url_has_allowed_host_and_scheme(next_url, allowed_hosts=None)',
+            "next_url",
         ),
     ),
     Mutant(
@@ -482,7 +484,7 @@ GUARDS = [
         "the limits of a client in a batch",
         SQLITE,
         "tests/school/test_limits.py::test_batch_items_outside_the_limits_are_not_found_and_the_others_run",
-        instead("students/api/serializers/batch.py", 'outside.get(body["course_id"])', "None"),
+        instead("students/api/serializers/batch.py", 'hidden_courses.get(body["course_id"])', "None"),
     ),
     Mutant(
         "the limits of a client in a file",
@@ -1078,7 +1080,11 @@ GUARDS = [
         "an answer below 100 kB: the lines of a preview",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_action_on_1000_enrollments_costs_more_than_a_second",
-        instead("students/admin/actions/preview.py", "room: float = MAX_BYTES_OF_LINES", "room: float = 10**9"),
+        instead(
+            "students/admin/actions/preview.py",
+            "available_bytes: float = MAX_BYTES_OF_LINES",
+            "available_bytes: float = 10**9",
+        ),
     ),
     Mutant(
         "an answer below 100 kB: the names of a preview",
@@ -1090,7 +1096,7 @@ GUARDS = [
         "an answer below 100 kB: the problems of a pasted text",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_pasted_text_costs_more_than_a_second",
-        instead("students/admin/bulk_enroll/views.py", "size <= MAX_BYTES_OF_PROBLEMS for size", "size > 0 for size"),
+        instead("students/admin/bulk_enroll/views.py", "size <= MAX_BYTES_OF_ERRORS for size", "size > 0 for size"),
     ),
     Mutant(
         "an answer below 100 kB: a pasted text that is shown again",
@@ -1108,15 +1114,15 @@ GUARDS = [
         "tests/security/test_budget_forms.py::test_no_pasted_text_costs_more_than_a_second",
         instead(
             "students/admin/bulk_enroll/views.py",
-            "if size_in_page(written(pasted)) > MAX_BYTES_OF_TEXT:\n",
-            "if not pasted:\n",
+            "if size_in_page(format_keys(pasted_keys)) > MAX_BYTES_OF_TEXT:\n",
+            "if not pasted_keys:\n",
         ),
     ),
     Mutant(
         "an answer below 100 kB: rows that are picked",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_listed_or_corrected_key_costs_more_than_a_second",
-        instead("students/admin/widgets.py", "MOST_PICKED = 20 ", "MOST_PICKED = 1_000 "),
+        instead("students/admin/widgets.py", "MAX_PICKED = 20 ", "MAX_PICKED = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: rows to delete",
@@ -1138,13 +1144,15 @@ GUARDS = [
         "an answer below 100 kB: the reasons of a batch",
         SQLITE,
         "tests/security/test_budget.py::test_no_batch_that_is_applied_costs_more_than_a_second",
-        instead("students/api/serializers/batch.py", "            if room < 0:\n                break\n", ""),
+        instead(
+            "students/api/serializers/batch.py", "            if available_bytes < 0:\n                break\n", ""
+        ),
     ),
     Mutant(
         "an answer below 100 kB: the enrollments of a batch",
         SQLITE,
         "tests/security/test_limits.py::test_batches_of_26_and_more_items_render_enrollments_as_id_and_status",
-        instead("students/api/serializers/batch.py", "in_full=not is_large", "in_full=True"),
+        instead("students/api/serializers/batch.py", "full=not is_large", "full=True"),
     ),
 ]
 

@@ -110,12 +110,12 @@ def test_several_students_are_enrolled_after_the_pasted_lines_are_corrected(page
 
     expect(page.get_by_text("There is no student number:S-20O2.")).to_be_visible()
     assert cells(page, "refused") == ["S-2003 Katherine Johnson This student is not active."]
-    assert cells(page, "same") == ["S-1001 Ada Byron enrolled In already."]
+    assert cells(page, "unchanged") == ["S-1001 Ada Byron enrolled In already."]
     screenshots(page, "enroll-many-lines")
 
     page.get_by_role("textbox", name="Instead of S-20O2").fill("S-2002")
     page.get_by_role("button", name="Look again").click()
-    expect(page.locator("#problems")).to_have_count(0)
+    expect(page.locator("#input-errors")).to_have_count(0)
     assert cells(page, "changed") == [
         "S-2001 Lise Meitner enrolled",
         "S-2002 Rosalind Franklin waitlisted place 1",

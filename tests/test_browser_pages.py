@@ -85,7 +85,7 @@ def test_a_student_is_found_and_enrolled_after_a_preview(page, course):
 
 def test_without_scripts_the_panel_shows_the_preview_on_a_separate_page(page, course):
     log_in(page)
-    page.route("**/students/enroll_box*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    page.route("**/students/enroll_panel*.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
     page.goto(f"/admin/courses/course/{course.pk}/change/")
     maria = make_student(student_number="S-500", given_name="Maria", family_name="Merian", email="")
     choose(page, "student", "S-500", "Maria")
@@ -106,13 +106,13 @@ def test_email_addresses_are_copied_for_selected_students_or_for_all(page, cours
     copied = "navigator.clipboard.readText()"
 
     page.get_by_role("button", name="Copy all addresses (5)").click()
-    expect(page.locator("[data-told]")).to_have_text("Addresses copied: 5.")
+    expect(page.locator("[data-message]")).to_have_text("Addresses copied: 5.")
     assert len(page.evaluate(copied).split(", ")) == 5
     page.get_by_label("Choose S-100").check()
     page.get_by_label("Choose S-101").check()
     expect(page.locator(".page-chosen")).to_have_text("2 chosen")
     page.get_by_role("button", name="Copy addresses (2)").click()
-    expect(page.locator("[data-told]")).to_have_text("Addresses copied: 2.")
+    expect(page.locator("[data-message]")).to_have_text("Addresses copied: 2.")
     screenshot(page, "addresses-copied")
 
     assert page.evaluate(copied) == "ada@example.edu, mary@example.edu"

@@ -20,7 +20,7 @@ from bulk.commands.base import ImportCommand
 from bulk.importers.registry import importer_classes
 from bulk.jobs.worker import run_worker
 from courses.api_clients import Credentials, create_api_client
-from students.api.problem_pages import meanings
+from students.api.problem_pages import code_descriptions
 from students.enrollment.rules import RULES
 from students.enrollment.transitions import ALLOWED_FROM
 from students.imports import STATUS_TO_ACTION
@@ -232,7 +232,7 @@ def test_the_page_of_lists_has_every_filter_and_order_of_every_list():
 def test_the_page_of_errors_lists_every_code():
     [table] = tables(API / "errors.md", "Code", "Status", "Means")
 
-    assert meanings().keys() - set(quoted(table.column("Code"))) == set()
+    assert code_descriptions().keys() - set(quoted(table.column("Code"))) == set()
 
 
 def test_the_page_of_rules_has_the_actions_the_meaning_and_the_waivers_of_every_rule():

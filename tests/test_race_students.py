@@ -276,7 +276,7 @@ def test_a_preview_waits_for_no_lock_and_takes_none(taken, django_assert_max_num
         with django_assert_max_num_queries(100) as captured:
             page = desk().post(f"/admin/courses/course/{course.pk}/enroll/", body)
         locking = [each["sql"] for each in captured.captured_queries if " FOR " in each["sql"].upper()]
-        return page.context["answer"]["kind"], locking
+        return page.context["enroll_result"]["kind"], locking
 
     with uncommitted(lambda: type(row).objects.select_for_update().get(pk=row.pk)):
         asking = BackgroundCall(preview)
@@ -301,7 +301,7 @@ def test_a_preview_of_a_bulk_enrollment_waits_for_no_lock(action):
     asking.join()
 
     assert (waits, asking.error) == (False, None)
-    assert len(asking.result.context["told"].changed) == 1
+    assert len(asking.result.context["preview"].changed) == 1
 
 
 @pytest.mark.parametrize("kind", ["student", "course"])

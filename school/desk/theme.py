@@ -89,10 +89,10 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": True,
-    "DASHBOARD_CALLBACK": "students.admin.dashboard.views.shown",
+    "DASHBOARD_CALLBACK": "students.admin.dashboard.views.dashboard_context",
     "COLORS": lambda request: {},  # otherwise the theme writes an inline style into every page
     "STYLES": [static_url("school/desk.css")],
     "SCRIPTS": [static_url("school/field_labels.js")],
-    "COMMAND": {"search_models": False, "search_callback": "students.admin.search.found"},
+    "COMMAND": {"search_models": False, "search_callback": "students.admin.search.search"},
     "SIDEBAR": {"show_search": True, "command_search": True, "navigation": NAVIGATION},
 }

@@ -1,4 +1,4 @@
-"""The origin of the acts of an admin request."""
+"""The actor context of an admin request."""
 
 from django.http import HttpRequest
 
@@ -7,8 +7,8 @@ from students.enrollment.commands import ActorContext
 from students.models import Channel
 
 
-def origin_of(request: HttpRequest) -> ActorContext:
-    """Return the origin of the acts of an admin request."""
+def actor_from_request(request: HttpRequest) -> ActorContext:
+    """Return the actor context of an admin request: user, channel, request id and whether the user may waive rules."""
     return ActorContext(
         Channel.ADMIN,
         actor_id=request.user.pk,

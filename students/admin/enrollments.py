@@ -20,10 +20,10 @@ from courses.models import Course
 from school.desk.row_access import RowScopeFilter
 from school.refusals import Refused
 from school.validators import parse_ids
-from students.admin.actions.confirm import MOST, WAYS, ActPages
-from students.admin.actor import origin_of
-from students.admin.bulk_enroll.views import EnrollManyPages
-from students.admin.search import PERSON, containing, few
+from students.admin.actions.confirm import BULK_ACTIONS, MAX_ENROLLMENTS, BulkActionViews
+from students.admin.actor import actor_from_request
+from students.admin.bulk_enroll.views import BulkEnrollViews
+from students.admin.search import STUDENT_FIELDS, ids_or_subquery, match_all_words
 from students.admin.widgets import IdSelect
 from students.enrollment import dry_run, execute
 from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull, Outcome
@@ -55,8 +55,8 @@ class EnrollForm(forms.ModelForm):
         required=False,
         help_text=gettext_lazy("Kept in the journal."),
     )
-    origin: ActorContext
-    in_earnest = True  # True if the form is to be saved, False for a preview
+    actor: ActorContext
+    record_refusals = True  # False for a preview
     outcome: Outcome | None = None  # the decision of the rules, set by ``clean``
 
     class Meta:
@@ -64,33 +64,33 @@ class EnrollForm(forms.ModelForm):
         fields = ["student", "course"]
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
+        data = super().clean() or self.cleaned_data
         if self.errors:
-            return cleaned
-        [self.outcome] = [outcome] = dry_run([self.act], self.origin, record_refusals=self.in_earnest)
+            return data
+        [self.outcome] = [outcome] = dry_run([self.command], self.actor, record_refusals=self.record_refusals)
         for refusal in outcome.refusals:
             field = refusal.field if refusal.field in self.fields else None
             self.add_error(field, forms.ValidationError(refusal.message, code=refusal.code))
         if outcome.accepted and not outcome.changed:
-            message = _("This student is in %(course)s already.") % {"course": cleaned["course"].code}
+            message = _("This student is in %(course)s already.") % {"course": data["course"].code}
             self.add_error(None, forms.ValidationError(message, code="already_open"))
-        return cleaned
+        return data
 
     @property
-    def act(self) -> EnrollmentCommand:
-        """The act that the form asks for."""
-        wish = self.cleaned_data
+    def command(self) -> EnrollmentCommand:
+        """The command that the form stands for."""
+        data = self.cleaned_data
         return EnrollmentCommand(
             Action.ENROLL,
-            wish["student"].pk,
-            wish["course"].pk,
-            reason=wish["reason"],
-            on_full=OnFull(wish["on_full"] or OnFull.REJECT),
-            waived_codes=frozenset(wish.get("waive", ())),
+            data["student"].pk,
+            data["course"].pk,
+            reason=data["reason"],
+            on_full=OnFull(data["on_full"] or OnFull.REJECT),
+            waived_codes=frozenset(data.get("waive", ())),
         )
 
 
-class EndingForm(ActionForm):
+class ActionOptionsForm(ActionForm):
     """The optional fields of an action. The confirmation page validates them and shows them again."""
 
     grade = forms.CharField(label=gettext_lazy("Grade"), required=False)
@@ -98,23 +98,23 @@ class EndingForm(ActionForm):
 
 
 @admin.register(StudentCourse)
-class EnrollmentAdmin(EnrollManyPages, ActPages):
-    """The admin of enrollments. They are created and ended by acts, and never edited or deleted."""
+class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
+    """The admin of enrollments. They are created and changed by commands, and never edited or deleted."""
 
     form = EnrollForm
-    action_form = EndingForm
+    action_form = ActionOptionsForm
     actions = ["drop", "complete", "undo", "promote"]
     autocomplete_fields = ["student", "course"]
-    list_display = ["id", "student", "course_key", "status", "place", "enrolled_on", "ended_on", "grade"]
+    list_display = ["id", "student", "course_key", "status", "waitlist_position", "enrolled_on", "ended_on", "grade"]
     list_filter = ["status", "course__level", ("course__term", RowScopeFilter), "course__is_active"]
     list_select_related = ["student", "course__term"]
     search_fields = ["student", "course"]  # only switches the search on; ``get_search_results`` defines it
     show_full_result_count = False
-    shown = [
+    detail_fields = [
         "student",
         "course",
         "status",
-        "place",
+        "waitlist_position",
         "enrolled_on",
         "ended_on",
         "grade",
@@ -125,12 +125,12 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
 
     def get_fields(self, request: HttpRequest, obj: StudentCourse | None = None) -> list[Any]:
         if obj:
-            return self.shown
+            return self.detail_fields
         waiver = ["waive"] if request.user.has_perm("students.waive_rules") else []
         return ["student", "course", "on_full", *waiver, "reason"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: StudentCourse | None = None) -> list[str]:
-        return ["place", "journal"] if obj else []
+        return ["waitlist_position", "journal"] if obj else []
 
     def get_queryset(self, request: HttpRequest) -> StudentCourseQuerySet:
         return StudentCourse.objects.with_details()
@@ -139,17 +139,18 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Find the students and courses of each word first: a search over the columns of both would read every row."""
-        for number, word in enumerate(search_term.split()):
-            students = Student.objects.filter(containing([word], *PERSON))
-            courses = Course.objects.filter(containing([word], "code", "name"))
-            chosen = Q(student__in=few(students, number)) | Q(course__in=few(courses, number))
-            queryset = queryset.filter(chosen)
+        for word_index, word in enumerate(search_term.split()):
+            students = Student.objects.filter(match_all_words([word], *STUDENT_FIELDS))
+            courses = Course.objects.filter(match_all_words([word], "code", "name"))
+            of_students = Q(student__in=ids_or_subquery(students, word_index))
+            of_courses = Q(course__in=ids_or_subquery(courses, word_index))
+            queryset = queryset.filter(of_students | of_courses)
         return queryset, False
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change, **kwargs)
-        form.origin = origin_of(request)
-        if not form.origin.may_waive:
+        form.actor = actor_from_request(request)
+        if not form.actor.may_waive:
             form.base_fields.pop("waive", None)
         return form
 
@@ -159,7 +160,7 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
 
     def save_model(self, request: HttpRequest, obj: StudentCourse, form: Any, change: bool) -> None:
         # The form has checked the rules in this transaction, so the course has been locked since then.
-        [outcome] = execute([form.act], form.origin)
+        [outcome] = execute([form.command], form.actor)
         if outcome.refusals:
             raise Refused(outcome.refusals)
         obj.pk = outcome.enrollment.pk if outcome.enrollment else None
@@ -173,17 +174,17 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
     def has_delete_permission(self, request: HttpRequest, obj: StudentCourse | None = None) -> bool:
         return False
 
-    def has_end_permission(self, request: HttpRequest) -> bool:
-        return self.may_act(request, WAYS["drop"])
+    def has_drop_permission(self, request: HttpRequest) -> bool:
+        return self.has_bulk_action_permission(request, BULK_ACTIONS["drop"])
 
-    def has_move_up_permission(self, request: HttpRequest) -> bool:
-        return self.may_act(request, WAYS["promote"])
+    def has_promote_permission(self, request: HttpRequest) -> bool:
+        return self.has_bulk_action_permission(request, BULK_ACTIONS["promote"])
 
     def has_complete_permission(self, request: HttpRequest) -> bool:
-        return self.may_act(request, WAYS["complete"])
+        return self.has_bulk_action_permission(request, BULK_ACTIONS["complete"])
 
     @admin.display(description=gettext_lazy("place in line"))
-    def place(self, enrollment: StudentCourse) -> int | None:
+    def waitlist_position(self, enrollment: StudentCourse) -> int | None:
         return enrollment.waitlist_position
 
     @admin.display(description=gettext_lazy("course"), ordering="course__code")
@@ -200,36 +201,36 @@ class EnrollmentAdmin(EnrollManyPages, ActPages):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        waits = StudentCourse.objects.waitlisted().filter(pk__in=parse_ids(object_id)).exists()
-        may = {
-            "can_end": self.has_end_permission(request),
+        is_waitlisted = StudentCourse.objects.waitlisted().filter(pk__in=parse_ids(object_id)).exists()
+        permissions = {
+            "can_drop": self.has_drop_permission(request),
             "can_complete": self.has_complete_permission(request),
-            "can_move_up": waits and self.has_move_up_permission(request),
+            "can_promote": is_waitlisted and self.has_promote_permission(request),
         }
-        context = {**may, **(extra_context or {})}
+        context = {**permissions, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     @admin.display(description=gettext_lazy("journal"))
     def journal(self, enrollment: StudentCourse) -> str:
-        return render_to_string("students/journal.html", {"events": enrollment.events.select_related("actor")})
+        return render_to_string("students/event_table.html", {"events": enrollment.events.select_related("actor")})
 
-    @admin.action(description=WAYS["drop"].title, permissions=["end"])
+    @admin.action(description=BULK_ACTIONS["drop"].title, permissions=["drop"])
     def drop(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self._to_consequences(request, "drop", queryset)
+        return self._preview_action(request, "drop", queryset)
 
     @admin.action(description=gettext_lazy("Complete, with the grade"), permissions=["complete"])
     def complete(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self._to_consequences(request, "complete", queryset)
+        return self._preview_action(request, "complete", queryset)
 
-    @admin.action(description=WAYS["undo"].title, permissions=["end"])
+    @admin.action(description=BULK_ACTIONS["undo"].title, permissions=["drop"])
     def undo(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self._to_consequences(request, "undo", queryset)
+        return self._preview_action(request, "undo", queryset)
 
-    @admin.action(description=WAYS["promote"].title, permissions=["move_up"])
+    @admin.action(description=BULK_ACTIONS["promote"].title, permissions=["promote"])
     def promote(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return self._to_consequences(request, "promote", queryset)
+        return self._preview_action(request, "promote", queryset)
 
-    def _to_consequences(self, request: HttpRequest, name: str, queryset: QuerySet[Any]) -> HttpResponse:
-        """Show the preview page for the chosen enrollments. At most ``MOST + 1`` ids are read, to detect too many."""
-        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MOST + 1])
-        return self.consequences(request, WAYS[name], ids, request.get_full_path())
+    def _preview_action(self, request: HttpRequest, name: str, queryset: QuerySet[Any]) -> HttpResponse:
+        """Show the preview page for the selected enrollments. Read one id more than allowed, to detect too many."""
+        ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MAX_ENROLLMENTS + 1])
+        return self.preview_or_execute(request, BULK_ACTIONS[name], ids, request.get_full_path())

@@ -13,16 +13,26 @@ from students.templatetags.codes import titles
 
 
 @admin.register(EnrollmentEvent)
-class JournalAdmin(ModelAdmin):
+class EnrollmentEventAdmin(ModelAdmin):
     """All journal entries, the latest first. They cannot be added here, and never be changed or deleted."""
 
-    list_display = ["id", "at", "enrollment", "action", "from_status", "to_status", "actor", "channel", "told"]
+    list_display = [
+        "id",
+        "at",
+        "enrollment",
+        "action",
+        "from_status",
+        "to_status",
+        "actor",
+        "channel",
+        "localized_reason",
+    ]
     list_display_links = ["id", "at"]
     fields = [
         *("enrollment", "action", "at", "actor", "channel", "from_status", "to_status"),
-        *("what_changed", "told", "waived_rules", "against_who_waits", "request_id", "file_import"),
+        *("changed_fields", "localized_reason", "waived_rules", "skip_reasons", "request_id", "file_import"),
     ]
-    readonly_fields = ["what_changed", "told", "waived_rules", "against_who_waits"]
+    readonly_fields = ["changed_fields", "localized_reason", "waived_rules", "skip_reasons"]
     list_filter = ["action", "channel", "at"]
     list_select_related = ["actor", "enrollment__student", "enrollment__course__term"]
     ordering = ["-id"]
@@ -41,11 +51,11 @@ class JournalAdmin(ModelAdmin):
         return queryset.filter(enrollment__in=[*_ids(of_student), *_ids(of_course)]), False
 
     @admin.display(description=gettext_lazy("reason"))
-    def told(self, event: EnrollmentEvent) -> str:
+    def localized_reason(self, event: EnrollmentEvent) -> str:
         return event.localized_reason or "-"
 
     @admin.display(description=gettext_lazy("changes"))
-    def what_changed(self, event: EnrollmentEvent) -> str:
+    def changed_fields(self, event: EnrollmentEvent) -> str:
         names = {each.name: str(each.verbose_name) for each in StudentCourse._meta.fields}
         return "; ".join(
             f"{names.get(name, name)}: {_plain(before)} → {_plain(after)}"
@@ -57,7 +67,7 @@ class JournalAdmin(ModelAdmin):
         return titles(event.waived)
 
     @admin.display(description=gettext_lazy("refusals"))
-    def against_who_waits(self, event: EnrollmentEvent) -> str:
+    def skip_reasons(self, event: EnrollmentEvent) -> str:
         return titles(event.refusals)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

@@ -60,18 +60,18 @@ class EraseForm(forms.Form):
         widget=UnfoldAdminTextInputWidget,
     )
 
-    def __init__(self, sent: Any = None, number: str | None = None) -> None:
-        super().__init__(sent, auto_id="id_erase_%s")  # the page has two forms, so the ids must differ
-        self.right_number = number
+    def __init__(self, data: Any = None, number: str | None = None) -> None:
+        super().__init__(data, auto_id="id_erase_%s")  # the page has two forms, so the ids must differ
+        self.expected_number = number
 
     def clean_number(self) -> str:
         number: str = self.cleaned_data["number"]
-        if number != self.right_number:
+        if number != self.expected_number:
             raise forms.ValidationError(_("This is not the number of the student."), code="not_the_number")
         return number
 
 
-class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
+class PersonalDataViews(SimpleHistoryAdmin, ModelAdmin):
     """Admin mixin with pages about a student's personal data. Views of a student go into the record of access."""
 
     actions_detail = ["personal_data"]
@@ -91,32 +91,32 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        return self._recorded(request, object_id, super().change_view(request, object_id, form_url, extra_context))
+        return self._record_view(request, object_id, super().change_view(request, object_id, form_url, extra_context))
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
-        return self._recorded(request, object_id, super().history_view(request, object_id, extra_context))
+        return self._record_view(request, object_id, super().history_view(request, object_id, extra_context))
 
     def history_form_view(self, request: HttpRequest, object_id: str, version_id: str, **kwargs: Any) -> Any:
         # The form of an old version does not know if the student was erased since then, so this checks it.
         student = self.get_object(request, object_id)
         if request.method == "POST" and student is not None and not self.has_change_permission(request, student):
             raise PermissionDenied
-        answer = super().history_form_view(request, object_id, version_id, **kwargs)
-        return self._recorded(request, object_id, answer)
+        response = super().history_form_view(request, object_id, version_id, **kwargs)
+        return self._record_view(request, object_id, response)
 
-    def _recorded(self, request: HttpRequest, object_id: str, answer: Any) -> Any:
-        if request.method == "GET" and answer.status_code == 200:
+    def _record_view(self, request: HttpRequest, object_id: str, response: Any) -> Any:
+        if request.method == "GET" and response.status_code == 200:
             record_view(request, int(object_id))
-        return answer
+        return response
 
-    def has_see_held_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        return any(request.user.has_perm(right) for right in (EXPORT, ERASE))
+    def has_personal_data_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return any(request.user.has_perm(permission) for permission in (EXPORT, ERASE))
 
     @action(  # type: ignore[untyped-decorator]  # from the admin theme
         description=gettext_lazy("Personal data"),
         url_path="personal-data",
         icon="shield_person",
-        permissions=["see_held"],
+        permissions=["personal_data"],
     )
     def personal_data(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the amount of data held on a student, and the forms to export and to erase it."""
@@ -133,12 +133,12 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
         except Refused as refused:
             form.add_error("reason", str(refused))
             return self._page(request, person, export_form=form)
-        wanted = form.cleaned_data["format"]
+        export_format = form.cleaned_data["format"]
         with transaction.atomic():
             record_export(request, Subject.STUDENT, student_id=pk, reason=form.cleaned_data["reason"])
-            content = WRITERS[wanted](collect_personal_data(person))
-        disposition = f'attachment; filename="student-{pk}.{wanted}"'
-        return HttpResponse(content, content_type=TYPES[wanted], headers={"Content-Disposition": disposition})
+            content = WRITERS[export_format](collect_personal_data(person))
+        disposition = f'attachment; filename="student-{pk}.{export_format}"'
+        return HttpResponse(content, content_type=TYPES[export_format], headers={"Content-Disposition": disposition})
 
     def erase(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Erase the student's data permanently if the user has typed the student number."""
@@ -147,20 +147,22 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
         if request.method != "POST" or not form.is_valid():
             return self._page(request, person, erase_form=form)
         try:
-            erased = erase(person, reason=form.cleaned_data["reason"], door=Door.ADMIN, actor=request.user)
+            result = erase(person, reason=form.cleaned_data["reason"], door=Door.ADMIN, actor=request.user)
         except Refused as refused:
             messages.error(request, str(refused))
             return HttpResponseRedirect(reverse("admin:students_student_personal_data", args=[pk]))
         remove_identifying_values(request.session, person.identifiers)  # the middleware saves this session again
-        _tell(request, erased)
+        _message_result(request, result)
         return HttpResponseRedirect(reverse("admin:students_student_change", args=[pk]))
 
-    def _person(self, request: HttpRequest, pk: int | str, *rights: str) -> Person:
+    def _person(self, request: HttpRequest, pk: int | str, *permissions: str) -> Person:
         student = self.get_object(request, str(pk))
         if student is None:
             raise Http404
-        may = self.has_view_permission(request, student) and any(request.user.has_perm(right) for right in rights)
-        if not may:
+        is_allowed = self.has_view_permission(request, student) and any(
+            request.user.has_perm(permission) for permission in permissions
+        )
+        if not is_allowed:
             raise PermissionDenied
         return person_of(student)
 
@@ -184,22 +186,22 @@ class PersonalDataPages(SimpleHistoryAdmin, ModelAdmin):
             "erase_form": EraseForm(),
             **forms,
         }
-        return render(request, "students/held.html", context)
+        return render(request, "students/personal_data.html", context)
 
 
-def _tell(request: HttpRequest, erased: ErasureResult) -> None:
-    messages.success(request, _("Erased: the student is %(name)s from now on.") % {"name": erased.pseudonym})
-    rows = sum(erased.imports.values())
+def _message_result(request: HttpRequest, result: ErasureResult) -> None:
+    messages.success(request, _("Erased: the student is %(name)s from now on.") % {"name": result.pseudonym})
+    rows = sum(result.imports.values())
     if rows:
         message = _("%(rows)s rows blacked out in the files of %(imports)s imports.")
-        messages.info(request, message % {"rows": rows, "imports": len(erased.imports)})
-    if erased.imports_discarded:
-        ids = ", ".join(map(str, erased.imports_discarded))
+        messages.info(request, message % {"rows": rows, "imports": len(result.imports)})
+    if result.imports_discarded:
+        ids = ", ".join(map(str, result.imports_discarded))
         message = _("The files of these imports cannot be searched, and were deleted: %(ids)s.")
         messages.warning(request, message % {"ids": ids})
-    if erased.named_in_journal:
+    if result.named_in_journal:
         message = _("%(n)s entries of the journal give a reason with the name in it. The journal cannot be changed.")
-        messages.warning(request, message % {"n": len(erased.named_in_journal)})
-    if erased.named_in_access:
+        messages.warning(request, message % {"n": len(result.named_in_journal)})
+    if result.named_in_access:
         message = _("%(n)s lines of the record of access give a reason with the name in it. They cannot be changed.")
-        messages.warning(request, message % {"n": len(erased.named_in_access)})
+        messages.warning(request, message % {"n": len(result.named_in_access)})

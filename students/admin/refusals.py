@@ -28,13 +28,13 @@ class ReasonFilter(admin.SimpleListFilter):
 class RefusalAdmin(ModelAdmin):
     """A read-only list of refusals."""
 
-    list_display = ["at", "student", "course", "why", "action", "channel"]
+    list_display = ["at", "student", "course", "reason_titles", "action", "channel"]
     list_filter = ["day", ReasonFilter, "channel", ("course__term", RowScopeFilter)]
     list_select_related = ["student", "course__term"]
     search_fields = ["=student__student_number", "=course__code"]
     search_help_text = gettext_lazy("A student number or the code of a course, whole.")
     show_full_result_count = False
-    fields = ["at", "student", "course", "why", "action", "channel"]
+    fields = ["at", "student", "course", "reason_titles", "action", "channel"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return the refusals, fetched with student and course, which might be deleted before a later query."""
@@ -50,5 +50,5 @@ class RefusalAdmin(ModelAdmin):
         return False
 
     @admin.display(description=gettext_lazy("why"))
-    def why(self, refused: RefusedAct) -> str:
-        return titles(refused.codes.split())
+    def reason_titles(self, refusal: RefusedAct) -> str:
+        return titles(refusal.codes.split())

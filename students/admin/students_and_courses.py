@@ -14,21 +14,21 @@ from courses.models import Course
 from courses.prerequisites import courses_requiring
 from school.desk.protected_delete import ProtectedByRelation
 from school.desk.stale_forms import StaleFormCheck
-from students.admin.actions.activate import ActivityPages
-from students.admin.actor import origin_of
+from students.admin.actions.activate import ActivationActions
+from students.admin.actor import actor_from_request
 from students.admin.pages.course import CoursePage
 from students.admin.pages.student import StudentPage
-from students.admin.personal_data import PersonalDataPages
-from students.admin.search import seen
+from students.admin.personal_data import PersonalDataViews
+from students.admin.search import visible_rows
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
 from students.models import Student, StudentCourse
 from students.seats import annotate_seats, get_seats
 
-SHOWN_PROMOTED = 100
+MAX_PROMOTION_MESSAGES = 100
 
 
 @admin.register(Student)
-class StudentAdmin(StaleFormCheck, ActivityPages, ProtectedByRelation, PersonalDataPages, StudentPage):
+class StudentAdmin(StaleFormCheck, ActivationActions, ProtectedByRelation, PersonalDataViews, StudentPage):
     protected_by = "enrollments"
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]
@@ -42,14 +42,14 @@ class StudentAdmin(StaleFormCheck, ActivityPages, ProtectedByRelation, PersonalD
         super().lock_row(row)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        waited_for = lock_waitlisted_courses([obj.pk]) if change else []
+        locked_course_ids = lock_waitlisted_courses([obj.pk]) if change else []
         if change and not obj.is_active:
             lock_to_deactivate([obj.pk])
         super().save_model(request, obj, form, change)
-        tell_promoted(request, promote(waited_for, actor=origin_of(request)))
+        message_promotions(request, promote(locked_course_ids, actor=actor_from_request(request)))
 
 
-SOME_FREE = Q(capacity__isnull=True) | Q(seats_taken__lt=F("capacity"))
+HAS_FREE_SEATS = Q(capacity__isnull=True) | Q(seats_taken__lt=F("capacity"))
 
 
 class SeatsFilter(admin.SimpleListFilter):
@@ -72,16 +72,16 @@ class SeatsFilter(admin.SimpleListFilter):
             case "full":
                 return queryset.filter(seats_taken__gte=F("capacity"))
             case "free":
-                return queryset.filter(SOME_FREE)
+                return queryset.filter(HAS_FREE_SEATS)
             case "line":
                 return queryset.filter(waitlist_length__gt=0)
             case "held_up":
-                return queryset.filter(SOME_FREE, waitlist_length__gt=0)
+                return queryset.filter(HAS_FREE_SEATS, waitlist_length__gt=0)
         return queryset
 
 
 @admin.register(Course)
-class CourseAdmin(ActivityPages, ProtectedByRelation, CoursePage, courses.admin.CourseAdmin):
+class CourseAdmin(ActivationActions, ProtectedByRelation, CoursePage, courses.admin.CourseAdmin):
     protected_by = "enrollments"
     list_display = ["code", "name", "term", "capacity", "taken", "free", "waiting", "is_active"]
     list_filter = [SeatsFilter, *courses.admin.CourseAdmin.list_filter]
@@ -96,8 +96,10 @@ class CourseAdmin(ActivityPages, ProtectedByRelation, CoursePage, courses.admin.
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        asking = courses_requiring({obj.code}) if change and "code" in form.changed_data else []
-        tell_promoted(request, promote([obj.pk, *(each.pk for each in asking)], actor=origin_of(request)))
+        dependent_courses = courses_requiring({obj.code}) if change and "code" in form.changed_data else []
+        message_promotions(
+            request, promote([obj.pk, *(each.pk for each in dependent_courses)], actor=actor_from_request(request))
+        )
         for warning in get_seats(Course.objects.get(pk=obj.pk)).warnings:
             messages.warning(request, warning.message)
 
@@ -117,10 +119,10 @@ class CourseAdmin(ActivityPages, ProtectedByRelation, CoursePage, courses.admin.
         return get_seats(course).waiting
 
 
-def tell_promoted(request: HttpRequest, promoted: list[StudentCourse]) -> None:
+def message_promotions(request: HttpRequest, promoted: list[StudentCourse]) -> None:
     """Show a message for each enrollment that got a seat by the change, if the user may see the enrollment."""
     visible = set(
-        seen(request, StudentCourse).filter(pk__in=[each.pk for each in promoted]).values_list("pk", flat=True)
+        visible_rows(request, StudentCourse).filter(pk__in=[each.pk for each in promoted]).values_list("pk", flat=True)
     )
-    for enrollment in [each for each in promoted if each.pk in visible][:SHOWN_PROMOTED]:
+    for enrollment in [each for each in promoted if each.pk in visible][:MAX_PROMOTION_MESSAGES]:
         messages.info(request, _("%(who)s had waited and has a seat now.") % {"who": enrollment})

@@ -13,8 +13,8 @@ from unfold.admin import ModelAdmin
 from school.validators import parse_ids
 from students.models import EnrollmentEvent, StudentCourse, StudentCourseQuerySet
 
-FORM, TIMELINE = "form", "timeline"
-EVENTS = 50  # on a page of the timeline
+FORM_TAB, TIMELINE_TAB = "form", "timeline"
+EVENTS_PER_PAGE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,67 +31,76 @@ class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
     The permissions to see and to change enrollments are those of the enrollment admin, so that only one place decides.
     """
 
-    change_form_template: Any = "students/desk/page.html"
-    side: str  # the field of an enrollment for the object: "student" or "course"
+    change_form_template: Any = "students/pages/tabbed_page.html"
+    enrollment_field: str  # the field of an enrollment for the object: "student" or "course"
     form_title: Any
 
-    def tabs(self, request: HttpRequest, owner: Any) -> list[Tab]:
+    def tabs(self, request: HttpRequest, obj: Any) -> list[Tab]:
         """Return the tabs other than the form and the timeline."""
         raise NotImplementedError
 
-    def content_of(self, request: HttpRequest, owner: Any, tab: str) -> dict[str, Any]:
+    def tab_context(self, request: HttpRequest, obj: Any, tab: str) -> dict[str, Any]:
         """Return the template context of one of ``tabs``."""
         raise NotImplementedError
 
     @property
-    def desk(self) -> Any:
+    def enrollment_admin(self) -> Any:
         """The enrollment admin."""
         return self.admin_site.get_model_admin(StudentCourse)
 
-    def enrollments_of(self, request: HttpRequest, owner: Any) -> StudentCourseQuerySet:
-        return self.desk.get_queryset(request).filter(**{self.side: owner})
+    def enrollments_of(self, request: HttpRequest, obj: Any) -> StudentCourseQuerySet:
+        return self.enrollment_admin.get_queryset(request).filter(**{self.enrollment_field: obj})
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        owner = context["original"]
-        if owner is not None and not context["is_popup"] and self.desk.has_view_permission(request):
-            page = self.page_of(request, owner)
-            media = context["media"] + page["box"].media if "box" in page else context["media"]  # each script once
+        obj = context["original"]
+        if obj is not None and not context["is_popup"] and self.enrollment_admin.has_view_permission(request):
+            page = self.page_context(request, obj)
+            media = context["media"]
+            if "enroll_form" in page:
+                media += page["enroll_form"].media  # combined, so that each script is in the page once
             context = {**context, **page, "media": media}
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def page_of(self, request: HttpRequest, owner: Any) -> dict[str, Any]:
-        tabs = self.tabs(request, owner)
+    def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        tabs = self.tabs(request, obj)
         if request.user.has_perm("students.view_enrollmentevent"):
-            tabs.append(Tab(TIMELINE, _("Timeline")))
-        tabs.append(Tab(FORM, str(self.form_title)))
-        wanted = FORM if request.method == "POST" else request.GET.get("tab")
-        tab = next((each.name for each in tabs if each.name == wanted), tabs[0].name)
-        page = {"tabs": tabs, "tab": tab, "panel": f"students/desk/{tab}.html", "side": self.side, "owner": owner}
+            tabs.append(Tab(TIMELINE_TAB, _("Timeline")))
+        tabs.append(Tab(FORM_TAB, str(self.form_title)))
+        requested_tab = FORM_TAB if request.method == "POST" else request.GET.get("tab")
+        tab = next((each.name for each in tabs if each.name == requested_tab), tabs[0].name)
+        page = {
+            "tabs": tabs,
+            "tab": tab,
+            "tab_template": f"students/pages/{tab}.html",
+            "enrollment_field": self.enrollment_field,
+            "obj": obj,
+        }
         match tab:
             case "form":
                 return page
             case "timeline":
-                return page | self._timeline(request, owner)
-        return page | self.content_of(request, owner, tab)
+                return page | self._timeline(request, obj)
+        return page | self.tab_context(request, obj, tab)
 
-    def _timeline(self, request: HttpRequest, owner: Any) -> dict[str, Any]:
+    def _timeline(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         # Ids are read first: otherwise the database would scan the journal from its end until it has enough entries.
-        ids = list(self.enrollments_of(request, owner).order_by().values_list("pk", flat=True))
+        ids = list(self.enrollments_of(request, obj).order_by().values_list("pk", flat=True))
         events: QuerySet[EnrollmentEvent] = EnrollmentEvent.objects.filter(enrollment__pk__any_of=ids).order_by("-pk")
         for before in parse_ids(request.GET.get("before", "")):
             events = events.filter(pk__lt=before)
-        shown = list(events.select_related("actor", "enrollment__student", "enrollment__course__term")[: EVENTS + 1])
-        older = shown[EVENTS - 1].pk if len(shown) > EVENTS else None
-        return {"events": shown[:EVENTS], "older": older}
+        events = events.select_related("actor", "enrollment__student", "enrollment__course__term")
+        page = list(events[: EVENTS_PER_PAGE + 1])
+        older = page[EVENTS_PER_PAGE - 1].pk if len(page) > EVENTS_PER_PAGE else None
+        return {"events": page[:EVENTS_PER_PAGE], "older": older}
 
     def response_change(self, request: HttpRequest, obj: Any) -> Any:
         """Return to the tab of the form if the user continues editing."""
-        answer = super().response_change(request, obj)
-        if "_continue" in request.POST and isinstance(answer, HttpResponseRedirect):
-            answer["Location"] += f"{'&' if '?' in answer.url else '?'}tab={FORM}"
-        return answer
+        response = super().response_change(request, obj)
+        if "_continue" in request.POST and isinstance(response, HttpResponseRedirect):
+            response["Location"] += f"{'&' if '?' in response.url else '?'}tab={FORM_TAB}"
+        return response
 
 
-def can_see(request: HttpRequest, model: Any) -> bool:
-    """Return True if the user may open the admin pages of this model."""
+def can_view(request: HttpRequest, model: Any) -> bool:
+    """Return True if the user may view the admin pages of this model."""
     return bool(admin.site.get_model_admin(model).has_view_or_change_permission(request))

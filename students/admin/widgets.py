@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from school.validators import parse_ids
 
-MOST_PICKED = 20  # maximum number of rows in one field
+MAX_PICKED = 20  # maximum number of rows in one field
 
 
 def _ids(values: Any) -> list[Any]:
@@ -24,15 +24,15 @@ class IdSelect(AutocompleteSelect):
 
 class IdSelectMultiple(AutocompleteSelectMultiple):
     def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
-        return super().optgroups(name, _ids(value)[:MOST_PICKED], attr)
+        return super().optgroups(name, _ids(value)[:MAX_PICKED], attr)
 
 
-class PickedField(forms.ModelMultipleChoiceField):
+class AutocompleteMultipleField(forms.ModelMultipleChoiceField):
     """A choice of several rows of a model. Values that are not ids are ignored."""
 
     def clean(self, value: Any) -> Any:
         ids = _ids(value)
-        if len(ids) > MOST_PICKED:
-            message = _("Pick at most %(most)s, and paste the others.") % {"most": MOST_PICKED}
+        if len(ids) > MAX_PICKED:
+            message = _("Pick at most %(most)s, and paste the others.") % {"most": MAX_PICKED}
             raise forms.ValidationError(message, code="too_many")
         return super().clean(ids)

@@ -1,4 +1,4 @@
-"""The origin of the acts of an API request."""
+"""The actor context of an API request."""
 
 from rest_framework.request import Request
 
@@ -8,7 +8,7 @@ from students.enrollment.commands import ActorContext
 from students.models import Channel
 
 
-def origin_of(request: Request) -> ActorContext:
+def actor_from_request(request: Request) -> ActorContext:
     may_waive = is_permitted(request, "enrollments:waive", "students.waive_rules")
     return ActorContext(
         Channel.API,

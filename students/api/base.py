@@ -18,19 +18,19 @@ from students.api.serializers import EnrollmentSerializer, StudentSerializer
 from students.models import Student, StudentCourse
 
 
-def courses_for(request: Any) -> QuerySet[Course] | None:
+def visible_courses(request: Any) -> QuerySet[Course] | None:
     """Return the courses that the caller may see; None if the caller may see all."""
     row_scope = row_scope_of(request)
     return None if row_scope is None else filter_by_scope(Course.objects.all(), row_scope)
 
 
-def students_for(request: Any) -> QuerySet[Student] | None:
+def visible_students(request: Any) -> QuerySet[Student] | None:
     """Return the students that the caller may see; None if the caller may see all."""
     row_scope = row_scope_of(request)
     return None if row_scope is None else filter_by_scope(Student.objects.all(), row_scope)
 
 
-def students_to_enroll(request: Any) -> QuerySet[Student] | None:
+def enrollable_students(request: Any) -> QuerySet[Student] | None:
     """
     Return the students that the caller may enroll; None if the caller may enroll all.
 
@@ -38,10 +38,10 @@ def students_to_enroll(request: Any) -> QuerySet[Student] | None:
     may enroll the students they see.
     """
     row_scope = row_scope_of(request)
-    return None if row_scope is None or row_scope.is_client else students_for(request)
+    return None if row_scope is None or row_scope.is_client else visible_students(request)
 
 
-class EnrollmentReads(
+class EnrollmentReadViewSet(
     RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, ConditionalReadMixin, GenericViewSet[StudentCourse]
 ):
     """Base class of views of enrollments, ordered by id."""

@@ -1,4 +1,4 @@
-"""The API view for batches of acts."""
+"""The API view for batches of commands on enrollments."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,16 +12,16 @@ from school.api.idempotency import idempotent
 from school.api.query_parameters import StrictQueryMixin
 from school.http.problems import CONTENT_TYPE, problem, status_of
 from school.refusals import Refusal
-from students.api.actor import origin_of
-from students.api.base import courses_for, students_for, students_to_enroll
+from students.api.actor import actor_from_request
+from students.api.base import enrollable_students, visible_courses, visible_students
 from students.api.serializers.batch import (
     BatchOutcomeSerializer,
     BatchProblemSerializer,
     BatchSerializer,
+    InvalidItem,
     ItemOutcome,
-    Unreadable,
-    outcomes_in_json,
-    read_items,
+    parse_items,
+    serialize_outcomes,
 )
 from students.enrollment import dry_run, execute, execute_atomic
 from students.enrollment.commands import EnrollmentCommand, Outcome
@@ -54,42 +54,45 @@ class BatchView(StrictQueryMixin, APIView):
         """
         batch = BatchSerializer(data=request.data)
         batch.is_valid(raise_exception=True)
-        items = read_items(
-            batch.validated_data["items"], courses_for(request), students_for(request), students_to_enroll(request)
+        items = parse_items(
+            batch.validated_data["items"],
+            visible_courses(request),
+            visible_students(request),
+            enrollable_students(request),
         )
-        acts = [item for item in items if isinstance(item, EnrollmentCommand)]
-        origin = origin_of(request)
+        commands = [item for item in items if isinstance(item, EnrollmentCommand)]
+        actor = actor_from_request(request)
         is_atomic = batch.validated_data["atomic"]
         if not is_atomic:
-            done = execute(acts, origin)
-        elif len(acts) == len(items):
-            done = execute_atomic(acts, origin)
+            outcomes = execute(commands, actor)
+        elif len(commands) == len(items):
+            outcomes = execute_atomic(commands, actor)
         else:
-            done = dry_run(acts, origin)
-        is_undone = is_atomic and not (len(acts) == len(items) and all(outcome.accepted for outcome in done))
-        found = list(_outcomes(items, done, is_undone=is_undone))
-        applied = [outcome.enrollment is not None for outcome in found]
-        outcomes = outcomes_in_json(found)
+            outcomes = dry_run(commands, actor)
+        rolled_back = is_atomic and not (len(commands) == len(items) and all(outcome.accepted for outcome in outcomes))
+        item_outcomes = list(_item_outcomes(items, outcomes, rolled_back=rolled_back))
+        applied = [outcome.enrollment is not None for outcome in item_outcomes]
+        serialized = serialize_outcomes(item_outcomes)
         if not any(applied):
             message = _("Nothing of the batch was applied: see the outcome of each item.")
-            answer = problem(422, [Refusal("nothing_applied", message, _("Nothing applied"))])
-            return Response({**answer, "outcomes": outcomes}, 422, content_type=CONTENT_TYPE)
-        return Response({"outcomes": outcomes}, 200 if all(applied) else 207)
+            body = problem(422, [Refusal("nothing_applied", message, _("Nothing applied"))])
+            return Response({**body, "outcomes": serialized}, 422, content_type=CONTENT_TYPE)
+        return Response({"outcomes": serialized}, 200 if all(applied) else 207)
 
 
-def _outcomes(
-    items: Sequence[EnrollmentCommand | Unreadable], done: Sequence[Outcome], *, is_undone: bool
+def _item_outcomes(
+    items: Sequence[EnrollmentCommand | InvalidItem], outcomes: Sequence[Outcome], *, rolled_back: bool
 ) -> Iterator[ItemOutcome]:
-    """Yield the outcome of each item. ``is_undone`` is True if nothing was applied because another item failed."""
-    of_acts = iter(done)
+    """Yield the outcome of each item. ``rolled_back`` is True if nothing was applied because another item failed."""
+    remaining = iter(outcomes)
     for item in items:
-        if isinstance(item, Unreadable):
+        if isinstance(item, InvalidItem):
             yield ItemOutcome(item.status, item.reasons)
             continue
-        outcome = next(of_acts)
+        outcome = next(remaining)
         if outcome.refusals:
             yield ItemOutcome("not_found" if status_of(outcome.refusals) == 404 else "refused", outcome.refusals)
-        elif is_undone:
+        elif rolled_back:
             yield ItemOutcome("not_applied")
         else:
             status = "created" if outcome.created else "updated" if outcome.changed else "unchanged"

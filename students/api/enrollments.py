@@ -27,7 +27,7 @@ from school.api.row_responses import ConditionalReadMixin
 from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
 from school.validators import parse_id
-from students.api.base import EnrollmentReads, courses_for
+from students.api.base import EnrollmentReadViewSet, visible_courses
 from students.api.filters import EnrollmentFilter, RosterFilter
 from students.api.serializers import (
     ChangesQuerySerializer,
@@ -41,7 +41,7 @@ from students.exports import stream_roster_csv
 from students.models import EnrollmentEvent, StudentCourse
 
 
-class EnrollmentViewSet(EnrollmentReads):
+class EnrollmentViewSet(EnrollmentReadViewSet):
     """All enrollments in one list, for integrations."""
 
     filterset_class = EnrollmentFilter
@@ -52,7 +52,7 @@ class EnrollmentViewSet(EnrollmentReads):
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
 
-class RosterViewSet(EnrollmentReads):
+class RosterViewSet(EnrollmentReadViewSet):
     """The roster of a course."""
 
     filterset_class = RosterFilter
@@ -62,7 +62,7 @@ class RosterViewSet(EnrollmentReads):
 
     @cached_property
     def course(self) -> Course:
-        return find_course(self.kwargs["course_id"], courses_for(self.request))
+        return find_course(self.kwargs["course_id"], visible_courses(self.request))
 
     def get_queryset(self) -> QuerySet[StudentCourse]:
         return super().get_queryset().filter(course_id=self.parameter("course"))
@@ -83,9 +83,9 @@ class RosterViewSet(EnrollmentReads):
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         """List the enrollments in the course, page by page, or with `Accept: text/csv` all of them as one file."""
         if request.accepted_renderer.media_type != CsvRenderer.media_type:
-            answer = super().list(request, *args, **kwargs)
+            response = super().list(request, *args, **kwargs)
             wants_bom(request)  # JSON has no byte order mark, but the value is checked
-            return answer
+            return response
         refuse_page_parameters(request)
         self.check_parent_exists()
         rows = self.filter_queryset(self.get_queryset()).order_by(*order_columns(request, self))
@@ -145,17 +145,17 @@ class ChangesView(StrictQueryMixin, APIView):
         """
         query = ChangesQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        asked = query.validated_data
+        parameters = query.validated_data
         row_scope = row_scope_of(request)
         template = change_template(is_limited=row_scope is not None and row_scope.is_client)
         page = read_changes(
-            asked["after"],
-            asked["limit"],
+            parameters["after"],
+            parameters["limit"],
             lambda: template.expressions,
             shape="limited" if template.computed else "full",
-            wait=asked["wait"],
+            wait=parameters["wait"],
             row_scope=row_scope,
         )
-        head = encode_json({"cursor": page.cursor, "has_more": page.has_more})
+        header = encode_json({"cursor": page.cursor, "has_more": page.has_more})
         results = ",".join([template.render(request, entry.columns) for entry in page.entries])
-        return Response(JsonText(f'{head[:-1]},"results":[{results}]}}'))
+        return Response(JsonText(f'{header[:-1]},"results":[{results}]}}'))

@@ -31,11 +31,11 @@ from students.models import Status, Student, StudentCourse
 
 ALL = "all"
 
-STUDENT_KEY = r"^([1-9][0-9]{0,18}|number:.+)$"
-COURSE_KEY = r"^([1-9][0-9]{0,18}|code:.+)$"
+STUDENT_KEY_PATTERN = r"^([1-9][0-9]{0,18}|number:.+)$"
+COURSE_KEY_PATTERN = r"^([1-9][0-9]{0,18}|code:.+)$"
 
 
-def _is_key(pattern: str, prefix: str) -> Callable[[str], None]:
+def _key_validator(pattern: str, prefix: str) -> Callable[[str], None]:
     """Return a validator of ids and keys. Its error for a text without the prefix suggests the key with it."""
 
     def validate(text: str) -> None:
@@ -55,7 +55,7 @@ class StudentFilter(StrictFilterSet):
         fields = ["student_number"]
 
 
-class HasSeats(StrictBooleanFilter):
+class HasSeatsFilter(StrictBooleanFilter):
     """
     Filters courses with or without a free seat. A course without a limit always has one.
 
@@ -71,13 +71,13 @@ class HasSeats(StrictBooleanFilter):
 
 
 class CourseWithSeatsFilter(CourseFilter):
-    has_seats = HasSeats()
+    has_seats = HasSeatsFilter()
 
     class Meta(CourseFilter.Meta):
         pass
 
 
-@extend_schema_field({"type": "string", "pattern": STUDENT_KEY})
+@extend_schema_field({"type": "string", "pattern": STUDENT_KEY_PATTERN})
 class StudentKeyFilter(TextFilter):
     """Filters by a student, given as in a URL path. An unknown student matches no rows."""
 
@@ -93,7 +93,7 @@ class StudentKeyFilter(TextFilter):
         return qs if value == "" else qs.filter(student_id=value)
 
 
-@extend_schema_field({"type": "string", "pattern": COURSE_KEY})
+@extend_schema_field({"type": "string", "pattern": COURSE_KEY_PATTERN})
 class CourseKeyFilter(TextFilter):
     """Filters by a course, given as in a URL path. An unknown course matches no rows; an ambiguous code is an error."""
 
@@ -103,13 +103,13 @@ class CourseKeyFilter(TextFilter):
             return next(iter(parse_ids(value)), 0)
         key = parse_course_key(value)
         row_scope = row_scope_of(request)
-        found = courses_by_key([key], None if row_scope is None else filter_by_scope(Course.objects.all(), row_scope))[
+        course = courses_by_key([key], None if row_scope is None else filter_by_scope(Course.objects.all(), row_scope))[
             key
         ]
-        if not isinstance(found, Refusal):
-            return int(found.pk)
-        if found.code == "course_ambiguous":
-            raise ValidationError({"course": [ErrorDetail(found.message, code=found.code)]})
+        if not isinstance(course, Refusal):
+            return int(course.pk)
+        if course.code == "course_ambiguous":
+            raise ValidationError({"course": [ErrorDetail(course.message, code=course.code)]})
         return 0
 
     def filter(self, qs: Any, value: Any) -> QuerySet[Any]:
@@ -138,10 +138,11 @@ class EnrollmentFilter(StrictFilterSet):
 
     status = StatusFilter()
     student: Any = StudentKeyFilter(
-        validators=[_is_key(STUDENT_KEY, "number:")], help_text=_("An id, or number: and a student number.")
+        validators=[_key_validator(STUDENT_KEY_PATTERN, "number:")],
+        help_text=_("An id, or number: and a student number."),
     )
     course: Any = CourseKeyFilter(
-        validators=[_is_key(COURSE_KEY, "code:")],
+        validators=[_key_validator(COURSE_KEY_PATTERN, "code:")],
         help_text=_("An id, or code: and a code, with @ and the term's code."),
     )
     student_number: Any = TextFilter("student__student_number")

@@ -9,18 +9,20 @@ from school.api.error_codes import CODES
 from students.enrollment.rules import ALL_RULES
 
 
-def meanings() -> dict[str, str]:
+def code_descriptions() -> dict[str, str]:
     """Return the explanation of each code of the API and of the rules."""
-    found = {code: str(text) for code, text in CODES.items()}
+    descriptions = {code: str(text) for code, text in CODES.items()}
     for rule in ALL_RULES:
-        found[rule.code] = f"{found[rule.code]} {rule.explanation}" if rule.code in found else rule.explanation
-    return found
+        descriptions[rule.code] = (
+            f"{descriptions[rule.code]} {rule.explanation}" if rule.code in descriptions else rule.explanation
+        )
+    return descriptions
 
 
 def add_codes(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """Add the problem codes to the OpenAPI document as an enumeration (a postprocessing hook of drf-spectacular)."""
     schemas = result["components"]["schemas"]
-    schemas["ProblemCode"] = {"type": "string", "enum": sorted(meanings())}
+    schemas["ProblemCode"] = {"type": "string", "enum": sorted(code_descriptions())}
     for name in ("Problem", "BatchProblem"):
         code = schemas[name]["properties"]["code"]
         schemas[name]["properties"]["code"] = {"$ref": "#/components/schemas/ProblemCode", **code}
@@ -30,16 +32,16 @@ def add_codes(result: dict[str, Any], generator: Any, request: Any, public: bool
 
 def problem_index(request: HttpRequest) -> HttpResponse:
     """Return a page with a link to the page of each code."""
-    return render(request, "students/problems.html", {"meanings": sorted(meanings().items())})
+    return render(request, "students/problems.html", {"descriptions": sorted(code_descriptions().items())})
 
 
 def problem_page(request: HttpRequest, code: str) -> HttpResponse:
     """Return the page that explains a code; raise ``Http404`` for an unknown code."""
-    meaning = meanings().get(code)
-    if meaning is None:
+    description = code_descriptions().get(code)
+    if description is None:
         raise Http404
     rules = [rule for rule in ALL_RULES if rule.code == code]
     title = rules[0].title if rules else ""
     waivable = any(rule.waivable for rule in rules)
-    context = {"code": code, "meaning": meaning, "title": title, "is_rule": bool(rules), "waivable": waivable}
+    context = {"code": code, "description": description, "title": title, "is_rule": bool(rules), "waivable": waivable}
     return render(request, "students/problem.html", context)

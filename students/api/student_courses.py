@@ -18,8 +18,8 @@ from school.api.permissions import row_scope_of
 from school.api.row_json import JsonText
 from school.refusals import Refused
 from school.validators import parse_id
-from students.api.actor import origin_of
-from students.api.base import EnrollmentReads, courses_for, students_for, students_to_enroll
+from students.api.actor import actor_from_request
+from students.api.base import EnrollmentReadViewSet, enrollable_students, visible_courses, visible_students
 from students.api.filters import StudentCoursesFilter
 from students.api.serializers import CompleteSerializer, EnrollmentSerializer, EnrollSerializer
 from students.enrollment import complete, drop, enroll
@@ -32,45 +32,45 @@ S = TypeVar("S", bound=BaseSerializer[Any])
 
 
 @cache
-def _blank(serializer_class: Any) -> Any:
+def _cached_serializer(serializer_class: Any) -> Any:
     """Return a cached serializer whose fields are built already."""
     serializer = serializer_class()
     assert serializer.fields  # the first access builds them
     return serializer
 
 
-def reading(serializer_class: type[S], data: Any) -> S:
+def parse_body(serializer_class: type[S], data: Any) -> S:
     """Return a serializer that has validated the data; raise ``ValidationError``."""
     # Building the fields is slow, and they keep no request data, so a copy of the serializer can share them.
-    blank: S = _blank(cast(Any, serializer_class))
-    serializer = copy(blank)
+    cached: S = _cached_serializer(cast(Any, serializer_class))
+    serializer = copy(cached)
     serializer.initial_data = data
     serializer.is_valid(raise_exception=True)
     return serializer
 
 
-def enroll_as_asked(student_id: str, body: EnrollSerializer, origin: ActorContext, request: Request) -> Outcome:
+def enroll_from_request(student_id: str, body: EnrollSerializer, actor: ActorContext, request: Request) -> Outcome:
     """
     Enroll the student from the URL in the course from the body; raise ``Refused``.
 
     A refusal suggests only students and courses that the caller may see.
     """
-    students = students_to_enroll(request)
+    students = enrollable_students(request)
     if students is not None:
         pk = find_student(student_id, students).pk
     else:
-        pk = parse_id(student_id) or resolve_student_id(student_id, students_for(request))
+        pk = parse_id(student_id) or resolve_student_id(student_id, visible_students(request))
     return enroll(
         student_id=pk,
-        course_id=body.chosen_course_id(row_scope_of(request)),
+        course_id=body.resolve_course_id(row_scope_of(request)),
         reason=body.validated_data["reason"],
         on_full=OnFull(body.validated_data["on_full"]),
         waived_codes=body.validated_data["waive"],
-        actor=origin,
+        actor=actor,
     )
 
 
-class StudentCoursesViewSet(EnrollmentReads):
+class StudentCoursesViewSet(EnrollmentReadViewSet):
     """The courses of a student: the list, and the actions on each course."""
 
     method_permissions = {"DELETE": "change"}  # a drop ends an enrollment and deletes nothing
@@ -82,21 +82,21 @@ class StudentCoursesViewSet(EnrollmentReads):
 
     def parameter_values(self) -> dict[str, Any]:
         identifier = self.kwargs["student_id"]
-        return {"student": parse_id(identifier) or resolve_student_id(identifier, students_for(self.request))}
+        return {"student": parse_id(identifier) or resolve_student_id(identifier, visible_students(self.request))}
 
     def check_parent_exists(self) -> None:
-        find_student(self.kwargs["student_id"], students_for(self.request))
+        find_student(self.kwargs["student_id"], visible_students(self.request))
 
     def row_lookups(self) -> dict[str, Any]:
         identifier = self.kwargs["course_id"]
-        return {"course_id": parse_id(identifier) or find_course(identifier, courses_for(self.request)).pk}
+        return {"course_id": parse_id(identifier) or find_course(identifier, visible_courses(self.request)).pk}
 
     def get_object(self) -> StudentCourse:
-        student, course = self._parties()
-        newest = self.queryset.filter(student=student, course=course).order_by("-pk").first()
-        if newest is None:
+        student, course = self._student_and_course()
+        latest = self.queryset.filter(student=student, course=course).order_by("-pk").first()
+        if latest is None:
             raise Refused([not_enrolled_refusal(course)])
-        return newest
+        return latest
 
     @extend_schema(
         request=EnrollSerializer,
@@ -112,9 +112,9 @@ class StudentCoursesViewSet(EnrollmentReads):
         A retry is safe: if the enrollment is open already, the response is 200 with that enrollment. The response is
         also 200 if a waitlisted enrollment gets a seat by a waiver, because no new enrollment is created.
         """
-        body = reading(EnrollSerializer, request.data)
-        outcome = enroll_as_asked(student_id, body, origin_of(request), request)
-        return self._answer(outcome, status=201 if outcome.created else 200)
+        body = parse_body(EnrollSerializer, request.data)
+        outcome = enroll_from_request(student_id, body, actor_from_request(request), request)
+        return self._outcome_response(outcome, status=201 if outcome.created else 200)
 
     @extend_schema(request=CompleteSerializer, responses=EnrollmentSerializer)
     def complete(self, request: Request, student_id: str, course_id: str) -> Response:
@@ -123,23 +123,23 @@ class StudentCoursesViewSet(EnrollmentReads):
 
         An enrollment that is sent back as it was read is not changed.
         """
-        student, course = self._parties()
-        body = reading(CompleteSerializer, request.data)
-        wish = body.validated_data
-        if wish.get("status") != Status.COMPLETED:
-            self._expected()
+        student, course = self._student_and_course()
+        body = parse_body(CompleteSerializer, request.data)
+        data = body.validated_data
+        if data.get("status") != Status.COMPLETED:
+            self._if_match_version()
             enrollment = self.get_object()
-            body.refuse_to_change(enrollment)
-            return self._shown(enrollment, 200)
+            body.validate_unchanged(enrollment)
+            return self._enrollment_response(enrollment, 200)
         outcome = complete(
             student_id=student.pk,
             course_id=course.pk,
-            grade=wish.get("grade"),
-            reason=wish["reason"],
-            if_version=self._expected(),
-            actor=origin_of(request),
+            grade=data.get("grade"),
+            reason=data["reason"],
+            if_version=self._if_match_version(),
+            actor=actor_from_request(request),
         )
-        return self._answer(outcome, status=200)
+        return self._outcome_response(outcome, status=200)
 
     def drop(self, request: Request, student_id: str, course_id: str) -> Response:
         """
@@ -147,15 +147,20 @@ class StudentCoursesViewSet(EnrollmentReads):
 
         The enrollment stays as history.
         """
-        student, course = self._parties()
-        drop(student_id=student.pk, course_id=course.pk, if_version=self._expected(), actor=origin_of(request))
+        student, course = self._student_and_course()
+        drop(
+            student_id=student.pk,
+            course_id=course.pk,
+            if_version=self._if_match_version(),
+            actor=actor_from_request(request),
+        )
         return Response(status=204)
 
-    def _parties(self) -> tuple[Student, Course]:
-        student = find_student(self.kwargs["student_id"], students_for(self.request))
-        return student, find_course(self.kwargs["course_id"], courses_for(self.request))
+    def _student_and_course(self) -> tuple[Student, Course]:
+        student = find_student(self.kwargs["student_id"], visible_students(self.request))
+        return student, find_course(self.kwargs["course_id"], visible_courses(self.request))
 
-    def _expected(self) -> tuple[int, int] | None:
+    def _if_match_version(self) -> tuple[int, int] | None:
         """
         Return the id and the version of the enrollment that If-Match requires; raise ``Refused`` if it differs.
 
@@ -167,15 +172,15 @@ class StudentCoursesViewSet(EnrollmentReads):
         check_if_match(self.request, self.etag_of(enrollment))
         return None if if_match_is_any(self.request) else (enrollment.pk, enrollment.version)
 
-    def _answer(self, outcome: Outcome, *, status: int) -> Response:
-        assert outcome.enrollment is not None  # an accepted act has one
-        return self._shown(outcome.enrollment, status)
+    def _outcome_response(self, outcome: Outcome, *, status: int) -> Response:
+        assert outcome.enrollment is not None  # an accepted command has one
+        return self._enrollment_response(outcome.enrollment, status)
 
-    def _shown(self, enrollment: StudentCourse, status: int) -> Response:
+    def _enrollment_response(self, enrollment: StudentCourse, status: int) -> Response:
         """Return the response with the current state of an enrollment."""
         etag, text = self.etag_and_json({"pk": enrollment.pk})
         headers = {"ETag": etag}
         if status == 201:
-            address = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
-            headers["Location"] = self.request.build_absolute_uri(address)
+            path = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
+            headers["Location"] = self.request.build_absolute_uri(path)
         return Response(JsonText(text), status, headers=headers)

@@ -10,7 +10,7 @@ from courses.models import Course
 from courses.prerequisites import courses_requiring
 from school.api.views import ResourceViewSet
 from school.validators import parse_id
-from students.api.actor import origin_of
+from students.api.actor import actor_from_request
 from students.api.filters import CourseWithSeatsFilter, StudentFilter
 from students.api.serializers import CourseWithSeatsSerializer, StudentSerializer
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
@@ -37,8 +37,8 @@ class CourseWithSeatsViewSet(CourseViewSet):
         course = _course(serializer)
         code = course.code
         super().perform_update(serializer)
-        asking = courses_requiring({course.code}) if course.code != code else []
-        promote([course.pk, *(each.pk for each in asking)], actor=origin_of(self.request))
+        dependent_courses = courses_requiring({course.code}) if course.code != code else []
+        promote([course.pk, *(each.pk for each in dependent_courses)], actor=actor_from_request(self.request))
 
 
 def _course(serializer: BaseSerializer[Any]) -> Course:
@@ -63,11 +63,11 @@ class StudentViewSet(ResourceViewSet):
     def find_object(self) -> Student:
         student = find_student(self.kwargs["student_id"], self.get_queryset())
         if self.request.method in ("PUT", "PATCH"):
-            self.waited_for = lock_waitlisted_courses([student.pk])
+            self.locked_course_ids = lock_waitlisted_courses([student.pk])
         return student
 
     def perform_update(self, serializer: BaseSerializer[Any]) -> None:
         if not serializer.validated_data.get("is_active", True):
             lock_to_deactivate([cast(Student, serializer.instance).pk])
         super().perform_update(serializer)
-        promote(self.waited_for, actor=origin_of(self.request))
+        promote(self.locked_course_ids, actor=actor_from_request(self.request))

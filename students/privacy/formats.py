@@ -13,7 +13,7 @@ def as_json(export: dict[str, Any]) -> str:
 
 
 def as_html(export: dict[str, Any]) -> str:
-    return render_to_string("students/personal_data.html", {"export": export})
+    return render_to_string("students/personal_data_export.html", {"export": export})
 
 
 WRITERS: dict[str, Callable[[dict[str, Any]], str]] = {"json": as_json, "html": as_html}

@@ -17,7 +17,7 @@ from bulk.models import State
 from school.api.idempotency import KEY_PATTERN
 from school.api.openapi.operation_texts import SCHEMAS, TAGS, TEXTS
 from school.api.openapi.operations import COMMON_STATUSES
-from students.api.problem_pages import meanings
+from students.api.problem_pages import code_descriptions
 from students.enrollment import enroll
 from students.enrollment.commands import ActorContext
 from students.models import Channel
@@ -114,7 +114,7 @@ def test_fields_that_are_always_present_are_required():
 def test_codes_kinds_and_states_are_documented_as_enumerations():
     schemas = DOCUMENT["components"]["schemas"]
 
-    assert schemas["ProblemCode"]["enum"] == sorted(meanings())
+    assert schemas["ProblemCode"]["enum"] == sorted(code_descriptions())
     assert schemas["ImportStateEnum"]["enum"] == State.values
     assert schemas["ImportRequest"]["properties"]["again"]["type"] == "boolean"
 
@@ -181,7 +181,7 @@ def test_parameter_schemas_match_the_values_that_are_accepted():
 
 @pytest.mark.django_db
 def test_every_error_code_has_a_documentation_page(client):
-    for code in meanings():
+    for code in code_descriptions():
         assert client.get(f"/problems/{code}").status_code == 200
     assert client.get("/problems/nonsense").status_code == 404
 
@@ -190,7 +190,7 @@ def test_every_error_code_has_a_documentation_page(client):
 def test_the_page_of_all_problems_links_to_each(client):
     page = client.get("/problems/").content.decode()
 
-    assert re.findall('href="/problems/([a-z_]+)"', page) == sorted(meanings())
+    assert re.findall('href="/problems/([a-z_]+)"', page) == sorted(code_descriptions())
 
 
 @pytest.mark.django_db

@@ -58,7 +58,7 @@ LogEntry.objects.create(user=staff, content_type=about, object_id="9", object_re
                         change_message=json.dumps([{"changed": {"name": "enrollment", "object": name}}]))
 session = SessionStore()
 session.update({"_auth_user_id": str(staff.pk), "_messages": json.dumps([["__json_message", 0, 25, name, ""]]),
-                "stayed": {"refused": [[1, 2, "", [f"There is no student number:{NUMBER}."]]]}})
+                "unchanged_enrollments": {"refused": [[1, 2, "", [f"There is no student number:{NUMBER}."]]]}})
 session.save()
 now = timezone.now()
 KeptAnswer.objects.create(user=staff, key="a", fingerprint="", status=201, body=json.dumps({"n": NUMBER}), at=now)

@@ -176,7 +176,9 @@ def test_a_value_quoted_in_a_message_is_shortened_in_the_middle(api):
 @pytest.mark.parametrize("unit", ["1\n", "1,", "1\t", "1;"])
 def test_a_pasted_text_with_far_too_many_keys_is_rejected_before_parsing(registrars_desk, monkeypatch, unit):
     course = make_course()
-    monkeypatch.setattr("students.admin.bulk_enroll.views.read", lambda *_args: pytest.fail("The text was parsed."))
+    monkeypatch.setattr(
+        "students.admin.bulk_enroll.views.parse_keys", lambda *_args: pytest.fail("The text was parsed.")
+    )
     form = {"one": course.pk, "side": "course", "text": unit * 20_001 + "1", "on_full": "reject"}
 
     page = registrars_desk.post("/admin/students/studentcourse/enroll-many/", form)

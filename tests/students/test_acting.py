@@ -38,16 +38,16 @@ def confirmed_result(desk, action, *enrollments, **form):
     """Preview and confirm an action, and return the result page."""
     page = preview(desk, action, *enrollments, **form)
     answer = confirm(desk, page, action, *enrollments, **form)
-    assert answer.status_code == 302, answer.context["told"]
+    assert answer.status_code == 302, answer.context["preview"]
     return desk.get(answer["Location"])
 
 
 def rows_by_card(page):
     """Return the rows of a page by the card that shows them."""
-    cards = page.context["told"]
+    cards = page.context["preview"]
     return {
-        name: [(line.student.pk, line.before, line.after, line.detail, *line.why) for line in getattr(cards, name)]
-        for name in ("changed", "promoted", "passed", "refused", "same")
+        name: [(line.student.pk, line.before, line.after, line.detail, *line.reasons) for line in getattr(cards, name)]
+        for name in ("changed", "promoted", "skipped", "refused", "unchanged")
         if getattr(cards, name)
     }
 
@@ -82,7 +82,7 @@ def test_confirmed_action_matches_its_preview_including_promotions(registrars_de
         ],
     }
     assert rows_by_card(page) == shown
-    assert [(tile.number, tile.label) for tile in page.context["told"].tiles] == [
+    assert [(card.number, card.label) for card in page.context["preview"].summary_cards] == [
         (1, "dropped"),
         (1, "promoted"),
         (1, "refused"),
@@ -96,7 +96,7 @@ def test_confirmed_action_matches_its_preview_including_promotions(registrars_de
     assert rows_by_card(result) == shown
     dropped = EnrollmentEvent.objects.get(action="drop")
     assert (dropped.actor, dropped.channel, dropped.reason) == (registrar, "admin", "moved away")
-    assert result.context["to_undo"] == [leaving.pk]
+    assert result.context["undoable_ids"] == [leaving.pk]
 
 
 def test_waitlisted_students_are_dropped_before_a_seat_is_freed(registrars_desk, make_enrollment):
@@ -119,7 +119,7 @@ def test_action_is_not_executed_when_its_result_would_differ_from_the_preview(re
 
     again = confirm(registrars_desk, page, "drop", leaving)
 
-    assert (again.status_code, again.context["differs"], statuses()) == (200, True, ["enrolled", "waitlisted"])
+    assert (again.status_code, again.context["is_stale"], statuses()) == (200, True, ["enrolled", "waitlisted"])
     assert rows_by_card(again)["promoted"] == [(waiting.student_id, "waitlisted", "enrolled", "")]
     assert "Nothing was done" in again.content.decode()
     assert confirm(registrars_desk, again, "drop", leaving).status_code == 302
@@ -133,9 +133,9 @@ def test_confirming_an_action_twice_changes_nothing_the_second_time(registrars_d
 
     again = confirm(registrars_desk, page, "drop", enrollment)
 
-    assert (again.context["differs"], rows_by_card(again)) == (
+    assert (again.context["is_stale"], rows_by_card(again)) == (
         True,
-        {"same": [(enrollment.student_id, "dropped", "dropped", "", "It is so already.")]},
+        {"unchanged": [(enrollment.student_id, "dropped", "dropped", "", "It is so already.")]},
     )
     assert EnrollmentEvent.objects.filter(action="drop").count() == 1
 
@@ -146,7 +146,7 @@ def test_a_grade_that_differs_from_the_preview_is_previewed_again(registrars_des
 
     again = confirm(registrars_desk, page, "complete", enrollment, grade="B")
 
-    assert (again.context["differs"], statuses()) == (True, ["enrolled"])
+    assert (again.context["is_stale"], statuses()) == (True, ["enrolled"])
     assert rows_by_card(again) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade B")]}
 
 
@@ -187,7 +187,7 @@ def test_preview_does_not_compare_enrollments_pairwise(registrars_desk, make_enr
 
     page = registrars_desk.post(ACT, {"action": "drop", "chosen": rows})
 
-    assert [line.key for line in page.context["told"].changed] == rows
+    assert [line.key for line in page.context["preview"].changed] == rows
 
 
 def test_an_enrollment_replaced_by_a_newer_one_is_unchanged(registrars_desk, make_enrollment, origin):
@@ -199,7 +199,7 @@ def test_an_enrollment_replaced_by_a_newer_one_is_unchanged(registrars_desk, mak
     page = preview(registrars_desk, "drop", old)
 
     why = "The student has come back since, in a newer enrollment."
-    assert rows_by_card(page) == {"same": [(student.pk, "dropped", "dropped", "", why)]}
+    assert rows_by_card(page) == {"unchanged": [(student.pk, "dropped", "dropped", "", why)]}
     assert "Nothing would change." in page.content.decode()
 
 
@@ -208,7 +208,7 @@ def test_undoing_an_action_shows_its_consequences_first(registrars_desk, make_en
     leaving, _waiting = make_enrollment(course), make_enrollment(course)
     other = make_enrollment(make_course())
     result = confirmed_result(registrars_desk, "drop", leaving, other)
-    assert result.context["to_undo"] == [leaving.pk, other.pk]
+    assert result.context["undoable_ids"] == [leaving.pk, other.pk]
 
     page = preview(registrars_desk, "undo", leaving, other)
     assert rows_by_card(page) == {
@@ -218,7 +218,7 @@ def test_undoing_an_action_shows_its_consequences_first(registrars_desk, make_en
     undone = confirmed_result(registrars_desk, "undo", leaving, other, waive="course_full", reason="by mistake")
 
     assert statuses() == ["enrolled", "enrolled", "enrolled"]
-    assert undone.context["to_undo"] == []
+    assert undone.context["undoable_ids"] == []
 
 
 def test_undo_skips_enrollments_that_changed_after_the_action(registrars_desk, make_enrollment, origin):
@@ -228,7 +228,7 @@ def test_undo_skips_enrollments_that_changed_after_the_action(registrars_desk, m
 
     again = registrars_desk.get(result.request.get("PATH_INFO"))
 
-    assert again.context["to_undo"] == [second.pk]
+    assert again.context["undoable_ids"] == [second.pk]
 
 
 def test_a_waitlisted_student_is_enrolled_early_only_by_a_waiver_with_a_reason(
@@ -240,7 +240,7 @@ def test_a_waitlisted_student_is_enrolled_early_only_by_a_waiver_with_a_reason(
     page = preview(registrars_desk, "promote", seated, second)
     assert rows_by_card(page) == {
         "refused": [(second.student_id, "waitlisted", "waitlisted", "", "A waiver needs a reason.")],
-        "same": [(seated.student_id, "enrolled", "enrolled", "", "Waits for no seat.")],
+        "unchanged": [(seated.student_id, "enrolled", "enrolled", "", "Waits for no seat.")],
     }
     confirm(registrars_desk, page, "promote", seated, second)
     assert statuses() == ["enrolled", "waitlisted", "waitlisted"]
@@ -266,8 +266,8 @@ def test_a_student_who_left_the_waitlist_is_not_enrolled_by_a_waiver(registrars_
 
     again = confirm(registrars_desk, page, "promote", waiting, reason="x")
 
-    assert (again.context["differs"], statuses()) == (True, ["enrolled", "dropped"])
-    assert rows_by_card(again)["same"] == [(waiting.student_id, "dropped", "dropped", "", "Waits for no seat.")]
+    assert (again.context["is_stale"], statuses()) == (True, ["enrolled", "dropped"])
+    assert rows_by_card(again)["unchanged"] == [(waiting.student_id, "dropped", "dropped", "", "Waits for no seat.")]
 
 
 def test_a_student_who_leaves_the_waitlist_after_it_was_read_is_not_enrolled(
@@ -347,7 +347,7 @@ def test_the_action_of_the_enrollment_list_opens_the_confirmation_page(registrar
     page = registrars_desk.post(f"{LIST}?status__exact=enrolled", form)
 
     assert rows_by_card(page) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade A")]}
-    assert page.context["back"] == f"{LIST}?status__exact=enrolled"
+    assert page.context["return_url"] == f"{LIST}?status__exact=enrolled"
 
 
 def test_a_result_is_shown_only_to_admin_users_who_can_view_enrollments(
@@ -360,7 +360,7 @@ def test_a_result_is_shown_only_to_admin_users_who_can_view_enrollments(
     page = client.get(path)
     client.force_login(User.objects.create_user("clerk", is_staff=True))
 
-    assert (rows_by_card(page), page.context["to_undo"]) == (
+    assert (rows_by_card(page), page.context["undoable_ids"]) == (
         {"changed": [(enrollment.student_id, "enrolled", "dropped", "")]},
         [],
     )
@@ -383,4 +383,4 @@ def test_the_query_count_does_not_depend_on_the_number_of_selected_enrollments(
     with django_assert_max_num_queries(24):
         result = registrars_desk.get(answer["Location"])
 
-    assert len(result.context["told"].changed) >= size // 2
+    assert len(result.context["preview"].changed) >= size // 2

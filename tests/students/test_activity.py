@@ -39,9 +39,9 @@ def test_activating_courses_shows_promotions_before_the_confirmation(registrars_
 
     page = preview(registrars_desk, COURSES, "activate", [course, other])
 
-    assert [[row.pk for row in page.context[name]] for name in ("changed", "same")] == [[course.pk], [other.pk]]
-    assert [row.enrollment_id for row in page.context["told"].promoted] == [waitlisted.pk]
-    assert page.context["places"] == {"taken": 0, "waiting": 1}
+    assert [[row.pk for row in page.context[name]] for name in ("changed", "unchanged")] == [[course.pk], [other.pk]]
+    assert [row.enrollment_id for row in page.context["preview"].promoted] == [waitlisted.pk]
+    assert page.context["seat_counts"] == {"taken": 0, "waiting": 1}
     assert not Course.objects.get(pk=course.pk).is_active
     assert StudentCourse.objects.get().status == "waitlisted"
 
@@ -49,7 +49,7 @@ def test_activating_courses_shows_promotions_before_the_confirmation(registrars_
 
     assert Course.objects.get(pk=course.pk).is_active
     assert StudentCourse.objects.get().status == "enrolled"
-    assert [row.enrollment_id for row in result.context["told"].promoted] == [waitlisted.pk]
+    assert [row.enrollment_id for row in result.context["preview"].promoted] == [waitlisted.pk]
     newest = course.history.latest()
     assert (newest.is_active, newest.history_user) == (True, registrar)
 
@@ -59,7 +59,7 @@ def test_students_made_inactive_keep_their_enrollments(registrars_desk, origin):
     enroll(student_id=students[0].pk, course_id=make_course().pk, actor=origin)
 
     page = preview(registrars_desk, STUDENTS, "deactivate", students)
-    assert page.context["places"] == {"taken": 1, "waiting": 0}
+    assert page.context["seat_counts"] == {"taken": 1, "waiting": 0}
     answer = confirm(registrars_desk, page, STUDENTS, "deactivate", students)
 
     assert answer["Location"] == STUDENTS
@@ -73,7 +73,7 @@ def test_activation_is_not_executed_when_the_data_changed_after_the_preview(regi
 
     again = confirm(registrars_desk, page, COURSES, "activate", [waitlisted.course])
 
-    assert (again.context["differs"], again.context["told"].promoted) == (True, [])
+    assert (again.context["is_stale"], again.context["preview"].promoted) == (True, [])
     assert not Course.objects.get().is_active
 
 

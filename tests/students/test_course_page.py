@@ -85,7 +85,7 @@ def test_former_and_completed_students_are_listed_separately(registrars_desk, co
     complete(student_id=mary.pk, course_id=course.pk, grade="A", actor=origin)
 
     answer = registrars_desk.get(page_of(course))
-    assert [(name, count) for name, _title, count in answer.context["narrowed"]] == [
+    assert [(name, count) for name, _title, count in answer.context["filters"]] == [
         ("enrolled", 2),
         ("completed", 1),
         ("left", 1),
@@ -112,7 +112,7 @@ def test_unknown_query_parameters_of_the_course_page_are_ignored(registrars_desk
 
 
 def test_the_timeline_is_paginated_from_the_newest_event(registrars_desk, course, monkeypatch):
-    monkeypatch.setattr("students.admin.tabs.EVENTS", 3)
+    monkeypatch.setattr("students.admin.tabs.EVENTS_PER_PAGE", 3)
 
     newest = registrars_desk.get(page_of(course, "?tab=timeline"))
     older = registrars_desk.get(page_of(course, f"?tab=timeline&before={newest.context['older']}"))
@@ -270,7 +270,7 @@ def test_email_addresses_are_not_returned_for_get_or_invalid_selections(registra
     ],
 )
 def test_the_seat_bar_shows_taken_excess_free_and_waitlisted(seats, parts):
-    assert [(part.kind, part.start, part.length) for part in seat_bar(seats).parts] == parts
+    assert [(part.kind, part.start, part.length) for part in seat_bar(seats).segments] == parts
 
 
 @pytest.mark.parametrize("query", ["", "?tab=waitlist", "?tab=timeline", "?q=a"])
@@ -298,7 +298,7 @@ def test_a_large_course_costs_the_queries_of_a_small_one(registrars_desk, course
 
 
 def test_a_long_roster_is_paginated(registrars_desk, course, monkeypatch):
-    monkeypatch.setattr("students.admin.pages.course.ROWS", 1)
+    monkeypatch.setattr("students.admin.pages.course.ROWS_PER_PAGE", 1)
 
     first, last = registrars_desk.get(page_of(course)), registrars_desk.get(page_of(course, "?page=2"))
 

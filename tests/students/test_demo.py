@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from courses.models import Course, Term
-from students.admin.dashboard.statistics import by_day
+from students.admin.dashboard.statistics import daily_counts
 from students.demo import BEGINNING, DEADLINE, OPENING, Size, make_demo
 from students.events.log import replay, replayable_snapshot
 from students.models import EnrollmentEvent, Student, StudentCourse
@@ -48,7 +48,7 @@ def test_past_terms_have_no_open_enrollments_and_the_current_term_has():
 
 def test_enrollments_peak_at_opening_dip_on_weekends_and_drops_spread_over_weeks():
     term = make(NOW, Size(1_000, 40, 3_200))
-    days = by_day(term, date(2026, 11, 26))
+    days = daily_counts(term, date(2026, 11, 26))
 
     first = days[0].day
     came = Counter({day.day: day.enrolled for day in days})

@@ -21,16 +21,16 @@ def confirm(desk, page, one, text="", **form):
 
 
 def lines(page):
-    told = page.context["told"]
+    told = page.context["preview"]
     return {
-        name: [(line.key, line.after, line.detail, *line.why) for line in getattr(told, name)]
-        for name in ("changed", "promoted", "refused", "same")
+        name: [(line.key, line.after, line.detail, *line.reasons) for line in getattr(told, name)]
+        for name in ("changed", "promoted", "refused", "unchanged")
         if getattr(told, name)
     }
 
 
 def problems(page):
-    return [(problem.pasted.key, problem.why, problem.fixed) for problem in page.context["problems"]]
+    return [(error.pasted.key, error.message, error.is_fixable) for error in page.context["input_errors"]]
 
 
 def all_enrollments():
@@ -54,7 +54,7 @@ def test_each_pasted_line_is_previewed_and_the_result_matches_the_preview(regist
     assert lines(page) == {
         "changed": [("S-2", "enrolled", ""), ("S-3", "waitlisted", "place 1")],
         "refused": [("S-4", "", "", "This student is not active.")],
-        "same": [("S-1", "enrolled", "", "In already.")],
+        "unchanged": [("S-1", "enrolled", "", "In already.")],
     }
     assert problems(page) == [
         ("S-99", "There is no student number:S-99.", True),
@@ -68,9 +68,14 @@ def test_each_pasted_line_is_previewed_and_the_result_matches_the_preview(regist
     assert all_enrollments()[1:] == [("S-2", "MATH-101", "enrolled"), ("S-3", "MATH-101", "waitlisted")]
     event = EnrollmentEvent.objects.latest("pk")
     assert (event.actor, event.channel, event.reason) == (registrar, "admin", "the dean's list")
-    shown = result.context["told"]
-    assert [len(shown.changed), len(shown.refused), len(shown.same), result.context["left_out"]] == [2, 1, 1, 2]
-    assert result.context["to_undo"] == [row.pk for row in StudentCourse.objects.order_by("pk")[1:]]
+    shown = result.context["preview"]
+    assert [len(shown.changed), len(shown.refused), len(shown.unchanged), result.context["omitted_count"]] == [
+        2,
+        1,
+        1,
+        2,
+    ]
+    assert result.context["undoable_ids"] == [row.pk for row in StudentCourse.objects.order_by("pk")[1:]]
 
 
 def test_a_student_is_enrolled_in_several_courses(registrars_desk, people):
@@ -205,4 +210,4 @@ def test_the_query_count_does_not_depend_on_the_number_of_lines(
     with django_assert_max_num_queries(24):
         result = registrars_desk.get(answer["Location"])
 
-    assert len(result.context["told"].changed) >= size - 2
+    assert len(result.context["preview"].changed) >= size - 2

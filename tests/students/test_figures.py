@@ -38,8 +38,8 @@ def test_statistics_use_terms_that_are_not_over_and_select_the_current_one(fall)
     spring = make_term(code="2027S", starts_on=date(2027, 2, 1), ends_on=date(2027, 7, 31))
 
     def chosen(today):
-        terms = statistics.terms_to_look_at(today)
-        return terms, statistics.running(terms, today)
+        terms = statistics.current_and_upcoming_terms(today)
+        return terms, statistics.current_term(terms, today)
 
     assert chosen(TODAY) == ([fall, spring], fall)
     assert chosen(date(2026, 8, 15)) == ([fall, spring], fall)
@@ -48,7 +48,7 @@ def test_statistics_use_terms_that_are_not_over_and_select_the_current_one(fall)
 
 
 def test_without_terms_no_term_is_selected():
-    assert (statistics.terms_to_look_at(TODAY), statistics.running([], TODAY)) == ([], None)
+    assert (statistics.current_and_upcoming_terms(TODAY), statistics.current_term([], TODAY)) == ([], None)
 
 
 def test_seats_are_summed_by_term_and_level(fall):
@@ -59,16 +59,16 @@ def test_seats_are_summed_by_term_and_level(fall):
     make_course(term=fall, level="advanced", capacity=9, is_active=False)
     make_course(term=None, level="advanced", capacity=7)
 
-    of_fall, without = statistics.seats_by_term([fall], statistics.offers())
+    of_fall, without = statistics.seats_by_term([fall], statistics.active_course_seats())
 
-    assert of_fall.all == statistics.Sum(
-        courses=4, capacity=8, taken=11, taken_of_limited=7, free=2, waiting=2, unlimited=1
+    assert of_fall.total == statistics.SeatTotals(
+        courses=4, capacity=8, taken=11, limited_taken=7, free=2, waiting=2, unlimited=1
     )
     assert [(level, each.taken, each.free, each.waiting) for level, each in of_fall.by_level.items()] == [
         ("introductory", 8, 0, 2),
         ("graduate", 3, 2, 0),
     ]
-    assert (without.term, without.all.free) == (None, 7)
+    assert (without.term, without.total.free) == (None, 7)
 
 
 def test_courses_are_sorted_by_fill_rate_then_by_waitlist_length():
@@ -82,7 +82,11 @@ def test_courses_are_sorted_by_fill_rate_then_by_waitlist_length():
     ]:
         fill(make_course(code=code, capacity=capacity, waitlist_capacity=None), seated, waiting=waiting)
 
-    assert [offer.key for offer in statistics.fullest(statistics.offers(), 3)] == ["OVER", "LINE", "FULL"]
+    assert [course.key for course in statistics.fullest(statistics.active_course_seats(), 3)] == [
+        "OVER",
+        "LINE",
+        "FULL",
+    ]
 
 
 def test_courses_that_need_attention_are_listed_with_the_reason():
@@ -93,7 +97,7 @@ def test_courses_that_need_attention_are_listed_with_the_reason():
     held_up.capacity = 3
     held_up.save()  # unlike an import of courses, which promotes students
 
-    told = {offer.key: (offer.is_over, offer.is_held_up) for offer in statistics.offers()}
+    told = {course.key: (course.is_over, course.is_waitlist_stuck) for course in statistics.active_course_seats()}
 
     assert told == {"OVER": (True, False), "HELD": (False, True), "FINE": (False, False)}
 
@@ -106,7 +110,7 @@ def test_daily_counts_show_enrollments_and_departures(fall):
     leaving = StudentCourse.objects.order_by("pk")[0]
     drop(student_id=leaving.student_id, course_id=course.pk, actor=at(4))
 
-    days = statistics.by_day(fall, date(2026, 9, 6))
+    days = statistics.daily_counts(fall, date(2026, 9, 6))
 
     assert [(day.day.day, day.enrolled, day.left) for day in days] == [
         (2, 2, 0),
@@ -118,7 +122,7 @@ def test_daily_counts_show_enrollments_and_departures(fall):
 
 
 def test_a_term_without_enrollments_has_no_daily_counts(fall):
-    assert statistics.by_day(fall, TODAY) == []
+    assert statistics.daily_counts(fall, TODAY) == []
 
 
 def test_a_day_long_before_the_term_is_left_out(fall):
@@ -129,9 +133,9 @@ def test_a_day_long_before_the_term_is_left_out(fall):
         actor=ActorContext(Channel.SYSTEM, at=datetime(1999, 1, 1, tzinfo=UTC)),
     )
 
-    days = statistics.by_day(fall, date(2026, 9, 6))
+    days = statistics.daily_counts(fall, date(2026, 9, 6))
 
-    assert (days[0].day, sum(day.enrolled for day in days)) == (fall.starts_on - statistics.EARLIEST, 0)
+    assert (days[0].day, sum(day.enrolled for day in days)) == (fall.starts_on - statistics.MAX_LEAD, 0)
 
 
 @time_machine.travel("2026-09-10T12:00Z")
@@ -168,7 +172,7 @@ def test_refused_students_are_counted_once_and_reasons_each_time():
     refuse(mary, "course_full")
     refuse(mary, "course_full", day=TODAY - timedelta(days=1))
 
-    assert statistics.refused_on(TODAY) == statistics.Refused(2, [("course_full", 3), ("enrollment_closed", 1)])
+    assert statistics.refusals_on(TODAY) == statistics.RefusalSummary(2, [("course_full", 3), ("enrollment_closed", 1)])
 
 
 @pytest.mark.parametrize("size", [1, 12])
@@ -178,10 +182,10 @@ def test_the_query_count_of_statistics_does_not_depend_on_the_data(fall, size, d
         refuse(make_student(), "course_full")
 
     with django_assert_num_queries(8):
-        terms = statistics.terms_to_look_at(TODAY)
-        offered = statistics.offers()
-        statistics.seats_by_term(terms, offered)
-        statistics.fullest(offered, 10)
-        statistics.by_day(fall, TODAY)
+        terms = statistics.current_and_upcoming_terms(TODAY)
+        courses = statistics.active_course_seats()
+        statistics.seats_by_term(terms, courses)
+        statistics.fullest(courses, 10)
+        statistics.daily_counts(fall, TODAY)
         statistics.imports_by_state(TODAY)
-        statistics.refused_on(TODAY)
+        statistics.refusals_on(TODAY)

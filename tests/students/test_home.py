@@ -30,7 +30,7 @@ def fall(origin):
 
 
 def home(client, **query):
-    return client.get("/admin/", query).context["home"]
+    return client.get("/admin/", query).context["dashboard"]
 
 
 def listed(client, link):
@@ -39,9 +39,9 @@ def listed(client, link):
 
 def test_every_number_equals_the_count_of_the_linked_list(registrars_desk, fall):
     shown = home(registrars_desk)
-    told = {figure.label: figure for figure in [*shown["figures"], *shown["needs"]]}
+    told = {card.label: card for card in [*shown["stats"], *shown["alerts"]]}
 
-    assert {label: figure.number for label, figure in told.items()} == {
+    assert {label: card.number for label, card in told.items()} == {
         "enrolled": 6,
         "free seats": 0,
         "waiting": 1,
@@ -52,16 +52,16 @@ def test_every_number_equals_the_count_of_the_linked_list(registrars_desk, fall)
         "waitlists with free seats": 0,
         "people refused today": 0,
     }
-    for label, figure in told.items():
-        expected = {"free seats": 1}.get(label, figure.number)  # the list includes the course without a limit
-        assert (label, listed(registrars_desk, figure.link)) == (label, expected)
+    for label, card in told.items():
+        expected = {"free seats": 1}.get(label, card.number)  # the list includes the course without a limit
+        assert (label, listed(registrars_desk, card.link)) == (label, expected)
     for row in shown["rows"]:
         numbers = (row.seats.courses, row.seats.taken, row.seats.waiting)
         assert numbers == tuple(listed(registrars_desk, row.links[name]) for name in ("courses", "taken", "waiting"))
-    assert [bar.told.split(": ")[1] for bar in shown["chart"]["bars"] if bar.came_high != "0.00"] == [
+    assert [bar.label.split(": ")[1] for bar in shown["chart"]["bars"] if bar.enrolled_height != "0.00"] == [
         "6 enrolled, 0 left"
     ]
-    assert listed(registrars_desk, shown["chart"]["days"][0]["came"]) == 6
+    assert listed(registrars_desk, shown["chart"]["days"][0]["enrolled_url"]) == 6
 
 
 def test_refusal_reasons_of_today_link_to_their_refusals(registrars_desk, fall):
@@ -96,11 +96,11 @@ def test_the_dashboard_works_without_any_data(registrars_desk):
 def test_users_see_only_statistics_of_data_that_they_can_view(client, fall):
     user = User.objects.create_user("guide", is_staff=True)
     client.force_login(user)
-    assert (home(client)["needs"], "figures" in home(client)) == ([], False)
+    assert (home(client)["alerts"], "stats" in home(client)) == ([], False)
 
     user.user_permissions.add(Permission.objects.get(codename="view_import"))
 
-    assert [figure.icon for figure in home(client)["needs"]] == ["approval", "report"]
+    assert [card.icon for card in home(client)["alerts"]] == ["approval", "report"]
 
 
 @pytest.mark.parametrize("size", [1, 30])
@@ -131,7 +131,7 @@ def test_course_staff_see_statistics_of_their_own_courses_only(client, registrar
 
     shown = home(client)
 
-    assert [(figure.label, figure.number) for figure in [*shown["figures"], *shown["needs"]]] == [
+    assert [(card.label, card.number) for card in [*shown["stats"], *shown["alerts"]]] == [
         ("enrolled", 1),
         ("free seats", 8),
         ("waiting", 0),
@@ -140,5 +140,5 @@ def test_course_staff_see_statistics_of_their_own_courses_only(client, registrar
         ("waitlists with free seats", 0),
         ("person refused today", 1),
     ]
-    assert [offer.id for offer, _link in shown["fullest"]] == [own.pk]
-    assert shown["chart"]["came"] == 1
+    assert [course.id for course, _link in shown["fullest"]] == [own.pk]
+    assert shown["chart"]["enrolled_count"] == 1

@@ -2,13 +2,13 @@
 
 import pytest
 
-from students.admin.bulk_enroll.parsing import Pasted, read, written
+from students.admin.bulk_enroll.parsing import PastedKey, format_keys, parse_keys
 
 KNOWN = {"S-1", "S-2", "007"}
 
 
 def keys(text):
-    return [(row.key, row.beside) for row in read(text, lambda keys: KNOWN & set(keys))]
+    return [(row.key, row.trailing_text) for row in parse_keys(text, lambda keys: KNOWN & set(keys))]
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ def test_keys_are_read_in_order_with_their_trailing_text(text, expected):
 
 
 def test_formatted_rows_are_parsed_to_the_same_rows():
-    rows = [Pasted("S-1", "Ada Byron"), Pasted("S-9"), Pasted("007", "x")]
+    rows = [PastedKey("S-1", "Ada Byron"), PastedKey("S-9"), PastedKey("007", "x")]
 
-    assert read(written(rows), lambda keys: KNOWN & set(keys)) == rows
+    assert parse_keys(format_keys(rows), lambda keys: KNOWN & set(keys)) == rows
 
 
 def test_known_keys_are_looked_up_once_and_only_for_lines_with_several_keys():
@@ -44,7 +44,7 @@ def test_known_keys_are_looked_up_once_and_only_for_lines_with_several_keys():
         asked.append(sorted(keys))
         return keys
 
-    read("S-1\tAda\nS-2\tS-1", known)
-    read("S-1\nS-2", known)
+    parse_keys("S-1\tAda\nS-2\tS-1", known)
+    parse_keys("S-1\nS-2", known)
 
     assert asked == [["Ada", "S-1"]]

@@ -122,7 +122,7 @@ def test_refusals_of_the_enroll_panel_preview_are_not_logged(registrars_desk):
 
     page = registrars_desk.post(f"/admin/courses/course/{course.pk}/enroll/", {"student": student.pk, "ask": ""})
 
-    assert page.context["answer"]["kind"] == "refused"
+    assert page.context["enroll_result"]["kind"] == "refused"
     assert logged_refusals() == []
 
 
@@ -205,7 +205,10 @@ def test_staff_can_filter_refusals_by_reason_and_cannot_change_them(registrars_d
     page = registrars_desk.get(REFUSALS, {"reason": "course_full"})
 
     desk, rows = page.context["cl"].model_admin, page.context["cl"].result_list
-    assert sorted(desk.why(row) for row in rows) == ["Course is full", "Student is not active, Course is full"]
+    assert sorted(desk.reason_titles(row) for row in rows) == [
+        "Course is full",
+        "Student is not active, Course is full",
+    ]
     assert registrars_desk.get(f"{REFUSALS}add/").status_code == 403
     assert registrars_desk.post(f"{REFUSALS}{rows[0].pk}/delete/", {"post": "yes"}).status_code == 403
 

@@ -37,10 +37,10 @@ def schedules_of(answer):
     return [
         (
             schedule.term.code if schedule.term else None,
-            "running" if schedule.is_running else "next" if schedule.is_next else "",
+            "running" if schedule.is_current else "next" if schedule.is_next else "",
             [(row.course.code, row.waitlist_position) for row in schedule.enrollments],
         )
-        for schedule in answer.context["schedules"]
+        for schedule in answer.context["by_term"]
     ]
 
 
@@ -61,7 +61,7 @@ def test_the_current_term_comes_first_with_waitlist_positions_then_other_terms(r
         ("LATER", "", [("B", None)]),
         (None, "", [("D", None)]),
     ]
-    assert answer.context["standing"] == {"enrolled": 4, "waiting": 1, "completed": 0, "left": 0}
+    assert answer.context["status_counts"] == {"enrolled": 4, "waiting": 1, "completed": 0, "left": 0}
 
 
 def test_without_a_current_term_the_next_term_comes_first_even_if_empty(registrars_desk):
@@ -89,7 +89,7 @@ def test_ended_enrollments_are_listed_with_grades_newest_first(registrars_desk, 
 
     answer = registrars_desk.get(page_of(student))
 
-    assert [(row.course.code, row.status, row.grade) for row in answer.context["past"]] == [
+    assert [(row.course.code, row.status, row.grade) for row in answer.context["past_enrollments"]] == [
         ("B", "completed", "B+"),
         ("A", "dropped", ""),
     ]
@@ -125,7 +125,7 @@ def test_a_student_with_many_courses_costs_the_queries_of_one_with_few(registrar
 def preview_of(desk, student, **wish):
     answer = desk.post(f"/admin/students/student/{student.pk}/enroll/", {**wish, "ask": "1"})
     assert answer.status_code == 200
-    return answer.context["answer"]
+    return answer.context["enroll_result"]
 
 
 def messages_of(answer):
@@ -149,7 +149,7 @@ def full_course(db, origin):
 def test_the_panel_previews_enrolled_and_the_student_is_enrolled(registrars_desk, registrar, ada):
     course = make_course(code="MATH-101", name="Calculus I")
 
-    assert preview_of(registrars_desk, ada, course=course.pk) == {"kind": "enrolled", "place": None}
+    assert preview_of(registrars_desk, ada, course=course.pk) == {"kind": "enrolled", "waitlist_position": None}
     assert StudentCourse.objects.count() == 0
     done = registrars_desk.post(
         f"/admin/students/student/{ada.pk}/enroll/", {"course": course.pk, "reason": "transfer"}, follow=True
@@ -165,7 +165,7 @@ def test_the_panel_previews_enrolled_and_the_student_is_enrolled(registrars_desk
 def test_the_panel_previews_the_waitlist_position_and_the_student_gets_it(registrars_desk, ada, full_course):
     wish = {"course": full_course.pk, "on_full": "waitlist"}
 
-    assert preview_of(registrars_desk, ada, **wish) == {"kind": "waitlisted", "place": 2}
+    assert preview_of(registrars_desk, ada, **wish) == {"kind": "waitlisted", "waitlist_position": 2}
     done = registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", wish, follow=True)
 
     assert StudentCourse.objects.get(student=ada).waitlist_position == 2
@@ -179,18 +179,25 @@ def test_the_panel_previews_every_refusal_reason_and_nothing_changes(registrars_
     done = registrars_desk.post(f"/admin/students/student/{gone.pk}/enroll/", {"course": full_course.pk})
 
     codes = [refusal.code for refusal in answer["refusals"]]
-    assert (answer["kind"], codes, answer["could_wait_at"]) == ("refused", ["student_inactive", "course_full"], None)
-    assert done.context["answer"]["refusals"] == answer["refusals"]
+    assert (answer["kind"], codes, answer["possible_waitlist_position"]) == (
+        "refused",
+        ["student_inactive", "course_full"],
+        None,
+    )
+    assert done.context["enroll_result"]["refusals"] == answer["refusals"]
     assert StudentCourse.objects.filter(student=gone).count() == 0
 
 
 def test_a_refusal_for_a_full_course_shows_the_possible_waitlist_position(registrars_desk, ada, full_course):
     answer = preview_of(registrars_desk, ada, course=full_course.pk)
 
-    assert ([refusal.code for refusal in answer["refusals"]], answer["could_wait_at"]) == (["course_full"], 2)
+    assert ([refusal.code for refusal in answer["refusals"]], answer["possible_waitlist_position"]) == (
+        ["course_full"],
+        2,
+    )
     full_course.waitlist_capacity = 1
     full_course.save()
-    assert preview_of(registrars_desk, ada, course=full_course.pk)["could_wait_at"] is None
+    assert preview_of(registrars_desk, ada, course=full_course.pk)["possible_waitlist_position"] is None
 
 
 def test_the_panel_says_that_the_student_is_already_enrolled(registrars_desk, ada, origin):
@@ -206,7 +213,7 @@ def test_a_waiver_in_the_panel_requires_a_reason_and_skips_the_waitlist(registra
     wish = {"course": full_course.pk, "waive": ["course_full"]}
 
     assert [refusal.code for refusal in preview_of(registrars_desk, ada, **wish)["refusals"]] == ["waiver_needs_reason"]
-    assert preview_of(registrars_desk, ada, **wish, reason="last term") == {"kind": "enrolled", "place": None}
+    assert preview_of(registrars_desk, ada, **wish, reason="last term") == {"kind": "enrolled", "waitlist_position": None}
     registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", {**wish, "reason": "last term"})
     assert EnrollmentEvent.objects.latest("pk").waived == ["course_full"]
 
@@ -235,7 +242,7 @@ def test_the_course_page_has_the_panel_too(registrars_desk, ada, full_course):
     answer = registrars_desk.post(address, {"student": ada.pk, "on_full": "waitlist", "ask": "1"})
     done = registrars_desk.post(address, {"student": ada.pk, "on_full": "waitlist"})
 
-    assert answer.context["answer"] == {"kind": "waitlisted", "place": 2}
+    assert answer.context["enroll_result"] == {"kind": "waitlisted", "waitlist_position": 2}
     assert (done.status_code, done["Location"]) == (302, f"/admin/courses/course/{full_course.pk}/change/")
     assert StudentCourse.objects.get(student=ada).status == "waitlisted"
 
@@ -251,7 +258,7 @@ def test_a_fragment_contains_only_the_preview_result(registrars_desk, ada):
 def test_the_panel_requires_the_permission_to_enroll(viewer, client, ada):
     client.force_login(viewer)
 
-    assert "box" not in client.get(page_of(ada)).context
+    assert "enroll_form" not in client.get(page_of(ada)).context
     assert client.post(f"/admin/students/student/{ada.pk}/enroll/", {"ask": "1"}).status_code == 403
 
 
@@ -284,4 +291,4 @@ def test_an_erased_student_has_no_panel(registrars_desk, ada):
         erased_at=timezone.now(),
     )
 
-    assert "box" not in registrars_desk.get(page_of(ada)).context
+    assert "enroll_form" not in registrars_desk.get(page_of(ada)).context

@@ -16,25 +16,25 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from school.validators import parse_ids, plain_text
-from students.admin.actions.preview import Consequences, Line
-from students.admin.actions.result import ResultPages, keep_what_stays, to_result, way_back
-from students.admin.actor import origin_of
+from students.admin.actions.preview import ActionPreview, PreviewLine
+from students.admin.actions.result import ResultViews, redirect_to_result, return_url_from, store_unchanged
+from students.admin.actor import actor_from_request
 from students.enrollment import execute_if_unchanged, preview_commands
 from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.rules import ALL_RULES
 from students.enrollment.transitions import COURSE_FULL
 from students.models import Action, Status, StudentCourse
 
-MOST = 1_000  # enrollments at a time
-WAIVABLE = {rule.code: rule.title for rule in ALL_RULES if rule.waivable}
+MAX_ENROLLMENTS = 1_000  # for one action
+WAIVABLE_TITLES = {rule.code: rule.title for rule in ALL_RULES if rule.waivable}
 
 
 @dataclass(frozen=True)
-class Way:
+class BulkAction:
     """
     An action on many enrollments, with its texts and the form fields that it needs.
 
-    ``asks`` has the names of the form fields, ``waivable`` the codes of the rules that the user may waive, and
+    ``fields`` has the names of the form fields, ``waivable`` the codes of the rules that the user may waive, and
     ``waive`` the codes that are always waived. ``order`` is the sort key of the enrollments: a drop takes waitlisted
     students first, before a seat becomes free for them, and an undo starts with the latest enrollment.
     """
@@ -42,26 +42,26 @@ class Way:
     action: Action
     title: Any
     button: Any  # the label, to be formatted with ``% {"n": n}``
-    asks: tuple[str, ...]
+    fields: tuple[str, ...]
     waivable: tuple[str, ...] = ()
     waive: frozenset[str] = frozenset()
     order: Callable[[StudentCourse], Any] = field(default=lambda row: row.pk)
 
 
-DROP = Way(
+DROP = BulkAction(
     Action.DROP,
     gettext_lazy("Drop"),
     ngettext_lazy("Drop %(n)s enrollment", "Drop %(n)s enrollments", "n"),
     ("reason",),
     order=lambda row: (row.status != Status.WAITLISTED, row.pk),
 )
-COMPLETE = Way(
+COMPLETE = BulkAction(
     Action.COMPLETE,
     gettext_lazy("Complete"),
     ngettext_lazy("Complete %(n)s enrollment", "Complete %(n)s enrollments", "n"),
     ("grade", "reason"),
 )
-UNDO = Way(
+UNDO = BulkAction(
     Action.UNDO,
     gettext_lazy("Undo the newest act"),
     ngettext_lazy("Undo for %(n)s enrollment", "Undo for %(n)s enrollments", "n"),
@@ -69,19 +69,19 @@ UNDO = Way(
     waivable=(COURSE_FULL,),
     order=lambda row: -row.pk,
 )
-MOVE_UP = Way(
+PROMOTE = BulkAction(
     Action.ENROLL,
     gettext_lazy("Move up by waiver"),
     ngettext_lazy("Move up %(n)s student", "Move up %(n)s students", "n"),
     ("reason", "waive"),
-    waivable=tuple(code for code in WAIVABLE if code != COURSE_FULL),
+    waivable=tuple(code for code in WAIVABLE_TITLES if code != COURSE_FULL),
     waive=frozenset([COURSE_FULL]),
     order=lambda row: (row.waitlisted_at, row.pk),
 )
-WAYS = {"drop": DROP, "complete": COMPLETE, "undo": UNDO, "promote": MOVE_UP}
+BULK_ACTIONS = {"drop": DROP, "complete": COMPLETE, "undo": UNDO, "promote": PROMOTE}
 
 
-class ActForm(forms.Form):
+class BulkActionForm(forms.Form):
     """The options of an action on many enrollments, which apply to all of them."""
 
     grade = forms.CharField(
@@ -107,147 +107,157 @@ class ActForm(forms.Form):
         help_text=gettext_lazy("Kept in the journal."),
     )
 
-    def __init__(self, sent: Any, way: Way, *, may_waive: bool) -> None:
-        super().__init__(sent)
+    def __init__(self, data: Any, bulk_action: BulkAction, *, may_waive: bool) -> None:
+        super().__init__(data)
         choices: Any = self.fields["waive"]
-        choices.choices = [(code, WAIVABLE[code]) for code in way.waivable]
+        choices.choices = [(code, WAIVABLE_TITLES[code]) for code in bulk_action.waivable]
         if not may_waive:
             del self.fields["waive"]
-        for name in self.fields.keys() - set(way.asks):
+        for name in self.fields.keys() - set(bulk_action.fields):
             del self.fields[name]
 
-    def acts(self, way: Way, rows: Iterable[StudentCourse]) -> list[EnrollmentCommand]:
-        wish = self.cleaned_data
-        waive = way.waive | frozenset(wish.get("waive", ()))
-        # A student that gets a seat must still be waitlisted: otherwise the act would be a new enrollment.
+    def commands(self, bulk_action: BulkAction, rows: Iterable[StudentCourse]) -> list[EnrollmentCommand]:
+        cleaned = self.cleaned_data
+        waive = bulk_action.waive | frozenset(cleaned.get("waive", ()))
+        # A student that gets a seat must still be waitlisted: otherwise the command would create a new enrollment.
         return [
             EnrollmentCommand(
-                way.action,
+                bulk_action.action,
                 *row.key,
-                grade=wish.get("grade") or None,
-                reason=wish["reason"],
+                grade=cleaned.get("grade") or None,
+                reason=cleaned["reason"],
                 waived_codes=waive,
-                if_version=(row.pk, row.version) if way is MOVE_UP else None,
+                if_version=(row.pk, row.version) if bulk_action is PROMOTE else None,
             )
-            for row in sorted(rows, key=way.order)
+            for row in sorted(rows, key=bulk_action.order)
         ]
 
 
-class ActPages(ResultPages, ModelAdmin):
-    """Admin mixin with the preview and confirmation page of actions on chosen enrollments."""
+class BulkActionViews(ResultViews, ModelAdmin):
+    """Admin mixin with the preview and confirmation page of actions on selected enrollments."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
-        return [path("act/", view(self.act), name="students_studentcourse_act"), *super().get_urls()]
+        return [
+            path("act/", view(self.bulk_action_view), name="students_studentcourse_bulk_action"),
+            *super().get_urls(),
+        ]
 
-    def may_act(self, request: HttpRequest, way: Way) -> bool:
-        """Return True if the user may use this action. The list of enrollments limits which ones."""
-        if way is MOVE_UP:
+    def has_bulk_action_permission(self, request: HttpRequest, bulk_action: BulkAction) -> bool:
+        """Return True if the user may use this action. The queryset of the admin limits the enrollments."""
+        if bulk_action is PROMOTE:
             return self.has_add_permission(request) and request.user.has_perm("students.waive_rules")
-        if way is COMPLETE and request.user.has_perm("students.complete_enrollments"):
+        if bulk_action is COMPLETE and request.user.has_perm("students.complete_enrollments"):
             return True
         return request.user.has_perm("students.change_studentcourse")
 
-    def act(self, request: HttpRequest) -> HttpResponse:
+    def bulk_action_view(self, request: HttpRequest) -> HttpResponse:
         """Process a form with an ``action`` and ``chosen`` enrollments. The page then returns to ``next``."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        way = WAYS.get(request.POST.get("action", ""))
-        if way is None:
+        bulk_action = BULK_ACTIONS.get(request.POST.get("action", ""))
+        if bulk_action is None:
             messages.info(request, _("Choose enrollments, and what to do with them."))
-            return HttpResponseRedirect(way_back(request))
-        texts = ",".join(request.POST.getlist("chosen")).split(",")  # one field may have many ids
-        ids = [pk for text in texts for pk in parse_ids(text)]
-        return self.consequences(request, way, list(dict.fromkeys(ids)), way_back(request))
+            return HttpResponseRedirect(return_url_from(request))
+        id_texts = ",".join(request.POST.getlist("chosen")).split(",")  # one field may have many ids
+        ids = [pk for text in id_texts for pk in parse_ids(text)]
+        return self.preview_or_execute(request, bulk_action, list(dict.fromkeys(ids)), return_url_from(request))
 
-    def consequences(self, request: HttpRequest, way: Way, ids: Sequence[int], back: str) -> HttpResponse:
-        """Show a preview of the action, or perform it if the user confirmed a preview that is still true."""
-        if not self.may_act(request, way):
+    def preview_or_execute(
+        self, request: HttpRequest, bulk_action: BulkAction, ids: Sequence[int], return_url: str
+    ) -> HttpResponse:
+        """Show a preview of the action, or execute it if the user confirmed a preview that is still current."""
+        if not self.has_bulk_action_permission(request, bulk_action):
             raise PermissionDenied
         if not ids:
             messages.warning(request, _("Choose enrollments first."))
-            return HttpResponseRedirect(back)
-        if len(ids) > MOST:
-            messages.error(request, too_many())
-            return HttpResponseRedirect(back)
-        origin = origin_of(request)
-        form = ActForm(request.POST, way, may_waive=origin.may_waive)
-        chosen = self._chosen(request, ids)
-        told, fingerprint, differs = Consequences(), "", False
+            return HttpResponseRedirect(return_url)
+        if len(ids) > MAX_ENROLLMENTS:
+            messages.error(request, too_many_message())
+            return HttpResponseRedirect(return_url)
+        actor = actor_from_request(request)
+        form = BulkActionForm(request.POST, bulk_action, may_waive=actor.may_waive)
+        selected = self._selected(request, ids)
+        action_preview, fingerprint, is_stale = ActionPreview(), "", False
         if form.is_valid():
-            to_act = [row for row in chosen if not self._left_alone(way, row)]
-            acts = form.acts(way, to_act)
-            shown = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
-            forecast = execute_if_unchanged(acts, origin, shown) if shown else preview_commands(acts, origin)
-            keys = {row.key: row.pk for row in to_act}
-            told.add(forecast, {row.key: (row.student, row.course) for row in to_act}, keys.__getitem__)
-            self._keep_to_seen(request, told)
-            acted_on = set(keys.values())
-            told.same += [self._untouched(way, row) for row in chosen if row.pk not in acted_on]
-            if forecast.committed and told.changed:
-                keep_what_stays(request, origin.request_id, told)
-                return to_result(origin.request_id, back)
-            fingerprint, differs = forecast.fingerprint, bool(shown) and not forecast.committed
+            applicable = [row for row in selected if not self._skip_reason(bulk_action, row)]
+            commands = form.commands(bulk_action, applicable)
+            expected_fingerprint = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
+            outcome = (
+                execute_if_unchanged(commands, actor, expected_fingerprint)
+                if expected_fingerprint
+                else preview_commands(commands, actor)
+            )
+            keys = {row.key: row.pk for row in applicable}
+            action_preview.add(outcome, {row.key: (row.student, row.course) for row in applicable}, keys.__getitem__)
+            self._hide_invisible(request, action_preview)
+            applicable_ids = set(keys.values())
+            skipped = [row for row in selected if row.pk not in applicable_ids]
+            action_preview.unchanged += [self._skipped_line(bulk_action, row) for row in skipped]
+            if outcome.committed and action_preview.changed:
+                store_unchanged(request, actor.request_id, action_preview)
+                return redirect_to_result(actor.request_id, return_url)
+            fingerprint, is_stale = outcome.fingerprint, bool(expected_fingerprint) and not outcome.committed
         context = {
             **self.admin_site.each_context(request),
-            "title": way.title,
+            "title": bulk_action.title,
             "opts": self.opts,
             "form": form,
-            "action": next(name for name, each in WAYS.items() if each is way),
-            "told": told,
+            "action": next(name for name, each in BULK_ACTIONS.items() if each is bulk_action),
+            "preview": action_preview,
             "fingerprint": fingerprint,
-            "differs": differs,
-            "button": way.button % {"n": len(told.changed)},
-            "back": back,
-            "chosen": ",".join(str(row.pk) for row in chosen) if form.errors else "",
-            "not_found": _not_found(len(ids) - len(chosen)),
+            "is_stale": is_stale,
+            "button": bulk_action.button % {"n": len(action_preview.changed)},
+            "return_url": return_url,
+            "selected_ids": ",".join(str(row.pk) for row in selected) if form.errors else "",
+            "not_found": _not_found_message(len(ids) - len(selected)),
         }
-        return render(request, "students/act.html", context)
+        return render(request, "students/action_confirm.html", context)
 
-    def _chosen(self, request: HttpRequest, ids: Sequence[int]) -> list[StudentCourse]:
+    def _selected(self, request: HttpRequest, ids: Sequence[int]) -> list[StudentCourse]:
         """
         Return the enrollments with these ids that the user may see.
 
-        Each has ``is_newest``: True if it is the latest of its student and course.
+        Each has ``is_latest``: True if it is the latest of its student and course.
         """
-        seen = self.get_queryset(request).filter(pk__in=ids).values("pk")
-        rows = StudentCourse.objects.filter(pk__in=seen).select_related("student", "course__term").order_by("pk")
-        newest = set(
+        visible = self.get_queryset(request).filter(pk__in=ids).values("pk")
+        rows = StudentCourse.objects.filter(pk__in=visible).select_related("student", "course__term").order_by("pk")
+        latest = set(
             StudentCourse.objects.filter(pk__in=ids)
             .latest_per_student_and_course()
             .order_by()
             .values_list("pk", flat=True)
         )
         for row in rows:
-            row.is_newest = row.pk in newest  # type: ignore[attr-defined]  # set for this page only
+            row.is_latest = row.pk in latest  # type: ignore[attr-defined]  # set for this page only
         return list(rows)
 
-    def _keep_to_seen(self, request: HttpRequest, told: Consequences) -> None:
-        """Remove the promotions and passes of enrollments that the user may not see."""
-        follows = [line.enrollment_id for line in (*told.promoted, *told.passed)]
-        if follows:
-            seen = set(self.get_queryset(request).filter(pk__in=follows).values_list("pk", flat=True))
-            told.promoted = [line for line in told.promoted if line.enrollment_id in seen]
-            told.passed = [line for line in told.passed if line.enrollment_id in seen]
+    def _hide_invisible(self, request: HttpRequest, action_preview: ActionPreview) -> None:
+        """Remove the promotions and the skipped enrollments that the user may not see."""
+        side_effect_ids = [line.enrollment_id for line in (*action_preview.promoted, *action_preview.skipped)]
+        if side_effect_ids:
+            visible = set(self.get_queryset(request).filter(pk__in=side_effect_ids).values_list("pk", flat=True))
+            action_preview.promoted = [line for line in action_preview.promoted if line.enrollment_id in visible]
+            action_preview.skipped = [line for line in action_preview.skipped if line.enrollment_id in visible]
 
-    def _left_alone(self, way: Way, row: Any) -> str:
-        """Return why the action does not apply to an enrollment; empty if it does."""
-        if not row.is_newest:  # actions apply to the latest enrollment of a student in a course
+    def _skip_reason(self, bulk_action: BulkAction, row: Any) -> str:
+        """Return the reason why the action does not apply to an enrollment; empty if it applies."""
+        if not row.is_latest:  # actions apply to the latest enrollment of a student in a course
             return _("The student has come back since, in a newer enrollment.")
-        if way is MOVE_UP and row.status != Status.WAITLISTED:
+        if bulk_action is PROMOTE and row.status != Status.WAITLISTED:
             return _("Waits for no seat.")
         return ""
 
-    def _untouched(self, way: Way, row: StudentCourse) -> Line:
-        why = (self._left_alone(way, row),)
-        return Line(row.student, row.course, row.pk, row.status, row.status, "", why, row.pk)
+    def _skipped_line(self, bulk_action: BulkAction, row: StudentCourse) -> PreviewLine:
+        reasons = (self._skip_reason(bulk_action, row),)
+        return PreviewLine(row.student, row.course, row.pk, row.status, row.status, "", reasons, row.pk)
 
 
-def too_many() -> str:
-    return _("At most %(most)s at a time: choose fewer.") % {"most": MOST}
+def too_many_message() -> str:
+    return _("At most %(most)s at a time: choose fewer.") % {"most": MAX_ENROLLMENTS}
 
 
-def _not_found(count: int) -> str:
+def _not_found_message(count: int) -> str:
     if not count:
         return ""
     message = ngettext("%(n)s of the chosen was not found.", "%(n)s of the chosen were not found.", count)

@@ -26,53 +26,58 @@ from courses.models import Course
 from school.http.form_limits import size_in_page
 from school.refusals import Refusal
 from school.validators import parse_ids, plain_text
-from students.admin.actions.confirm import MOST, WAIVABLE, too_many
-from students.admin.actions.preview import Consequences, Parties
-from students.admin.actions.result import keep_what_stays, to_result, way_back
-from students.admin.actor import origin_of
-from students.admin.bulk_enroll.parsing import Pasted, has_too_many, read, written
-from students.admin.search import seen
-from students.admin.widgets import IdSelect, IdSelectMultiple, PickedField
+from students.admin.actions.confirm import MAX_ENROLLMENTS, WAIVABLE_TITLES, too_many_message
+from students.admin.actions.preview import ActionPreview, StudentAndCourse
+from students.admin.actions.result import redirect_to_result, return_url_from, store_unchanged
+from students.admin.actor import actor_from_request
+from students.admin.bulk_enroll.parsing import PastedKey, format_keys, has_too_many, parse_keys
+from students.admin.search import visible_rows
+from students.admin.widgets import AutocompleteMultipleField, IdSelect, IdSelectMultiple
 from students.enrollment import execute_if_unchanged, preview_commands
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.lookup import students_not_found
 from students.models import Action, Student, StudentCourse
 
 MAX_BYTES_OF_TEXT = 20_000  # of pasted text that the page shows again; a thousand student numbers have some 10,000
-MAX_BYTES_OF_PROBLEMS = 10_000
+MAX_BYTES_OF_ERRORS = 10_000
 
-Found = dict[str, Any]  # a student, a course or a refusal, by key
+Matches = dict[str, Any]  # a student, a course or a refusal, by key
 
 
 @dataclass(frozen=True)
-class Side:
-    """The side of which the page has one row, and how the rows of the other side are labeled and found."""
+class Direction:
+    """
+    Many students in a course, or many courses for a student.
 
-    one: str
-    many: str
+    ``fixed`` and ``listed`` are the fields of an enrollment of which the form has one row and many rows. ``model``,
+    ``label``, ``find_matches`` and ``key`` are those of the listed rows.
+    """
+
+    fixed: str
+    listed: str
     model: type[Any]
     label: Any
-    find: Callable[[HttpRequest, Collection[str]], Found]
+    find_matches: Callable[[HttpRequest, Collection[str]], Matches]
     key: Callable[[Any], str]
 
-    def parties(self, one: Any, other: Any) -> Parties:
-        return (one, other) if self.one == "student" else (other, one)
+    def student_and_course(self, fixed: Any, other: Any) -> StudentAndCourse:
+        return (fixed, other) if self.fixed == "student" else (other, fixed)
 
 
-def _students(request: HttpRequest, keys: Collection[str]) -> Found:
-    found = seen(request, Student).filter(student_number__in=keys).order_by()
-    known = {student.student_number: student for student in found}
-    unknown = [key for key in keys if key not in known]
-    return {**known, **students_not_found(unknown, seen(request, Student))} if unknown else {**known}
+def _students(request: HttpRequest, keys: Collection[str]) -> Matches:
+    students = visible_rows(request, Student).filter(student_number__in=keys).order_by()
+    matches = {student.student_number: student for student in students}
+    unknown = [key for key in keys if key not in matches]
+    return {**matches, **students_not_found(unknown, visible_rows(request, Student))} if unknown else {**matches}
 
 
-def _courses(request: HttpRequest, keys: Collection[str]) -> Found:
-    found = courses_by_key(map(parse_course_key, keys), seen(request, Course))
-    return {key: found[parse_course_key(key)] for key in keys}
+def _courses(request: HttpRequest, keys: Collection[str]) -> Matches:
+    matches = courses_by_key(map(parse_course_key, keys), visible_rows(request, Course))
+    return {key: matches[parse_course_key(key)] for key in keys}
 
 
-SIDES = {
-    "course": Side(
+DIRECTIONS = {
+    "course": Direction(
         "course",
         "student",
         Student,
@@ -80,7 +85,7 @@ SIDES = {
         _students,
         lambda student: student.student_number,
     ),
-    "student": Side(
+    "student": Direction(
         "student",
         "course",
         Course,
@@ -91,25 +96,25 @@ SIDES = {
 }
 
 
-class Problem(NamedTuple):
-    """A line with an unknown or a repeated key. With ``fixed`` True the page has a field to correct the key."""
+class InputError(NamedTuple):
+    """A line with an unknown or a repeated key. With ``is_fixable`` True the page has a field to correct the key."""
 
-    pasted: Pasted
-    why: str
-    fixed: bool
+    pasted: PastedKey
+    message: str
+    is_fixable: bool
 
 
 @dataclass
-class Lines:
-    """The result of looking up pasted keys: the rows found, by key, and the lines that have a problem."""
+class ParsedInput:
+    """The result of looking up pasted keys: the matching rows, by key, and the lines that have an error."""
 
-    found: dict[str, Any] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    rows: dict[str, Any] = field(default_factory=dict)
+    errors: list[InputError] = field(default_factory=list)
 
 
-class EnrollManyForm(forms.Form):
+class BulkEnrollForm(forms.Form):
     text = forms.CharField(
-        label=gettext_lazy("Numbers or codes"),  # replaced below by the label of the side
+        label=gettext_lazy("Numbers or codes"),  # replaced below by the label of the direction
         max_length=100_000,
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"}),
@@ -127,7 +132,7 @@ class EnrollManyForm(forms.Form):
     )
     waive = forms.MultipleChoiceField(
         label=gettext_lazy("Waive"),
-        choices=list(WAIVABLE.items()),
+        choices=list(WAIVABLE_TITLES.items()),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         required=False,
         help_text=gettext_lazy("Rules that shall not stand in the way of any of these. Takes a reason."),
@@ -141,52 +146,53 @@ class EnrollManyForm(forms.Form):
         help_text=gettext_lazy("Kept in the journal."),
     )
 
-    def __init__(self, request: HttpRequest, side: Side, *args: Any, may_waive: bool, **kwargs: Any) -> None:
+    def __init__(self, request: HttpRequest, direction: Direction, *args: Any, may_waive: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         relation = StudentCourse._meta.get_field
-        one, many = (Course, Student) if side.one == "course" else (Student, Course)
+        fixed, listed = (Course, Student) if direction.fixed == "course" else (Student, Course)
         own = {
             "one": forms.ModelChoiceField(
-                seen(request, one).order_by(),
-                label=relation(side.one).verbose_name.capitalize(),  # type: ignore[union-attr]
-                widget=IdSelect(relation(side.one), admin.site),
+                visible_rows(request, fixed).order_by(),
+                label=relation(direction.fixed).verbose_name.capitalize(),  # type: ignore[union-attr]
+                widget=IdSelect(relation(direction.fixed), admin.site),
             ),
-            "picked": PickedField(
-                seen(request, many).order_by(),
+            "picked": AutocompleteMultipleField(
+                visible_rows(request, listed).order_by(),
                 label=gettext_lazy("Add by typing"),
-                widget=IdSelectMultiple(relation(side.many), admin.site),
+                widget=IdSelectMultiple(relation(direction.listed), admin.site),
                 required=False,
             ),
         }
-        self.fields["text"].label = side.label
+        self.fields["text"].label = direction.label
         self.fields = {"one": own["one"], "text": self.fields["text"], "picked": own["picked"], **self.fields}
         if not may_waive:
             del self.fields["waive"]
 
     def clean_text(self) -> str:
         text: str = self.cleaned_data["text"]
-        if has_too_many(text, MOST):
-            raise forms.ValidationError(too_many())
+        if has_too_many(text, MAX_ENROLLMENTS):
+            raise forms.ValidationError(too_many_message())
         return text
 
-    def show_again(self) -> None:
+    def drop_long_text(self) -> None:
         """If the pasted text is too long to be shown again, remove it and add an error. The browser still has it."""
         if size_in_page(self.data.get("text", "")) > MAX_BYTES_OF_TEXT:
             self.add_error(
                 "text", _("The text is too long to be shown here again. Go back: your browser still has it.")
             )
-            sent: Any = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
-            sent["text"] = ""
-            self.data = sent
+            data: Any = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
+            data["text"] = ""
+            self.data = data
 
-    def act(self, parties: Parties) -> EnrollmentCommand:
-        wish = self.cleaned_data
-        on_full = OnFull(wish["on_full"] or OnFull.REJECT)
-        waive = frozenset(wish.get("waive", ()))
-        return EnrollmentCommand(Action.ENROLL, parties[0].pk, parties[1].pk, None, wish["reason"], on_full, waive)
+    def command(self, student_and_course: StudentAndCourse) -> EnrollmentCommand:
+        cleaned = self.cleaned_data
+        on_full = OnFull(cleaned["on_full"] or OnFull.REJECT)
+        waive = frozenset(cleaned.get("waive", ()))
+        student, course = student_and_course
+        return EnrollmentCommand(Action.ENROLL, student.pk, course.pk, None, cleaned["reason"], on_full, waive)
 
 
-class EnrollManyPages(ModelAdmin):
+class BulkEnrollViews(ModelAdmin):
     """Admin mixin with the page that enrolls many students or courses."""
 
     def get_urls(self) -> list[Any]:
@@ -194,74 +200,89 @@ class EnrollManyPages(ModelAdmin):
         return [path("enroll-many/", view, name="students_studentcourse_enroll_many"), *super().get_urls()]
 
     def enroll_many(self, request: HttpRequest) -> HttpResponse:
-        """Show the form, then a preview, and enroll if the user confirmed a preview that is still true."""
+        """Show the form, then a preview, and enroll if the user confirmed a preview that is still current."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        side = SIDES.get(request.POST.get("side") or request.GET.get("side", ""), SIDES["course"])
-        may_waive = origin_of(request).may_waive
+        direction = DIRECTIONS.get(request.POST.get("side") or request.GET.get("side", ""), DIRECTIONS["course"])
+        may_waive = actor_from_request(request).may_waive
         if request.method != "POST":
-            start = {"one": next(iter(parse_ids(request.GET.get(side.one, ""))), None)}
-            form = EnrollManyForm(request, side, initial=start, may_waive=may_waive)
-            return self._enroll_page(request, side, form)
-        form = EnrollManyForm(request, side, request.POST, may_waive=may_waive)
+            initial = {"one": next(iter(parse_ids(request.GET.get(direction.fixed, ""))), None)}
+            form = BulkEnrollForm(request, direction, initial=initial, may_waive=may_waive)
+            return self._enroll_page(request, direction, form)
+        form = BulkEnrollForm(request, direction, request.POST, may_waive=may_waive)
         if not form.is_valid():
-            form.show_again()
-            return self._enroll_page(request, side, form)
-        pasted = self._pasted(request, side, form)
-        if not pasted or len(pasted) > MOST:
-            form.add_error("text", too_many() if pasted else _("Paste or add at least one."))
-            form.show_again()
-            return self._enroll_page(request, side, form)
-        if size_in_page(written(pasted)) > MAX_BYTES_OF_TEXT:  # without the texts beside the keys, which are not used
-            pasted = [Pasted(each.key) for each in pasted]
-        if size_in_page(written(pasted)) > MAX_BYTES_OF_TEXT:
-            form.show_again()
-            return self._enroll_page(request, side, form)
-        return self._outcome(request, side, form, pasted)
+            form.drop_long_text()
+            return self._enroll_page(request, direction, form)
+        pasted_keys = self._pasted_keys(request, direction, form)
+        if not pasted_keys or len(pasted_keys) > MAX_ENROLLMENTS:
+            form.add_error("text", too_many_message() if pasted_keys else _("Paste or add at least one."))
+            form.drop_long_text()
+            return self._enroll_page(request, direction, form)
+        if size_in_page(format_keys(pasted_keys)) > MAX_BYTES_OF_TEXT:  # leave out the unused trailing texts
+            pasted_keys = [PastedKey(each.key) for each in pasted_keys]
+        if size_in_page(format_keys(pasted_keys)) > MAX_BYTES_OF_TEXT:
+            form.drop_long_text()
+            return self._enroll_page(request, direction, form)
+        return self._preview_or_execute(request, direction, form, pasted_keys)
 
-    def _outcome(self, request: HttpRequest, side: Side, form: EnrollManyForm, pasted: list[Pasted]) -> HttpResponse:
-        origin = origin_of(request)
-        lines = _lines(side.find(request, {each.key for each in pasted}), pasted)
-        parties = [side.parties(form.cleaned_data["one"], other) for other in lines.found.values()]
-        acts = [form.act(each) for each in parties]
-        shown = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
-        forecast = execute_if_unchanged(acts, origin, shown) if shown else preview_commands(acts, origin)
-        told = Consequences()
-        keys = {act.key: key for act, key in zip(acts, lines.found, strict=True)}
-        told.add(forecast, {act.key: each for act, each in zip(acts, parties, strict=True)}, keys.__getitem__)
-        if forecast.committed and told.changed:
-            keep_what_stays(request, origin.request_id, told, left_out=len(lines.problems))
-            return to_result(origin.request_id, way_back(request))
-        again = {**form.cleaned_data, "text": written(pasted), "picked": [], "one": form.cleaned_data["one"].pk}
-        asked = EnrollManyForm(request, side, initial=again, may_waive=origin.may_waive)
+    def _preview_or_execute(
+        self, request: HttpRequest, direction: Direction, form: BulkEnrollForm, pasted_keys: list[PastedKey]
+    ) -> HttpResponse:
+        actor = actor_from_request(request)
+        fixed = form.cleaned_data["one"]
+        parsed = _match_keys(direction.find_matches(request, {each.key for each in pasted_keys}), pasted_keys)
+        pairs = [direction.student_and_course(fixed, row) for row in parsed.rows.values()]
+        commands = [form.command(pair) for pair in pairs]
+        expected_fingerprint = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
+        outcome = (
+            execute_if_unchanged(commands, actor, expected_fingerprint)
+            if expected_fingerprint
+            else preview_commands(commands, actor)
+        )
+        action_preview = ActionPreview()
+        keys = {command.key: key for command, key in zip(commands, parsed.rows, strict=True)}
+        by_command = {command.key: pair for command, pair in zip(commands, pairs, strict=True)}
+        action_preview.add(outcome, by_command, keys.__getitem__)
+        if outcome.committed and action_preview.changed:
+            store_unchanged(request, actor.request_id, action_preview, omitted_count=len(parsed.errors))
+            return redirect_to_result(actor.request_id, return_url_from(request))
+        initial = {**form.cleaned_data, "text": format_keys(pasted_keys), "picked": [], "one": fixed.pk}
+        next_form = BulkEnrollForm(request, direction, initial=initial, may_waive=actor.may_waive)
         return self._enroll_page(
             request,
-            side,
-            asked,
-            told=told,
-            problems=_first(lines.problems),
-            all_problems=lines.problems,
-            listed="\n".join(line.key for part in told.shown.values() for line in part.lines if line.key),
-            fingerprint=forecast.fingerprint,
-            differs=bool(shown) and not forecast.committed,
-            button=_button(len(told.changed)),
+            direction,
+            next_form,
+            preview=action_preview,
+            input_errors=_fitting_errors(parsed.errors),
+            all_input_errors=parsed.errors,
+            listed_keys="\n".join(
+                line.key for fitted in action_preview.fitted.values() for line in fitted.lines if line.key
+            ),
+            fingerprint=outcome.fingerprint,
+            is_stale=bool(expected_fingerprint) and not outcome.committed,
+            button=_button(len(action_preview.changed)),
         )
 
-    def _pasted(self, request: HttpRequest, side: Side, form: EnrollManyForm) -> list[Pasted]:
+    def _pasted_keys(self, request: HttpRequest, direction: Direction, form: BulkEnrollForm) -> list[PastedKey]:
         """Return the pasted and picked keys, without the lines that were unticked, and with the corrections applied."""
 
-        def known(keys: Collection[str]) -> list[str]:
-            return [key for key, found in side.find(request, keys).items() if not isinstance(found, Refusal)]
+        def find_existing(keys: Collection[str]) -> list[str]:
+            matches = direction.find_matches(request, keys)
+            return [key for key, match in matches.items() if not isinstance(match, Refusal)]
 
-        taken_out = set(request.POST.get("listed", "").splitlines()) - set(request.POST.getlist("kept"))
-        rows = [row for row in read(form.cleaned_data["text"], known) if row.key not in taken_out]
-        put_right = {name.removeprefix("fix:"): request.POST[name] for name in request.POST if name.startswith("fix:")}
-        fixed = written(row._replace(key=put_right.get(row.key, row.key)) for row in rows)
-        picked = [Pasted(side.key(each)) for each in form.cleaned_data["picked"]]
-        return [*(read(fixed, known) if put_right else rows), *picked]
+        unticked = set(request.POST.get("listed", "").splitlines()) - set(request.POST.getlist("kept"))
+        rows = [row for row in parse_keys(form.cleaned_data["text"], find_existing) if row.key not in unticked]
+        corrections = {
+            name.removeprefix("fix:"): request.POST[name] for name in request.POST if name.startswith("fix:")
+        }
+        corrected = format_keys(row._replace(key=corrections.get(row.key, row.key)) for row in rows)
+        picked_keys = [PastedKey(direction.key(each)) for each in form.cleaned_data["picked"]]
+        return [*(parse_keys(corrected, find_existing) if corrections else rows), *picked_keys]
 
-    def _enroll_page(self, request: HttpRequest, side: Side, form: EnrollManyForm, **more: Any) -> HttpResponse:
-        if more.get("differs"):
+    def _enroll_page(
+        self, request: HttpRequest, direction: Direction, form: BulkEnrollForm, **extra: Any
+    ) -> HttpResponse:
+        if extra.get("is_stale"):
             messages.warning(
                 request, _("Nothing was done: what would happen now is not what was shown. Look again, and confirm.")
             )
@@ -270,33 +291,36 @@ class EnrollManyPages(ModelAdmin):
             "title": _("Enroll many"),
             "opts": self.opts,
             "form": form,
-            "side": side.one,
-            "back": way_back(request),
-            **more,
+            "direction": direction.fixed,
+            "return_url": return_url_from(request),
+            **extra,
         }
-        return render(request, "students/enroll_many.html", context)
+        return render(request, "students/bulk_enroll.html", context)
 
 
-def _lines(found: Found, pasted: Sequence[Pasted]) -> Lines:
-    """Separate the rows that were found, each once, from the lines with an unknown or a repeated key."""
-    lines, keys = Lines(), dict[int, str]()
-    for row in pasted:
-        other = found[row.key]
-        if isinstance(other, Refusal):
-            lines.problems.append(Problem(row, other.message, fixed=True))
-        elif other.pk in keys:
-            why = _("Named before, as %(key)s: taken once.") % {"key": keys[other.pk]}
-            lines.problems.append(Problem(row, why, fixed=False))
+def _match_keys(matches: Matches, pasted_keys: Sequence[PastedKey]) -> ParsedInput:
+    """Separate the matching rows, each once, from the lines with an unknown or a repeated key."""
+    parsed, keys = ParsedInput(), dict[int, str]()
+    for pasted in pasted_keys:
+        match = matches[pasted.key]
+        if isinstance(match, Refusal):
+            parsed.errors.append(InputError(pasted, match.message, is_fixable=True))
+        elif match.pk in keys:
+            message = _("Named before, as %(key)s: taken once.") % {"key": keys[match.pk]}
+            parsed.errors.append(InputError(pasted, message, is_fixable=False))
         else:
-            keys[other.pk] = row.key
-            lines.found[row.key] = other
-    return lines
+            keys[match.pk] = pasted.key
+            parsed.rows[pasted.key] = match
+    return parsed
 
 
-def _first(problems: Sequence[Problem]) -> Sequence[Problem]:
-    """Return the first problems, as many as fit in the page, which has a key that can be corrected four times."""
-    sizes = (400 + 4 * size_in_page(each.pasted.key) + size_in_page(each.pasted.beside + each.why) for each in problems)
-    return problems[: sum(size <= MAX_BYTES_OF_PROBLEMS for size in itertools.accumulate(sizes))]
+def _fitting_errors(errors: Sequence[InputError]) -> Sequence[InputError]:
+    """Return the first errors, as many as fit in the page, which has a fixable key four times."""
+    sizes = (
+        400 + 4 * size_in_page(each.pasted.key) + size_in_page(each.pasted.trailing_text + each.message)
+        for each in errors
+    )
+    return errors[: sum(size <= MAX_BYTES_OF_ERRORS for size in itertools.accumulate(sizes))]
 
 
 def _button(count: int) -> str:

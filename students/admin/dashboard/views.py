@@ -1,4 +1,4 @@
-"""The home page of the admin: figures with links to the lists behind them."""
+"""The home page of the admin: statistics with links to the lists behind them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ from school.access.row_scope import RowScope, row_scope_of_staff
 from school.desk.theme import model_link
 from school.validators import parse_ids
 from students.admin.dashboard import statistics
-from students.admin.dashboard.statistics import Day, Offer, Sum, TermSeats
+from students.admin.dashboard.statistics import CourseSeats, DailyCount, SeatTotals, TermSeats
 from students.models import LEFT_STATUSES, RefusedAct, Status, StudentCourse
 from students.templatetags.codes import titles
 
-FULLEST = 10
-REASONS = 6
-LATELY = timedelta(days=7)
-# Links to the audit logs, for users who may see these but no figures.
-RECORDS = [
+MAX_FULLEST = 10
+MAX_REASONS = 6
+RECENT = timedelta(days=7)
+# Links to the audit logs, for users who may see these but no statistics.
+AUDIT_LINKS = [
     model_link(gettext_lazy("Journal"), "", "students.EnrollmentEvent"),
     model_link(gettext_lazy("Record of access"), "", "school.PersonalDataAccess"),
 ]
-HEIGHT = 100  # of the chart, in its own units; each day has the width 1
+CHART_HEIGHT = 100  # of the chart, in its own units; each day has the width 1
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class StatCard:
     """A number with a link to the list behind it. ``is_urgent`` marks a number that needs attention."""
 
     number: int
@@ -46,11 +46,11 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """A row of the table of seats, with links to the lists behind its numbers."""
+class SeatRow:
+    """A row of the seat table, with links to the lists behind its numbers."""
 
     title: str
-    seats: Sum
+    seats: SeatTotals
     links: Mapping[str, str]
     is_total: bool = False
 
@@ -60,196 +60,204 @@ class Bar:
     """A day of the chart. Positions and lengths are text, so that they are not localized with a decimal comma."""
 
     x: int
-    came_at: str
-    came_high: str
-    left_high: str
-    told: str
+    enrolled_y: str
+    enrolled_height: str
+    left_height: str
+    label: str
     link: str
 
 
-def shown(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Return the context of the home page with the figures that the user may see."""
-    may = request.user.has_perm
+def dashboard_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Return the context of the home page with the statistics that the user may see."""
+    has_permission = request.user.has_perm
     today = timezone.localdate()
-    home: dict[str, Any] = {"today": today, "needs": []}
-    if may("courses.view_course") and may("students.view_studentcourse"):
-        home |= _seats(request, today)
-    if may("bulk.view_import"):
-        home["needs"] = [*_imports(request, today), *home["needs"]]
-    if may("students.view_refusedact"):
-        home |= _refused(request, today, home)
-    home["records"] = [each for each in RECORDS if each["permission"](request)]
-    return {**context, "home": home}
+    dashboard: dict[str, Any] = {"today": today, "alerts": []}
+    if has_permission("courses.view_course") and has_permission("students.view_studentcourse"):
+        dashboard |= _seats_context(request, today)
+    if has_permission("bulk.view_import"):
+        dashboard["alerts"] = [*_import_alerts(request, today), *dashboard["alerts"]]
+    if has_permission("students.view_refusedact"):
+        dashboard |= _refusals_context(request, today, dashboard)
+    dashboard["audit_links"] = [each for each in AUDIT_LINKS if each["permission"](request)]
+    return {**context, "dashboard": dashboard}
 
 
-def _list_of(model: Any, **filters: Any) -> str:
+def _changelist_url(model: Any, **filters: Any) -> str:
     """Return the URL of a list in the admin."""
-    address = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
-    return f"{address}?{urlencode(filters)}" if filters else address
+    url = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_changelist")
+    return f"{url}?{urlencode(filters)}" if filters else url
 
 
-def _seats(request: HttpRequest, today: date) -> dict[str, Any]:
+def _seats_context(request: HttpRequest, today: date) -> dict[str, Any]:
     row_scope = row_scope_of_staff(request.user)
-    terms = statistics.terms_to_look_at(today, row_scope)
-    asked = parse_ids(request.GET.get("term", ""))
-    chosen = next((term for term in terms if term.pk in asked), statistics.running(terms, today))
-    offered = statistics.offers(row_scope)
-    of_term = [offer for offer in offered if offer.term_id == (chosen.pk if chosen else None)]
-    by_term = statistics.seats_by_term(terms, offered)
-    summed = next((each.all for each in by_term if each.term == chosen), Sum())
+    terms = statistics.current_and_upcoming_terms(today, row_scope)
+    requested_ids = parse_ids(request.GET.get("term", ""))
+    term = next((term for term in terms if term.pk in requested_ids), statistics.current_term(terms, today))
+    courses_with_seats = statistics.active_course_seats(row_scope)
+    term_courses = [course for course in courses_with_seats if course.term_id == (term.pk if term else None)]
+    by_term = statistics.seats_by_term(terms, courses_with_seats)
+    totals = next((each.total for each in by_term if each.term == term), SeatTotals())
     return {
         "terms": terms,
-        "term": chosen,
-        "figures": _figures(chosen, summed, of_term),
-        "needs": _of_courses(offered),
-        "rows": [row for each in by_term for row in _rows(each)],
-        "fullest": [(offer, reverse("admin:courses_course_change", args=[offer.id])) for offer in _top(of_term)],
-        "chart": _chart(chosen, today, row_scope) if chosen else None,
+        "term": term,
+        "stats": _stat_cards(term, totals, term_courses),
+        "alerts": _course_alerts(courses_with_seats),
+        "rows": [row for each in by_term for row in _seat_rows(each)],
+        "fullest": [
+            (course, reverse("admin:courses_course_change", args=[course.id]))
+            for course in statistics.fullest(term_courses, MAX_FULLEST)
+        ],
+        "chart": _chart(term, today, row_scope) if term else None,
     }
 
 
-def _top(of_term: list[Offer]) -> list[Offer]:
-    return statistics.fullest(of_term, FULLEST)
-
-
-def _of(term: Term | None, prefix: str = "") -> dict[str, Any]:
+def _term_filter(term: Term | None, prefix: str = "") -> dict[str, Any]:
     """Return the list filter for a term, or for courses without a term."""
     return {f"{prefix}term__id__exact": term.pk} if term else {f"{prefix}term__isnull": "True"}
 
 
-def _figures(term: Term | None, seats: Sum, offered: list[Offer]) -> list[Figure]:
-    courses = {"is_active__exact": 1, **_of(term)}
+def _stat_cards(term: Term | None, seats: SeatTotals, courses_with_seats: list[CourseSeats]) -> list[StatCard]:
+    courses = {"is_active__exact": 1, **_term_filter(term)}
     enrollments = {f"course__{name}": value for name, value in courses.items()}
-    full = sum(offer.seats.free == 0 for offer in offered)
+    full = sum(course.seats.free == 0 for course in courses_with_seats)
     return [
-        Figure(
+        StatCard(
             seats.taken,
             pgettext("how many are", "enrolled"),
-            _list_of(StudentCourse, status__exact=Status.ENROLLED, **enrollments),
+            _changelist_url(StudentCourse, status__exact=Status.ENROLLED, **enrollments),
         ),
-        Figure(seats.free, _("free seats"), _list_of(Course, seats="free", **courses)),
-        Figure(seats.waiting, _("waiting"), _list_of(StudentCourse, status__exact=Status.WAITLISTED, **enrollments)),
-        Figure(full, _("full courses"), _list_of(Course, seats="full", **courses)),
+        StatCard(seats.free, _("free seats"), _changelist_url(Course, seats="free", **courses)),
+        StatCard(
+            seats.waiting,
+            _("waiting"),
+            _changelist_url(StudentCourse, status__exact=Status.WAITLISTED, **enrollments),
+        ),
+        StatCard(full, _("full courses"), _changelist_url(Course, seats="full", **courses)),
     ]
 
 
-def _of_courses(offered: list[Offer]) -> list[Figure]:
-    over, held_up = sum(offer.is_over for offer in offered), sum(offer.is_held_up for offer in offered)
+def _course_alerts(courses_with_seats: list[CourseSeats]) -> list[StatCard]:
+    over = sum(course.is_over for course in courses_with_seats)
+    stuck = sum(course.is_waitlist_stuck for course in courses_with_seats)
     return [
-        Figure(
+        StatCard(
             over,
             ngettext("course over its capacity", "courses over their capacity", over),
-            _list_of(Course, seats="over", is_active__exact=1),
+            _changelist_url(Course, seats="over", is_active__exact=1),
             "error",
             bool(over),
         ),
-        Figure(
-            held_up,
-            ngettext("waitlist with free seats", "waitlists with free seats", held_up),
-            _list_of(Course, seats="held_up", is_active__exact=1),
+        StatCard(
+            stuck,
+            ngettext("waitlist with free seats", "waitlists with free seats", stuck),
+            _changelist_url(Course, seats="held_up", is_active__exact=1),
             "hourglass_empty",
-            bool(held_up),
+            bool(stuck),
         ),
     ]
 
 
-def _imports(request: HttpRequest, today: date) -> list[Figure]:
-    since = today - LATELY
+def _import_alerts(request: HttpRequest, today: date) -> list[StatCard]:
+    since = today - RECENT
     by_state = statistics.imports_by_state(since, row_scope_of_staff(request.user))
-    waiting = by_state[State.NEEDS_REVIEW]
-    wrong = sum(by_state[state] for state in statistics.WENT_WRONG)
-    states = ",".join(statistics.WENT_WRONG)
+    pending = by_state[State.NEEDS_REVIEW]
+    failed = sum(by_state[state] for state in statistics.FAILED_STATES)
+    states = ",".join(statistics.FAILED_STATES)
     return [
-        Figure(
-            waiting,
-            ngettext("import waits for approval", "imports wait for approval", waiting),
-            _list_of(Import, state__exact=State.NEEDS_REVIEW),
+        StatCard(
+            pending,
+            ngettext("import waits for approval", "imports wait for approval", pending),
+            _changelist_url(Import, state__exact=State.NEEDS_REVIEW),
             "approval",
-            bool(waiting),
+            bool(pending),
         ),
-        Figure(
-            wrong,
-            ngettext("import with errors in a week", "imports with errors in a week", wrong),
-            _list_of(Import, state__in=states, created_at__date__gte=since),
+        StatCard(
+            failed,
+            ngettext("import with errors in a week", "imports with errors in a week", failed),
+            _changelist_url(Import, state__in=states, created_at__date__gte=since),
             "report",
-            bool(wrong),
+            bool(failed),
         ),
     ]
 
 
-def _refused(request: HttpRequest, today: date, home: dict[str, Any]) -> dict[str, Any]:
-    refused = statistics.refused_on(today, row_scope_of_staff(request.user))
+def _refusals_context(request: HttpRequest, today: date, dashboard: dict[str, Any]) -> dict[str, Any]:
+    refusals = statistics.refusals_on(today, row_scope_of_staff(request.user))
     day = {"day__gte": today, "day__lt": today + timedelta(days=1)}
-    figure = Figure(
-        refused.people,
-        ngettext("person refused today", "people refused today", refused.people),
-        _list_of(RefusedAct, **day),
+    card = StatCard(
+        refusals.students,
+        ngettext("person refused today", "people refused today", refusals.students),
+        _changelist_url(RefusedAct, **day),
         "block",
-        bool(refused.people),
+        bool(refusals.students),
     )
     reasons = [
-        Figure(number, titles([code]), _list_of(RefusedAct, reason=code, **day))
-        for code, number in refused.by_code[:REASONS]
+        StatCard(number, titles([code]), _changelist_url(RefusedAct, reason=code, **day))
+        for code, number in refusals.by_code[:MAX_REASONS]
     ]
-    return {"needs": [*home["needs"], figure], "reasons": reasons, "most_refusals": reasons[0].number if reasons else 0}
+    return {
+        "alerts": [*dashboard["alerts"], card],
+        "reasons": reasons,
+        "most_refusals": reasons[0].number if reasons else 0,
+    }
 
 
-def _rows(of_term: TermSeats) -> list[Row]:
+def _seat_rows(term_seats: TermSeats) -> list[SeatRow]:
     """Return the row of a term, followed by the rows of its levels."""
-    levels = [(level, seats, {"level__exact": level}) for level, seats in of_term.by_level.items()]
-    everything: list[tuple[str, Sum, dict[str, Any]]] = [("", of_term.all, {}), *levels]
+    levels = [(level, seats, {"level__exact": level}) for level, seats in term_seats.by_level.items()]
+    groups: list[tuple[str, SeatTotals, dict[str, Any]]] = [("", term_seats.total, {}), *levels]
     rows = []
-    for level, seats, narrowed in everything:
-        courses = {"is_active__exact": 1, **_of(of_term.term), **narrowed}
+    for level, seats, level_filter in groups:
+        courses = {"is_active__exact": 1, **_term_filter(term_seats.term), **level_filter}
         enrollments = {f"course__{name}": value for name, value in courses.items()}
         links = {
-            "courses": _list_of(Course, **courses),
-            "taken": _list_of(StudentCourse, status__exact=Status.ENROLLED, **enrollments),
-            "free": _list_of(Course, seats="free", **courses),
-            "waiting": _list_of(StudentCourse, status__exact=Status.WAITLISTED, **enrollments),
+            "courses": _changelist_url(Course, **courses),
+            "taken": _changelist_url(StudentCourse, status__exact=Status.ENROLLED, **enrollments),
+            "free": _changelist_url(Course, seats="free", **courses),
+            "waiting": _changelist_url(StudentCourse, status__exact=Status.WAITLISTED, **enrollments),
         }
-        title = str(Level(level).label) if level else (of_term.term.name if of_term.term else _("Without a term"))
-        rows.append(Row(title, seats, links, is_total=not level))
+        title = str(Level(level).label) if level else (term_seats.term.name if term_seats.term else _("Without a term"))
+        rows.append(SeatRow(title, seats, links, is_total=not level))
     return rows
 
 
 def _chart(term: Term, today: date, row_scope: RowScope | None) -> dict[str, Any] | None:
     """Return the chart of a term: for each day a bar up for enrollments and one down for leaving, on one scale."""
-    days = statistics.by_day(term, today, row_scope)
+    days = statistics.daily_counts(term, today, row_scope)
     if not days:
         return None
-    came, left = max(day.enrolled for day in days), max(day.left for day in days)
-    unit = HEIGHT / max(came + left, 1)
+    max_enrolled, max_left = max(day.enrolled for day in days), max(day.left for day in days)
+    unit = CHART_HEIGHT / max(max_enrolled + max_left, 1)
     return {
-        "bars": [_bar(number, day, term, came * unit, unit) for number, day in enumerate(days)],
+        "bars": [_bar(number, day, term, max_enrolled * unit, unit) for number, day in enumerate(days)],
         "days": [
-            {"day": day, "came": link_of_day(day.day, term), "left": link_of_day(day.day, term, left=True)}
+            {"day": day, "enrolled_url": _day_url(day.day, term), "left_url": _day_url(day.day, term, left=True)}
             for day in reversed(days)
             if day.enrolled or day.left
         ],
         "width": len(days),
-        "height": HEIGHT,
-        "base": f"{came * unit:.2f}",
+        "height": CHART_HEIGHT,
+        "base": f"{max_enrolled * unit:.2f}",
         "first": days[0].day,
         "last": days[-1].day,
-        "came": sum(day.enrolled for day in days),
-        "left": sum(day.left for day in days),
-        "most": came,
+        "enrolled_count": sum(day.enrolled for day in days),
+        "left_count": sum(day.left for day in days),
+        "max_per_day": max_enrolled,
     }
 
 
-def _bar(number: int, day: Day, term: Term, base: float, unit: float) -> Bar:
-    told = _("%(day)s: %(came)s enrolled, %(left)s left") % {
+def _bar(number: int, day: DailyCount, term: Term, base: float, unit: float) -> Bar:
+    label = _("%(day)s: %(came)s enrolled, %(left)s left") % {
         "day": date_format(day.day, "SHORT_DATE_FORMAT"),
         "came": day.enrolled,
         "left": day.left,
     }
-    came, left = day.enrolled * unit, day.left * unit
-    return Bar(number, f"{base - came:.2f}", f"{came:.2f}", f"{left:.2f}", told, link_of_day(day.day, term))
+    enrolled, left = day.enrolled * unit, day.left * unit
+    return Bar(number, f"{base - enrolled:.2f}", f"{enrolled:.2f}", f"{left:.2f}", label, _day_url(day.day, term))
 
 
-def link_of_day(day: date, term: Term, *, left: bool = False) -> str:
-    of_term = _of(term, "course__")
+def _day_url(day: date, term: Term, *, left: bool = False) -> str:
+    term_filter = _term_filter(term, "course__")
     if left:
-        return _list_of(StudentCourse, status__in=",".join(LEFT_STATUSES), ended_on__exact=day, **of_term)
-    return _list_of(StudentCourse, enrolled_on__exact=day, **of_term)
+        return _changelist_url(StudentCourse, status__in=",".join(LEFT_STATUSES), ended_on__exact=day, **term_filter)
+    return _changelist_url(StudentCourse, enrolled_on__exact=day, **term_filter)

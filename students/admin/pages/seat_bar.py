@@ -6,7 +6,7 @@ from students.seats import Seats
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BarSegment:
     """A segment of the bar. Positions and lengths are text, so that they are not localized with a decimal comma."""
 
     kind: str  # "taken", "over", "free" or "waiting"
@@ -17,7 +17,7 @@ class Part:
 @dataclass(frozen=True, slots=True)
 class SeatBar:
     seats: Seats
-    parts: list[Part]
+    segments: list[BarSegment]
 
 
 def seat_bar(seats: Seats) -> SeatBar:
@@ -28,10 +28,10 @@ def seat_bar(seats: Seats) -> SeatBar:
         "free": seats.free or 0,
         "waiting": seats.waiting,
     }
-    whole = sum(lengths.values()) or 1
-    parts, start = [], 0
+    total = sum(lengths.values()) or 1
+    segments, start = [], 0
     for kind, length in lengths.items():
         if length:
-            parts.append(Part(kind, f"{start / whole:.2%}", f"{length / whole:.2%}"))
+            segments.append(BarSegment(kind, f"{start / total:.2%}", f"{length / total:.2%}"))
         start += length
-    return SeatBar(seats, parts)
+    return SeatBar(seats, segments)

@@ -12,35 +12,35 @@ from django.utils.translation import gettext_lazy
 
 from courses.models import Course, Term
 from school.access.row_scope import RowScope, row_scope_of_staff
-from students.admin.dashboard.statistics import running, terms_to_look_at
-from students.admin.pages.enroll_panel import EnrollBox
-from students.admin.tabs import Tab, can_see
+from students.admin.dashboard.statistics import current_and_upcoming_terms, current_term
+from students.admin.pages.enroll_panel import EnrollPanel
+from students.admin.tabs import Tab, can_view
 from students.models import ENDED_STATUSES, LEFT_STATUSES, Status, Student, StudentCourse
 
 SCHEDULE = "schedule"
-PAST = 100  # maximum number of ended enrollments on the page
+MAX_PAST = 100  # maximum number of ended enrollments on the page
 
 
 @dataclass(slots=True)
-class Schedule:
+class TermSchedule:
     """The open enrollments in the courses of one term, or in courses without a term."""
 
     term: Term | None
     enrollments: list[StudentCourse] = field(default_factory=list)
-    is_running: bool = False
+    is_current: bool = False
     is_next: bool = False
 
 
-class StudentPage(EnrollBox):
-    side = "student"
+class StudentPage(EnrollPanel):
+    enrollment_field = "student"
     form_title = gettext_lazy("Details")
 
-    def tabs(self, request: HttpRequest, owner: Student) -> list[Tab]:
+    def tabs(self, request: HttpRequest, obj: Student) -> list[Tab]:
         return [Tab(SCHEDULE, _("Courses"))]
 
-    def page_of(self, request: HttpRequest, owner: Student) -> dict[str, Any]:
-        standing = (
-            self.enrollments_of(request, owner)
+    def page_context(self, request: HttpRequest, obj: Student) -> dict[str, Any]:
+        status_counts = (
+            self.enrollments_of(request, obj)
             .order_by()
             .aggregate(
                 enrolled=Count("pk", filter=Q(status=Status.ENROLLED)),
@@ -49,22 +49,24 @@ class StudentPage(EnrollBox):
                 left=Count("pk", filter=Q(status__in=LEFT_STATUSES)),
             )
         )
-        page = super().page_of(request, owner)
-        return {**page, "header": "students/desk/student_header.html", "standing": standing}
+        page = super().page_context(request, obj)
+        return {**page, "header_template": "students/pages/student_header.html", "status_counts": status_counts}
 
-    def content_of(self, request: HttpRequest, owner: Student, tab: str) -> dict[str, Any]:
-        enrollments = self.enrollments_of(request, owner)
-        past = list(enrollments.filter(status__in=ENDED_STATUSES).order_by("-ended_on", "-pk")[: PAST + 1])
+    def tab_context(self, request: HttpRequest, obj: Student, tab: str) -> dict[str, Any]:
+        enrollments = self.enrollments_of(request, obj)
+        past_enrollments = list(
+            enrollments.filter(status__in=ENDED_STATUSES).order_by("-ended_on", "-pk")[: MAX_PAST + 1]
+        )
         return {
-            "schedules": schedules(list(enrollments.open()), row_scope_of_staff(request.user)),
-            "past": past[:PAST],
-            "has_more": len(past) > PAST,
-            "can_see_courses": can_see(request, Course),
-            **(self.box(request, owner) if owner.erased_at is None else {}),
+            "by_term": by_term(list(enrollments.open()), row_scope_of_staff(request.user)),
+            "past_enrollments": past_enrollments[:MAX_PAST],
+            "has_more_past": len(past_enrollments) > MAX_PAST,
+            "can_view_courses": can_view(request, Course),
+            **(self.panel_context(request, obj) if obj.erased_at is None else {}),
         }
 
 
-def schedules(enrollments: list[StudentCourse], row_scope: RowScope | None = None) -> list[Schedule]:
+def by_term(enrollments: list[StudentCourse], row_scope: RowScope | None = None) -> list[TermSchedule]:
     """
     Return open enrollments grouped by term: the current term first, even if empty, then the others by their start.
 
@@ -72,19 +74,21 @@ def schedules(enrollments: list[StudentCourse], row_scope: RowScope | None = Non
     come last.
     """
     today = timezone.localdate()
-    first = running(terms_to_look_at(today, row_scope), today)
-    found = []
-    if first and first.ends_on >= today:
-        found.append(Schedule(first, is_running=first.starts_on <= today, is_next=first.starts_on > today))
-    for term, of_term in groupby(sorted(enrollments, key=_by_term), key=lambda enrollment: enrollment.course.term):
-        if found and term == found[0].term:
-            found[0].enrollments = list(of_term)
+    current = current_term(current_and_upcoming_terms(today, row_scope), today)
+    schedules = []
+    if current and current.ends_on >= today:
+        is_current = current.starts_on <= today
+        schedules.append(TermSchedule(current, is_current=is_current, is_next=not is_current))
+    rows = sorted(enrollments, key=_sort_key)
+    for term, term_enrollments in groupby(rows, key=lambda enrollment: enrollment.course.term):
+        if schedules and term == schedules[0].term:
+            schedules[0].enrollments = list(term_enrollments)
         else:
-            found.append(Schedule(term, list(of_term)))
-    return found
+            schedules.append(TermSchedule(term, list(term_enrollments)))
+    return schedules
 
 
-def _by_term(enrollment: StudentCourse) -> tuple[Any, ...]:
+def _sort_key(enrollment: StudentCourse) -> tuple[Any, ...]:
     term = enrollment.course.term
-    begins = (term.starts_on.toordinal(), term.pk) if term else (0, 0)
-    return (term is None, *begins, enrollment.course.code, enrollment.pk)
+    start = (term.starts_on.toordinal(), term.pk) if term else (0, 0)
+    return (term is None, *start, enrollment.course.code, enrollment.pk)

@@ -15,52 +15,52 @@ from courses.models import Course
 from school.access.access_log import Subject, record_export
 from school.http.csv_response import csv_response
 from school.validators import parse_ids
-from students.admin.roster.queries import STATUSES, roster_rows, with_places
-from students.admin.tabs import TabbedPage, can_see
+from students.admin.roster.queries import ROSTER_STATUSES, roster_rows, with_waitlist_positions
+from students.admin.tabs import TabbedPage, can_view
 from students.exports import stream_roster_csv
 from students.models import Status, Student, StudentCourseQuerySet
 
-MOST_CHOSEN = 1_000
+MAX_SELECTED = 1_000
 
 
-class RosterOut(TabbedPage):
+class RosterExports(TabbedPage):
     """Admin mixin with exports, for users who may see the course and enrollments. They take ``status`` and ``q``."""
 
     def get_urls(self) -> list[Any]:
         view = self.admin_site.admin_view
         own = [
             path("<id:pk>/roster.csv", view(self.roster_csv), name="courses_course_roster_csv"),
-            path("<id:pk>/roster/", view(self.roster_on_paper), name="courses_course_roster"),
-            path("<id:pk>/addresses/", view(self.addresses), name="courses_course_addresses"),
+            path("<id:pk>/roster/", view(self.roster_print), name="courses_course_roster"),
+            path("<id:pk>/addresses/", view(self.email_addresses), name="courses_course_addresses"),
         ]
         return [*own, *super().get_urls()]
 
-    def can_take_addresses(self, request: HttpRequest) -> bool:
+    def can_export_addresses(self, request: HttpRequest) -> bool:
         """Return True if the user may see students: an address belongs to the student, not to the enrollment."""
-        return can_see(request, Student)
+        return can_view(request, Student)
 
     def roster_csv(self, request: HttpRequest, pk: int) -> Any:
         """Return the roster as the same CSV file as in the API."""
-        course, rows = self._asked_for(request, pk)
+        course, rows = self._course_and_rows(request, pk)
         record_export(request, Subject.ROSTER, course_id=course.pk)
-        lines = stream_roster_csv(with_places(course, rows.iterator(chunk_size=2_000)))
+        lines = stream_roster_csv(with_waitlist_positions(course, rows.iterator(chunk_size=2_000)))
         return csv_response(lines, f"roster-{course.pk}.csv", with_bom=True)
 
-    def roster_on_paper(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def roster_print(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Return the roster as a page for printing."""
-        course, rows = self._asked_for(request, pk)
+        course, rows = self._course_and_rows(request, pk)
         record_export(request, Subject.ROSTER, course_id=course.pk)
         status = request.GET.get("status", "open")
         context = {
             "course": course,
-            "rows": list(_on_paper(rows)),
-            "more": {"open": _("Standing"), "left": _("Standing"), "completed": _("Grade")}.get(status),
+            "rows": list(_print_rows(rows)),
+            "extra_column": {"open": _("Standing"), "left": _("Standing"), "completed": _("Grade")}.get(status),
             "status": status,
             "now": timezone.now(),
         }
-        return render(request, "students/desk/paper.html", context)
+        return render(request, "students/pages/roster_print.html", context)
 
-    def addresses(self, request: HttpRequest, pk: int) -> HttpResponse:
+    def email_addresses(self, request: HttpRequest, pk: int) -> HttpResponse:
         """
         Return the email addresses of the chosen enrollments, one per line.
 
@@ -68,30 +68,30 @@ class RosterOut(TabbedPage):
         """
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        course, rows = self._asked_for(request, pk)
-        if not self.can_take_addresses(request):
+        course, rows = self._course_and_rows(request, pk)
+        if not self.can_export_addresses(request):
             raise PermissionDenied
-        if chosen := request.POST.getlist("chosen")[:MOST_CHOSEN]:
-            rows = rows.filter(pk__in=[pk for each in chosen for pk in parse_ids(each)])
+        if selected_ids := request.POST.getlist("chosen")[:MAX_SELECTED]:
+            rows = rows.filter(pk__in=[pk for text in selected_ids for pk in parse_ids(text)])
         with transaction.atomic():
             record_export(request, Subject.ROSTER, course_id=course.pk)
-            found = list(rows.exclude(student__email="").values_list("student__email", flat=True))
-        lines = "".join(f"{address}\n" for address in dict.fromkeys(found))
+            addresses = list(rows.exclude(student__email="").values_list("student__email", flat=True))
+        lines = "".join(f"{address}\n" for address in dict.fromkeys(addresses))
         return HttpResponse(lines, content_type="text/plain; charset=utf-8")
 
-    def _asked_for(self, request: HttpRequest, pk: int) -> tuple[Course, StudentCourseQuerySet]:
+    def _course_and_rows(self, request: HttpRequest, pk: int) -> tuple[Course, StudentCourseQuerySet]:
         course = self.get_object(request, str(pk))
         if course is None:
             raise Http404
-        if not (self.has_view_permission(request, course) and self.desk.has_view_permission(request)):
+        if not (self.has_view_permission(request, course) and self.enrollment_admin.has_view_permission(request)):
             raise PermissionDenied
         status = request.GET.get("status", "open")
-        if status not in STATUSES:
+        if status not in ROSTER_STATUSES:
             raise Http404
         return course, roster_rows(course, status, request.GET.get("q", ""))
 
 
-def _on_paper(rows: StudentCourseQuerySet) -> Iterator[tuple[str, str, str]]:
+def _print_rows(rows: StudentCourseQuerySet) -> Iterator[tuple[str, str, str]]:
     """Yield student number, name, and grade or status, as plain strings: building thousands of objects is slow."""
     columns = ("student__student_number", "student__family_name", "student__given_name", "status", "grade")
     for number, family_name, given_name, status, grade in rows.values_list(*columns):

@@ -23,19 +23,19 @@ from school.validators import MAX_ID
 from students.api.serializers import examples
 from students.api.serializers.enrollments import EnrollmentSerializer
 from students.api.serializers.requests import (
-    ChosenCourseSerializer,
-    CompletionSerializer,
+    CompletionMixin,
+    CourseReferenceSerializer,
     EnrollSerializer,
-    ReasonSerializer,
-    course_key_in,
+    ReasonMixin,
+    course_key_from,
 )
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.lookup import student_ids_by_number, student_not_found, students_not_found
 from students.models import Action, Status, Student, StudentCourse
 
-MOST_ITEMS = 1_000
-MOST_FAULTS = 1_000  # errors in invalid items
-MOST_IN_FULL = 25  # items of a batch whose outcomes have enrollments in full: more would not fit
+MAX_ITEMS = 1_000
+MAX_BATCH_ERRORS = 1_000  # errors in invalid items
+MAX_FULL_OUTCOMES = 25  # items of a batch whose outcomes have enrollments in full: more would not fit
 MAX_BYTES = 98_000  # of the outcomes of a batch; the problem document around them has less than 2,000
 
 
@@ -45,7 +45,7 @@ class TooManyItems(APIException):
     default_detail = gettext_lazy("A batch has at most 1,000 items.")
 
 
-class ItemSerializer(ChosenCourseSerializer):
+class ItemSerializer(CourseReferenceSerializer):
     """The student and the course, which every item has."""
 
     student_id = StrictIntegerField(
@@ -70,11 +70,11 @@ class EnrollItemSerializer(ItemSerializer, EnrollSerializer):
     action = serializers.ChoiceField(choices=["enroll"])
 
 
-class DropItemSerializer(ItemSerializer, ReasonSerializer):
+class DropItemSerializer(ItemSerializer, ReasonMixin):
     action = serializers.ChoiceField(choices=["drop"])
 
 
-class CompleteItemSerializer(ItemSerializer, CompletionSerializer):
+class CompleteItemSerializer(ItemSerializer, CompletionMixin):
     action = serializers.ChoiceField(choices=["complete"])
 
 
@@ -92,7 +92,7 @@ class ItemsField(serializers.ListField):
     """A list of items, not validated yet."""
 
     def to_internal_value(self, data: Any) -> list[Any]:
-        if isinstance(data, list) and len(data) > MOST_ITEMS:
+        if isinstance(data, list) and len(data) > MAX_ITEMS:
             raise TooManyItems
         return list(super().to_internal_value(data))
 
@@ -170,102 +170,107 @@ class BatchProblemSerializer(ProblemSerializer):
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """An item without an act: it is invalid, or its student or course is not found or ambiguous."""
+class InvalidItem:
+    """An item without a command: it is invalid, or its student or course is not found or ambiguous."""
 
     status: str
     reasons: tuple[Refusal, ...]
 
 
-def read_items(
+def parse_items(
     items: Iterable[Any],
-    among: QuerySet[Course] | None = None,
-    visible: QuerySet[Student] | None = None,
-    to_enroll: QuerySet[Student] | None = None,
-) -> list[EnrollmentCommand | Unreadable]:
+    visible_courses: QuerySet[Course] | None = None,
+    visible_students: QuerySet[Student] | None = None,
+    enrollable_students: QuerySet[Student] | None = None,
+) -> list[EnrollmentCommand | InvalidItem]:
     """
-    Return an act for each item, or ``Unreadable``. Students and courses are looked up for all items together.
+    Return a command for each item, or ``InvalidItem``. Students and courses are looked up for all items together.
 
-    ``among`` has the courses that the caller may use; with None all may be used, and a course id is not checked.
-    ``visible`` has the students whose numbers a refusal may suggest, ``to_enroll`` the students that an item may name;
-    None means all students. Only the first ``MAX_ERRORS`` unknown numbers and keys get a refusal with a suggestion.
-    Raise ``ValidationError`` if the invalid items have more than ``MOST_FAULTS`` errors.
+    ``visible_courses`` has the courses that the caller may use; with None all may be used, and a course id is not
+    checked. ``visible_students`` has the students whose numbers a refusal may suggest, ``enrollable_students`` the
+    students that an item may name; None means all students. Only the first ``MAX_ERRORS`` unknown numbers and keys
+    get a refusal with a suggestion.
+    Raise ``ValidationError`` if the invalid items have more than ``MAX_BATCH_ERRORS`` errors.
     """
-    bodies = _read_all(items)
-    valid = [body for body in bodies if not isinstance(body, Unreadable)]
+    bodies = _validate_items(items)
+    valid = [body for body in bodies if not isinstance(body, InvalidItem)]
     students = student_ids_by_number(body["student_number"] for body in valid if "student_number" in body)
-    courses = courses_by_key((key for body in valid if (key := course_key_in(body))), among, MAX_ERRORS)
-    outside = _outside((body["course_id"] for body in valid if "course_id" in body), among)
+    courses = courses_by_key((key for body in valid if (key := course_key_from(body))), visible_courses, MAX_ERRORS)
+    hidden_courses = _hidden_courses((body["course_id"] for body in valid if "course_id" in body), visible_courses)
     numbers = dict.fromkeys(body["student_number"] for body in valid if "student_number" in body)
     unknown: dict[str | int, Refusal] = {}
-    if to_enroll is not None:
+    if enrollable_students is not None:
         ids = {body["student_id"] for body in valid if "student_id" in body}
-        there = set(to_enroll.filter(pk__any_of=[*ids, *students.values()]).values_list("pk", flat=True))
-        students = {number: pk for number, pk in students.items() if pk in there}
-        unknown |= {pk: student_not_found(pk) for pk in ids - there}
-    visible = Student.objects.all() if visible is None else visible
+        enrollable_ids = set(
+            enrollable_students.filter(pk__any_of=[*ids, *students.values()]).values_list("pk", flat=True)
+        )
+        students = {number: pk for number, pk in students.items() if pk in enrollable_ids}
+        unknown |= {pk: student_not_found(pk) for pk in ids - enrollable_ids}
+    visible_students = Student.objects.all() if visible_students is None else visible_students
     not_found = [number for number in numbers if number not in students]
-    unknown.update(students_not_found(not_found, visible, "number:", MAX_ERRORS))
+    unknown.update(students_not_found(not_found, visible_students, "number:", MAX_ERRORS))
     return [
-        body if isinstance(body, Unreadable) else _act(body, students, unknown, courses, outside) for body in bodies
+        body if isinstance(body, InvalidItem) else _to_command(body, students, unknown, courses, hidden_courses)
+        for body in bodies
     ]
 
 
-def _outside(course_ids: Iterable[int], among: QuerySet[Course] | None) -> dict[int, Refusal]:
-    """Return a refusal for each course id that is not among the courses that the caller may use."""
-    if among is None:
+def _hidden_courses(course_ids: Iterable[int], visible_courses: QuerySet[Course] | None) -> dict[int, Refusal]:
+    """Return a refusal for each course id that the caller may not use, by id."""
+    if visible_courses is None:
         return {}
-    asked = set(course_ids)
+    requested = set(course_ids)
     return {
-        pk: course_not_found(pk) for pk in asked.difference(among.filter(pk__any_of=asked).values_list("pk", flat=True))
+        pk: course_not_found(pk)
+        for pk in requested.difference(visible_courses.filter(pk__any_of=requested).values_list("pk", flat=True))
     }
 
 
-def _read_all(items: Iterable[Any]) -> list[dict[str, Any] | Unreadable]:
-    readers = {action: serializer() for action, serializer in ITEMS.items()}
-    bodies: list[dict[str, Any] | Unreadable] = []
+def _validate_items(items: Iterable[Any]) -> list[dict[str, Any] | InvalidItem]:
+    serializers_by_action = {action: serializer() for action, serializer in ITEMS.items()}
+    bodies: list[dict[str, Any] | InvalidItem] = []
     details: dict[Any, Any] = {}
-    faults = 0
+    error_count = 0
     for index, item in enumerate(items):
         try:
-            bodies.append(_read(item, readers))
+            bodies.append(_validate_item(item, serializers_by_action))
         except ValidationError as error:
             reasons = tuple(flatten_errors(error.detail))
-            bodies.append(Unreadable("invalid", reasons))
+            bodies.append(InvalidItem("invalid", reasons))
             details[index] = error.detail
-            faults += len(reasons)
-            if faults > MOST_FAULTS:
+            error_count += len(reasons)
+            if error_count > MAX_BATCH_ERRORS:
                 raise ValidationError({"items": details}) from None
     return bodies
 
 
-def _read(item: Any, readers: dict[str, ItemSerializer]) -> dict[str, Any]:
+def _validate_item(item: Any, serializers_by_action: dict[str, ItemSerializer]) -> dict[str, Any]:
     """Return the validated values of an item; raise ``ValidationError``."""
     if not isinstance(item, dict):
         raise ValidationError(_("An item is an object."), code="invalid")
     action = item.get("action")
-    if not isinstance(action, str) or action not in readers:
+    if not isinstance(action, str) or action not in serializers_by_action:
         code = "invalid_choice" if "action" in item else "required"
-        message = _("The action of an item is one of: %(names)s.") % {"names": ", ".join(readers)}
+        message = _("The action of an item is one of: %(names)s.") % {"names": ", ".join(serializers_by_action)}
         raise ValidationError({"action": [ErrorDetail(message, code=code)]})
-    return dict(readers[action].run_validation(item))
+    return dict(serializers_by_action[action].run_validation(item))
 
 
-def _act(
+def _to_command(
     body: dict[str, Any],
     students: dict[str, int],
     unknown: dict[str | int, Refusal],
     courses: dict[CourseKey, Course | Refusal],
-    outside: dict[int, Refusal],
-) -> EnrollmentCommand | Unreadable:
-    number, key = body.get("student_number"), course_key_in(body)
+    hidden_courses: dict[int, Refusal],
+) -> EnrollmentCommand | InvalidItem:
+    number, key = body.get("student_number"), course_key_from(body)
     student_id = body["student_id"] if number is None else students.get(number)
-    course = courses[key] if key else outside.get(body["course_id"])
-    reasons = [unknown[named]] if (named := number or student_id) in unknown else []
+    course = courses[key] if key else hidden_courses.get(body["course_id"])
+    reasons = [unknown[identifier]] if (identifier := number or student_id) in unknown else []
     reasons += [course] if isinstance(course, Refusal) else []
     if reasons or student_id is None or isinstance(course, Refusal):
         is_missing = reasons[0].code != "course_ambiguous"
-        return Unreadable("not_found" if is_missing else "refused", tuple(reasons))
+        return InvalidItem("not_found" if is_missing else "refused", tuple(reasons))
     return EnrollmentCommand(
         Action(body["action"]),
         student_id,
@@ -286,62 +291,62 @@ class ItemOutcome:
     enrollment: StudentCourse | None = None
 
 
-def outcomes_in_json(outcomes: Sequence[ItemOutcome]) -> list[dict[str, Any]]:
+def serialize_outcomes(outcomes: Sequence[ItemOutcome]) -> list[dict[str, Any]]:
     """
     Return the outcomes of a batch for the response, with at most ``MAX_BYTES`` bytes in total.
 
-    The outcomes of a batch with more than ``MOST_IN_FULL`` items have enrollments in brief. Outcomes have their reasons
-    in full, from the first on, until the next one would exceed the limit.
+    The outcomes of a batch with more than ``MAX_FULL_OUTCOMES`` items have enrollments with id and status only.
+    Outcomes have their reasons in full, from the first on, until the next one would exceed the limit.
     """
-    is_large = len(outcomes) > MOST_IN_FULL
-    enrollments = _enrollments_in_json(outcomes, in_full=not is_large)
-    shown = [
-        (_in_brief if is_large or each.reasons else _in_full)(index, each, enrollments)
+    is_large = len(outcomes) > MAX_FULL_OUTCOMES
+    enrollments = _serialize_enrollments(outcomes, full=not is_large)
+    rendered = [
+        (_brief_outcome if is_large or each.reasons else _full_outcome)(index, each, enrollments)
         for index, each in enumerate(outcomes)
     ]
-    room = MAX_BYTES - _size(shown)
+    available_bytes = MAX_BYTES - _size(rendered)
     for index, each in enumerate(outcomes):
         if each.reasons:
-            in_full = _in_full(index, each, enrollments)
-            room -= _size(in_full) - _size(shown[index])
-            if room < 0:
+            full = _full_outcome(index, each, enrollments)
+            available_bytes -= _size(full) - _size(rendered[index])
+            if available_bytes < 0:
                 break
-            shown[index] = in_full
-    return shown
+            rendered[index] = full
+    return rendered
 
 
-def _size(shown: Any) -> int:
-    return len(JSONRenderer().render(shown))
+def _size(rendered: Any) -> int:
+    return len(JSONRenderer().render(rendered))
 
 
-def _in_brief(index: int, outcome: ItemOutcome, enrollments: dict[int, Any]) -> dict[str, Any]:
-    shown: dict[str, Any] = {"index": index, "status": outcome.status}
+def _brief_outcome(index: int, outcome: ItemOutcome, enrollments: dict[int, Any]) -> dict[str, Any]:
+    rendered: dict[str, Any] = {"index": index, "status": outcome.status}
     if outcome.reasons:
-        shown["code"] = outcome.reasons[0].code
+        rendered["code"] = outcome.reasons[0].code
     if outcome.enrollment:
-        shown["enrollment"] = enrollments[outcome.enrollment.pk]
-    return shown
+        rendered["enrollment"] = enrollments[outcome.enrollment.pk]
+    return rendered
 
 
-def _in_full(index: int, outcome: ItemOutcome, enrollments: dict[int, Any]) -> dict[str, Any]:
-    named = [shorten_reason(reason) for reason in outcome.reasons]
+def _full_outcome(index: int, outcome: ItemOutcome, enrollments: dict[int, Any]) -> dict[str, Any]:
+    reasons = [shorten_reason(reason) for reason in outcome.reasons]
     return {
         "index": index,
         "status": outcome.status,
         "code": outcome.reasons[0].code if outcome.reasons else None,
-        "message": " ".join(reason.message for reason in named),
-        "errors": [reason.as_error() for reason in named],
+        "message": " ".join(reason.message for reason in reasons),
+        "errors": [reason.as_error() for reason in reasons],
         "enrollment": enrollments[outcome.enrollment.pk] if outcome.enrollment else None,
     }
 
 
-def _enrollments_in_json(outcomes: Iterable[ItemOutcome], *, in_full: bool) -> dict[int, Any]:
+def _serialize_enrollments(outcomes: Iterable[ItemOutcome], *, full: bool) -> dict[int, Any]:
     """Return the enrollments after the batch in JSON, by id. Each is serialized once, even if many items changed it."""
-    shown = {each.enrollment.pk: each.enrollment for each in outcomes if each.enrollment}
-    waiting = [pk for pk, enrollment in shown.items() if enrollment.status == Status.WAITLISTED]
-    if waiting:  # read their waitlist positions, in one query
-        rows = StudentCourse.objects.with_details() if in_full else StudentCourse.objects.only("status")
-        shown |= {each.pk: each for each in rows.filter(pk__in=waiting)}
-    if not in_full:
-        return {pk: {"id": pk, "status": enrollment.status} for pk, enrollment in shown.items()}
-    return {row["id"]: row for row in EnrollmentSerializer(shown.values(), many=True).data}
+    rendered = {each.enrollment.pk: each.enrollment for each in outcomes if each.enrollment}
+    waitlisted_ids = [pk for pk, enrollment in rendered.items() if enrollment.status == Status.WAITLISTED]
+    if waitlisted_ids:  # read their waitlist positions, in one query
+        rows = StudentCourse.objects.with_details() if full else StudentCourse.objects.only("status")
+        rendered |= {each.pk: each for each in rows.filter(pk__in=waitlisted_ids)}
+    if not full:
+        return {pk: {"id": pk, "status": enrollment.status} for pk, enrollment in rendered.items()}
+    return {row["id"]: row for row in EnrollmentSerializer(rendered.values(), many=True).data}

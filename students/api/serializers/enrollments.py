@@ -12,7 +12,7 @@ from school.api.fields import KnownFieldsSerializer, QueryIntegerField, StrictMo
 from school.api.openapi.examples import example
 from school.api.row_json import ComputedField, RowTemplate, row_template
 from students.api.serializers import examples
-from students.api.serializers.students import StudentInBriefSerializer
+from students.api.serializers.students import StudentSummarySerializer
 from students.models import Action, EnrollmentEvent, Status, StudentCourse
 from students.templatetags.codes import titles
 
@@ -21,7 +21,7 @@ from students.templatetags.codes import titles
 class EnrollmentSerializer(StrictModelSerializer):
     """An enrollment, in the same shape everywhere."""
 
-    student = StudentInBriefSerializer()
+    student = StudentSummarySerializer()
     course = CourseSummarySerializer()
     waitlist_position = serializers.IntegerField(
         read_only=True,
@@ -112,7 +112,7 @@ class ChangeSerializer(EnrollmentEventSerializer):
     """A journal entry, with its enrollment, student and course."""
 
     enrollment = serializers.IntegerField(source="enrollment_id", read_only=True, help_text=_("The enrollment's id."))
-    student = StudentInBriefSerializer(source="enrollment.student", read_only=True)
+    student = StudentSummarySerializer(source="enrollment.student", read_only=True)
     course = CourseSummarySerializer(source="enrollment.course", read_only=True)
 
     class Meta(EnrollmentEventSerializer.Meta):

@@ -11,15 +11,15 @@ STUDENT: dict[str, Any] = {
     "is_active": True,
 }
 # Request bodies use keys that the demo data does not have, so that they can be sent as they are.
-STUDENT_SENT = {
+STUDENT_REQUEST = {
     "student_number": "S-9001",
     "given_name": "Grace",
     "family_name": "Murray",
     "email": "grace@example.edu",
     "is_active": True,
 }
-STUDENT_IN_BRIEF = {name: STUDENT[name] for name in ("id", "student_number", "given_name", "family_name")}
-COURSE_IN_BRIEF: dict[str, Any] = {
+STUDENT_SUMMARY = {name: STUDENT[name] for name in ("id", "student_number", "given_name", "family_name")}
+COURSE_SUMMARY: dict[str, Any] = {
     "id": 5,
     "code": "MATH-101",
     "name": "Calculus I",
@@ -27,7 +27,7 @@ COURSE_IN_BRIEF: dict[str, Any] = {
     "term": "2026F",
 }
 COURSE: dict[str, Any] = {
-    **COURSE_IN_BRIEF,
+    **COURSE_SUMMARY,
     "capacity": 30,
     "waitlist_capacity": 5,
     "enrollment_opens_at": "2026-08-01T08:00:00Z",
@@ -37,15 +37,15 @@ COURSE: dict[str, Any] = {
     "seats": {"taken": 29, "free": 1, "waiting": 0, "over": 0},
     "warnings": [],
 }
-COURSE_SENT = {
+COURSE_REQUEST = {
     **{name: value for name, value in COURSE.items() if name not in ("id", "seats", "warnings")},
     "code": "MATH-150",
     "prerequisites": ["MATH-101"],
 }
 ENROLLMENT: dict[str, Any] = {
     "id": 9001,
-    "student": STUDENT_IN_BRIEF,
-    "course": COURSE_IN_BRIEF,
+    "student": STUDENT_SUMMARY,
+    "course": COURSE_SUMMARY,
     "status": "enrolled",
     "waitlist_position": None,
     "enrolled_on": "2026-09-01",
@@ -72,7 +72,7 @@ EVENT: dict[str, Any] = {
 CHANGES: dict[str, Any] = {
     "cursor": "120001:-G-UcmKhOWbdtAxHe19yD52ZINreB4jjNtCCbVzUBqI",
     "has_more": False,
-    "results": [{"enrollment": 9001, "student": STUDENT_IN_BRIEF, "course": COURSE_IN_BRIEF, **EVENT}],
+    "results": [{"enrollment": 9001, "student": STUDENT_SUMMARY, "course": COURSE_SUMMARY, **EVENT}],
 }
 ENROLL = {"course_code": "MATH-101", "term": "2026F", "on_full": "waitlist"}
 COMPLETE = {"status": "completed", "grade": "A-"}

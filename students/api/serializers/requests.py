@@ -1,4 +1,4 @@
-"""Serializers for request bodies: shape and types. ``students.enrollment.rules`` decides if an act is allowed."""
+"""Serializers for request bodies: shape and types. ``students.enrollment.rules`` decides if a command is allowed."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ from students.enrollment.rules import validate_waiver
 from students.models import Status, StudentCourse
 
 
-class ReasonSerializer(KnownFieldsSerializer):
+class ReasonMixin(KnownFieldsSerializer):
     reason = StrictCharField(
         max_length=1000, allow_blank=True, default="", validators=[plain_text], help_text=_("Kept in the journal.")
     )
 
 
-class ChosenCourseSerializer(KnownFieldsSerializer):
+class CourseReferenceSerializer(KnownFieldsSerializer):
     """A course, by its id, or by its code and, if several terms have a course with this code, the term's code."""
 
     course_id = StrictIntegerField(
@@ -51,13 +51,13 @@ class ChosenCourseSerializer(KnownFieldsSerializer):
         return attrs
 
 
-def course_key_in(body: dict[str, Any]) -> CourseKey | None:
+def course_key_from(body: dict[str, Any]) -> CourseKey | None:
     """Return the key of the course in a valid body; None if the body names the course by id."""
     return CourseKey(body["course_code"], body.get("term", "")) if "course_code" in body else None
 
 
 @request_example(examples.ENROLL)
-class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
+class EnrollSerializer(CourseReferenceSerializer, ReasonMixin):
     """An enrollment in a course, with its options."""
 
     on_full = serializers.ChoiceField(
@@ -76,32 +76,32 @@ class EnrollSerializer(ChosenCourseSerializer, ReasonSerializer):
         attrs = super().validate(attrs)
         # The rules check later whether the caller may waive.
         errors: dict[str, list[Any]] = {}
-        for objection in validate_waiver(frozenset(attrs["waive"]), attrs["reason"], may_waive=True):
-            detail = serializers.ErrorDetail(objection.message, code=objection.code)
-            errors.setdefault(objection.field or "waive", []).append(detail)
+        for refusal in validate_waiver(frozenset(attrs["waive"]), attrs["reason"], may_waive=True):
+            detail = serializers.ErrorDetail(refusal.message, code=refusal.code)
+            errors.setdefault(refusal.field or "waive", []).append(detail)
         if errors:
             raise serializers.ValidationError(errors)
         return attrs
 
-    def chosen_course_id(self, row_scope: RowScope | None = None) -> int:
+    def resolve_course_id(self, row_scope: RowScope | None = None) -> int:
         """
         Return the id of the course that the body names, within the limits; raise ``Refused`` if there is none.
 
-        Without limits, an id is returned unchecked, and the act is refused if there is no such course.
+        Without limits, an id is returned unchecked, and the command is refused if there is no such course.
         """
-        key = course_key_in(self.validated_data)
+        key = course_key_from(self.validated_data)
         if key is None:
             course_id = int(self.validated_data["course_id"])
             return course_id if row_scope is None else visible_course_id(course_id, row_scope)
-        found = courses_by_key([key], None if row_scope is None else filter_by_scope(Course.objects.all(), row_scope))[
+        course = courses_by_key([key], None if row_scope is None else filter_by_scope(Course.objects.all(), row_scope))[
             key
         ]
-        if isinstance(found, Refusal):
-            raise Refused([found])
-        return found.pk
+        if isinstance(course, Refusal):
+            raise Refused([course])
+        return course.pk
 
 
-class CompletionSerializer(ReasonSerializer):
+class CompletionMixin(ReasonMixin):
     """The completion of a course."""
 
     grade = StrictCharField(max_length=32, allow_blank=True, required=False, validators=[plain_text])
@@ -117,7 +117,7 @@ class CompletedField(serializers.ChoiceField):
 
 
 @request_example(examples.COMPLETE)
-class CompleteSerializer(CompletionSerializer):
+class CompleteSerializer(CompletionMixin):
     """The completion of an enrollment, a new grade for a completed one, or an enrollment sent back as it was read."""
 
     required_in_document = ("status",)  # a body without it may only repeat fields as they were read
@@ -125,22 +125,22 @@ class CompleteSerializer(CompletionSerializer):
 
     def get_fields(self) -> dict[str, Any]:
         """Return the fields, with the other fields of an enrollment as read-only fields."""
-        own = super().get_fields()
-        names = [name for name in EnrollmentSerializer.Meta.fields if name not in own]
-        return {**own, **{name: serializers.JSONField(read_only=True) for name in names}}
+        fields = super().get_fields()
+        names = [name for name in EnrollmentSerializer.Meta.fields if name not in fields]
+        return {**fields, **{name: serializers.JSONField(read_only=True) for name in names}}
 
-    def refuse_to_change(self, enrollment: StudentCourse) -> None:
+    def validate_unchanged(self, enrollment: StudentCourse) -> None:
         """Raise ``ValidationError`` if a body that does not complete the enrollment differs from it."""
-        wish, errors = self.validated_data, {}
-        is_graded_otherwise = wish.get("grade", enrollment.grade) != enrollment.grade
-        if "status" not in wish and (is_graded_otherwise or not set(self.initial_data) - {"reason"}):
+        data, errors = self.validated_data, {}
+        grade_differs = data.get("grade", enrollment.grade) != enrollment.grade
+        if "status" not in data and (grade_differs or not set(self.initial_data) - {"reason"}):
             errors["status"] = [
                 serializers.ErrorDetail(str(self.fields["status"].error_messages["required"]), "required")
             ]
-        elif wish.get("status", enrollment.status) != enrollment.status:
+        elif data.get("status", enrollment.status) != enrollment.status:
             message = _("Ask for completed, or leave the status as it is.")
             errors["status"] = [serializers.ErrorDetail(str(message), "invalid_choice")]
-        elif is_graded_otherwise:
+        elif grade_differs:
             message = _("Only a completed enrollment has a grade.")
             errors["grade"] = [serializers.ErrorDetail(str(message), "invalid")]
         if errors:

@@ -15,7 +15,7 @@ from students.models import Student
 from students.seats import Seats
 
 
-@example(examples.STUDENT, request=examples.STUDENT_SENT)
+@example(examples.STUDENT, request=examples.STUDENT_REQUEST)
 class StudentSerializer(StrictModelSerializer):
     class Meta:
         model = Student
@@ -23,7 +23,7 @@ class StudentSerializer(StrictModelSerializer):
 
 
 @extend_schema_serializer(component_name="StudentSummary")
-class StudentInBriefSerializer(serializers.ModelSerializer[Student]):
+class StudentSummarySerializer(serializers.ModelSerializer[Student]):
     class Meta:
         model = Student
         fields = ["id", "student_number", "given_name", "family_name"]
@@ -45,27 +45,27 @@ class WarningSerializer(serializers.Serializer[Any]):
     message = serializers.CharField()
 
 
-SEATS = ("capacity", "seats_taken", "waitlist_length")
+SEAT_COLUMNS = ("capacity", "seats_taken", "waitlist_length")
 
 
-def _seats(request: Any, *counted: Any) -> dict[str, Any]:
-    seats = Seats(*counted)
+def _seats(request: Any, *counts: Any) -> dict[str, Any]:
+    seats = Seats(*counts)
     return {"taken": seats.taken, "free": seats.free, "waiting": seats.waiting, "over": seats.over}
 
 
-def _warnings(request: Any, *counted: Any) -> list[dict[str, Any]]:
-    return [{"code": each.code, "message": each.message} for each in Seats(*counted).warnings]
+def _warnings(request: Any, *counts: Any) -> list[dict[str, Any]]:
+    return [{"code": each.code, "message": each.message} for each in Seats(*counts).warnings]
 
 
 @extend_schema_serializer(component_name="Course")
-@example(examples.COURSE, request=examples.COURSE_SENT)
+@example(examples.COURSE, request=examples.COURSE_REQUEST)
 class CourseWithSeatsSerializer(CourseSerializer):
     seats = SeatsSerializer(read_only=True)
     warnings = WarningSerializer(many=True, read_only=True)
     computed = {
         **CourseSerializer.computed,
-        "seats": ComputedField(SEATS, _seats),
-        "warnings": ComputedField(SEATS, _warnings),
+        "seats": ComputedField(SEAT_COLUMNS, _seats),
+        "warnings": ComputedField(SEAT_COLUMNS, _warnings),
     }
 
     class Meta(CourseSerializer.Meta):
