@@ -51,7 +51,9 @@ class CourseForm(forms.ModelForm):
         label=gettext_lazy("Prerequisites"),
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text=gettext_lazy("The codes of what must be completed first, whatever the term, parted by commas."),
+        help_text=gettext_lazy(
+            "The codes of the courses that must be completed first, in any term, separated by commas."
+        ),
     )
 
     def clean(self) -> dict[str, Any]:

@@ -189,8 +189,8 @@ def choose(key: CourseKey, offered: Mapping[str, Offering]) -> Offering | Refusa
         return course_not_found(f"code:{key}")
     if len(offered) == 1:
         return next(iter(offered.values()))
-    message = _("%(code)s is offered in several terms (%(terms)s): name the term.") % {
+    message = _("%(code)s is offered in several terms (%(terms)s). Add the term.") % {
         "code": key.code,
         "terms": ", ".join(sorted(offered)),
     }
-    return Refusal("course_ambiguous", message, _("Which term?"), field="term")
+    return Refusal("course_ambiguous", message, _("Term is ambiguous"), field="term")

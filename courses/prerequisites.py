@@ -118,7 +118,9 @@ def check_prerequisites(
     prerequisites = with_hidden([each for each in prerequisites if each in known], stored or [], visible)
     first = [*prerequisites, *asked.get(code, ())] if is_renamed else prerequisites
     if circle := _way_back(code, first, asked):
-        message = _("These courses would come before themselves: %(codes)s.") % {"codes": _in_words(circle, visible)}
+        message = _("These courses would be prerequisites of themselves: %(codes)s.") % {
+            "codes": _in_words(circle, visible)
+        }
         field = "code" if is_renamed else "prerequisites"
         errors[field].append(ValidationError(message, code="prerequisite_cycle"))
     if errors:
@@ -184,10 +186,12 @@ def courses_asking_for(codes: Collection[str]) -> list[Course]:
 def _is_prerequisite(code: str, keys: list[str], count: int) -> Refusal:
     named = _with_more(keys[:MAX_NAMED], count - len(keys[:MAX_NAMED]))
     message = _(
-        "%(code)s is a prerequisite of: %(courses)s. Take it out of their prerequisites first, or deactivate the course"
-        " instead of deleting it."
+        "%(code)s is a prerequisite of: %(courses)s. Remove it from their prerequisites first, or "
+        "deactivate the course instead of deleting it."
     )
-    return Refusal("is_prerequisite", message % {"code": code, "courses": ", ".join(named)}, _("Is a prerequisite"))
+    return Refusal(
+        "is_prerequisite", message % {"code": code, "courses": ", ".join(named)}, _("Course is a prerequisite")
+    )
 
 
 def _code_of(course_id: int | None) -> str | None:

@@ -72,11 +72,11 @@ def test_somebody_is_found_refused_waitlisted_enrolled_and_gets_the_seats_that_m
     enroll.click()
     expect(page.locator(".messagelist")).to_contain_text("is enrolled in HIST-117")
     choose(page, "course", "MATH", "MATH-101")
-    page.get_by_label("Where no seat is free").select_option("waitlist")
-    expect(answer).to_contain_text(f"Would wait at place {WAITING + 1}")
+    page.get_by_label("If no seat is free").select_option("waitlist")
+    expect(answer).to_contain_text(f"Would be waitlisted at position {WAITING + 1}")
     shot(page, "crowd-student")
     enroll.click()
-    expect(page.locator(".messagelist")).to_contain_text(f"waits at place {WAITING + 1}")
+    expect(page.locator(".messagelist")).to_contain_text(f"at position {WAITING + 1}")
     assert standing("S-177777") == {"HIST-117": "enrolled", "MATH-101": "waitlisted"}
 
     page.goto(f"/admin/courses/course/{course.pk}/change/")
@@ -89,7 +89,7 @@ def test_somebody_is_found_refused_waitlisted_enrolled_and_gets_the_seats_that_m
     expect(page.locator("#promoted")).to_contain_text("S-177777")
     shot(page, "crowd-consequences", whole=True)
     page.get_by_role("button", name=f"Drop {WAITING + 1} enrollments").click()
-    expect(page.get_by_role("heading", name="Who got a seat by that")).to_be_visible()
+    expect(page.get_by_role("heading", name="Students who got a seat")).to_be_visible()
 
     assert standing("S-177777") == {"HIST-117": "enrolled", "MATH-101": "enrolled"}
     assert StudentCourse.objects.filter(course=course, status="dropped").count() == WAITING + 1
@@ -155,5 +155,5 @@ def test_the_whole_way_is_gone_by_the_keyboard_alone_and_each_stop_is_seen(page,
     page.keyboard.press("Enter")
     reach(page, page.get_by_role("button", name="Drop 1 enrollment"), most=150)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    expect(page.get_by_role("heading", name="Changes made")).to_be_visible()
     assert standing("S-177777") == {"HIST-117": "dropped"}

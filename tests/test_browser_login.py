@@ -183,7 +183,7 @@ def test_single_sign_on_lets_in_the_member_of_staff_whom_the_claim_names(page, w
 def test_single_sign_on_lets_nobody_in_who_is_no_staff(page, world, name):
     world.provider.claims = {"sub": f"sub of {name}", "preferred_username": name, "email": "grace@school.example"}
     by_single_sign_on(page)
-    expect(page.get_by_role("heading", name="Not known here")).to_be_visible()
+    expect(page.get_by_role("heading", name="No account in School")).to_be_visible()
 
     page.goto("/admin/")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()

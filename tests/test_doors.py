@@ -55,7 +55,7 @@ CASES: dict[tuple[str, str], Case] = {
         term={"starts_on": "2020-01-01", "ends_on": "2020-06-30"},
     ),
     (Action.ENROLL, "prerequisites_are_completed"): Case(
-        "MATH-101 asks for MATH-99, MATH-100 to be completed first.",
+        "MATH-101 requires MATH-99, MATH-100 to be completed first.",
         course={"prerequisites": ["MATH-99", "MATH-100"]},
     ),
     (Action.ENROLL, "seat_is_free"): Case("MATH-101 has no free seat.", course={"capacity": 0}),
@@ -64,15 +64,16 @@ CASES: dict[tuple[str, str], Case] = {
     ),
     (Action.DROP, "was_ever_enrolled"): Case("This student was never enrolled in MATH-101."),
     (Action.DROP, "is_possible_from_here"): Case(
-        "An enrollment that is completed cannot become dropped: it has ended.",
+        "The enrollment is completed and cannot become dropped, because it has ended.",
         before=(Action.ENROLL, Action.COMPLETE),
     ),
     (Action.COMPLETE, "was_ever_enrolled"): Case("This student was never enrolled in MATH-101."),
     (Action.COMPLETE, "is_possible_from_here"): Case(
-        "An enrollment that is dropped cannot become completed: it has ended.", before=(Action.ENROLL, Action.DROP)
+        "The enrollment is dropped and cannot become completed, because it has ended.",
+        before=(Action.ENROLL, Action.DROP),
     ),
     (Action.UNDO, "was_ever_enrolled"): Case("This student was never enrolled in MATH-101."),
-    (Action.UNDO, "can_be_undone"): Case("There is nothing left to undo.", before=(Action.ENROLL, Action.UNDO)),
+    (Action.UNDO, "can_be_undone"): Case("There is no change left to undo.", before=(Action.ENROLL, Action.UNDO)),
     (Action.UNDO, "seat_was_kept"): Case(
         "MATH-101 has no free seat.",
         course={"capacity": 1},
@@ -164,7 +165,7 @@ def test_door_lets_wait_whoever_would_rather_wait_and_tells_the_place(door, orig
 
     answer = door(Wish(Action.ENROLL, second, course, on_full="waitlist"))
 
-    told = {"admin": "waits at place 2", "command": "waitlisted Place 2 in line."}
+    told = {"admin": "waits at place 2", "command": "waitlisted Waitlist position 2."}
     assert told.get(door.__name__, '"waitlist_position":2') in answer
     assert list(StudentCourse.objects.in_line().values_list("student", flat=True)) == [first.pk, second.pk]
 
@@ -187,7 +188,7 @@ def test_door_takes_no_waiver_without_a_reason(door):
 
     answer = door(Wish(Action.ENROLL, student, course, waive=("course_full",)))
 
-    assert "A waiver needs a reason." in answer
+    assert "A waiver requires a reason." in answer
     assert rows_and_journal() == ([], [])
 
 
@@ -199,7 +200,9 @@ def test_door_takes_no_waiver_of_what_cannot_be_waived(door, code):
     answer = door(Wish(Action.ENROLL, student, course, waive=(code,), reason="please"))
 
     in_admin = f"Select a valid choice. {code} is not one of the available choices."
-    assert (in_admin if door.__name__ == "admin" else f"{code} cannot be waived, only: ") in answer
+    assert (
+        in_admin if door.__name__ == "admin" else f"The rule {code} cannot be waived. Rules that can be waived: "
+    ) in answer
     assert rows_and_journal() == ([], [])
 
 
@@ -239,7 +242,7 @@ def test_door_leaves_alone_who_is_in_already(door, origin):
 
     answer = door(Wish(Action.ENROLL, student, course))
 
-    in_admin = f"This student is in {course.code} already."
+    in_admin = f"This student is already enrolled in {course.code} or on its waitlist."
     told = {"api": '"status":"enrolled"', "batch": '"status":"unchanged"', "admin": in_admin, "command": "unchanged"}
     assert told[door.__name__] in answer
     assert rows_and_journal() == before

@@ -27,7 +27,7 @@ from bulk.reports import Report
 from bulk.row_results import Told, told_of
 from school.access.access_log import Subject, record_export
 from school.http.csv_response import csv_response
-from school.i18n.stored_messages import figure, spoken, unpacked
+from school.i18n.stored_messages import figure, joined, spoken, unpacked
 from school.observability.logging import current_request_id
 from school.refusals import Refused, shortened
 
@@ -105,7 +105,7 @@ class ImportAdmin(ModelAdmin):
                 job = receive(form.cleaned_data["file"], self._order(request, form), then=hand_over)
                 return HttpResponseRedirect(reverse("admin:bulk_import_change", args=[job.pk]))
             except SameAgain as same:
-                form.add_error("again", f"{same} {_('Tick this to apply it all the same.')}")
+                form.add_error("again", joined([str(same), _("Select this option to apply the file again.")]))
             except Refused as refused:
                 for refusal in refused.refusals:
                     form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)

@@ -48,7 +48,14 @@ from school.http.csv_response import csv_response
 from school.observability.logging import current_request_id
 from school.refusals import Refusal, Refused
 
-PART = [OpenApiParameter("part", str, enum=["students", "courses", "enrollments"], description="Of a zip: one file.")]
+PART = [
+    OpenApiParameter(
+        "part",
+        str,
+        enum=["students", "courses", "enrollments"],
+        description="The file of a zip import: students, courses or enrollments.",
+    )
+]
 REPORT = {
     (200, "application/json"): ReportRowSerializer(many=True),
     (200, "text/csv"): OpenApiTypes.STR,
@@ -211,7 +218,9 @@ class ImportReportViewSet(Imports):
         has_mark = wants_mark(self.request)
         is_csv = self.request.accepted_renderer.format == CsvRenderer.format
         if is_csv and len(reports) > 1:
-            raise ValidationError({"part": [ErrorDetail(_("A CSV is of one part: name it."), code="required")]})
+            raise ValidationError(
+                {"part": [ErrorDetail(_("A CSV report has one part only. Add the parameter part."), code="required")]}
+            )
         record_export(self.request, Subject.IMPORT, file_import_id=job.pk)
         if is_csv:
             lines = (line for report in reports for line in as_csv(report))
@@ -231,7 +240,10 @@ class ImportReportViewSet(Imports):
         except UnreadableFile as error:
             raise Refused([Refusal("import_not_possible", str(error))]) from None
         if not chosen:
-            message = _("%(part)s is none of: %(parts)s.") % {"part": wanted, "parts": ", ".join(p.name for p in parts)}
+            message = _("%(part)s is not one of: %(parts)s.") % {
+                "part": wanted,
+                "parts": ", ".join(p.name for p in parts),
+            }
             raise ValidationError({"part": [ErrorDetail(message, code="invalid_choice")]})
         return chosen
 

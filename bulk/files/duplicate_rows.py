@@ -33,6 +33,6 @@ class FirstRows:
         for key, number, rest in told:
             first, said_first = self.seen.execute("SELECT number, cells FROM seen WHERE key = ?", (key,)).fetchone()
             if first != number and said_first != rest:
-                message = _("Row %(first)s is about the same and says otherwise.") % {"first": first}
+                message = _("Row %(first)s has the same key and different values.") % {"first": first}
                 refusals[number] = Refusal("duplicate_row", message)
         return refusals

@@ -100,7 +100,7 @@ class TextLines:
             row = self.row
             if max(first, row_size) > MAX_ROW_BYTES:
                 if self.watch is None:
-                    message = _("This row is longer than %(most)s bytes. Is a quote not closed?")
+                    message = _("This row is longer than %(most)s bytes. Check for a missing closing quote.")
                     raise BadLine("row_too_long", message % {"most": MAX_ROW_BYTES})
                 cut, row_size = len(block), 0
             if cut:
@@ -139,7 +139,7 @@ def _split(text: str) -> list[str]:
 
 def _check(line: str) -> None:
     if "\0" in line:
-        raise BadLine("not_text", _("This is not text. Save the file as CSV in UTF-8."))
+        raise BadLine("not_text", _("The file is not a text file. Save it as CSV in UTF-8."))
     if wrong := _NOT_UTF_8.search(line):
         message = _("The byte 0x%(byte)02x is not UTF-8. Save the file as CSV in UTF-8.")
         raise BadLine("not_utf8", message % {"byte": ord(wrong[0]) - 0xDC00})

@@ -102,10 +102,10 @@ def _check_directory(source: BinaryIO, size: int) -> None:
     tail = source.read(tail_size)
     place = tail.rfind(END)
     if place < 0 or len(tail) - place < END_BYTES:
-        raise _not_a_zip(_("it has no directory; a CSV file is sent as students, courses or enrollments"))
+        raise _not_a_zip(_("it has no directory; send a CSV file with the kind students, courses or enrollments"))
     directory = int.from_bytes(tail[place + 12 : place + 16], "little")
     if directory > MOST_OF_A_DIRECTORY or tail[max(place - 20, 0) : place].startswith(END_64):
-        raise UnreadableFile("zip_too_large", _("The zip has too many files in it."))
+        raise UnreadableFile("zip_too_large", _("The zip contains too many files."))
 
 
 class _Allowance:
@@ -146,11 +146,13 @@ class _Member(io.RawIOBase):
 
     def _begun(self) -> IO[bytes]:
         if self.info.flag_bits & ENCRYPTED:
-            message = _("%(file)s is encrypted: send the zip without a password.") % {"file": self.name}
+            message = _("%(file)s is encrypted. Send the zip without a password.") % {"file": self.name}
             raise UnreadableFile("not_a_zip", message)
         # Other methods unpack to thousands of times their size before the bytes can be counted.
         if self.info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            message = _("%(file)s is compressed by a method that is not read. Use Deflate, the usual one.")
+            message = _(
+                "The compression method of %(file)s is not supported. Use Deflate, the default of most programs."
+            )
             raise UnreadableFile("not_a_zip", message % {"file": self.name})
         try:
             return self.archive.open(self.info)
@@ -174,4 +176,4 @@ class _Member(io.RawIOBase):
 
 
 def _not_a_zip(why: object, name: str = "") -> UnreadableFile:
-    return UnreadableFile("not_a_zip", _("This is no zip that can be read (%(why)s).") % {"why": why}, name=name)
+    return UnreadableFile("not_a_zip", _("The zip cannot be read (%(why)s).") % {"why": why}, name=name)

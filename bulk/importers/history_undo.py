@@ -73,7 +73,7 @@ class HistoryUndo(Importer):
             if instance is not None and (newest is None or not row.cells["version"]):
                 results.append(_no_history(row, instance))
             elif instance is None or newest.history_id != int(row.cells["version"]):
-                results.append(_kept(row, instance, "changed_since", _("It has been changed since.")))
+                results.append(_kept(row, instance, "changed_since", _("It has been changed since the import.")))
             elif newest.history_type == MADE:
                 results.append(self._delete(row, instance))
             elif instance.pk not in earlier:
@@ -110,12 +110,12 @@ class HistoryUndo(Importer):
             with transaction.atomic():
                 instance.delete()
         except ProtectedError:
-            return _kept(row, instance, "has_history", _("It has history by now, which is kept."))
+            return _kept(row, instance, "has_history", _("Other objects refer to it now, so it is kept."))
         return RowResult(row, REVERSED, pk)
 
 
 def _no_history(row: Row, instance: Any) -> RowResult:
-    return _kept(row, instance, "no_earlier_version", _("The history no longer has the version before the import."))
+    return _kept(row, instance, "no_earlier_version", _("The version before the import is no longer in the history."))
 
 
 def _kept(row: Row, instance: Any, code: str, message: str) -> RowResult:

@@ -204,5 +204,5 @@ def refuse_outside(row: Model, limits: Limits | None) -> None:
 
 
 def outside_limits() -> Refusal:
-    message = _("This client is limited to terms or courses, and this would lie outside of them.")
-    return Refusal("outside_limits", message, _("Outside of the client's limits"))
+    message = _("This client is limited to certain terms or courses, and this object would be outside them.")
+    return Refusal("outside_limits", message, _("Outside the client's limits"))

@@ -42,7 +42,7 @@ def access_page(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         **seen,
-        "title": _("Who has access"),
+        "title": _("Access"),
         "seen": list(seen),
         "may_revoke": request.user.has_perm("school.change_apiclient"),
         "most": MOST,

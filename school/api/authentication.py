@@ -75,7 +75,7 @@ class StaffAuthentication(SessionAuthentication):
             from school.accounts.mfa_required import is_missing  # allauth is installed only if it is switched on
 
             if is_missing(request._request):
-                raise AuthenticationFailed(_("Set up a second factor first."))
+                raise AuthenticationFailed(_("Set up a second factor for your account first."))
 
 
 class Nobody(BaseAuthentication):

@@ -218,7 +218,7 @@ class StrictFilterSet(filters.FilterSet):
     }
 
 
-CHANGED_SINCE = _lazy("Changed at this instant or later.")
+CHANGED_SINCE = _lazy("Changed at or after this date and time.")
 
 
 @extend_schema_field(

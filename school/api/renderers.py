@@ -12,7 +12,7 @@ from school.api.row_json import JsonText
 
 MARK = "bom"
 MARK_PARAMETER = OpenApiParameter(
-    MARK, bool, description="Begin the CSV with a byte order mark, by which Excel recognizes UTF-8."
+    MARK, bool, description="Start the CSV with a byte order mark, so that Excel reads it as UTF-8."
 )
 
 

@@ -75,4 +75,4 @@ class SafeCommand(BaseCommand):
             if isinstance(error, ProgrammingError):
                 raise
             why = str(error).partition("\n")[0]
-            raise CommandError(f"The database gave up ({why}).") from None
+            raise CommandError(f"The database failed ({why}).") from None

@@ -21,7 +21,7 @@ MAX_BYTES = 20_000  # of the names of objects to delete, and of protected object
 def delete_few(modeladmin: Any, request: HttpRequest, queryset: Any) -> HttpResponse | None:
     """Run Django's action ``delete_selected`` for at most ``MOST`` rows; show an error for more."""
     if len(queryset.order_by().values_list("pk")[: MOST + 1]) > MOST:
-        messages.error(request, _("At most %(most)s at a time: choose fewer.") % {"most": MOST})
+        messages.error(request, _("At most %(most)s objects can be deleted at a time. Select fewer.") % {"most": MOST})
         return None
     answer: HttpResponse | None = delete_selected(modeladmin, request, queryset)
     return answer

@@ -71,7 +71,7 @@ class BatchView(StrictQuery, APIView):
         applied = [outcome.enrollment is not None for outcome in found]
         outcomes = outcomes_in_json(found)
         if not any(applied):
-            message = _("Nothing of the batch was applied: see the outcome of each item.")
+            message = _("No item of the batch was applied. See the outcome of each item.")
             answer = problem(422, [Refusal("nothing_applied", message, _("Nothing applied"))])
             return Response({**answer, "outcomes": outcomes}, 422, content_type=CONTENT_TYPE)
         return Response({"outcomes": outcomes}, 200 if all(applied) else 207)

@@ -78,7 +78,7 @@ def student_is_active(act: Act, register: Register) -> str | None:
 
 @rule("course_inactive", gettext_lazy("Course is not active"))
 def course_is_active(act: Act, register: Register) -> str | None:
-    """Only active courses take students."""
+    """Only active courses accept enrollments."""
     course = register.courses[act.course_id]
     if not course.is_active:
         return _("%(course)s is not active.") % {"course": course.code}
@@ -87,7 +87,7 @@ def course_is_active(act: Act, register: Register) -> str | None:
 
 @rule("enrollment_not_open", gettext_lazy("Enrollment is not open yet"), waivable=True)
 def enrollment_has_opened(act: Act, register: Register) -> str | None:
-    """Enrollment in a course begins at the instant that the course names."""
+    """Enrollment in a course is possible from its `enrollment_opens_at`."""
     course = register.courses[act.course_id]
     if not course.has_opened(register.now):
         opens_at = told_instant(course.enrollment_opens_at)
@@ -97,7 +97,7 @@ def enrollment_has_opened(act: Act, register: Register) -> str | None:
 
 @rule("enrollment_closed", gettext_lazy("Enrollment is closed"), waivable=True)
 def enrollment_has_not_closed(act: Act, register: Register) -> str | None:
-    """Enrollment in a course ends at the instant that the course names."""
+    """Enrollment in a course is possible until its `enrollment_closes_at`."""
     course = register.courses[act.course_id]
     if course.has_closed(register.now):
         closed_at = told_instant(course.enrollment_closes_at)
@@ -107,7 +107,7 @@ def enrollment_has_not_closed(act: Act, register: Register) -> str | None:
 
 @rule("term_ended", gettext_lazy("Term has ended"), waivable=True)
 def term_has_not_ended(act: Act, register: Register) -> str | None:
-    """A course takes no students after the last day of its term."""
+    """A course accepts no enrollments after the last day of its term."""
     course = register.courses[act.course_id]
     if course.term is None or register.today <= course.term.ends_on:
         return None
@@ -117,31 +117,31 @@ def term_has_not_ended(act: Act, register: Register) -> str | None:
 
 @rule("prerequisite_missing", gettext_lazy("Prerequisite missing"), waivable=True)
 def prerequisites_are_completed(act: Act, register: Register) -> str | None:
-    """A course may ask for others to be completed first, in whatever term."""
+    """A student must have completed the prerequisites of a course, in any term."""
     course = register.courses[act.course_id]
     missing = [code for code in course.prerequisites if (act.student_id, code) not in register.completed]
     if missing:
         # The journal records why a waiting student is passed over; its readers are not only the caller.
         visible = None if act.action == Action.PROMOTE else register.visible_codes
         parts = {"course": course.code, "codes": list_codes(missing, visible)}
-        return _("%(course)s asks for %(codes)s to be completed first.") % parts
+        return _("%(course)s requires %(codes)s to be completed first.") % parts
     return None
 
 
 @rule(COURSE_FULL, gettext_lazy("Course is full"), waivable=True)
 def seat_is_free(act: Act, register: Register) -> str | None:
-    """A course takes as many students as it has seats, and who waits for one comes before any newcomer."""
+    """The course must have a free seat. Waitlisted students get free seats first."""
     course = register.courses[act.course_id]
     if may_take_seat(act, register) or may_wait(act):
         return None
     if register.has_seat(course.pk):
-        return _("%(course)s has a free seat only for those who wait.") % {"course": course.code}
+        return _("The free seats of %(course)s go to waitlisted students first.") % {"course": course.code}
     return _("%(course)s has no free seat.") % {"course": course.code}
 
 
 @rule("waitlist_full", gettext_lazy("Waitlist is full"))
 def line_has_room(act: Act, register: Register) -> str | None:
-    """A course lets as many wait for a seat as its waitlist has places; many courses have none."""
+    """The waitlist must have room. Its limit is the `waitlist_capacity` of the course."""
     course = register.courses[act.course_id]
     most = course.waitlist_capacity
     if status_after(act, register) != Status.WAITLISTED or most is None or register.waiting[course.pk] < most:
@@ -153,7 +153,7 @@ def line_has_room(act: Act, register: Register) -> str | None:
 
 @rule(COURSE_FULL, gettext_lazy("Course is full"), waivable=True)
 def seat_was_kept(act: Act, register: Register) -> str | None:
-    """Who gets back a seat needs one that nobody has taken since."""
+    """An undo that would enroll a student again needs a free seat."""
     course = register.courses[act.course_id]
     if status_after(act, register) != Status.ENROLLED or register.status(act) == Status.ENROLLED:
         return None
@@ -162,7 +162,7 @@ def seat_was_kept(act: Act, register: Register) -> str | None:
 
 @rule("not_enrolled", gettext_lazy("Not enrolled"))
 def was_ever_enrolled(act: Act, register: Register) -> str | None:
-    """Only who is in a course can leave or complete it."""
+    """Only a student with an enrollment in the course can drop or complete it."""
     return None if register.status(act) else never_enrolled(register.courses[act.course_id]).message
 
 
@@ -172,37 +172,37 @@ def never_enrolled(course: Course) -> Refusal:
     return was_ever_enrolled.refusal(message)
 
 
-@rule("illegal_transition", gettext_lazy("Not possible from here"))
+@rule("illegal_transition", gettext_lazy("Not possible in this state"))
 def is_possible_from_here(act: Act, register: Register) -> str | None:
-    """An ended enrollment stays as it ended, and only who is enrolled can complete."""
+    """A change must be possible from the current status: only an enrolled student can complete a course."""
     status = register.status(act)
     if not status or status in STARTING_POINTS[act.action]:
         return None
     parts = {"status": Status(status).label, "action": act.action.label, "possible": possible_from(status)}
     if not parts["possible"]:
-        return _("An enrollment that is %(status)s cannot become %(action)s: it has ended.") % parts
-    return _("An enrollment that is %(status)s cannot become %(action)s, only: %(possible)s.") % parts
+        return _("The enrollment is %(status)s and cannot become %(action)s, because it has ended.") % parts
+    return _("The enrollment is %(status)s and cannot become %(action)s. Possible: %(possible)s.") % parts
 
 
-@rule("illegal_transition", gettext_lazy("Not possible from here"))
+@rule("illegal_transition", gettext_lazy("Not possible in this state"))
 def can_be_undone(act: Act, register: Register) -> str | None:
-    """The newest act on an enrollment can be undone, once. What was undone is done again by the act itself."""
+    """Only the last change of an enrollment can be undone, and an undo cannot be undone."""
     # An erasure cannot be undone: the erased student would have an open enrollment again.
     student = register.students.get(act.student_id)
     if student and student.erased_at and register.status(act) in ENDED and status_after(act, register) in OPEN:
-        return _("The data of this student is erased: an ended enrollment is not opened again.")
+        return _("The personal data of this student is erased, so an ended enrollment cannot be reopened.")
     last = register.last_acts.get(act.pair)
     is_undone = register.status(act) and (last is None or last.action == Action.UNDO)
-    return _("There is nothing left to undo.") if is_undone else None
+    return _("There is no change left to undo.") if is_undone else None
 
 
-@rule("changed_since", gettext_lazy("Changed since"))
+@rule("changed_since", gettext_lazy("Changed since the import"))
 def is_untouched(act: Act, register: Register) -> str | None:
-    """Who undoes an import takes back what it has done, and not what somebody did after it."""
+    """The undo of an import keeps enrollments that were changed after the import."""
     last = register.last_acts.get(act.pair)
     if act.of_import is None or (last and last.file_import_id == act.of_import):
         return None
-    return _("It has been changed since.")
+    return _("It has been changed since the import.")
 
 
 # The conditions for a place in a course, both immediately and after waiting.
@@ -270,13 +270,13 @@ def objections_to_waiver(waive: frozenset[str], reason: str, may_waive: bool) ->
     """Return the refusals of a request to waive rules: unknown codes, a missing reason, a missing permission."""
     refusals = []
     for code in sorted(waive - WAIVABLE):
-        message = _("%(code)s cannot be waived, only: %(codes)s.")
+        message = _("The rule %(code)s cannot be waived. Rules that can be waived: %(codes)s.")
         parts = {"code": code, "codes": ", ".join(sorted(WAIVABLE))}
         refusals.append(Refusal("not_waivable", message % parts, _("Not waivable"), field="waive"))
     if waive and not reason.strip():
-        message = _("A waiver needs a reason.")
-        refusals.append(Refusal("waiver_needs_reason", message, _("No reason given"), field="reason"))
+        message = _("A waiver requires a reason.")
+        refusals.append(Refusal("waiver_needs_reason", message, _("Reason is missing"), field="reason"))
     if waive and not may_waive:
-        message = _("You may not waive rules.")
+        message = _("You do not have permission to waive rules.")
         refusals.append(Refusal("waiver_not_allowed", message, _("Not allowed"), field="waive"))
     return refusals

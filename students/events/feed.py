@@ -282,7 +282,7 @@ def position_in(cursor: str) -> Position:
         _signer.unsign(f"{_signed(event_id, digest)}:{signature}")
         return Position(int(event_id), digest)
     except (signing.BadSignature, ValueError):
-        message = _("This is no cursor of the change feed. Begin without one.")
+        message = _("This cursor does not belong to the change feed. Start without a cursor.")
         raise ValidationError({"after": ValidationError(message, code="invalid_cursor")}) from None
 
 
@@ -296,6 +296,6 @@ def confirmed(position: Position, entries: Sequence[Entry]) -> Position:
         return position
     digests = [entry.position.digest for entry in entries]
     if not digests or position.digest not in ("", *digests):
-        message = _("What came behind this cursor is not kept any more. Read everything, then begin anew.")
+        message = _("The changes after this cursor have been deleted. Read all data, then start without a cursor.")
         raise Refused([Refusal("cursor_expired", message, _("Cursor has expired"))])
     return Position(position.event_id, digests[0])

@@ -55,7 +55,7 @@ def objections(person: Person, named: Collection[int] = ()) -> list[Refusal]:
     ``named`` has the ids of the imports whose files name the person; an active one among them prevents the erasure.
     """
     if person.is_erased:
-        return [Refusal("already_erased", _("The data of this student is erased already."))]
+        return [Refusal("already_erased", _("The personal data of this student is already erased."))]
     refusals = []
     open_ones = StudentCourse.objects.open().filter(student=person.pk).select_related("course__term").order_by("pk")
     courses = ", ".join(enrollment.course.key for enrollment in open_ones)
@@ -65,7 +65,9 @@ def objections(person: Person, named: Collection[int] = ()) -> list[Refusal]:
     # A full import or an undo may later write a result for an enrollment that its file does not name.
     writing = Q(state__in=AT_WORK) & (Q(mode=Mode.FULL) | Q(kind=UNDO))
     for job in Import.objects.filter(Q(pk__in=named, state__in=ACTIVE) | writing).order_by("pk"):
-        message = _("Import %(id)s, which is %(state)s, may name this student. Wait for its end, or cancel it.")
+        message = _(
+            "Import %(id)s (%(state)s) may have rows about this student. Wait until it has ended, or cancel it."
+        )
         parts = {"id": job.pk, "state": job.get_state_display()}
         refusals.append(Refusal("named_by_active_import", message % parts))
     return refusals
@@ -79,7 +81,7 @@ def erase(person: Person, *, reason: str, door: Door, actor: Any = None, searche
     searched within the transaction. A caller that erases many people passes in ``searched`` one search for all of them.
     """
     if not reason.strip():
-        raise Refused([Refusal("reason_missing", _("Erasing takes a reason."), field="reason")])
+        raise Refused([Refusal("reason_missing", _("An erasure requires a reason."), field="reason")])
     refuse_named(person, reason)
     if refusals := objections(person):
         raise Refused(refusals)

@@ -49,18 +49,18 @@ def apply_retention(*, dry_run: bool = False) -> Iterator[LetGo]:
     """Delete data older than the settings allow, one kind after the other; with ``dry_run`` only count it."""
     now = timezone.now()
     answers = KeptAnswer.objects.filter(at__lt=now - timedelta(days=settings.RETENTION_ANSWERS_DAYS))
-    yield LetGo(_("answers kept for retries"), answers.count() if dry_run else answers.delete()[0])
+    yield LetGo(_("stored responses for retries"), answers.count() if dry_run else answers.delete()[0])
     old = timezone.localdate(now) - timedelta(days=settings.RETENTION_REFUSALS_DAYS)
     refusals = RefusedAct.objects.filter(day__lt=old)
     yield LetGo(_("refusals"), refusals.count() if dry_run else refusals.delete()[0])
     sessions = Session.objects.filter(expire_date__lt=now)
     yield LetGo(_("sessions that have ended"), sessions.count() if dry_run else sessions.delete()[0])
     values = CachedValue.objects.filter(expires_at__lt=now)
-    yield LetGo(_("values of the login's cache"), values.count() if dry_run else values.delete()[0])
+    yield LetGo(_("cached values of logins"), values.count() if dry_run else values.delete()[0])
     tasks = DBTaskResult.objects.finished().filter(finished_at__lt=now - timedelta(days=FINISHED_TASKS_DAYS))
     yield LetGo(_("background tasks that have ended"), tasks.count() if dry_run else tasks.delete()[0])
     if not dry_run:
-        yield LetGo(_("counts of requests"), clear_ended())
+        yield LetGo(_("request counts"), clear_ended())
     if settings.RETENTION_UPLOADS_DAYS:
         uploads = _uploads_before(now - timedelta(days=settings.RETENTION_UPLOADS_DAYS))
         yield LetGo(_("files of imports and their outcomes"), uploads.count() if dry_run else _discard(uploads))

@@ -50,8 +50,8 @@ def test_a_second_upload_and_the_same_again_are_errors_of_the_form(registrars_de
     work()
     same = send(registrars_desk, text)
 
-    assert "one at a time." in second.content.decode()
-    assert "Tick this to apply it all the same." in same.content.decode()
+    assert "needs review. Approve or cancel it first." in second.content.decode()
+    assert "Select this option to apply the file again." in same.content.decode()
     assert Import.objects.count() == 1
     send(registrars_desk, text, again="on")
     assert Import.objects.count() == 2
@@ -59,7 +59,10 @@ def test_a_second_upload_and_the_same_again_are_errors_of_the_form(registrars_de
 
 @pytest.mark.parametrize(
     ("wish", "said"),
-    [({"mode": "full"}, "A scope is term:CODE"), ({"kind": "students", "term": "x"}, "has no option term")],
+    [
+        ({"mode": "full"}, "The scope of an import has the form term:CODE"),
+        ({"kind": "students", "term": "x"}, "have no option term"),
+    ],
 )
 def test_what_cannot_be_wished_for_is_an_error_of_the_form(registrars_desk, wish, said):
     page = send(registrars_desk, ENROLLMENTS, **wish)
@@ -84,7 +87,7 @@ def test_a_file_that_cannot_be_read_has_a_page_with_the_reason(registrars_desk):
 
     page = registrars_desk.get(f"{IMPORTS}{job.pk}/change/")
 
-    assert "The header lacks: student_number, course_code." in page.content.decode()
+    assert "Columns missing in the header: student_number, course_code." in page.content.decode()
     assert registrars_desk.get(f"{IMPORTS}{job.pk}/report/").status_code == 404
 
 
@@ -138,7 +141,7 @@ def test_a_disk_that_is_full_is_told_of_in_plain_words(registrars_desk, monkeypa
 
     assert (page.status_code, page.content.decode().partition(".")[0]) == (
         507,
-        "There is no room on the server for this file",
+        "The server has no disk space for this file",
     )
     assert Import.objects.count() == 0
 
@@ -148,7 +151,7 @@ def test_a_page_shows_what_of_a_file_is_ignored(registrars_desk):
 
     page = registrars_desk.get(f"{IMPORTS}{job.pk}/change/").content.decode()
 
-    assert "Unknown columns, left aside: note" in page
+    assert "Ignored unknown columns: note" in page
 
 
 def test_two_files_at_once_are_an_error_of_the_form(registrars_desk):

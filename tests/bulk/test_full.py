@@ -115,7 +115,7 @@ def test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean(course, scop
         {
             "code": "kept_uncertain",
             "field": None,
-            "message": "What the file does not list was not ended where a faulty row may mean it. Rows: 21.",
+            "message": "Some enrollments that the file does not list were kept, because rows with errors may refer to them. Rows: 21.",
         }
     ]
 
@@ -158,7 +158,11 @@ def test_the_report_says_which_row_may_mean_what_was_kept(course):
     job = full(listing(NUMBERS[:19], "F2O,M-1,,"))
 
     [kept] = told_of(job, outcome="kept_uncertain")
-    assert (kept.number, kept.note, kept.raw) == (0, "Row 21 may be about this.", ["F20", "M-1", "", ""])
+    assert (kept.number, kept.note, kept.raw) == (
+        0,
+        "Row 21 has an error and may refer to this enrollment.",
+        ["F20", "M-1", "", ""],
+    )
 
 
 def test_a_faulty_row_in_a_chunk_that_was_applied_protects_after_a_restart(course, small_chunks, monkeypatch):
@@ -420,7 +424,7 @@ def test_the_command_takes_over(sources, tmp_path, capsys):
         call_command("import_enrollments", str(file), "--mode=full", "--scope=term:2026F", "--take-over")
 
     assert (error.value.code, len(standing())) == (3, 21)
-    assert "4 of the 21 in its scope would end, which is more than 10 %." in capsys.readouterr().err
+    assert "4 of the 21 enrollments in the scope would end, which is more than 10 %." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("take_over", "state", "ending"), [("true", State.NEEDS_REVIEW, 21), ("false", State.DONE, 0)])
@@ -687,8 +691,8 @@ def test_a_dry_run_of_an_undo_has_the_exit_code_and_the_rows_of_the_real_run(cou
     told, done = run("--dry-run"), run()
 
     counted = f"{20 - len(changed)} of 20 rows"
-    assert (told[0], f"{counted} would be taken back." in told[1]) == (code, True)
-    assert (done[0], f"{counted} were taken back." in done[1]) == (code, True)
+    assert (told[0], f"{counted} would be undone." in told[1]) == (code, True)
+    assert (done[0], f"{counted} were undone." in done[1]) == (code, True)
 
 
 def test_the_report_of_a_dry_run_says_that_the_import_would_wait_for_approval(course):
@@ -700,7 +704,7 @@ def test_the_report_of_a_dry_run_says_that_the_import_would_wait_for_approval(co
             {
                 "code": "approval_needed",
                 "field": None,
-                "message": "3 of the 20 in its scope would end: the import would wait for approval.",
+                "message": "3 of the 20 enrollments in the scope would end. The import would need approval.",
             }
         ],
     )

@@ -141,7 +141,7 @@ def test_the_command_exits_with_2_each_time_that_rows_fail_and_with_0_for_an_unn
 
     last = Import.objects.all()[0]
     assert capsys.readouterr().out == (
-        f"This is the file of import {last.pk}, which is applied. Nothing to do: --again applies it all the same.\n"
+        f"This file was already applied by import {last.pk}. Use --again to apply it again.\n"
     )
 
 
@@ -174,7 +174,7 @@ def test_a_file_that_cannot_be_read_ends_as_failed_and_its_dataset_is_free(tmp_p
 
 
 def test_what_is_no_zip_ends_as_failed_and_its_dataset_is_free(file):
-    with pytest.raises(CommandError, match="This is no zip that can be read"):
+    with pytest.raises(CommandError, match="The zip cannot be read"):
         call_command("import_zip", file)
 
     job = Import.objects.get()
@@ -195,7 +195,7 @@ def test_a_signal_cancels_an_import_and_the_advice_works(
         call_command("import_students", file, on_error=on_error)
 
     job = Import.objects.get()
-    advice = f"{applied} rows are applied; manage.py undo_import {job.pk} takes them back."
+    advice = f"{applied} rows were applied. To undo them, run manage.py undo_import {job.pk}."
     assert str(ended.value) == f"Interrupted. {advice if applied else 'Nothing was applied.'}"
     assert (job.state, Student.objects.count()) == (State.CANCELLED, applied)
     assert signal.getsignal(number) == handler
@@ -238,7 +238,7 @@ def test_an_undo_that_is_interrupted_can_be_begun_again(file, small_chunks, monk
         in_chunk(patch, 2, lambda: os.kill(os.getpid(), signal.SIGINT), undoer)
         with pytest.raises(CommandError) as ended:
             call_command("undo_import", str(job.pk))
-    advice = f"2 rows are taken back; manage.py undo_import {job.pk} takes back the others."
+    advice = f"2 rows were undone. To undo the others, run manage.py undo_import {job.pk}."
     assert str(ended.value) == f"Interrupted. {advice}"
 
     with pytest.raises(SystemExit):  # two rows are gone already: they are kept
@@ -257,12 +257,12 @@ def test_an_unexpected_error_lets_the_import_of_a_command_fail_and_its_dataset_i
             call_command("import_students", file, on_error=on_error)
 
     job = Import.objects.get()
-    advice = f"2 rows are applied; manage.py undo_import {job.pk} takes them back."
+    advice = f"2 rows were applied. To undo them, run manage.py undo_import {job.pk}."
     assert str(ended.value) == f"An unexpected error (KeyError). {advice if applied else 'Nothing was applied.'}"
     assert (job.state, job.applied_rows, Student.objects.count()) == (State.FAILED, applied, applied)
-    said = "2 rows were applied: undo takes them back." if applied else "Nothing was applied."
+    said = "2 rows were applied. Use undo to reverse them." if applied else "Nothing was applied."
     assert without_parts(job.problems) == [
-        {"code": "interrupted", "field": None, "message": f"It was interrupted by an error (KeyError). {said}"}
+        {"code": "interrupted", "field": None, "message": f"The import was interrupted by an error (KeyError). {said}"}
     ]
     call_command("import_students", file, on_error=on_error)
     assert Student.objects.count() == 6
@@ -299,8 +299,8 @@ def test_the_import_of_a_command_that_was_killed_is_released_for_the_next_one(fi
         call_command("import_students", file, again=True)
 
         left.refresh_from_db()
-        said = "2 rows were applied: undo takes them back." if checkpoint else "Nothing was applied."
-        assert (left.state, left.problems[0]["message"]) == (State.FAILED, f"It was interrupted. {said}")
+        said = "2 rows were applied. Use undo to reverse them." if checkpoint else "Nothing was applied."
+        assert (left.state, left.problems[0]["message"]) == (State.FAILED, f"The import was interrupted. {said}")
 
 
 def test_a_worker_leaves_an_import_alone_that_a_command_has_just_received(file, monkeypatch):
@@ -543,7 +543,13 @@ def test_imports_from_before_clients_had_datasets_are_given_to_their_clients(cli
     assert owners == {own.pk: client, undone.pk: client, staff.pk: None}
 
 
-@pytest.mark.parametrize(("is_seen", "said"), [(True, "waits for its review"), (False, "is at work")])
+@pytest.mark.parametrize(
+    ("is_seen", "said"),
+    [
+        (True, "needs review. Approve or cancel it first"),
+        (False, "is running. Try again when it has ended, or cancel it"),
+    ],
+)
 def test_the_refusal_of_a_second_import_names_the_first_one(clients, is_seen, said):
     portal, _library = clients
     first = send(portal, STUDENTS + ROWS, review="always", dataset="night")
@@ -555,7 +561,7 @@ def test_the_refusal_of_a_second_import_names_the_first_one(clients, is_seen, sa
     problem = second.json()
     assert (second.status_code, problem["code"], problem["import"]) == (409, "import_in_progress", first.json()["id"])
     assert second["Location"] == first["Location"]
-    assert problem["detail"] == f"Import {first.json()['id']} of the dataset night {said}: one at a time."
+    assert problem["detail"] == f"Import {first.json()['id']} of the dataset night {said}."
 
 
 @pytest.mark.parametrize("verb", ["approve", "undo"])
@@ -594,7 +600,7 @@ def test_while_an_import_is_at_work_in_one_transaction_nothing_waits_for_its_loc
             second = send(portal, STUDENTS + "S-9,Ada,Byron\n")
             approved = portal.post(f"{ADDRESS}/{own}/approve")
             cancelled = portal.post(f"{ADDRESS}/{own}/cancel")
-            with pytest.raises(CommandError, match="is at work: one at a time"):
+            with pytest.raises(CommandError, match="is running. Try again when it has ended"):
                 call_command("import_students", file)
             took = time.monotonic() - began
         finally:

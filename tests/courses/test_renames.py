@@ -123,7 +123,7 @@ def test_a_circle_by_a_rename_names_the_code_and_the_way(api):
 
     answer = api.patch(f"/api/v1/courses/{first.pk}", {"code": "C"})
 
-    message = "These courses would come before themselves: C ← B ← C."
+    message = "These courses would be prerequisites of themselves: C ← B ← C."
     assert answer.json()["errors"] == [{"code": "prerequisite_cycle", "field": "code", "message": message}]
 
 
@@ -235,10 +235,7 @@ def test_the_refusal_of_a_deletion_names_who_asks_and_what_can_be_done(api, regi
     answer = api.delete(f"/api/v1/courses/{intro.pk}")
     page = registrars_desk.get(f"/admin/courses/course/{intro.pk}/delete/").content.decode()
 
-    message = (
-        "INTRO is a prerequisite of: ADV, MORE@2026F. Take it out of their prerequisites first,"
-        " or deactivate the course instead of deleting it."
-    )
+    message = "INTRO is a prerequisite of: ADV, MORE@2026F. Remove it from their prerequisites first, or deactivate the course instead of deleting it."
     assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (409, "is_prerequisite", message)
     assert f"<li>{message}</li>" in page
 

@@ -89,9 +89,11 @@ def test_a_client_is_shut_out_once_it_is_confirmed_and_let_in_again(portal, admi
     before = asked(token)
     told = admin_client.post(f"{address}/revoke/", follow=True)
 
-    assert ("Shut portal out?" in question, before) == (True, 200)
-    assert [str(message) for message in told.context["messages"]] == ["portal is shut out within a minute."]
-    assert (asked(token), token_of(keys).status_code, "shut out" in text(told)) == (401, 401, True)
+    assert ("Revoke the access of portal?" in question, before) == (True, 200)
+    assert [str(message) for message in told.context["messages"]] == [
+        "Access of portal is revoked. This takes effect within one minute."
+    ]
+    assert (asked(token), token_of(keys).status_code, "access revoked" in text(told)) == (401, 401, True)
 
     admin_client.post(f"{address}/admit/")
     assert (asked(token), token_of(keys).status_code) == (401, 200)

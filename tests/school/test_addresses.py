@@ -57,5 +57,6 @@ def test_proxies_that_cannot_be_stop_the_start(text):
         trusted_proxies(text)
 
     assert (
-        str(error.value) == f"TRUSTED_PROXIES must be a number of proxies or networks parted by commas, not {text!r}."
+        str(error.value)
+        == f"TRUSTED_PROXIES must be a number of proxies, or networks separated by commas, not {text!r}."
     )

@@ -36,4 +36,4 @@ def test_a_form_that_comes_without_its_cookie_is_told_of_in_the_language_of_the_
 def test_what_went_wrong_here_has_a_page_that_asks_neither_the_database_nor_the_request(caplog):
     page = server_error(RequestFactory().get("/admin/"))
 
-    assert (page.status_code, told_by(page)) == (500, [("en", ""), ("", "Something went wrong")])
+    assert (page.status_code, told_by(page)) == (500, [("en", ""), ("", "An unexpected error occurred")])

@@ -131,7 +131,7 @@ def stored(message):
 
 NO_SEAT = sentence("%(course)s has no free seat.")
 INACTIVE = sentence("%(course)s is not active.")
-ENDED = sentence("An enrollment that is %(status)s cannot become %(action)s: it has ended.")
+ENDED = sentence("The enrollment is %(status)s and cannot become %(action)s, because it has ended.")
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ ENDED = sentence("An enrollment that is %(status)s cannot become %(action)s: it 
         (NO_SEAT % {"course": "MATH-101"}, "MATH-101 has no free seat.", "MATH-101 hat keinen freien Platz."),
         (
             ENDED % {"status": "dropped", "action": "completed"},
-            "An enrollment that is dropped cannot become completed: it has ended.",
-            "Eine Einschreibung mit dem Status „abgemeldet“ kann nicht „abgeschlossen“ werden: sie ist beendet.",
+            "The enrollment is dropped and cannot become completed, because it has ended.",
+            "Die Einschreibung ist „abgemeldet“ und kann nicht „abgeschlossen“ werden, denn sie ist beendet.",
         ),
         (
             sentence("Enrollment in %(course)s opens at %(instant)s.")

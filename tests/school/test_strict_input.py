@@ -463,7 +463,7 @@ def test_the_clash_of_a_course_or_a_term_names_the_code(api):
 def test_the_detail_names_the_field_of_each_error(api):
     answer = api.post("/api/v1/students", {"student_number": "", "given_name": "A", "family_name": "B", "x": 1})
 
-    assert answer.json()["detail"] == "student_number: This field may not be blank. x: There is no such field."
+    assert answer.json()["detail"] == "student_number: This field may not be blank. x: This field does not exist."
 
 
 def test_the_admin_names_the_field_of_a_clash(registrars_desk):

@@ -132,7 +132,7 @@ def test_an_auditor_is_led_to_the_records_from_home_and_who_has_no_role_is_told_
         ("Record of access", "/admin/school/personaldataaccess/"),
     ]
     assert told.context["home"]["records"] == []
-    assert "An administrator can give you a role." in text_of(told.content.decode())
+    assert "Ask an administrator to give you a role." in text_of(told.content.decode())
 
 
 def test_the_page_of_a_locked_login_has_the_look(client):

@@ -182,4 +182,4 @@ def test_no_table_and_no_file_of_the_database_has_a_person_who_was_erased(tmp_pa
     assert (found_in(before), [word for word in CANARIES if word.encode() in raw_before]) == ([*CANARIES], [*CANARIES])
     assert found_in(after) == [], [line for line in after.splitlines() if found_in(line)]
     assert [word for word in CANARIES if word.encode() in raw_after or word.lower().encode() in raw_after] == []
-    assert said.splitlines()[0] == "Erased: the student is erased-1 from now on."
+    assert said.splitlines()[0] == "The personal data was erased. The student is now called erased-1."

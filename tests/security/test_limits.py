@@ -167,7 +167,7 @@ def test_what_a_message_quotes_is_shortened_in_the_middle(api):
 
     assert [(each["field"], each["message"]) for each in errors] == [
         ("on_full", shortened(f'"{"x" * 100_000}" is not a valid choice.')),
-        ("y" * 66 + "…" + "y" * 33, "There is no such field."),
+        ("y" * 66 + "…" + "y" * 33, "This field does not exist."),
     ]
     assert len(errors[0]["message"]) == 500
     assert errors[0]["message"].endswith('x" is not a valid choice.')
@@ -181,8 +181,10 @@ def test_a_pasted_text_with_far_too_many_keys_is_refused_before_it_is_parsed(reg
 
     page = registrars_desk.post("/admin/students/studentcourse/enroll-many/", form)
 
-    told = "The text is too long to be shown here again. Go back: your browser still has it."
-    assert page.context["form"].errors == {"text": ["At most 1000 at a time: choose fewer.", told]}
+    told = "The text is too long to show here again. Go back; your browser still has it."
+    assert page.context["form"].errors == {
+        "text": ["At most 1000 objects can be deleted at a time. Select fewer.", told]
+    }
     assert page.context["form"]["text"].value() == ""
 
 

@@ -77,7 +77,7 @@ def test_what_is_shown_is_what_happens_with_who_gets_a_seat_thereby(registrars_d
                 "completed",
                 "completed",
                 "",
-                "An enrollment that is completed cannot become dropped: it has ended.",
+                "The enrollment is completed and cannot become dropped, because it has ended.",
             )
         ],
     }
@@ -121,7 +121,7 @@ def test_nothing_is_done_where_something_else_would_come_of_it(registrars_desk, 
 
     assert (again.status_code, again.context["differs"], statuses()) == (200, True, ["enrolled", "waitlisted"])
     assert told(again)["promoted"] == [(waiting.student_id, "waitlisted", "enrolled", "")]
-    assert "Nothing was done" in again.content.decode()
+    assert "Nothing was changed" in again.content.decode()
     assert confirm(registrars_desk, again, "drop", leaving).status_code == 302
     assert statuses() == ["dropped", "enrolled"]
 
@@ -135,7 +135,7 @@ def test_confirming_twice_changes_nothing_the_second_time(registrars_desk, place
 
     assert (again.context["differs"], told(again)) == (
         True,
-        {"same": [(enrollment.student_id, "dropped", "dropped", "", "It is so already.")]},
+        {"same": [(enrollment.student_id, "dropped", "dropped", "", "Already in this state.")]},
     )
     assert EnrollmentEvent.objects.filter(action="drop").count() == 1
 
@@ -164,7 +164,7 @@ def test_grade_and_reason_are_taken_without_the_blanks_around_them(registrars_de
     [
         ("grade", "x" * 33, "Ensure this value has at most 32 characters (it has 33)."),
         ("reason", "x" * 1001, "Ensure this value has at most 1000 characters (it has 1001)."),
-        ("reason", "a\tb", "Use no control characters."),
+        ("reason", "a\tb", "Control characters are not allowed. Remove them."),
     ],
 )
 def test_what_cannot_be_kept_is_told_beside_its_field_and_nothing_is_lost(registrars_desk, place, name, text, error):
@@ -196,9 +196,9 @@ def test_a_row_that_is_history_is_left_alone(registrars_desk, place, origin):
 
     page = look(registrars_desk, "drop", old)
 
-    why = "The student has come back since, in a newer enrollment."
+    why = "The student has a newer enrollment in this course."
     assert told(page) == {"same": [(student.pk, "dropped", "dropped", "", why)]}
-    assert "Nothing would change." in page.content.decode()
+    assert "No changes." in page.content.decode()
 
 
 def test_an_act_is_undone_with_its_consequences_shown_first(registrars_desk, place):
@@ -235,8 +235,8 @@ def test_who_waits_is_moved_up_by_a_waiver_with_a_reason_and_no_other_way(regist
 
     page = look(registrars_desk, "promote", seated, second)
     assert told(page) == {
-        "refused": [(second.student_id, "waitlisted", "waitlisted", "", "A waiver needs a reason.")],
-        "same": [(seated.student_id, "enrolled", "enrolled", "", "Waits for no seat.")],
+        "refused": [(second.student_id, "waitlisted", "waitlisted", "", "A waiver requires a reason.")],
+        "same": [(seated.student_id, "enrolled", "enrolled", "", "Not waitlisted.")],
     }
     confirm(registrars_desk, page, "promote", seated, second)
     assert statuses() == ["enrolled", "waitlisted", "waitlisted"]
@@ -263,7 +263,7 @@ def test_who_has_left_the_line_meanwhile_is_not_enrolled_anew(registrars_desk, p
     again = confirm(registrars_desk, page, "promote", waiting, reason="x")
 
     assert (again.context["differs"], statuses()) == (True, ["enrolled", "dropped"])
-    assert told(again)["same"] == [(waiting.student_id, "dropped", "dropped", "", "Waits for no seat.")]
+    assert told(again)["same"] == [(waiting.student_id, "dropped", "dropped", "", "Not waitlisted.")]
 
 
 def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_desk, place, origin, monkeypatch):
@@ -278,7 +278,7 @@ def test_nobody_is_moved_up_who_has_left_the_line_since_it_was_read(registrars_d
 
     page = look(registrars_desk, "promote", waiting, reason="x")
 
-    why = "This is not what you have read: somebody changed it meanwhile. Read it again."
+    why = "The object has changed since you read it. Read it again."
     assert told(page) == {"refused": [(waiting.student_id, "dropped", "dropped", "", why)]}
 
 
@@ -307,10 +307,13 @@ def test_who_may_not_waive_rules_moves_nobody_up(client, place):
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ({"action": "drop"}, ("warning", "Choose enrollments first.")),
-        ({"action": "drop", "chosen": ["x", "-1", "9" * 30]}, ("warning", "Choose enrollments first.")),
-        ({"action": "erase", "chosen": ["1"]}, ("info", "Choose enrollments, and what to do with them.")),
-        ({"action": "drop", "chosen": range(1, 1002)}, ("error", "At most 1000 at a time: choose fewer.")),
+        ({"action": "drop"}, ("warning", "Select enrollments first.")),
+        ({"action": "drop", "chosen": ["x", "-1", "9" * 30]}, ("warning", "Select enrollments first.")),
+        ({"action": "erase", "chosen": ["1"]}, ("info", "Select enrollments and an action.")),
+        (
+            {"action": "drop", "chosen": range(1, 1002)},
+            ("error", "At most 1000 objects can be deleted at a time. Select fewer."),
+        ),
     ],
 )
 def test_what_makes_no_sense_is_told_where_one_came_from(registrars_desk, form, message):
@@ -331,7 +334,7 @@ def test_what_is_not_there_is_counted(registrars_desk, place):
 
     page = registrars_desk.post(ACT, {"action": "drop", "chosen": [enrollment.pk, 10**9, 10**9 + 1]})
 
-    assert "2 of the chosen were not found." in page.content.decode()
+    assert "2 of the selected enrollments were not found." in page.content.decode()
 
 
 def test_the_list_leads_to_the_same_page(registrars_desk, place):

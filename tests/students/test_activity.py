@@ -118,7 +118,7 @@ def test_the_page_that_deletes_says_what_is_kept_and_why(registrars_desk, origin
 
     assert page.context["protected"] == [f"S-1 Ada Byron (enrollments: {size})"]
     assert of_term.context["protected"] == [f"{term} (courses: {size})"]
-    assert "Rows that others belong to are kept" in page.content.decode()
+    assert "Nothing was deleted, because other objects refer to these objects" in page.content.decode()
     assert registrars_desk.get(f"{STUDENTS}{kept.pk}/delete/").context["protected"] == page.context["protected"]
     look(registrars_desk, STUDENTS, "delete_selected", [kept, free], post="yes")
     assert Student.objects.count() == 2

@@ -54,11 +54,11 @@ def test_each_line_is_told_and_what_is_shown_is_what_happens(registrars_desk, re
     assert lines(page) == {
         "changed": [("S-2", "enrolled", ""), ("S-3", "waitlisted", "place 1")],
         "refused": [("S-4", "", "", "This student is not active.")],
-        "same": [("S-1", "enrolled", "", "In already.")],
+        "same": [("S-1", "enrolled", "", "Already enrolled.")],
     }
     assert problems(page) == [
         ("S-99", "There is no student number:S-99.", True),
-        ("S-2", "Named before, as S-2: taken once.", False),
+        ("S-2", "Duplicate of S-2, counted once.", False),
     ]
     assert len(standing()) == 1
 
@@ -92,7 +92,7 @@ def test_a_course_named_in_two_ways_is_taken_once(registrars_desk, people):
     page = look(registrars_desk, people[0], "MATH-101, MATH-101@2026F", side="student")
 
     assert [key for key, *_ in lines(page)["changed"]] == ["MATH-101"]
-    assert problems(page) == [("MATH-101@2026F", "Named before, as MATH-101: taken once.", False)]
+    assert problems(page) == [("MATH-101@2026F", "Duplicate of MATH-101, counted once.", False)]
 
 
 def test_lines_are_put_right_and_taken_out_in_place(registrars_desk, people):
@@ -116,7 +116,7 @@ def test_nobody_is_enrolled_when_the_last_seat_is_taken_before_the_click(registr
 
     assert (again.status_code, standing()) == (200, [("S-2", course.code, "enrolled")])
     assert [str(message) for message in again.context["messages"]] == [
-        "Nothing was done: what would happen now is not what was shown. Look again, and confirm."
+        "Nothing was changed, because the result would now differ from the preview. Check the new preview and confirm it."
     ]
     assert lines(again)["refused"] == [("S-1", "", "", f"{course.code} has no free seat.")]
 
@@ -127,7 +127,7 @@ def test_a_waiver_lets_in_over_the_capacity_for_who_may_and_gives_a_reason(regis
     without = look(registrars_desk, course, "S-1", waive="course_full")
     page = look(registrars_desk, course, "S-1", waive="course_full", reason="graduates")
 
-    assert lines(without) == {"refused": [("S-1", "", "", "A waiver needs a reason.")]}
+    assert lines(without) == {"refused": [("S-1", "", "", "A waiver requires a reason.")]}
     assert lines(page) == {"changed": [("S-1", "enrolled", "")]}
 
 
@@ -144,8 +144,8 @@ def test_a_viewer_enrolls_nobody_and_finds_no_way_there(viewer, client, people):
         ({}, {"one": ["This field is required."]}),
         ({"one": "x", "text": "S-1"}, ["one"]),
         ({"one": "9" * 30, "text": "S-1"}, ["one"]),
-        ({"one": "{course}"}, {"text": ["Paste or add at least one."]}),
-        ({"one": "{course}", "picked": ["x", "9" * 30]}, {"text": ["Paste or add at least one."]}),
+        ({"one": "{course}"}, {"text": ["Enter at least one."]}),
+        ({"one": "{course}", "picked": ["x", "9" * 30]}, {"text": ["Enter at least one."]}),
         ({"one": "{course}", "picked": [str(2**62)]}, ["picked"]),
         ({"one": "{course}", "text": "a\0b"}, {"text": ["Null characters are not allowed."]}),
         ({"one": "{course}", "text": "\n".join(map(str, range(1001)))}, ["text"]),
@@ -181,7 +181,7 @@ def test_no_key_is_too_strange(registrars_desk, people, key):
 def test_what_is_over_the_limit_is_told_as_such(registrars_desk, people):
     page = look(registrars_desk, make_course(), "\n".join(f"S-{number}" for number in range(1001)))
 
-    assert page.context["form"].errors == {"text": ["At most 1000 at a time: choose fewer."]}
+    assert page.context["form"].errors == {"text": ["At most 1000 objects can be deleted at a time. Select fewer."]}
 
 
 @pytest.mark.parametrize("side", ["course", "student"])

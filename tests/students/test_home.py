@@ -44,13 +44,13 @@ def test_every_number_is_that_of_the_list_behind_it(registrars_desk, world):
     assert {label: figure.number for label, figure in told.items()} == {
         "enrolled": 6,
         "free seats": 0,
-        "waiting": 1,
+        "waitlisted": 1,
         "full courses": 2,
-        "imports wait for approval": 0,
-        "imports with errors in a week": 0,
+        "imports need review": 0,
+        "imports with errors in the last 7 days": 0,
         "course over its capacity": 1,
         "waitlists with free seats": 0,
-        "people refused today": 0,
+        "students refused today": 0,
     }
     for label, figure in told.items():
         expected = {"free seats": 1}.get(label, figure.number)  # the course without a limit is in the list
@@ -132,11 +132,11 @@ def test_course_staff_see_the_figures_of_their_own_courses(client, registrar, wo
     assert [(figure.label, figure.number) for figure in [*shown["figures"], *shown["needs"]]] == [
         ("enrolled", 1),
         ("free seats", 8),
-        ("waiting", 0),
+        ("waitlisted", 0),
         ("full courses", 0),
         ("courses over their capacity", 0),
         ("waitlists with free seats", 0),
-        ("person refused today", 1),
+        ("student refused today", 1),
     ]
     assert [offer.id for offer, _link in shown["fullest"]] == [own.pk]
     assert shown["chart"]["came"] == 1

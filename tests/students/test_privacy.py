@@ -142,7 +142,7 @@ def test_who_is_enrolled_nowhere_and_was_deleted_is_exported_from_the_history(or
         ("Deleted", "Grace"),
     ]
     assert command("erase_student", "S-9", reason="asked for it", yes=True).splitlines()[0] == (
-        f"Erased: the student is erased-{pk} from now on."
+        f"The personal data was erased. The student is now called erased-{pk}."
     )
     with pytest.raises(CommandError, match="There is no student S-9"):
         command("export_student_data", "S-9")
@@ -168,11 +168,11 @@ def test_nothing_that_names_an_erased_student_is_left_but_what_somebody_wrote_in
     assert (student.student_number, student.given_name, student.is_active) == (f"erased-{world.pk}", "", False)
     assert str(student) == f"erased-{world.pk}"
     assert said == [
-        f"Erased: the student is erased-{world.pk} from now on.",
-        "Earlier versions emptied: 5.",
-        f"Import {nth_import(1).pk}: 1 rows blacked out.",
-        f"Import {nth_import(2).pk}: 2 rows blacked out.",
-        f"Journal entry {reason.pk} gives a reason with the name in it. The journal cannot be changed.",
+        f"The personal data was erased. The student is now called erased-{world.pk}.",
+        "Earlier versions erased: 5.",
+        f"Import {nth_import(1).pk}: 1 rows redacted.",
+        f"Import {nth_import(2).pk}: 2 rows redacted.",
+        f"Journal entry {reason.pk} has a reason that contains the name. The journal cannot be changed.",
     ]
     assert [row.student_number for row in Student.objects.exclude(pk=world.pk)] == [OTHER]
     assert list(world.enrollments.values_list("status", "grade")) == [("completed", "A")]
@@ -197,7 +197,7 @@ def test_erasing_is_journalled(world):
 def test_who_is_erased_is_not_erased_again_nor_found_by_the_number(world):
     command("erase_student", "S-1", reason="asked for it", yes=True)
 
-    for number, why in [("S-1", "There is no student S-1."), (f"erased-{world.pk}", "erased already")]:
+    for number, why in [("S-1", "There is no student S-1."), (f"erased-{world.pk}", "already erased")]:
         with pytest.raises(CommandError, match=why):
             command("erase_student", number, reason="again", yes=True)
     assert held_on(f"erased-{world.pk}")["student"]["given_name"] == ""
@@ -218,7 +218,7 @@ def test_open_enrollments_are_ended_first(world, origin):
 def test_an_import_that_waits_and_names_the_student_is_waited_for(world):
     job = imported(f"{STUDENTS}S-1,Grace,Hopper,\n", kind="students", review="always")
 
-    with pytest.raises(CommandError, match=f"Import {job.pk}, which is needs review, may name this student"):
+    with pytest.raises(CommandError, match=rf"Import {job.pk} \(needs review\) may have rows about this student"):
         command("erase_student", "S-1", reason="asked for it", yes=True)
 
     approve(job.pk)
@@ -240,7 +240,7 @@ def test_an_import_at_work_that_may_still_write_the_name_of_a_student_is_waited_
     with pytest.raises(Refused) as refused:
         erase(find_person("S-1"), reason="art. 17", door=Door.COMMAND)
 
-    message = f"Import {job.pk}, which is validating, may name this student. Wait for its end, or cancel it."
+    message = f"Import {job.pk} (validating) may have rows about this student. Wait until it has ended, or cancel it."
     assert [(each.code, each.message) for each in refused.value.refusals] == [("named_by_active_import", message)]
 
 
@@ -258,7 +258,7 @@ def test_the_command_asks_before_it_erases(world, monkeypatch, answer, is_left):
 
 
 def test_erasing_takes_a_reason(world):
-    with pytest.raises(Refused, match="Erasing takes a reason"):
+    with pytest.raises(Refused, match="An erasure requires a reason"):
         erase(find_person("S-1"), reason=" ", door=Door.COMMAND)
 
 
@@ -331,7 +331,7 @@ def test_lines_of_the_record_that_name_the_student_are_told(world):
     said = command("erase_student", "S-1", reason="asked for it", yes=True)
 
     assert said.splitlines()[-1] == (
-        f"Line {line.pk} of the record of access gives a reason with the name in it. It stays."
+        f"Entry {line.pk} in the record of access has a reason that contains the name. It cannot be changed."
     )
 
 
@@ -350,7 +350,7 @@ def test_a_file_that_cannot_be_searched_is_deleted(world):
     said = command("erase_student", "S-1", reason="asked for it", yes=True)
 
     job.refresh_from_db()
-    assert f"Import {job.pk} had a file that cannot be searched: the file was deleted." in said.splitlines()
+    assert f"The file of import {job.pk} could not be searched and was deleted." in said.splitlines()
     assert (job.chunks.count(), job.discarded_at is not None) == (0, True)
 
 
@@ -396,8 +396,8 @@ def test_the_page_says_what_will_happen_before_the_click(world, registrars_desk,
         "4 earlier versions of it",
         "1 enrollment",
         "2 entries of the journal",
-        f"The student becomes erased-{world.pk}",
-        "Erase for good",
+        f"The student is renamed to erased-{world.pk}",
+        "Erase permanently",
     ):
         assert words in page
 
@@ -405,7 +405,7 @@ def test_the_page_says_what_will_happen_before_the_click(world, registrars_desk,
 def test_who_may_export_only_is_not_offered_to_erase(world, registrars_desk):
     page = registrars_desk.get(page_of(world)).content.decode()
 
-    assert ("Erase for good" in page, page.count("<form method")) == (False, 1)
+    assert ("Erase permanently" in page, page.count("<form method")) == (False, 1)
     assert registrars_desk.post(f"{page_of(world)}erase/", {"number": "S-1", "reason": "x"}).status_code == 403
 
 
@@ -429,9 +429,9 @@ def test_erasing_in_the_admin_takes_the_number_and_a_reason(world, registrars_de
     wrong = registrars_desk.post(address, {"number": "S-2", "reason": "asked for it"})
     right = registrars_desk.post(address, {"number": "S-1", "reason": "asked for it"}, follow=True)
 
-    assert wrong.context["erase_form"].errors == {"number": ["This is not the number of the student."]}
+    assert wrong.context["erase_form"].errors == {"number": ["This is not the student's number."]}
     assert next(str(message) for message in right.context["messages"]) == (
-        f"Erased: the student is erased-{world.pk} from now on."
+        f"The personal data was erased. The student is now called erased-{world.pk}."
     )
     assert Student.objects.get(pk=world.pk).given_name == ""
     assert [line.action for line in PersonalDataAccess.objects.order_by("pk")] == ["erased", "viewed"]
@@ -444,7 +444,7 @@ def test_erasing_in_the_admin_says_what_stands_against_it(world, registrars_desk
     page = registrars_desk.get(page_of(world)).content.decode()
     answer = registrars_desk.post(f"{page_of(world)}erase/", {"number": "S-1", "reason": "x"}, follow=True)
 
-    assert ("open enrollments: ART-1" in page, "Erase for good" in page) == (True, False)
+    assert ("open enrollments: ART-1" in page, "Erase permanently" in page) == (True, False)
     assert [str(message) for message in answer.context["messages"]] == [
         "This student has open enrollments: ART-1. Drop or complete them first."
     ]
@@ -482,20 +482,20 @@ def test_what_is_older_than_the_settings_say_is_let_go_of(old, world):
     done = told()
 
     assert dry == [
-        "1 answers kept for retries.",
+        "1 stored responses for retries.",
         "1 refusals.",
         "1 sessions that have ended.",
-        "0 values of the login's cache.",
+        "0 cached values of logins.",
         "0 background tasks that have ended.",
         "1 files of imports and their outcomes.",
         "1 students, erased.",
     ]
-    assert [line for line in done if "counts of requests" not in line] == dry
+    assert [line for line in done if "request counts" not in line] == dry
     assert list(Import.objects.exclude(discarded_at=None).values_list("pk", flat=True)) == [nth_import(1).pk]
     assert list(Student.objects.exclude(erased_at=None)) == [old]
     assert Student.objects.get(pk=world.pk).given_name == "Grace"  # whose enrollment has changed since
-    assert told(dry_run=True) == ["0 answers kept for retries.", "0 refusals.", "0 sessions that have ended.",
-        "0 values of the login's cache.", "0 background tasks that have ended.",
+    assert told(dry_run=True) == ["0 stored responses for retries.", "0 refusals.", "0 sessions that have ended.",
+        "0 cached values of logins.", "0 background tasks that have ended.",
         "0 files of imports and their outcomes.", "0 students, erased."]  # fmt: skip
     assert PersonalDataAccess.objects.get().reason == "Kept for as long as the settings say."
 
@@ -510,10 +510,10 @@ def test_nothing_is_erased_or_discarded_where_the_settings_do_not_say_so(old, se
     settings.RETENTION_UPLOADS_DAYS = settings.RETENTION_STUDENTS_YEARS = 0
 
     assert [each.what for each in apply_retention(dry_run=True)] == [
-        "answers kept for retries",
+        "stored responses for retries",
         "refusals",
         "sessions that have ended",
-        "values of the login's cache",
+        "cached values of logins",
         "background tasks that have ended",
     ]
 
@@ -528,11 +528,11 @@ def test_an_import_that_is_discarded_says_so_and_can_still_be_undone(old, regist
 
     assert (answer.status_code, answer.json()["detail"]) == (
         409,
-        f"The file of import {job.pk} and what became of its rows are no longer kept.",
+        f"The file of import {job.pk} and the results of its rows have been deleted.",
     )
     assert (page.status_code, registrars_desk.get(f"/admin/bulk/import/{job.pk}/report/").status_code) == (200, 404)
     assert (undone.state, undone.counts) == ("done", {"kept": 1, "reversed": 1})
-    with pytest.raises(CommandError, match="no longer kept"):
+    with pytest.raises(CommandError, match="have been deleted"):
         command("import_report", job.pk)
 
 

@@ -88,7 +88,7 @@ def test_what_a_course_asks_for_must_be_completed_and_what_is_missing_is_named(c
 
     messages = [refusal.message for refusal in verdict(ENROLL, facts).refusals]
 
-    assert messages == ([f"C asks for {missing} to be completed first."] if missing else [])
+    assert messages == ([f"C requires {missing} to be completed first."] if missing else [])
 
 
 def test_every_rule_answers():
@@ -149,8 +149,8 @@ def test_what_has_ended_stays_as_it_ended(act, status, expected):
 @pytest.mark.parametrize(
     ("act", "status", "sentence"),
     [
-        (COMPLETE, Status.WAITLISTED, "An enrollment that is waitlisted cannot become completed, only: dropped."),
-        (COMPLETE, Status.DROPPED, "An enrollment that is dropped cannot become completed: it has ended."),
+        (COMPLETE, Status.WAITLISTED, "The enrollment is waitlisted and cannot become completed. Possible: dropped."),
+        (COMPLETE, Status.DROPPED, "The enrollment is dropped and cannot become completed, because it has ended."),
     ],
 )
 def test_an_illegal_transition_names_those_that_are_allowed(act, status, sentence):

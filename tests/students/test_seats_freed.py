@@ -64,7 +64,7 @@ def test_more_seats_in_the_admin_let_in_who_waits_and_the_page_names_them(regist
 
     assert seated() == [students[0].pk, students[1].pk]
     told = [str(message) for message in answer.context["messages"]]
-    assert f"{students[1]} · {course} had waited and has a seat now." in told
+    assert f"{students[1]} · {course} moved from the waitlist to a seat." in told
 
 
 def test_more_seats_by_a_file_let_in_who_waits(tmp_path, line):
@@ -86,7 +86,7 @@ def test_fewer_seats_than_are_taken_are_told_of_in_the_answer(api, line):
 
     assert answer.status_code == 200
     assert answer.json()["seats"] == {"taken": 1, "free": 0, "waiting": 2, "over": 1}
-    message = "Enrolled: 1, seats: 0. Nobody is thrown out, and nobody is let in."
+    message = "Enrolled: 1, seats: 0. Enrolled students keep their seats, and no new students are enrolled."
     assert answer.json()["warnings"] == [{"code": "over_capacity", "message": message}]
 
 
@@ -95,7 +95,7 @@ def test_fewer_seats_than_are_taken_are_told_of_in_the_report_of_a_file(tmp_path
 
     rows = import_file("import_courses", tmp_path / "c.csv", text)
 
-    message = "Enrolled: 1, seats: 0. Nobody is thrown out, and nobody is let in."
+    message = "Enrolled: 1, seats: 0. Enrolled students keep their seats, and no new students are enrolled."
     assert [(row["outcome"], row["message"]) for row in rows] == [("updated", message), ("created", "")]
 
 
@@ -107,8 +107,13 @@ def test_courses_with_more_enrolled_than_seats_can_be_found_in_the_admin(registr
         page = registrars_desk.get(f"/admin/courses/course/?seats={seats}")
         return [course.code for course in page.context["cl"].result_list]
 
-    assert "<strong>1 over</strong>" in registrars_desk.get("/admin/courses/course/").content.decode()
-    assert [found(seats) for seats in ("over", "full", "free", "line")] == [["C-1"], ["C-1", "C-2"], [], ["C-1"]]
+    assert "<strong>1 over capacity</strong>" in registrars_desk.get("/admin/courses/course/").content.decode()
+    assert [found(seats) for seats in ("over", "full", "free", "line")] == [
+        ["C-1"],
+        ["C-1", "C-2"],
+        [],
+        ["C-1"],
+    ]
 
 
 def test_an_earlier_version_with_more_seats_that_is_saved_again_lets_in_who_waits(registrars_desk, line):
@@ -181,7 +186,7 @@ def test_who_waits_where_time_alone_has_opened_a_window_gets_a_seat_by_the_comma
 
     call_command("promote_waitlists")
 
-    assert capsys.readouterr().out == "1 of those who waited have a seat now.\n"
+    assert capsys.readouterr().out == "1 waitlisted students have a seat now.\n"
     assert seated() == [students[1].pk]
 
 
@@ -197,8 +202,8 @@ def test_a_file_lets_wait_whom_its_status_or_its_option_lets_wait(tmp_path, line
     by_option = import_file("import_enrollments", tmp_path / "b.csv", f"{head}S-4,C-1,\n", on_full="waitlist")
     again = import_file("import_enrollments", tmp_path / "c.csv", f"{head}S-3,C-1,waitlisted\nS-4,C-1,enrolled\n")
 
-    assert [(row["outcome"], row["message"]) for row in by_status] == [("waitlisted", "Place 3 in line.")]
-    assert [(row["outcome"], row["message"]) for row in by_option] == [("waitlisted", "Place 4 in line.")]
+    assert [(row["outcome"], row["message"]) for row in by_status] == [("waitlisted", "Waitlist position 3.")]
+    assert [(row["outcome"], row["message"]) for row in by_option] == [("waitlisted", "Waitlist position 4.")]
     assert [row["outcome"] for row in again] == ["unchanged", "unchanged"]
 
 
@@ -207,12 +212,12 @@ def test_a_file_waives_only_for_an_actor_who_may(tmp_path, registrar, viewer):
     make_course(code="C-1", capacity=0)
     text = "student_number,course_code,waive,reason\nS-1,C-1,course_full,the dean agreed\n"
 
-    with pytest.raises(CommandError, match="nothing was applied"):
+    with pytest.raises(CommandError, match="Nothing was applied"):
         import_file("import_enrollments", tmp_path / "a.csv", text, actor="viewer")
     allowed = import_file("import_enrollments", tmp_path / "b.csv", text, actor="registrar")
 
     [refused] = csv.DictReader((tmp_path / "a.report").read_text().splitlines())
-    assert (refused["code"], refused["message"]) == ("waiver_not_allowed", "You may not waive rules.")
+    assert (refused["code"], refused["message"]) == ("waiver_not_allowed", "You do not have permission to waive rules.")
     assert [row["outcome"] for row in allowed] == ["enrolled"]
 
 
@@ -256,9 +261,9 @@ def test_the_admin_offers_waivers_only_to_who_may_waive(client, registrar):
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("course_full", "A registrar can waive this for one act"),
-        ("student_inactive", "Nobody can waive this."),
-        ("not_found", "There is nothing at this address."),
+        ("course_full", "A registrar can waive this rule for one enrollment"),
+        ("student_inactive", "This rule cannot be waived."),
+        ("not_found", "There is no resource at this URL."),
     ],
 )
 def test_the_page_of_a_problem_says_who_can_waive_it(client, code, says):

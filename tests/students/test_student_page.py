@@ -169,7 +169,7 @@ def test_the_box_says_at_which_place_and_then_that_happens(registrars_desk, ada,
     done = registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", wish, follow=True)
 
     assert StudentCourse.objects.get(student=ada).waitlist_position == 2
-    assert messages_of(done) == ["No seat is free: the student waits at place 2."]
+    assert messages_of(done) == ["No seat is free. The student is on the waitlist, at position 2."]
 
 
 def test_the_box_says_every_reason_against_it_and_then_nothing_happens(registrars_desk, full):
@@ -199,7 +199,10 @@ def test_the_box_says_that_it_is_so_already(registrars_desk, ada, origin):
 
     answer = ask(registrars_desk, ada, course=course.pk)
 
-    assert (answer["kind"], answer["errors"]) == ("already", ["This student is in MATH-101 already."])
+    assert (answer["kind"], answer["errors"]) == (
+        "already",
+        ["This student is already enrolled in MATH-101 or on its waitlist."],
+    )
 
 
 def test_a_waiver_is_told_to_take_a_reason_and_lets_past_the_line(registrars_desk, ada, full):

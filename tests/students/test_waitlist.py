@@ -155,7 +155,7 @@ def test_a_newcomer_does_not_take_a_free_seat_while_somebody_waits(origin):
     [outcome] = perform([Act(Action.ENROLL, make_student().pk, course.pk)], origin)
 
     assert [(r.code, r.message) for r in outcome.refusals] == [
-        ("course_full", "C-1 has a free seat only for those who wait.")
+        ("course_full", "The free seats of C-1 go to waitlisted students first.")
     ]
 
 

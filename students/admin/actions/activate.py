@@ -70,7 +70,9 @@ class ActivityPages(ModelAdmin):
     def _activity_page(self, request: HttpRequest, queryset: QuerySet[Any], *, active: bool) -> HttpResponse:
         ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MOST + 1])
         if len(ids) > MOST:
-            messages.error(request, _("At most %(most)s at a time: choose fewer.") % {"most": MOST})
+            messages.error(
+                request, _("At most %(most)s objects can be deleted at a time. Select fewer.") % {"most": MOST}
+            )
             return HttpResponseRedirect(request.get_full_path())
         shown = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
         do = self._switch if shown else self._foresee
@@ -135,9 +137,9 @@ class ActivityPages(ModelAdmin):
 
     def _told(self, request: HttpRequest, switched: Switched, *, active: bool) -> HttpResponse:
         n = len(switched.changed)
-        message = ngettext("%(n)s is active now.", "%(n)s are active now.", n)
+        message = ngettext("%(n)s made active.", "%(n)s made active.", n)
         if not active:
-            message = ngettext("%(n)s is inactive now.", "%(n)s are inactive now.", n)
+            message = ngettext("%(n)s made inactive.", "%(n)s made inactive.", n)
         messages.success(request, message % {"n": n})
         if not switched.promoted:
             return HttpResponseRedirect(request.get_full_path())

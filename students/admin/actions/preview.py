@@ -150,7 +150,7 @@ def line_of(event: EnrollmentEvent, enrollment: StudentCourse, key: Any = None) 
 def _line_of_step(step: Step, parties: Parties, key: Any) -> Line:
     enrollment = step.outcome.enrollment
     status = enrollment.status if enrollment else ""
-    already = _("In already.") if step.outcome.act.action == Action.ENROLL else _("It is so already.")
+    already = _("Already enrolled.") if step.outcome.act.action == Action.ENROLL else _("Already in this state.")
     why = tuple(refusal.message for refusal in step.outcome.refusals) or (already,)
     return Line(*parties, enrollment.pk if enrollment else None, status, status, "", why, key)
 
@@ -159,7 +159,7 @@ def _detail(event: EnrollmentEvent, enrollment: StudentCourse) -> str:
     """Return the details of a change other than the status: the grade, and the waitlist position if it is known."""
     place = enrollment.__dict__.get("position") if event.to_status == Status.WAITLISTED else None
     grade = event.changes.get("grade")
-    told = [_("place %(place)s") % {"place": place}] if place else []
+    told = [_("position %(place)s") % {"place": place}] if place else []
     told += [_("grade %(grade)s") % {"grade": grade[1]} if grade[1] else _("no grade")] if grade else []
     return ", ".join(told)
 

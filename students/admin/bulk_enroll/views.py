@@ -76,7 +76,7 @@ SIDES = {
         "course",
         "student",
         Student,
-        gettext_lazy("Students, by their numbers"),
+        gettext_lazy("Students, by student number"),
         _students,
         lambda student: student.student_number,
     ),
@@ -114,13 +114,13 @@ class EnrollManyForm(forms.Form):
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"}),
         help_text=gettext_lazy(
-            "One a line, or parted by commas, semicolons or tabs, as they come out of a spreadsheet. "
-            "What stands beside a key in a line, a name for example, is not read."
+            "One per line, or separated by commas, semicolons or tabs, for example pasted from a spreadsheet. "
+            "Other text in a line, for example a name, is ignored."
         ),
     )
     on_full = forms.ChoiceField(
-        label=gettext_lazy("Where no seat is free"),
-        choices=[(OnFull.REJECT, gettext_lazy("refuse")), (OnFull.WAITLIST, gettext_lazy("let them wait"))],
+        label=gettext_lazy("If no seat is free"),
+        choices=[(OnFull.REJECT, gettext_lazy("refuse")), (OnFull.WAITLIST, gettext_lazy("waitlist"))],
         initial=OnFull.REJECT,
         widget=UnfoldAdminSelectWidget,
         required=False,
@@ -130,7 +130,7 @@ class EnrollManyForm(forms.Form):
         choices=list(WAIVABLE.items()),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         required=False,
-        help_text=gettext_lazy("Rules that shall not stand in the way of any of these. Takes a reason."),
+        help_text=gettext_lazy("Override these rules for all of these enrollments (a reason is required)."),
     )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
@@ -138,7 +138,7 @@ class EnrollManyForm(forms.Form):
         widget=UnfoldAdminTextInputWidget,
         required=False,
         validators=[plain_text],
-        help_text=gettext_lazy("Kept in the journal."),
+        help_text=gettext_lazy("Stored in the journal."),
     )
 
     def __init__(self, request: HttpRequest, side: Side, *args: Any, may_waive: bool, **kwargs: Any) -> None:
@@ -153,7 +153,7 @@ class EnrollManyForm(forms.Form):
             ),
             "picked": PickedField(
                 seen(request, many).order_by(),
-                label=gettext_lazy("Add by typing"),
+                label=gettext_lazy("Search and add"),
                 widget=IdSelectMultiple(relation(side.many), admin.site),
                 required=False,
             ),
@@ -172,9 +172,7 @@ class EnrollManyForm(forms.Form):
     def show_again(self) -> None:
         """If the pasted text is too long to be shown again, remove it and add an error. The browser still has it."""
         if size_in_page(self.data.get("text", "")) > MAX_BYTES_OF_TEXT:
-            self.add_error(
-                "text", _("The text is too long to be shown here again. Go back: your browser still has it.")
-            )
+            self.add_error("text", _("The text is too long to show here again. Go back; your browser still has it."))
             sent: Any = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
             sent["text"] = ""
             self.data = sent
@@ -209,7 +207,7 @@ class EnrollManyPages(ModelAdmin):
             return self._enroll_page(request, side, form)
         pasted = self._pasted(request, side, form)
         if not pasted or len(pasted) > MOST:
-            form.add_error("text", too_many() if pasted else _("Paste or add at least one."))
+            form.add_error("text", too_many() if pasted else _("Enter at least one."))
             form.show_again()
             return self._enroll_page(request, side, form)
         if size_in_page(written(pasted)) > MAX_BYTES_OF_TEXT:  # without the texts beside the keys, which are not used
@@ -263,7 +261,11 @@ class EnrollManyPages(ModelAdmin):
     def _enroll_page(self, request: HttpRequest, side: Side, form: EnrollManyForm, **more: Any) -> HttpResponse:
         if more.get("differs"):
             messages.warning(
-                request, _("Nothing was done: what would happen now is not what was shown. Look again, and confirm.")
+                request,
+                _(
+                    "Nothing was changed, because the result would now differ from the preview. Check the new preview "
+                    "and confirm it."
+                ),
             )
         context = {
             **self.admin_site.each_context(request),
@@ -285,7 +287,7 @@ def _lines(found: Found, pasted: Sequence[Pasted]) -> Lines:
         if isinstance(other, Refusal):
             lines.problems.append(Problem(row, other.message, fixed=True))
         elif other.pk in keys:
-            why = _("Named before, as %(key)s: taken once.") % {"key": keys[other.pk]}
+            why = _("Duplicate of %(key)s, counted once.") % {"key": keys[other.pk]}
             lines.problems.append(Problem(row, why, fixed=False))
         else:
             keys[other.pk] = row.key

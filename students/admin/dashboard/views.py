@@ -128,7 +128,7 @@ def _figures(term: Term | None, seats: Sum, offered: list[Offer]) -> list[Figure
             _list_of(StudentCourse, status__exact=Status.ENROLLED, **enrollments),
         ),
         Figure(seats.free, _("free seats"), _list_of(Course, seats="free", **courses)),
-        Figure(seats.waiting, _("waiting"), _list_of(StudentCourse, status__exact=Status.WAITLISTED, **enrollments)),
+        Figure(seats.waiting, _("waitlisted"), _list_of(StudentCourse, status__exact=Status.WAITLISTED, **enrollments)),
         Figure(full, _("full courses"), _list_of(Course, seats="full", **courses)),
     ]
 
@@ -162,14 +162,14 @@ def _imports(request: HttpRequest, today: date) -> list[Figure]:
     return [
         Figure(
             waiting,
-            ngettext("import waits for approval", "imports wait for approval", waiting),
+            ngettext("import needs review", "imports need review", waiting),
             _list_of(Import, state__exact=State.NEEDS_REVIEW),
             "approval",
             bool(waiting),
         ),
         Figure(
             wrong,
-            ngettext("import with errors in a week", "imports with errors in a week", wrong),
+            ngettext("import with errors in the last 7 days", "imports with errors in the last 7 days", wrong),
             _list_of(Import, state__in=states, created_at__date__gte=since),
             "report",
             bool(wrong),
@@ -182,7 +182,7 @@ def _refused(request: HttpRequest, today: date, home: dict[str, Any]) -> dict[st
     day = {"day__gte": today, "day__lt": today + timedelta(days=1)}
     figure = Figure(
         refused.people,
-        ngettext("person refused today", "people refused today", refused.people),
+        ngettext("student refused today", "students refused today", refused.people),
         _list_of(RefusedAct, **day),
         "block",
         bool(refused.people),
@@ -239,7 +239,7 @@ def _chart(term: Term, today: date, limits: Limits | None) -> dict[str, Any] | N
 
 
 def _bar(number: int, day: Day, term: Term, base: float, unit: float) -> Bar:
-    told = _("%(day)s: %(came)s enrolled, %(left)s left") % {
+    told = _("%(day)s: %(came)s enrolled, %(left)s dropped or withdrawn") % {
         "day": date_format(day.day, "SHORT_DATE_FORMAT"),
         "came": day.enrolled,
         "left": day.left,

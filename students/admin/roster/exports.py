@@ -54,7 +54,7 @@ class RosterOut(TabbedPage):
         context = {
             "course": course,
             "rows": list(_on_paper(rows)),
-            "more": {"open": _("Standing"), "left": _("Standing"), "completed": _("Grade")}.get(status),
+            "more": {"open": _("Status"), "left": _("Status"), "completed": _("Grade")}.get(status),
             "status": status,
             "now": timezone.now(),
         }
