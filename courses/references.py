@@ -54,8 +54,8 @@ class CourseReferences:
             for name, number in self.names.ids(space, own).items():
                 if name != row.cells[space]:
                     message = _(
-                        "Row %(row)s has a different %(column)s but the same course %(course)s. Give each course its own "
-                        "code."
+                        "Row %(row)s has a different %(column)s but the same course %(course)s. Give each course "
+                        "its own code."
                     )
                     yield Refusal("duplicate_row", message % {**parts, "row": number}, field=CODE)
                     break

@@ -257,7 +257,8 @@ def test_a_session_that_is_no_term_or_several_is_an_error_of_the_class():
     file = "academicSessions.csv"
     assert [error[2].removeprefix("classes.csv: ") for error in found] == [
         f"The session s-1 (Fall 2026) of {file} matches several terms: 2026F, other.",
-        f"No term matches the session s-2 (Spring) of {file}. Its sourcedId or title must be the code, or its title the name, of a term whose dates overlap.",
+        f"No term matches the session s-2 (Spring) of {file}."
+        " Its sourcedId or title must be the code, or its title the name, of a term whose dates overlap.",
         f"Row 4 of {file} has an invalid date. Write it like 2026-08-31.",
         f"{file} has several sessions with the sourcedId s-4.",
         f"{file} has no session with the sourcedId s-5.",

@@ -115,7 +115,10 @@ def test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_mean(course, scop
         {
             "code": "kept_uncertain",
             "field": None,
-            "message": "Some enrollments that the file does not list were kept, because rows with errors may refer to them. Rows: 21.",
+            "message": (
+                "Some enrollments that the file does not list were kept, because rows with errors may refer to them."
+                " Rows: 21."
+            ),
         }
     ]
 

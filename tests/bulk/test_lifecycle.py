@@ -600,7 +600,7 @@ def test_while_an_import_is_at_work_in_one_transaction_nothing_waits_for_its_loc
             second = send(portal, STUDENTS + "S-9,Ada,Byron\n")
             approved = portal.post(f"{ADDRESS}/{own}/approve")
             cancelled = portal.post(f"{ADDRESS}/{own}/cancel")
-            with pytest.raises(CommandError, match="is running. Try again when it has ended"):
+            with pytest.raises(CommandError, match=r"is running\. Try again when it has ended"):
                 call_command("import_students", file)
             took = time.monotonic() - began
         finally:

@@ -171,7 +171,10 @@ def test_a_title_above_the_header_is_shown_as_it_was_read():
     with pytest.raises(UnreadableFile) as error:
         Table(io.BytesIO(b"\nStudents of fall,x\nstudent_number,course_code\nS-1,M-1\n"), COLUMNS)
 
-    said = "Columns missing in the header: student_number, course_code. This row was read as the header: Students of fall | x."
+    said = (
+        "Columns missing in the header: student_number, course_code."
+        " This row was read as the header: Students of fall | x."
+    )
     assert str(error.value) == f"Row 2: {said}"
 
 

@@ -235,7 +235,10 @@ def test_the_refusal_of_a_deletion_names_who_asks_and_what_can_be_done(api, regi
     answer = api.delete(f"/api/v1/courses/{intro.pk}")
     page = registrars_desk.get(f"/admin/courses/course/{intro.pk}/delete/").content.decode()
 
-    message = "INTRO is a prerequisite of: ADV, MORE@2026F. Remove it from their prerequisites first, or deactivate the course instead of deleting it."
+    message = (
+        "INTRO is a prerequisite of: ADV, MORE@2026F. Remove it from their prerequisites first,"
+        " or deactivate the course instead of deleting it."
+    )
     assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (409, "is_prerequisite", message)
     assert f"<li>{message}</li>" in page
 

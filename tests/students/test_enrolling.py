@@ -116,7 +116,8 @@ def test_nobody_is_enrolled_when_the_last_seat_is_taken_before_the_click(registr
 
     assert (again.status_code, standing()) == (200, [("S-2", course.code, "enrolled")])
     assert [str(message) for message in again.context["messages"]] == [
-        "Nothing was changed, because the result would now differ from the preview. Check the new preview and confirm it."
+        "Nothing was changed, because the result would now differ from the preview."
+        " Check the new preview and confirm it."
     ]
     assert lines(again)["refused"] == [("S-1", "", "", f"{course.code} has no free seat.")]
 

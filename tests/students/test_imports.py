@@ -222,7 +222,8 @@ def test_the_actor_of_an_import_stands_in_the_journal(run, world, registrar):
         (b"\x7fELF\x00", "Row 1: The file is not a text file. Save it as CSV in UTF-8."),
         (
             b"a,b\n",
-            "Row 1: Columns missing in the header: student_number, course_code. This row was read as the header: a | b.",
+            "Row 1: Columns missing in the header: student_number, course_code."
+            " This row was read as the header: a | b.",
         ),
         (
             HEADER.encode() + b"S-1,M-2,,,,\nS-2,M\xe9,,,,\n",
