@@ -165,7 +165,7 @@ def test_door_lets_wait_whoever_would_rather_wait_and_tells_the_place(door, orig
 
     answer = door(Wish(Action.ENROLL, second, course, on_full="waitlist"))
 
-    told = {"admin": "waits at place 2", "command": "waitlisted Waitlist position 2."}
+    told = {"admin": "at position 2", "command": "waitlisted Waitlist position 2."}
     assert told.get(door.__name__, '"waitlist_position":2') in answer
     assert list(StudentCourse.objects.in_line().values_list("student", flat=True)) == [first.pk, second.pk]
 

@@ -32,7 +32,7 @@ IMPORT = {
     "size": 70,
     "state": "needs_review",
     "problems": [],
-    "warnings": [{"code": "unknown_columns", "field": None, "message": "Unknown columns, left aside: note"}],
+    "warnings": [{"code": "unknown_columns", "field": None, "message": "Ignored unknown columns: note"}],
     "rows": 2,
     "rows_done": 2,
     "counts": {"enrolled": 1, "error": 1},

@@ -336,7 +336,7 @@ def test_a_command_does_not_say_that_nothing_was_applied_while_another_process_a
 
     said = capsys.readouterr()
     assert (ended.value.code, said.out) == (3, "")
-    assert "is at work in another process" in said.err
+    assert "is running in another process" in said.err
 
 
 # Errors in a worker

@@ -52,7 +52,7 @@ def test_after_five_wrong_passwords_even_the_right_one_is_refused(registrar):
     assert wrong == [200, 200, 200, 200, 429]
     assert (locked.status_code, locked["Content-Type"]) == (429, "text/html; charset=utf-8")
     assert 890 <= int(locked["Retry-After"]) <= 900
-    assert "Come back in 15 minutes" in locked.content.decode()
+    assert "Try again in 15 minutes" in locked.content.decode()
 
 
 def test_a_name_is_locked_where_it_was_guessed_at_and_nowhere_else(registrar, viewer):
