@@ -177,6 +177,13 @@ def test_a_stored_message_is_translated_by_its_parts(message, english, german):
         assert spoken(kept) == german
 
 
+def test_a_stored_message_whose_text_has_left_the_catalogs_is_shown_in_english():
+    kept = stored(sentence("%(kind)s was none of: %(kinds)s.") % {"kind": "pupils", "kinds": "students, zip"})
+
+    with override("de"):
+        assert spoken(kept) == "pupils was none of: students, zip."
+
+
 def test_the_message_of_a_field_is_translated_by_its_parts():
     with pytest.raises(ValidationError) as raised:
         EmailField().clean("nobody", None)
