@@ -116,7 +116,7 @@ def test_many_are_enrolled_once_what_was_pasted_is_put_right(page, course):
     expect(page.locator("#problems")).to_have_count(0)
     assert cells(page, "changed") == [
         "S-2001 Lise Meitner enrolled",
-        "S-2002 Rosalind Franklin waitlisted place 1",
+        "S-2002 Rosalind Franklin waitlisted position 1",
     ]
     picture(page, "enroll-many-fixed")
     assert StudentCourse.objects.count() == before

@@ -110,7 +110,7 @@ def test_addresses_of_the_chosen_are_copied_and_of_all_where_nobody_is_chosen(pa
     assert len(page.evaluate(copied).split(", ")) == 5
     page.get_by_label("Choose S-100").check()
     page.get_by_label("Choose S-101").check()
-    expect(page.locator(".page-chosen")).to_have_text("2 chosen")
+    expect(page.locator(".page-chosen")).to_have_text("2 selected")
     page.get_by_role("button", name="Copy addresses (2)").click()
     expect(page.locator("[data-told]")).to_have_text("Addresses copied: 2.")
     shot(page, "addresses-copied")
@@ -121,7 +121,7 @@ def test_addresses_of_the_chosen_are_copied_and_of_all_where_nobody_is_chosen(pa
     page.get_by_role("button", name="Copy addresses (2)").click()
     expect(page.get_by_label("Addresses", exact=True)).to_have_value("ada@example.edu, mary@example.edu")
     page.get_by_label("Select all on this page").check()
-    expect(page.locator(".page-chosen")).to_have_text("5 chosen")
+    expect(page.locator(".page-chosen")).to_have_text("5 selected")
 
 
 def test_the_chosen_are_completed_and_moved_up_with_the_consequences_shown_first(page, course):

@@ -50,7 +50,7 @@ def test_a_second_upload_and_the_same_again_are_errors_of_the_form(registrars_de
     work()
     same = send(registrars_desk, text)
 
-    assert "needs review. Approve or cancel it first." in second.content.decode()
+    assert "is running. Try again when it has ended, or cancel it." in second.content.decode()
     assert "Select this option to apply the file again." in same.content.decode()
     assert Import.objects.count() == 1
     send(registrars_desk, text, again="on")

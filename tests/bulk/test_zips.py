@@ -198,7 +198,8 @@ def test_what_operating_systems_add_is_ignored_and_all_else_is_a_warning():
 def test_a_zip_without_a_file_that_is_known_says_what_it_has():
     job = imported(zipped_as({"inner.zip": "PK", "teachers.csv": "a"}))
 
-    message = "The zip has none of: students.csv, courses.csv, enrollments.csv. It has: teachers.csv, inner.zip."
+    message = "The zip has none of: students.csv, courses.csv, enrollments.csv."
+    message += " Files in the zip: teachers.csv, inner.zip."
     assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "missing_file"), message)
 
 

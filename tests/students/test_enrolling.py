@@ -52,7 +52,7 @@ def test_each_line_is_told_and_what_is_shown_is_what_happens(registrars_desk, re
     page = look(registrars_desk, course, text, on_full="waitlist", reason="the dean's list")
 
     assert lines(page) == {
-        "changed": [("S-2", "enrolled", ""), ("S-3", "waitlisted", "place 1")],
+        "changed": [("S-2", "enrolled", ""), ("S-3", "waitlisted", "position 1")],
         "refused": [("S-4", "", "", "This student is not active.")],
         "same": [("S-1", "enrolled", "", "Already enrolled.")],
     }

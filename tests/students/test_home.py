@@ -59,7 +59,7 @@ def test_every_number_is_that_of_the_list_behind_it(registrars_desk, world):
         numbers = (row.seats.courses, row.seats.taken, row.seats.waiting)
         assert numbers == tuple(listed(registrars_desk, row.links[name]) for name in ("courses", "taken", "waiting"))
     assert [bar.told.split(": ")[1] for bar in shown["chart"]["bars"] if bar.came_high != "0.00"] == [
-        "6 enrolled, 0 left"
+        "6 enrolled, 0 dropped or withdrawn"
     ]
     assert listed(registrars_desk, shown["chart"]["days"][0]["came"]) == 6
 
