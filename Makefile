@@ -1,10 +1,10 @@
-# One word for each job. `make help` lists them.
+# The targets; `make help` lists them.
 
 PORT ?= 8000
 PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-# For what reads the code and no data: neither .env nor a database counts.
+# Settings for targets that read only the code, without .env and a database.
 NO_SETTINGS := ENV_FILE=/dev/null DATABASE_URL=sqlite:///:memory: SECRET_KEY=nothing-is-signed-with-this-key-that-everybody-can-read
 
 .PHONY: help run serve test test-all openapi messages check fuzz stress mutants bench fmt lock clean
@@ -12,38 +12,38 @@ NO_SETTINGS := ENV_FILE=/dev/null DATABASE_URL=sqlite:///:memory: SECRET_KEY=not
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 10
 
-# A database named in .env is not the demo's. Its path is relative: a folder's name may hold what a URL must not.
-run: writable $(BIN)/.runtime .env ## Demo: SQLite, demo data, API and admin at http://127.0.0.1:8000 (PORT= for another)
+# The demo does not use the database of .env. Its path is relative, because a folder's name may have characters that are invalid in a URL.
+run: writable $(BIN)/.runtime .env ## Run the demo: SQLite, demo data, API and admin at http://127.0.0.1:8000 (PORT= for another port)
 	@env DATABASE_URL=sqlite:///school.sqlite3 HTTPS=false $(BIN)/python manage.py run_demo --port='$(PORT)'
 
-serve: writable $(BIN)/.runtime ## Just the server, on the database of DATABASE_URL
+serve: writable $(BIN)/.runtime ## Run only the server, with the database of DATABASE_URL
 	@$(BIN)/python manage.py serve --port='$(PORT)'
 
-test: writable $(BIN)/.dev ## All tests on SQLite; on PostgreSQL those that depend on the database (ARGS= for pytest)
+test: writable $(BIN)/.dev ## Run all tests on SQLite, and the tests that depend on the database on PostgreSQL (ARGS= for pytest)
 	@$(BIN)/python -m tests.run $(ARGS)
 
-test-all: writable $(BIN)/.dev ## All tests on both databases
+test-all: writable $(BIN)/.dev ## Run all tests on both databases
 	@$(BIN)/python -m tests.run --everything $(ARGS)
 
 openapi: writable $(BIN)/.dev ## Write docs/openapi.yaml from the code
 	@env $(NO_SETTINGS) $(BIN)/python -m tests.openapi --write
 
-messages: writable $(BIN)/.dev ## Bring the words in locale/ up to date with the code, and compile them
+messages: writable $(BIN)/.dev ## Update the message catalogs in locale/ from the code, and compile them
 	@env $(NO_SETTINGS) $(BIN)/python -m tests.messages --write
 
-check: writable $(BIN)/.dev ## Everything that can be checked without running it
+check: writable $(BIN)/.dev ## Run all static checks
 	@$(BIN)/python -m tests.check
 
-fuzz: writable $(BIN)/.dev ## Random acts and random requests, many, on both databases (ARGS="--examples 5000")
+fuzz: writable $(BIN)/.dev ## Run random commands and requests on both databases (ARGS="--examples 5000")
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
-stress: writable $(BIN)/.dev ## A rush at the server, killed servers, writers on SQLite, slow senders, memory (ARGS=--short)
+stress: writable $(BIN)/.dev ## Run the stress tests: load, killed servers, SQLite writers, slow clients, memory (ARGS=--short)
 	@$(BIN)/python -m stress.run $(ARGS)
 
-mutants: writable $(BIN)/.dev ## Take each guard away and see a test fail for want of it (ARGS=word for some)
+mutants: writable $(BIN)/.dev ## Remove each guard in turn and check that a test fails (ARGS=word to select some)
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-bench: writable $(BIN)/.dev ## Figures: requests a second, imports, queries (ARGS=--help for sizes)
+bench: writable $(BIN)/.dev ## Measure requests per second, imports and queries (ARGS=--help for sizes)
 	@$(BIN)/python -m bench.run $(ARGS)
 
 fmt: writable $(BIN)/.dev ## Format the code
@@ -53,24 +53,24 @@ lock: writable $(BIN)/.dev ## Write requirements*.txt from requirements*.in
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header --generate-hashes requirements-dev.in -o requirements-dev.txt
 
-clean: ## Remove what make made, the demo's data too
+clean: ## Remove the files that make created, including the demo data
 	@rm -rf .venv .env .demo.json school.sqlite3* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: writable
 writable:
-	@test -w . || { echo "This folder is read-only: $(CURDIR). Copy School to where you may write." >&2; exit 1; }
+	@test -w . || { echo "This folder is read-only: $(CURDIR). Copy School to a writable folder." >&2; exit 1; }
 	@command -v $(firstword $(PYTHON)) >/dev/null || { echo "There is no Python at $(PYTHON): set PYTHON= to a Python 3.11 or newer." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo "School needs Python 3.11 or newer." >&2; exit 1; }
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory venv-package
-	@echo "Making .venv …"
+	@echo "Creating .venv …"
 	@$(PYTHON) -m venv .venv
 
-# Debian keeps the part of Python that makes environments in a package of its own.
+# On Debian, the venv module of Python is in a separate package.
 .PHONY: venv-package
 venv-package:
-	@[ "$$(id -u)" = 0 ] || { echo "Python's venv is missing: sudo apt-get install python3-venv, then again." >&2; exit 1; }
+	@[ "$$(id -u)" = 0 ] || { echo "Python's venv is missing: run sudo apt-get install python3-venv, then make again." >&2; exit 1; }
 	@echo "Installing Debian's python3-venv …"
 	@apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
 

@@ -6,5 +6,5 @@ from django.utils.translation import gettext_lazy as _
 
 class BulkConfig(AppConfig):
     name = "bulk"
-    verbose_name = _("Files in bulk")
+    verbose_name = _("Imports")
     default_auto_field = "django.db.models.BigAutoField"

@@ -7,7 +7,7 @@ elsewhere are marked here; a page translates them into its own language.
 
 from django.utils.translation import gettext, gettext_lazy, gettext_noop
 
-ONE_FILE = gettext_lazy("Send one file at a time: this form has several.")
+ONE_FILE = gettext_lazy("Send one file at a time. This form has several.")
 
 MODES = (gettext_noop("delta"), gettext_noop("full"))
 KINDS = (gettext_noop("zip"), gettext_noop("undo"))
@@ -24,7 +24,7 @@ OUTCOMES = (
     gettext_noop("kept_uncertain"),
 )
 OPTIONS = (
-    gettext_noop("On full"),
+    gettext_noop("If the course is full"),
     gettext_noop("Term"),
     gettext_noop("Level"),
     gettext_noop("Take over"),

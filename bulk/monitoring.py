@@ -23,5 +23,5 @@ def import_metrics() -> Iterator[Metric]:
         imports.add_metric([state], counts.get(state, 0))
     yield imports
     queued = DBTaskResult.objects.ready().count()
-    yield GaugeMetricFamily("school_queue_length", "Tasks that wait for a worker.", value=queued)
-    yield GaugeMetricFamily("school_workers", "Workers with a recent heartbeat.", value=count_live_workers())
+    yield GaugeMetricFamily("school_queue_length", "Number of tasks in the queue.", value=queued)
+    yield GaugeMetricFamily("school_workers", "Number of workers with a recent heartbeat.", value=count_live_workers())

@@ -133,7 +133,12 @@ def _serialized(result: RowResult) -> list[Any]:
     values = [row.number, result.outcome, result.object_id]
     if result.errors or result.note or row.is_synthetic:
         errors = [[e.code, e.field, truncate_message(e.message), parts_to_json(e.message)] for e in result.errors]
-        values += [errors, truncate_message(result.note), row.raw if row.is_synthetic else None, parts_to_json(result.note)]
+        values += [
+            errors,
+            truncate_message(result.note),
+            row.raw if row.is_synthetic else None,
+            parts_to_json(result.note),
+        ]
     return values
 
 

@@ -26,9 +26,20 @@ from school.refusals import Refused
 from school.validators import normalized
 
 
+class TermForm(forms.ModelForm):
+    class Meta:
+        help_texts = {
+            "drop_deadline": gettext_lazy(
+                "A student who leaves a course on or before this date is marked dropped; after it, withdrawn."
+                " Empty: always dropped."
+            )
+        }
+
+
 @admin.register(Term)
 class TermAdmin(ProtectedByRelation, SimpleHistoryAdmin, ModelAdmin):
     protected_by = "courses"
+    form = TermForm
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline"]
     search_fields = ["code", "name"]
 
@@ -51,7 +62,9 @@ class CourseForm(forms.ModelForm):
         label=gettext_lazy("Prerequisites"),
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text=gettext_lazy("The codes of what must be completed first, whatever the term, parted by commas."),
+        help_text=gettext_lazy(
+            "The codes of the courses that must be completed first, in any term, separated by commas."
+        ),
     )
 
     def clean(self) -> dict[str, Any]:

@@ -39,9 +39,9 @@ def create_api_client(name: str, scope: str, *, terms: Iterable[str] = (), cours
         refusals.append(Refusal("unknown_scope", message % parts))
     username = f"client:{name}"
     if not name.strip() or len(username) > 150:
-        refusals.append(Refusal("invalid_name", _("A client needs a name of at most 143 characters.")))
+        refusals.append(Refusal("invalid_name", _("The client needs a name of at most 143 characters.")))
     elif get_user_model().objects.filter(username=username).exists():
-        refusals.append(Refusal("unique", _("There is a client named %(name)s already.") % {"name": name}))
+        refusals.append(Refusal("unique", _("A client named %(name)s already exists.") % {"name": name}))
     if refusals:
         raise Refused(refusals)
     allowed_terms = [find_term(f"code:{code}") for code in terms]

@@ -57,7 +57,7 @@ class CourseImporter(UpsertImporter):
         **dict.fromkeys(("active", "published"), True),
         **dict.fromkeys(("inactive", "unpublished", "completed", "concluded", "deleted", "tobedeleted"), False),
     }
-    options = (Option("level", gettext_lazy("The level of new courses whose row gives none.")),)
+    options = (Option("level", gettext_lazy("The level of new courses whose rows have none.")),)
     # OneRoster's courses, which group its classes, and its academic sessions.
     lookup_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {
         "courses": (Column("sourced_id", required=True), Column("title")),
@@ -107,7 +107,7 @@ class CourseImporter(UpsertImporter):
             if row.unresolved or not terms:
                 continue
             if len(terms) > 1:
-                message = _("This class is in several terms (%(terms)s). A course is in one: name it alone.")
+                message = _("This class is in several terms (%(terms)s), but a course has one term. Give only one.")
                 parts = {"terms": ", ".join(map(str, terms))}
                 row.unresolved += (Refusal("several_terms", message % parts, field="term"),)
             else:
@@ -201,7 +201,7 @@ class CourseImporter(UpsertImporter):
     def build(self, cells: Mapping[str, str]) -> Course:
         errors = {}
         if not cells.get("level") and not self.defaults["level"]:
-            message = _("Give the level of new courses in a column level, or by the option level: %(levels)s.")
+            message = _("Give the level of new courses in a column level or in the option level. Levels: %(levels)s.")
             errors["level"] = ValidationError(message % {"levels": ", ".join(Level.values)}, code="blank")
         term = cells.get("term", "")
         if term and term not in self.terms:

@@ -50,7 +50,9 @@ def courses_by_key(
 COURSES_BY_CODE: PreparedQuery[Course] = PreparedQuery(
     lambda codes: Course.objects.filter(code__any_of=codes).select_related("term")
 )
-COURSES_BY_ID: PreparedQuery[Course] = PreparedQuery(lambda ids: Course.objects.filter(pk__any_of=ids).select_related("term"))
+COURSES_BY_ID: PreparedQuery[Course] = PreparedQuery(
+    lambda ids: Course.objects.filter(pk__any_of=ids).select_related("term")
+)
 
 
 def _load_offerings(codes: Collection[str], courses: QuerySet[Course] | None) -> dict[str, dict[str, Course]]:
@@ -198,8 +200,8 @@ def select_offering(key: CourseKey, offerings: Mapping[str, Offering]) -> Offeri
         return course_not_found(f"code:{key}")
     if len(offerings) == 1:
         return next(iter(offerings.values()))
-    message = _("%(code)s is offered in several terms (%(terms)s): name the term.") % {
+    message = _("%(code)s is offered in several terms (%(terms)s). Add the term.") % {
         "code": key.code,
         "terms": ", ".join(sorted(offerings)),
     }
-    return Refusal("course_ambiguous", message, _("Which term?"), field="term")
+    return Refusal("course_ambiguous", message, _("Term is ambiguous"), field="term")

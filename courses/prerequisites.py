@@ -118,7 +118,9 @@ def check_prerequisites(
     prerequisites = merge_hidden([each for each in prerequisites if each in known], stored or [], visible)
     next_codes = [*prerequisites, *prerequisites_by_code.get(code, ())] if is_renamed else prerequisites
     if cycle := _find_cycle(code, next_codes, prerequisites_by_code):
-        message = _("These courses would come before themselves: %(codes)s.") % {"codes": _format_cycle(cycle, visible)}
+        message = _("These courses would be prerequisites of themselves: %(codes)s.") % {
+            "codes": _format_cycle(cycle, visible)
+        }
         field = "code" if is_renamed else "prerequisites"
         errors[field].append(ValidationError(message, code="prerequisite_cycle"))
     if errors:
@@ -191,10 +193,12 @@ def courses_requiring(codes: Collection[str]) -> list[Course]:
 def _is_prerequisite_refusal(code: str, keys: list[str], count: int) -> Refusal:
     named = _append_count(keys[:MAX_SHOWN_COURSES], count - len(keys[:MAX_SHOWN_COURSES]))
     message = _(
-        "%(code)s is a prerequisite of: %(courses)s. Take it out of their prerequisites first, or deactivate the course"
-        " instead of deleting it."
+        "%(code)s is a prerequisite of: %(courses)s. Remove it from their prerequisites first, or "
+        "deactivate the course instead of deleting it."
     )
-    return Refusal("is_prerequisite", message % {"code": code, "courses": ", ".join(named)}, _("Is a prerequisite"))
+    return Refusal(
+        "is_prerequisite", message % {"code": code, "courses": ", ".join(named)}, _("Course is a prerequisite")
+    )
 
 
 def _code_of(course_id: int | None) -> str | None:

@@ -52,14 +52,14 @@ class CourseReferences:
             own_key = _key(row)
             for key, number in self.index.keys(namespace, row.cells[namespace]).items():
                 if key != own_key:
-                    message = _("Row %(row)s has the same %(column)s %(id)s and is about another course.")
+                    message = _("Row %(row)s has the same %(column)s %(id)s but a different course.")
                     yield Refusal("duplicate_row", message % {**parts, "row": number}, field=namespace)
                     break
             for row_id, number in self.index.ids(namespace, own_key).items():
                 if row_id != row.cells[namespace]:
                     message = _(
-                        "Row %(row)s has another %(column)s and is about the same course %(course)s: "
-                        "give each of them a code of its own."
+                        "Row %(row)s has a different %(column)s but the same course %(course)s. Give each course "
+                        "its own code."
                     )
                     yield Refusal("duplicate_row", message % {**parts, "row": number}, field=CODE)
                     break
@@ -159,7 +159,7 @@ class SessionTerms:
         try:
             start, end = (date.fromisoformat(day) if day else None for day in days)
         except ValueError:
-            message = _("Row %(row)s of %(file)s has a day that cannot be read. Write %(example)s for example.")
+            message = _("Row %(row)s of %(file)s has an invalid date. Write it like %(example)s.")
             return _term_not_found(message % {**parts, "row": number, "example": "2026-08-31"})
         codes = [
             term.code
@@ -173,12 +173,12 @@ class SessionTerms:
         parts |= {"title": title, "terms": ", ".join(sorted(codes))}
         if codes:
             return _term_not_found(
-                _("The session %(id)s (%(title)s) of %(file)s may be several terms: %(terms)s.") % parts
+                _("The session %(id)s (%(title)s) of %(file)s matches several terms: %(terms)s.") % parts
             )
         return _term_not_found(
             _(
-                "There is no term for the session %(id)s (%(title)s) of %(file)s: its sourcedId or its title has to be "
-                "the code of a term with a day in common, or its title the name of one."
+                "No term matches the session %(id)s (%(title)s) of %(file)s. Its sourcedId or title must be the "
+                "code, or its title the name, of a term whose dates overlap."
             )
             % parts
         )

@@ -83,5 +83,5 @@ def explain_identifier(refusal: Refusal, identifier: str, suggested: str | None 
 
 def version_conflict() -> Refusal:
     """Return the refusal of a change to an object that was changed after the client or user read it."""
-    message = _("This is not what you have read: somebody changed it meanwhile. Read it again.")
-    return Refusal("precondition_failed", message, _("Changed meanwhile"))
+    message = _("The object has changed since you read it. Read it again.")
+    return Refusal("precondition_failed", message, _("Changed since you read it"))

@@ -63,7 +63,9 @@ read_file(env.str("ENV_FILE", default=str(BASE_DIR / ".env")))
 DEBUG = flag("DEBUG", default=False)
 SECRET_KEY = env.str("SECRET_KEY")
 if len(SECRET_KEY) < 50:
-    raise ImproperlyConfigured("SECRET_KEY must have 50 or more characters: whoever guesses it can log in as anybody.")
+    raise ImproperlyConfigured(
+        "SECRET_KEY must have 50 or more characters. Anyone with the key can log in as any user."
+    )
 # Former keys, only for verifying old signatures. Blank keys are dropped: anybody could sign with one.
 SECRET_KEY_FALLBACKS = [key for key in env.list("SECRET_KEY_FALLBACKS", default=[]) if key.strip()]
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
@@ -373,7 +375,9 @@ TOKEN_CACHE_SECONDS = env.int("TOKEN_CACHE_SECONDS", default=30)
 if min(API_RATE_CLIENT, API_RATE_ANONYMOUS, API_RATE_FAILED) < 0:
     raise ImproperlyConfigured("API_RATE_CLIENT, API_RATE_ANONYMOUS and API_RATE_FAILED must be 0 or more.")
 if not 0 <= TOKEN_CACHE_SECONDS <= 60:
-    raise ImproperlyConfigured("TOKEN_CACHE_SECONDS must be 0 to 60: a revoked token dies within a minute.")
+    raise ImproperlyConfigured(
+        "TOKEN_CACHE_SECONDS must be from 0 to 60, so that a revoked token fails within a minute."
+    )
 
 # The number of requests that can wait for changes at the same time, in each server process.
 CHANGES_WAITERS = env.int("CHANGES_WAITERS", default=4)

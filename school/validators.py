@@ -194,7 +194,7 @@ def _mixed_alphabets_fault(text: str) -> str | None:
         if len({"LATIN", "CYRILLIC", "GREEK"}.intersection(alphabets)) > 1:
             offset = next(place for place, each in enumerate(alphabets) if each in ("CYRILLIC", "GREEK"))
             named = {"character": character_name(word.group()[offset]), "position": word.start() + offset + 1}
-            return _("%(character)s at position %(position)s is a letter of another alphabet.") % named
+            return _("%(character)s at position %(position)s is a letter of another alphabet. Replace it.") % named
     return None
 
 
@@ -208,19 +208,19 @@ _ERROR_VALUE = re.compile(r"#[^\W\d_]+([/-][A-Z0])?[!?]|#N/?[AV]|#+")  # #REF!, 
 def _spreadsheet_fault(text: str) -> str | None:
     """Return a fault for text that a spreadsheet or another program wrote instead of an identifier, with the remedy."""
     if text.startswith("="):
-        return _("This is a formula. Enter its value.")
+        return _("The value is a formula. Enter its result.")
     if text.lower() in _PLACEHOLDERS:
-        return _("%(text)s stands for no value or for a sum.") % {"text": text}
+        return _("%(text)s means that there is no value, or marks a row of totals.") % {"text": text}
     if fault := _error_value_fault(text):
         return fault
     if not text[:1].isdecimal() and not text.startswith("-"):
         return None
     if _SCIENTIFIC_NOTATION.fullmatch(text):
-        message = _("A spreadsheet has shortened a number to %(text)s: its digits are lost.")
+        message = _("A spreadsheet has shortened a number to %(text)s, and digits are lost.")
     elif _WITH_A_DECIMAL.fullmatch(text):
         message = _("A spreadsheet has added a decimal to a number: %(text)s.")
     elif _GROUPED.fullmatch(text):
-        message = _("A spreadsheet has put separators into a number: %(text)s.")
+        message = _("A spreadsheet has added separators to a number: %(text)s.")
     else:
         return None
     return join_messages([message % {"text": text}, _("Format the column as text and enter the value again.")])
@@ -230,7 +230,7 @@ def _error_value_fault(text: str) -> str | None:
     """Return a fault for a spreadsheet's error value, such as #REF!; None for other texts."""
     if not text.startswith("#") or not _ERROR_VALUE.fullmatch(text):
         return None
-    return _("%(text)s is the error of a spreadsheet and not a value.") % {"text": text}
+    return _("%(text)s is the error value of a spreadsheet. Enter the value.") % {"text": text}
 
 
 def _end_fault(text: str) -> str | None:
@@ -310,10 +310,15 @@ def plain_text(text: str) -> None:
     Control characters would not survive a file. U+FFFD replaces a character that another program has lost.
     """
     if not is_plain(text):
-        raise ValidationError(gettext_lazy("Use no control characters."), code="control_characters")
+        raise ValidationError(
+            gettext_lazy("Control characters are not allowed. Remove them."), code="control_characters"
+        )
     for position, character in enumerate(text if not text.isascii() else "", 1):
         if character in _REPLACEMENT_CHARACTERS:
-            message = _("A character was lost: %(character)s at position %(position)s stands for it.")
+            message = _(
+                "A character was lost and replaced by %(character)s at position %(position)s. Enter the original "
+                "character."
+            )
             raise ValidationError(
                 message % {"character": character_name(character), "position": position}, code="invalid"
             )

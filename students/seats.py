@@ -32,7 +32,10 @@ class Seats:
     def warnings(self) -> list[Refusal]:
         if not self.over:
             return []
-        message = _("Enrolled: %(taken)s, seats: %(capacity)s. Nobody is thrown out, and nobody is let in.")
+        message = _(
+            "Enrolled: %(taken)s, seats: %(capacity)s. Enrolled students keep their seats, and no new students "
+            "are enrolled."
+        )
         return [Refusal("over_capacity", message % {"taken": self.taken, "capacity": self.capacity})]
 
 

@@ -63,7 +63,7 @@ def test_a_registrar_completes_two_students_from_the_list_with_a_grade(page):
     page.get_by_role("button", name="Run", exact=True).click()
 
     page.get_by_role("button", name="Complete 2 enrollments").click()
-    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    expect(page.get_by_role("heading", name="Changes made")).to_be_visible()
     assert list(StudentCourse.objects.values_list("status", "grade")) == [("completed", "A")] * 2
 
 
@@ -77,17 +77,19 @@ def test_a_registrar_waitlists_a_student_waives_a_full_course_and_undoes_a_drop(
     page.goto("/admin/students/studentcourse/add/")
     choose(page, "student", "Byron", "S-1042 Ada Byron")
     choose(page, "course", "MATH", "MATH-101 Calculus I")
-    page.get_by_label("Where no seat is free").select_option(label="let them wait")
+    page.get_by_label("If no seat is free").select_option(label="waitlist")
     screenshot(page, "enroll")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator(".messagelist .info")).to_have_text("No seat is free: the student waits at place 1.")
+    expect(page.locator(".messagelist .info")).to_have_text(
+        "No seat is free. The student is on the waitlist, at position 1."
+    )
     screenshot(page, "waitlisted")
 
     fill_enroll_form(page)
-    expect(page.locator(".errorlist")).to_have_text("This student is in MATH-101 already.")
+    expect(page.locator(".errorlist")).to_have_text("This student is already enrolled in MATH-101 or on its waitlist.")
     page.get_by_label("Course is full").check()
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator(".field-reason .text-red-600 li")).to_have_text("A waiver needs a reason.")
+    expect(page.locator(".field-reason .text-red-600 li")).to_have_text("A waiver requires a reason.")
     screenshot(page, "waiver-without-reason")
     page.get_by_role("textbox", name="Reason").fill("Needs it to graduate")
     page.get_by_role("button", name="Save", exact=True).click()
@@ -103,11 +105,11 @@ def test_a_registrar_waitlists_a_student_waives_a_full_course_and_undoes_a_drop(
     page.goto(f"/admin/students/studentcourse/{StudentCourse.objects.get(student=holder).pk}/change/")
     page.get_by_role("button", name="Drop").click()
     page.get_by_role("button", name="Drop 1 enrollment").click()
-    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    expect(page.get_by_role("heading", name="Changes made")).to_be_visible()
     page.goto(f"/admin/students/studentcourse/{StudentCourse.objects.get(student=ada).pk}/change/")
-    page.get_by_role("button", name="Undo the newest act").click()
-    page.get_by_role("button", name="Undo for 1 enrollment").click()
-    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    page.get_by_role("button", name="Undo last change").click()
+    page.get_by_role("button", name="Undo last change of 1 enrollment").click()
+    expect(page.get_by_role("heading", name="Changes made")).to_be_visible()
     # Undoing the waiver puts the student back on the waitlist, where she gets the seat freed meanwhile.
     assert StudentCourse.objects.get(student=ada).status == "enrolled"
     page.goto(f"/admin/students/student/{ada.pk}/change/")

@@ -135,7 +135,7 @@ def what_opens(page: Page, world: Busy) -> Iterator[str]:
         yield f"tab of a student: {tab}"
     page.goto(f"/admin/students/student/{student}/change/")
     choose(page, "course", "ART-1", "ART-1")
-    expect(page.locator("#enroll-answer")).to_contain_text("Could wait at place 3.")
+    expect(page.locator("#enroll-answer")).to_contain_text("Could be waitlisted at position 3.")
     yield "enroll box, refused"
     page.goto("/admin/courses/course/?q=ART")
     page.locator("input.action-select").first.check()
@@ -162,13 +162,13 @@ def answers(page: Page, world: Busy) -> Iterator[str]:
     expect(page.get_by_role("button", name="Drop 1 enrollment")).to_be_visible()
     yield "consequences"
     page.get_by_role("button", name="Drop 1 enrollment").click()
-    expect(page.get_by_role("heading", name="Who got a seat by that")).to_be_visible()
+    expect(page.get_by_role("heading", name="Students who got a seat")).to_be_visible()
     yield "result"
     page.goto("/admin/students/studentcourse/enroll-many/")
     choose(page, "one", "ART", "ART-1")
     text = "S-0\nS-1\nS-9\nOWN-S\n"  # one student was dropped, one is enrolled already, one does not exist, one is new
-    page.get_by_role("textbox", name="Students, by their numbers").fill(text)
-    page.get_by_role("button", name="Show what would happen").click()
+    page.get_by_role("textbox", name="Students, by student number").fill(text)
+    page.get_by_role("button", name="Show preview").click()
     expect(page.get_by_text("There is no student number:S-9.")).to_be_visible()
     yield "many enrolled: what would happen"
     for name, action in {"course": "Make inactive", "student": "Delete selected students"}.items():
@@ -185,7 +185,7 @@ def imports(page: Page) -> Iterator[str]:
         page.goto(f"/admin/bulk/import/{job.pk}/change/")
         yield f"import: {name}"
     page.goto("/admin/bulk/import/add/")
-    page.get_by_role("button", name="Send and preview").click()
+    page.get_by_role("button", name="Upload and preview").click()
     yield "import without a file"
 
 
@@ -218,7 +218,7 @@ def refusals(page: Page, world: Busy) -> Iterator[str]:
     page.get_by_label("Username").fill("registrar")
     page.get_by_label("Password").fill("open sesame")
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Not sent")).to_be_visible()
+    expect(page.get_by_role("heading", name="Form not accepted")).to_be_visible()
     yield "a form without its cookie"
     come_in(page, world.teacher)
     for path, title in {
@@ -234,7 +234,7 @@ def refusals(page: Page, world: Busy) -> Iterator[str]:
         "**/broken", lambda route: route.fulfill(status=500, body=render_to_string("500.html"), content_type=HTML)
     )
     page.goto("/broken")
-    expect(page.get_by_role("heading", name="Something went wrong")).to_be_visible()
+    expect(page.get_by_role("heading", name="An unexpected error occurred")).to_be_visible()
     yield "something went wrong"
     for _time in range(settings.AXES_FAILURE_LIMIT):
         Client().post("/admin/login/", {"username": "registrar", "password": "a guess"})

@@ -65,15 +65,15 @@ def test_several_enrollments_are_dropped_with_promotions_shown_and_undone(page, 
         "S-1003 Grace Hopper",
     ]
     assert [each.split("MATH")[0].strip() for each in cells(page, "promoted")] == ["S-1006 Hedy Lamarr"]
-    assert "An enrollment that is completed cannot become dropped" in cells(page, "refused")[0]
+    assert "The enrollment is completed and cannot become dropped" in cells(page, "refused")[0]
     screenshots(page, "consequences")
     assert StudentCourse.objects.enrolled().count() == 4
 
     page.get_by_role("checkbox", name="S-1003 Grace Hopper").uncheck()
-    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Update preview").click()
     page.get_by_role("button", name="Drop 1 enrollment").click()
 
-    expect(page.get_by_role("heading", name="Who got a seat by that")).to_be_visible()
+    expect(page.get_by_role("heading", name="Students who got a seat")).to_be_visible()
     screenshots(page, "result")
     assert StudentCourse.objects.get(student__family_name="Lamarr").status == "enrolled"
 
@@ -81,11 +81,11 @@ def test_several_enrollments_are_dropped_with_promotions_shown_and_undone(page, 
     expect(page.get_by_text("MATH-101 has no free seat.")).to_be_visible()
     page.get_by_label("Course is full").check()
     page.get_by_role("textbox", name="Reason").fill("It was somebody else")
-    page.get_by_role("button", name="Look again").click()
-    expect(page.get_by_role("button", name="Undo for 1 enrollment")).to_be_visible()
+    page.get_by_role("button", name="Update preview").click()
+    expect(page.get_by_role("button", name="Undo last change of 1 enrollment")).to_be_visible()
     screenshots(page, "undo")
-    page.get_by_role("button", name="Undo for 1 enrollment").click()
-    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    page.get_by_role("button", name="Undo last change of 1 enrollment").click()
+    expect(page.get_by_role("heading", name="Changes made")).to_be_visible()
     assert StudentCourse.objects.get(student__family_name="Somerville").status == "enrolled"
 
 
@@ -99,32 +99,32 @@ def test_several_students_are_enrolled_after_the_pasted_lines_are_corrected(page
     before = StudentCourse.objects.count()
     log_in(page)
     page.get_by_role("link", name="Enroll many").click()
-    expect(page.get_by_role("button", name="Show what would happen")).to_be_visible()
+    expect(page.get_by_role("button", name="Show preview")).to_be_visible()
     screenshots(page, "enroll-many")
     choose(page, "one", "PHYS", "PHYS-100@2026F Mechanics")
-    page.get_by_role("textbox", name="Students, by their numbers").fill(
+    page.get_by_role("textbox", name="Students, by student number").fill(
         "S-2001\tLise Meitner\nS-20O2\tRosalind Franklin\nS-2003\tKatherine Johnson\nS-1001\tAda Byron\n"
     )
-    page.get_by_label("Where no seat is free").select_option(label="let them wait")
-    page.get_by_role("button", name="Show what would happen").click()
+    page.get_by_label("If no seat is free").select_option(label="waitlist")
+    page.get_by_role("button", name="Show preview").click()
 
     expect(page.get_by_text("There is no student number:S-20O2.")).to_be_visible()
     assert cells(page, "refused") == ["S-2003 Katherine Johnson This student is not active."]
-    assert cells(page, "unchanged") == ["S-1001 Ada Byron enrolled In already."]
+    assert cells(page, "unchanged") == ["S-1001 Ada Byron enrolled Already enrolled."]
     screenshots(page, "enroll-many-lines")
 
     page.get_by_role("textbox", name="Instead of S-20O2").fill("S-2002")
-    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("button", name="Update preview").click()
     expect(page.locator("#input-errors")).to_have_count(0)
     assert cells(page, "changed") == [
         "S-2001 Lise Meitner enrolled",
-        "S-2002 Rosalind Franklin waitlisted place 1",
+        "S-2002 Rosalind Franklin waitlisted position 1",
     ]
     screenshots(page, "enroll-many-fixed")
     assert StudentCourse.objects.count() == before
     page.get_by_role("button", name="Enroll 2").click()
 
-    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    expect(page.get_by_role("heading", name="Changes made")).to_be_visible()
     screenshots(page, "enroll-many-result")
     assert StudentCourse.objects.count() == before + 2
 
@@ -137,10 +137,10 @@ def test_a_course_is_activated_with_promotions_shown_first(page, course):
     page.get_by_label("Select action to run").select_option(label="Make active")
     page.get_by_role("button", name="Run", exact=True).click()
 
-    expect(page.get_by_role("heading", name="Who gets a seat by that")).to_be_visible()
+    expect(page.get_by_role("heading", name="Students who will get a seat")).to_be_visible()
     screenshots(page, "activate")
     page.get_by_role("button", name="Make active: 1").click()
-    expect(page.locator(".messagelist .success")).to_have_text("1 is active now.")
+    expect(page.locator(".messagelist .success")).to_have_text("1 made active.")
     assert [each.split("MATH")[0].strip() for each in cells(page, "promoted")] == ["S-1005 Sofja Kowalewskaja"]
 
     page.goto("/admin/students/student/")

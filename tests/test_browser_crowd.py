@@ -74,11 +74,11 @@ def test_a_student_is_found_refused_waitlisted_and_promoted_after_bulk_drops(pag
     enroll.click()
     expect(page.locator(".messagelist")).to_contain_text("is enrolled in HIST-117")
     choose(page, "course", "MATH", "MATH-101")
-    page.get_by_label("Where no seat is free").select_option("waitlist")
-    expect(answer).to_contain_text(f"Would wait at place {WAITING + 1}")
+    page.get_by_label("If no seat is free").select_option("waitlist")
+    expect(answer).to_contain_text(f"Would be waitlisted at position {WAITING + 1}")
     screenshot(page, "crowd-student")
     enroll.click()
-    expect(page.locator(".messagelist")).to_contain_text(f"waits at place {WAITING + 1}")
+    expect(page.locator(".messagelist")).to_contain_text(f"at position {WAITING + 1}")
     assert standing("S-177777") == {"HIST-117": "enrolled", "MATH-101": "waitlisted"}
 
     page.goto(f"/admin/courses/course/{course.pk}/change/")
@@ -91,7 +91,7 @@ def test_a_student_is_found_refused_waitlisted_and_promoted_after_bulk_drops(pag
     expect(page.locator("#promoted")).to_contain_text("S-177777")
     screenshot(page, "crowd-consequences", whole=True)
     page.get_by_role("button", name=f"Drop {WAITING + 1} enrollments").click()
-    expect(page.get_by_role("heading", name="Who got a seat by that")).to_be_visible()
+    expect(page.get_by_role("heading", name="Students who got a seat")).to_be_visible()
 
     assert standing("S-177777") == {"HIST-117": "enrolled", "MATH-101": "enrolled"}
     assert StudentCourse.objects.filter(course=course, status="dropped").count() == WAITING + 1
@@ -157,5 +157,5 @@ def test_a_workflow_is_completed_by_keyboard_with_visible_focus_at_each_step(pag
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_role("button", name="Drop 1 enrollment"), max_steps=150)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    expect(page.get_by_role("heading", name="Changes made")).to_be_visible()
     assert standing("S-177777") == {"HIST-117": "dropped"}

@@ -71,12 +71,12 @@ def test_the_dashboard_links_to_the_lists_behind_its_numbers(page, term):
     log_in(page)
 
     for label, rows in {
-        "import waits for approval": 1,
-        "import with errors in a week": 1,
+        "import needs review": 1,
+        "import with errors in the last 7 days": 1,
         "course over its capacity": 1,
-        "people refused today": 10,
+        "students refused today": 10,
         "full courses": 4,
-        "waiting": 10,
+        "waitlisted": 10,
     }.items():
         page.goto("/admin/")
         page.locator(".home-need, .home-figures a").filter(has_text=label).click()

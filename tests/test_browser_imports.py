@@ -28,7 +28,7 @@ def let_a_worker_come_by():
 def send(page, text):
     page.goto("/admin/bulk/import/add/")
     page.locator("#id_file").set_input_files({"name": "fall.csv", "mimeType": "text/csv", "buffer": text.encode()})
-    page.get_by_role("button", name="Send and preview").click()
+    page.get_by_role("button", name="Upload and preview").click()
 
 
 def test_a_registrar_uploads_corrects_confirms_watches_and_undoes_a_file(page):

@@ -186,7 +186,7 @@ def test_single_sign_on_logs_in_the_staff_user_named_by_the_claim(page, world):
 def test_single_sign_on_refuses_users_who_are_not_staff(page, world, name):
     world.provider.claims = {"sub": f"sub of {name}", "preferred_username": name, "email": "grace@school.example"}
     by_single_sign_on(page)
-    expect(page.get_by_role("heading", name="Not known here")).to_be_visible()
+    expect(page.get_by_role("heading", name="No account in School")).to_be_visible()
 
     page.goto("/admin/")
     expect(page.get_by_role("heading", name="Log in")).to_be_visible()

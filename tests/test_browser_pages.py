@@ -64,14 +64,14 @@ def test_a_student_is_found_and_enrolled_after_a_preview(page, course):
     screenshot(page, "box-refused")
 
     choose(page, "course", "MATH", "MATH-101")
-    expect(answer).to_contain_text("Could wait at place 3.")
-    page.get_by_label("Where no seat is free").select_option("waitlist")
-    expect(answer).to_have_text("Would wait at place 3: no seat is free.")
+    expect(answer).to_contain_text("Could be waitlisted at position 3.")
+    page.get_by_label("If no seat is free").select_option("waitlist")
+    expect(answer).to_have_text("Would be waitlisted at position 3: no seat is free.")
     screenshot(page, "box-waitlisted")
     assert StudentCourse.objects.filter(student=maria).count() == 0
     enroll.click()
-    expect(page.locator(".messagelist")).to_have_text("No seat is free: the student waits at place 3.")
-    expect(page.get_by_role("link", name="waiting at place 3")).to_be_visible()
+    expect(page.locator(".messagelist")).to_have_text("No seat is free. The student is on the waitlist, at position 3.")
+    expect(page.get_by_role("link", name="waitlisted at position 3")).to_be_visible()
 
     choose(page, "course", "ART-2", "ART-2")
     expect(answer).to_have_text("Would be enrolled: a seat is free.")
@@ -89,13 +89,13 @@ def test_without_scripts_the_panel_shows_the_preview_on_a_separate_page(page, co
     page.goto(f"/admin/courses/course/{course.pk}/change/")
     maria = make_student(student_number="S-500", given_name="Maria", family_name="Merian", email="")
     choose(page, "student", "S-500", "Maria")
-    page.get_by_role("button", name="What would happen?").click()
+    page.get_by_role("button", name="Preview").click()
 
-    expect(page.locator("#enroll-answer")).to_contain_text("Could wait at place 3.")
+    expect(page.locator("#enroll-answer")).to_contain_text("Could be waitlisted at position 3.")
     screenshot(page, "box-without-scripts")
-    page.get_by_label("Where no seat is free").select_option("waitlist")
+    page.get_by_label("If no seat is free").select_option("waitlist")
     page.get_by_role("button", name="Enroll", exact=True).click()
-    expect(page.locator(".messagelist")).to_have_text("No seat is free: the student waits at place 3.")
+    expect(page.locator(".messagelist")).to_have_text("No seat is free. The student is on the waitlist, at position 3.")
     assert StudentCourse.objects.get(student=maria).status == "waitlisted"
 
 
@@ -110,7 +110,7 @@ def test_email_addresses_are_copied_for_selected_students_or_for_all(page, cours
     assert len(page.evaluate(copied).split(", ")) == 5
     page.get_by_label("Choose S-100").check()
     page.get_by_label("Choose S-101").check()
-    expect(page.locator(".page-chosen")).to_have_text("2 chosen")
+    expect(page.locator(".page-chosen")).to_have_text("2 selected")
     page.get_by_role("button", name="Copy addresses (2)").click()
     expect(page.locator("[data-message]")).to_have_text("Addresses copied: 2.")
     screenshot(page, "addresses-copied")
@@ -120,8 +120,8 @@ def test_email_addresses_are_copied_for_selected_students_or_for_all(page, cours
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(); }")  # as without HTTPS
     page.get_by_role("button", name="Copy addresses (2)").click()
     expect(page.get_by_label("Addresses", exact=True)).to_have_value("ada@example.edu, mary@example.edu")
-    page.get_by_label("Choose all on this page").check()
-    expect(page.locator(".page-chosen")).to_have_text("5 chosen")
+    page.get_by_label("Select all on this page").check()
+    expect(page.locator(".page-chosen")).to_have_text("5 selected")
 
 
 def test_selected_students_are_completed_and_promoted_after_a_preview(page, course):
@@ -134,7 +134,7 @@ def test_selected_students_are_completed_and_promoted_after_a_preview(page, cour
     screenshot(page, "roster-chosen")
     page.get_by_role("button", name="Complete").click()
     page.get_by_role("button", name="Complete 2 enrollments").click()
-    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    expect(page.get_by_role("heading", name="Changes made")).to_be_visible()
     completed = StudentCourse.objects.filter(status="completed").order_by("student__student_number")
     assert list(completed.values_list("student__student_number", "grade")) == [("S-100", "A"), ("S-101", "A")]
 
@@ -145,9 +145,9 @@ def test_selected_students_are_completed_and_promoted_after_a_preview(page, cour
     page.get_by_label("Choose S-202").check()
     page.locator(".page-acts").get_by_role("textbox", name="Reason").fill("Needs it to graduate")
     screenshot(page, "waitlist-chosen")
-    page.get_by_role("button", name="Move up by waiver").click()
-    page.get_by_role("button", name="Move up 1 student").click()
-    expect(page.get_by_role("heading", name="What has changed")).to_be_visible()
+    page.get_by_role("button", name="Give a seat now").click()
+    page.get_by_role("button", name="Give a seat to 1 student").click()
+    expect(page.get_by_role("heading", name="Changes made")).to_be_visible()
     [event] = late[2].enrollments.get().events.filter(to_status="enrolled")
     assert (event.waived, event.reason) == (["course_full"], "Needs it to graduate")
 

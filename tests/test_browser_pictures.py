@@ -64,17 +64,17 @@ def test_the_pictures_of_the_documentation_are_taken(page, term):
 
     page.goto(f"/admin/students/student/{student.pk}/change/")
     choose(page, "course", waited.code, f"{waited.code}@{term.code}")
-    page.get_by_label("Where no seat is free").select_option("waitlist")
-    expect(page.locator("#enroll-answer")).to_contain_text("Would wait at place")
+    page.get_by_label("If no seat is free").select_option("waitlist")
+    expect(page.locator("#enroll-answer")).to_contain_text("Would be waitlisted at position")
     screenshot(page, "desk-student")
 
     page.goto("/admin/students/studentcourse/enroll-many/")
     choose(page, "one", waited.code, f"{waited.code}@{term.code}")
     some = Student.objects.exclude(pk=student.pk).values_list("student_number", "given_name", "family_name")[:5]
     text = "\n".join("\t".join((number, f"{given} {family}")) for number, given, family in some)
-    page.get_by_role("textbox", name="Students, by their numbers").fill(f"{text}\nS-10O7\tGrace Hopper\n")
-    page.get_by_label("Where no seat is free").select_option("waitlist")
-    page.get_by_role("button", name="Show what would happen").click()
+    page.get_by_role("textbox", name="Students, by student number").fill(f"{text}\nS-10O7\tGrace Hopper\n")
+    page.get_by_label("If no seat is free").select_option("waitlist")
+    page.get_by_role("button", name="Show preview").click()
     expect(page.get_by_text("There is no student number:S-10O7.")).to_be_visible()
     page.evaluate("scrollTo(0, 0)")
     screenshot(page, "desk-enroll-many")

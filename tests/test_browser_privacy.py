@@ -23,7 +23,7 @@ def test_all_personal_data_is_exported_and_then_erased(page):
     log_in(page)
     page.goto(f"/admin/students/student/{student.pk}/change/")
     page.get_by_role("link", name="Personal data").click()
-    expect(page.get_by_role("heading", name="What is held")).to_be_visible()
+    expect(page.get_by_role("heading", name="Stored data")).to_be_visible()
     screenshot(page, "personal-data", whole=True)
 
     page.locator("#id_format").select_option("json")
@@ -36,9 +36,11 @@ def test_all_personal_data_is_exported_and_then_erased(page):
     screenshot(page, "personal-data-narrow-dark", whole=True)
     page.locator("#id_erase_reason").fill("asked for it")
     page.locator("#id_erase_number").fill("S-1")
-    page.get_by_role("button", name="Erase for good").click()
+    page.get_by_role("button", name="Erase permanently").click()
 
-    expect(page.get_by_text(f"Erased: the student is erased-{student.pk} from now on.")).to_be_visible()
+    expect(
+        page.get_by_text(f"The personal data was erased. The student is now called erased-{student.pk}.")
+    ).to_be_visible()
     assert (held["student"]["family_name"], Student.objects.get().family_name) == ("Byron", "")
     assert [line.action for line in PersonalDataAccess.objects.order_by("pk")] == ["viewed", "exported", "erased"]
 
@@ -50,13 +52,13 @@ def test_a_client_is_revoked_on_the_access_page(page):
     student = make_student(student_number="S-1")
     log_in(page)
     page.goto(f"/admin/students/student/{student.pk}/change/")
-    page.get_by_role("link", name="Who has access").click()
+    page.get_by_role("link", name="Access").click()
     screenshot(page, "access", whole=True)
     page.get_by_role("link", name="Revoke").click()
     expect(page.get_by_role("heading", name="Shut portal out?")).to_be_visible()
     page.get_by_role("button", name="Revoke").click()
 
-    expect(page.get_by_text("portal is shut out within a minute.")).to_be_visible()
+    expect(page.get_by_text("Access of portal is revoked. This takes effect within one minute.")).to_be_visible()
     page.set_viewport_size(NARROW)
     use_dark_mode(page)
     screenshot(page, "access-narrow-dark", whole=True)

@@ -26,7 +26,7 @@ def test_the_second_session_is_refused_reviews_the_changes_and_saves_again(page,
     page.get_by_label("Name").fill("Linear algebra")
     page.get_by_role("button", name="Save", exact=True).click()
 
-    errors = page.locator(".errornote, .errorlist").filter(has_text="somebody changed it meanwhile")
+    errors = page.locator(".errornote, .errorlist").filter(has_text="The object has changed since you read it")
     expect(errors.first).to_be_in_viewport()
     expect(page.get_by_text("Capacity is now: 45")).to_be_in_viewport()
     expect(page.get_by_label("Name")).to_have_value("Linear algebra")

@@ -260,7 +260,7 @@ def test_a_carriage_return_in_a_cell_is_quoted_in_exports_and_refused_in_imports
 
     assert file.read_bytes().splitlines(keepends=True)[0] == b"student_number,course_code,term,status,grade,reason\n"
     assert file.read_bytes().endswith(b'\n"S-1","M-1","","completed","A\rB",""\n')
-    assert str(refused.value) == "1 of 1 rows have errors: nothing was applied."
+    assert str(refused.value) == "1 of 1 rows have errors. Nothing was applied."
     assert outcomes(Import.objects.get()) == [(2, "error", ["control_characters"])]
     assert EnrollmentEvent.objects.count() == acts
     assert StudentCourse.objects.get().grade == "A\rB"

@@ -57,7 +57,7 @@ CASES: dict[tuple[str, str], Case] = {
         term={"starts_on": "2020-01-01", "ends_on": "2020-06-30"},
     ),
     (Action.ENROLL, "prerequisites_are_completed"): Case(
-        "MATH-101 asks for MATH-99, MATH-100 to be completed first.",
+        "MATH-101 requires MATH-99, MATH-100 to be completed first.",
         course={"prerequisites": ["MATH-99", "MATH-100"]},
     ),
     (Action.ENROLL, "seat_is_free"): Case("MATH-101 has no free seat.", course={"capacity": 0}),
@@ -66,15 +66,16 @@ CASES: dict[tuple[str, str], Case] = {
     ),
     (Action.DROP, "has_enrollment"): Case("This student was never enrolled in MATH-101."),
     (Action.DROP, "transition_allowed"): Case(
-        "An enrollment that is completed cannot become dropped: it has ended.",
+        "The enrollment is completed and cannot become dropped, because it has ended.",
         before=(Action.ENROLL, Action.COMPLETE),
     ),
     (Action.COMPLETE, "has_enrollment"): Case("This student was never enrolled in MATH-101."),
     (Action.COMPLETE, "transition_allowed"): Case(
-        "An enrollment that is dropped cannot become completed: it has ended.", before=(Action.ENROLL, Action.DROP)
+        "The enrollment is dropped and cannot become completed, because it has ended.",
+        before=(Action.ENROLL, Action.DROP),
     ),
     (Action.UNDO, "has_enrollment"): Case("This student was never enrolled in MATH-101."),
-    (Action.UNDO, "has_undoable_event"): Case("There is nothing left to undo.", before=(Action.ENROLL, Action.UNDO)),
+    (Action.UNDO, "has_undoable_event"): Case("There is no change left to undo.", before=(Action.ENROLL, Action.UNDO)),
     (Action.UNDO, "seat_free_for_undo"): Case(
         "MATH-101 has no free seat.",
         course={"capacity": 1},
@@ -166,7 +167,7 @@ def test_entry_point_waitlists_a_student_on_request_and_reports_the_position(ent
 
     answer = entry_point(Wish(Action.ENROLL, second, course, on_full="waitlist"))
 
-    told = {"admin": "waits at place 2", "command": "waitlisted Place 2 in line."}
+    told = {"admin": "at position 2", "command": "waitlisted Waitlist position 2."}
     assert told.get(entry_point.__name__, '"waitlist_position":2') in answer
     assert list(StudentCourse.objects.in_waitlist_order().values_list("student", flat=True)) == [first.pk, second.pk]
 
@@ -189,7 +190,7 @@ def test_entry_point_refuses_a_waiver_without_a_reason(entry_point):
 
     answer = entry_point(Wish(Action.ENROLL, student, course, waive=("course_full",)))
 
-    assert "A waiver needs a reason." in answer
+    assert "A waiver requires a reason." in answer
     assert rows_and_journal() == ([], [])
 
 
@@ -201,7 +202,9 @@ def test_entry_point_refuses_a_waiver_of_a_rule_that_cannot_be_waived(entry_poin
     answer = entry_point(Wish(Action.ENROLL, student, course, waive=(code,), reason="please"))
 
     in_admin = f"Select a valid choice. {code} is not one of the available choices."
-    assert (in_admin if entry_point.__name__ == "admin" else f"{code} cannot be waived, only: ") in answer
+    assert (
+        in_admin if entry_point.__name__ == "admin" else f"The rule {code} cannot be waived. Rules that can be waived: "
+    ) in answer
     assert rows_and_journal() == ([], [])
 
 
@@ -241,7 +244,7 @@ def test_entry_point_does_not_change_an_enrolled_student(entry_point, origin):
 
     answer = entry_point(Wish(Action.ENROLL, student, course))
 
-    in_admin = f"This student is in {course.code} already."
+    in_admin = f"This student is already enrolled in {course.code} or on its waitlist."
     told = {"api": '"status":"enrolled"', "batch": '"status":"unchanged"', "admin": in_admin, "command": "unchanged"}
     assert told[entry_point.__name__] in answer
     assert rows_and_journal() == before

@@ -21,7 +21,7 @@ from tests.factories import CANARY
 from tests.log_scan import leaks_in
 
 ROOT = Path(__file__).resolve().parent.parent
-SHORT_KEY = "SECRET_KEY must have 50 or more characters: whoever guesses it can log in as anybody."
+SHORT_KEY = "SECRET_KEY must have 50 or more characters. Anyone with the key can log in as any user."
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="the demo is SQLite's, so once is enough")
 
@@ -116,7 +116,7 @@ def test_a_demo_interrupted_before_serving_reports_it_and_runs_the_next_time(fol
     ended = stop(again, signal.SIGINT)
 
     assert interrupted == ("Interrupted.\n", 130)
-    assert "School is at work." in said
+    assert "School is running." in said
     assert ended == (0, "Stopped. The data is kept.")
 
 
@@ -175,7 +175,7 @@ def test_make_reports_a_read_only_folder_in_one_line(read_only_folder):
     said = subprocess.run(["make", "run"], cwd=folder, env=bare, capture_output=True, text=True, check=False, **run_as)
 
     line, *rest = said.stderr.splitlines()
-    assert line == f"This folder is read-only: {folder}. Copy School to where you may write."
+    assert line == f"This folder is read-only: {folder}. Copy School to a writable folder."
     assert [each.startswith("make: ***") for each in rest] == [True]
 
 
@@ -246,7 +246,7 @@ def test_unapplied_migrations_stop_the_start_with_a_message(command, port, tmp_p
 def test_a_command_reports_an_unreachable_database_in_one_line(command, tmp_path):
     said = run(*command, DATABASE_URL=f"sqlite:///{tmp_path}/nowhere/school.sqlite3")
 
-    assert said == (1, "", "CommandError: The database gave up (unable to open database file).\n")
+    assert said == (1, "", "CommandError: The database failed (unable to open database file).\n")
 
 
 def test_https_without_a_proxy_stops_the_start_with_a_message(port, tmp_path):

@@ -18,7 +18,7 @@ class UploadForm(forms.Form):
     The file and the parameters of an import. It has the options of all kinds; each option is for its own kind only.
     """
 
-    kind = forms.ChoiceField(label=_("What the rows are"))
+    kind = forms.ChoiceField(label=_("Kind of rows"))
     file = forms.FileField(
         label=_("File"),
         help_text=_(
@@ -27,31 +27,33 @@ class UploadForm(forms.Form):
         allow_empty_file=True,
         widget=UnfoldAdminFileFieldWidget,
     )
-    on_error = forms.ChoiceField(label=_("Where rows have errors"), choices=OnError.choices)
+    on_error = forms.ChoiceField(label=_("If rows have errors"), choices=OnError.choices)
     mode = forms.ChoiceField(label=_("Mode"), choices=Mode.choices)
     scope = forms.CharField(
         label=_("Scope"),
         required=False,
         max_length=128,
         validators=[plain_text],
-        help_text=_("Of a full file: term:CODE or course:CODE@TERM."),
+        help_text=_("The scope of a full file: term:CODE or course:CODE@TERM."),
     )
     dataset = forms.CharField(
         label=_("Dataset"),
         initial=DEFAULT_DATASET,
         max_length=64,
         validators=[plain_text],
-        help_text=_("The source of the file. One import at a time for each."),
+        help_text=_("The source of the file. Only one import of a dataset can be active."),
     )
     again = forms.BooleanField(
-        label=_("Again"), required=False, help_text=_("Even if it is the file that was applied last.")
+        label=_("Import again"),
+        required=False,
+        help_text=_("Import the file even if it is the last file that was applied."),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = list(importer_classes())
         self.fields["kind"] = forms.ChoiceField(
-            label=_("What the rows are"),
+            label=_("Kind of rows"),
             choices=[(name, translated_label(name)) for name in [*names, ZIP]],
             initial=names[-1],
         )

@@ -27,7 +27,7 @@ from bulk.reports import Report
 from bulk.row_results import StoredResult, stored_results
 from school.access.access_log import Subject, record_export
 from school.http.csv_response import csv_response
-from school.i18n.stored_messages import format_count, from_stored, translate_stored
+from school.i18n.stored_messages import format_count, from_stored, join_messages, translate_stored
 from school.observability.logging import current_request_id
 from school.refusals import Refused, shorten
 
@@ -110,7 +110,9 @@ class ImportAdmin(ModelAdmin):
                 job = submit(form.cleaned_data["file"], self._import_request(request, form), dispatch=enqueue)
                 return HttpResponseRedirect(reverse("admin:bulk_import_change", args=[job.pk]))
             except AlreadyApplied as duplicate:
-                form.add_error("again", f"{duplicate} {_('Tick this to apply it all the same.')}")
+                form.add_error(
+                    "again", join_messages([str(duplicate), _("Select this option to apply the file again.")])
+                )
             except Refused as refused:
                 for refusal in refused.refusals:
                     form.add_error(refusal.field if refusal.field in form.fields else None, refusal.message)

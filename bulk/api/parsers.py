@@ -24,7 +24,7 @@ class FormParser(MultiPartParser):
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         parsed = super().parse(stream, media_type, parser_context)
         if any("\0" in text for name in parsed.data for text in (name, *parsed.data.getlist(name))):
-            raise ParseError(_("The form has a NUL byte in it."))
+            raise ParseError(_("The form contains a NUL byte. Remove it."))
         return parsed
 
 
@@ -63,7 +63,7 @@ def file_and_fields(request: Request) -> tuple[BinaryIO, str, dict[str, Any]]:
     if not hasattr(file, "read") and _has_empty_file(request):
         file = io.BytesIO()
     if not hasattr(file, "read"):
-        message = _("Send a file: as the body, or as the field file of a form.")
+        message = _("Send a file as the body, or as the form field file.")
         raise ValidationError({"file": [ErrorDetail(str(message), code="required")]})
     lists = body if isinstance(body, QueryDict) else QueryDict()
     if len(lists.getlist("file")) > 1:

@@ -32,7 +32,7 @@ IMPORT = {
     "size": 70,
     "state": "needs_review",
     "problems": [],
-    "warnings": [{"code": "unknown_columns", "field": None, "message": "Unknown columns, left aside: note"}],
+    "warnings": [{"code": "unknown_columns", "field": None, "message": "Ignored unknown columns: note"}],
     "rows": 2,
     "rows_done": 2,
     "counts": {"enrolled": 1, "error": 1},
@@ -82,10 +82,10 @@ def _rows_per_second(
 class ImportSerializer(StrictModelSerializer):
     """An import: its file, its parameters, its state and its counts."""
 
-    kind = serializers.ChoiceField(choices=[*KINDS, "undo"], help_text=_("The kind of the rows, or undo."))
+    kind = serializers.ChoiceField(choices=[*KINDS, "undo"], help_text=_("The kind of the rows, or `undo`."))
     problems = ImportProblemSerializer(many=True)
     warnings = ImportWarningSerializer(many=True)
-    counts = serializers.DictField(child=serializers.IntegerField(), help_text=_("Rows by outcome."))
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text=_("The number of rows by outcome."))
     options = serializers.DictField(child=serializers.CharField())
     rows_done = serializers.IntegerField(source="progress.rows", read_only=True)
     actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
@@ -150,12 +150,12 @@ class ImportRequestSerializer(KnownFieldsSerializer):
     """The parameters of a new import. All except the file may be in the form or in the query."""
 
     file = serializers.FileField(write_only=True)
-    kind = KindField(max_length=32, help_text=_("The kind of the rows; zip for an archive with several files."))
+    kind = KindField(max_length=32, help_text=_("The kind of the rows, or `zip` for an archive with several files."))
     dataset = StrictCharField(
         max_length=64,
         default=DEFAULT_DATASET,
         validators=[plain_text],
-        help_text=_("The source of the file. One import at a time for each."),
+        help_text=_("The source of the file. Only one import of a dataset can be active."),
     )
     mode = serializers.ChoiceField(choices=Mode.values, default=Mode.DELTA.value)
     scope = StrictCharField(
@@ -163,17 +163,20 @@ class ImportRequestSerializer(KnownFieldsSerializer):
         allow_blank=True,
         default="",
         validators=[plain_text],
-        help_text=_("Of a full file: term:CODE or course:CODE@TERM."),
+        help_text=_("The scope of a full file: term:CODE or course:CODE@TERM."),
     )
     on_error = serializers.ChoiceField(choices=OnError.values, default=OnError.ABORT.value)
     review = serializers.ChoiceField(
         choices=Review.values,
         default=Review.ALWAYS.value,
         help_text=_(
-            "always: waits for approval. needed: only where a full file would end much. dry_run: never applied."
+            "always: the import needs approval. needed: it needs approval only if a full file would end many "
+            "enrollments. dry_run: it is never applied."
         ),
     )
-    again = BooleanTextField(default=False, help_text=_("Even if it is the file that was applied last."))
+    again = BooleanTextField(
+        default=False, help_text=_("Import the file even if it is the last file that was applied.")
+    )
 
     def get_fields(self) -> dict[str, Any]:
         """Add the options of all kinds."""
@@ -202,7 +205,7 @@ class ApprovalSerializer(KnownFieldsSerializer):
 
 @request_example({"dry_run": True})
 class UndoSerializer(KnownFieldsSerializer):
-    dry_run = StrictBooleanField(default=False, help_text=_("Only tell what would happen."))
+    dry_run = StrictBooleanField(default=False, help_text=_("Preview the result, and apply nothing."))
 
 
 class ReportErrorSerializer(serializers.Serializer[Any]):
@@ -217,8 +220,12 @@ class ReportRowSerializer(serializers.Serializer[Any]):
     A row with its original cells and its result. The kind determines the name of the id field, ``enrollment_id`` e.g.
     """
 
-    part = serializers.CharField(required=False, help_text=_("The file in a zip."))
-    row = serializers.IntegerField(allow_null=True, help_text=_("Null for what stands in no file."))
+    part = serializers.CharField(
+        required=False, help_text=_("The part of a zip import: students, courses or enrollments.")
+    )
+    row = serializers.IntegerField(
+        allow_null=True, help_text=_("Null for results that are not about a row of the file.")
+    )
     outcome = serializers.CharField()
     errors: Any = ReportErrorSerializer(many=True)
     note = serializers.CharField()

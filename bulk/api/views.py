@@ -49,7 +49,12 @@ from school.observability.logging import current_request_id
 from school.refusals import Refusal, Refused
 
 PART_PARAMETER = [
-    OpenApiParameter("part", str, enum=["students", "courses", "enrollments"], description="Of a zip: one file.")
+    OpenApiParameter(
+        "part",
+        str,
+        enum=["students", "courses", "enrollments"],
+        description="The file of a zip import: students, courses or enrollments.",
+    )
 ]
 REPORT_RESPONSES = {
     (200, "application/json"): ReportRowSerializer(many=True),
@@ -216,7 +221,9 @@ class ImportReportViewSet(BaseImportViewSet):
         with_bom = wants_bom(self.request)
         is_csv = self.request.accepted_renderer.format == CsvRenderer.format
         if is_csv and len(reports) > 1:
-            raise ValidationError({"part": [ErrorDetail(_("A CSV is of one part: name it."), code="required")]})
+            raise ValidationError(
+                {"part": [ErrorDetail(_("A CSV report has one part only. Add the parameter part."), code="required")]}
+            )
         record_export(self.request, Subject.IMPORT, file_import_id=job.pk)
         if is_csv:
             lines = (line for report in reports for line in as_csv(report))
@@ -236,7 +243,7 @@ class ImportReportViewSet(BaseImportViewSet):
         except UnreadableFile as error:
             raise Refused([Refusal("import_not_possible", str(error))]) from None
         if not requested:
-            message = _("%(part)s is none of: %(parts)s.") % {
+            message = _("%(part)s is not one of: %(parts)s.") % {
                 "part": part_name,
                 "parts": ", ".join(p.name for p in parts),
             }

@@ -40,7 +40,7 @@ class ImportCommand(SafeCommand):
         is_zip = self.kind == ZIP
         name = "A zip" if is_zip else "A CSV file"
         parser.add_argument("file", help=f"{name}, or - for standard input.")
-        parser.add_argument("--dry-run", action="store_true", help="Do it all, tell what would happen, and undo it.")
+        parser.add_argument("--dry-run", action="store_true", help="Show a preview, and apply nothing.")
         parser.add_argument(
             "--on-error",
             choices=OnError.values,
@@ -48,13 +48,24 @@ class ImportCommand(SafeCommand):
             help="abort (default): one bad row, and nothing is applied. skip: the good rows are.",
         )
         if not is_zip:  # the files of a zip differ in columns: ``import_report`` writes one at a time
-            parser.add_argument("--report", metavar="OUT.csv", help="Write every row with its outcome.")
-            parser.add_argument("--failed", metavar="OUT.csv", help="Write the rows with errors, as they came.")
-        parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the journal.")
+            parser.add_argument(
+                "--report", metavar="OUT.csv", help="Write a report of all rows with their outcomes to this file."
+            )
+            parser.add_argument(
+                "--failed",
+                metavar="OUT.csv",
+                help="Write the rows with errors, exactly as they were sent, to this file.",
+            )
+        parser.add_argument("--actor", metavar="USERNAME", help="The user to record in the journal.")
         parser.add_argument(
-            "--dataset", default=DEFAULT_DATASET, metavar="NAME", help="The source of the file. One import at a time."
+            "--dataset",
+            default=DEFAULT_DATASET,
+            metavar="NAME",
+            help="The source of the file. Only one import of a dataset can be active.",
         )
-        parser.add_argument("--again", action="store_true", help="Even if it is the file that was applied last.")
+        parser.add_argument(
+            "--again", action="store_true", help="Import the file even if it is the last file that was applied."
+        )
         if len(modes_of(self.kind)) > 1:
             parser.add_argument(
                 "--mode",
@@ -62,7 +73,9 @@ class ImportCommand(SafeCommand):
                 default=Mode.DELTA.value,
                 help="delta (default): what the file does not list is left alone. full: it ends.",
             )
-            parser.add_argument("--scope", default="", metavar="SCOPE", help="Of a full file: term:CODE, course:CODE.")
+            parser.add_argument(
+                "--scope", default="", metavar="SCOPE", help="The scope of a full file: term:CODE or course:CODE@TERM."
+            )
         for option in options_of(self.kind).values():
             flag = f"--{option.name.replace('_', '-')}"
             if option.is_flag:
@@ -74,7 +87,7 @@ class ImportCommand(SafeCommand):
     def handle(self, *, file: str, report: str | None = None, failed: str | None = None, **options: Any) -> None:
         actor = find_user(options["actor"])
         if report and report == failed:
-            raise CommandError("--report and --failed need a file each.")
+            raise CommandError("--report and --failed need different files.")
         job = None
         try:
             with ExitStack() as stack:
@@ -88,14 +101,14 @@ class ImportCommand(SafeCommand):
                     self.stderr.write(warning["message"])
                 write_reports(job, *outputs)
         except AlreadyApplied as duplicate:
-            self.stdout.write(f"{duplicate} Nothing to do: --again applies it all the same.")
+            self.stdout.write(f"{duplicate} Use --again to apply it again.")
             return
         except (UnreadableFile, Refused) as error:
             raise CommandError(f"{error} Nothing was applied.") from None
         except OutputError as error:
             if job is None:
                 raise CommandError(f"{error} Nothing was applied.") from None
-            self.stderr.write(f"{error} Its report can be had again: manage.py import_report {job.pk}")
+            self.stderr.write(f"{error} To get its report again, run manage.py import_report {job.pk}.")
         assert job is not None  # it was submitted, or an error was raised
         report_result(job, self.stdout, self.stderr)
 
@@ -156,7 +169,9 @@ def interruptible_import() -> Iterator[CommandImport]:
             if command_import.job is None:
                 raise
             why = str(error).partition("\n")[0]
-            raise CommandError(f"The database gave up ({why}). {command_import.end(error)} Run it again.") from None
+            raise CommandError(
+                f"The database failed ({why}). {command_import.end(error)} Run the command again."
+            ) from None
         except (CommandError, UnreadableFile, Refused, AlreadyApplied, OutputError):
             raise
         except Exception as error:

@@ -121,20 +121,20 @@ def applied_summary(job: Import) -> str:
     if not job.applied_rows:
         return "Nothing was applied."
     if job.kind == UNDO:
-        return f"{job.applied_rows} rows are taken back; manage.py undo_import {job.undoes_id} takes back the others."
-    return f"{job.applied_rows} rows are applied; manage.py undo_import {job.pk} takes them back."
+        return f"{job.applied_rows} rows were undone. To undo the others, run manage.py undo_import {job.undoes_id}."
+    return f"{job.applied_rows} rows were applied. To undo them, run manage.py undo_import {job.pk}."
 
 
 def report_result(job: Import, stdout: Any, stderr: Any) -> None:
     """Show the result of an import. Return for exit code 0, else raise ``CommandError`` or ``SystemExit``."""
     if job.state in PROCESSING_STATES:
-        stderr.write(f"Import {job.pk} is at work in another process: manage.py list_imports shows how far it is.")
+        stderr.write(f"Import {job.pk} is running in another process. See its progress with manage.py list_imports.")
         raise SystemExit(3)
     if job.state == State.CANCELLED and not (job.review == Review.DRY_RUN and job.fingerprint):
         raise CommandError(f"Import {job.pk} was cancelled. {applied_summary(job)}")
     _write_counts(job, stdout)
     if job.errors > MAX_SHOWN_ERRORS:
-        stderr.write(f"The first {MAX_SHOWN_ERRORS} rows with errors are shown, --report has all of them.")
+        stderr.write(f"Only the first {MAX_SHOWN_ERRORS} rows with errors are shown. Use --report to get all of them.")
     is_dry_run = job.review == Review.DRY_RUN
     applied = is_dry_run or job.state in (State.DONE, State.DONE_WITH_ERRORS)
     problems = {problem["code"]: problem["message"] for problem in job.problems}
@@ -149,8 +149,8 @@ def report_result(job: Import, stdout: Any, stderr: Any) -> None:
         raise SystemExit(3)
     rows = job.rows or 0
     if not applied:
-        raise CommandError(f"{job.errors} of {rows} rows have errors: nothing was applied.")
-    verb = "taken back" if job.kind == UNDO else "applied"
+        raise CommandError(f"{job.errors} of {rows} rows have errors. Nothing was applied.")
+    verb = "undone" if job.kind == UNDO else "applied"
     good = job.counts.get("reversed", 0) if job.kind == UNDO else rows - job.errors
     stdout.write(f"{good} of {rows} rows {'would be' if is_dry_run else 'were'} {verb}.")
     if job.errors or job.counts.get("kept"):
@@ -160,8 +160,8 @@ def report_result(job: Import, stdout: Any, stderr: Any) -> None:
 def _approval_notice(job: Import, reasons: str) -> str:
     if job.review == Review.DRY_RUN:
         return reasons
-    share = f"{job.ending} of the {job.in_scope} in its scope would end, which is more than 10 %."
-    return f"Import {job.pk} waits for approval: {reasons or share} manage.py approve_import {job.pk} applies it."
+    share = f"{job.ending} of the {job.in_scope} enrollments in the scope would end, which is more than 10 %."
+    return f"Import {job.pk} needs review: {reasons or share} To apply it, run manage.py approve_import {job.pk}."
 
 
 def _write_counts(job: Import, stdout: Any) -> None:

@@ -140,7 +140,7 @@ class Table:
         if message := binary_format_error(head):
             raise self._unreadable("not_text", message)
         if is_utf_16(head):
-            message = _("This is UTF-16, which Excel calls Unicode text. Save the file as CSV in UTF-8.")
+            message = _("The file is UTF-16, which Excel calls Unicode text. Save it as CSV in UTF-8.")
             raise self._unreadable("not_text", message, 1)
         try:
             self._read_header(head)
@@ -161,7 +161,7 @@ class Table:
         # Separators after the last name add no columns.
         self.width = max((position for position, cell in enumerate(self.header, 1) if clean(cell)), default=0)
         if self.width > MAX_COLUMNS:
-            message = _("The header has %(found)s columns, at most %(most)s are read.")
+            message = _("The header has %(found)s columns. The maximum is %(most)s.")
             parts = {"found": self.width, "most": MAX_COLUMNS}
             raise self._unreadable("too_many_columns", message % parts, self.header_number)
         self.names = names[: self.width]
@@ -184,12 +184,12 @@ class Table:
         """
         warnings = []
         if unknown := self.unknown_columns:
-            message = _("Unknown columns, left aside: %(names)s") % {"names": ", ".join(unknown)}
+            message = _("Ignored unknown columns: %(names)s") % {"names": ", ".join(unknown)}
             warnings.append(Refusal("unknown_columns", with_file_name(self.name, message)))
         if self.repeated_headers:
             numbers = ", ".join(map(str, self.repeated_headers[:MAX_SHOWN_ROWS]))
             numbers += ", …" if len(self.repeated_headers) > MAX_SHOWN_ROWS else ""
-            message = _("Rows that repeat the header, left aside: %(numbers)s") % {"numbers": numbers}
+            message = _("Ignored rows that repeat the header: %(numbers)s") % {"numbers": numbers}
             warnings.append(Refusal("repeated_header", with_file_name(self.name, message)))
         return warnings
 
@@ -237,17 +237,19 @@ class Table:
     def _shape_error(self, raw: list[str]) -> Refusal | None:
         """Return the error in the shape of a row: misplaced or missing cells, other rows in a cell, or only dashes."""
         if any(map(clean, raw[self.width :])):
-            message = _("This row has %(found)s cells, the header has %(expected)s.")
+            message = _("This row has %(found)s cells, but the header has %(expected)s.")
             return Refusal("ragged_row", message % {"found": len(raw), "expected": self.width})
         if any(map(self._contains_rows, raw)):
-            return Refusal("ragged_row", _("A cell of this row has other rows in it. Is a quote not closed?"))
+            return Refusal(
+                "ragged_row", _("A cell of this row contains other rows. Check for a missing closing quote.")
+            )
         required = {column.name for column in self.columns if column.required}
         if missing := [name for name in self.names[len(raw) :] if name in required]:
-            message = _("This row has %(found)s cells, the header has %(expected)s: %(names)s is missing.")
+            message = _("This row has %(found)s cells, but the header has %(expected)s. Missing: %(names)s.")
             parts = {"found": len(raw), "expected": self.width, "names": ", ".join(missing)}
             return Refusal("ragged_row", message % parts, field=missing[0])
         if all(_DASHES.fullmatch(cell) for cell in map(clean, raw) if cell):
-            return Refusal("dashes", _("This is a line of dashes and not a row. Delete it."))
+            return Refusal("dashes", _("This line has only dashes. Delete it."))
         return None
 
     def _contains_rows(self, cell: str) -> bool:
@@ -266,7 +268,7 @@ class Table:
         if len({name for name in names if name}) < MIN_HEADER_NAMES:
             return False
         if names[: self.width] + [None] * (self.width - len(names)) != self.names or any(names[self.width :]):
-            message = _("This is a header with other columns. Send the files that were put together one by one.")
+            message = _("This row is a header with other columns. Send files with different columns separately.")
             raise self._unreadable("second_header", message, number)
         self.repeated_headers.append(number)
         return True
@@ -293,7 +295,7 @@ class Table:
         except InvalidLine as problem:
             raise self._unreadable(problem.code, problem.message, number + 1) from None
         except csv.Error as error:
-            message = _("This is not valid CSV (%(why)s).") % {"why": error}
+            message = _("This row is not valid CSV (%(why)s).") % {"why": error}
             raise self._unreadable("malformed_csv", message, number + 1) from None
 
     def _first_row(self, separator: str) -> tuple[int, list[str]] | None:
@@ -304,7 +306,7 @@ class Table:
         """Return the separator that a line ``sep=;`` states; raise ``UnreadableFile`` for an unknown one."""
         separator = "\t" if separator == r"\t" else separator
         if separator not in SEPARATORS:
-            message = _("%(separator)s separates no cells here. Use a comma, a semicolon or a tab.")
+            message = _("%(separator)s is not a supported separator. Use a comma, a semicolon or a tab.")
             raise self._unreadable("unknown_separator", message % {"separator": separator}, 1)
         return separator
 
@@ -341,7 +343,7 @@ class Table:
     def _check_header(self) -> None:
         missing = [column.name for column in self.columns if column.required and column.name not in self.names]
         if missing:
-            message = _("The header lacks: %(names)s. This row was read as the header: %(found)s.")
+            message = _("Columns missing in the header: %(names)s. This row was read as the header: %(found)s.")
             found = " | ".join(clean(cell) for cell in self.header)
             parts = {
                 "names": ", ".join(missing),

@@ -35,6 +35,6 @@ class RowKeyIndex:
                 "SELECT number, cells FROM seen WHERE key = ?", (key,)
             ).fetchone()
             if first_number != number and first_content != content:
-                message = _("Row %(first)s is about the same and says otherwise.") % {"first": first_number}
+                message = _("Row %(first)s has the same key and different values.") % {"first": first_number}
                 refusals[number] = Refusal("duplicate_row", message)
         return refusals

@@ -19,21 +19,21 @@ def binary_format_error(head: bytes) -> str | None:
     """Return the error message for a binary file with these first bytes, None if the file may be text."""
     if head.startswith(b"PK\x03\x04") and len(head) >= _ZIP_HEADER_BYTES:
         if b"mimetypeapplication/vnd.oasis.opendocument" in head[:200]:
-            return _("This is an OpenDocument file (.ods). Save it as CSV in UTF-8.")
+            return _("The file is an OpenDocument file (.ods). Save it as CSV in UTF-8.")
         names = [name.decode() for name in _OFFICE if name in head]
         if message := office_document_error(names):
             return message
-        return _("This is a zip. Send it as a zip, or unpack it and send the CSV file.")
+        return _("The file is a zip. Send it as a zip, or unpack it and send the CSV file.")
     if head.startswith(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"):
-        return _("This is an Excel workbook (.xls). Save it as CSV UTF-8.")
+        return _("The file is an Excel workbook (.xls). Save it as CSV UTF-8.")
     if head.startswith(b"%PDF-"):
-        return _("This is a PDF. Export the table as CSV in UTF-8.")
+        return _("The file is a PDF. Export the table as CSV in UTF-8.")
     if head.startswith(b"\x1f\x8b"):
-        return _("This is a gzip file. Unpack it and send the CSV file.")
+        return _("The file is a gzip file. Unpack it and send the CSV file.")
     if head.startswith(_ARCHIVES) or re.match(rb"BZh[1-9]1AY", head):
-        return _("This is an archive. Unpack it and send the CSV file.")
+        return _("The file is an archive. Unpack it and send the CSV file.")
     if head.startswith(_PICTURES):
-        return _("This is a picture. Send the table as CSV in UTF-8.")
+        return _("The file is a picture. Send the table as CSV in UTF-8.")
     return None
 
 
@@ -46,24 +46,24 @@ def text_format_error(head: bytes) -> str | None:
     """Return the error message for a text that is not a table, by its first bytes; None if it may be CSV."""
     text = head.decode("utf-8", "replace").lstrip("\ufeff \t\r\n").lower()
     if text.startswith(r"{\rtf"):
-        return _("This is a text document (RTF). Save the table as CSV in UTF-8.")
+        return _("The file is a text document (RTF). Save the table as CSV in UTF-8.")
     if re.match(r"<!doctype html|<html|<head|<body|<table|<\?xml[^>]*>\s*<!doctype html", text):
-        return _("This is a web page (HTML), a log-in page for example. Download the file again.")
+        return _("The file is a web page (HTML), for example a login page. Download the file again.")
     if text.startswith("<"):
-        return _("This is XML. Save the table as CSV in UTF-8.")
+        return _("The file is XML. Save the table as CSV in UTF-8.")
     if re.match(r'\{\s*["}]|\[\s*[\[{\]"]', text):
-        return _("This is JSON. Send the rows as CSV in UTF-8.")
+        return _("The file is JSON. Send the rows as CSV in UTF-8.")
     return None
 
 
 def office_document_error(names: Sequence[str]) -> str | None:
     """Return the error message for a zip that is an office document, by the names of the files in it; else None."""
     if "word/document.xml" in names:
-        return _("This is a Word document (.docx). Save the table as CSV in UTF-8.")
+        return _("The file is a Word document (.docx). Save the table as CSV in UTF-8.")
     if "Index/Document.iwa" in names:
-        return _("This is a Numbers document. Export it as CSV in UTF-8.")
+        return _("The file is a Numbers document. Export it as CSV in UTF-8.")
     if any(name.startswith(("[Content_Types].xml", "xl/")) for name in names):
-        return _("This is an Excel workbook (.xlsx). Save it as CSV UTF-8.")
+        return _("The file is an Excel workbook (.xlsx). Save it as CSV UTF-8.")
     if "content.xml" in names and "mimetype" in names:
-        return _("This is an OpenDocument file (.ods). Save it as CSV in UTF-8.")
+        return _("The file is an OpenDocument file (.ods). Save it as CSV in UTF-8.")
     return None

@@ -102,7 +102,7 @@ class TextLines:
             row = self.row
             if max(first_row_size, row_size) > MAX_ROW_BYTES:
                 if self.on_line is None:
-                    message = _("This row is longer than %(most)s bytes. Is a quote not closed?")
+                    message = _("This row is longer than %(most)s bytes. Check for a missing closing quote.")
                     raise InvalidLine("row_too_long", message % {"most": MAX_ROW_BYTES})
                 split_at, row_size = len(block), 0
             if split_at:
@@ -141,7 +141,7 @@ def _split_lines(text: str) -> list[str]:
 
 def _check_text(line: str) -> None:
     if "\0" in line:
-        raise InvalidLine("not_text", _("This is not text. Save the file as CSV in UTF-8."))
+        raise InvalidLine("not_text", _("The file is not a text file. Save it as CSV in UTF-8."))
     if invalid := _NOT_UTF_8.search(line):
         message = _("The byte 0x%(byte)02x is not UTF-8. Save the file as CSV in UTF-8.")
         raise InvalidLine("not_utf8", message % {"byte": ord(invalid[0]) - 0xDC00})

@@ -102,10 +102,10 @@ def _check_directory(source: BinaryIO, size: int) -> None:
     tail = source.read(tail_size)
     end_offset = tail.rfind(END_OF_DIRECTORY)
     if end_offset < 0 or len(tail) - end_offset < END_OF_DIRECTORY_BYTES:
-        raise _unreadable_zip(_("it has no directory; a CSV file is sent as students, courses or enrollments"))
+        raise _unreadable_zip(_("it has no directory; send a CSV file with the kind students, courses or enrollments"))
     directory = int.from_bytes(tail[end_offset + 12 : end_offset + 16], "little")
     if directory > MAX_DIRECTORY_BYTES or tail[max(end_offset - 20, 0) : end_offset].startswith(ZIP64_LOCATOR):
-        raise UnreadableFile("zip_too_large", _("The zip has too many files in it."))
+        raise UnreadableFile("zip_too_large", _("The zip contains too many files."))
 
 
 class _UnpackLimit:
@@ -146,11 +146,13 @@ class _Member(io.RawIOBase):
 
     def _open_stream(self) -> IO[bytes]:
         if self.info.flag_bits & ENCRYPTED:
-            message = _("%(file)s is encrypted: send the zip without a password.") % {"file": self.name}
+            message = _("%(file)s is encrypted. Send the zip without a password.") % {"file": self.name}
             raise UnreadableFile("not_a_zip", message)
         # Other methods unpack to thousands of times their size before the bytes can be counted.
         if self.info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            message = _("%(file)s is compressed by a method that is not read. Use Deflate, the usual one.")
+            message = _(
+                "The compression method of %(file)s is not supported. Use Deflate, the default of most programs."
+            )
             raise UnreadableFile("not_a_zip", message % {"file": self.name})
         try:
             return self.archive.open(self.info)
@@ -174,4 +176,4 @@ class _Member(io.RawIOBase):
 
 
 def _unreadable_zip(reason: object, name: str = "") -> UnreadableFile:
-    return UnreadableFile("not_a_zip", _("This is no zip that can be read (%(why)s).") % {"why": reason}, name=name)
+    return UnreadableFile("not_a_zip", _("The zip cannot be read (%(why)s).") % {"why": reason}, name=name)

@@ -85,7 +85,7 @@ class HistoryUndo(Importer):
             if instance is not None and (version is None or not row.cells["version"]):
                 results.append(_no_history_result(row, instance))
             elif instance is None or version.history_id != int(row.cells["version"]):
-                results.append(_kept_result(row, instance, "changed_since", _("It has been changed since.")))
+                results.append(_kept_result(row, instance, "changed_since", _("It has been changed since the import.")))
             elif version.history_type == CREATED:
                 results.append(self._delete(row, instance))
             elif instance.pk not in previous:
@@ -124,13 +124,13 @@ class HistoryUndo(Importer):
             with transaction.atomic():
                 instance.delete()
         except ProtectedError:
-            return _kept_result(row, instance, "has_history", _("It has history by now, which is kept."))
+            return _kept_result(row, instance, "has_history", _("Other objects refer to it now, so it is kept."))
         return RowResult(row, REVERSED, pk)
 
 
 def _no_history_result(row: Row, instance: Any) -> RowResult:
     return _kept_result(
-        row, instance, "no_earlier_version", _("The history no longer has the version before the import.")
+        row, instance, "no_earlier_version", _("The version before the import is no longer in the history.")
     )
 
 

@@ -34,7 +34,7 @@ def importers_of(kind: str) -> list[type[Importer]]:
     if kind == ZIP:
         return list(known.values())
     if kind not in known:
-        message = _("%(kind)s is none of: %(kinds)s.") % {"kind": kind, "kinds": ", ".join([*known, ZIP])}
+        message = _("%(kind)s is not one of: %(kinds)s.") % {"kind": kind, "kinds": ", ".join([*known, ZIP])}
         raise Refused([Refusal("invalid_choice", message, field="kind")])
     return [known[kind]]
 
@@ -67,7 +67,7 @@ def parts_of(job: Import, file: BinaryIO | None = None) -> list[Part]:
     ``UnreadableFile`` for a file that cannot be read or is no longer stored.
     """
     if job.discarded_at:
-        message = _("The file of import %(id)s and what became of its rows are no longer kept.") % {"id": job.pk}
+        message = _("The file of import %(id)s and the results of its rows have been deleted.") % {"id": job.pk}
         raise UnreadableFile("no_longer_kept", message)
     if job.kind == UNDO:
         assert job.undoes is not None  # a database constraint ensures it
@@ -112,7 +112,7 @@ def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
         expected = ", ".join(f"{each.file_names[0]}.csv" for each in importer_classes().values())
         missing: str = _("The zip has none of: %(names)s.") % {"names": expected}
         if names:
-            missing = join_messages([missing, _("It has: %(names)s.") % {"names": _join_names(names)}])
+            missing = join_messages([missing, _("Files in the zip: %(names)s.") % {"names": _join_names(names)}])
         raise UnreadableFile("missing_file", missing)
     return parts
 
@@ -139,7 +139,7 @@ def _lookup_files(importer: Importer, tables: list[ZippedFile]) -> dict[str, tup
 
 
 def _duplicate_file(kind: str, files: list[ZippedFile]) -> UnreadableFile:
-    message = _("The zip has more than one file of %(kind)s: %(names)s. Send one.")
+    message = _("The zip has more than one file of %(kind)s: %(names)s. Send only one.")
     return UnreadableFile(
         "duplicate_file", message % {"kind": kind, "names": _join_names([each.name for each in files])}
     )
@@ -160,7 +160,7 @@ def unapplied_file_warnings(job: Import, parts: list[Part], file: BinaryIO) -> l
         message = _("Files in the zip that were only used to resolve references: %(names)s")
         warnings.append(Refusal("looked_up_files", message % {"names": _join_names(lookup_names)}))
     if ignored:
-        message = _("Files in the zip that were left aside: %(names)s")
+        message = _("Ignored files in the zip: %(names)s")
         warnings.append(Refusal("unread_files", message % {"names": _join_names(ignored)}))
     return warnings
 

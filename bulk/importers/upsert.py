@@ -272,7 +272,9 @@ class UpsertImporter(Importer):
             self._write([], reassigned)
             rejected = self._find_rejected(entries)
             transaction.set_rollback(True)
-        conflict = Refusal("conflict", _("Somebody else saved something in the way of this row."))
+        conflict = Refusal(
+            "conflict", _("Another request saved a change that conflicts with this row. Import the row again.")
+        )
         return {id(entry.instance): [conflict] for entry in rejected}
 
     def _find_rejected(self, entries: Sequence[Entry]) -> list[Entry]:
@@ -318,7 +320,7 @@ def read_is_active(cells: dict[str, str], statuses: Mapping[str, bool]) -> list[
 
 def _parse_status(status: str, statuses: Mapping[str, bool]) -> bool:
     if status.lower() not in statuses:
-        message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": ", ".join(statuses)}
+        message = _("%(status)s is not one of: %(choices)s.") % {"status": status, "choices": ", ".join(statuses)}
         raise ValidationError(message, code="invalid_choice")
     return statuses[status.lower()]
 
@@ -351,7 +353,7 @@ def _parse_integer(text: str) -> str:
     """Return the digits of a whole number. A number such as 1,000 is refused: it could mean one or a thousand."""
     match = _INTEGER.fullmatch(text)
     if match is None:
-        message = _("%(value)s is no whole number. Write digits only, 1000 for example.") % {"value": text}
+        message = _("%(value)s is not a whole number. Write digits only, for example 1000.") % {"value": text}
         raise ValidationError(message, code="invalid")
     return match[1]
 
@@ -363,7 +365,7 @@ def _parse_datetime(text: str, value: datetime) -> datetime:
     Python accepts texts that are not a day and a time: it reads a day alone as midnight, and 09.30 as 9 h and 0.3 s.
     """
     if not _DATETIME.fullmatch(text):
-        message = _("Write the day and the time of day, as in %(example)s.") % {"example": "2026-08-01 09:00"}
+        message = _("Write the date and the time, as in %(example)s.") % {"example": "2026-08-01 09:00"}
         raise ValidationError(message, code="invalid")
     if not timezone.is_naive(value):
         return value
@@ -371,9 +373,12 @@ def _parse_datetime(text: str, value: datetime) -> datetime:
     if first.utcoffset() != second.utcoffset():
         exists = first.astimezone(UTC).astimezone(first.tzinfo).replace(tzinfo=None) == value
         message = (
-            _("%(value)s occurs twice in %(zone)s, when clocks are set back: add the offset, as in %(example)s.")
+            _("%(value)s occurs twice in %(zone)s, because clocks are set back. Add the UTC offset, as in %(example)s.")
             if exists
-            else _("%(value)s does not exist in %(zone)s, where clocks are set forward: %(example)s for example does.")
+            else _(
+                "%(value)s does not exist in %(zone)s, because clocks are set forward. Use another time, for "
+                "example %(example)s."
+            )
         )
         parts = {"value": value, "zone": timezone.get_default_timezone_name(), "example": first.isoformat(" ")}
         if not exists:

@@ -142,7 +142,7 @@ def claim(import_id: int) -> Lease | None:
     if job.attempts > MAX_ATTEMPTS:
         job.state, job.finished_at = State.FAILED, timezone.now()
         with in_english():
-            message = _("It was interrupted again and again, and is given up.")
+            message = _("The import was interrupted several times and has been stopped.")
         job.problems = [Refusal("interrupted", message).as_stored()]
         job.save()
         return None
@@ -159,13 +159,16 @@ def interruption_problem(job: Import, error: Exception | None = None) -> dict[st
     parts = {"rows": job.applied_rows, "type": _error_name(error) if error else ""}
     with in_english():
         if error and parts["rows"]:
-            message = _("It was interrupted by an error (%(type)s). %(rows)s rows were applied: undo takes them back.")
+            message = _(
+                "The import was interrupted by an error (%(type)s). %(rows)s rows were applied. Use undo to "
+                "reverse them."
+            )
         elif error:
-            message = _("It was interrupted by an error (%(type)s). Nothing was applied.")
+            message = _("The import was interrupted by an error (%(type)s). Nothing was applied.")
         elif parts["rows"]:
-            message = _("It was interrupted. %(rows)s rows were applied: undo takes them back.")
+            message = _("The import was interrupted. %(rows)s rows were applied. Use undo to reverse them.")
         else:
-            message = _("It was interrupted. Nothing was applied.")
+            message = _("The import was interrupted. Nothing was applied.")
     return Refusal("interrupted", message % parts).as_stored()
 
 

@@ -71,7 +71,7 @@ class AlreadyApplied(Exception):
 
     def __init__(self, earlier: Import) -> None:
         self.earlier = earlier
-        super().__init__(_("This is the file of import %(id)s, which is applied.") % {"id": earlier.pk})
+        super().__init__(_("This file was already applied by import %(id)s.") % {"id": earlier.pk})
 
 
 Dispatch = Callable[[Import], object]
@@ -125,21 +125,23 @@ def _validate(job: Import) -> list[Refusal]:
     refusals = []
     for name, text in (("dataset", job.dataset), ("scope", job.scope), ("file", job.file_name)):
         if not is_plain(text):
-            refusals.append(Refusal("control_characters", _("Use no control characters."), field=name))
+            refusals.append(
+                Refusal("control_characters", _("Control characters are not allowed. Remove them."), field=name)
+            )
     if not job.dataset:
-        refusals.append(Refusal("blank", _("Name the dataset."), field="dataset"))
+        refusals.append(Refusal("blank", _("Give the name of the dataset."), field="dataset"))
     if job.mode not in modes_of(job.kind):
-        message = _("A file of %(kind)s is never full.") % {"kind": job.kind}
+        message = _("Files of the kind %(kind)s can only be sent in the mode delta.") % {"kind": job.kind}
         refusals.append(Refusal("mode_not_offered", message, field="mode"))
     if job.scope and job.mode != Mode.FULL:
-        refusals.append(Refusal("invalid_scope", _("Only a full file has a scope."), field="scope"))
+        refusals.append(Refusal("invalid_scope", _("A scope can only be given for a full file."), field="scope"))
     known = options_of(job.kind)
     for name, value in job.options.items():
         if name not in known:
-            message = _("A file of %(kind)s has no option %(name)s.") % {"kind": job.kind, "name": name}
+            message = _("Files of the kind %(kind)s have no option %(name)s.") % {"kind": job.kind, "name": name}
             refusals.append(Refusal("unknown_option", message, field=name))
         elif known[name].choices and value not in known[name].choices:
-            message = _("%(value)s is none of: %(choices)s.")
+            message = _("%(value)s is not one of: %(choices)s.")
             parts = {"value": value, "choices": ", ".join(known[name].choices)}
             refusals.append(Refusal("invalid_choice", message % parts, field=name))
     importers = importers_of(job.kind)
@@ -214,14 +216,16 @@ def _refuse_if_active(dataset: DatasetKey) -> None:
 def in_progress_refusal(other: Import) -> Refusal:
     parts = {"id": other.pk, "dataset": other.dataset}
     if other.state == State.NEEDS_REVIEW:
-        message = _("Import %(id)s of the dataset %(dataset)s waits for its review: one at a time.") % parts
+        message = _("Import %(id)s of the dataset %(dataset)s needs review. Approve or cancel it first.") % parts
     else:
-        message = _("Import %(id)s of the dataset %(dataset)s is at work: one at a time.") % parts
+        message = (
+            _("Import %(id)s of the dataset %(dataset)s is running. Try again when it has ended, or cancel it.") % parts
+        )
     return Refusal("import_in_progress", message, _("Another import is in progress"), members={"import": other.pk})
 
 
 def _submission_refusal(dataset: DatasetKey) -> Refusal:
-    message = _("Another import of the dataset %(dataset)s is being received: one at a time.")
+    message = _("Another import of the dataset %(dataset)s is being uploaded. Try again when it has ended.")
     return Refusal("import_in_progress", message % {"dataset": dataset.name}, _("Another import is in progress"))
 
 
@@ -356,4 +360,4 @@ def _check_state(job: Import, state: State, before: State) -> None:
 def _transition_refusal(job: Import, state: State) -> Refusal:
     message = _("The state of import %(id)s is “%(state)s” and cannot become “%(wanted)s”.")
     parts = {"id": job.pk, "state": job.get_state_display(), "wanted": state.label}
-    return Refusal("import_not_possible", message % parts, _("Not possible from here"))
+    return Refusal("import_not_possible", message % parts, _("Not possible in this state"))

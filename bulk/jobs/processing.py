@@ -166,7 +166,7 @@ def _finalize_undo(job: Import, counts: Counter[str]) -> None:
 def _require_new_approval(job: Import, writer: ResultWriter) -> None:
     job.fingerprint = writer.digest.hexdigest()
     job.approved_by = None
-    message = _("What would come out has changed since it was looked at. Look again.")
+    message = _("The result has changed since the preview. Review the new preview.")
     _set_state(job, State.NEEDS_REVIEW, Refusal("changed_since_preview", message))
 
 
@@ -183,16 +183,18 @@ def _drops_too_many(job: Import, counts: Counter[str]) -> bool:
 def _dry_run_problems(job: Import, counts: Counter[str]) -> list[Refusal]:
     """Return the reasons why the real run of a dry run would not be applied, or not without approval."""
     if _cannot_apply(job, counts):
-        message = _("%(errors)s of %(rows)s rows have errors: nothing would be applied.")
+        message = _("%(errors)s of %(rows)s rows have errors. Nothing would be applied.")
         return [Refusal("rows_with_errors", message % {"errors": counts[ERROR], "rows": job.rows})]
     if _drops_too_many(job, counts):
-        message = _("%(ending)s of the %(in_scope)s in its scope would end: the import would wait for approval.")
+        message = _(
+            "%(ending)s of the %(in_scope)s enrollments in the scope would end. The import would need approval."
+        )
         return [Refusal("approval_needed", message % {"ending": counts[DROPPED], "in_scope": job.in_scope})]
     return []
 
 
 def _nothing_applied_refusal(job: Import, counts: Counter[str]) -> Refusal:
-    message = _("%(errors)s of %(rows)s rows have errors: nothing was applied.")
+    message = _("%(errors)s of %(rows)s rows have errors. Nothing was applied.")
     return Refusal("rows_with_errors", message % {"errors": counts[ERROR], "rows": job.rows})
 
 

@@ -62,7 +62,9 @@ class Identifiers:
             {lookalike_key(spelled) for word in long_identifiers for spelled in _spellings(word)}
         )
         self._identifier_pattern = _whole_word_pattern(self.search_terms)
-        self._text_pattern = _whole_word_pattern({lookalike_key(each) for word in self.names for each in _spellings(word)})
+        self._text_pattern = _whole_word_pattern(
+            {lookalike_key(each) for word in self.names for each in _spellings(word)}
+        )
 
     def __or__(self, other: "Identifiers") -> "Identifiers":
         numbers, emails = self.numbers | other.numbers, self.emails | other.emails

@@ -24,7 +24,7 @@ class RunningOn(DayFilter):
 
 
 class TermFilter(StrictFilterSet):
-    running_on = RunningOn("starts_on", help_text="Terms that have begun and not ended on this day.")
+    running_on = RunningOn("starts_on", help_text="Terms that include this date.")
     updated_since = HistoryUpdatedSinceFilter()
 
     class Meta:

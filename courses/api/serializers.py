@@ -41,6 +41,12 @@ def _visible_prerequisites(request: Any, codes: list[str]) -> list[str]:
     return filter_visible(codes, visible_codes_for(request)) if codes else codes
 
 
+DROP_DEADLINE = _(
+    "A student who leaves a course on or before this date is marked dropped; after it, withdrawn."
+    " Empty: always dropped."
+)
+
+
 @example(
     {"id": 3, **TERM},
     # A term that the demo data does not have, so that the body can be sent as it is.
@@ -56,6 +62,7 @@ class TermSerializer(StrictModelSerializer):
     class Meta:
         model = Term
         fields = ["id", "code", "name", "starts_on", "ends_on", "drop_deadline"]
+        extra_kwargs = {"drop_deadline": {"help_text": DROP_DEADLINE}}
 
     def to_internal_value(self, data: Any) -> Any:
         """Refuse a new code from a limited caller: a clash would reveal the code of a term that it does not see."""
@@ -94,7 +101,7 @@ class CourseSerializer(StrictModelSerializer):
         child=StrictCharField(max_length=64),
         required=False,
         max_length=50,
-        help_text=_("The codes of what must be completed first, whatever the term."),
+        help_text=_("The codes of the courses that must be completed first, in any term."),
     )
     computed = {"prerequisites": ComputedField(("prerequisites",), _visible_prerequisites, only_limited=True)}
 

@@ -206,5 +206,5 @@ def check_in_scope(row: Model, row_scope: RowScope | None) -> None:
 
 
 def outside_scope_refusal() -> Refusal:
-    message = _("This client is limited to terms or courses, and this would lie outside of them.")
-    return Refusal("outside_limits", message, _("Outside of the client's limits"))
+    message = _("This client is limited to certain terms or courses, and this object would be outside them.")
+    return Refusal("outside_limits", message, _("Outside the client's limits"))

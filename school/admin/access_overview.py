@@ -48,7 +48,7 @@ def access_page(request: HttpRequest) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         **sections,
-        "title": _("Who has access"),
+        "title": _("Access"),
         "sections": list(sections),
         "may_revoke": request.user.has_perm("school.change_apiclient"),
         "most": MAX_ROWS,

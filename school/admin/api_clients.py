@@ -28,8 +28,8 @@ class LiveTokensInline(TabularInline):
     readonly_fields = ["created", "expires", "scope"]
     extra = 0
     max_num = 0
-    verbose_name = _("live token")
-    verbose_name_plural = _("live tokens: delete one to revoke it, which takes effect within a minute")
+    verbose_name = _("valid token")
+    verbose_name_plural = _("valid tokens: delete a token to revoke it; this takes effect within one minute")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).filter(expires__gt=timezone.now()).order_by("-expires")
@@ -42,6 +42,14 @@ class LiveTokensInline(TabularInline):
 
 
 class ClientForm(forms.ModelForm):
+    class Meta:
+        help_texts = {
+            "scope": _("The scopes that the client can request, separated by spaces."),
+            "is_limited": _(
+                "The client can only see and change data of these terms and courses. Without any, it has no access."
+            ),
+        }
+
     def clean_scope(self) -> str:
         scopes = self.cleaned_data["scope"].split()
         unknown = [each for each in scopes if each not in settings.SCOPES]
@@ -85,7 +93,10 @@ class ClientAdmin(ModelAdmin):
         client = self._get_changeable(request, pk)
         if request.method == "POST":
             revoke(client)
-            messages.success(request, gettext("%(client)s is shut out within a minute.") % {"client": client})
+            messages.success(
+                request,
+                gettext("Access of %(client)s is revoked. This takes effect within one minute.") % {"client": client},
+            )
             return HttpResponseRedirect(reverse("admin:access"))
         title = gettext("Revoke %(client)s") % {"client": client}
         context = {**self.admin_site.each_context(request), "title": title, "opts": self.opts, "original": client}
@@ -95,7 +106,7 @@ class ClientAdmin(ModelAdmin):
         """Activate a revoked client again."""
         client = self._get_changeable(request, pk)
         reactivate(client)
-        messages.success(request, gettext("%(client)s may come in again.") % {"client": client})
+        messages.success(request, gettext("Access of %(client)s is restored.") % {"client": client})
         return HttpResponseRedirect(reverse("admin:access"))
 
     def _get_changeable(self, request: HttpRequest, pk: int) -> Any:
@@ -114,7 +125,7 @@ class ClientAdmin(ModelAdmin):
         is_live = Q(accesstoken__expires__gt=timezone.now())
         return super().get_queryset(request).annotate(alive=Count("accesstoken", filter=is_live))
 
-    @admin.display(description=_("live tokens"), ordering="alive")
+    @admin.display(description=_("valid tokens"), ordering="alive")
     def live_tokens(self, client: Any) -> int:
         return int(client.alive)
 

@@ -79,7 +79,7 @@ class StaffAuthentication(SessionAuthentication):
             )
 
             if lacks_second_factor(request._request):
-                raise AuthenticationFailed(_("Set up a second factor first."))
+                raise AuthenticationFailed(_("Set up a second factor for your account first."))
 
 
 class AnonymousAuthentication(BaseAuthentication):

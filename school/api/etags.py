@@ -28,7 +28,7 @@ class PreconditionRequired(APIException):
 
     status_code = 428
     default_code = "precondition_required"
-    default_detail = gettext_lazy("Send the ETag of what you have read as If-Match.")
+    default_detail = gettext_lazy("Send the ETag of the response that you read, as If-Match.")
 
 
 def etag_of_text(text: str) -> str:
@@ -68,13 +68,14 @@ def _mismatch_refusal(sent: list[str]) -> Refusal:
     is_own = any(OWN_ETAG.fullmatch(each) for each in sent)
     if not is_own and any(each.startswith("W/") for each in sent):
         message = _(
-            "The ETag in If-Match is weak (W/), and a weak one never matches. A proxy that compresses answers makes"
-            " ETags weak: switch its compression off for this API."
+            "The ETag in If-Match is weak (W/), and weak ETags never match. A proxy that compresses responses "
+            "makes ETags weak: turn off its compression for this API."
         )
     elif not is_own and (not sent or any(ALTERED_ETAG.fullmatch(each) for each in sent)):
         message = _(
-            "If-Match holds no ETag of this server: 32 hexadecimal digits in double quotes. Send the ETag as it came."
-            " A proxy that compresses answers may have changed it: switch its compression off for this API."
+            "If-Match is not an ETag of this server (32 hexadecimal digits in double quotes). Send the ETag "
+            "unchanged. A proxy that compresses responses may have changed it: turn off its compression for "
+            "this API."
         )
     else:
         return version_conflict()

@@ -114,7 +114,7 @@ class KnownFieldsSerializer(serializers.Serializer[Any]):
     At most ``MAX_UNKNOWN_FIELDS`` unknown fields are named; an error of the whole body gives the number of the others.
     """
 
-    default_error_messages = {"unknown_field": _("There is no such field.")}
+    default_error_messages = {"unknown_field": _("This field does not exist.")}
 
     def to_internal_value(self, data: Any) -> Any:
         known = set(self.fields)

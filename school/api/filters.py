@@ -222,7 +222,7 @@ class StrictFilterSet(filters.FilterSet):
     }
 
 
-UPDATED_SINCE_HELP = _lazy("Changed at this instant or later.")
+UPDATED_SINCE_HELP = _lazy("Changed at or after this date and time.")
 
 
 @extend_schema_field(

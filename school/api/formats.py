@@ -24,11 +24,13 @@ _WITHOUT_OFFSET = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}(
 _LOST_PLUS = re.compile(r".*[0-9] [0-9]{2}:?[0-9]{2}")
 _WHOLE_NUMBER = re.compile(_WHOLE_NUMBER_PATTERN[:-1])
 
-INVALID_DAY = _("Write a day as YYYY-MM-DD, for example 2026-10-01.")
-INVALID_INSTANT = _("Write an instant with its offset, as 2026-08-01T09:00:00Z or 2026-08-01T09:00:00+02:00.")
-NAIVE_INSTANT = _("The instant has no offset. Add Z for UTC or an offset, as in 2026-08-01T09:00:00+02:00.")
-LOST_PLUS = _("In a query a plus sign is read as a blank. Percent-encode it, or write the instant in UTC with Z.")
-INVALID_WHOLE_NUMBER = _("Write a whole number with the digits 0 to 9, without blanks, a plus sign or leading zeros.")
+INVALID_DAY = _("Write the date as YYYY-MM-DD, for example 2026-10-01.")
+INVALID_INSTANT = _(
+    "Write the date and time with its UTC offset, for example 2026-08-01T09:00:00Z or 2026-08-01T09:00:00+02:00."
+)
+NAIVE_INSTANT = _("The date and time has no UTC offset. Add Z for UTC or an offset, as in 2026-08-01T09:00:00+02:00.")
+LOST_PLUS = _("A plus sign in a query means a space. Percent-encode it, or write the date and time in UTC with Z.")
+INVALID_WHOLE_NUMBER = _("Write a whole number with the digits 0 to 9, without spaces, a plus sign or leading zeros.")
 
 
 def parse_day(text: str) -> date:

@@ -41,19 +41,19 @@ KEY_PATTERN = "^[!-~]{1,255}$"
 class InvalidIdempotencyKey(APIException):
     status_code = 400
     default_code = "invalid_idempotency_key"
-    default_detail = gettext_lazy("An Idempotency-Key has 1 to 255 visible ASCII characters.")
+    default_detail = gettext_lazy("The Idempotency-Key is invalid. It must have 1 to 255 visible ASCII characters.")
 
 
 class IdempotencyKeyReused(APIException):
     status_code = 422
     default_code = "idempotency_key_reused"
-    default_detail = gettext_lazy("This Idempotency-Key came with another request before. Take a new one.")
+    default_detail = gettext_lazy("This Idempotency-Key was used for a different request. Use a new one.")
 
 
 class RequestInProgress(APIException):
     status_code = 409
     default_code = "still_at_work"
-    default_detail = gettext_lazy("The first request with this Idempotency-Key is still at work.")
+    default_detail = gettext_lazy("The first request with this Idempotency-Key is still being processed.")
     wait = 1
 
 

@@ -160,14 +160,14 @@ class KeysetPagination(BasePagination):
     def _parse_size(self, request: Request) -> int:
         text = request.query_params.get("page_size", str(self.page_size))
         if not re.fullmatch("[1-9][0-9]{0,3}", text) or int(text) > self.max_page_size:
-            message = _("A page has 1 to %(most)s rows.") % {"most": self.max_page_size}
+            message = _("The number of rows must be from 1 to %(most)s.") % {"most": self.max_page_size}
             raise ValidationError({"page_size": [ErrorDetail(message, code="invalid")]})
         return int(text)
 
     def _parse_cursor(self, text: str, order: str) -> Cursor:
         cursor = decode_cursor(text, self.salt, order)
         if cursor is None:
-            message = _("This cursor is not one of this list in this order. Begin without a cursor.")
+            message = _("This cursor does not belong to this list in this order. Start without a cursor.")
             raise ValidationError({"cursor": [ErrorDetail(message, code="invalid_cursor")]})
         return cursor
 
@@ -186,8 +186,10 @@ class KeysetPagination(BasePagination):
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         size = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": self.page_size}
         return [
-            _parameter("cursor", {"type": "string"}, _("Where the page begins: take it from `next` and `previous`.")),
-            _parameter("page_size", size, _("Rows on the page.")),
+            _parameter(
+                "cursor", {"type": "string"}, _("The start of the page. Use the value in `next` or `previous`.")
+            ),
+            _parameter("page_size", size, _("Maximum number of rows on the page.")),
         ]
 
 
@@ -200,7 +202,7 @@ def order_columns(request: Request, view: Any) -> tuple[str, str]:
 
 def refuse_page_parameters(request: Request) -> None:
     """Raise ``ValidationError`` if a file is requested by page, or with the parameters ``fields`` or ``expand``."""
-    message = _("A file has all rows, in one shape.")
+    message = _("A file always has all rows and all columns, so this parameter is not allowed.")
     given = [name for name in ("cursor", "page_size", "fields", "expand") if name in request.query_params]
     if given:
         raise ValidationError({name: [ErrorDetail(message, code="unknown_filter")] for name in given})

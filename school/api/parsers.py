@@ -30,13 +30,13 @@ class StrictJSONParser(JSONParser):
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
         data = stream.read()
         if data.startswith(codecs.BOM_UTF8):
-            raise ParseError(_("The JSON begins with a byte order mark. Send it without one."))
+            raise ParseError(_("The body starts with a byte order mark. Send JSON without one."))
         try:
             text = data.decode()
         except UnicodeDecodeError:
-            raise ParseError(_("JSON is written in UTF-8, and this is not.")) from None
+            raise ParseError(_("The body is not UTF-8. Send JSON in UTF-8.")) from None
         if text[:4].strip("\0") != text[:4]:
-            raise ParseError(_("JSON is written in UTF-8, and this has NUL bytes, as UTF-16 and UTF-32 have."))
+            raise ParseError(_("The body has NUL bytes, as UTF-16 and UTF-32 have. Send JSON in UTF-8."))
         if _count_containers(text) > MAX_CONTAINERS and _count_containers(_STRING.sub("", text)) > MAX_CONTAINERS:
             message = _("The JSON has more than %(limit)s arrays and objects.")
             raise ParseError(message % {"limit": f"{MAX_CONTAINERS:,}"})
@@ -56,22 +56,22 @@ class StrictJSONParser(JSONParser):
         except RecursionError:
             raise _too_deep_error() from None
         except ValueError as error:
-            raise ParseError(_("This is not JSON: %(error)s") % {"error": error}) from None
+            raise ParseError(_("The body is not valid JSON: %(error)s") % {"error": error}) from None
         # The text was decoded from UTF-8, so it has no surrogates: only a \u escape can produce one.
         if "\\u" in text and not _is_encodable(body):
-            raise ParseError(_("The JSON has half of a surrogate pair in a text."))
+            raise ParseError(_("A string in the JSON has half of a surrogate pair."))
         return body
 
 
 def _unique_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise ParseError(_("The JSON has two values of one name."))
+        raise ParseError(_("An object in the JSON has the same name twice."))
     return members
 
 
 def _reject_constant(name: str) -> NoReturn:
-    raise ParseError(_("JSON has no %(name)s.") % {"name": name})
+    raise ParseError(_("%(name)s is not valid in JSON.") % {"name": name})
 
 
 def _parse_float(text: str) -> float:

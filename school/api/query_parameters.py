@@ -15,7 +15,7 @@ from school.api.sparse_fields import SPARSE_PARAMETERS, SparseFieldsMixin
 
 def repeated_error() -> ErrorDetail:
     """Return the error for a parameter that is given more than once, but takes one value."""
-    return ErrorDetail(_("This is given more than once, and takes one value."), code="repeated_parameter")
+    return ErrorDetail(_("This parameter is given more than once. Give it once."), code="repeated_parameter")
 
 
 def query_errors(
@@ -25,7 +25,7 @@ def query_errors(
     errors = {}
     for name, values in query.lists():
         if known is not None and name not in known:
-            errors[name] = [ErrorDetail(_("There is no such filter."), code="unknown_filter")]
+            errors[name] = [ErrorDetail(_("This filter does not exist."), code="unknown_filter")]
         elif len(values) > 1 and name not in repeatable:
             errors[name] = [repeated_error()]
     return errors

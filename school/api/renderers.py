@@ -12,7 +12,7 @@ from school.api.row_json import JsonText
 
 BOM_PARAMETER = "bom"
 BOM_OPENAPI_PARAMETER = OpenApiParameter(
-    BOM_PARAMETER, bool, description="Begin the CSV with a byte order mark, by which Excel recognizes UTF-8."
+    BOM_PARAMETER, bool, description="Start the CSV with a byte order mark, so that Excel reads it as UTF-8."
 )
 
 

@@ -213,7 +213,7 @@ class ConditionalReadMixin:
 
         for row in self._run_cached(("value", page.field), build, {"pk": page.cursor.pk}):
             return row.value
-        message = _("The row that this cursor stands at is not in this list any more. Begin without a cursor.")
+        message = _("The row that this cursor refers to is no longer in this list. Start without a cursor.")
         raise Refused([Refusal("cursor_expired", message, _("Cursor has expired"))])
 
     def template(self) -> RowTemplate | None:

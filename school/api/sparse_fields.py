@@ -55,10 +55,10 @@ class SparseFieldsMixin:
     def openapi_parameters(self) -> list[OpenApiParameter]:
         """Return the parameters for the OpenAPI document."""
         names = self.field_names()
-        parameters = [_parameter("fields", names, _("Only these fields, parted by commas."))]
+        parameters = [_parameter("fields", names, _("Return only these fields, separated by commas."))]
         if self.expandable:
             expandable = list(self.expandable)
-            text = _("Show these in full, parted by commas. Takes the scope to read them.")
+            text = _("Return these objects in full, separated by commas. Requires the scope to read them.")
             parameters.append(_parameter("expand", expandable, text))
         return parameters
 

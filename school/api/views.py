@@ -92,7 +92,7 @@ class ResourceViewSet(RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, Condit
         try:
             instance.delete()
         except ProtectedError:
-            raise Refused([Refusal("has_history", str(instance.reason_to_keep), _("Has history"))]) from None
+            raise Refused([Refusal("has_history", str(instance.reason_to_keep), _("Has dependent objects"))]) from None
 
     def get_object(self) -> Any:
         """

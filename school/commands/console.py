@@ -75,4 +75,4 @@ class SafeCommand(BaseCommand):
             if isinstance(error, ProgrammingError):
                 raise
             reason = str(error).partition("\n")[0]
-            raise CommandError(f"The database gave up ({reason}).") from None
+            raise CommandError(f"The database failed ({reason}).") from None

@@ -21,7 +21,9 @@ MAX_NAMES_BYTES = 20_000  # of the names of objects to delete, and of protected 
 def delete_bounded(modeladmin: Any, request: HttpRequest, queryset: Any) -> HttpResponse | None:
     """Run Django's action ``delete_selected`` for at most ``MAX_SELECTED`` rows; show an error for more."""
     if len(queryset.order_by().values_list("pk")[: MAX_SELECTED + 1]) > MAX_SELECTED:
-        messages.error(request, _("At most %(most)s at a time: choose fewer.") % {"most": MAX_SELECTED})
+        messages.error(
+            request, _("At most %(most)s objects can be deleted at a time. Select fewer.") % {"most": MAX_SELECTED}
+        )
         return None
     response: HttpResponse | None = delete_selected(modeladmin, request, queryset)
     return response

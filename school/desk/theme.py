@@ -63,7 +63,7 @@ NAVIGATION = [
         "title": _("Access"),
         "items": [
             {
-                "title": _("Who has access"),
+                "title": _("Access"),
                 "icon": "admin_panel_settings",
                 "link": reverse_lazy("admin:access"),
                 "permission": "school.admin.access_overview.can_view",

@@ -27,7 +27,7 @@ def parse_trusted_proxies(text: str) -> Proxies:
     try:
         networks = tuple(ip_network(part.strip()) for part in text.split(","))
     except ValueError:
-        message = f"TRUSTED_PROXIES must be a number of proxies or networks parted by commas, not {text!r}."
+        message = f"TRUSTED_PROXIES must be a number of proxies, or networks separated by commas, not {text!r}."
         raise ImproperlyConfigured(message) from None
     if not all(network.prefixlen for network in networks):
         # Every address would be a trusted proxy, and a client could claim another address for each login attempt.

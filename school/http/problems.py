@@ -88,13 +88,15 @@ def problem_from_exception(exc: Exception) -> dict[str, Any] | None:
         case exceptions.ValidationError():
             return _validation_problem(exc.detail)
         case OSError() if exc.errno in DISK_FULL:
-            return problem(507, [Refusal("storage_full", _("There is no room for this file."))])
+            return problem(507, [Refusal("storage_full", _("The server has no disk space for this file."))])
         case RequestDataTooBig():
             return problem(413, [Refusal("body_too_large", _("The body is too large."))])
         case Http404() | exceptions.NotFound():
-            return problem(404, [Refusal("not_found", _("There is nothing at this address."), _("Not found"))])
+            return problem(404, [Refusal("not_found", _("There is no resource at this URL."), _("Not found"))])
         case PermissionDenied():
-            return problem(403, [Refusal("permission_denied", _("You may not do this."), _("Not allowed"))])
+            return problem(
+                403, [Refusal("permission_denied", _("You do not have permission to do this."), _("Not allowed"))]
+            )
         case exceptions.APIException():
             code = str(exc.get_codes())
             return {**problem(exc.status_code, [Refusal(code, str(exc.detail))]), **getattr(exc, "members", {})}
@@ -107,9 +109,9 @@ def problem_from_exception(exc: Exception) -> dict[str, Any] | None:
 def _constraint_refusal(constraint: ConstraintInfo) -> Refusal:
     """Return the refusal of a row that conflicts with a row that another transaction has saved."""
     if constraint.is_unique:
-        message = constraint.message or _("Something with this key exists already.")
+        message = constraint.message or _("An object with this key already exists.")
         return Refusal("unique", str(message), field=constraint.field)
-    message = _("Somebody else saved something in the way of this at the same moment. Read again and retry.")
+    message = _("Another request saved a conflicting change at the same time. Read the object again and retry.")
     return Refusal("conflict", message, _("Conflict"))
 
 
@@ -209,12 +211,12 @@ def length_required(request: HttpRequest) -> HttpResponse:
 
 def unsupported_charset(request: HttpRequest) -> HttpResponse:
     """Answer 415: the request is not encoded in UTF-8."""
-    return _single_error_response(415, "unsupported_media_type", _("Send UTF-8."))
+    return _single_error_response(415, "unsupported_media_type", _("Send the request in UTF-8."))
 
 
 def unsupported_encoding(request: HttpRequest) -> HttpResponse:
     """Answer 415: the body is compressed or has another content coding (RFC 9110, 15.5.16)."""
-    message = _("Send the body as it is, without a Content-Encoding such as gzip.")
+    message = _("Send the body without a Content-Encoding such as gzip.")
     response = _single_error_response(415, "unsupported_media_type", message)
     response["Accept-Encoding"] = "identity"
     return response
@@ -235,9 +237,12 @@ def cookies_too_large(request: HttpRequest) -> HttpResponse:
 def database_busy(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer 503: the database did not release a lock in time, or is not reachable. A retry may succeed."""
     bind_cause(**error_details(exception))
-    message = _("The database is busy or away. Nothing was done: try again.")
+    message = _("The database is busy or unavailable. The request was not applied. Try again.")
     if is_commit_outcome_unknown(exception):
-        message = _("The database went away. Whether it is done is not known: look, or send it again.")
+        message = _(
+            "The connection to the database was lost. The request may have been applied. Check the result "
+            "before you send the request again."
+        )
     if request.path.startswith(("/api/", "/oauth/")):
         response = _single_error_response(503, "busy", message, _("Busy"))
     else:
@@ -256,13 +261,15 @@ def known_error_response(request: HttpRequest, exception: Exception) -> HttpResp
 
 def too_many_attempts() -> HttpResponse:
     """Answer 429: a secret was guessed at, and its client is locked for this address."""
-    return _single_error_response(429, "too_many_attempts", _("Too many failed attempts. Come back after Retry-After."))
+    return _single_error_response(
+        429, "too_many_attempts", _("Too many failed attempts. Retry after the time in Retry-After.")
+    )
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Django's handler404: a problem under ``/api/``, a page elsewhere."""
     if request.path.startswith("/api/"):
-        return _single_error_response(404, "not_found", _("There is nothing at this address."))
+        return _single_error_response(404, "not_found", _("There is no resource at this URL."))
     with override(get_language_from_request(request)):
         return defaults.page_not_found(request, exception or Http404())
 
@@ -271,14 +278,16 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500: a problem under ``/api/``, a page elsewhere."""
     error = sys.exc_info()[1]
     if isinstance(error, OSError) and error.errno in DISK_FULL:  # raised while Django read the form
-        message = _("There is no room on the server for this file. Nothing is kept of it.")
+        message = _("The server has no disk space for this file. Nothing was stored.")
         return HttpResponse(message, status=507, content_type="text/plain; charset=utf-8")
     if isinstance(error, DATABASE_UNAVAILABLE):  # raised outside a view, for example when a session is saved
         return database_busy(request, error)
     bind_cause(**error_details(error))
     if request.path.startswith("/api/"):
         return _single_error_response(
-            500, "server_error", _("Something went wrong here. The log has it under this request id.")
+            500,
+            "server_error",
+            _("An unexpected error occurred. The server log has the details under this request id."),
         )
     page = render_to_string("500.html", {"request_id": current_request_id()})  # no request: it may be the cause
     return HttpResponse(page, status=500)

@@ -43,7 +43,7 @@ class RateLimitStatus:
 class TooManyRequests(APIException):
     status_code = 429
     default_code = "too_many_requests"
-    default_detail = _("These were too many requests in a minute. Come back after Retry-After.")
+    default_detail = _("Too many requests in one minute. Retry after the time in Retry-After.")
 
     def __init__(self, status: RateLimitStatus) -> None:
         self.wait = status.seconds

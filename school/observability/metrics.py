@@ -16,7 +16,7 @@ request_duration = prometheus_client.Histogram(
     "school_request_seconds", "Requests, and how long they took.", ["method", "route", "status"], buckets=BUCKETS
 )
 command_counter = prometheus_client.Counter("school_enrollment_acts", "Changes of enrollments.", ["action", "channel"])
-refusal_counter = prometheus_client.Counter("school_refusals", "Reasons why an act was refused.", ["code"])
+refusal_counter = prometheus_client.Counter("school_refusals", "Reasons of refused enrollment commands.", ["code"])
 
 
 class RequestMetrics:

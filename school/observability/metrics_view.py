@@ -22,12 +22,14 @@ class DatabaseGauges(Collector):
     """Gauges that the functions in ``METRIC_SOURCES`` query from the database at each scrape."""
 
     def collect(self) -> Iterator[Metric]:
-        database_up = GaugeMetricFamily("school_database_up", "Whether the database answers.", value=1)
+        database_up = GaugeMetricFamily("school_database_up", "1 if the database is reachable, otherwise 0.", value=1)
         try:
             for path in settings.METRIC_SOURCES:
                 yield from list(import_string(path)())
         except Error:
-            database_up = GaugeMetricFamily("school_database_up", "Whether the database answers.", value=0)
+            database_up = GaugeMetricFamily(
+                "school_database_up", "1 if the database is reachable, otherwise 0.", value=0
+            )
         yield database_up
 
 

@@ -35,8 +35,8 @@ class EnrollForm(forms.ModelForm):
     """Checks the rules before saving. Each reason of a refusal is a form error."""
 
     on_full = forms.ChoiceField(
-        label=gettext_lazy("Where no seat is free"),
-        choices=[(OnFull.REJECT, gettext_lazy("refuse")), (OnFull.WAITLIST, gettext_lazy("let them wait"))],
+        label=gettext_lazy("If no seat is free"),
+        choices=[(OnFull.REJECT, gettext_lazy("refuse")), (OnFull.WAITLIST, gettext_lazy("waitlist"))],
         initial=OnFull.REJECT,
         widget=UnfoldAdminSelectWidget,
         required=False,
@@ -46,14 +46,14 @@ class EnrollForm(forms.ModelForm):
         choices=[(rule.code, rule.title) for rule in {rule.code: rule for rule in ALL_RULES if rule.waivable}.values()],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         required=False,
-        help_text=gettext_lazy("Rules that shall not stand in the way of this one enrollment. Takes a reason."),
+        help_text=gettext_lazy("Override these rules for this enrollment (a reason is required)."),
     )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
         max_length=1000,
         widget=UnfoldAdminTextInputWidget,
         required=False,
-        help_text=gettext_lazy("Kept in the journal."),
+        help_text=gettext_lazy("Stored in the journal."),
     )
     actor: ActorContext
     record_refusals = True  # False for a preview
@@ -72,7 +72,9 @@ class EnrollForm(forms.ModelForm):
             field = refusal.field if refusal.field in self.fields else None
             self.add_error(field, forms.ValidationError(refusal.message, code=refusal.code))
         if outcome.accepted and not outcome.changed:
-            message = _("This student is in %(course)s already.") % {"course": data["course"].code}
+            message = _("This student is already enrolled in %(course)s or on its waitlist.") % {
+                "course": data["course"].code
+            }
             self.add_error(None, forms.ValidationError(message, code="already_open"))
         return data
 
@@ -166,7 +168,7 @@ class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
         obj.pk = outcome.enrollment.pk if outcome.enrollment else None
         if outcome.enrollment and outcome.enrollment.status == Status.WAITLISTED:
             place = {"place": outcome.enrollment.waitlist_position}
-            messages.info(request, _("No seat is free: the student waits at place %(place)s.") % place)
+            messages.info(request, _("No seat is free. The student is on the waitlist, at position %(place)s.") % place)
 
     def has_change_permission(self, request: HttpRequest, obj: StudentCourse | None = None) -> bool:
         return False
@@ -183,7 +185,7 @@ class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
     def has_complete_permission(self, request: HttpRequest) -> bool:
         return self.has_bulk_action_permission(request, BULK_ACTIONS["complete"])
 
-    @admin.display(description=gettext_lazy("place in line"))
+    @admin.display(description=gettext_lazy("waitlist position"))
     def waitlist_position(self, enrollment: StudentCourse) -> int | None:
         return enrollment.waitlist_position
 

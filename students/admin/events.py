@@ -38,7 +38,7 @@ class EnrollmentEventAdmin(ModelAdmin):
     ordering = ["-id"]
     sortable_by: list[str] = []  # the journal is ordered by id; another order would sort millions of rows
     search_fields = ["enrollment"]  # only switches the search on; ``get_search_results`` defines it
-    search_help_text = gettext_lazy("A student number or the code of a course, whole.")
+    search_help_text = gettext_lazy("A complete student number or course code.")
     show_full_result_count = False
     counts_entries = True  # the pagination counts "entries", since the plural name is not countable
 

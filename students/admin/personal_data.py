@@ -32,12 +32,12 @@ TYPES = {"json": "application/json; charset=utf-8", "html": "text/html; charset=
 
 class ExportForm(forms.Form):
     format = forms.ChoiceField(
-        label=gettext_lazy("As"),
-        choices=[("html", gettext_lazy("a page to read")), ("json", gettext_lazy("JSON, for programs"))],
+        label=gettext_lazy("Format"),
+        choices=[("html", gettext_lazy("HTML page")), ("json", gettext_lazy("JSON"))],
         widget=UnfoldAdminSelectWidget,
     )
     reason = forms.CharField(
-        label=gettext_lazy("For whom and why"),
+        label=gettext_lazy("Recipient and reason"),
         max_length=1000,
         required=False,
         validators=[plain_text],
@@ -50,13 +50,13 @@ class EraseForm(forms.Form):
         label=gettext_lazy("Reason"),
         max_length=1000,
         validators=[plain_text],
-        help_text=gettext_lazy("Kept in the record of access. Put no personal data in it."),
+        help_text=gettext_lazy("Stored in the record of access. Do not enter personal data."),
         widget=UnfoldAdminTextInputWidget,
     )
     number = forms.CharField(
         label=gettext_lazy("Student number"),
         max_length=64,
-        help_text=gettext_lazy("Type it to confirm."),
+        help_text=gettext_lazy("Enter the student number to confirm."),
         widget=UnfoldAdminTextInputWidget,
     )
 
@@ -67,7 +67,7 @@ class EraseForm(forms.Form):
     def clean_number(self) -> str:
         number: str = self.cleaned_data["number"]
         if number != self.expected_number:
-            raise forms.ValidationError(_("This is not the number of the student."), code="not_the_number")
+            raise forms.ValidationError(_("This is not the student's number."), code="not_the_number")
         return number
 
 
@@ -190,18 +190,22 @@ class PersonalDataViews(SimpleHistoryAdmin, ModelAdmin):
 
 
 def _message_result(request: HttpRequest, result: ErasureResult) -> None:
-    messages.success(request, _("Erased: the student is %(name)s from now on.") % {"name": result.pseudonym})
+    messages.success(
+        request, _("The personal data was erased. The student is now called %(name)s.") % {"name": result.pseudonym}
+    )
     rows = sum(result.imports.values())
     if rows:
-        message = _("%(rows)s rows blacked out in the files of %(imports)s imports.")
+        message = _("%(rows)s rows redacted in the files of %(imports)s imports.")
         messages.info(request, message % {"rows": rows, "imports": len(result.imports)})
     if result.imports_discarded:
         ids = ", ".join(map(str, result.imports_discarded))
-        message = _("The files of these imports cannot be searched, and were deleted: %(ids)s.")
+        message = _("The files of these imports could not be searched and were deleted: %(ids)s.")
         messages.warning(request, message % {"ids": ids})
     if result.named_in_journal:
-        message = _("%(n)s entries of the journal give a reason with the name in it. The journal cannot be changed.")
+        message = _("%(n)s journal entries have a reason that contains the name. The journal cannot be changed.")
         messages.warning(request, message % {"n": len(result.named_in_journal)})
     if result.named_in_access:
-        message = _("%(n)s lines of the record of access give a reason with the name in it. They cannot be changed.")
+        message = _(
+            "%(n)s entries in the record of access have a reason that contains the name. They cannot be changed."
+        )
         messages.warning(request, message % {"n": len(result.named_in_access)})

@@ -32,7 +32,7 @@ class RefusalAdmin(ModelAdmin):
     list_filter = ["day", ReasonFilter, "channel", ("course__term", RowScopeFilter)]
     list_select_related = ["student", "course__term"]
     search_fields = ["=student__student_number", "=course__code"]
-    search_help_text = gettext_lazy("A student number or the code of a course, whole.")
+    search_help_text = gettext_lazy("A complete student number or course code.")
     show_full_result_count = False
     fields = ["at", "student", "course", "reason_titles", "action", "channel"]
 
@@ -49,6 +49,6 @@ class RefusalAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @admin.display(description=gettext_lazy("why"))
+    @admin.display(description=gettext_lazy("reasons"))
     def reason_titles(self, refusal: RefusedAct) -> str:
         return titles(refusal.codes.split())

@@ -58,11 +58,11 @@ class SeatsFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
-            ("over", gettext_lazy("more enrolled than seats")),
-            ("full", gettext_lazy("none free")),
-            ("free", gettext_lazy("some free")),
-            ("line", gettext_lazy("somebody waits")),
-            ("held_up", gettext_lazy("somebody waits, some free")),
+            ("over", gettext_lazy("over capacity")),
+            ("full", gettext_lazy("no free seats")),
+            ("free", gettext_lazy("with free seats")),
+            ("line", gettext_lazy("with a waitlist")),
+            ("held_up", gettext_lazy("with a waitlist and free seats")),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -111,10 +111,10 @@ class CourseAdmin(ActivationActions, ProtectedByRelation, CoursePage, courses.ad
     def free(self, course: Course) -> Any:
         seats = get_seats(course)
         if seats.over:
-            return format_html("<strong>{}</strong>", _("%(over)s over") % {"over": seats.over})
+            return format_html("<strong>{}</strong>", _("%(over)s over capacity") % {"over": seats.over})
         return gettext_lazy("no limit") if seats.free is None else seats.free
 
-    @admin.display(description=gettext_lazy("waiting"))
+    @admin.display(description=gettext_lazy("waitlisted"))
     def waiting(self, course: Course) -> int:
         return get_seats(course).waiting
 
@@ -125,4 +125,4 @@ def message_promotions(request: HttpRequest, promoted: list[StudentCourse]) -> N
         visible_rows(request, StudentCourse).filter(pk__in=[each.pk for each in promoted]).values_list("pk", flat=True)
     )
     for enrollment in [each for each in promoted if each.pk in visible][:MAX_PROMOTION_MESSAGES]:
-        messages.info(request, _("%(who)s had waited and has a seat now.") % {"who": enrollment})
+        messages.info(request, _("%(who)s moved from the waitlist to a seat.") % {"who": enrollment})

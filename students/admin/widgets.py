@@ -33,6 +33,6 @@ class AutocompleteMultipleField(forms.ModelMultipleChoiceField):
     def clean(self, value: Any) -> Any:
         ids = _ids(value)
         if len(ids) > MAX_PICKED:
-            message = _("Pick at most %(most)s, and paste the others.") % {"most": MAX_PICKED}
+            message = _("Select at most %(most)s. Paste the others as text.") % {"most": MAX_PICKED}
             raise forms.ValidationError(message, code="too_many")
         return super().clean(ids)

@@ -74,7 +74,7 @@ class BatchView(StrictQueryMixin, APIView):
         applied = [outcome.enrollment is not None for outcome in item_outcomes]
         serialized = serialize_outcomes(item_outcomes)
         if not any(applied):
-            message = _("Nothing of the batch was applied: see the outcome of each item.")
+            message = _("No item of the batch was applied. See the outcome of each item.")
             body = problem(422, [Refusal("nothing_applied", message, _("Nothing applied"))])
             return Response({**body, "outcomes": serialized}, 422, content_type=CONTENT_TYPE)
         return Response({"outcomes": serialized}, 200 if all(applied) else 207)

@@ -40,7 +40,7 @@ def _key_validator(pattern: str, prefix: str) -> Callable[[str], None]:
 
     def validate(text: str) -> None:
         if not re.fullmatch(pattern[1:-1], text, re.DOTALL):
-            message = _("Write an id, or %(prefix)s and the key.") % {"prefix": prefix}
+            message = _("Write an id, or %(prefix)s followed by the number or code.") % {"prefix": prefix}
             raise FormError(message + suggest_key(text, prefix), code="invalid")
 
     return validate
@@ -124,7 +124,9 @@ class StatusFilter(filters.MultipleChoiceFilter):
         super().__init__(
             choices=[*Status.choices, (ALL, _("all"))],
             widget=CommaSeparatedWidget,
-            help_text=_("Several, parted by commas, or all. Default: the open ones, enrolled and waitlisted."),
+            help_text=_(
+                "One or more statuses, separated by commas, or `all`. Default: the open ones, enrolled and waitlisted."
+            ),
         )
 
     def filter(self, qs: Any, value: list[str]) -> QuerySet[Any]:
@@ -139,11 +141,11 @@ class EnrollmentFilter(StrictFilterSet):
     status = StatusFilter()
     student: Any = StudentKeyFilter(
         validators=[_key_validator(STUDENT_KEY_PATTERN, "number:")],
-        help_text=_("An id, or number: and a student number."),
+        help_text=_("An id, or `number:` and a student number."),
     )
     course: Any = CourseKeyFilter(
         validators=[_key_validator(COURSE_KEY_PATTERN, "code:")],
-        help_text=_("An id, or code: and a code, with @ and the term's code."),
+        help_text=_("An id, or `code:` and a course code, with `@` and the code of its term."),
     )
     student_number: Any = TextFilter("student__student_number")
     course_code: Any = TextFilter("course__code")

@@ -54,8 +54,12 @@ LOCK_STUDENTS: PreparedQuery[Student] = PreparedQuery(lambda ids: _students_by_i
 # The latest row of a key comes last: an open row is always newer than the ended ones.
 LATEST_ENROLLMENTS: PreparedQuery[StudentCourse] = PreparedQuery(lambda *keys: _enrollments_of(*keys))
 DECISION_COLUMNS = ("id", "student_id", "course_id", "status", *TRACKED_FIELDS, "version")
-LATEST_PARTIAL_ROWS: PreparedQuery[Any] = PreparedQuery(lambda *keys: _enrollments_of(*keys).values_list(*DECISION_COLUMNS))
-STUDENT_ACTIVE: PreparedQuery[Any] = PreparedQuery(lambda ids: _students_by_id(ids).values_list("pk", "is_active"), KEY_SHARE)
+LATEST_PARTIAL_ROWS: PreparedQuery[Any] = PreparedQuery(
+    lambda *keys: _enrollments_of(*keys).values_list(*DECISION_COLUMNS)
+)
+STUDENT_ACTIVE: PreparedQuery[Any] = PreparedQuery(
+    lambda ids: _students_by_id(ids).values_list("pk", "is_active"), KEY_SHARE
+)
 
 # The actions that can free a seat.
 SEAT_FREEING_ACTIONS = (Action.DROP, Action.COMPLETE, Action.UNDO)
@@ -237,7 +241,9 @@ def _store_students(
 ) -> None:
     """Store the results in the context, and set the enrollments' course and student."""
     keys = {command.key for command in commands}
-    rows = instances_from_rows(StudentCourse, DECISION_COLUMNS, enrollments) if context.partial_rows else iter(enrollments)
+    rows = (
+        instances_from_rows(StudentCourse, DECISION_COLUMNS, enrollments) if context.partial_rows else iter(enrollments)
+    )
     context.latest_enrollments = {key: row for row in rows if (key := row.key) in keys and key[1] in context.courses}
     waiters_by_key = {waiter.key: waiter for waitlist in context.waitlists.values() for waiter in waitlist}
     context.latest_enrollments |= {key: waiter for key, waiter in waiters_by_key.items() if key in keys}

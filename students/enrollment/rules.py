@@ -78,7 +78,7 @@ def student_is_active(command: EnrollmentCommand, context: DecisionContext) -> s
 
 @rule("course_inactive", gettext_lazy("Course is not active"))
 def course_is_active(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """Only active courses take students."""
+    """Only active courses accept enrollments."""
     course = context.courses[command.course_id]
     if not course.is_active:
         return _("%(course)s is not active.") % {"course": course.code}
@@ -87,7 +87,7 @@ def course_is_active(command: EnrollmentCommand, context: DecisionContext) -> st
 
 @rule("enrollment_not_open", gettext_lazy("Enrollment is not open yet"), waivable=True)
 def enrollment_has_opened(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """Enrollment in a course begins at the instant that the course names."""
+    """Enrollment in a course is possible from its `enrollment_opens_at`."""
     course = context.courses[command.course_id]
     if not course.has_opened(context.now):
         opens_at = format_instant(course.enrollment_opens_at)
@@ -97,7 +97,7 @@ def enrollment_has_opened(command: EnrollmentCommand, context: DecisionContext) 
 
 @rule("enrollment_closed", gettext_lazy("Enrollment is closed"), waivable=True)
 def enrollment_has_not_closed(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """Enrollment in a course ends at the instant that the course names."""
+    """Enrollment in a course is possible until its `enrollment_closes_at`."""
     course = context.courses[command.course_id]
     if course.has_closed(context.now):
         closed_at = format_instant(course.enrollment_closes_at)
@@ -107,7 +107,7 @@ def enrollment_has_not_closed(command: EnrollmentCommand, context: DecisionConte
 
 @rule("term_ended", gettext_lazy("Term has ended"), waivable=True)
 def term_has_not_ended(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """A course takes no students after the last day of its term."""
+    """A course accepts no enrollments after the last day of its term."""
     course = context.courses[command.course_id]
     if course.term is None or context.today <= course.term.ends_on:
         return None
@@ -117,31 +117,31 @@ def term_has_not_ended(command: EnrollmentCommand, context: DecisionContext) -> 
 
 @rule("prerequisite_missing", gettext_lazy("Prerequisite missing"), waivable=True)
 def prerequisites_are_completed(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """A course may ask for others to be completed first, in whatever term."""
+    """A student must have completed the prerequisites of a course, in any term."""
     course = context.courses[command.course_id]
     missing = [code for code in course.prerequisites if (command.student_id, code) not in context.completed]
     if missing:
         # The journal records why a waitlisted student is passed over; its readers are not only the caller.
         visible = None if command.action == Action.PROMOTE else context.visible_codes
         values = {"course": course.code, "codes": list_codes(missing, visible)}
-        return _("%(course)s asks for %(codes)s to be completed first.") % values
+        return _("%(course)s requires %(codes)s to be completed first.") % values
     return None
 
 
 @rule(COURSE_FULL, gettext_lazy("Course is full"), waivable=True)
 def seat_is_free(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """A course takes as many students as it has seats, and who waits for one comes before any newcomer."""
+    """The course must have a free seat. Waitlisted students get free seats first."""
     course = context.courses[command.course_id]
     if can_take_seat(command, context) or accepts_waitlist(command):
         return None
     if context.has_seat(course.pk):
-        return _("%(course)s has a free seat only for those who wait.") % {"course": course.code}
+        return _("The free seats of %(course)s go to waitlisted students first.") % {"course": course.code}
     return _("%(course)s has no free seat.") % {"course": course.code}
 
 
 @rule("waitlist_full", gettext_lazy("Waitlist is full"))
 def waitlist_has_room(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """A course lets as many wait for a seat as its waitlist has places; many courses have none."""
+    """The waitlist must have room. Its limit is the `waitlist_capacity` of the course."""
     course = context.courses[command.course_id]
     capacity = course.waitlist_capacity
     if (
@@ -157,7 +157,7 @@ def waitlist_has_room(command: EnrollmentCommand, context: DecisionContext) -> s
 
 @rule(COURSE_FULL, gettext_lazy("Course is full"), waivable=True)
 def seat_free_for_undo(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """Who gets back a seat needs one that nobody has taken since."""
+    """An undo that would enroll a student again needs a free seat."""
     course = context.courses[command.course_id]
     if next_status(command, context) != Status.ENROLLED or context.status(command) == Status.ENROLLED:
         return None
@@ -166,7 +166,7 @@ def seat_free_for_undo(command: EnrollmentCommand, context: DecisionContext) -> 
 
 @rule("not_enrolled", gettext_lazy("Not enrolled"))
 def has_enrollment(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """Only who is in a course can leave or complete it."""
+    """Only a student with an enrollment in the course can drop or complete it."""
     return None if context.status(command) else not_enrolled_refusal(context.courses[command.course_id]).message
 
 
@@ -176,21 +176,21 @@ def not_enrolled_refusal(course: Course) -> Refusal:
     return has_enrollment.refusal(message)
 
 
-@rule("illegal_transition", gettext_lazy("Not possible from here"))
+@rule("illegal_transition", gettext_lazy("Not possible in this state"))
 def transition_allowed(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """An ended enrollment stays as it ended, and only who is enrolled can complete."""
+    """A change must be possible from the current status: only an enrolled student can complete a course."""
     status = context.status(command)
     if not status or status in ALLOWED_FROM[command.action]:
         return None
     values = {"status": Status(status).label, "action": command.action.label, "possible": allowed_actions(status)}
     if not values["possible"]:
-        return _("An enrollment that is %(status)s cannot become %(action)s: it has ended.") % values
-    return _("An enrollment that is %(status)s cannot become %(action)s, only: %(possible)s.") % values
+        return _("The enrollment is %(status)s and cannot become %(action)s, because it has ended.") % values
+    return _("The enrollment is %(status)s and cannot become %(action)s. Possible: %(possible)s.") % values
 
 
-@rule("illegal_transition", gettext_lazy("Not possible from here"))
+@rule("illegal_transition", gettext_lazy("Not possible in this state"))
 def has_undoable_event(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """The newest act on an enrollment can be undone, once. What was undone is done again by the act itself."""
+    """Only the last change of an enrollment can be undone, and an undo cannot be undone."""
     # An erasure cannot be undone: the erased student would have an open enrollment again.
     student = context.students.get(command.student_id)
     if (
@@ -199,19 +199,19 @@ def has_undoable_event(command: EnrollmentCommand, context: DecisionContext) -> 
         and context.status(command) in ENDED_STATUSES
         and next_status(command, context) in OPEN_STATUSES
     ):
-        return _("The data of this student is erased: an ended enrollment is not opened again.")
+        return _("The personal data of this student is erased, so an ended enrollment cannot be reopened.")
     last = context.last_events.get(command.key)
     is_undone = context.status(command) and (last is None or last.action == Action.UNDO)
-    return _("There is nothing left to undo.") if is_undone else None
+    return _("There is no change left to undo.") if is_undone else None
 
 
-@rule("changed_since", gettext_lazy("Changed since"))
+@rule("changed_since", gettext_lazy("Changed since the import"))
 def unchanged_since_import(command: EnrollmentCommand, context: DecisionContext) -> str | None:
-    """Who undoes an import takes back what it has done, and not what somebody did after it."""
+    """The undo of an import keeps enrollments that were changed after the import."""
     last = context.last_events.get(command.key)
     if command.only_if_changed_by_import is None or (last and last.file_import_id == command.only_if_changed_by_import):
         return None
-    return _("It has been changed since.")
+    return _("It has been changed since the import.")
 
 
 # The conditions for a place in a course, both immediately and after waiting.
@@ -281,13 +281,13 @@ def validate_waiver(waived_codes: frozenset[str], reason: str, may_waive: bool) 
     """Return the refusals of a request to waive rules: unknown codes, a missing reason, a missing permission."""
     refusals = []
     for code in sorted(waived_codes - WAIVABLE_CODES):
-        message = _("%(code)s cannot be waived, only: %(codes)s.")
+        message = _("The rule %(code)s cannot be waived. Rules that can be waived: %(codes)s.")
         values = {"code": code, "codes": ", ".join(sorted(WAIVABLE_CODES))}
         refusals.append(Refusal("not_waivable", message % values, _("Not waivable"), field="waive"))
     if waived_codes and not reason.strip():
-        message = _("A waiver needs a reason.")
-        refusals.append(Refusal("waiver_needs_reason", message, _("No reason given"), field="reason"))
+        message = _("A waiver requires a reason.")
+        refusals.append(Refusal("waiver_needs_reason", message, _("Reason is missing"), field="reason"))
     if waived_codes and not may_waive:
-        message = _("You may not waive rules.")
+        message = _("You do not have permission to waive rules.")
         refusals.append(Refusal("waiver_not_allowed", message, _("Not allowed"), field="waive"))
     return refusals

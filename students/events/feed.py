@@ -215,7 +215,9 @@ class Reader:
         """
         entries = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk")
         if self.row_scope:
-            window = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values("pk")[:SCAN_WINDOW]
+            window = (
+                EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values("pk")[:SCAN_WINDOW]
+            )
             entries = filter_by_scope(entries.filter(pk__in=window), RowScopeParameters)
         return compile_statement(entries.values_list("pk", *DIGEST_FIELDS, *self.columns())[:row_limit])
 
@@ -242,7 +244,9 @@ def _compile_newest() -> Statement:
 
 def _compile_end_of_window() -> Statement:
     """Compile the query of the last entry of a full window."""
-    entries = EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values_list("pk", *DIGEST_FIELDS)
+    entries = (
+        EnrollmentEvent.objects.filter(pk__gt=QueryParameter("id")).order_by("pk").values_list("pk", *DIGEST_FIELDS)
+    )
     return compile_statement(entries[SCAN_WINDOW - 1 : SCAN_WINDOW])
 
 
@@ -290,7 +294,7 @@ def decode_cursor(cursor: str) -> Position:
         _signer.unsign(f"{_signed_text(event_id, digest)}:{signature}")
         return Position(int(event_id), digest)
     except (signing.BadSignature, ValueError):
-        message = _("This is no cursor of the change feed. Begin without one.")
+        message = _("This cursor does not belong to the change feed. Start without a cursor.")
         raise ValidationError({"after": ValidationError(message, code="invalid_cursor")}) from None
 
 
@@ -304,6 +308,6 @@ def verify_position(position: Position, entries: Sequence[Entry]) -> Position:
         return position
     digests = [entry.position.digest for entry in entries]
     if not digests or position.digest not in ("", *digests):
-        message = _("What came behind this cursor is not kept any more. Read everything, then begin anew.")
+        message = _("The changes after this cursor have been deleted. Read all data, then start without a cursor.")
         raise Refused([Refusal("cursor_expired", message, _("Cursor has expired"))])
     return Position(position.event_id, digests[0])

@@ -55,14 +55,18 @@ class EnrollmentImporter(Importer):
     options = (
         Option(
             "on_full",
-            gettext_lazy("reject (default): a full course is an error. waitlist: who finds no seat waits for one."),
+            gettext_lazy(
+                "reject (default): a full course is an error. waitlist: if the course is full, the student is "
+                "waitlisted."
+            ),
             tuple(OnFull),
         ),
-        Option("term", gettext_lazy("The term of rows that name none.")),
+        Option("term", gettext_lazy("The term of rows that have none.")),
         Option(
             "take_over",
             gettext_lazy(
-                "Of a full file: adopt the enrollments of other sources or people that it lists, and end the others."
+                "For a full file: take over enrollments from other datasets or manual changes. Listed ones are "
+                "adopted, the others are ended."
             ),
             ("false", FLAG_SET),
         ),
@@ -116,7 +120,7 @@ class EnrollmentImporter(Importer):
         if self.term and not terms.filter(code=self.term).exists():
             refusals.append(term_not_found(f"code:{self.term}", terms).with_field("term"))
         if self.takes_over and not self.scope:
-            refusals.append(Refusal("invalid", _("Only a full file takes over."), field="take_over"))
+            refusals.append(Refusal("invalid", _("take_over can only be used with a full file."), field="take_over"))
         return refusals
 
     def begin_transaction(self) -> None:
@@ -248,7 +252,7 @@ class EnrollmentImporter(Importer):
         errors: list[Refusal] = []
         number = row.cells["student_number"]
         if not number:
-            errors.append(Refusal("blank", _("This row names no student."), field="student_number"))
+            errors.append(Refusal("blank", _("This row has no student."), field="student_number"))
         elif number not in self.student_ids:
             errors.append(self.students_not_found[number].with_field("student_number"))
         course = self.course_of[row.number]
@@ -256,8 +260,8 @@ class EnrollmentImporter(Importer):
             errors += row.unresolved
         elif not row.cells["course_code"]:
             section = row.cells.get("section_id", "")
-            message = _("This row names the section %(section)s only: give its course.") % {"section": section}
-            errors.append(Refusal("blank", message if section else _("This row names no course."), field="course_code"))
+            message = _("This row has only the section %(section)s. Add its course.") % {"section": section}
+            errors.append(Refusal("blank", message if section else _("This row has no course."), field="course_code"))
         elif isinstance(course, Refusal):
             errors.append(course.with_field(course.field or "course_code"))
         elif self.scope and not self.scope.has(course):
@@ -342,7 +346,7 @@ class EnrollmentImporter(Importer):
     def _end_or_keep(self, unlisted: Sequence[StudentCourse], context: DecisionContext) -> Iterator[RowResult]:
         """Drop unlisted enrollments, except those of other datasets and those that a faulty row may be about."""
         assert self.scope is not None
-        reason = _("Not in the full file of import %(id)s any more.") % {"id": self.job.pk}
+        reason = _("No longer in the full file of import %(id)s.") % {"id": self.job.pk}
         drops = {each.pk: EnrollmentCommand(Action.DROP, *each.key, reason=reason) for each in unlisted}
         self._lock([*drops.values()], context)
         kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)
@@ -355,7 +359,7 @@ class EnrollmentImporter(Importer):
             if each.pk in kept:
                 yield RowResult(row, kept[each.pk], each.pk)
             elif each.pk in uncertain:
-                note = _("Row %(row)s may be about this.") % {"row": uncertain[each.pk]}
+                note = _("Row %(row)s has an error and may refer to this enrollment.") % {"row": uncertain[each.pk]}
                 yield RowResult(row, KEPT_UNCERTAIN, each.pk, note=note)
             else:
                 outcome = outcomes.get(each.key)  # None if it was ended elsewhere in the meantime
@@ -368,7 +372,10 @@ class EnrollmentImporter(Importer):
             return []
         numbers = sorted(self.uncertain_rows)
         rows = ", ".join(map(str, numbers[:MAX_LISTED_ROWS])) + (", …" if len(numbers) > MAX_LISTED_ROWS else "")
-        message = _("What the file does not list was not ended where a faulty row may mean it. Rows: %(rows)s.")
+        message = _(
+            "Some enrollments that the file does not list were kept, because rows with errors may refer to "
+            "them. Rows: %(rows)s."
+        )
         return [Refusal(KEPT_UNCERTAIN, message % {"rows": rows})]
 
     def finish(self) -> None:
@@ -409,6 +416,6 @@ def _row_result(row: Row, outcome: Outcome) -> RowResult:
     if not outcome.changed:
         return RowResult(row, "unchanged", enrollment.id)
     if outcome.command.action == Action.ENROLL and enrollment.status == Status.WAITLISTED:
-        note = _("Place %(position)s in line.") % {"position": enrollment.waitlist_position}
+        note = _("Waitlist position %(position)s.") % {"position": enrollment.waitlist_position}
         return RowResult(row, "waitlisted", enrollment.pk, note=note)
     return RowResult(row, OUTCOMES[outcome.command.action], enrollment.pk)

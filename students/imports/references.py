@@ -31,7 +31,7 @@ def check_classes(importer: Importer, table: Table) -> None:
     if table.spelling(CODE) == "classsourcedid":
         courses = courses_in_zip(importer)
         if courses and courses.is_lookup_only():
-            message = _("%(file)s has courses, and %(enrollments)s names classes: add classes.csv to the zip.")
+            message = _("%(file)s has courses, but %(enrollments)s refers to classes. Add classes.csv to the zip.")
             parts = {"file": courses.file_name, "enrollments": table.name}
             raise UnreadableFile("missing_file", message % parts)
 

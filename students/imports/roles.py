@@ -19,5 +19,5 @@ def not_a_student(cells: Mapping[str, str]) -> str:
     if has_other_role(cells):
         return _("The role %(role)s is not student.") % {"role": cells["role"]}
     if not cells.get("role") and cells.get("role_id"):
-        return _("The role with the id %(id)s is not known: add a column role.") % {"id": cells["role_id"]}
+        return _("The role with the id %(id)s is unknown. Add a column role.") % {"id": cells["role_id"]}
     return ""

@@ -46,7 +46,7 @@ def parse_row_command(status: str, grade: str, reason: str, waive: str) -> RowCo
     action = STATUS_TO_ACTION.get(status)
     if action is None:
         choices = ", ".join([Status.ENROLLED, Status.WAITLISTED, Status.DROPPED, Status.COMPLETED])
-        message = _("%(status)s is none of: %(choices)s.") % {"status": status, "choices": choices}
+        message = _("%(status)s is not one of: %(choices)s.") % {"status": status, "choices": choices}
         errors.append(Refusal("invalid_choice", message, field="status"))
     waived_codes = frozenset(waive.split())
     if waived_codes:  # the rules check later whether the sender may waive
@@ -55,7 +55,7 @@ def parse_row_command(status: str, grade: str, reason: str, waive: str) -> RowCo
         errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))
     for name, value, max_length in (("grade", grade, 32), ("reason", reason, 1000)):
         if len(value) > max_length:
-            message = _("This has more than %(most)s characters.") % {"most": max_length}
+            message = _("The value has more than %(most)s characters.") % {"most": max_length}
             errors.append(Refusal("max_length", message, field=name))
         try:
             plain_text(value)

@@ -34,7 +34,7 @@ class Scope:
     def check(self) -> list[Refusal]:
         """Return the reasons why the scope is not valid; an empty list if it is."""
         if self.kind not in SCOPES or not self.key:
-            message = _("A scope is term:CODE, or course:CODE@TERM.")
+            message = _("The scope of an import has the form term:CODE or course:CODE@TERM.")
             return [Refusal("invalid_scope", message, field="scope")]
         found = self._course() if self.kind == "course" else self._term()
         if found is None:

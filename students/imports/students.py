@@ -72,7 +72,7 @@ class StudentImporter(UpsertImporter):
         """
         table = super().table()
         if "primary_org" in table.names and "role" not in table.names:
-            message = _("The roles of these users stand in roles.csv. Add a column role to this file.")
+            message = _("The roles of these users are in roles.csv. Add a column role to this file.")
             raise UnreadableFile("missing_column", message, 1)
         return table
 

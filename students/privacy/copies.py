@@ -55,7 +55,9 @@ def delete_copies(identifiers: Identifiers, pseudonym: str) -> None:
 
 def remove_identifying_values(content: MutableMapping[str, Any], identifiers: Identifiers) -> bool:
     """Delete the session values that name a person; the user stays logged in. Return True if there were any."""
-    named = [name for name, value in content.items() if name not in LOGIN_KEYS and identifiers.find_mention(_text(value))]
+    named = [
+        name for name, value in content.items() if name not in LOGIN_KEYS and identifiers.find_mention(_text(value))
+    ]
     for name in named:
         del content[name]
     return bool(named)

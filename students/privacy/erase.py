@@ -55,7 +55,7 @@ def erasure_blockers(person: Person, named: Collection[int] = ()) -> list[Refusa
     ``named`` has the ids of the imports whose files name the person; an active one among them prevents the erasure.
     """
     if person.is_erased:
-        return [Refusal("already_erased", _("The data of this student is erased already."))]
+        return [Refusal("already_erased", _("The personal data of this student is already erased."))]
     refusals = []
     open_enrollments = (
         StudentCourse.objects.open().filter(student=person.pk).select_related("course__term").order_by("pk")
@@ -67,7 +67,9 @@ def erasure_blockers(person: Person, named: Collection[int] = ()) -> list[Refusa
     # A full import or an undo may later write a result for an enrollment that its file does not name.
     writing = Q(state__in=PROCESSING_STATES) & (Q(mode=Mode.FULL) | Q(kind=UNDO))
     for job in Import.objects.filter(Q(pk__in=named, state__in=ACTIVE_STATES) | writing).order_by("pk"):
-        message = _("Import %(id)s, which is %(state)s, may name this student. Wait for its end, or cancel it.")
+        message = _(
+            "Import %(id)s (%(state)s) may have rows about this student. Wait until it has ended, or cancel it."
+        )
         parts = {"id": job.pk, "state": job.get_state_display()}
         refusals.append(Refusal("named_by_active_import", message % parts))
     return refusals
@@ -83,16 +85,21 @@ def erase(
     searched within the transaction. A caller that erases many people passes in ``searched`` one search for all of them.
     """
     if not reason.strip():
-        raise Refused([Refusal("reason_missing", _("Erasing takes a reason."), field="reason")])
+        raise Refused([Refusal("reason_missing", _("An erasure requires a reason."), field="reason")])
     refuse_reason_with_identifier(person, reason)
     if refusals := erasure_blockers(person):
         raise Refused(refusals)
-    first_search = search(person.identifiers, import_ids=prior_search and [*prior_search.matches, *prior_search.unsearchable])
+    first_search = search(
+        person.identifiers, import_ids=prior_search and [*prior_search.matches, *prior_search.unsearchable]
+    )
     with transaction.atomic():
         if person.student is not None:
             person = person_of(Student.objects.select_for_update().get(pk=person.pk))
         later_search = search(person.identifiers, after=(prior_search or first_search).newest_id)
-        named, unsearched = [*first_search.matches, *later_search.matches], [*first_search.unsearchable, *later_search.unsearchable]
+        named, unsearched = (
+            [*first_search.matches, *later_search.matches],
+            [*first_search.unsearchable, *later_search.unsearchable],
+        )
         if refusals := erasure_blockers(person, [*named, *unsearched]):
             raise Refused(refusals)
         events = EnrollmentEvent.objects.filter(enrollment__student=person.pk)

@@ -71,5 +71,8 @@ def _person(pk: int, student: Student | None) -> Person:
 def refuse_reason_with_identifier(person: Person, reason: str) -> None:
     """Raise ``Refused`` if a reason names the person, since the record of access keeps it permanently."""
     if word := person.identifiers.find_mention(reason):
-        message = _("The reason contains “%(word)s”, which identifies the student. It is kept for good: leave it out.")
+        message = _(
+            "The reason contains “%(word)s”, which identifies the student. Remove it, because the reason is "
+            "stored permanently."
+        )
         raise Refused([Refusal("reason_names_student", message % {"word": word}, field="reason")])

@@ -49,18 +49,18 @@ def apply_retention(*, dry_run: bool = False) -> Iterator[RetentionResult]:
     """Delete data older than the settings allow, one kind after the other; with ``dry_run`` only count it."""
     now = timezone.now()
     answers = KeptAnswer.objects.filter(at__lt=now - timedelta(days=settings.RETENTION_ANSWERS_DAYS))
-    yield RetentionResult(_("answers kept for retries"), answers.count() if dry_run else answers.delete()[0])
+    yield RetentionResult(_("stored responses for retries"), answers.count() if dry_run else answers.delete()[0])
     old = timezone.localdate(now) - timedelta(days=settings.RETENTION_REFUSALS_DAYS)
     refusals = RefusedAct.objects.filter(day__lt=old)
     yield RetentionResult(_("refusals"), refusals.count() if dry_run else refusals.delete()[0])
     sessions = Session.objects.filter(expire_date__lt=now)
     yield RetentionResult(_("sessions that have ended"), sessions.count() if dry_run else sessions.delete()[0])
     values = CachedValue.objects.filter(expires_at__lt=now)
-    yield RetentionResult(_("values of the login's cache"), values.count() if dry_run else values.delete()[0])
+    yield RetentionResult(_("cached values of logins"), values.count() if dry_run else values.delete()[0])
     tasks = DBTaskResult.objects.finished().filter(finished_at__lt=now - timedelta(days=FINISHED_TASKS_DAYS))
     yield RetentionResult(_("background tasks that have ended"), tasks.count() if dry_run else tasks.delete()[0])
     if not dry_run:
-        yield RetentionResult(_("counts of requests"), delete_ended())
+        yield RetentionResult(_("request counts"), delete_ended())
     if settings.RETENTION_UPLOADS_DAYS:
         uploads = _uploads_before(now - timedelta(days=settings.RETENTION_UPLOADS_DAYS))
         yield RetentionResult(

@@ -50,8 +50,8 @@ def test_a_second_upload_or_a_repeated_file_is_a_form_error(registrars_desk):
     work()
     same = send(registrars_desk, text)
 
-    assert "one at a time." in second.content.decode()
-    assert "Tick this to apply it all the same." in same.content.decode()
+    assert "is running. Try again when it has ended, or cancel it." in second.content.decode()
+    assert "Select this option to apply the file again." in same.content.decode()
     assert Import.objects.count() == 1
     send(registrars_desk, text, again="on")
     assert Import.objects.count() == 2
@@ -59,7 +59,10 @@ def test_a_second_upload_or_a_repeated_file_is_a_form_error(registrars_desk):
 
 @pytest.mark.parametrize(
     ("wish", "said"),
-    [({"mode": "full"}, "A scope is term:CODE"), ({"kind": "students", "term": "x"}, "has no option term")],
+    [
+        ({"mode": "full"}, "The scope of an import has the form term:CODE"),
+        ({"kind": "students", "term": "x"}, "have no option term"),
+    ],
 )
 def test_invalid_import_options_are_form_errors(registrars_desk, wish, said):
     page = send(registrars_desk, ENROLLMENTS, **wish)
@@ -84,7 +87,7 @@ def test_an_unreadable_file_has_a_page_with_the_reason(registrars_desk):
 
     page = registrars_desk.get(f"{IMPORTS}{job.pk}/change/")
 
-    assert "The header lacks: student_number, course_code." in page.content.decode()
+    assert "Columns missing in the header: student_number, course_code." in page.content.decode()
     assert registrars_desk.get(f"{IMPORTS}{job.pk}/report/").status_code == 404
 
 
@@ -138,7 +141,7 @@ def test_a_full_disk_is_reported_in_plain_language(registrars_desk, monkeypatch)
 
     assert (page.status_code, page.content.decode().partition(".")[0]) == (
         507,
-        "There is no room on the server for this file",
+        "The server has no disk space for this file",
     )
     assert Import.objects.count() == 0
 
@@ -148,7 +151,7 @@ def test_the_import_page_lists_the_ignored_parts_of_a_file(registrars_desk):
 
     page = registrars_desk.get(f"{IMPORTS}{job.pk}/change/").content.decode()
 
-    assert "Unknown columns, left aside: note" in page
+    assert "Ignored unknown columns: note" in page
 
 
 def test_two_files_in_one_upload_are_a_form_error(registrars_desk):

@@ -295,7 +295,7 @@ def test_each_cell_of_the_report_has_a_unique_key(api):
     assert rows[0] == dict(zip(keys, ["S-9", "a", "M-1", "b", "c", "d"], strict=True))
     assert rows[1] == {**rows[0], "column 7": "e", "column 8": "f"}
     assert rows[2] == dict(zip(keys, ["S-9", "", "M-1", "", "", ""], strict=True))
-    assert table[2] == 'S-9,a,M-1,b,c,d,3,error,ragged_row,,"This row has 8 cells, the header has 6.",,e,f'
+    assert table[2] == 'S-9,a,M-1,b,c,d,3,error,ragged_row,,"This row has 8 cells, but the header has 6.",,e,f'
 
 
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\r\n\n", b"\xef\xbb\xbf,,,\n"])
@@ -336,8 +336,8 @@ def test_content_beyond_the_known_columns_is_a_warning(api):
     work()
 
     assert api.get(address).json()["warnings"] == [
-        {"code": "unknown_columns", "field": None, "message": "Unknown columns, left aside: note"},
-        {"code": "repeated_header", "field": None, "message": "Rows that repeat the header, left aside: 3"},
+        {"code": "unknown_columns", "field": None, "message": "Ignored unknown columns: note"},
+        {"code": "repeated_header", "field": None, "message": "Ignored rows that repeat the header: 3"},
     ]
 
 

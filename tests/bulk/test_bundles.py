@@ -120,8 +120,7 @@ def test_two_classes_that_map_to_one_course_are_refused_with_their_enrollments()
     job = import_zip(bundle(classes=classes, enrollments="".join(enrollment(n, f"c-{n}") for n in (1, 2, 3))))
 
     message = (
-        "classes.csv: Row {} has another sourcedId and is about the same course ALG@2026F: "
-        "give each of them a code of its own."
+        "classes.csv: Row {} has a different sourcedId but the same course ALG@2026F. Give each course its own code."
     )
     assert row_outcomes(job, "courses") == [
         ("error", ("duplicate_row", "course_code", message.format(3))),
@@ -141,7 +140,7 @@ def test_a_sourced_id_of_two_courses_is_refused_in_both_rows_and_their_enrollmen
 
     job = import_zip(bundle(classes=classes, enrollments=enrollment(1, "c-1")))
 
-    message = "classes.csv: Row {} has the same sourcedId c-1 and is about another course."
+    message = "classes.csv: Row {} has the same sourcedId c-1 but a different course."
     assert row_outcomes(job, "courses") == [
         ("error", ("duplicate_row", "sourced_id", message.format(3))),
         ("error", ("duplicate_row", "sourced_id", message.format(2))),
@@ -197,7 +196,7 @@ def test_oneroster_courses_without_classes_are_refused():
 
     job = import_zip(bundle(courses=courses, enrollments=enrollment(1, "c-1")))
 
-    message = "courses.csv has courses, and enrollments.csv names classes: add classes.csv to the zip."
+    message = "courses.csv has courses, but enrollments.csv refers to classes. Add classes.csv to the zip."
     assert (code_of(job), job.problems[0]["message"], Course.objects.count()) == (
         (State.FAILED, "missing_file"),
         message,
@@ -210,7 +209,7 @@ def test_two_files_of_course_offerings_are_refused():
 
     job = import_zip(zipped_as({"courses.csv": native, "classes.csv": native}))
 
-    message = "The zip has more than one file of courses: courses.csv, classes.csv. Send one."
+    message = "The zip has more than one file of courses: courses.csv, classes.csv. Send only one."
     assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "duplicate_file"), message)
 
 
@@ -218,7 +217,7 @@ def test_two_files_of_sessions_are_refused():
     job = import_zip(bundle(classes="", **{"academicSessions": SESSIONS, "old/academicSessions": SESSIONS}))
 
     message = "The zip has more than one file of academicsessions: academicSessions.csv, old/academicSessions.csv. "
-    assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "duplicate_file"), message + "Send one.")
+    assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "duplicate_file"), message + "Send only one.")
 
 
 @pytest.mark.parametrize(
@@ -261,10 +260,10 @@ def test_a_session_that_matches_no_term_or_several_is_an_error_of_the_class():
     assert {tuple(error[:2]) for error in found} == {("term_not_found", "term")}
     file = "academicSessions.csv"
     assert [error[2].removeprefix("classes.csv: ") for error in found] == [
-        f"The session s-1 (Fall 2026) of {file} may be several terms: 2026F, other.",
-        f"There is no term for the session s-2 (Spring) of {file}: its sourcedId or its title has to be the code of a "
-        "term with a day in common, or its title the name of one.",
-        f"Row 4 of {file} has a day that cannot be read. Write 2026-08-31 for example.",
+        f"The session s-1 (Fall 2026) of {file} matches several terms: 2026F, other.",
+        f"No term matches the session s-2 (Spring) of {file}."
+        " Its sourcedId or title must be the code, or its title the name, of a term whose dates overlap.",
+        f"Row 4 of {file} has an invalid date. Write it like 2026-08-31.",
         f"{file} has several sessions with the sourcedId s-4.",
         f"{file} has no session with the sourcedId s-5.",
     ]
@@ -278,7 +277,7 @@ def test_a_class_in_several_terms_is_refused_but_a_repeated_term_is_accepted():
 
     job = import_zip(bundle(classes=classes, enrollments=enrollment(1, "c-1") + enrollment(2, "c-2")))
 
-    message = "classes.csv: This class is in several terms (2026F, 2027S). A course is in one: name it alone."
+    message = "classes.csv: This class is in several terms (2026F, 2027S), but a course has one term. Give only one."
     assert row_outcomes(job, "courses") == [("error", ("several_terms", "term", message)), ("created",)]
     assert open_enrollments() == [("u-2", "GEO", "2026F")]
 
@@ -344,7 +343,7 @@ def test_canvas_sections_resolve_to_their_courses():
         ("enrolled",),
         ("enrolled",),
         ("error", ("course_ambiguous", "section_id", message.format("S-2", "C-2"))),
-        ("error", ("blank", "course_code", "enrollments.csv: This row names the section S-9 only: give its course.")),
+        ("error", ("blank", "course_code", "enrollments.csv: This row has only the section S-9. Add its course.")),
         ("error", ("course_ambiguous", "section_id", message.format("S-3", "C-1, C-2"))),
     ]
     assert open_enrollments() == [("u-1", "C-1", "2026F"), ("u-2", "C-2", "2026F")]
@@ -360,7 +359,7 @@ def test_a_code_without_a_term_means_the_only_offering_in_the_zip():
 
     job = import_zip(zipped_as({"courses.csv": courses, "enrollments.csv": enrollments}))
 
-    message = "enrollments.csv: GEO is offered in several terms (2026F, 2027S): name the term."
+    message = "enrollments.csv: GEO is offered in several terms (2026F, 2027S). Add the term."
     assert row_outcomes(job, "enrollments") == [
         ("enrolled",),
         ("error", ("course_ambiguous", "term", message)),

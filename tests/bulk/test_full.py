@@ -115,7 +115,10 @@ def test_a_full_file_keeps_an_enrollment_that_a_faulty_row_may_refer_to(course, 
         {
             "code": "kept_uncertain",
             "field": None,
-            "message": "What the file does not list was not ended where a faulty row may mean it. Rows: 21.",
+            "message": (
+                "Some enrollments that the file does not list were kept, because rows with errors may refer to them."
+                " Rows: 21."
+            ),
         }
     ]
 
@@ -158,7 +161,11 @@ def test_the_report_names_the_faulty_row_that_keeps_an_enrollment(course):
     job = full(listing(NUMBERS[:19], "F2O,M-1,,"))
 
     [kept] = stored_results(job, outcome="kept_uncertain")
-    assert (kept.number, kept.note, kept.raw) == (0, "Row 21 may be about this.", ["F20", "M-1", "", ""])
+    assert (kept.number, kept.note, kept.raw) == (
+        0,
+        "Row 21 has an error and may refer to this enrollment.",
+        ["F20", "M-1", "", ""],
+    )
 
 
 def test_a_faulty_row_of_an_applied_chunk_keeps_enrollments_after_a_restart(course, small_chunks, monkeypatch):
@@ -418,7 +425,7 @@ def test_the_command_has_the_take_over_option(sources, tmp_path, capsys):
         call_command("import_enrollments", str(file), "--mode=full", "--scope=term:2026F", "--take-over")
 
     assert (error.value.code, len(open_statuses())) == (3, 21)
-    assert "4 of the 21 in its scope would end, which is more than 10 %." in capsys.readouterr().err
+    assert "4 of the 21 enrollments in the scope would end, which is more than 10 %." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("take_over", "state", "ending"), [("true", State.NEEDS_REVIEW, 21), ("false", State.DONE, 0)])
@@ -683,8 +690,8 @@ def test_a_dry_run_of_an_undo_has_the_exit_code_and_the_rows_of_the_real_run(cou
     told, done = run("--dry-run"), run()
 
     counted = f"{20 - len(changed)} of 20 rows"
-    assert (told[0], f"{counted} would be taken back." in told[1]) == (code, True)
-    assert (done[0], f"{counted} were taken back." in done[1]) == (code, True)
+    assert (told[0], f"{counted} would be undone." in told[1]) == (code, True)
+    assert (done[0], f"{counted} were undone." in done[1]) == (code, True)
 
 
 def test_a_dry_run_reports_that_the_import_would_wait_for_approval(course):
@@ -696,7 +703,7 @@ def test_a_dry_run_reports_that_the_import_would_wait_for_approval(course):
             {
                 "code": "approval_needed",
                 "field": None,
-                "message": "3 of the 20 in its scope would end: the import would wait for approval.",
+                "message": "3 of the 20 enrollments in the scope would end. The import would need approval.",
             }
         ],
     )

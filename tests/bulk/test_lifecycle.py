@@ -141,7 +141,7 @@ def test_the_command_exits_with_2_if_rows_fail_and_with_0_for_a_repeated_file(tm
 
     last = Import.objects.all()[0]
     assert capsys.readouterr().out == (
-        f"This is the file of import {last.pk}, which is applied. Nothing to do: --again applies it all the same.\n"
+        f"This file was already applied by import {last.pk}. Use --again to apply it again.\n"
     )
 
 
@@ -174,7 +174,7 @@ def test_an_import_of_an_unreadable_file_fails_and_releases_its_dataset(tmp_path
 
 
 def test_an_import_of_an_invalid_zip_fails_and_releases_its_dataset(file):
-    with pytest.raises(CommandError, match="This is no zip that can be read"):
+    with pytest.raises(CommandError, match="The zip cannot be read"):
         call_command("import_zip", file)
 
     job = Import.objects.get()
@@ -195,7 +195,7 @@ def test_a_signal_cancels_an_import_and_the_printed_advice_is_correct(
         call_command("import_students", file, on_error=on_error)
 
     job = Import.objects.get()
-    advice = f"{applied} rows are applied; manage.py undo_import {job.pk} takes them back."
+    advice = f"{applied} rows were applied. To undo them, run manage.py undo_import {job.pk}."
     assert str(ended.value) == f"Interrupted. {advice if applied else 'Nothing was applied.'}"
     assert (job.state, Student.objects.count()) == (State.CANCELLED, applied)
     assert signal.getsignal(number) == handler
@@ -238,7 +238,7 @@ def test_an_interrupted_undo_can_be_started_again(file, small_chunks, monkeypatc
         in_chunk(patch, 2, lambda: os.kill(os.getpid(), signal.SIGINT), undoer)
         with pytest.raises(CommandError) as ended:
             call_command("undo_import", str(job.pk))
-    advice = f"2 rows are taken back; manage.py undo_import {job.pk} takes back the others."
+    advice = f"2 rows were undone. To undo the others, run manage.py undo_import {job.pk}."
     assert str(ended.value) == f"Interrupted. {advice}"
 
     with pytest.raises(SystemExit):  # two rows are deleted already: they are kept
@@ -257,12 +257,12 @@ def test_after_an_unexpected_error_a_command_import_fails_and_releases_its_datas
             call_command("import_students", file, on_error=on_error)
 
     job = Import.objects.get()
-    advice = f"2 rows are applied; manage.py undo_import {job.pk} takes them back."
+    advice = f"2 rows were applied. To undo them, run manage.py undo_import {job.pk}."
     assert str(ended.value) == f"An unexpected error (KeyError). {advice if applied else 'Nothing was applied.'}"
     assert (job.state, job.applied_rows, Student.objects.count()) == (State.FAILED, applied, applied)
-    said = "2 rows were applied: undo takes them back." if applied else "Nothing was applied."
+    said = "2 rows were applied. Use undo to reverse them." if applied else "Nothing was applied."
     assert without_parts(job.problems) == [
-        {"code": "interrupted", "field": None, "message": f"It was interrupted by an error (KeyError). {said}"}
+        {"code": "interrupted", "field": None, "message": f"The import was interrupted by an error (KeyError). {said}"}
     ]
     call_command("import_students", file, on_error=on_error)
     assert Student.objects.count() == 6
@@ -301,8 +301,8 @@ def test_the_import_of_a_killed_command_is_released_for_the_next_one(file, small
         call_command("import_students", file, again=True)
 
         left.refresh_from_db()
-        said = "2 rows were applied: undo takes them back." if checkpoint else "Nothing was applied."
-        assert (left.state, left.problems[0]["message"]) == (State.FAILED, f"It was interrupted. {said}")
+        said = "2 rows were applied. Use undo to reverse them." if checkpoint else "Nothing was applied."
+        assert (left.state, left.problems[0]["message"]) == (State.FAILED, f"The import was interrupted. {said}")
 
 
 def test_a_worker_does_not_claim_an_import_that_a_command_has_just_received(file, monkeypatch):
@@ -340,7 +340,7 @@ def test_approve_import_exits_with_3_while_another_process_applies_the_import(mo
 
     said = capsys.readouterr()
     assert (ended.value.code, said.out) == (3, "")
-    assert "is at work in another process" in said.err
+    assert "is running in another process" in said.err
 
 
 # Errors in a worker
@@ -548,7 +548,13 @@ def test_the_migration_assigns_earlier_imports_to_their_clients(clients):
     assert owners == {own.pk: client, undone.pk: client, staff.pk: None}
 
 
-@pytest.mark.parametrize(("is_seen", "said"), [(True, "waits for its review"), (False, "is at work")])
+@pytest.mark.parametrize(
+    ("is_seen", "said"),
+    [
+        (True, "needs review. Approve or cancel it first"),
+        (False, "is running. Try again when it has ended, or cancel it"),
+    ],
+)
 def test_the_refusal_of_a_second_import_names_the_first_one(clients, is_seen, said):
     portal, _library = clients
     first = send(portal, STUDENTS + ROWS, review="always", dataset="night")
@@ -560,7 +566,7 @@ def test_the_refusal_of_a_second_import_names_the_first_one(clients, is_seen, sa
     problem = second.json()
     assert (second.status_code, problem["code"], problem["import"]) == (409, "import_in_progress", first.json()["id"])
     assert second["Location"] == first["Location"]
-    assert problem["detail"] == f"Import {first.json()['id']} of the dataset night {said}: one at a time."
+    assert problem["detail"] == f"Import {first.json()['id']} of the dataset night {said}."
 
 
 @pytest.mark.parametrize("verb", ["approve", "undo"])
@@ -605,7 +611,7 @@ def test_requests_do_not_wait_for_the_lock_of_a_running_import(clients, file):
             second = send(portal, STUDENTS + "S-9,Ada,Byron\n")
             approved = portal.post(f"{ADDRESS}/{own}/approve")
             cancelled = portal.post(f"{ADDRESS}/{own}/cancel")
-            with pytest.raises(CommandError, match="is at work: one at a time"):
+            with pytest.raises(CommandError, match=r"is running\. Try again when it has ended"):
                 call_command("import_students", file)
             took = time.monotonic() - began
         finally:

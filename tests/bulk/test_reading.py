@@ -84,7 +84,7 @@ def test_missing_cells_at_the_end_are_empty_if_their_columns_are_optional():
 
     assert rows[0].cells == {**ROW, "term": ""}
     assert [(error.code, error.field, error.message) for error in rows[1].errors] == [
-        ("ragged_row", "course_code", "This row has 1 cells, the header has 3: course_code is missing.")
+        ("ragged_row", "course_code", "This row has 1 cells, but the header has 3. Missing: course_code.")
     ]
 
 
@@ -106,7 +106,7 @@ def test_a_repeated_header_is_skipped_with_a_warning(repeated):
 
     assert [(row.number, row.cells["student_number"]) for row in table] == [(2, "S-1"), (4, "S-2")]
     assert (table.count(), [warning.code for warning in table.warnings]) == (2, ["repeated_header"])
-    assert table.warnings[0].message == "Rows that repeat the header, left aside: 3"
+    assert table.warnings[0].message == "Ignored rows that repeat the header: 3"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,10 @@ def test_the_error_of_a_title_above_the_header_quotes_the_title():
     with pytest.raises(UnreadableFile) as error:
         Table(io.BytesIO(b"\nStudents of fall,x\nstudent_number,course_code\nS-1,M-1\n"), COLUMNS)
 
-    said = "The header lacks: student_number, course_code. This row was read as the header: Students of fall | x."
+    said = (
+        "Columns missing in the header: student_number, course_code."
+        " This row was read as the header: Students of fall | x."
+    )
     assert str(error.value) == f"Row 2: {said}"
 
 

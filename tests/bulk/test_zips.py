@@ -145,7 +145,7 @@ def test_an_encrypted_zip_fails_with_the_reason():
 
     job = imported(io.BytesIO(bytes(packed)))
 
-    said = "students.csv is encrypted: send the zip without a password."
+    said = "students.csv is encrypted. Send the zip without a password."
     assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "not_a_zip"), said)
 
 
@@ -153,7 +153,7 @@ def test_an_encrypted_zip_fails_with_the_reason():
 def test_a_file_with_an_unsupported_compression_is_refused_unread(method):
     job = imported(zipped_as({"students.csv": STUDENTS}, method))
 
-    said = "students.csv is compressed by a method that is not read. Use Deflate, the usual one."
+    said = "The compression method of students.csv is not supported. Use Deflate, the default of most programs."
     assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "not_a_zip"), said)
 
 
@@ -168,7 +168,7 @@ def test_a_file_with_an_unsupported_compression_is_refused_unread(method):
 def test_two_files_of_one_kind_are_refused_and_both_are_named(names, said):
     job = imported(zipped_as(dict.fromkeys(names, STUDENTS)))
 
-    message = f"The zip has more than one file of students: {said}. Send one."
+    message = f"The zip has more than one file of students: {said}. Send only one."
     assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "duplicate_file"), message)
     assert Student.objects.count() == 0
 
@@ -191,7 +191,7 @@ def test_files_added_by_operating_systems_are_ignored_and_others_cause_a_warning
 
     job = imported(zipped_as(files))
 
-    message = "Files in the zip that were left aside: teachers.csv, notes/read.me"
+    message = "Ignored files in the zip: teachers.csv, notes/read.me"
     assert (job.state, job.counts) == (State.DONE, {"created": 2})
     assert without_parts(job.warnings) == [{"code": "unread_files", "field": None, "message": message}]
 
@@ -199,18 +199,19 @@ def test_files_added_by_operating_systems_are_ignored_and_others_cause_a_warning
 def test_the_error_of_a_zip_without_known_files_lists_its_files():
     job = imported(zipped_as({"inner.zip": "PK", "teachers.csv": "a"}))
 
-    message = "The zip has none of: students.csv, courses.csv, enrollments.csv. It has: teachers.csv, inner.zip."
+    message = "The zip has none of: students.csv, courses.csv, enrollments.csv."
+    message += " Files in the zip: teachers.csv, inner.zip."
     assert (code_of(job), job.problems[0]["message"]) == ((State.FAILED, "missing_file"), message)
 
 
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["[Content_Types].xml", "xl/workbook.xml"], "This is an Excel workbook (.xlsx). Save it as CSV UTF-8."),
-        (["mimetype", "content.xml"], "This is an OpenDocument file (.ods). Save it as CSV in UTF-8."),
+        (["[Content_Types].xml", "xl/workbook.xml"], "The file is an Excel workbook (.xlsx). Save it as CSV UTF-8."),
+        (["mimetype", "content.xml"], "The file is an OpenDocument file (.ods). Save it as CSV in UTF-8."),
         (
             ["[Content_Types].xml", "word/document.xml"],
-            "This is a Word document (.docx). Save the table as CSV in UTF-8.",
+            "The file is a Word document (.docx). Save the table as CSV in UTF-8.",
         ),
     ],
 )
@@ -228,11 +229,11 @@ def test_every_message_begins_with_the_name_of_the_file():
         zipped_as({"users.csv": "user_id,first_name,last_name,note\nS-1,,,x\nS-2,Al\n"}), dataset="refused"
     )
 
-    message = "x/enrollments.csv: Row 1: The header lacks: course_code. This row was read as the header: "
+    message = "x/enrollments.csv: Row 1: Columns missing in the header: course_code. This row was read as the header: "
     assert unreadable.problems[0]["message"] == f"{message}student_number | term."
     [part] = parts_of(refused)
     assert [[error[2] for error in told.errors] for _raw, told in Report(refused, part).rows()] == [
         ["users.csv: Give at least one name."],
-        ["users.csv: This row has 2 cells, the header has 4: family_name is missing."],
+        ["users.csv: This row has 2 cells, but the header has 4. Missing: family_name."],
     ]
-    assert refused.warnings[0]["message"] == "users.csv: Unknown columns, left aside: note"
+    assert refused.warnings[0]["message"] == "users.csv: Ignored unknown columns: note"

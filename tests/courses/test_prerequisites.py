@@ -41,7 +41,7 @@ def test_only_completed_prerequisites_count(origin, verbs, api):
     answer = api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": following.pk})
 
     assert (answer.status_code, answer.json()["code"]) == (409, "prerequisite_missing")
-    assert answer.json()["detail"] == "MATH-201 asks for MATH-101 to be completed first."
+    assert answer.json()["detail"] == "MATH-201 requires MATH-101 to be completed first."
 
 
 def test_a_prerequisite_completed_in_a_batch_counts_for_its_next_row(origin):
@@ -89,7 +89,7 @@ def test_the_error_of_a_cycle_lists_its_courses_in_order():
     for name, asked in (("A", []), ("B", ["A"]), ("C", ["B"])):
         make_course(code=name, prerequisites=asked)
 
-    with pytest.raises(ValidationError, match="These courses would come before themselves: A ← C ← B ← A"):
+    with pytest.raises(ValidationError, match="These courses would be prerequisites of themselves: A ← C ← B ← A"):
         check_prerequisites("A", ["C"])
 
 
@@ -151,5 +151,5 @@ def test_the_admin_accepts_comma_separated_codes_and_refuses_a_cycle(registrars_
 
     refused = registrars_desk.post(url, {**form, "prerequisites": "B"})
     assert refused.context["adminform"].form.errors == {
-        "prerequisites": ["These courses would come before themselves: B ← B."]
+        "prerequisites": ["These courses would be prerequisites of themselves: B ← B."]
     }

@@ -129,7 +129,7 @@ def test_the_error_of_a_cycle_by_a_rename_has_the_code_field_and_the_cycle(api):
 
     answer = api.patch(f"/api/v1/courses/{first.pk}", {"code": "C"})
 
-    message = "These courses would come before themselves: C ← B ← C."
+    message = "These courses would be prerequisites of themselves: C ← B ← C."
     assert answer.json()["errors"] == [{"code": "prerequisite_cycle", "field": "code", "message": message}]
 
 
@@ -242,7 +242,7 @@ def test_the_refusal_of_a_deletion_lists_dependent_courses_and_gives_advice(api,
     page = registrars_desk.get(f"/admin/courses/course/{intro.pk}/delete/").content.decode()
 
     message = (
-        "INTRO is a prerequisite of: ADV, MORE@2026F. Take it out of their prerequisites first,"
+        "INTRO is a prerequisite of: ADV, MORE@2026F. Remove it from their prerequisites first,"
         " or deactivate the course instead of deleting it."
     )
     assert (answer.status_code, answer.json()["code"], answer.json()["detail"]) == (409, "is_prerequisite", message)

@@ -131,8 +131,8 @@ def test_create_api_client_prints_the_credentials_once_and_as_json(capsys):
     [
         ("portal", "students:fly", "Unknown scope: students:fly."),
         ("portal", "", "Unknown scope: –."),
-        ("", "students:read", "A client needs a name of at most 143 characters."),
-        ("taken", "students:read", "There is a client named taken already."),
+        ("", "students:read", "The client needs a name of at most 143 characters."),
+        ("taken", "students:read", "A client named taken already exists."),
     ],
 )
 def test_create_api_client_rejects_invalid_options_with_a_one_line_error(name, scope, message):

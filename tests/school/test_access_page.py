@@ -89,9 +89,11 @@ def test_a_client_is_revoked_after_confirmation_and_admitted_again(portal, admin
     before = status_with(token)
     page = admin_client.post(f"{address}/revoke/", follow=True)
 
-    assert ("Shut portal out?" in question, before) == (True, 200)
-    assert [str(message) for message in page.context["messages"]] == ["portal is shut out within a minute."]
-    assert (status_with(token), token_of(keys).status_code, "shut out" in visible_text(page)) == (401, 401, True)
+    assert ("Revoke the access of portal?" in question, before) == (True, 200)
+    assert [str(message) for message in page.context["messages"]] == [
+        "Access of portal is revoked. This takes effect within one minute."
+    ]
+    assert (status_with(token), token_of(keys).status_code, "access revoked" in visible_text(page)) == (401, 401, True)
 
     admin_client.post(f"{address}/admit/")
     assert (status_with(token), token_of(keys).status_code) == (401, 200)

@@ -55,5 +55,6 @@ def test_invalid_trusted_proxies_stop_the_start(text):
         parse_trusted_proxies(text)
 
     assert (
-        str(error.value) == f"TRUSTED_PROXIES must be a number of proxies or networks parted by commas, not {text!r}."
+        str(error.value)
+        == f"TRUSTED_PROXIES must be a number of proxies, or networks separated by commas, not {text!r}."
     )

@@ -209,14 +209,14 @@ def test_a_write_with_a_stale_etag_returns_412_and_changes_nothing(api, kind, me
     assert answer.status_code == (204 if method == "delete" else 200)
 
 
-CHANGED = "This is not what you have read: somebody changed it meanwhile. Read it again."
+CHANGED = "The object has changed since you read it. Read it again."
 WEAK = (
-    "The ETag in If-Match is weak (W/), and a weak one never matches. A proxy that compresses answers makes ETags weak:"
-    " switch its compression off for this API."
+    "The ETag in If-Match is weak (W/), and weak ETags never match. A proxy that compresses responses makes ETags weak:"
+    " turn off its compression for this API."
 )
 FOREIGN = (
-    "If-Match holds no ETag of this server: 32 hexadecimal digits in double quotes. Send the ETag as it came. A proxy"
-    " that compresses answers may have changed it: switch its compression off for this API."
+    "If-Match is not an ETag of this server (32 hexadecimal digits in double quotes). Send the ETag unchanged. A proxy"
+    " that compresses responses may have changed it: turn off its compression for this API."
 )
 
 

@@ -161,7 +161,7 @@ def test_a_cursor_whose_row_was_deleted_returns_410(api, name, order):
     answer = api.get(link)
 
     assert (answer.status_code, answer.json()["code"]) == (410, "cursor_expired")
-    message = "The row that this cursor stands at is not in this list any more. Begin without a cursor."
+    message = "The row that this cursor refers to is no longer in this list. Start without a cursor."
     assert answer.json()["detail"] == message
 
 

@@ -8,7 +8,7 @@ from unfold.admin import ModelAdmin
 TO_LOOK = ["Home", "Enrollments", "Students", "Courses", "Terms", "Imports", "Journal", "Refusals"]
 REGISTRATION = [*TO_LOOK[:2], "Enroll many", *TO_LOOK[2:]]
 ACCESS = [
-    "Who has access",
+    "Access",
     "Record of access",
     "Course staff",
     "API clients",

@@ -36,4 +36,7 @@ def test_a_csrf_failure_page_is_in_the_language_of_the_browser():
 def test_the_500_page_uses_neither_the_database_nor_the_request(caplog):
     page = server_error(RequestFactory().get("/admin/"))
 
-    assert (page.status_code, language_and_heading_of(page)) == (500, [("en", ""), ("", "Something went wrong")])
+    assert (page.status_code, language_and_heading_of(page)) == (
+        500,
+        [("en", ""), ("", "An unexpected error occurred")],
+    )

@@ -133,7 +133,7 @@ def store_and_load(message):
 
 NO_SEAT = translatable("%(course)s has no free seat.")
 INACTIVE = translatable("%(course)s is not active.")
-ENDED = translatable("An enrollment that is %(status)s cannot become %(action)s: it has ended.")
+ENDED = translatable("The enrollment is %(status)s and cannot become %(action)s, because it has ended.")
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ ENDED = translatable("An enrollment that is %(status)s cannot become %(action)s:
         (NO_SEAT % {"course": "MATH-101"}, "MATH-101 has no free seat.", "MATH-101 hat keinen freien Platz."),
         (
             ENDED % {"status": "dropped", "action": "completed"},
-            "An enrollment that is dropped cannot become completed: it has ended.",
-            "Eine Einschreibung mit dem Status „abgemeldet“ kann nicht „abgeschlossen“ werden: sie ist beendet.",
+            "The enrollment is dropped and cannot become completed, because it has ended.",
+            "Die Einschreibung ist „abgemeldet“ und kann nicht „abgeschlossen“ werden, denn sie ist beendet.",
         ),
         (
             translatable("Enrollment in %(course)s opens at %(instant)s.")
@@ -179,6 +179,15 @@ def test_a_stored_message_is_translated_from_its_parts(message, english, german)
     assert (kept, translate_stored(kept)) == (english, english)
     with override("de"):
         assert translate_stored(kept) == german
+
+
+def test_a_stored_message_whose_text_has_left_the_catalogs_is_shown_in_english():
+    kept = store_and_load(
+        translatable("%(kind)s was none of: %(kinds)s.") % {"kind": "pupils", "kinds": "students, zip"}
+    )
+
+    with override("de"):
+        assert translate_stored(kept) == "pupils was none of: students, zip."
 
 
 def test_a_field_error_message_is_translated_from_its_parts():

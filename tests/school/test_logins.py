@@ -52,7 +52,7 @@ def test_the_right_password_is_rejected_after_five_wrong_ones(registrar):
     assert wrong == [200, 200, 200, 200, 429]
     assert (locked.status_code, locked["Content-Type"]) == (429, "text/html; charset=utf-8")
     assert 890 <= int(locked["Retry-After"]) <= 900
-    assert "Come back in 15 minutes" in locked.content.decode()
+    assert "Try again in 15 minutes" in locked.content.decode()
 
 
 def test_a_lockout_applies_to_one_username_at_one_client_address(registrar, viewer):

@@ -21,7 +21,7 @@ from tests.forms import form_in
 
 pytestmark = pytest.mark.django_db
 
-SENTENCE = "This is not what you have read: somebody changed it meanwhile. Read it again."
+SENTENCE = "The object has changed since you read it. Read it again."
 
 
 def page_of(row, query="?tab=form"):

@@ -465,7 +465,7 @@ def test_a_duplicate_course_or_term_is_reported_at_the_code_field(api):
 def test_the_problem_detail_names_the_field_of_each_error(api):
     answer = api.post("/api/v1/students", {"student_number": "", "given_name": "A", "family_name": "B", "x": 1})
 
-    assert answer.json()["detail"] == "student_number: This field may not be blank. x: There is no such field."
+    assert answer.json()["detail"] == "student_number: This field may not be blank. x: This field does not exist."
 
 
 def test_the_admin_names_the_field_of_a_duplicate(registrars_desk):

@@ -134,7 +134,7 @@ def test_home_links_auditors_to_the_records_and_tells_users_without_a_role(clien
         ("Record of access", "/admin/school/personaldataaccess/"),
     ]
     assert home.context["dashboard"]["audit_links"] == []
-    assert "An administrator can give you a role." in text_of(home.content.decode())
+    assert "Ask an administrator to give you a role." in text_of(home.content.decode())
 
 
 def test_the_lockout_page_uses_the_admin_theme(client):

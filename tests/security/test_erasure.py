@@ -186,4 +186,4 @@ def test_an_erased_student_is_in_no_table_and_no_database_file(tmp_path):
     )
     assert canaries_in(after) == [], [line for line in after.splitlines() if canaries_in(line)]
     assert [word for word in CANARIES if word.encode() in raw_after or word.lower().encode() in raw_after] == []
-    assert said.splitlines()[0] == "Erased: the student is erased-1 from now on."
+    assert said.splitlines()[0] == "The personal data was erased. The student is now called erased-1."

@@ -158,7 +158,9 @@ def test_a_cycle_through_hidden_courses_is_refused_without_their_codes(limited, 
 
     [reason] = answer.json()["errors"]
     assert (answer.status_code, reason["code"]) == (400, "prerequisite_cycle")
-    assert reason["message"] == "These courses would come before themselves: INTRO ← ADV ← 2 more courses ← INTRO."
+    assert (
+        reason["message"] == "These courses would be prerequisites of themselves: INTRO ← ADV ← 2 more courses ← INTRO."
+    )
 
 
 def test_deleting_a_prerequisite_of_hidden_courses_is_refused_without_codes(limited, courses):
@@ -183,8 +185,8 @@ def test_a_refusal_names_the_visible_prerequisites_and_counts_the_others(limited
     results = [client.post(address, {"course_id": courses["ADV"].pk}) for client in (limited, api)]
 
     assert [message_and_leak_of(answer) for answer in results] == [
-        ("ADV asks for INTRO, 1 more course to be completed first.", False),
-        ("ADV asks for HIDDEN-1, INTRO to be completed first.", True),
+        ("ADV requires INTRO, 1 more course to be completed first.", False),
+        ("ADV requires HIDDEN-1, INTRO to be completed first.", True),
     ]
 
 
@@ -226,7 +228,7 @@ def test_the_journal_gives_a_limited_client_no_hidden_prerequisite(limited, api,
         return [each["reason"] for each in [*events, *changes] if each["action"] == "pass_over"]
 
     assert reasons(limited) == ["Prerequisite missing"] * 2
-    assert reasons(api) == ["ADV asks for HIDDEN-1 to be completed first."] * 2
+    assert reasons(api) == ["ADV requires HIDDEN-1 to be completed first."] * 2
 
 
 # Keys

@@ -167,7 +167,7 @@ def test_a_value_quoted_in_a_message_is_shortened_in_the_middle(api):
 
     assert [(each["field"], each["message"]) for each in errors] == [
         ("on_full", shorten(f'"{"x" * 100_000}" is not a valid choice.')),
-        ("y" * 66 + "…" + "y" * 33, "There is no such field."),
+        ("y" * 66 + "…" + "y" * 33, "This field does not exist."),
     ]
     assert len(errors[0]["message"]) == 500
     assert errors[0]["message"].endswith('x" is not a valid choice.')
@@ -183,8 +183,10 @@ def test_a_pasted_text_with_far_too_many_keys_is_rejected_before_parsing(registr
 
     page = registrars_desk.post("/admin/students/studentcourse/enroll-many/", form)
 
-    message = "The text is too long to be shown here again. Go back: your browser still has it."
-    assert page.context["form"].errors == {"text": ["At most 1000 at a time: choose fewer.", message]}
+    message = "The text is too long to show here again. Go back; your browser still has it."
+    assert page.context["form"].errors == {
+        "text": ["At most 1000 objects can be deleted at a time. Select fewer.", message]
+    }
     assert page.context["form"]["text"].value() == ""
 
 

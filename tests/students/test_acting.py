@@ -77,7 +77,7 @@ def test_confirmed_action_matches_its_preview_including_promotions(registrars_de
                 "completed",
                 "completed",
                 "",
-                "An enrollment that is completed cannot become dropped: it has ended.",
+                "The enrollment is completed and cannot become dropped, because it has ended.",
             )
         ],
     }
@@ -121,7 +121,7 @@ def test_action_is_not_executed_when_its_result_would_differ_from_the_preview(re
 
     assert (again.status_code, again.context["is_stale"], statuses()) == (200, True, ["enrolled", "waitlisted"])
     assert rows_by_card(again)["promoted"] == [(waiting.student_id, "waitlisted", "enrolled", "")]
-    assert "Nothing was done" in again.content.decode()
+    assert "Nothing was changed" in again.content.decode()
     assert confirm(registrars_desk, again, "drop", leaving).status_code == 302
     assert statuses() == ["dropped", "enrolled"]
 
@@ -135,7 +135,7 @@ def test_confirming_an_action_twice_changes_nothing_the_second_time(registrars_d
 
     assert (again.context["is_stale"], rows_by_card(again)) == (
         True,
-        {"unchanged": [(enrollment.student_id, "dropped", "dropped", "", "It is so already.")]},
+        {"unchanged": [(enrollment.student_id, "dropped", "dropped", "", "Already in this state.")]},
     )
     assert EnrollmentEvent.objects.filter(action="drop").count() == 1
 
@@ -164,7 +164,7 @@ def test_grade_and_reason_are_stripped_of_surrounding_spaces(registrars_desk, ma
     [
         ("grade", "x" * 33, "Ensure this value has at most 32 characters (it has 33)."),
         ("reason", "x" * 1001, "Ensure this value has at most 1000 characters (it has 1001)."),
-        ("reason", "a\tb", "Use no control characters."),
+        ("reason", "a\tb", "Control characters are not allowed. Remove them."),
     ],
 )
 def test_invalid_grade_or_reason_is_a_field_error_and_keeps_the_selection(
@@ -198,9 +198,9 @@ def test_an_enrollment_replaced_by_a_newer_one_is_unchanged(registrars_desk, mak
 
     page = preview(registrars_desk, "drop", old)
 
-    why = "The student has come back since, in a newer enrollment."
+    why = "The student has a newer enrollment in this course."
     assert rows_by_card(page) == {"unchanged": [(student.pk, "dropped", "dropped", "", why)]}
-    assert "Nothing would change." in page.content.decode()
+    assert "No changes." in page.content.decode()
 
 
 def test_undoing_an_action_shows_its_consequences_first(registrars_desk, make_enrollment):
@@ -239,8 +239,8 @@ def test_a_waitlisted_student_is_enrolled_early_only_by_a_waiver_with_a_reason(
 
     page = preview(registrars_desk, "promote", seated, second)
     assert rows_by_card(page) == {
-        "refused": [(second.student_id, "waitlisted", "waitlisted", "", "A waiver needs a reason.")],
-        "unchanged": [(seated.student_id, "enrolled", "enrolled", "", "Waits for no seat.")],
+        "refused": [(second.student_id, "waitlisted", "waitlisted", "", "A waiver requires a reason.")],
+        "unchanged": [(seated.student_id, "enrolled", "enrolled", "", "Not waitlisted.")],
     }
     confirm(registrars_desk, page, "promote", seated, second)
     assert statuses() == ["enrolled", "waitlisted", "waitlisted"]
@@ -267,7 +267,7 @@ def test_a_student_who_left_the_waitlist_is_not_enrolled_by_a_waiver(registrars_
     again = confirm(registrars_desk, page, "promote", waiting, reason="x")
 
     assert (again.context["is_stale"], statuses()) == (True, ["enrolled", "dropped"])
-    assert rows_by_card(again)["unchanged"] == [(waiting.student_id, "dropped", "dropped", "", "Waits for no seat.")]
+    assert rows_by_card(again)["unchanged"] == [(waiting.student_id, "dropped", "dropped", "", "Not waitlisted.")]
 
 
 def test_a_student_who_leaves_the_waitlist_after_it_was_read_is_not_enrolled(
@@ -284,7 +284,7 @@ def test_a_student_who_leaves_the_waitlist_after_it_was_read_is_not_enrolled(
 
     page = preview(registrars_desk, "promote", waiting, reason="x")
 
-    why = "This is not what you have read: somebody changed it meanwhile. Read it again."
+    why = "The object has changed since you read it. Read it again."
     assert rows_by_card(page) == {"refused": [(waiting.student_id, "dropped", "dropped", "", why)]}
 
 
@@ -313,10 +313,13 @@ def test_a_user_without_the_waiver_permission_cannot_enroll_a_waitlisted_student
 @pytest.mark.parametrize(
     ("form", "message"),
     [
-        ({"action": "drop"}, ("warning", "Choose enrollments first.")),
-        ({"action": "drop", "chosen": ["x", "-1", "9" * 30]}, ("warning", "Choose enrollments first.")),
-        ({"action": "erase", "chosen": ["1"]}, ("info", "Choose enrollments, and what to do with them.")),
-        ({"action": "drop", "chosen": range(1, 1002)}, ("error", "At most 1000 at a time: choose fewer.")),
+        ({"action": "drop"}, ("warning", "Select enrollments first.")),
+        ({"action": "drop", "chosen": ["x", "-1", "9" * 30]}, ("warning", "Select enrollments first.")),
+        ({"action": "erase", "chosen": ["1"]}, ("info", "Select enrollments and an action.")),
+        (
+            {"action": "drop", "chosen": range(1, 1002)},
+            ("error", "At most 1000 objects can be deleted at a time. Select fewer."),
+        ),
     ],
 )
 def test_an_invalid_action_redirects_to_the_previous_page_with_a_message(registrars_desk, form, message):
@@ -337,7 +340,7 @@ def test_enrollments_that_were_not_found_are_counted(registrars_desk, make_enrol
 
     page = registrars_desk.post(ACT, {"action": "drop", "chosen": [enrollment.pk, 10**9, 10**9 + 1]})
 
-    assert "2 of the chosen were not found." in page.content.decode()
+    assert "2 of the selected enrollments were not found." in page.content.decode()
 
 
 def test_the_action_of_the_enrollment_list_opens_the_confirmation_page(registrars_desk, make_enrollment):

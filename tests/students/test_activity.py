@@ -120,7 +120,7 @@ def test_the_deletion_page_lists_protected_rows_and_the_reasons(
 
     assert page.context["protected"] == [f"S-1 Ada Byron (enrollments: {size})"]
     assert of_term.context["protected"] == [f"{term} (courses: {size})"]
-    assert "Rows that others belong to are kept" in page.content.decode()
+    assert "Nothing was deleted, because other objects refer to these objects" in page.content.decode()
     assert registrars_desk.get(f"{STUDENTS}{kept.pk}/delete/").context["protected"] == page.context["protected"]
     preview(registrars_desk, STUDENTS, "delete_selected", [kept, free], post="yes")
     assert Student.objects.count() == 2

@@ -93,7 +93,7 @@ def test_a_code_used_in_several_terms_needs_the_term(api):
     answer = api.post(url(make_student()), {"course_code": "MATH-101"})
 
     assert (answer.status_code, answer.json()["code"]) == (409, "course_ambiguous")
-    assert answer.json()["detail"] == "MATH-101 is offered in several terms (2026F, 2027S): name the term."
+    assert answer.json()["detail"] == "MATH-101 is offered in several terms (2026F, 2027S). Add the term."
 
 
 def test_natural_keys_work_in_urls(api, origin):

@@ -52,13 +52,13 @@ def test_each_pasted_line_is_previewed_and_the_result_matches_the_preview(regist
     page = preview(registrars_desk, course, text, on_full="waitlist", reason="the dean's list")
 
     assert lines(page) == {
-        "changed": [("S-2", "enrolled", ""), ("S-3", "waitlisted", "place 1")],
+        "changed": [("S-2", "enrolled", ""), ("S-3", "waitlisted", "position 1")],
         "refused": [("S-4", "", "", "This student is not active.")],
-        "unchanged": [("S-1", "enrolled", "", "In already.")],
+        "unchanged": [("S-1", "enrolled", "", "Already enrolled.")],
     }
     assert problems(page) == [
         ("S-99", "There is no student number:S-99.", True),
-        ("S-2", "Named before, as S-2: taken once.", False),
+        ("S-2", "Duplicate of S-2, counted once.", False),
     ]
     assert len(all_enrollments()) == 1
 
@@ -97,7 +97,7 @@ def test_a_course_identified_in_two_ways_is_enrolled_once(registrars_desk, peopl
     page = preview(registrars_desk, people[0], "MATH-101, MATH-101@2026F", side="student")
 
     assert [key for key, *_ in lines(page)["changed"]] == ["MATH-101"]
-    assert problems(page) == [("MATH-101@2026F", "Named before, as MATH-101: taken once.", False)]
+    assert problems(page) == [("MATH-101@2026F", "Duplicate of MATH-101, counted once.", False)]
 
 
 def test_lines_can_be_corrected_and_removed_on_the_page(registrars_desk, people):
@@ -121,7 +121,8 @@ def test_nobody_is_enrolled_if_the_last_seat_is_taken_before_the_confirmation(re
 
     assert (again.status_code, all_enrollments()) == (200, [("S-2", course.code, "enrolled")])
     assert [str(message) for message in again.context["messages"]] == [
-        "Nothing was done: what would happen now is not what was shown. Look again, and confirm."
+        "Nothing was changed, because the result would now differ from the preview."
+        " Check the new preview and confirm it."
     ]
     assert lines(again)["refused"] == [("S-1", "", "", f"{course.code} has no free seat.")]
 
@@ -132,7 +133,7 @@ def test_a_waiver_with_a_reason_enrolls_above_the_capacity(registrars_desk, peop
     without = preview(registrars_desk, course, "S-1", waive="course_full")
     page = preview(registrars_desk, course, "S-1", waive="course_full", reason="graduates")
 
-    assert lines(without) == {"refused": [("S-1", "", "", "A waiver needs a reason.")]}
+    assert lines(without) == {"refused": [("S-1", "", "", "A waiver requires a reason.")]}
     assert lines(page) == {"changed": [("S-1", "enrolled", "")]}
 
 
@@ -149,8 +150,8 @@ def test_a_viewer_cannot_enroll_and_sees_no_link_to_the_page(viewer, client, peo
         ({}, {"one": ["This field is required."]}),
         ({"one": "x", "text": "S-1"}, ["one"]),
         ({"one": "9" * 30, "text": "S-1"}, ["one"]),
-        ({"one": "{course}"}, {"text": ["Paste or add at least one."]}),
-        ({"one": "{course}", "picked": ["x", "9" * 30]}, {"text": ["Paste or add at least one."]}),
+        ({"one": "{course}"}, {"text": ["Enter at least one."]}),
+        ({"one": "{course}", "picked": ["x", "9" * 30]}, {"text": ["Enter at least one."]}),
         ({"one": "{course}", "picked": [str(2**62)]}, ["picked"]),
         ({"one": "{course}", "text": "a\0b"}, {"text": ["Null characters are not allowed."]}),
         ({"one": "{course}", "text": "\n".join(map(str, range(1001)))}, ["text"]),
@@ -187,7 +188,7 @@ def test_unusual_keys_cause_no_server_error(registrars_desk, people, key):
 def test_more_lines_than_the_limit_are_a_field_error(registrars_desk, people):
     page = preview(registrars_desk, make_course(), "\n".join(f"S-{number}" for number in range(1001)))
 
-    assert page.context["form"].errors == {"text": ["At most 1000 at a time: choose fewer."]}
+    assert page.context["form"].errors == {"text": ["At most 1000 objects can be deleted at a time. Select fewer."]}
 
 
 @pytest.mark.parametrize("side", ["course", "student"])

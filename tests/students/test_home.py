@@ -44,13 +44,13 @@ def test_every_number_equals_the_count_of_the_linked_list(registrars_desk, fall)
     assert {label: card.number for label, card in told.items()} == {
         "enrolled": 6,
         "free seats": 0,
-        "waiting": 1,
+        "waitlisted": 1,
         "full courses": 2,
-        "imports wait for approval": 0,
-        "imports with errors in a week": 0,
+        "imports need review": 0,
+        "imports with errors in the last 7 days": 0,
         "course over its capacity": 1,
         "waitlists with free seats": 0,
-        "people refused today": 0,
+        "students refused today": 0,
     }
     for label, card in told.items():
         expected = {"free seats": 1}.get(label, card.number)  # the list includes the course without a limit
@@ -59,7 +59,7 @@ def test_every_number_equals_the_count_of_the_linked_list(registrars_desk, fall)
         numbers = (row.seats.courses, row.seats.taken, row.seats.waiting)
         assert numbers == tuple(listed(registrars_desk, row.links[name]) for name in ("courses", "taken", "waiting"))
     assert [bar.label.split(": ")[1] for bar in shown["chart"]["bars"] if bar.enrolled_height != "0.00"] == [
-        "6 enrolled, 0 left"
+        "6 enrolled, 0 dropped or withdrawn"
     ]
     assert listed(registrars_desk, shown["chart"]["days"][0]["enrolled_url"]) == 6
 
@@ -134,11 +134,11 @@ def test_course_staff_see_statistics_of_their_own_courses_only(client, registrar
     assert [(card.label, card.number) for card in [*shown["stats"], *shown["alerts"]]] == [
         ("enrolled", 1),
         ("free seats", 8),
-        ("waiting", 0),
+        ("waitlisted", 0),
         ("full courses", 0),
         ("courses over their capacity", 0),
         ("waitlists with free seats", 0),
-        ("person refused today", 1),
+        ("student refused today", 1),
     ]
     assert [course.id for course, _link in shown["fullest"]] == [own.pk]
     assert shown["chart"]["enrolled_count"] == 1

@@ -219,15 +219,19 @@ def test_the_journal_records_the_actor_of_an_import(run, world, registrar):
     ("data", "message"),
     [
         (b"", "The file is empty."),
-        (b"\x7fELF\x00", "Row 1: This is not text. Save the file as CSV in UTF-8."),
-        (b"a,b\n", "Row 1: The header lacks: student_number, course_code. This row was read as the header: a | b."),
+        (b"\x7fELF\x00", "Row 1: The file is not a text file. Save it as CSV in UTF-8."),
+        (
+            b"a,b\n",
+            "Row 1: Columns missing in the header: student_number, course_code."
+            " This row was read as the header: a | b.",
+        ),
         (
             HEADER.encode() + b"S-1,M-2,,,,\nS-2,M\xe9,,,,\n",
             "Row 3: The byte 0xe9 is not UTF-8. Save the file as CSV in UTF-8.",
         ),
         (
             HEADER.encode() + b"S-1,M-2,,,,\nS-2," + b"x" * 10_000_000,
-            "Row 3: This row is longer than 1000000 bytes. Is a quote not closed?",
+            "Row 3: This row is longer than 1000000 bytes. Check for a missing closing quote.",
         ),
     ],
 )

@@ -76,12 +76,12 @@ def test_a_number_with_a_confusable_character_is_refused_in_every_file(run, numb
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        ("1.23457E+11", "A spreadsheet has shortened a number to 1.23457E+11: its digits are lost."),
+        ("1.23457E+11", "A spreadsheet has shortened a number to 1.23457E+11, and digits are lost."),
         ("1042.0", "A spreadsheet has added a decimal to a number: 1042.0."),
         ('"1042,00"', "A spreadsheet has added a decimal to a number: 1042,00."),
-        ('"1,042"', "A spreadsheet has put separators into a number: 1,042."),
-        ('"1.042,00"', "A spreadsheet has put separators into a number: 1.042,00."),
-        ("1'042", "A spreadsheet has put separators into a number: 1'042."),
+        ('"1,042"', "A spreadsheet has added separators to a number: 1,042."),
+        ('"1.042,00"', "A spreadsheet has added separators to a number: 1.042,00."),
+        ("1'042", "A spreadsheet has added separators to a number: 1'042."),
     ],
 )
 def test_a_number_altered_by_a_spreadsheet_is_refused_with_advice(run, number, message):
@@ -196,7 +196,7 @@ def test_whole_numbers_are_read_only_if_they_are_unambiguous(run, cell, capacity
         assert (code, Course.objects.get().capacity, Course.objects.get().level) == (0, capacity, "introductory")
     else:
         value = cell.strip('"')
-        message = f"{value} is no whole number. Write digits only, 1000 for example."
+        message = f"{value} is not a whole number. Write digits only, for example 1000."
         assert (code, rows) == (1, [("error", "invalid", "capacity", message)])
 
 
@@ -225,12 +225,12 @@ def test_timestamps_without_an_offset_are_local_and_must_exist_exactly_once(run,
         ],
     )
     assert rows[1][3] == (
-        "2026-03-29 02:30:00 does not exist in Europe/Berlin, where clocks are set forward: "
-        "2026-03-29 03:30:00+02:00 for example does."
+        "2026-03-29 02:30:00 does not exist in Europe/Berlin, because clocks are set forward."
+        " Use another time, for example 2026-03-29 03:30:00+02:00."
     )
     assert rows[2][3] == (
-        "2026-10-25 02:30:00 occurs twice in Europe/Berlin, when clocks are set back: "
-        "add the offset, as in 2026-10-25 02:30:00+02:00."
+        "2026-10-25 02:30:00 occurs twice in Europe/Berlin, because clocks are set back."
+        " Add the UTC offset, as in 2026-10-25 02:30:00+02:00."
     )
     assert Course.objects.get(code="M-1").enrollment_opens_at == datetime(2026, 8, 1, 7, tzinfo=UTC)
 
@@ -240,20 +240,20 @@ def test_a_timestamp_without_an_unambiguous_time_of_day_is_refused(run, cell):
     """Python reads a date as its midnight, and 09.30 as 9 h and 0.3 s."""
     _code, rows = run("courses", f"course_code,name,level,enrollment_closes_at\nM-1,A,advanced,{cell}\n")
 
-    message = "Write the day and the time of day, as in 2026-08-01 09:00."
+    message = "Write the date and the time, as in 2026-08-01 09:00."
     assert rows == [("error", "invalid", "enrollment_closes_at", message)]
 
 
 @pytest.mark.parametrize(
     ("number", "message"),
     [
-        ("=00123", "This is a formula. Enter its value."),
-        ("#REF!", "#REF! is the error of a spreadsheet and not a value."),
-        ("#DIV/0!", "#DIV/0! is the error of a spreadsheet and not a value."),
-        ("#NV", "#NV is the error of a spreadsheet and not a value."),
-        ("####", "#### is the error of a spreadsheet and not a value."),
-        ("NULL", "NULL stands for no value or for a sum."),
-        ("Total", "Total stands for no value or for a sum."),
+        ("=00123", "The value is a formula. Enter its result."),
+        ("#REF!", "#REF! is the error value of a spreadsheet. Enter the value."),
+        ("#DIV/0!", "#DIV/0! is the error value of a spreadsheet. Enter the value."),
+        ("#NV", "#NV is the error value of a spreadsheet. Enter the value."),
+        ("####", "#### is the error value of a spreadsheet. Enter the value."),
+        ("NULL", "NULL means that there is no value, or marks a row of totals."),
+        ("Total", "Total means that there is no value, or marks a row of totals."),
         ("A-\ufffd1", "Remove U+FFFD REPLACEMENT CHARACTER at position 3."),
     ],
 )
@@ -267,8 +267,10 @@ def test_formulas_error_values_and_placeholders_are_refused_as_student_numbers(r
 def test_names_and_grades_with_lost_characters_or_error_values_are_refused(run):
     make_student(student_number="S-1")
     make_course(code="M-1")
-    lost = "A character was lost: U+FFFD REPLACEMENT CHARACTER at position 3 stands for it."
-    error = "#N/A is the error of a spreadsheet and not a value."
+    lost = (
+        "A character was lost and replaced by U+FFFD REPLACEMENT CHARACTER at position 3. Enter the original character."
+    )
+    error = "#N/A is the error value of a spreadsheet. Enter the value."
 
     students = run("students", f"{STUDENTS}S-2,Zo\ufffd,#N/A,\n")
     grades = run("enrollments", "student_number,course_code,status,grade\nS-1,M-1,completed,#N/A\n")
@@ -382,16 +384,18 @@ def test_control_characters_in_reasons_and_grades_are_refused(run, column, field
         ),
     )
 
-    assert ("control_characters", field, "Use no control characters.") in [row[1:] for row in rows]
+    assert ("control_characters", field, "Control characters are not allowed. Remove them.") in [
+        row[1:] for row in rows
+    ]
 
 
 def test_commands_refuse_a_dataset_with_control_characters(tmp_path):
     file = tmp_path / "file.csv"
     file.write_text(STUDENTS)
 
-    with pytest.raises(CommandError, match="Use no control characters"):
+    with pytest.raises(CommandError, match="Control characters are not allowed"):
         call_command("import_students", str(file), dataset="a\x07b")
-    with pytest.raises(CommandError, match="Name the dataset"):
+    with pytest.raises(CommandError, match="Give the name of the dataset"):
         call_command("import_students", str(file), dataset="\u200b")
 
     assert Import.objects.count() == 0
@@ -414,7 +418,7 @@ def test_canvas_users_are_active_according_to_their_status(run):
 def test_an_unknown_status_is_refused_with_its_value(run):
     told = run("students", "user_id,first_name,last_name,status\nH-1,Ada,Byron,graduated\n")
 
-    message = "graduated is none of: active, inactive, suspended, deleted, tobedeleted."
+    message = "graduated is not one of: active, inactive, suspended, deleted, tobedeleted."
     assert told == (1, [("error", "invalid_choice", "status", message)])
 
 
@@ -461,7 +465,7 @@ def test_only_canvas_enrollments_of_students_take_a_seat(run):
             ("error", "not_enrolled", ""),
         ],
     )
-    assert rows[4][3] == "This row names the section S-1 only: give its course."
+    assert rows[4][3] == "This row has only the section S-1. Add its course."
     assert list(StudentCourse.objects.values_list("student__student_number", flat=True)) == ["H-1"]
 
 
@@ -472,8 +476,8 @@ def test_canvas_courses_are_imported_with_the_level_option(run):
     code, _rows = run("courses", text, level="Introductory")
 
     message = (
-        "Give the level of new courses in a column level, or by the option level: "
-        "introductory, intermediate, advanced, graduate."
+        "Give the level of new courses in a column level or in the option level."
+        " Levels: introductory, intermediate, advanced, graduate."
     )
     assert (without, told[0]) == (1, ("error", "blank", "level", message))
     courses = Course.objects.order_by("code").values_list("code", "name", "level", "is_active")

@@ -141,7 +141,7 @@ def test_a_deleted_student_without_enrollments_is_exported_from_the_history(orig
         ("Deleted", "Grace"),
     ]
     assert command("erase_student", "S-9", reason="asked for it", yes=True).splitlines()[0] == (
-        f"Erased: the student is erased-{pk} from now on."
+        f"The personal data was erased. The student is now called erased-{pk}."
     )
     with pytest.raises(CommandError, match="There is no student S-9"):
         command("export_student_data", "S-9")
@@ -167,11 +167,11 @@ def test_only_free_text_of_the_journal_can_still_name_an_erased_student(known_st
     assert (student.student_number, student.given_name, student.is_active) == (f"erased-{known_student.pk}", "", False)
     assert str(student) == f"erased-{known_student.pk}"
     assert said == [
-        f"Erased: the student is erased-{known_student.pk} from now on.",
-        "Earlier versions emptied: 5.",
-        f"Import {nth_import(1).pk}: 1 rows blacked out.",
-        f"Import {nth_import(2).pk}: 2 rows blacked out.",
-        f"Journal entry {reason.pk} gives a reason with the name in it. The journal cannot be changed.",
+        f"The personal data was erased. The student is now called erased-{known_student.pk}.",
+        "Earlier versions erased: 5.",
+        f"Import {nth_import(1).pk}: 1 rows redacted.",
+        f"Import {nth_import(2).pk}: 2 rows redacted.",
+        f"Journal entry {reason.pk} has a reason that contains the name. The journal cannot be changed.",
     ]
     assert [row.student_number for row in Student.objects.exclude(pk=known_student.pk)] == [OTHER]
     assert list(known_student.enrollments.values_list("status", "grade")) == [("completed", "A")]
@@ -196,7 +196,7 @@ def test_erasing_is_recorded_in_the_journal(known_student):
 def test_an_erased_student_is_not_erased_again_and_not_found_by_number(known_student):
     command("erase_student", "S-1", reason="asked for it", yes=True)
 
-    for number, why in [("S-1", "There is no student S-1."), (f"erased-{known_student.pk}", "erased already")]:
+    for number, why in [("S-1", "There is no student S-1."), (f"erased-{known_student.pk}", "already erased")]:
         with pytest.raises(CommandError, match=why):
             command("erase_student", number, reason="again", yes=True)
     assert exported_data(f"erased-{known_student.pk}")["student"]["given_name"] == ""
@@ -217,7 +217,7 @@ def test_open_enrollments_must_be_ended_before_erasing(known_student, origin):
 def test_erasing_is_refused_while_a_pending_import_names_the_student(known_student):
     job = imported(f"{STUDENTS}S-1,Grace,Hopper,\n", kind="students", review="always")
 
-    with pytest.raises(CommandError, match=f"Import {job.pk}, which is needs review, may name this student"):
+    with pytest.raises(CommandError, match=rf"Import {job.pk} \(needs review\) may have rows about this student"):
         command("erase_student", "S-1", reason="asked for it", yes=True)
 
     approve(job.pk)
@@ -239,7 +239,7 @@ def test_erasing_is_refused_while_a_running_import_may_write_the_name(known_stud
     with pytest.raises(Refused) as refused:
         erase(find_person("S-1"), reason="art. 17", door=Door.COMMAND)
 
-    message = f"Import {job.pk}, which is validating, may name this student. Wait for its end, or cancel it."
+    message = f"Import {job.pk} (validating) may have rows about this student. Wait until it has ended, or cancel it."
     assert [(each.code, each.message) for each in refused.value.refusals] == [("named_by_active_import", message)]
 
 
@@ -257,7 +257,7 @@ def test_the_command_asks_for_confirmation_before_erasing(known_student, monkeyp
 
 
 def test_erasing_requires_a_reason(known_student):
-    with pytest.raises(Refused, match="Erasing takes a reason"):
+    with pytest.raises(Refused, match="An erasure requires a reason"):
         erase(find_person("S-1"), reason=" ", door=Door.COMMAND)
 
 
@@ -332,7 +332,7 @@ def test_erasing_reports_records_of_access_that_name_the_student(known_student):
     said = command("erase_student", "S-1", reason="asked for it", yes=True)
 
     assert said.splitlines()[-1] == (
-        f"Line {line.pk} of the record of access gives a reason with the name in it. It stays."
+        f"Entry {line.pk} in the record of access has a reason that contains the name. It cannot be changed."
     )
 
 
@@ -351,7 +351,7 @@ def test_a_file_that_cannot_be_searched_is_deleted(known_student):
     said = command("erase_student", "S-1", reason="asked for it", yes=True)
 
     job.refresh_from_db()
-    assert f"Import {job.pk} had a file that cannot be searched: the file was deleted." in said.splitlines()
+    assert f"The file of import {job.pk} could not be searched and was deleted." in said.splitlines()
     assert (job.chunks.count(), job.discarded_at is not None) == (0, True)
 
 
@@ -400,8 +400,8 @@ def test_the_page_previews_the_erasure_before_the_confirmation(known_student, re
         "4 earlier versions of it",
         "1 enrollment",
         "2 entries of the journal",
-        f"The student becomes erased-{known_student.pk}",
-        "Erase for good",
+        f"The student is renamed to erased-{known_student.pk}",
+        "Erase permanently",
     ):
         assert words in page
 
@@ -409,7 +409,7 @@ def test_the_page_previews_the_erasure_before_the_confirmation(known_student, re
 def test_a_user_with_export_permission_only_sees_no_erase_form(known_student, registrars_desk):
     page = registrars_desk.get(page_of(known_student)).content.decode()
 
-    assert ("Erase for good" in page, page.count("<form method")) == (False, 1)
+    assert ("Erase permanently" in page, page.count("<form method")) == (False, 1)
     assert registrars_desk.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": "x"}).status_code == 403
 
 
@@ -433,9 +433,9 @@ def test_erasing_in_the_admin_requires_the_number_and_a_reason(known_student, re
     wrong = registrars_desk.post(address, {"number": "S-2", "reason": "asked for it"})
     right = registrars_desk.post(address, {"number": "S-1", "reason": "asked for it"}, follow=True)
 
-    assert wrong.context["erase_form"].errors == {"number": ["This is not the number of the student."]}
+    assert wrong.context["erase_form"].errors == {"number": ["This is not the student's number."]}
     assert next(str(message) for message in right.context["messages"]) == (
-        f"Erased: the student is erased-{known_student.pk} from now on."
+        f"The personal data was erased. The student is now called erased-{known_student.pk}."
     )
     assert Student.objects.get(pk=known_student.pk).given_name == ""
     assert [line.action for line in PersonalDataAccess.objects.order_by("pk")] == ["erased", "viewed"]
@@ -448,7 +448,7 @@ def test_erasing_in_the_admin_shows_the_obstacles(known_student, registrars_desk
     page = registrars_desk.get(page_of(known_student)).content.decode()
     answer = registrars_desk.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": "x"}, follow=True)
 
-    assert ("open enrollments: ART-1" in page, "Erase for good" in page) == (True, False)
+    assert ("open enrollments: ART-1" in page, "Erase permanently" in page) == (True, False)
     assert [str(message) for message in answer.context["messages"]] == [
         "This student has open enrollments: ART-1. Drop or complete them first."
     ]
@@ -488,20 +488,20 @@ def test_data_older_than_the_retention_settings_is_deleted(outdated_student, kno
     done = retention_output()
 
     assert dry == [
-        "1 answers kept for retries.",
+        "1 stored responses for retries.",
         "1 refusals.",
         "1 sessions that have ended.",
-        "0 values of the login's cache.",
+        "0 cached values of logins.",
         "0 background tasks that have ended.",
         "1 files of imports and their outcomes.",
         "1 students, erased.",
     ]
-    assert [line for line in done if "counts of requests" not in line] == dry
+    assert [line for line in done if "request counts" not in line] == dry
     assert list(Import.objects.exclude(discarded_at=None).values_list("pk", flat=True)) == [nth_import(1).pk]
     assert list(Student.objects.exclude(erased_at=None)) == [outdated_student]
     assert Student.objects.get(pk=known_student.pk).given_name == "Grace"  # the enrollment has changed since
-    assert retention_output(dry_run=True) == ["0 answers kept for retries.", "0 refusals.",
-        "0 sessions that have ended.", "0 values of the login's cache.", "0 background tasks that have ended.",
+    assert retention_output(dry_run=True) == ["0 stored responses for retries.", "0 refusals.",
+        "0 sessions that have ended.", "0 cached values of logins.", "0 background tasks that have ended.",
         "0 files of imports and their outcomes.", "0 students, erased."]  # fmt: skip
     assert PersonalDataAccess.objects.get().reason == "Kept for as long as the settings say."
 
@@ -516,10 +516,10 @@ def test_without_retention_settings_nothing_is_erased_or_discarded(outdated_stud
     settings.RETENTION_UPLOADS_DAYS = settings.RETENTION_STUDENTS_YEARS = 0
 
     assert [each.kind for each in apply_retention(dry_run=True)] == [
-        "answers kept for retries",
+        "stored responses for retries",
         "refusals",
         "sessions that have ended",
-        "values of the login's cache",
+        "cached values of logins",
         "background tasks that have ended",
     ]
 
@@ -534,11 +534,11 @@ def test_a_discarded_import_is_marked_and_can_still_be_undone(outdated_student, 
 
     assert (answer.status_code, answer.json()["detail"]) == (
         409,
-        f"The file of import {job.pk} and what became of its rows are no longer kept.",
+        f"The file of import {job.pk} and the results of its rows have been deleted.",
     )
     assert (page.status_code, registrars_desk.get(f"/admin/bulk/import/{job.pk}/report/").status_code) == (200, 404)
     assert (undone.state, undone.counts) == ("done", {"kept": 1, "reversed": 1})
-    with pytest.raises(CommandError, match="no longer kept"):
+    with pytest.raises(CommandError, match="have been deleted"):
         command("import_report", job.pk)
 
 

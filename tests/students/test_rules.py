@@ -88,7 +88,7 @@ def test_prerequisites_must_be_completed_and_missing_ones_are_listed(completed, 
 
     messages = [refusal.message for refusal in evaluate(ENROLL, facts).refusals]
 
-    assert messages == ([f"C asks for {missing} to be completed first."] if missing else [])
+    assert messages == ([f"C requires {missing} to be completed first."] if missing else [])
 
 
 def test_all_broken_rules_are_reported_together():
@@ -149,8 +149,8 @@ def test_each_status_allows_only_its_transitions(act, status, expected):
 @pytest.mark.parametrize(
     ("act", "status", "sentence"),
     [
-        (COMPLETE, Status.WAITLISTED, "An enrollment that is waitlisted cannot become completed, only: dropped."),
-        (COMPLETE, Status.DROPPED, "An enrollment that is dropped cannot become completed: it has ended."),
+        (COMPLETE, Status.WAITLISTED, "The enrollment is waitlisted and cannot become completed. Possible: dropped."),
+        (COMPLETE, Status.DROPPED, "The enrollment is dropped and cannot become completed, because it has ended."),
     ],
 )
 def test_an_invalid_transition_lists_the_allowed_ones(act, status, sentence):

@@ -64,7 +64,7 @@ def test_more_seats_in_the_admin_promote_waitlisted_students_and_list_them(regis
 
     assert enrolled_ids() == [students[0].pk, students[1].pk]
     told = [str(message) for message in answer.context["messages"]]
-    assert f"{students[1]} · {course} had waited and has a seat now." in told
+    assert f"{students[1]} · {course} moved from the waitlist to a seat." in told
 
 
 def test_more_seats_by_a_file_promote_waitlisted_students(tmp_path, waitlisted_course):
@@ -86,7 +86,7 @@ def test_a_capacity_below_the_taken_seats_is_reported_in_the_response(api, waitl
 
     assert answer.status_code == 200
     assert answer.json()["seats"] == {"taken": 1, "free": 0, "waiting": 2, "over": 1}
-    message = "Enrolled: 1, seats: 0. Nobody is thrown out, and nobody is let in."
+    message = "Enrolled: 1, seats: 0. Enrolled students keep their seats, and no new students are enrolled."
     assert answer.json()["warnings"] == [{"code": "over_capacity", "message": message}]
 
 
@@ -95,7 +95,7 @@ def test_a_capacity_below_the_taken_seats_is_reported_in_the_import_report(tmp_p
 
     rows = import_file("import_courses", tmp_path / "c.csv", text)
 
-    message = "Enrolled: 1, seats: 0. Nobody is thrown out, and nobody is let in."
+    message = "Enrolled: 1, seats: 0. Enrolled students keep their seats, and no new students are enrolled."
     assert [(row["outcome"], row["message"]) for row in rows] == [("updated", message), ("created", "")]
 
 
@@ -107,8 +107,13 @@ def test_courses_over_capacity_can_be_filtered_in_the_admin(registrars_desk, wai
         page = registrars_desk.get(f"/admin/courses/course/?seats={seats}")
         return [course.code for course in page.context["cl"].result_list]
 
-    assert "<strong>1 over</strong>" in registrars_desk.get("/admin/courses/course/").content.decode()
-    assert [found(seats) for seats in ("over", "full", "free", "line")] == [["C-1"], ["C-1", "C-2"], [], ["C-1"]]
+    assert "<strong>1 over capacity</strong>" in registrars_desk.get("/admin/courses/course/").content.decode()
+    assert [found(seats) for seats in ("over", "full", "free", "line")] == [
+        ["C-1"],
+        ["C-1", "C-2"],
+        [],
+        ["C-1"],
+    ]
 
 
 def test_restoring_an_earlier_version_with_more_seats_promotes_students(registrars_desk, waitlisted_course):
@@ -181,7 +186,7 @@ def test_the_promote_command_seats_students_after_a_window_has_opened(waitlisted
 
     call_command("promote_waitlists")
 
-    assert capsys.readouterr().out == "1 of those who waited have a seat now.\n"
+    assert capsys.readouterr().out == "1 waitlisted students have a seat now.\n"
     assert enrolled_ids() == [students[1].pk]
 
 
@@ -197,8 +202,8 @@ def test_a_file_waitlists_students_by_its_status_column_or_the_on_full_option(tm
     by_option = import_file("import_enrollments", tmp_path / "b.csv", f"{head}S-4,C-1,\n", on_full="waitlist")
     again = import_file("import_enrollments", tmp_path / "c.csv", f"{head}S-3,C-1,waitlisted\nS-4,C-1,enrolled\n")
 
-    assert [(row["outcome"], row["message"]) for row in by_status] == [("waitlisted", "Place 3 in line.")]
-    assert [(row["outcome"], row["message"]) for row in by_option] == [("waitlisted", "Place 4 in line.")]
+    assert [(row["outcome"], row["message"]) for row in by_status] == [("waitlisted", "Waitlist position 3.")]
+    assert [(row["outcome"], row["message"]) for row in by_option] == [("waitlisted", "Waitlist position 4.")]
     assert [row["outcome"] for row in again] == ["unchanged", "unchanged"]
 
 
@@ -207,12 +212,12 @@ def test_a_file_applies_waivers_only_for_an_actor_with_the_permission(tmp_path, 
     make_course(code="C-1", capacity=0)
     text = "student_number,course_code,waive,reason\nS-1,C-1,course_full,the dean agreed\n"
 
-    with pytest.raises(CommandError, match="nothing was applied"):
+    with pytest.raises(CommandError, match="Nothing was applied"):
         import_file("import_enrollments", tmp_path / "a.csv", text, actor="viewer")
     allowed = import_file("import_enrollments", tmp_path / "b.csv", text, actor="registrar")
 
     [refused] = csv.DictReader((tmp_path / "a.report").read_text().splitlines())
-    assert (refused["code"], refused["message"]) == ("waiver_not_allowed", "You may not waive rules.")
+    assert (refused["code"], refused["message"]) == ("waiver_not_allowed", "You do not have permission to waive rules.")
     assert [row["outcome"] for row in allowed] == ["enrolled"]
 
 
@@ -256,9 +261,9 @@ def test_the_admin_offers_waivers_only_to_users_with_the_permission(client, regi
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("course_full", "A registrar can waive this for one act"),
-        ("student_inactive", "Nobody can waive this."),
-        ("not_found", "There is nothing at this address."),
+        ("course_full", "A registrar can waive this rule for one enrollment"),
+        ("student_inactive", "This rule cannot be waived."),
+        ("not_found", "There is no resource at this URL."),
     ],
 )
 def test_the_problem_page_states_which_users_can_waive_the_rule(client, code, says):

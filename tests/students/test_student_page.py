@@ -169,7 +169,7 @@ def test_the_panel_previews_the_waitlist_position_and_the_student_gets_it(regist
     done = registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", wish, follow=True)
 
     assert StudentCourse.objects.get(student=ada).waitlist_position == 2
-    assert messages_of(done) == ["No seat is free: the student waits at place 2."]
+    assert messages_of(done) == ["No seat is free. The student is on the waitlist, at position 2."]
 
 
 def test_the_panel_previews_every_refusal_reason_and_nothing_changes(registrars_desk, full_course):
@@ -206,14 +206,20 @@ def test_the_panel_says_that_the_student_is_already_enrolled(registrars_desk, ad
 
     answer = preview_of(registrars_desk, ada, course=course.pk)
 
-    assert (answer["kind"], answer["errors"]) == ("already", ["This student is in MATH-101 already."])
+    assert (answer["kind"], answer["errors"]) == (
+        "already",
+        ["This student is already enrolled in MATH-101 or on its waitlist."],
+    )
 
 
 def test_a_waiver_in_the_panel_requires_a_reason_and_skips_the_waitlist(registrars_desk, ada, full_course):
     wish = {"course": full_course.pk, "waive": ["course_full"]}
 
     assert [refusal.code for refusal in preview_of(registrars_desk, ada, **wish)["refusals"]] == ["waiver_needs_reason"]
-    assert preview_of(registrars_desk, ada, **wish, reason="last term") == {"kind": "enrolled", "waitlist_position": None}
+    assert preview_of(registrars_desk, ada, **wish, reason="last term") == {
+        "kind": "enrolled",
+        "waitlist_position": None,
+    }
     registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", {**wish, "reason": "last term"})
     assert EnrollmentEvent.objects.latest("pk").waived == ["course_full"]
 

@@ -160,7 +160,7 @@ def test_a_new_request_does_not_take_a_free_seat_while_a_student_is_waitlisted(o
     [outcome] = execute([EnrollmentCommand(Action.ENROLL, make_student().pk, course.pk)], origin)
 
     assert [(r.code, r.message) for r in outcome.refusals] == [
-        ("course_full", "C-1 has a free seat only for those who wait.")
+        ("course_full", "The free seats of C-1 go to waitlisted students first.")
     ]
 
 

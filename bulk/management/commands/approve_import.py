@@ -13,11 +13,11 @@ from school.refusals import Refused
 
 
 class Command(SafeCommand):
-    help = "Let an import that waits for its review go on, and apply it."
+    help = "Approve and apply an import that needs review."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
-        parser.add_argument("--actor", metavar="USERNAME", help="Who approves.")
+        parser.add_argument("--actor", metavar="USERNAME", help="The user who approves the import.")
 
     def handle(self, *, id: int, actor: str | None, **options: Any) -> None:  # noqa: A002  # the argument's name
         approver = find_user(actor)

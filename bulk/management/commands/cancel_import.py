@@ -12,7 +12,7 @@ from school.refusals import Refused
 
 
 class Command(SafeCommand):
-    help = "Stop an import that is at work or waits for its review."
+    help = "Cancel an import that is running or needs review."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)

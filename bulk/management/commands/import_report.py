@@ -18,13 +18,15 @@ from school.commands.console import SafeCommand
 
 
 class Command(SafeCommand):
-    help = "Write the report of an import to standard output, or the rows that failed."
+    help = "Write the report or the failed rows of an import to standard output."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
-        parser.add_argument("--failed", action="store_true", help="Only the rows with errors, as they came.")
-        parser.add_argument("--part", default="", help="Of a zip: students, courses or enrollments.")
-        parser.add_argument("--json", action="store_true", help="JSON instead of CSV, a line for each row.")
+        parser.add_argument(
+            "--failed", action="store_true", help="Write only the rows with errors, exactly as they were sent."
+        )
+        parser.add_argument("--part", default="", help="The part of a zip import: students, courses or enrollments.")
+        parser.add_argument("--json", action="store_true", help="Write JSON instead of CSV, one line per row.")
 
     def handle(self, *, id: int, failed: bool, json: bool, **options: Any) -> None:  # noqa: A002  # its name
         job = Import.objects.filter(pk=id).first()

@@ -13,9 +13,11 @@ class Command(SafeCommand):
     help = "List imports, the newest first: id, kind, dataset, state and rows by outcome."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dataset", metavar="NAME", help="Only imports of this dataset.")
-        parser.add_argument("--state", choices=State.values, help="Only imports in this state.")
-        parser.add_argument("--limit", type=positive, default=20, metavar="N", help="At most N imports, 20 by default.")
+        parser.add_argument("--dataset", metavar="NAME", help="List only imports of this dataset.")
+        parser.add_argument("--state", choices=State.values, help="List only imports in this state.")
+        parser.add_argument(
+            "--limit", type=positive, default=20, metavar="N", help="List at most N imports (default: 20)."
+        )
 
     def handle(self, *, dataset: str | None, state: str | None, limit: int, **options: Any) -> None:
         imports = Import.objects.select_related("client", "progress").order_by("-pk")

@@ -15,12 +15,12 @@ from school.refusals import Refused
 
 
 class Command(SafeCommand):
-    help = "Take an import back, row by row: reversed, kept (changed since), or error."
+    help = "Undo an import, row by row. Each row is reversed, kept (it was changed since), or an error."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("id", type=int)
-        parser.add_argument("--dry-run", action="store_true", help="Tell what would happen, and undo it.")
-        parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the journal.")
+        parser.add_argument("--dry-run", action="store_true", help="Show a preview, and apply nothing.")
+        parser.add_argument("--actor", metavar="USERNAME", help="The user to record in the journal.")
 
     def handle(self, *, id: int, dry_run: bool, actor: str | None, **options: Any) -> None:  # noqa: A002  # its name
         author = find_user(actor)

@@ -12,10 +12,10 @@ from school.server import ServerStartError, check_database
 
 
 class Command(SafeCommand):
-    help = "Work in the background: imports from the API and the admin. Several may run at once."
+    help = "Run a background worker for imports from the API and the admin. Several workers can run at the same time."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--once", action="store_true", help="Do what there is to do, and end.")
+        parser.add_argument("--once", action="store_true", help="Process the waiting tasks, then exit.")
 
     def handle(self, *, once: bool, **options: Any) -> None:
         try:

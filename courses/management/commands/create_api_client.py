@@ -13,16 +13,21 @@ from school.refusals import Refused
 
 
 class Command(SafeCommand):
-    help = "Make a client of the API and print its credentials, once: the secret is kept hashed only."
+    help = "Create an API client and print its credentials. The secret is stored as a hash and cannot be shown again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name")
-        parser.add_argument("--scope", required=True, help='What it may do, for example "students:read courses:read".')
         parser.add_argument(
-            "--term", action="append", default=[], help="Limit it to this term, by its code. Repeatable."
+            "--scope", required=True, help='The scopes of the client, for example "students:read courses:read".'
         )
         parser.add_argument(
-            "--course", action="append", default=[], help="Limit it to this course, MATH-101@2026F. Repeatable."
+            "--term", action="append", default=[], help="Limit the client to the term with this code. Repeatable."
+        )
+        parser.add_argument(
+            "--course",
+            action="append",
+            default=[],
+            help="Limit the client to this course, for example MATH-101@2026F. Repeatable.",
         )
         parser.add_argument("--json", action="store_true")
 

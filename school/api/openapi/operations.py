@@ -12,21 +12,45 @@ REQUEST_ID = "8a1f6c1e-6a0b-4f0e-9a53-0c7f3a2b9d11"
 
 # By status: its title, and the code and the message of an example.
 PROBLEMS: dict[str, tuple[str, str, str]] = {
-    "400": ("Malformed or invalid", "invalid", "There is no such filter."),
-    "401": ("No or bad credentials", "not_authenticated", "Authentication credentials were not provided."),
+    "400": ("Malformed or invalid", "invalid", "This filter does not exist."),
+    "401": ("Missing or invalid credentials", "not_authenticated", "Authentication credentials were not provided."),
     "403": ("Not allowed", "permission_denied", "You do not have permission to perform this action."),
-    "404": ("Not found", "not_found", "There is nothing at this address."),
-    "406": ("No such format", "not_acceptable", "Could not satisfy the request Accept header."),
-    "409": ("Refused, with every reason", "course_full", "MATH-101 has no free seat."),
-    "410": ("The cursor has expired", "cursor_expired", "What this cursor stands at is gone. Begin without a cursor."),
-    "412": ("Changed meanwhile", "precondition_failed", "This is not what you have read."),
+    "404": ("Not found", "not_found", "There is no resource at this URL."),
+    "406": ("Response format not available", "not_acceptable", "Could not satisfy the request Accept header."),
+    "409": ("Refused; `errors` has every reason", "course_full", "MATH-101 has no free seat."),
+    "410": (
+        "The cursor has expired",
+        "cursor_expired",
+        "The row that this cursor refers to is no longer in this list. Start without a cursor.",
+    ),
+    "412": (
+        "Changed since it was read",
+        "precondition_failed",
+        "The object has changed since you read it. Read it again.",
+    ),
     "413": ("The body is too large", "body_too_large", "The body is too large."),
-    "415": ("Not JSON", "unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
-    "422": ("Not applied", "idempotency_key_reused", "This Idempotency-Key came with another request before."),
-    "428": ("If-Match is required", "precondition_required", "Send the ETag of what you have read as If-Match."),
-    "429": ("Too many requests", "too_many_requests", "These were too many requests in a minute."),
-    "500": ("Something went wrong here", "server_error", "Something went wrong here."),
-    "503": ("Busy", "busy", "The database is busy or away. Nothing was done: try again."),
+    "415": ("Unsupported media type", "unsupported_media_type", 'Unsupported media type "text/plain" in request.'),
+    "422": (
+        "Idempotency-Key reused",
+        "idempotency_key_reused",
+        "This Idempotency-Key was used for a different request. Use a new one.",
+    ),
+    "428": (
+        "If-Match is required",
+        "precondition_required",
+        "Send the ETag of the response that you read, as If-Match.",
+    ),
+    "429": (
+        "Too many requests",
+        "too_many_requests",
+        "Too many requests in one minute. Retry after the time in Retry-After.",
+    ),
+    "500": (
+        "Unexpected error",
+        "server_error",
+        "An unexpected error occurred. The server log has the details under this request id.",
+    ),
+    "503": ("Busy", "busy", "The database is busy or unavailable. The request was not applied. Try again."),
 }
 
 # Problems that any operation may return. The document has them once, as the default response.
@@ -61,12 +85,14 @@ def add_common_parts(operation: dict[str, Any], view: Any, method: str) -> None:
         _add_conditions(parameters, responses, method)
     handler = getattr(view, getattr(view, "action", None) or method.lower(), None)
     if getattr(handler, "takes_idempotency_key", False):
-        key = _header("Idempotency-Key", "The same answer again to who sends the same key, for 24 hours.")
+        key = _header("Idempotency-Key", "A retry with the same key within 24 hours gets the same response.")
         key["schema"]["pattern"] = KEY_PATTERN
         parameters.append(key)
         _add_problem(responses, "422")
         _describe_header(
-            responses["201" if "201" in responses else "200"], "Idempotency-Replayed", "`true` on an answer again."
+            responses["201" if "201" in responses else "200"],
+            "Idempotency-Replayed",
+            "`true` if the response is a replay of an earlier one.",
         )
     responses["default"] = _default_response()
     for status, response in responses.items():
@@ -74,23 +100,23 @@ def add_common_parts(operation: dict[str, Any], view: Any, method: str) -> None:
         _describe_header(response, "X-Request-ID", "The id of the request, the same as in problems and in the log.")
         if status == "default" or status.startswith("2"):
             _describe_header(
-                response, "RateLimit-Policy", "How many requests in how many seconds: the quota q in a window w."
+                response, "RateLimit-Policy", "The rate limit: a quota of q requests in a window of w seconds."
             )
             _describe_header(
-                response, "RateLimit", "Where the caller stands: r requests are left, t seconds until there are more."
+                response,
+                "RateLimit",
+                "The caller's remaining quota: r requests, and t seconds until the next one is added.",
             )
         if status == "default" or (status == "409" and "422" in responses):
-            _describe_header(response, "Retry-After", "Seconds to wait before trying again.")
+            _describe_header(response, "Retry-After", "Seconds to wait before a retry.")
         if status == "201":
-            _describe_header(response, "Location", "Where it is.")
+            _describe_header(response, "Location", "The URL of the new resource.")
         if status == "default":
             _describe_header(
-                response, "WWW-Authenticate", "Of 401 and 403: the error of the token, or its missing scope."
+                response, "WWW-Authenticate", "With 401 and 403: the error of the token, or the scope that it lacks."
             )
         if status == "415":
-            _describe_header(
-                response, "Accept-Encoding", "`identity` where the body came with another Content-Encoding."
-            )
+            _describe_header(response, "Accept-Encoding", "`identity` if the request has another Content-Encoding.")
         problem = response.get("content", {}).get(PROBLEM_MEDIA_TYPE)
         if problem and "examples" not in problem:
             problem["examples"] = {status: {"value": _example_problem(status)}}
@@ -100,16 +126,20 @@ def add_common_parts(operation: dict[str, Any], view: Any, method: str) -> None:
 
 def _add_conditions(parameters: list[Any], responses: dict[str, Any], method: str) -> None:
     if method == "GET":
-        parameters.append(_header("If-None-Match", "Tags of what the caller has: 304 where it is the same still."))
+        parameters.append(_header("If-None-Match", "ETags of responses that the caller has. 304 if one still matches."))
         responses["304"] = {"description": "Not modified"}
-        _describe_header(responses["304"], "ETag", "The tag of what is there.")
+        _describe_header(responses["304"], "ETag", "The ETag of the current resource.")
     elif method != "POST":
-        parameters.append(_header("If-Match", "The tag of what was read: 412 where it has changed since."))
+        parameters.append(
+            _header("If-Match", "The ETag of the response that was read. 412 if the resource has changed since.")
+        )
         _add_problem(responses, "412")
         _add_problem(responses, "428")
     for status in ("200", "201"):
         if status in responses:
-            _describe_header(responses[status], "ETag", "The tag of what is answered, to come back with.")
+            _describe_header(
+                responses[status], "ETag", "The ETag of this response, to send as If-Match or If-None-Match."
+            )
 
 
 def _header(name: str, description: str) -> dict[str, Any]:
@@ -153,5 +183,5 @@ def _add_example(parameter: dict[str, Any]) -> None:
     if parameter["in"] == "path":
         parameter["description"], parameter["example"] = PATH_PARAMETERS[name]
     elif name in SAMPLE_VALUES:
-        text = parameter.get("description", "Exactly this value.")
+        text = parameter.get("description", "Matches this value exactly.")
         parameter["description"] = f"{text} For example {SAMPLE_VALUES[name]}."

@@ -25,14 +25,14 @@ class ProblemReasonSerializer(serializers.Serializer[Any]):
 class ProblemSerializer(serializers.Serializer[Any]):
     """A problem, by RFC 9457."""
 
-    type = serializers.CharField(help_text="A page about this code.")
+    type = serializers.CharField(help_text="The URL of the page about this code.")
     title = serializers.CharField()
     status = serializers.IntegerField()
     detail = serializers.CharField()
-    code = serializers.CharField(help_text="Stable; programs decide by it.")
+    code = serializers.CharField(help_text="A stable code for programs.")
     errors = ProblemReasonSerializer(many=True)  # type: ignore[assignment]  # DRF removes it from the class
     missing_scope = serializers.CharField(required=False, help_text="The scope that the token lacks.")
-    missing_permission = serializers.CharField(required=False, help_text="The permissions that a user lacks.")
+    missing_permission = serializers.CharField(required=False, help_text="The permission that the user lacks.")
     request_id = serializers.CharField(help_text="The same as in the X-Request-ID header and in the log.")
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:

@@ -7,7 +7,7 @@ from school.http.rate_counter import delete_ended
 
 
 class Command(SafeCommand):
-    help = "Delete the counts of requests whose minute has ended."
+    help = "Delete the request counts of past minutes."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(f"{delete_ended()} deleted.")

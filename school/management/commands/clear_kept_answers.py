@@ -10,7 +10,7 @@ from school.models import KeptAnswer
 
 
 class Command(SafeCommand):
-    help = "Delete the answers to requests with an Idempotency-Key that are older than 24 hours."
+    help = "Delete stored responses to requests with an Idempotency-Key after 24 hours."
 
     def handle(self, *args: Any, **options: Any) -> None:
         count, _by_model = KeptAnswer.objects.filter(at__lt=timezone.now() - RETENTION).delete()

@@ -28,8 +28,8 @@ class Command(SafeCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", default="8000")
-        parser.add_argument("--workers", type=int, default=default_workers(), help="Processes.")
-        parser.add_argument("--threads", type=int, default=2, help="Requests at a time in each process.")
+        parser.add_argument("--workers", type=int, default=default_workers(), help="Number of processes.")
+        parser.add_argument("--threads", type=int, default=2, help="Number of threads per process.")
 
     def handle(self, *, host: str, port: str, workers: int, threads: int, **options: Any) -> None:
         if min(workers, threads) < 1:

@@ -70,7 +70,9 @@ class ActivationActions(ModelAdmin):
     def _activation_page(self, request: HttpRequest, queryset: QuerySet[Any], *, active: bool) -> HttpResponse:
         ids = list(queryset.order_by("pk").values_list("pk", flat=True)[: MAX_ROWS + 1])
         if len(ids) > MAX_ROWS:
-            messages.error(request, _("At most %(most)s at a time: choose fewer.") % {"most": MAX_ROWS})
+            messages.error(
+                request, _("At most %(most)s objects can be deleted at a time. Select fewer.") % {"most": MAX_ROWS}
+            )
             return HttpResponseRedirect(request.get_full_path())
         expected_fingerprint = request.POST.get("shown", "") if request.POST.get("step") == "confirm" else ""
         build_preview = self._apply_or_rollback if expected_fingerprint else self._preview
@@ -139,9 +141,9 @@ class ActivationActions(ModelAdmin):
 
     def _success_response(self, request: HttpRequest, preview: ActivationPreview, *, active: bool) -> HttpResponse:
         n = len(preview.changed)
-        message = ngettext("%(n)s is active now.", "%(n)s are active now.", n)
+        message = ngettext("%(n)s made active.", "%(n)s made active.", n)
         if not active:
-            message = ngettext("%(n)s is inactive now.", "%(n)s are inactive now.", n)
+            message = ngettext("%(n)s made inactive.", "%(n)s made inactive.", n)
         messages.success(request, message % {"n": n})
         if not preview.promoted:
             return HttpResponseRedirect(request.get_full_path())

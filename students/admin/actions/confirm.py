@@ -63,16 +63,16 @@ COMPLETE = BulkAction(
 )
 UNDO = BulkAction(
     Action.UNDO,
-    gettext_lazy("Undo the newest act"),
-    ngettext_lazy("Undo for %(n)s enrollment", "Undo for %(n)s enrollments", "n"),
+    gettext_lazy("Undo last change"),
+    ngettext_lazy("Undo last change of %(n)s enrollment", "Undo last change of %(n)s enrollments", "n"),
     ("reason", "waive"),
     waivable=(COURSE_FULL,),
     order=lambda row: -row.pk,
 )
 PROMOTE = BulkAction(
     Action.ENROLL,
-    gettext_lazy("Move up by waiver"),
-    ngettext_lazy("Move up %(n)s student", "Move up %(n)s students", "n"),
+    gettext_lazy("Give a seat now"),
+    ngettext_lazy("Give a seat to %(n)s student", "Give a seat to %(n)s students", "n"),
     ("reason", "waive"),
     waivable=tuple(code for code in WAIVABLE_TITLES if code != COURSE_FULL),
     waive=frozenset([COURSE_FULL]),
@@ -90,13 +90,13 @@ class BulkActionForm(forms.Form):
         required=False,
         validators=[plain_text],
         widget=UnfoldAdminTextInputWidget,
-        help_text=gettext_lazy("For all of them. Empty: grades stay as they are."),
+        help_text=gettext_lazy("The grade for all selected enrollments. Empty: grades are not changed."),
     )
     waive = forms.MultipleChoiceField(
         label=gettext_lazy("Waive"),
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text=gettext_lazy("Rules that shall not stand in the way. Takes a reason."),
+        help_text=gettext_lazy("Override these rules (a reason is required)."),
     )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
@@ -104,7 +104,7 @@ class BulkActionForm(forms.Form):
         required=False,
         validators=[plain_text],
         widget=UnfoldAdminTextInputWidget,
-        help_text=gettext_lazy("Kept in the journal."),
+        help_text=gettext_lazy("Stored in the journal."),
     )
 
     def __init__(self, data: Any, bulk_action: BulkAction, *, may_waive: bool) -> None:
@@ -157,7 +157,7 @@ class BulkActionViews(ResultViews, ModelAdmin):
             raise PermissionDenied
         bulk_action = BULK_ACTIONS.get(request.POST.get("action", ""))
         if bulk_action is None:
-            messages.info(request, _("Choose enrollments, and what to do with them."))
+            messages.info(request, _("Select enrollments and an action."))
             return HttpResponseRedirect(return_url_from(request))
         id_texts = ",".join(request.POST.getlist("chosen")).split(",")  # one field may have many ids
         ids = [pk for text in id_texts for pk in parse_ids(text)]
@@ -170,7 +170,7 @@ class BulkActionViews(ResultViews, ModelAdmin):
         if not self.has_bulk_action_permission(request, bulk_action):
             raise PermissionDenied
         if not ids:
-            messages.warning(request, _("Choose enrollments first."))
+            messages.warning(request, _("Select enrollments first."))
             return HttpResponseRedirect(return_url)
         if len(ids) > MAX_ENROLLMENTS:
             messages.error(request, too_many_message())
@@ -243,9 +243,9 @@ class BulkActionViews(ResultViews, ModelAdmin):
     def _skip_reason(self, bulk_action: BulkAction, row: Any) -> str:
         """Return the reason why the action does not apply to an enrollment; empty if it applies."""
         if not row.is_latest:  # actions apply to the latest enrollment of a student in a course
-            return _("The student has come back since, in a newer enrollment.")
+            return _("The student has a newer enrollment in this course.")
         if bulk_action is PROMOTE and row.status != Status.WAITLISTED:
-            return _("Waits for no seat.")
+            return _("Not waitlisted.")
         return ""
 
     def _skipped_line(self, bulk_action: BulkAction, row: StudentCourse) -> PreviewLine:
@@ -254,11 +254,13 @@ class BulkActionViews(ResultViews, ModelAdmin):
 
 
 def too_many_message() -> str:
-    return _("At most %(most)s at a time: choose fewer.") % {"most": MAX_ENROLLMENTS}
+    return _("At most %(most)s objects can be deleted at a time. Select fewer.") % {"most": MAX_ENROLLMENTS}
 
 
 def _not_found_message(count: int) -> str:
     if not count:
         return ""
-    message = ngettext("%(n)s of the chosen was not found.", "%(n)s of the chosen were not found.", count)
+    message = ngettext(
+        "%(n)s of the selected enrollments was not found.", "%(n)s of the selected enrollments were not found.", count
+    )
     return message % {"n": count}

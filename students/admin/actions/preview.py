@@ -155,7 +155,7 @@ def line_from_event(event: EnrollmentEvent, enrollment: StudentCourse, key: Any 
 def _line_from_step(step: PlannedAction, student_and_course: StudentAndCourse, key: Any) -> PreviewLine:
     enrollment = step.outcome.enrollment
     status = enrollment.status if enrollment else ""
-    already = _("In already.") if step.outcome.command.action == Action.ENROLL else _("It is so already.")
+    already = _("Already enrolled.") if step.outcome.command.action == Action.ENROLL else _("Already in this state.")
     reasons = tuple(refusal.message for refusal in step.outcome.refusals) or (already,)
     return PreviewLine(*student_and_course, enrollment.pk if enrollment else None, status, status, "", reasons, key)
 
@@ -164,7 +164,7 @@ def _detail(event: EnrollmentEvent, enrollment: StudentCourse) -> str:
     """Return the details of a change other than the status: the grade, and the waitlist position if it is known."""
     position = enrollment.__dict__.get("annotated_waitlist_position") if event.to_status == Status.WAITLISTED else None
     grade = event.changes.get("grade")
-    details = [_("place %(place)s") % {"place": position}] if position else []
+    details = [_("position %(place)s") % {"place": position}] if position else []
     details += [_("grade %(grade)s") % {"grade": grade[1]} if grade[1] else _("no grade")] if grade else []
     return ", ".join(details)
 

@@ -81,7 +81,7 @@ DIRECTIONS = {
         "course",
         "student",
         Student,
-        gettext_lazy("Students, by their numbers"),
+        gettext_lazy("Students, by student number"),
         _students,
         lambda student: student.student_number,
     ),
@@ -119,13 +119,13 @@ class BulkEnrollForm(forms.Form):
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"}),
         help_text=gettext_lazy(
-            "One a line, or parted by commas, semicolons or tabs, as they come out of a spreadsheet. "
-            "What stands beside a key in a line, a name for example, is not read."
+            "One per line, or separated by commas, semicolons or tabs, for example pasted from a spreadsheet. "
+            "Other text in a line, for example a name, is ignored."
         ),
     )
     on_full = forms.ChoiceField(
-        label=gettext_lazy("Where no seat is free"),
-        choices=[(OnFull.REJECT, gettext_lazy("refuse")), (OnFull.WAITLIST, gettext_lazy("let them wait"))],
+        label=gettext_lazy("If no seat is free"),
+        choices=[(OnFull.REJECT, gettext_lazy("refuse")), (OnFull.WAITLIST, gettext_lazy("waitlist"))],
         initial=OnFull.REJECT,
         widget=UnfoldAdminSelectWidget,
         required=False,
@@ -135,7 +135,7 @@ class BulkEnrollForm(forms.Form):
         choices=list(WAIVABLE_TITLES.items()),
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         required=False,
-        help_text=gettext_lazy("Rules that shall not stand in the way of any of these. Takes a reason."),
+        help_text=gettext_lazy("Override these rules for all of these enrollments (a reason is required)."),
     )
     reason = forms.CharField(
         label=gettext_lazy("Reason"),
@@ -143,7 +143,7 @@ class BulkEnrollForm(forms.Form):
         widget=UnfoldAdminTextInputWidget,
         required=False,
         validators=[plain_text],
-        help_text=gettext_lazy("Kept in the journal."),
+        help_text=gettext_lazy("Stored in the journal."),
     )
 
     def __init__(self, request: HttpRequest, direction: Direction, *args: Any, may_waive: bool, **kwargs: Any) -> None:
@@ -158,7 +158,7 @@ class BulkEnrollForm(forms.Form):
             ),
             "picked": AutocompleteMultipleField(
                 visible_rows(request, listed).order_by(),
-                label=gettext_lazy("Add by typing"),
+                label=gettext_lazy("Search and add"),
                 widget=IdSelectMultiple(relation(direction.listed), admin.site),
                 required=False,
             ),
@@ -177,9 +177,7 @@ class BulkEnrollForm(forms.Form):
     def drop_long_text(self) -> None:
         """If the pasted text is too long to be shown again, remove it and add an error. The browser still has it."""
         if size_in_page(self.data.get("text", "")) > MAX_BYTES_OF_TEXT:
-            self.add_error(
-                "text", _("The text is too long to be shown here again. Go back: your browser still has it.")
-            )
+            self.add_error("text", _("The text is too long to show here again. Go back; your browser still has it."))
             data: Any = self.data.copy()  # type: ignore[attr-defined]  # a QueryDict
             data["text"] = ""
             self.data = data
@@ -215,7 +213,7 @@ class BulkEnrollViews(ModelAdmin):
             return self._enroll_page(request, direction, form)
         pasted_keys = self._pasted_keys(request, direction, form)
         if not pasted_keys or len(pasted_keys) > MAX_ENROLLMENTS:
-            form.add_error("text", too_many_message() if pasted_keys else _("Paste or add at least one."))
+            form.add_error("text", too_many_message() if pasted_keys else _("Enter at least one."))
             form.drop_long_text()
             return self._enroll_page(request, direction, form)
         if size_in_page(format_keys(pasted_keys)) > MAX_BYTES_OF_TEXT:  # leave out the unused trailing texts
@@ -284,7 +282,11 @@ class BulkEnrollViews(ModelAdmin):
     ) -> HttpResponse:
         if extra.get("is_stale"):
             messages.warning(
-                request, _("Nothing was done: what would happen now is not what was shown. Look again, and confirm.")
+                request,
+                _(
+                    "Nothing was changed, because the result would now differ from the preview. Check the new preview "
+                    "and confirm it."
+                ),
             )
         context = {
             **self.admin_site.each_context(request),
@@ -306,7 +308,7 @@ def _match_keys(matches: Matches, pasted_keys: Sequence[PastedKey]) -> ParsedInp
         if isinstance(match, Refusal):
             parsed.errors.append(InputError(pasted, match.message, is_fixable=True))
         elif match.pk in keys:
-            message = _("Named before, as %(key)s: taken once.") % {"key": keys[match.pk]}
+            message = _("Duplicate of %(key)s, counted once.") % {"key": keys[match.pk]}
             parsed.errors.append(InputError(pasted, message, is_fixable=False))
         else:
             keys[match.pk] = pasted.key

@@ -129,7 +129,7 @@ def _stat_cards(term: Term | None, seats: SeatTotals, courses_with_seats: list[C
         StatCard(seats.free, _("free seats"), _changelist_url(Course, seats="free", **courses)),
         StatCard(
             seats.waiting,
-            _("waiting"),
+            _("waitlisted"),
             _changelist_url(StudentCourse, status__exact=Status.WAITLISTED, **enrollments),
         ),
         StatCard(full, _("full courses"), _changelist_url(Course, seats="full", **courses)),
@@ -166,14 +166,14 @@ def _import_alerts(request: HttpRequest, today: date) -> list[StatCard]:
     return [
         StatCard(
             pending,
-            ngettext("import waits for approval", "imports wait for approval", pending),
+            ngettext("import needs review", "imports need review", pending),
             _changelist_url(Import, state__exact=State.NEEDS_REVIEW),
             "approval",
             bool(pending),
         ),
         StatCard(
             failed,
-            ngettext("import with errors in a week", "imports with errors in a week", failed),
+            ngettext("import with errors in the last 7 days", "imports with errors in the last 7 days", failed),
             _changelist_url(Import, state__in=states, created_at__date__gte=since),
             "report",
             bool(failed),
@@ -186,7 +186,7 @@ def _refusals_context(request: HttpRequest, today: date, dashboard: dict[str, An
     day = {"day__gte": today, "day__lt": today + timedelta(days=1)}
     card = StatCard(
         refusals.students,
-        ngettext("person refused today", "people refused today", refusals.students),
+        ngettext("student refused today", "students refused today", refusals.students),
         _changelist_url(RefusedAct, **day),
         "block",
         bool(refusals.students),
@@ -247,7 +247,7 @@ def _chart(term: Term, today: date, row_scope: RowScope | None) -> dict[str, Any
 
 
 def _bar(number: int, day: DailyCount, term: Term, base: float, unit: float) -> Bar:
-    label = _("%(day)s: %(came)s enrolled, %(left)s left") % {
+    label = _("%(day)s: %(came)s enrolled, %(left)s dropped or withdrawn") % {
         "day": date_format(day.day, "SHORT_DATE_FORMAT"),
         "came": day.enrolled,
         "left": day.left,

@@ -54,7 +54,7 @@ class RosterExports(TabbedPage):
         context = {
             "course": course,
             "rows": list(_print_rows(rows)),
-            "extra_column": {"open": _("Standing"), "left": _("Standing"), "completed": _("Grade")}.get(status),
+            "extra_column": {"open": _("Status"), "left": _("Status"), "completed": _("Grade")}.get(status),
             "status": status,
             "now": timezone.now(),
         }

@@ -57,7 +57,7 @@ class ItemSerializer(CourseReferenceSerializer):
     student_number = StrictCharField(max_length=64, required=False)
 
     default_error_messages = {
-        "which_student": gettext_lazy("Name the student by student_id or by student_number, one of the two."),
+        "which_student": gettext_lazy("Give exactly one of student_id and student_number."),
     }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -101,9 +101,9 @@ class ItemsField(serializers.ListField):
 class BatchSerializer(KnownFieldsSerializer):
     """Up to 1,000 acts, performed in their order."""
 
-    items = ItemsField(allow_empty=False, min_length=1, help_text=gettext_lazy("At most 1,000."))
+    items = ItemsField(allow_empty=False, min_length=1, help_text=gettext_lazy("At most 1,000 items."))
     atomic = StrictBooleanField(
-        default=False, help_text=gettext_lazy("All or nothing: one item that cannot be done, and none is.")
+        default=False, help_text=gettext_lazy("All or nothing: if one item fails, none is applied.")
     )
 
 
@@ -130,27 +130,27 @@ class OutcomeEnrollmentField(serializers.JSONField):
 class ItemOutcomeSerializer(serializers.Serializer[Any]):
     """The outcome of an item."""
 
-    index = serializers.IntegerField(help_text=gettext_lazy("The item's place in the batch, from 0."))
+    index = serializers.IntegerField(help_text=gettext_lazy("The position of the item in the batch, counted from 0."))
     status = serializers.ChoiceField(
         choices=["created", "updated", "unchanged", "refused", "not_found", "invalid", "not_applied"],
-        help_text=gettext_lazy("not_applied: nothing is wrong with it, but with another item of an atomic batch."),
+        help_text=gettext_lazy("`not_applied`: the item is valid, but another item of the atomic batch failed."),
     )
     code = serializers.CharField(
-        allow_null=True, required=False, help_text=gettext_lazy("The code of the weightiest reason.")
+        allow_null=True, required=False, help_text=gettext_lazy("The code of the most important reason.")
     )
-    message = serializers.CharField(required=False, help_text=gettext_lazy("All reasons in one text."))
+    message = serializers.CharField(required=False, help_text=gettext_lazy("All reasons as one text."))
     errors = ProblemReasonSerializer(  # type: ignore[assignment]  # DRF takes it off the class
         many=True,
         required=False,
         help_text=gettext_lazy(
-            "Every reason. Where the answer would have 100 kB or more, the last outcomes that have reasons"
-            " have their `code` only."
+            "All reasons. If the response would be 100 kB or larger, the last outcomes have only the `code` of "
+            "each reason."
         ),
     )
     enrollment = OutcomeEnrollmentField(
         required=False,
         help_text=gettext_lazy(
-            "As the batch has left it. The outcomes of a batch of more than 25 items have its `id` and `status` only."
+            "The enrollment after the batch. In a batch of more than 25 items, only its `id` and `status`."
         ),
     )
 
@@ -247,11 +247,11 @@ def _validate_items(items: Iterable[Any]) -> list[dict[str, Any] | InvalidItem]:
 def _validate_item(item: Any, serializers_by_action: dict[str, ItemSerializer]) -> dict[str, Any]:
     """Return the validated values of an item; raise ``ValidationError``."""
     if not isinstance(item, dict):
-        raise ValidationError(_("An item is an object."), code="invalid")
+        raise ValidationError(_("The item must be an object."), code="invalid")
     action = item.get("action")
     if not isinstance(action, str) or action not in serializers_by_action:
         code = "invalid_choice" if "action" in item else "required"
-        message = _("The action of an item is one of: %(names)s.") % {"names": ", ".join(serializers_by_action)}
+        message = _("The action must be one of: %(names)s.") % {"names": ", ".join(serializers_by_action)}
         raise ValidationError({"action": [ErrorDetail(message, code=code)]})
     return dict(serializers_by_action[action].run_validation(item))
 

@@ -26,7 +26,7 @@ class EnrollmentSerializer(StrictModelSerializer):
     waitlist_position = serializers.IntegerField(
         read_only=True,
         allow_null=True,
-        help_text=_("The place in the line of who waits; null for who does not."),
+        help_text=_("The position on the waitlist; null if the student is not waitlisted."),
     )
     annotated = {"waitlist_position": "annotated_waitlist_position"}
 
@@ -83,7 +83,7 @@ class EnrollmentEventSerializer(StrictModelSerializer):
     """A journal entry."""
 
     actor: Any = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
-    from_status = EarlierStatusField(read_only=True, help_text=_("Empty where the enrollment begins."))
+    from_status = EarlierStatusField(read_only=True, help_text=_("Empty for the first event of an enrollment."))
     changes = ChangedValuesField(read_only=True)
     waived = CodesField(read_only=True)
     refusals = CodesField(read_only=True)
@@ -111,7 +111,9 @@ class EnrollmentEventSerializer(StrictModelSerializer):
 class ChangeSerializer(EnrollmentEventSerializer):
     """A journal entry, with its enrollment, student and course."""
 
-    enrollment = serializers.IntegerField(source="enrollment_id", read_only=True, help_text=_("The enrollment's id."))
+    enrollment = serializers.IntegerField(
+        source="enrollment_id", read_only=True, help_text=_("The id of the enrollment.")
+    )
     student = StudentSummarySerializer(source="enrollment.student", read_only=True)
     course = CourseSummarySerializer(source="enrollment.course", read_only=True)
 
@@ -130,8 +132,10 @@ def change_template(*, is_limited: bool = False) -> RowTemplate:
 class ChangesSerializer(serializers.Serializer[Any]):
     """A page of the change feed."""
 
-    cursor = serializers.CharField(help_text=_("Come back with it as `after`, now or whenever."))
-    has_more = serializers.BooleanField(help_text=_("Whether there is more to read at once."))
+    cursor = serializers.CharField(
+        help_text=_("The cursor for the next request, to send as `after`. It can be stored.")
+    )
+    has_more = serializers.BooleanField(help_text=_("True if there are more changes that can be read immediately."))
     results = ChangeSerializer(many=True, source="events")
 
 
@@ -143,12 +147,17 @@ class ChangesQuerySerializer(KnownFieldsSerializer):
         default="",
         allow_blank=True,
         max_length=200,
-        help_text=_("A cursor, or `latest` for one behind all there is. Without it the feed begins at its beginning."),
+        help_text=_(
+            "A cursor, or `latest` for the cursor after the newest change. Without it, the feed starts at the "
+            "oldest change."
+        ),
     )
-    limit = QueryIntegerField(default=100, min_value=1, max_value=500, help_text=_("Changes on a page."))
+    limit = QueryIntegerField(
+        default=100, min_value=1, max_value=500, help_text=_("Maximum number of changes on the page.")
+    )
     wait = QueryIntegerField(
         default=0,
         min_value=0,
         max_value=20,
-        help_text=_("Seconds to hold the answer at most where there is nothing to read yet."),
+        help_text=_("Maximum number of seconds to wait for changes if there are none yet."),
     )

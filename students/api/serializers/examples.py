@@ -98,13 +98,13 @@ NOTHING_APPLIED: dict[str, Any] = {
     "type": "/problems/nothing_applied",
     "title": "Nothing applied",
     "status": 422,
-    "detail": "Nothing of the batch was applied: see the outcome of each item.",
+    "detail": "No item of the batch was applied. See the outcome of each item.",
     "code": "nothing_applied",
     "errors": [
         {
             "code": "nothing_applied",
             "field": None,
-            "message": "Nothing of the batch was applied: see the outcome of each item.",
+            "message": "No item of the batch was applied. See the outcome of each item.",
         }
     ],
     "request_id": "8a1f6c1e-6a0b-4f0e-9a53-0c7f3a2b9d11",

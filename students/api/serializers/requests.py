@@ -22,7 +22,7 @@ from students.models import Status, StudentCourse
 
 class ReasonMixin(KnownFieldsSerializer):
     reason = StrictCharField(
-        max_length=1000, allow_blank=True, default="", validators=[plain_text], help_text=_("Kept in the journal.")
+        max_length=1000, allow_blank=True, default="", validators=[plain_text], help_text=_("Stored in the journal.")
     )
 
 
@@ -39,8 +39,8 @@ class CourseReferenceSerializer(KnownFieldsSerializer):
     term = StrictCharField(max_length=32, required=False)
 
     default_error_messages = {
-        "which_course": _("Name the course by course_id or by course_code, one of the two."),
-        "term_of_code": _("A term goes with a course_code."),
+        "which_course": _("Give exactly one of course_id and course_code."),
+        "term_of_code": _("A term can only be given together with course_code."),
     }
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -63,13 +63,13 @@ class EnrollSerializer(CourseReferenceSerializer, ReasonMixin):
     on_full = serializers.ChoiceField(
         choices=[each.value for each in OnFull],
         default=OnFull.REJECT.value,
-        help_text=_("What is wanted where no seat is free: to be refused, or to wait for one."),
+        help_text=_("If no seat is free: refuse the request, or put the student on the waitlist."),
     )
     waive = BoundedListField(
         child=StrictCharField(max_length=64),
         default=list,
         max_length=20,
-        help_text=_("Codes of rules that shall not stand in the way. Takes a reason, and the scope enrollments:waive."),
+        help_text=_("Codes of the rules to override. Requires a reason and the scope enrollments:waive."),
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +121,7 @@ class CompleteSerializer(CompletionMixin):
     """The completion of an enrollment, a new grade for a completed one, or an enrollment sent back as it was read."""
 
     required_in_document = ("status",)  # a body without it may only repeat fields as they were read
-    status = CompletedField(choices=Status.values, required=False, help_text=_("completed, or the status as it is."))
+    status = CompletedField(choices=Status.values, required=False, help_text=_("completed, or the current status."))
 
     def get_fields(self) -> dict[str, Any]:
         """Return the fields, with the other fields of an enrollment as read-only fields."""
@@ -138,7 +138,7 @@ class CompleteSerializer(CompletionMixin):
                 serializers.ErrorDetail(str(self.fields["status"].error_messages["required"]), "required")
             ]
         elif data.get("status", enrollment.status) != enrollment.status:
-            message = _("Ask for completed, or leave the status as it is.")
+            message = _("Set the status to completed, or leave it unchanged.")
             errors["status"] = [serializers.ErrorDetail(str(message), "invalid_choice")]
         elif grade_differs:
             message = _("Only a completed enrollment has a grade.")

@@ -33,9 +33,9 @@ class SeatsSerializer(serializers.Serializer[Any]):
     """The numbers of taken, free and waitlisted seats of a course."""
 
     taken = serializers.IntegerField()
-    free = serializers.IntegerField(allow_null=True, help_text=_("Null where there is no limit."))
-    waiting = serializers.IntegerField(help_text=_("How many wait for a seat."))
-    over = serializers.IntegerField(help_text=_("How many more are enrolled than there are seats."))
+    free = serializers.IntegerField(allow_null=True, help_text=_("Null if the course has no limit."))
+    waiting = serializers.IntegerField(help_text=_("The number of waitlisted students."))
+    over = serializers.IntegerField(help_text=_("The number of enrolled students above the capacity."))
 
 
 class WarningSerializer(serializers.Serializer[Any]):

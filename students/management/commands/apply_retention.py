@@ -11,10 +11,12 @@ from students.privacy.scrubbing import DATABASE_IN_USE, scrub
 
 
 class Command(SafeCommand):
-    help = "Delete what has been kept for as long as RETENTION_… in the settings say; erase students who left long ago."
+    help = "Delete data and erase former students after the retention periods in the RETENTION_… settings."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Only tell how much that is.")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Show how many objects would be deleted, and delete nothing."
+        )
 
     def handle(self, *, dry_run: bool, **options: Any) -> None:
         has_erased = False

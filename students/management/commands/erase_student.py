@@ -13,17 +13,19 @@ from school.refusals import Refused
 from students.privacy import ErasureResult, erase, erasure_blockers, find_person
 from students.privacy.scrubbing import DATABASE_IN_USE, scrub
 
-QUESTION = "This empties name, email and number of student {number}, everywhere and for good. Type {number}: "
+QUESTION = "This permanently deletes the name, email and number of student {number}. Enter {number} to confirm: "
 
 
 class Command(SafeCommand):
-    help = "Erase the personal data of a student, for good. Enrollments and their journal stay, under a pseudonym."
+    help = "Erase the personal data of a student permanently. Enrollments and their journal are kept under a pseudonym."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("number", help="The student number.")
-        parser.add_argument("--reason", required=True, help="Kept in the record of access. Put no personal data in it.")
-        parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the record of access.")
-        parser.add_argument("--yes", "--noinput", action="store_true", help="Do not ask.")
+        parser.add_argument(
+            "--reason", required=True, help="Stored in the record of access. Do not enter personal data."
+        )
+        parser.add_argument("--actor", metavar="USERNAME", help="The user to record in the record of access.")
+        parser.add_argument("--yes", "--noinput", action="store_true", help="Do not ask for confirmation.")
 
     def handle(self, *, number: str, reason: str, yes: bool, **options: Any) -> None:
         actor = find_user(options["actor"])
@@ -38,20 +40,24 @@ class Command(SafeCommand):
         except Refused as refused:
             raise CommandError(str(refused)) from None
         except EOFError:
-            raise CommandError("Nothing was erased: nobody answered. Use --yes where nobody can be asked.") from None
+            raise CommandError(
+                "Nothing was erased, because the confirmation was not answered. Use --yes to run without confirmation."
+            ) from None
 
     def _tell(self, erased: ErasureResult) -> None:
-        self.stdout.write(f"Erased: the student is {erased.pseudonym} from now on.")
-        self.stdout.write(f"Earlier versions emptied: {erased.versions}.")
+        self.stdout.write(f"The personal data was erased. The student is now called {erased.pseudonym}.")
+        self.stdout.write(f"Earlier versions erased: {erased.versions}.")
         for pk, rows in erased.imports.items():
             if rows:
-                self.stdout.write(f"Import {pk}: {rows} rows blacked out.")
+                self.stdout.write(f"Import {pk}: {rows} rows redacted.")
         for pk in erased.imports_discarded:
-            self.stdout.write(f"Import {pk} had a file that cannot be searched: the file was deleted.")
+            self.stdout.write(f"The file of import {pk} could not be searched and was deleted.")
         for pk in erased.named_in_journal:
-            self.stdout.write(f"Journal entry {pk} gives a reason with the name in it. The journal cannot be changed.")
+            self.stdout.write(f"Journal entry {pk} has a reason that contains the name. The journal cannot be changed.")
         for pk in erased.named_in_access:
-            self.stdout.write(f"Line {pk} of the record of access gives a reason with the name in it. It stays.")
+            self.stdout.write(
+                f"Entry {pk} in the record of access has a reason that contains the name. It cannot be changed."
+            )
 
     def _scrub(self) -> None:
         if not scrub():

@@ -19,11 +19,11 @@ from students.models import StudentCourse, StudentCourseQuerySet
 
 
 class Command(SafeCommand):
-    help = "Write enrollments as CSV, in the columns that import_enrollments reads."
+    help = "Write enrollments as CSV, with the columns that import_enrollments reads."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--term", metavar="CODE", help="Only courses of this term.")
-        parser.add_argument("--output", metavar="OUT.csv", help="A file instead of standard output.")
+        parser.add_argument("--term", metavar="CODE", help="Export only courses of this term.")
+        parser.add_argument("--output", metavar="OUT.csv", help="Write to this file instead of standard output.")
 
     def handle(self, *, term: str | None, output: str | None, **options: Any) -> None:
         enrollments = StudentCourse.objects.all()

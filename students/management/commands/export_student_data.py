@@ -17,14 +17,23 @@ from students.privacy.identity import refuse_reason_with_identifier
 
 
 class Command(SafeCommand):
-    help = "Write all that is held on a student, for whoever has a right to see it. The record of access has it."
+    help = "Export all stored data about a student. The export is stored in the record of access."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("number", help="The student number.")
-        parser.add_argument("--format", choices=WRITERS, default="json", help="For programs or for people.")
-        parser.add_argument("--output", metavar="FILE", help="A file, that only its owner reads; else standard output.")
-        parser.add_argument("--reason", default="", help="For whom and why, for the record of access.")
-        parser.add_argument("--actor", metavar="USERNAME", help="Who does this, for the record of access.")
+        parser.add_argument(
+            "--format",
+            choices=WRITERS,
+            default="json",
+            help="The format of the export: json for programs, html for people.",
+        )
+        parser.add_argument(
+            "--output",
+            metavar="FILE",
+            help="Write to this file, readable only by its owner, instead of standard output.",
+        )
+        parser.add_argument("--reason", default="", help="The recipient and the reason, for the record of access.")
+        parser.add_argument("--actor", metavar="USERNAME", help="The user to record in the record of access.")
 
     def handle(self, *, number: str, output: str | None, **options: Any) -> None:
         actor = find_user(options["actor"])

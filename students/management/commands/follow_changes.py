@@ -21,12 +21,12 @@ PAUSE = 0.5  # seconds between two reads when there are no new changes
 
 
 class Command(SafeCommand):
-    help = "Print every change of every enrollment as a JSON line with its cursor, and go on as they happen."
+    help = "Print each change of an enrollment as a JSON line with its cursor, and follow new changes."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--after", metavar="CURSOR", default="", help="Go on behind this cursor.")
-        parser.add_argument("--from-now", action="store_true", help="Leave out what has happened so far.")
-        parser.add_argument("--once", action="store_true", help="Stop where there is nothing more to read.")
+        parser.add_argument("--after", metavar="CURSOR", default="", help="Start after this cursor.")
+        parser.add_argument("--from-now", action="store_true", help="Skip earlier changes.")
+        parser.add_argument("--once", action="store_true", help="Exit when all changes are printed.")
 
     def handle(self, *, after: str, from_now: bool, once: bool, **options: Any) -> None:
         record(Action.EXPORTED, Subject.ENROLLMENTS, Door.COMMAND)
@@ -53,4 +53,4 @@ class Command(SafeCommand):
             raise CommandError(" ".join(getattr(error, "messages", [str(error)]))) from None
         except OperationalError as error:
             why = str(error).partition("\n")[0]
-            raise CommandError(f"The database gave up ({why}). Go on with --after {cursor}") from None
+            raise CommandError(f"The database failed ({why}). Continue with --after {cursor}") from None

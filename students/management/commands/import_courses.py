@@ -4,5 +4,5 @@ from bulk.commands.base import ImportCommand
 
 
 class Command(ImportCommand):
-    help = "Add and change courses from a CSV file."
+    help = "Create and update courses from a CSV file."
     kind = "courses"

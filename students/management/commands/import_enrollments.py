@@ -4,5 +4,5 @@ from bulk.commands.base import ImportCommand
 
 
 class Command(ImportCommand):
-    help = "Enroll, drop and complete from a CSV file that says how each student stands in each course."
+    help = "Enroll, drop and complete from a CSV file with the status of each student in each course."
     kind = "enrollments"

@@ -4,5 +4,5 @@ from bulk.commands.base import ImportCommand
 
 
 class Command(ImportCommand):
-    help = "Add and change students from a CSV file."
+    help = "Create and update students from a CSV file."
     kind = "students"

@@ -12,7 +12,7 @@ CHUNK = 100  # courses that are locked at a time
 
 
 class Command(SafeCommand):
-    help = "Give free seats to who waits for them, where time alone has made it possible: a window that has opened."
+    help = "Give free seats to waitlisted students of courses whose enrollment has opened since."
 
     def handle(self, **options: Any) -> None:
         waitlisted_courses = (
@@ -23,4 +23,4 @@ class Command(SafeCommand):
         promoted = 0
         for start in range(0, len(course_ids), CHUNK):
             promoted += len(promote(course_ids[start : start + CHUNK], actor=actor))
-        self.stdout.write(f"{promoted} of those who waited have a seat now.")
+        self.stdout.write(f"{promoted} waitlisted students have a seat now.")

@@ -104,7 +104,7 @@ def _stop(*_: object) -> None:
 
 
 class Command(SafeCommand):
-    help = "Migrate, fill an empty database with demo data, serve it, and say how to get in."
+    help = "Migrate, fill an empty database with demo data, start the server, and print the logins."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--port", default="8000")
@@ -163,7 +163,7 @@ class Command(SafeCommand):
     def _welcome(self, base: str, keys: dict[str, str], token: str) -> None:
         self.stdout.write(
             f"""
-School is at work.
+School is running.
 
   Admin     {base}/admin/   user: {STAFF}   password: {keys["password"]}
   API docs  {base}/api/docs
@@ -178,6 +178,6 @@ A student's courses, with a token for the next hour:
 
   curl -H "Authorization: Bearer {token}" {base}/api/v1/students/number:S-1042/courses
 
-Stop with Ctrl-C. The data stays.
+Stop with Ctrl-C. The data is kept.
 """
         )

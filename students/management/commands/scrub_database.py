@@ -10,11 +10,11 @@ from students.privacy.scrubbing import DATABASE_IN_USE, scrub
 
 class Command(SafeCommand):
     help = (
-        "Remove erased data from the files of the database too: its tables are written anew. "
-        "erase_student and apply_retention do this by themselves; run it after erasures in the admin."
+        "Remove erased data from the database files by rewriting the tables. "
+        "erase_student and apply_retention do this automatically; run it after erasures in the admin."
     )
 
     def handle(self, **options: Any) -> None:
         if not scrub():
             raise CommandError(DATABASE_IN_USE)
-        self.stdout.write("The files of the database have no erased data.")
+        self.stdout.write("The database files contain no erased data.")

@@ -20,19 +20,19 @@ from students.models import Student
 
 
 class Command(SafeCommand):
-    help = "Fill an empty database with plausible data, all or nothing."
+    help = "Fill an empty database with demo data, all or nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--students", type=int, default=500)
         parser.add_argument("--courses", type=int, default=80)
         parser.add_argument("--enrollments", type=int, default=5_000)
-        parser.add_argument("--if-empty", action="store_true", help="Leave a database that has data as it is.")
+        parser.add_argument("--if-empty", action="store_true", help="Do nothing if the database has data.")
 
     def handle(self, *, students: int, courses: int, enrollments: int, if_empty: bool, **options: Any) -> None:
         if Student.objects.exists() or Course.objects.exists():
             if if_empty:
                 return
-            raise CommandError("The database has students or courses already: seed an empty one.")
+            raise CommandError("The database already has students or courses. Use an empty database.")
         started = time.perf_counter()
         size = Size(students, courses, enrollments)
         try:
