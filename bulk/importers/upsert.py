@@ -169,7 +169,7 @@ class UpsertImporter(Importer):
         refused = self._broken_constraints(entries)
         while True:
             good = [entry for entry in entries if id(entry.instance) not in refused]
-            clashes, handed_on = self._clashes(good)
+            clashes, handed_on = self._constraint_errors(good)
             refused |= clashes
             good = [entry for entry in good if id(entry.instance) not in refused]
             try:
@@ -211,7 +211,7 @@ class UpsertImporter(Importer):
                     refused.setdefault(id(instance), []).extend(reasons(error))
         return refused
 
-    def _clashes(self, entries: Sequence[Entry]) -> tuple[dict[int, list[Refusal]], dict[int, str]]:
+    def _constraint_errors(self, entries: Sequence[Entry]) -> tuple[dict[int, list[Refusal]], dict[int, str]]:
         """
         Return the refusals of rows whose unique value another object keeps, and the objects that give up their value.
 
