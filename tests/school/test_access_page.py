@@ -73,11 +73,11 @@ def test_each_sees_the_parts_that_are_theirs(portal, client, registrar):
     assert client.get(PAGE).status_code == 403
 
     registrar.user_permissions.add(Permission.objects.get(codename="view_personaldataaccess"))
-    assert client.get(PAGE).context["seen"] == ["record"]
+    assert client.get(PAGE).context["sections"] == ["record"]
 
     registrar.user_permissions.add(Permission.objects.get(codename="view_apiclient"))
     page = client.get(PAGE)
-    assert (page.context["seen"], "Revoke" in text(page)) == (["clients", "record"], False)
+    assert (page.context["sections"], "Revoke" in text(page)) == (["clients", "record"], False)
 
 
 def test_a_client_is_shut_out_once_it_is_confirmed_and_let_in_again(portal, admin_client):
