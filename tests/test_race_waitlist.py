@@ -31,8 +31,8 @@ def refusal_codes_of(verb: Callable[..., object], student: Student, course: Cour
     """Call a function, and return the codes of its refusal."""
     try:
         verb(student_id=student.pk, course_id=course.pk, actor=ORIGIN, **wishes)
-    except Refused:
-        return [refusal.code for refusal in refusal_codes_of.refusals]
+    except Refused as refused:
+        return [refusal.code for refusal in refused.refusals]
     return []
 
 

@@ -136,10 +136,10 @@ class CourseSerializer(StrictModelSerializer):
             )
         return attrs
 
-    def _clashes(self, attrs: dict[str, Any], exclude: set[str] | None = None) -> dict[str, Any]:
+    def _constraint_errors(self, attrs: dict[str, Any], exclude: set[str] | None = None) -> dict[str, Any]:
         if not exclude or "term" not in exclude:
             self._refuse_key_outside_limits(attrs)
-        return super()._clashes(attrs, exclude)
+        return super()._constraint_errors(attrs, exclude)
 
     def _refuse_key_outside_limits(self, attrs: dict[str, Any]) -> None:
         """

@@ -8,13 +8,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from school.api.authentication import Nobody
+from school.api.authentication import AnonymousAuthentication
 
 
 class IndexView(APIView):
     """Answers everybody with ``links``: paths by their names."""
 
-    authentication_classes = (Nobody,)
+    authentication_classes = (AnonymousAuthentication,)
     permission_classes = (AllowAny,)
     links: Mapping[str, str] = {}
 

@@ -96,7 +96,7 @@ def read_changes(
     *,
     shape: str = "",
     wait: float = 0,
-    scope_values: RowScope | None = None,
+    row_scope: RowScope | None = None,
 ) -> FeedPage:
     """
     Return at most ``limit`` entries after the cursor ``after``: "" starts at the first entry, "latest" after the last.
@@ -111,7 +111,7 @@ def read_changes(
 
     Raise ``ValidationError`` if ``after`` is not a cursor of this feed, ``Refused`` if it has expired.
     """
-    reader = Reader(limit, columns, shape, scope_values)
+    reader = Reader(limit, columns, shape, row_scope)
     position = _latest_position() if after == LATEST else decode_cursor(after)
     page, position = reader.page(position)
     if page.entries or page.has_more or after == LATEST or not wait or not _long_poll_slots.acquire(blocking=False):

@@ -73,11 +73,11 @@ def test_the_access_page_shows_only_the_sections_that_permissions_allow(portal, 
     assert client.get(PAGE).status_code == 403
 
     registrar.user_permissions.add(Permission.objects.get(codename="view_personaldataaccess"))
-    assert client.get(PAGE).context["seen"] == ["record"]
+    assert client.get(PAGE).context["sections"] == ["record"]
 
     registrar.user_permissions.add(Permission.objects.get(codename="view_apiclient"))
     page = client.get(PAGE)
-    assert (page.context["seen"], "Revoke" in visible_text(page)) == (["clients", "record"], False)
+    assert (page.context["sections"], "Revoke" in visible_text(page)) == (["clients", "record"], False)
 
 
 def test_a_client_is_revoked_after_confirmation_and_admitted_again(portal, admin_client):

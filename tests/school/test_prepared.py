@@ -77,7 +77,7 @@ def _end_the_connection():
 
 
 def test_the_statement_cache_is_bounded_and_evicts_the_least_recently_used():
-    cache = StatementCache(most=2)
+    cache = StatementCache(max_size=2)
     built: list[str] = []
 
     def get(shape: str) -> str:
