@@ -47,13 +47,13 @@ FINISHED_STATES = (State.DONE, State.DONE_WITH_ERRORS)
 
 
 class Mode(models.TextChoices):
-    DELTA = "delta", _("delta: rows that are not in the file are left alone")
-    FULL = "full", _("full: what the file no longer lists ends")
+    DELTA = "delta", _("delta: objects that are not in the file do not change")
+    FULL = "full", _("full: enrollments that the file no longer lists end")
 
 
 class OnError(models.TextChoices):
     ABORT = "abort", _("apply nothing")
-    SKIP = "skip", _("apply the good rows")
+    SKIP = "skip", _("apply the valid rows")
 
 
 class Review(models.TextChoices):
@@ -65,8 +65,8 @@ class Review(models.TextChoices):
     """
 
     ALWAYS = "always", _("always")
-    NEEDED = "needed", _("where it is needed")
-    DRY_RUN = "dry_run", _("only tell what would happen")
+    NEEDED = "needed", _("when needed")
+    DRY_RUN = "dry_run", _("preview only")
 
 
 class ImportChannel(models.TextChoices):
@@ -152,7 +152,7 @@ class Import(models.Model):
     sha256 = models.CharField(max_length=64, blank=True)
     size = models.PositiveBigIntegerField(_("size"), default=0)
 
-    door = models.CharField(_("door"), max_length=8, choices=ImportChannel)
+    door = models.CharField(_("channel"), max_length=8, choices=ImportChannel)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.PROTECT,
@@ -190,7 +190,7 @@ class Import(models.Model):
         _("discarded at"),
         null=True,
         blank=True,
-        help_text=_("Since when its file and its outcomes are gone."),
+        help_text=_("The time when its file and its row results were deleted."),
     )
     lease_owner = models.CharField(max_length=255, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
@@ -210,14 +210,14 @@ class Import(models.Model):
                 fields=["dataset"],
                 condition=Q(state__in=ACTIVE_STATES, client__isnull=True),
                 violation_error_code="import_in_progress",
-                violation_error_message=_("Another import of this dataset is at work or waits for its review."),
+                violation_error_message=_("Another import of this dataset is running or needs review."),
             ),
             models.UniqueConstraint(
                 name="import_of_client_is_one_at_a_time",
                 fields=["client", "dataset"],
                 condition=Q(state__in=ACTIVE_STATES, client__isnull=False),
                 violation_error_code="import_in_progress",
-                violation_error_message=_("Another import of this dataset is at work or waits for its review."),
+                violation_error_message=_("Another import of this dataset is running or needs review."),
             ),
             models.CheckConstraint(
                 name="import_state_is_known",
@@ -232,7 +232,7 @@ class Import(models.Model):
             models.CheckConstraint(
                 name="import_undoes_when_it_is_an_undo",
                 condition=Q(kind=UNDO, undoes__isnull=False) | (~Q(kind=UNDO) & Q(undoes__isnull=True)),
-                violation_error_message=_("An undo says which import it undoes."),
+                violation_error_message=_("An undo refers to the import that it undoes."),
             ),
         ]
         indexes = [models.Index(fields=["client", "dataset", "-id"], name="import_by_client_and_dataset")]

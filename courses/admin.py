@@ -26,20 +26,9 @@ from school.refusals import Refused
 from school.validators import normalized
 
 
-class TermForm(forms.ModelForm):
-    class Meta:
-        help_texts = {
-            "drop_deadline": gettext_lazy(
-                "A student who leaves a course on or before this date is marked dropped; after it, withdrawn."
-                " Empty: always dropped."
-            )
-        }
-
-
 @admin.register(Term)
 class TermAdmin(ProtectedByRelation, SimpleHistoryAdmin, ModelAdmin):
     protected_by = "courses"
-    form = TermForm
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline"]
     search_fields = ["code", "name"]
 

@@ -32,7 +32,8 @@ class Term(ConstraintErrorsByField):
         null=True,
         blank=True,
         help_text=_(
-            "Who leaves a course by this day has dropped it, who leaves later has withdrawn. Empty: always dropped."
+            "A student who leaves a course on or before this date is marked dropped; after it, withdrawn."
+            " Empty: always dropped."
         ),
     )
 
@@ -97,7 +98,7 @@ class Course(ConstraintErrorsByField):
         null=True,
         blank=True,
         validators=[MaxValueValidator(MAX_COUNT)],
-        help_text=_("How many may be enrolled. Empty: no limit; 0: closed."),
+        help_text=_("The maximum number of enrolled students. Empty: no limit; 0: closed."),
     )
     waitlist_capacity = models.PositiveIntegerField(
         _("waitlist capacity"), null=True, blank=True, default=0, validators=[MaxValueValidator(MAX_COUNT)]
@@ -113,7 +114,7 @@ class Course(ConstraintErrorsByField):
         _("prerequisites"),
         default=list,
         blank=True,
-        help_text=_("The codes of what must be completed first, whatever the term."),
+        help_text=_("The codes of the courses that must be completed first, in any term."),
     )
 
     history = HistoricalRecords()

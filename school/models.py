@@ -16,12 +16,16 @@ class ApiClient(AbstractApplication):
     ``user`` is its service account: the journal names it as the actor, and deactivating it stops the program.
     """
 
-    scope = models.TextField(_("scope"), blank=True, help_text=_("What it may ask for, parted by blanks."))
+    scope = models.TextField(
+        _("scope"), blank=True, help_text=_("The scopes that the client can request, separated by spaces.")
+    )
     # Stored, not derived from the lists: deleting a term removes it from them, and must not make the client unlimited.
     is_limited = models.BooleanField(
         _("limited"),
         default=False,
-        help_text=_("It sees and changes only what lies in these terms and courses: with none of them, nothing."),
+        help_text=_(
+            "The client can only see and change data of these terms and courses. Without any, it has no access."
+        ),
     )
     terms: "models.ManyToManyField[Any, Any]" = models.ManyToManyField(
         "courses.Term", blank=True, related_name="+", verbose_name=_("terms")
@@ -62,7 +66,9 @@ class KeptAnswer(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False, verbose_name=_("account")
     )
     key = models.CharField(_("key"), max_length=255)
-    fingerprint = models.CharField(_("fingerprint"), max_length=64, help_text=_("Of method, address and body."))
+    fingerprint = models.CharField(
+        _("fingerprint"), max_length=64, help_text=_("The hash of the method, the path and the body.")
+    )
     status = models.PositiveSmallIntegerField(_("status"))
     headers = models.JSONField(_("headers"), default=dict)
     content_type = models.CharField(_("content type"), max_length=100)
@@ -70,8 +76,8 @@ class KeptAnswer(models.Model):
     at = models.DateTimeField(_("at"), db_index=True)
 
     class Meta:
-        verbose_name = _("kept answer")
-        verbose_name_plural = _("kept answers")
+        verbose_name = _("stored response")
+        verbose_name_plural = _("stored responses")
         default_permissions = ()
         constraints = [models.UniqueConstraint(name="answer_is_kept_once", fields=["user", "key"])]
 
@@ -114,7 +120,7 @@ class PersonalDataAccess(models.Model):
         related_name="+",
         verbose_name=_("actor"),
     )
-    door = models.CharField(_("door"), max_length=8, choices=Door)
+    door = models.CharField(_("channel"), max_length=8, choices=Door)
     action = models.CharField(_("action"), max_length=8, choices=Action)
     subject = models.CharField(_("subject"), max_length=16, choices=Subject)
     student = models.ForeignKey(

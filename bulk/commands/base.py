@@ -45,7 +45,7 @@ class ImportCommand(SafeCommand):
             "--on-error",
             choices=OnError.values,
             default=OnError.ABORT.value,
-            help="abort (default): one bad row, and nothing is applied. skip: the good rows are.",
+            help="abort (default): if any row has an error, nothing is applied. skip: the valid rows are applied.",
         )
         if not is_zip:  # the files of a zip differ in columns: ``import_report`` writes one at a time
             parser.add_argument(
@@ -71,7 +71,7 @@ class ImportCommand(SafeCommand):
                 "--mode",
                 choices=modes_of(self.kind),
                 default=Mode.DELTA.value,
-                help="delta (default): what the file does not list is left alone. full: it ends.",
+                help="delta (default): enrollments that are not in the file do not change. full: they end.",
             )
             parser.add_argument(
                 "--scope", default="", metavar="SCOPE", help="The scope of a full file: term:CODE or course:CODE@TERM."

@@ -41,12 +41,6 @@ def _visible_prerequisites(request: Any, codes: list[str]) -> list[str]:
     return filter_visible(codes, visible_codes_for(request)) if codes else codes
 
 
-DROP_DEADLINE = _(
-    "A student who leaves a course on or before this date is marked dropped; after it, withdrawn."
-    " Empty: always dropped."
-)
-
-
 @example(
     {"id": 3, **TERM},
     # A term that the demo data does not have, so that the body can be sent as it is.
@@ -62,7 +56,6 @@ class TermSerializer(StrictModelSerializer):
     class Meta:
         model = Term
         fields = ["id", "code", "name", "starts_on", "ends_on", "drop_deadline"]
-        extra_kwargs = {"drop_deadline": {"help_text": DROP_DEADLINE}}
 
     def to_internal_value(self, data: Any) -> Any:
         """Refuse a new code from a limited caller: a clash would reveal the code of a term that it does not see."""

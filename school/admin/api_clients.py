@@ -42,14 +42,6 @@ class LiveTokensInline(TabularInline):
 
 
 class ClientForm(forms.ModelForm):
-    class Meta:
-        help_texts = {
-            "scope": _("The scopes that the client can request, separated by spaces."),
-            "is_limited": _(
-                "The client can only see and change data of these terms and courses. Without any, it has no access."
-            ),
-        }
-
     def clean_scope(self) -> str:
         scopes = self.cleaned_data["scope"].split()
         unknown = [each for each in scopes if each not in settings.SCOPES]

@@ -124,7 +124,7 @@ class StudentCourse(models.Model):
                 name="enrollment_has_ended_when_not_open",
                 condition=Q(status__in=OPEN_STATUSES, ended_on__isnull=True)
                 | Q(status__in=ENDED_STATUSES, ended_on__isnull=False),
-                violation_error_message=_("An open enrollment has no end, an ended one has."),
+                violation_error_message=_("An open enrollment has no end date, and an ended enrollment has one."),
             ),
             models.CheckConstraint(
                 name="enrollment_ends_after_it_starts",
@@ -135,12 +135,14 @@ class StudentCourse(models.Model):
             models.CheckConstraint(
                 name="enrollment_waits_since_an_instant",
                 condition=~Q(status=Status.WAITLISTED) | Q(waitlisted_at__isnull=False, enrolled_on__isnull=True),
-                violation_error_message=_("Who waits has a time of arrival and no day of enrollment."),
+                violation_error_message=_(
+                    "A waitlisted enrollment has the time when the wait began, and no day of enrollment."
+                ),
             ),
             models.CheckConstraint(
                 name="enrollment_has_a_day_of_enrollment",
                 condition=~Q(status__in=[Status.ENROLLED, Status.COMPLETED]) | Q(enrolled_on__isnull=False),
-                violation_error_message=_("Who is or was enrolled has a day of enrollment."),
+                violation_error_message=_("An enrollment that is or was enrolled has a day of enrollment."),
             ),
             models.CheckConstraint(
                 name="enrollment_is_graded_when_completed",

@@ -74,7 +74,7 @@ class Student(ConstraintErrorsByField):
                 condition=Q(erased_at__isnull=True)
                 | Q(student_number=PSEUDONYM, given_name="", family_name="", email="", is_active=False),
                 violation_error_code="erased",
-                violation_error_message=_("The data of this student was erased, and cannot be given again."),
+                violation_error_message=_("The data of this student was erased and cannot be entered again."),
             ),
             NameConstraint(
                 name="student_has_a_name",

@@ -1,5 +1,5 @@
 """
-Deletes copies of a person's data outside of the student, the history and the imports: sessions, logs, kept answers.
+Deletes copies of a person's data outside of the student, the history and the imports: sessions, logs, stored responses.
 
 These copies are useful for a short time only. A copy is deleted if it contains a number or an email of the person.
 """

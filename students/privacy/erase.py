@@ -2,7 +2,7 @@
 Erasure of a person's data: GDPR Article 17.
 
 Names, email and number are deleted from the student, the history, the files of imports, the admin's log, sessions and
-kept answers. Enrollments and their journal stay, under a pseudonym. There is no undo.
+stored responses. Enrollments and their journal stay, under a pseudonym. There is no undo.
 ``students.privacy.scrubbing`` then removes the erased data from the files of the database.
 """
 

@@ -271,7 +271,7 @@ def test_no_entry_point_gives_an_erased_student_a_name(known_student, api, regis
 
     assert (answer.status_code, answer.json()["errors"][0]["message"]) == (
         400,
-        "The data of this student was erased, and cannot be given again.",
+        "The data of this student was erased and cannot be entered again.",
     )
     assert (job.state, job.errors, page.status_code) == ("failed", 1, 403)
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -298,7 +298,7 @@ def test_no_entry_point_gives_an_erased_student_a_number(known_student, api, reg
         ),
     ]
 
-    message = "The data of this student was erased, and cannot be given again."
+    message = "The data of this student was erased and cannot be entered again."
     assert [(each.status_code, each.json()["errors"][0]["message"]) for each in answers] == [(400, message)] * 2
     assert [page.status_code for page in pages] == [403, 403]
     with pytest.raises(IntegrityError), transaction.atomic():
