@@ -1,5 +1,7 @@
 """
-Send list requests with random filters, orders, fields and page sizes. The memory of no process may grow.
+Send list requests with random filters, orders, fields and page sizes.
+
+The memory of no process may grow.
 
 Each combination is a separate compiled statement. There are many more combinations than the cache can hold.
 """

@@ -30,6 +30,7 @@ CHECKS: dict[str, list[str | Path]] = {
     "deployment": [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"],
     "OpenAPI": [sys.executable, "-m", "tests.openapi"],
     "messages": [sys.executable, "-m", "tests.messages"],
+    "language": [sys.executable, "-m", "tools.language"],
     "licenses": LICENSES,
 }
 

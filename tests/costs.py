@@ -1,5 +1,7 @@
 """
-Measure the cost of a request. The budget of each request: one second of CPU time, 100 MB, a response below 100 kB.
+Measure the cost of a request.
+
+The budget of each request: one second of CPU time, 100 MB, a response below 100 kB.
 
 Seconds are CPU time of the process on an idle machine. On a busy machine processes share caches and cores, so a request
 that seems to exceed the budget is scaled by the time of a fixed reference task.

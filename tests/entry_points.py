@@ -1,4 +1,8 @@
-"""Every entry point that changes enrollments. Each sends a requested action and returns the response as text."""
+"""
+Every entry point that changes enrollments.
+
+Each sends a requested action and returns the response as text.
+"""
 
 import csv
 import io

@@ -1,4 +1,8 @@
-"""Students and courses for tests. Every name, email and student number contains a word that no log may contain."""
+"""
+Students and courses for tests.
+
+Every name, email and student number contains a word that no log may contain.
+"""
 
 from typing import Any
 

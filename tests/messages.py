@@ -23,7 +23,7 @@ from django.utils.translation.template import templatize
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ("school", "bulk", "courses", "students")
 LANGUAGES = ("de", "es")
-# Libraries whose words are shown and who do not bring all of these languages along: ours stand in for what they lack.
+# Libraries whose texts are shown, and that lack some of these languages: our catalogs have the missing translations.
 BORROWED = (
     *("unfold", "allauth", "axes", "simple_history", "oauth2_provider", "django_tasks_db", "django_tasks"),
     *("django.contrib.admin", "django.contrib.auth"),

@@ -111,7 +111,7 @@ def constraints_in(models: Path) -> Iterator[tuple[str, str, ast.Call]]:
                 yield model.name, name, node
 
 
-# The test of every constraint. Those with a check of their own in the field are told apart on PostgreSQL only.
+# The test of every constraint. Constraints whose field has a check of its own can only be tested on PostgreSQL.
 CONSTRAINTS = {
     "refused_act_is_one_a_day": (
         SQLITE,

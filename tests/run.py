@@ -1,5 +1,7 @@
 """
-Run the suite twice: on SQLite, then on PostgreSQL. Arguments are passed to pytest.
+Run the suite twice: on SQLite, then on PostgreSQL.
+
+Arguments are passed to pytest.
 
 The PostgreSQL half skips the tests that do not depend on the database, unless ``--everything`` is given. It uses the
 server of DATABASE_URL, or else a temporary server. With REQUIRE_ALL=1, a missing PostgreSQL or Chromium is a failure

@@ -1,5 +1,5 @@
 """
-axe-core finds no accessibility problem on any page, in light and in dark mode.
+The tool axe-core finds no accessibility problem on any page, in light and in dark mode.
 
 Every URL that shows a page to an administrator is checked; tests/test_admin_access.py keeps their list complete. Pages
 after a form, and parts that open on a page, are reached as users reach them. Other roles see other pages at the same

@@ -1,4 +1,8 @@
-"""``make run`` as a new user runs it, in its own folder. The packages are those of the tests."""
+"""
+``make run`` as a new user runs it, in its own folder.
+
+The packages are those of the tests.
+"""
 
 import json
 import os

@@ -19,7 +19,7 @@ BARE = re.compile(
 BARE_NAME = re.compile(r"^(?:who|what|whoever|whatever)\b.*")
 PHRASES = re.compile(
     r"\b(?:parted by|parted from|let go of|lets go of|stands? in the way|stands? in for|is told|are told|in company"
-    r"|of whom|by whom|is nobody's|nobody's loss|is spoken|foresees?|foreseen|as it stands|put right|taken back"
+    r"|of whom|is nobody's|nobody's loss|is spoken|foresees?|foreseen|as it stands|put right|taken back"
     r"|takes? back|wishes? of|at the door|the desk)\b",
     re.IGNORECASE,
 )

@@ -1,4 +1,8 @@
-"""Admin pages to submit, preview, approve, follow and undo imports. No page waits for a whole file to be read."""
+"""
+Admin pages to submit, preview, approve, follow and undo imports.
+
+No page waits for a whole file to be read.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice

@@ -1,5 +1,7 @@
 """
-The lifecycle of an import: submitted, previewed, approved, applied, undone. Every entry point uses these functions.
+The lifecycle of an import: submitted, previewed, approved, applied, undone.
+
+Every entry point uses these functions.
 
 A function that makes an import pending takes ``dispatch``, and calls it with the import in the same transaction:
 ``enqueue`` enqueues the import for a worker, ``reserve`` reserves it for this process. Each function first checks,

@@ -57,7 +57,10 @@ class Migration(migrations.Migration):
             name="drop_deadline",
             field=models.DateField(
                 blank=True,
-                help_text="A student who leaves a course on or before this date is marked dropped; after it, withdrawn. Empty: always dropped.",
+                help_text=(
+                    "A student who leaves a course on or before this date is marked dropped; after"
+                    " it, withdrawn. Empty: always dropped."
+                ),
                 null=True,
                 verbose_name="drop deadline",
             ),
@@ -67,7 +70,10 @@ class Migration(migrations.Migration):
             name="drop_deadline",
             field=models.DateField(
                 blank=True,
-                help_text="A student who leaves a course on or before this date is marked dropped; after it, withdrawn. Empty: always dropped.",
+                help_text=(
+                    "A student who leaves a course on or before this date is marked dropped; after"
+                    " it, withdrawn. Empty: always dropped."
+                ),
                 null=True,
                 verbose_name="drop deadline",
             ),

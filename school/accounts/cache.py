@@ -1,4 +1,8 @@
-"""A database cache with JSON values. Django's database cache stores pickles, and loading a pickle can run code."""
+"""
+A database cache with JSON values.
+
+Django's database cache stores pickles, and loading a pickle can run code.
+"""
 
 import json
 from datetime import UTC, datetime

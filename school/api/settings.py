@@ -1,4 +1,8 @@
-"""Settings of DRF, drf-spectacular and OAuth. They do not depend on the environment of School."""
+"""
+Settings of DRF, drf-spectacular and OAuth.
+
+They do not depend on the environment of School.
+"""
 
 from school.api.openapi.operation_texts import TAGS
 

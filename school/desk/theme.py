@@ -1,4 +1,8 @@
-"""The theme and the navigation of the admin. Colors and sizes are in ``static/school/desk.css``."""
+"""
+The theme and the navigation of the admin.
+
+Colors and sizes are in ``static/school/desk.css``.
+"""
 
 from collections.abc import Callable
 from typing import Any

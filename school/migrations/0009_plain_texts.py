@@ -22,7 +22,9 @@ class Migration(migrations.Migration):
             name="is_limited",
             field=models.BooleanField(
                 default=False,
-                help_text="The client can only see and change data of these terms and courses. Without any, it has no access.",
+                help_text=(
+                    "The client can only see and change data of these terms and courses. Without any, it has no access."
+                ),
                 verbose_name="limited",
             ),
         ),

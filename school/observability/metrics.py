@@ -1,4 +1,8 @@
-"""Prometheus metrics. Labels contain neither ids nor values that a client can choose freely."""
+"""
+Prometheus metrics.
+
+Labels contain neither ids nor values that a client can choose freely.
+"""
 
 import time
 from collections import Counter

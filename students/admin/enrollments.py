@@ -1,4 +1,8 @@
-"""The admin of enrollments. It creates and ends them by the operations of ``students.enrollment``."""
+"""
+The admin of enrollments.
+
+It creates and ends them by the operations of ``students.enrollment``.
+"""
 
 from typing import Any
 

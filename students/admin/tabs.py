@@ -1,4 +1,8 @@
-"""The base class of the admin pages of a student and a course, with tabs. Each tab has a URL with ``?tab=``."""
+"""
+The base class of the admin pages of a student and a course, with tabs.
+
+Each tab has a URL with ``?tab=``.
+"""
 
 from dataclasses import dataclass
 from typing import Any

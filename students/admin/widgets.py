@@ -1,4 +1,8 @@
-"""Autocomplete fields for students and courses. Their forms can be shown again with invalid values."""
+"""
+Autocomplete fields for students and courses.
+
+Their forms can be shown again with invalid values.
+"""
 
 from typing import Any
 

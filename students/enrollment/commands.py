@@ -11,7 +11,7 @@ from students.models import Action, Channel, StudentCourse
 
 
 class OnFull(StrEnum):
-    """What to do with an enrollment if no seat is free."""
+    """The action for an enrollment if no seat is free."""
 
     REJECT = "reject"
     WAITLIST = "waitlist"

@@ -1,5 +1,7 @@
 """
-The operations on enrollments: enroll, drop, complete, undo, promote and adopt. Only they write ``StudentCourse``.
+The operations on enrollments: enroll, drop, complete, undo, promote and adopt.
+
+Only they write ``StudentCourse``.
 
 In one transaction an operation locks the courses and students, reads the facts once, decides every command by
 ``students.enrollment.rules``, and writes the enrollments and the journal. A single command is a batch of one. A preview

@@ -73,7 +73,7 @@ def watermark_from(answers: Sequence[list[Any]]) -> int:
 
 def cached_watermark() -> int:
     """
-    Return the highest watermark computed on this connection, 0 if there is none. What was complete stays complete.
+    Return the highest watermark computed on this connection, 0 if there is none. A watermark stays valid.
 
     It is kept per connection, because a server that was restored or replaced gets new connections.
     """

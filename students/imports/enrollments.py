@@ -1,4 +1,8 @@
-"""The importer for enrollment files. A full file also ends the enrollments that it does not list."""
+"""
+The importer for enrollment files.
+
+A full file also ends the enrollments that it does not list.
+"""
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache

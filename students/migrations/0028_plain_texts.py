@@ -61,7 +61,9 @@ class Migration(migrations.Migration):
                     _connector="OR",
                 ),
                 name="enrollment_waits_since_an_instant",
-                violation_error_message="A waitlisted enrollment has the time when the wait began, and no day of enrollment.",
+                violation_error_message=(
+                    "A waitlisted enrollment has the time when the wait began, and no day of enrollment."
+                ),
             ),
         ),
         migrations.AlterConstraint(

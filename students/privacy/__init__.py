@@ -1,4 +1,8 @@
-"""Personal data of students: export, erasure and retention. See docs/privacy.md."""
+"""
+Personal data of students: export, erasure and retention.
+
+See docs/privacy.md.
+"""
 
 from students.privacy.erase import ErasureResult, erase, erasure_blockers
 from students.privacy.export import collect_personal_data

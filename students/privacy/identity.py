@@ -1,4 +1,8 @@
-"""Finds a person by student number, and the identifiers that the person has or had. The history has deleted ones."""
+"""
+Finds a person by student number, and the identifiers that the person has or had.
+
+The history has deleted ones.
+"""
 
 from dataclasses import dataclass
 from functools import reduce

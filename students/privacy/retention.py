@@ -1,5 +1,7 @@
 """
-Deletes data after its retention period: GDPR Article 5(1)(e). The settings ``RETENTION_…`` give the periods.
+Deletes data after its retention period: GDPR Article 5(1)(e).
+
+The settings ``RETENTION_…`` give the periods.
 
 The journal of enrollments and the record of access are never deleted: neither contains a name.
 """

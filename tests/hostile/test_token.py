@@ -1,4 +1,8 @@
-"""Hostile requests to the token endpoint. It responds with the error codes of RFC 6749, 5.2."""
+"""
+Hostile requests to the token endpoint.
+
+It responds with the error codes of RFC 6749, 5.2.
+"""
 
 from base64 import b64encode
 

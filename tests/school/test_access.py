@@ -1,4 +1,8 @@
-"""Tokens, their expiry, and the addresses without authentication. For permissions see tests/test_access.py."""
+"""
+Tokens, their expiry, and the addresses without authentication.
+
+For permissions see tests/test_access.py.
+"""
 
 import pytest
 from django.contrib.auth.models import User

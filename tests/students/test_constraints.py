@@ -1,4 +1,8 @@
-"""Database constraints of students. The constraints of enrollments are tested in test_enrollment.py."""
+"""
+Database constraints of students.
+
+The constraints of enrollments are tested in test_enrollment.py.
+"""
 
 import pytest
 from django.db import IntegrityError, transaction

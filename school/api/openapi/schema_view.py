@@ -1,4 +1,8 @@
-"""Serves the OpenAPI document. Generating it takes a second of CPU, so each process renders each media type once."""
+"""
+Serves the OpenAPI document.
+
+Generating it takes a second of CPU, so each process renders each media type once.
+"""
 
 import hashlib
 import threading

@@ -1,4 +1,8 @@
-"""Exports of a course's roster in the admin: CSV, print and email addresses. The record of access has each export."""
+"""
+Exports of a course's roster in the admin: CSV, print and email addresses.
+
+The record of access has each export.
+"""
 
 from collections.abc import Iterator
 from typing import Any

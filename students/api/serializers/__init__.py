@@ -1,4 +1,8 @@
-"""Serializers for students and enrollments. The rules about enrollments are in ``students.enrollment.rules``."""
+"""
+Serializers for students and enrollments.
+
+The rules about enrollments are in ``students.enrollment.rules``.
+"""
 
 from students.api.serializers.enrollments import (
     ChangeSerializer,

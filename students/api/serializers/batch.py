@@ -1,4 +1,8 @@
-"""Serializers for batches. Each item is validated by itself, so that an invalid item does not affect the others."""
+"""
+Serializers for batches.
+
+Each item is validated by itself, so that an invalid item does not affect the others.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
