@@ -20,28 +20,28 @@ serve: writable $(BIN)/.runtime ## Run only the server, with the database of DAT
 	@$(BIN)/python manage.py serve --port='$(PORT)'
 
 test: writable $(BIN)/.dev ## Run all tests on SQLite, and the tests that depend on the database on PostgreSQL (ARGS= for pytest)
-	@$(BIN)/python -m tests.run $(ARGS)
+	@$(BIN)/python -m tools.run_tests $(ARGS)
 
 test-all: writable $(BIN)/.dev ## Run all tests on both databases
-	@$(BIN)/python -m tests.run --everything $(ARGS)
+	@$(BIN)/python -m tools.run_tests --everything $(ARGS)
 
 openapi: writable $(BIN)/.dev ## Write docs/openapi.yaml from the code
-	@env $(NO_SETTINGS) $(BIN)/python -m tests.openapi --write
+	@env $(NO_SETTINGS) $(BIN)/python -m tools.openapi --write
 
 messages: writable $(BIN)/.dev ## Update the message catalogs in locale/ from the code, and compile them
-	@env $(NO_SETTINGS) $(BIN)/python -m tests.messages --write
+	@env $(NO_SETTINGS) $(BIN)/python -m tools.messages --write
 
 check: writable $(BIN)/.dev ## Run all static checks
-	@$(BIN)/python -m tests.check
+	@$(BIN)/python -m tools.check
 
 fuzz: writable $(BIN)/.dev ## Run random commands and requests on both databases (ARGS="--examples 5000")
-	@$(BIN)/python -m tests.fuzz $(ARGS)
+	@$(BIN)/python -m tools.fuzz $(ARGS)
 
 stress: writable $(BIN)/.dev ## Run the stress tests: load, killed servers, SQLite writers, slow clients, memory (ARGS=--short)
 	@$(BIN)/python -m stress.run $(ARGS)
 
 mutants: writable $(BIN)/.dev ## Remove each guard in turn and check that a test fails (ARGS=word to select some)
-	@$(BIN)/python -m tests.mutants $(ARGS)
+	@$(BIN)/python -m tools.mutants $(ARGS)
 
 bench: writable $(BIN)/.dev ## Measure requests per second, imports and queries (ARGS=--help for sizes)
 	@$(BIN)/python -m bench.run $(ARGS)

@@ -1,1 +1,1 @@
-"""The tests of School, and the tools that run them."""
+"""The tests of School, and what they share."""

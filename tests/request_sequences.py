@@ -15,7 +15,7 @@ from students.models import Channel
 from tests.bulk.work import ENROLLMENTS, imported, worked_on
 from tests.contract import DOCUMENT, load
 from tests.factories import make_course, make_student
-from tests.fuzz import count
+from tools.fuzz import count
 
 # Error codes of requests that conform to the document: conditions that a schema cannot express, or not in a form that
 # client generators accept.

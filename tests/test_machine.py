@@ -30,7 +30,7 @@ from students.enrollment.context import SYSTEM_ACTIONS
 from students.enrollment.rules import WAIVABLE_CODES
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_course, make_student, make_term
-from tests.fuzz import examples
+from tools.fuzz import examples
 
 STUDENTS, COURSES = 5, 3
 ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)

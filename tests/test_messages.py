@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.template.base import Lexer, TokenType
 from django.utils.functional import Promise
 
-from tests.messages import APPS, LANGUAGES, ROOT, complaints, wanted, wrong_with
+from tools.messages import APPS, LANGUAGES, ROOT, complaints, wanted, wrong_with
 
 TEMPLATES = sorted(path for app in APPS for path in (ROOT / app).rglob("*.html") if "templates" in path.parts)
 ICONS = {"chevron_right", "dock_to_right", "check", "search"}  # names of icons

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.mutants import CONSTRAINTS, GUARDS, ROOT, constraints, copy_to, known_constraints, matching
+from tools.mutants import CONSTRAINTS, GUARDS, ROOT, constraints, copy_to, known_constraints, matching
 
 
 def test_every_constraint_has_a_test_that_proves_it():

@@ -1,1 +1,1 @@
-"""Tools for developers of School, which are not part of the product."""
+"""Tools for developers: checks, the test runner, mutants, fuzzing, messages, OpenAPI document, language."""

@@ -16,7 +16,7 @@ from bulk.reports import Report
 from students.models import StudentCourse
 from tests.bulk.test_zips import imported, zipped_as
 from tests.factories import make_course, make_student, make_term
-from tests.fuzz import examples
+from tools.fuzz import examples
 
 pytestmark = pytest.mark.django_db
 

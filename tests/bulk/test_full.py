@@ -28,7 +28,7 @@ from students.models import Action, Channel, EnrollmentEvent, Student, StudentCo
 from tests.bulk.test_worker import Killed, expire_lease
 from tests.bulk.work import imported, outcomes, without_parts, work, worked_on
 from tests.factories import make_course, make_student, make_term
-from tests.fuzz import examples
+from tools.fuzz import examples
 
 pytestmark = pytest.mark.django_db
 

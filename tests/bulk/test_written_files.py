@@ -21,7 +21,7 @@ from bulk.reports import Report
 from students.models import Student, StudentCourse
 from tests.bulk.work import worked_on
 from tests.factories import make_course, make_student
-from tests.fuzz import examples
+from tools.fuzz import examples
 
 pytestmark = pytest.mark.django_db
 

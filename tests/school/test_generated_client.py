@@ -10,7 +10,7 @@ import pytest
 
 from students.models import StudentCourse
 from tests.factories import make_course, make_student, make_term
-from tests.openapi import COMMITTED
+from tools.openapi import COMMITTED
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

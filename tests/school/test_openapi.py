@@ -23,8 +23,8 @@ from students.enrollment.commands import ActorContext
 from students.models import Channel
 from tests.contract import DOCUMENT, connection_kept, load, operations
 from tests.factories import make_course, make_student, make_term
-from tests.fuzz import count, examples
-from tests.openapi import COMMITTED
+from tools.fuzz import count, examples
+from tools.openapi import COMMITTED
 
 schema = load(DOCUMENT)
 # An ETag is checked before the body, as in RFC 9110, 13.2.1.

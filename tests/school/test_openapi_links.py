@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contract import DOCUMENT, connection_kept, operations
-from tests.fuzz import examples
 from tests.request_sequences import RequestSequence
+from tools.fuzz import examples
 
 STEPS = 12
 PARTS = 5  # for several processes; each starts its sequences in another order

@@ -11,7 +11,7 @@ import pytest
 
 from students.models import StudentCourse
 from tests.factories import make_course, make_student, make_term
-from tests.openapi import COMMITTED
+from tools.openapi import COMMITTED
 
 NPM = shutil.which("npm")
 REQUIRED = os.environ.get("REQUIRE_ALL") == "1"

@@ -12,7 +12,7 @@ from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.events.log import replay, replayable_snapshot
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
 from tests.factories import make_course, make_student
-from tests.fuzz import examples
+from tools.fuzz import examples
 
 
 def broken_rows():

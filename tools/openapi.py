@@ -1,5 +1,5 @@
 """
-Hold docs/openapi.yaml against the code, or write it: `python -m tests.openapi --write`.
+Hold docs/openapi.yaml against the code, or write it: `python -m tools.openapi --write`.
 
 The committed document is what integrators generate their clients from, and its difference is what a reviewer reads.
 """

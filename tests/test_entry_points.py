@@ -11,9 +11,7 @@ from students.enrollment import enroll, execute
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.rules import RULES, unchanged_since_import
 from students.models import Action, EnrollmentEvent, StudentCourse
-from tests.entry_points import ENTRY_POINTS as DOORS
-from tests.entry_points import NotOffered
-from tests.entry_points import RequestedAction as Wish
+from tests.entry_points import ENTRY_POINTS, NotOffered, RequestedAction
 from tests.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
@@ -98,15 +96,15 @@ CANNOT_BE_ASKED: dict[tuple[str, str], str] = {
 
 CHANNELS = {"api": "api", "batch": "api", "admin": "admin", "command": "import"}
 
-each_entry_point = pytest.mark.parametrize("entry_point", DOORS, ids=lambda entry_point: entry_point.__name__)
+each_entry_point = pytest.mark.parametrize("entry_point", ENTRY_POINTS, ids=lambda entry_point: entry_point.__name__)
 
 
-def through(entry_point, wish):
+def through(entry_point, request):
     """Return the response of an entry point; skip if it does not offer the action."""
     try:
-        return entry_point(wish)
+        return entry_point(request)
     except NotOffered:
-        pytest.skip(f"{entry_point.__name__} does not {wish.action}")
+        pytest.skip(f"{entry_point.__name__} does not {request.action}")
 
 
 def rows_and_journal():
@@ -129,7 +127,7 @@ def test_entry_point_obeys_rule(entry_point, action, rule, origin):
     before = rows_and_journal()
     assert len(before[1]) == len(earlier)
 
-    answer = through(entry_point, Wish(action, student, course, on_full=case.on_full))
+    answer = through(entry_point, RequestedAction(action, student, course, on_full=case.on_full))
 
     assert CANNOT_BE_ASKED.get((entry_point.__name__, rule.name), case.message) in answer
     assert rows_and_journal() == before
@@ -144,7 +142,7 @@ def test_entry_point_reports_every_reason_at_once(entry_point):
     student = make_student(is_active=False)
     course = make_course(code="MATH-101", is_active=False, capacity=0)
 
-    answer = entry_point(Wish(Action.ENROLL, student, course))
+    answer = entry_point(RequestedAction(Action.ENROLL, student, course))
 
     messages = ["This student is not active.", "MATH-101 is not active.", "MATH-101 has no free seat."]
     assert [message for message in messages if message in answer] == messages
@@ -154,7 +152,7 @@ def test_entry_point_reports_every_reason_at_once(entry_point):
 def test_entry_point_enrolls_a_student_accepted_by_the_rules(entry_point):
     student, course = make_student(), make_course()
 
-    entry_point(Wish(Action.ENROLL, student, course))
+    entry_point(RequestedAction(Action.ENROLL, student, course))
 
     assert [(e.student, e.course, e.status) for e in StudentCourse.objects.all()] == [(student, course, "enrolled")]
     assert EnrollmentEvent.objects.count() == 1
@@ -165,7 +163,7 @@ def test_entry_point_waitlists_a_student_on_request_and_reports_the_position(ent
     first, second, course = make_student(), make_student(), make_course(capacity=0, waitlist_capacity=5)
     enroll(student_id=first.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
-    answer = entry_point(Wish(Action.ENROLL, second, course, on_full="waitlist"))
+    answer = entry_point(RequestedAction(Action.ENROLL, second, course, on_full="waitlist"))
 
     told = {"admin": "at position 2", "command": "waitlisted Waitlist position 2."}
     assert told.get(entry_point.__name__, '"waitlist_position":2') in answer
@@ -178,7 +176,7 @@ def test_entry_point_waives_a_rule_and_the_journal_records_waiver_and_reason(ent
     case = CASES[Action.ENROLL, rule.name]
     student, course = make_student(**case.student), case.make_course()
 
-    entry_point(Wish(Action.ENROLL, student, course, waive=(rule.code,), reason="the dean agreed"))
+    entry_point(RequestedAction(Action.ENROLL, student, course, waive=(rule.code,), reason="the dean agreed"))
 
     [event] = EnrollmentEvent.objects.all()
     assert (event.to_status, event.waived, event.reason) == ("enrolled", [rule.code], "the dean agreed")
@@ -188,7 +186,7 @@ def test_entry_point_waives_a_rule_and_the_journal_records_waiver_and_reason(ent
 def test_entry_point_refuses_a_waiver_without_a_reason(entry_point):
     student, course = make_student(), make_course(capacity=0)
 
-    answer = entry_point(Wish(Action.ENROLL, student, course, waive=("course_full",)))
+    answer = entry_point(RequestedAction(Action.ENROLL, student, course, waive=("course_full",)))
 
     assert "A waiver requires a reason." in answer
     assert rows_and_journal() == ([], [])
@@ -199,7 +197,7 @@ def test_entry_point_refuses_a_waiver_without_a_reason(entry_point):
 def test_entry_point_refuses_a_waiver_of_a_rule_that_cannot_be_waived(entry_point, code):
     student, course = make_student(is_active=False), make_course()
 
-    answer = entry_point(Wish(Action.ENROLL, student, course, waive=(code,), reason="please"))
+    answer = entry_point(RequestedAction(Action.ENROLL, student, course, waive=(code,), reason="please"))
 
     in_admin = f"Select a valid choice. {code} is not one of the available choices."
     assert (
@@ -216,7 +214,7 @@ def test_entry_point_ends_an_enrollment_if_the_rules_allow_it(entry_point, actio
     student, course = make_student(), make_course()
     enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
-    through(entry_point, Wish(action, student, course))
+    through(entry_point, RequestedAction(action, student, course))
 
     assert [(e.student, e.course, e.status) for e in StudentCourse.objects.all()] == [(student, course, status)]
     assert [event.to_status for event in EnrollmentEvent.objects.all()] == ["enrolled", status]
@@ -229,7 +227,7 @@ def test_a_seat_freed_by_an_entry_point_goes_to_a_waitlisted_student(entry_point
     for student in (leaving, waiting):
         enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
 
-    entry_point(Wish(action, leaving, course))
+    entry_point(RequestedAction(action, leaving, course))
 
     assert list(StudentCourse.objects.enrolled().values_list("student", flat=True)) == [waiting.pk]
     promoted = EnrollmentEvent.objects.latest("pk")
@@ -242,7 +240,7 @@ def test_entry_point_does_not_change_an_enrolled_student(entry_point, origin):
     enroll(student_id=student.pk, course_id=course.pk, actor=origin)
     before = rows_and_journal()
 
-    answer = entry_point(Wish(Action.ENROLL, student, course))
+    answer = entry_point(RequestedAction(Action.ENROLL, student, course))
 
     in_admin = f"This student is already enrolled in {course.code} or on its waitlist."
     told = {"api": '"status":"enrolled"', "batch": '"status":"unchanged"', "admin": in_admin, "command": "unchanged"}
@@ -257,7 +255,7 @@ def test_entry_point_records_its_channel_in_the_journal(entry_point, action, ori
     if action != Action.ENROLL:
         enroll(student_id=student.pk, course_id=course.pk, actor=origin)
 
-    through(entry_point, Wish(action, student, course))
+    through(entry_point, RequestedAction(action, student, course))
 
     newest = EnrollmentEvent.objects.latest("pk")
     assert (newest.action, newest.channel) == (action, CHANNELS[entry_point.__name__])

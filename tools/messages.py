@@ -1,5 +1,5 @@
 """
-Hold the catalogues in locale/ against the code and the templates, or write them: `python -m tests.messages --write`.
+Hold the catalogues in locale/ against the code and the templates, or write them: `python -m tools.messages --write`.
 
 ``--write`` adds what is new, drops what is gone, keeps what is translated, and compiles. Nobody needs gettext's tools:
 neither who translates nor who runs School.

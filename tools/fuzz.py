@@ -1,7 +1,7 @@
 """
 Fuzz tests: random actions, files, requests and sequences of requests, many more than in `make test`, on both databases.
 
-`make fuzz ARGS="--examples 5000"`, or `python -m tests.fuzz --help`. Each run draws new examples,
+`make fuzz ARGS="--examples 5000"`, or `python -m tools.fuzz --help`. Each run draws new examples,
 unless `--same` is given. Each failure is printed with a line that reproduces it.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from tests import run
+from tools import run_tests
 
 EXAMPLES = "FUZZ_EXAMPLES"
 COUNTS = "FUZZ_COUNTS"  # a folder with a file for each database, a byte for each request
@@ -39,7 +39,7 @@ def count() -> None:
 
 
 def main(arguments: list[str]) -> int:
-    parser = ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser = ArgumentParser(prog="python -m tools.fuzz", description=__doc__)
     parser.add_argument(
         "--examples",
         type=int,
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     os.environ |= {"HYPOTHESIS_PROFILE": "school" if options.same else "fuzz", EXAMPLES: str(options.examples)}
     with tempfile.TemporaryDirectory(prefix="school-fuzz-") as folder:
         os.environ[COUNTS] = folder
-        failed = run.main(["--show-capture=no", *TESTS])
+        failed = run_tests.main(["--show-capture=no", *TESTS])
         for counted in sorted(Path(folder).iterdir()):
             print(f"{counted.stat().st_size:,} requests on {counted.name}", flush=True)
     return failed

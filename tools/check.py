@@ -28,8 +28,8 @@ CHECKS: dict[str, list[str | Path]] = {
     "layers": [BIN / "lint-imports"],
     "migrations": [*MANAGE, "makemigrations", "--check", "--dry-run"],
     "deployment": [*MANAGE, "check", "--deploy", "--fail-level", "WARNING"],
-    "OpenAPI": [sys.executable, "-m", "tests.openapi"],
-    "messages": [sys.executable, "-m", "tests.messages"],
+    "OpenAPI": [sys.executable, "-m", "tools.openapi"],
+    "messages": [sys.executable, "-m", "tools.messages"],
     "language": [sys.executable, "-m", "tools.language"],
     "licenses": LICENSES,
 }
