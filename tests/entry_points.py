@@ -52,82 +52,82 @@ def _api_client() -> APIClient:
     return client
 
 
-def api(wish: RequestedAction) -> str:
-    courses = f"/api/v1/students/{wish.student.pk}/courses"
-    waiver = {"waive": list(wish.waive), "reason": wish.reason}
+def api(request: RequestedAction) -> str:
+    courses = f"/api/v1/students/{request.student.pk}/courses"
+    waiver = {"waive": list(request.waive), "reason": request.reason}
     requests: dict[Action, tuple[str, str, Any]] = {
-        Action.ENROLL: ("post", courses, {"course_id": wish.course.pk, "on_full": wish.on_full, **waiver}),
-        Action.DROP: ("delete", f"{courses}/{wish.course.pk}", None),
-        Action.COMPLETE: ("patch", f"{courses}/{wish.course.pk}", {"status": "completed"}),
+        Action.ENROLL: ("post", courses, {"course_id": request.course.pk, "on_full": request.on_full, **waiver}),
+        Action.DROP: ("delete", f"{courses}/{request.course.pk}", None),
+        Action.COMPLETE: ("patch", f"{courses}/{request.course.pk}", {"status": "completed"}),
     }
-    if wish.action not in requests:
+    if request.action not in requests:
         raise NotOffered
-    method, path, body = requests[wish.action]
+    method, path, body = requests[request.action]
     return getattr(_api_client(), method)(path, body).content.decode()
 
 
-def batch(wish: RequestedAction) -> str:
-    if wish.action not in (Action.ENROLL, Action.DROP, Action.COMPLETE):
+def batch(request: RequestedAction) -> str:
+    if request.action not in (Action.ENROLL, Action.DROP, Action.COMPLETE):
         raise NotOffered
     item: dict[str, Any] = {
-        "action": wish.action,
-        "student_id": wish.student.pk,
-        "course_id": wish.course.pk,
+        "action": request.action,
+        "student_id": request.student.pk,
+        "course_id": request.course.pk,
     }
-    item["reason"] = wish.reason
-    if wish.action == Action.ENROLL:
-        item |= {"on_full": wish.on_full, "waive": list(wish.waive)}
+    item["reason"] = request.reason
+    if request.action == Action.ENROLL:
+        item |= {"on_full": request.on_full, "waive": list(request.waive)}
     return _api_client().post("/api/v1/enrollments/batch", {"items": [item]}).content.decode()
 
 
-def admin(wish: RequestedAction) -> str:
+def admin(request: RequestedAction) -> str:
     """Submit the enroll form, or select the latest enrollment in the list, choose an action and confirm it."""
     browser = Client()
     browser.force_login(User.objects.create_superuser("entry-point"))
     enrollments = "/admin/students/studentcourse/"
-    newest = StudentCourse.objects.latest_per_student_and_course().filter(student=wish.student, course=wish.course)
+    newest = StudentCourse.objects.latest_per_student_and_course().filter(student=request.student, course=request.course)
     ticked = list(newest.values_list("pk", flat=True))
     form: dict[str, Any]
-    if wish.action == Action.ENROLL:
+    if request.action == Action.ENROLL:
         path = f"{enrollments}add/"
         form = {
-            "student": wish.student.pk,
-            "course": wish.course.pk,
-            "on_full": wish.on_full,
-            "waive": wish.waive,
+            "student": request.student.pk,
+            "course": request.course.pk,
+            "on_full": request.on_full,
+            "waive": request.waive,
         }
     else:
         path = enrollments
-        form = {"action": wish.action.value, "index": 0, "_selected_action": ticked, "grade": ""}
-    answer = browser.post(path, {**form, "reason": wish.reason}, follow=True)
+        form = {"action": request.action.value, "index": 0, "_selected_action": ticked, "grade": ""}
+    answer = browser.post(path, {**form, "reason": request.reason}, follow=True)
     if "preview" in answer.context and answer.context["preview"].changed:
         form = {
-            "action": wish.action.value,
+            "action": request.action.value,
             "chosen": ticked,
             "step": "confirm",
             "shown": answer.context["fingerprint"],
         }
-        answer = browser.post(f"{enrollments}act/", {**form, "reason": wish.reason}, follow=True)
+        answer = browser.post(f"{enrollments}act/", {**form, "reason": request.reason}, follow=True)
     return strip_tags(answer.content.decode())
 
 
-def command(wish: RequestedAction) -> str:
+def command(request: RequestedAction) -> str:
     statuses = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
-    if wish.action not in statuses:
+    if request.action not in statuses:
         raise NotOffered
     cells = [
-        wish.student.student_number,
-        wish.course.code,
-        statuses[wish.action],
-        " ".join(wish.waive),
-        wish.reason,
+        request.student.student_number,
+        request.course.code,
+        statuses[request.action],
+        " ".join(request.waive),
+        request.reason,
     ]
     with tempfile.TemporaryDirectory() as folder:
         file, report = Path(folder) / "file.csv", Path(folder) / "report.csv"
         file.write_text(f"student_number,course_code,status,waive,reason\n{','.join(cells)}\n")
         quiet = {"stdout": io.StringIO(), "stderr": io.StringIO()}
         with suppress(CommandError):
-            call_command("import_enrollments", file, report=str(report), on_full=wish.on_full, **quiet)
+            call_command("import_enrollments", file, report=str(report), on_full=request.on_full, **quiet)
         [row] = csv.DictReader(report.read_text().splitlines())
         return f"{row['outcome']} {row['message']}"
 
