@@ -85,7 +85,9 @@ def admin(request: RequestedAction) -> str:
     browser = Client()
     browser.force_login(User.objects.create_superuser("entry-point"))
     enrollments = "/admin/students/studentcourse/"
-    newest = StudentCourse.objects.latest_per_student_and_course().filter(student=request.student, course=request.course)
+    newest = StudentCourse.objects.latest_per_student_and_course().filter(
+        student=request.student, course=request.course
+    )
     ticked = list(newest.values_list("pk", flat=True))
     form: dict[str, Any]
     if request.action == Action.ENROLL:
