@@ -103,7 +103,7 @@ class RequestSequence(linked.as_state_machine()):  # type: ignore[misc]
         elif isinstance(case.body, dict):
             case.body = json.loads(json.dumps(case.body), parse_float=_integer_if_whole)
             for body in case.body.get("items", [case.body]):
-                self._mend(operation_id_of(case), body)
+                self._repair(operation_id_of(case), body)
 
     def _newest(self, kind: str) -> int | None:
         if kind == "import_id" and kind not in self.newest:

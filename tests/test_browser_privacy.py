@@ -52,7 +52,7 @@ def test_a_client_is_revoked_on_the_access_page(page):
     student = make_student(student_number="S-1")
     log_in(page)
     page.goto(f"/admin/students/student/{student.pk}/change/")
-    page.get_by_role("link", name="Access").click()
+    page.get_by_role("link", name="admin_panel_settings Access").click()
     screenshot(page, "access", whole=True)
     page.get_by_role("link", name="Revoke").click()
     expect(page.get_by_role("heading", name="Shut portal out?")).to_be_visible()

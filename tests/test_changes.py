@@ -366,7 +366,9 @@ def test_the_command_prints_each_change_as_a_line_and_resumes_after_any_of_them(
 
 @pytest.mark.django_db
 def test_the_command_reports_an_invalid_cursor_in_one_line():
-    with pytest.raises(CommandError, match=r"^This is no cursor of the change feed\. Begin without one\.$"):
+    with pytest.raises(
+        CommandError, match=r"^This cursor does not belong to the change feed\. Start without a cursor\.$"
+    ):
         call_command("follow_changes", once=True, after="x")
 
 

@@ -212,7 +212,7 @@ def test_an_output_that_fails_after_the_last_row_keeps_the_import_and_is_repeata
     call_command("import_report", job.pk)
 
     assert said.out == "        1 created\n1 of 1 rows were applied.\n"
-    assert f"No space left on device. Its report can be had again: manage.py import_report {job.pk}\n" in said.err
+    assert f"No space left on device. To get its report again, run manage.py import_report {job.pk}.\n" in said.err
     assert capsys.readouterr().out.splitlines()[1] == f"S-1,Ada,Byron,2,created,,,,{Student.objects.get().pk}"
 
 

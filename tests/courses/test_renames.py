@@ -267,7 +267,7 @@ def test_a_refusal_counts_courses_outside_the_limits_without_naming_them():
 
     detail = client.delete(f"/api/v1/courses/{course.pk}").json()["detail"]
 
-    assert detail.startswith("INTRO is a prerequisite of: INSIDE@2026F, 1 more course. Take it out")
+    assert detail.startswith("INTRO is a prerequisite of: INSIDE@2026F, 1 more course. Remove it")
 
 
 def test_a_refusal_names_a_few_courses_and_counts_the_rest(intro):
@@ -277,7 +277,7 @@ def test_a_refusal_names_a_few_courses_and_counts_the_rest(intro):
     message = deletion_refusals([intro.pk])[intro.pk].message
 
     named = ", ".join(f"N{number}" for number in range(MAX_SHOWN_COURSES))
-    assert message.startswith(f"INTRO is a prerequisite of: {named}, 2 more courses. Take")
+    assert message.startswith(f"INTRO is a prerequisite of: {named}, 2 more courses. Remove")
 
 
 def test_undoing_an_import_keeps_a_course_that_others_require(api):

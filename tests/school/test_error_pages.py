@@ -30,7 +30,7 @@ def test_4xx_errors_have_an_error_page_in_the_admin_theme(registrars_desk, path,
 def test_a_csrf_failure_page_is_in_the_language_of_the_browser():
     page = Client(enforce_csrf_checks=True).post("/admin/login/", headers={"Accept-Language": "es"})
 
-    assert (page.status_code, language_and_heading_of(page)) == (403, [("es", ""), ("", "No enviado")])
+    assert (page.status_code, language_and_heading_of(page)) == (403, [("es", ""), ("", "Formulario no aceptado")])
 
 
 def test_the_500_page_uses_neither_the_database_nor_the_request(caplog):

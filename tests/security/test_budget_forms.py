@@ -233,7 +233,7 @@ def test_at_most_100_rows_are_deleted_at_a_time(root: Client):
     form = {"action": "delete_selected", "post": "yes", "_selected_action": courses}
 
     refused = root.post("/admin/courses/course/", form, follow=True)
-    assert "At most 100 at a time" in refused.content.decode()
+    assert "At most 100 objects can be deleted at a time" in refused.content.decode()
     assert Course.objects.count() == MOST_TO_DELETE + 1
 
     root.post("/admin/courses/course/", {**form, "_selected_action": courses[1:]})

@@ -33,7 +33,7 @@ from school.models import CachedValue, KeptAnswer
 from students.models import Student
 from tests.bulk.work import imported, worked_on
 from django.db import connection
-from tests.security.test_erasure import EMAIL, FAMILY, GIVEN, NUMBER, OLD_NUMBER, FILES, packed
+from tests.security.test_erasure import EMAIL, FAMILY, GIVEN, NUMBER, OLD_NUMBER, FILES, zip_of_files
 
 if connection.vendor == "sqlite":  # as in a database that an earlier version has written
     connection.cursor().execute("PRAGMA secure_delete=OFF")
@@ -50,7 +50,7 @@ for kind, content in FILES:
     name = f"of {NUMBER}.csv"
     order = ImportRequest(kind, ImportChannel.API, "r", review="needed", on_error="skip", file_name=name, again=True)
     worked_on(submit(io.BytesIO(content), order))
-worked_on(submit(io.BytesIO(packed()), ImportRequest("zip", ImportChannel.API, "r", review="needed")))
+worked_on(submit(io.BytesIO(zip_of_files()), ImportRequest("zip", ImportChannel.API, "r", review="needed")))
 staff = User.objects.create_user("staff")
 name = str(student)
 about = ContentType.objects.get_for_model(User)

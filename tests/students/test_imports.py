@@ -383,7 +383,7 @@ def test_an_escaped_cell_of_a_failed_row_is_written_unchanged(run):
 
 
 def test_report_and_failed_rows_need_different_files(world, tmp_path):
-    with pytest.raises(CommandError, match="a file each"):
+    with pytest.raises(CommandError, match="need different files"):
         call_command("import_enrollments", "file.csv", report="same.csv", failed="same.csv")
 
 

@@ -313,7 +313,9 @@ def test_a_reason_in_the_record_of_access_cannot_name_the_student(known_student,
     with pytest.raises(Refused) as refused:
         erase(find_person("S-1"), reason=reason, door=Door.COMMAND)
     for name in ("erase_student", "export_student_data"):
-        with pytest.raises(CommandError, match=r"which identifies the student\. It is kept for good: leave it out\."):
+        with pytest.raises(
+            CommandError, match=r"which identifies the student\. Remove it, because the reason is stored permanently\."
+        ):
             command(name, "S-1", reason=reason, **({"yes": True} if name == "erase_student" else {}))
     exported = registrars_desk.post(f"{page_of(known_student)}export/", {"format": "json", "reason": reason})
     registrars_desk.post(f"{page_of(known_student)}erase/", {"number": "S-1", "reason": reason})
