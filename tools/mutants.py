@@ -557,7 +557,7 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_full.py::test_a_full_file_drops_only_enrollments_made_by_its_dataset[skip]",
         instead(
-            "students/imports/enrollments.py",
+            "students/imports/full_files.py",
             "kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)",
             "kept: dict[int, str] = {}",
         ),
@@ -567,7 +567,7 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_full.py::test_a_full_file_drops_only_enrollments_made_by_its_dataset[skip]",
         instead(
-            "students/imports/enrollments.py",
+            "students/imports/full_files.py",
             "(self.scope.enrollments() if self.takes_over else self.scope.own_enrollments())",
             "self.scope.enrollments()",
         ),
@@ -587,7 +587,7 @@ GUARDS = [
         SQLITE,
         "tests/bulk/test_full.py::test_a_full_file_row_that_ends_an_enrollment_frees_a_seat_for_an_earlier_row[dropped-skip]",
         instead(
-            "students/imports/enrollments.py",
+            "students/imports/full_files.py",
             "            self._lock(commands, context)\n            self._end_locked(commands, context)\n",
             "            pass\n",
         ),

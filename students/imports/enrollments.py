@@ -4,45 +4,39 @@ The importer for enrollment files.
 A full file also ends the enrollments that it does not list.
 """
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from functools import lru_cache
 
-from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 
 from bulk.files.csv_reader import Column, Row, Table
-from bulk.importers.base import CHUNK_SIZE, FLAG_SET, Importer, Option, Source
+from bulk.importers.base import FLAG_SET, Option, Source
 from bulk.models import Import, Mode
-from bulk.outcomes import DROPPED, ERROR, KEPT_UNCERTAIN, RowResult
+from bulk.outcomes import ERROR, RowResult
 from courses.lookup import CourseKey, course_not_found, courses_by_key, term_not_found
 from courses.models import Course, Term
 from school.access.row_scope import filter_by_scope
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from school.validators import normalized
-from students.enrollment import adopt, execute, promote
+from students.enrollment import adopt, execute
 from students.enrollment.commands import EnrollmentCommand, OnFull, Outcome
 from students.enrollment.context import DecisionContext, EnrollmentKey
-from students.enrollment.loading import lock_and_load
-from students.imports.actor import actor_from_import
-from students.imports.listed_rows import UNKNOWN_ID, ListedRow, ListedRows
+from students.imports.full_files import ENDING_ACTIONS, FullFileImporter
+from students.imports.listed_rows import UNKNOWN_ID, ListedRow
 from students.imports.references import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
 from students.imports.roles import has_other_role, not_a_student
 from students.imports.row_commands import RowCommand, parse_row_command
-from students.imports.scope import Scope
 from students.imports.undo import EnrollmentUndo
 from students.lookup import student_ids_by_number, students_not_found
-from students.models import OPEN_STATUSES, Action, EnrollmentEvent, Status, Student, StudentCourse
+from students.models import Action, Status, Student, StudentCourse
 
 MAX_CACHED_IDS = 200_000  # students whose ids are cached, some 150 bytes each
 
 OUTCOMES = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
-# The actions that end an enrollment, with the statuses that they can start from.
-ENDING_ACTIONS: dict[str, tuple[str, ...]] = {Action.DROP: OPEN_STATUSES, Action.COMPLETE: (Status.ENROLLED,)}
-MAX_LISTED_ROWS = 20  # maximum number of rows that a notice lists
 
 
-class EnrollmentImporter(Importer):
+class EnrollmentImporter(FullFileImporter):
     """
     Imports a file of desired states. A row has a student's status in a course; it does nothing if that is so already.
 
@@ -94,15 +88,11 @@ class EnrollmentImporter(Importer):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.actor = actor_from_import(job, self.row_scope)
         self.on_full = OnFull(job.options.get("on_full") or OnFull.REJECT)
         self.term = normalized(job.options.get("term", ""))
-        self.takes_over = job.options.get("take_over") == FLAG_SET
-        self.scope = self._scope()
         self.context = DecisionContext()
         self.courses: dict[CourseKey, Course] = {}  # looked up in this transaction
         self.student_ids: dict[str, int] = {}  # looked up in this transaction
-        self.uncertain_rows: set[int] = set()
         self.resolver: CourseResolver | None = None
         self.parse_command = lru_cache(maxsize=1_000)(parse_row_command)  # most rows have the same values
 
@@ -131,28 +121,12 @@ class EnrollmentImporter(Importer):
         # Within one transaction the courses stay locked, so their seat counts stay valid.
         self.context = DecisionContext(partial_rows=True, before_waitlist=self.freed_courses)
         # A code or a number may belong to another course or student by the next transaction.
-        self.scope = self._scope()
+        self.scope = self.current_scope()
         self.courses = {}
         self.student_ids = {}
 
     def skip_reason(self, row: Row) -> str:
         return not_a_student(row.cells)
-
-    def _scope(self) -> Scope | None:
-        job = self.job
-        return Scope(job.scope, job.dataset_key, self.row_scope) if job.mode == Mode.FULL else None
-
-    @cached_property
-    def freed_courses(self) -> frozenset[int]:
-        """The ids of the courses in which a full import has freed seats before its rows are applied."""
-        return self._courses_with_freed_seats() if self.scope else frozenset()
-
-    def _courses_with_freed_seats(self) -> frozenset[int]:
-        ends = self._own_ends().filter(from_status=Status.ENROLLED)
-        return frozenset(ends.values_list("enrollment__course", flat=True).distinct())
-
-    def _own_ends(self) -> QuerySet[EnrollmentEvent]:
-        return EnrollmentEvent.objects.filter(file_import=self.job, action__in=ENDING_ACTIONS).order_by()
 
     def row_keys(self, rows: Sequence[Row]) -> list[Hashable]:
         numbers = [row.cells["student_number"] for row in rows]
@@ -281,20 +255,10 @@ class EnrollmentImporter(Importer):
             command.action, student_id, course.id, command.grade, command.reason, on_full, command.waived_codes
         )
 
-    def scope_size(self) -> int:
-        if not self.scope:
-            return 0
-        return (self.scope.enrollments() if self.takes_over else self.scope.own_enrollments()).count()
-
-    @cached_property
-    def listed(self) -> ListedRows:
-        return ListedRows()
-
     def close(self) -> None:
         if self.resolver:
             self.resolver.close()
-        if listed := self.__dict__.pop("listed", None):
-            listed.close()
+        super().close()
 
     def record_listed(self, rows: Sequence[Row]) -> None:
         # The row of a teacher is not about an enrollment. An unknown role may be that of a student.
@@ -314,92 +278,6 @@ class EnrollmentImporter(Importer):
         if not isinstance(command, EnrollmentCommand) or command.action not in ENDING_ACTIONS or command.waived_codes:
             return ListedRow(student_id, course_id, row.number)
         return ListedRow(student_id, course_id, row.number, command.action, command.grade, command.reason)
-
-    def drop_unlisted(self) -> Iterator[list[RowResult]]:
-        assert self.scope is not None  # only a full import ends unlisted enrollments
-        self.uncertain_rows.clear()
-        context = DecisionContext(partial_rows=True)
-        for commands in self.listed.ending_commands(CHUNK_SIZE):
-            self._lock(commands, context)
-            self._end_locked(commands, context)
-        for enrollments in self.scope.chunks():
-            unlisted = [each for each in enrollments if not self.listed.has(each.key)]
-            yield [*self._end_or_keep(unlisted, context)]
-        self.freed_courses = self._courses_with_freed_seats()
-        # Waitlisted students that the file lists come before those that it does not list, and before new enrollments.
-        promote(self.freed_courses, actor=self.actor, key_filter=self.listed.has)
-        promote(context.before_waitlist - self.freed_courses, actor=self.actor)
-
-    def _lock(self, commands: Sequence[EnrollmentCommand], context: DecisionContext) -> None:
-        """Lock the courses of commands that end enrollments, so that nobody else changes them, and load the facts."""
-        context.before_waitlist |= {command.course_id for command in commands}
-        lock_and_load(commands, context, self.actor)
-
-    def _end_locked(
-        self, commands: Sequence[EnrollmentCommand], context: DecisionContext
-    ) -> dict[EnrollmentKey, Outcome]:
-        """End locked enrollments and leave their seats free. Return an outcome for each that the action can end."""
-        latest = context.latest_enrollments
-        commands = [
-            command
-            for command in commands
-            if command.key in latest and latest[command.key].status in ENDING_ACTIONS[command.action]
-        ]
-        return {outcome.command.key: outcome for outcome in execute(commands, self.actor, context)}
-
-    def _end_or_keep(self, unlisted: Sequence[StudentCourse], context: DecisionContext) -> Iterator[RowResult]:
-        """Drop unlisted enrollments, except those of other datasets and those that a faulty row may be about."""
-        assert self.scope is not None
-        reason = _("No longer in the full file of import %(id)s.") % {"id": self.job.pk}
-        drops = {each.pk: EnrollmentCommand(Action.DROP, *each.key, reason=reason) for each in unlisted}
-        self._lock([*drops.values()], context)
-        kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)
-        own = [each for each in unlisted if each.pk not in kept]
-        uncertain = {each.pk: number for each in own if (number := self.listed.ambiguous_row(each.key))}
-        self.uncertain_rows.update(uncertain.values())
-        outcomes = self._end_locked([drops[each.pk] for each in own if each.pk not in uncertain], context)
-        for each in unlisted:
-            row = self._synthetic_row(each)
-            if each.pk in kept:
-                yield RowResult(row, kept[each.pk], each.pk)
-            elif each.pk in uncertain:
-                note = _("Row %(row)s has an error and may refer to this enrollment.") % {"row": uncertain[each.pk]}
-                yield RowResult(row, KEPT_UNCERTAIN, each.pk, note=note)
-            else:
-                outcome = outcomes.get(each.key)  # None if it was ended elsewhere in the meantime
-                refusals = outcome.refusals if outcome else ()
-                code = ERROR if refusals else DROPPED if outcome and outcome.changed else "unchanged"
-                yield RowResult(row, code, each.pk, refusals)
-
-    def notices(self) -> list[Refusal]:
-        if not self.uncertain_rows:
-            return []
-        numbers = sorted(self.uncertain_rows)
-        rows = ", ".join(map(str, numbers[:MAX_LISTED_ROWS])) + (", …" if len(numbers) > MAX_LISTED_ROWS else "")
-        message = _(
-            "Some enrollments that the file does not list were kept, because rows with errors may refer to "
-            "them. Rows: %(rows)s."
-        )
-        return [Refusal(KEPT_UNCERTAIN, message % {"rows": rows})]
-
-    def finish(self) -> None:
-        if self.freed_courses:
-            promote(self.freed_courses, actor=self.actor)
-
-    def _synthetic_row(self, enrollment: StudentCourse) -> Row:
-        """Return a row as the file would have it for an enrollment. Its number is 0, since it is in no file."""
-        course = enrollment.course
-        cells = {
-            "student_number": enrollment.student.student_number,
-            "course_code": course.code,
-            "term": course.term.code if course.term else "",
-        }
-        return Row(0, [cells.get(name or "", "") for name in self.table_names], cells, is_synthetic=True)
-
-    @cached_property
-    def table_names(self) -> list[str | None]:
-        """The field name of each column, in the order of the columns; None for a column without a field."""
-        return self.table().names
 
 
 def _exact_course(row: Row, course: Course | Refusal) -> Course | Refusal:

@@ -11,7 +11,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import students.imports.enrollments
+import students.imports.full_files
 import students.imports.scope
 from bulk.importers import base, part
 from bulk.jobs import runner
@@ -40,7 +40,7 @@ API = ActorContext(Channel.API)
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several chunks."""
-    for module in (part, base, students.imports.enrollments, students.imports.scope):
+    for module in (part, base, students.imports.full_files, students.imports.scope):
         monkeypatch.setattr(module, "CHUNK_SIZE", 2)
 
 
