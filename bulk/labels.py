@@ -23,8 +23,8 @@ OUTCOMES = (
     gettext_noop("kept_other_source"),
     gettext_noop("kept_uncertain"),
 )
+ON_FULL = gettext_noop("If the course is full")
 OPTIONS = (
-    gettext_noop("If the course is full"),
     gettext_noop("Term"),
     gettext_noop("Level"),
     gettext_noop("Take over"),
@@ -40,4 +40,4 @@ def translated_label(name: str) -> str:
 
 def option_label(name: str) -> str:
     """Return the label of the form field for an option, in the current language."""
-    return translated_label(name.replace("_", " ").capitalize())
+    return translated_label(ON_FULL if name == "on_full" else name.replace("_", " ").capitalize())

@@ -16,11 +16,24 @@ from tests.factories import make_course, make_student, make_term
 SAME = {
     *("School", "Ctrl + K", "esc", "English", "Deutsch", "español", "en", "de", "es", "registrar", "Registrar"),
     *("student_number", "course_code", "term", "status", "grade", "reason", "default", "Calculus I", "A term"),
-    *("student_not_found", "course_not_found", "API", "CSV", "ID", "null", '"enrolled_on"', '"ended_on"'),
+    *("student_not_found", "course_not_found", "API", "CSV", "ID", "JSON", "null", '"enrolled_on"', '"ended_on"'),
     *("Auditor", "Course staff", "Viewer"),  # names of groups, which are stored in the database
 }
 SAME_IN = {
-    "de": {"Code", "Import", "Journal", "Name", "Status", "System", "Scopes", "Client", "Filter", "Import 1 | School"},
+    "de": {
+        "Code",
+        "Import",
+        "Journal",
+        "Name",
+        "Status",
+        "System",
+        "Scopes",
+        "Client",
+        "Filter",
+        "Format",
+        "Import 1 | School",
+        "Problem",
+    },
     "es": {"No", "error", "Roles", "token", "Personal"},
 }
 KEY = re.compile(r"(MATH-101|S-\d|Byron|Ada|program 1)\b.*")
