@@ -55,7 +55,7 @@ def test_a_client_is_revoked_on_the_access_page(page):
     page.get_by_role("link", name="admin_panel_settings Access").click()
     screenshot(page, "access", whole=True)
     page.get_by_role("link", name="Revoke").click()
-    expect(page.get_by_role("heading", name="Shut portal out?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Revoke the access of portal?")).to_be_visible()
     page.get_by_role("button", name="Revoke").click()
 
     expect(page.get_by_text("Access of portal is revoked. This takes effect within one minute.")).to_be_visible()
