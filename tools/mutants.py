@@ -195,7 +195,7 @@ GUARDS = [
         "only known constraints are a conflict",
         SQLITE,
         "tests/school/test_constraints.py::test_a_constraint_that_no_model_declares_returns_500",
-        instead("school/db/constraints.py", "    return constraint\n", '    return info or ConstraintInfo("any")\n'),
+        instead("school/db/constraints.py", "    return constraint\n", '    return constraint or ConstraintInfo("any")\n'),
     ),
     Mutant(
         "the lock on the rows of courses",
@@ -935,7 +935,7 @@ GUARDS = [
         instead(
             "school/desk/stale_forms.py",
             "if loaded_digests.get(name) != self._digest(name):",
-            "if loaded_digest is None:",
+            "if loaded_digests is None:",
         ),
     ),
     Mutant(
