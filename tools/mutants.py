@@ -195,7 +195,9 @@ GUARDS = [
         "only known constraints are a conflict",
         SQLITE,
         "tests/school/test_constraints.py::test_a_constraint_that_no_model_declares_returns_500",
-        instead("school/db/constraints.py", "    return constraint\n", '    return constraint or ConstraintInfo("any")\n'),
+        instead(
+            "school/db/constraints.py", "    return constraint\n", '    return constraint or ConstraintInfo("any")\n'
+        ),
     ),
     Mutant(
         "the lock on the rows of courses",
