@@ -74,8 +74,8 @@ def test_refusal_reasons_of_today_link_to_their_refusals(registrars_desk, fall):
 
     assert [(reason.label, reason.number) for reason in reasons] == [
         ("Course is full", 2),
-        ("Student is not active", 1),
         ("Enrollment is closed", 1),
+        ("Student is not active", 1),
     ]
     assert [listed(registrars_desk, reason.link) for reason in reasons] == [2, 1, 1]
 

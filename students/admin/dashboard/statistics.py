@@ -199,10 +199,11 @@ def imports_by_state(since: date, row_scope: RowScope | None = None) -> Counter[
 
 
 def refusals_on(day: date, row_scope: RowScope | None = None) -> RefusalSummary:
+    """Summarize the refusals of a day: the most frequent code first, equally frequent codes in alphabetical order."""
     refusals = filter_by_scope(RefusedAct.objects.filter(day=day), row_scope).order_by()
     students = refusals.aggregate(students=Count("student", distinct=True))["students"]
     by_code: Counter[str] = Counter()
     for codes, number in refusals.values_list("codes").annotate(Count("pk")):
         for code in codes.split():
             by_code[code] += number
-    return RefusalSummary(students, by_code.most_common())
+    return RefusalSummary(students, sorted(by_code.items(), key=lambda item: (-item[1], item[0])))
