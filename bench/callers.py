@@ -5,7 +5,7 @@ import time
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from bench.rows import receive_imports
+from bench.extra_rows import receive_imports
 from courses.api_clients import create_api_client
 from school.models import ApiClient
 

@@ -10,10 +10,10 @@ from django.db import connection
 
 from bench.callers import make_callers
 from bench.database import postmaster
-from bench.forms import Form, Target, forms
-from bench.peers import Peers, running_peers
+from bench.extra_rows import Ids, make_rows
+from bench.peer_servers import Peers, running_peers
 from bench.processes import MANAGE, Failed
-from bench.rows import Ids, make_rows
+from bench.request_forms import Form, Target, forms
 from bench.servers import HOST, Server, serving
 from bench.table import print_table
 from bench.wrk import Round, load, require_wrk

@@ -6,7 +6,7 @@ import tempfile
 from itertools import islice
 from pathlib import Path
 
-from bench.limit import limit, loop
+from bench.database_limit import limit, loop
 from bench.processes import Failed, Finished, manage
 from bench.table import print_table
 from courses.models import Level, Term

@@ -9,9 +9,9 @@ from django.db import close_old_connections, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from bench.callers import HOST, make_callers
-from bench.forms import Form, first_request, forms
+from bench.extra_rows import make_rows
 from bench.processes import Failed
-from bench.rows import make_rows
+from bench.request_forms import Form, first_request, forms
 
 COURSES, LEAVERS = 13, 10
 NO_QUERY = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")

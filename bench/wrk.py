@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.forms import Form
+from bench.extra_rows import STEP
 from bench.processes import Failed, cpu_seconds
-from bench.rows import STEP
+from bench.request_forms import Form
 from bench.servers import Server
 
 SCRIPT = Path(__file__).with_name("requests.lua")

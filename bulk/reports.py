@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bulk.files.csv_cells import escape_formulas, escape_original_cell
-from bulk.importers.part import Part
+from bulk.importers.part_of_import import ImportPart
 from bulk.models import Import
 from bulk.outcomes import ERROR
 from bulk.row_results import StoredResult, stored_results
@@ -25,7 +25,7 @@ class ReportRow(NamedTuple):
 class Report:
     """The report of one part of an import."""
 
-    def __init__(self, job: Import, part: Part) -> None:
+    def __init__(self, job: Import, part: ImportPart) -> None:
         self.job = job
         self.part = part
         self.source = part.importer.source()

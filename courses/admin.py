@@ -20,8 +20,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from courses.models import Course, CourseStaff, Term
 from courses.prerequisites import check_prerequisites, deletion_refusals, refuse_deletion, rename_in_prerequisites
 from school.access.row_scope import row_scope_of_staff
-from school.desk.protected_delete import ProtectedByRelation
-from school.desk.row_access import RowScopeFilter
+from school.admin_site.protected_delete import ProtectedByRelation
+from school.admin_site.row_access import RowScopeFilter
 from school.refusals import Refused
 from school.validators import normalized
 

@@ -13,13 +13,13 @@ from django.utils.translation import gettext_lazy
 from bulk.files.csv_cells import clean
 from bulk.files.csv_reader import Column, Row, Table
 from bulk.importers.base import CHUNK_SIZE, Option, Source
-from bulk.importers.references import ReferenceIndex, RowId
 from bulk.importers.upsert import UpsertImporter, parse_cell, read_is_active, refusals_from
+from bulk.importers.zip_references import ReferenceIndex, RowId
 from bulk.models import Import
 from courses.lookup import CourseKey, term_not_found
 from courses.models import Course, Level, Term
 from courses.prerequisites import deletion_refusals, lock_prerequisites
-from courses.references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
+from courses.zip_references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 

@@ -12,7 +12,7 @@ class SchoolConfig(AppConfig):
 
 
 class SchoolAdminConfig(admin_apps.AdminConfig):
-    """The admin app, with ``DeskSite`` as its default site."""
+    """The admin app, with ``SchoolAdminSite`` as its default site."""
 
     default = False
-    default_site = "school.desk.site.SchoolAdminSite"
+    default_site = "school.admin_site.site.SchoolAdminSite"

@@ -10,7 +10,7 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError
 
-from school.db.migrated import NOT_MIGRATED, is_migrated
+from school.db.migration_check import NOT_MIGRATED, is_migrated
 
 # Seconds that running requests have to finish when the server stops. Only requests that wait for changes can take
 # longer, and their clients repeat them.

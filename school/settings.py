@@ -16,8 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import IsolationLevel
 
 from school.accounts import settings as accounts
+from school.admin_site.theme import UNFOLD  # read by the theme of the admin
 from school.api.settings import OAUTH2_PROVIDER, REST_FRAMEWORK, SCOPES, SPECTACULAR_SETTINGS  # noqa: F401  # read by libraries
-from school.desk.theme import UNFOLD  # read by the theme of the admin
 from school.http.client_ip import parse_trusted_proxies
 from school.observability.logging import logging_config
 

@@ -19,7 +19,8 @@ from school.api.query_parameters import filters_of
 from stress.clients import Client, run_all
 from stress.server import running_server
 from students.api import EnrollmentViewSet, RosterViewSet, StudentCoursesViewSet
-from students.api.students_and_courses import CourseWithSeatsViewSet, StudentViewSet
+from students.api.courses import CourseWithSeatsViewSet
+from students.api.students import StudentViewSet
 from students.models import StudentCourse
 
 REQUESTS, SHORT = 100_000, 10_000

@@ -465,7 +465,7 @@ GUARDS = [
         SQLITE,
         "tests/security/test_own_courses.py::test_no_form_lists_a_row_of_another_course",
         instead(
-            "school/desk/row_access.py",
+            "school/admin_site/row_access.py",
             "        field.queryset = _filter_rows(request, field.queryset)\n",
             "        pass\n",
         ),
@@ -474,7 +474,9 @@ GUARDS = [
         "the permission to save an earlier version",
         SQLITE,
         "tests/test_admin_access.py::test_a_user_without_change_permission_cannot_restore_an_earlier_version",
-        instead("school/desk/row_access.py", "                raise PermissionDenied\n", "                pass\n"),
+        instead(
+            "school/admin_site/row_access.py", "                raise PermissionDenied\n", "                pass\n"
+        ),
     ),
     Mutant(
         "the codes that a limited client does not see",
@@ -832,25 +834,25 @@ GUARDS = [
         "the id of a class in a zip, which is no code",
         SQLITE,
         f"{BUNDLES}::test_a_class_with_a_code_equal_to_another_sourced_id_does_not_get_its_students",
-        instead("students/imports/references.py", "ID_SPACES.get(table.spelling(CODE), CODE)", "CODE"),
+        instead("students/imports/zip_references.py", "ID_SPACES.get(table.spelling(CODE), CODE)", "CODE"),
     ),
     Mutant(
         "the refusal of two ids in a zip for one course",
         SQLITE,
         f"{BUNDLES}::test_two_classes_that_map_to_one_course_are_refused_with_their_enrollments",
-        instead("courses/references.py", " or len(self.index.ids(namespace, keys[0])) > 1", ""),
+        instead("courses/zip_references.py", " or len(self.index.ids(namespace, keys[0])) > 1", ""),
     ),
     Mutant(
         "the error of a course in a zip that enrollments name",
         SQLITE,
         f"{BUNDLES}::test_a_session_that_matches_no_term_or_several_is_an_error_of_the_class",
-        instead("courses/references.py", "ERRONEOUS if row.unresolved else _key(row)", "_key(row)"),
+        instead("courses/zip_references.py", "ERRONEOUS if row.unresolved else _key(row)", "_key(row)"),
     ),
     Mutant(
         "the days that a session in a zip has in common with its term",
         SQLITE,
         f"{BUNDLES}::test_a_session_does_not_match_a_term_of_other_dates_with_its_sourced_id_as_code",
-        instead("courses/references.py", "and (start is None or start <= term.ends_on)", ""),
+        instead("courses/zip_references.py", "and (start is None or start <= term.ends_on)", ""),
     ),
     Mutant(
         "the course without a term in a zip, which is none of a term",
@@ -935,7 +937,7 @@ GUARDS = [
         SQLITE,
         "tests/school/test_stale_forms.py::test_a_stale_form_is_refused_names_the_changes_and_keeps_typed_values",
         instead(
-            "school/desk/stale_forms.py",
+            "school/admin_site/stale_forms.py",
             "if loaded_digests.get(name) != self._digest(name):",
             "if loaded_digests is None:",
         ),
@@ -944,7 +946,7 @@ GUARDS = [
         "the lock on the row that a form of the admin saves",
         POSTGRESQL,
         "tests/school/test_stale_forms.py::test_a_save_that_waits_for_a_lock_sees_the_committed_change",
-        instead("school/desk/stale_forms.py", "                self.lock_row(row)\n", "                pass\n"),
+        instead("school/admin_site/stale_forms.py", "                self.lock_row(row)\n", "                pass\n"),
     ),
     Mutant(
         "an erased student keeps the pseudonym",
@@ -978,13 +980,13 @@ GUARDS = [
         "the scrubbing of the files of PostgreSQL",
         POSTGRESQL,
         ERASED,
-        instead("students/privacy/scrubbing.py", "VACUUM (FULL, ANALYZE)", "VACUUM (ANALYZE)"),
+        instead("students/privacy/database_scrubbing.py", "VACUUM (FULL, ANALYZE)", "VACUUM (ANALYZE)"),
     ),
     Mutant(
         "the scrubbing of the files of SQLite",
         SQLITE,
         ERASED,
-        instead("students/privacy/scrubbing.py", 'cursor.execute("VACUUM")', "pass"),
+        instead("students/privacy/database_scrubbing.py", 'cursor.execute("VACUUM")', "pass"),
     ),
     Mutant(
         "the guard of formulas behind another separator",
@@ -1070,7 +1072,7 @@ GUARDS = [
         "an answer below 100 kB: the rows below a form",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_form_costs_more_than_a_second",
-        instead("school/desk/stale_forms.py", "MAX_NEW_ROWS = 5 ", "MAX_NEW_ROWS = 1_000 "),
+        instead("school/admin_site/stale_forms.py", "MAX_NEW_ROWS = 5 ", "MAX_NEW_ROWS = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: the indentation of a page",
@@ -1130,14 +1132,14 @@ GUARDS = [
         "an answer below 100 kB: rows to delete",
         SQLITE,
         "tests/security/test_budget_forms.py::test_at_most_100_rows_are_deleted_at_a_time",
-        instead("school/desk/protected_delete.py", "MAX_SELECTED = 100 ", "MAX_SELECTED = 1_000 "),
+        instead("school/admin_site/protected_delete.py", "MAX_SELECTED = 100 ", "MAX_SELECTED = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: the names of what is deleted",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_bulk_action_costs_more_than_a_second",
         instead(
-            "school/desk/protected_delete.py",
+            "school/admin_site/protected_delete.py",
             "return _truncate_names(to_delete), numbers, lacking, _truncate_names(protected)",
             "return to_delete, numbers, lacking, protected",
         ),

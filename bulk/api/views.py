@@ -30,7 +30,7 @@ from bulk.api.serializers import (
 )
 from bulk.file_store import sha256_of
 from bulk.files.csv_reader import UnreadableFile
-from bulk.importers.part import Part
+from bulk.importers.part_of_import import ImportPart
 from bulk.importers.registry import parts_of, rights_of
 from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, cancel, start_undo, submit
 from bulk.jobs.worker import enqueue
@@ -230,7 +230,7 @@ class ImportReportViewSet(BaseImportViewSet):
             return csv_response(lines, f"import-{job.pk}-{name}.csv", with_bom=with_bom)
         return StreamingHttpResponse(_json_array(reports, as_json_rows), content_type="application/json")
 
-    def _parts(self, job: Import) -> list[Part]:
+    def _parts(self, job: Import) -> list[ImportPart]:
         """
         Return the requested parts; raise ``Refused`` for an unreadable file, ``ValidationError`` for an unknown part.
         """

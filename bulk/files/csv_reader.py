@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bulk.files.csv_cells import clean
-from bulk.files.formats import HEAD_BYTES, binary_format_error, is_utf_16, text_format_error
+from bulk.files.non_csv_detection import HEAD_BYTES, binary_format_error, is_utf_16, text_format_error
 from bulk.files.text_lines import InvalidLine, TextLines
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal

@@ -11,10 +11,10 @@ from django.utils.module_loading import import_string
 
 from bulk.file_store import open_stored
 from bulk.files.csv_reader import UnreadableFile
-from bulk.files.formats import office_document_error
+from bulk.files.non_csv_detection import office_document_error
 from bulk.files.zip_reader import ZippedFile, read_zip
 from bulk.importers.base import Importer, Option
-from bulk.importers.part import Part
+from bulk.importers.part_of_import import ImportPart
 from bulk.models import UNDO, ZIP, Import, Mode
 from school.i18n.stored_messages import join_messages
 from school.i18n.stored_messages import translatable as _
@@ -59,7 +59,7 @@ def modes_of(kind: str) -> tuple[str, ...]:
     return (Mode.DELTA,) if kind == ZIP else importers[0].modes
 
 
-def parts_of(job: Import, file: BinaryIO | None = None) -> list[Part]:
+def parts_of(job: Import, file: BinaryIO | None = None) -> list[ImportPart]:
     """
     Return the parts of an import in the order in which they are applied: one file, or the files of a zip.
 
@@ -73,7 +73,7 @@ def parts_of(job: Import, file: BinaryIO | None = None) -> list[Part]:
         assert job.undoes is not None  # a database constraint ensures it
         original_kind = job.undoes.kind
         return [
-            Part(each.undo_importer(job), each.kind if original_kind == ZIP else "")
+            ImportPart(each.undo_importer(job), each.kind if original_kind == ZIP else "")
             for each in reversed(importers_of(original_kind))
         ]
     if job.kind == ZIP:
@@ -82,7 +82,7 @@ def parts_of(job: Import, file: BinaryIO | None = None) -> list[Part]:
     importer = importer_class(job)
     importer.file = file
     importer.open_part = partial(_open_part, job)
-    return [Part(importer)]
+    return [ImportPart(importer)]
 
 
 def _open_part(job: Import, kind: str) -> Importer | None:
@@ -92,7 +92,7 @@ def _open_part(job: Import, kind: str) -> Importer | None:
     return next((part.importer for part in parts_of(job) if part.importer.kind == kind), None)
 
 
-def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
+def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[ImportPart]:
     tables, other_files, _system_files = read_zip(file or open_stored(job), job.size)
     parts = []
     for kind, importer_class in importer_classes().items():
@@ -104,7 +104,7 @@ def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
             raise _duplicate_file(kind, found)
         for importer in importers:
             importer.lookup_files = _lookup_files(importer, tables)
-            parts.append(Part(importer, kind))
+            parts.append(ImportPart(importer, kind))
     if not parts:
         names = [table.name for table in tables] + other_files
         if document := office_document_error(names):
@@ -145,7 +145,7 @@ def _duplicate_file(kind: str, files: list[ZippedFile]) -> UnreadableFile:
     )
 
 
-def unapplied_file_warnings(job: Import, parts: list[Part], file: BinaryIO) -> list[Refusal]:
+def unapplied_file_warnings(job: Import, parts: list[ImportPart], file: BinaryIO) -> list[Refusal]:
     """Return warnings for the files in a zip that are only looked up or ignored; raise ``UnreadableFile``."""
     if job.kind != ZIP:
         return []

@@ -13,7 +13,13 @@ from rest_framework.fields import empty
 from rest_framework.settings import api_settings
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
-from school.api.formats import INVALID_DAY, INVALID_INSTANT, parse_day, parse_instant, parse_whole_number
+from school.api.date_and_number_formats import (
+    INVALID_DAY,
+    INVALID_INSTANT,
+    parse_day,
+    parse_instant,
+    parse_whole_number,
+)
 from school.validators import normalized, normalized_email
 
 

@@ -19,7 +19,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.filters import OrderingFilter, SearchFilter
 from rest_framework.request import Request
 
-from school.api.formats import INSTANT_PATTERN, parse_day, parse_instant, parse_whole_number
+from school.api.date_and_number_formats import INSTANT_PATTERN, parse_day, parse_instant, parse_whole_number
 from school.api.query_parameters import filters_of, list_parameter_names, query_errors, repeatable_parameters
 from school.http.search_limits import MAX_CHARACTERS, MAX_WORDS, is_within_limits
 from school.validators import MAX_COUNT, in_our_times, normalized
@@ -168,7 +168,7 @@ class StrictBooleanFilter(filters.TypedChoiceFilter):
 
 
 class _ParsedField(Field):
-    """A form field whose text is parsed by a function of ``school.api.formats``."""
+    """A form field whose text is parsed by a function of ``school.api.date_and_number_formats``."""
 
     parse: Callable[[str], Any]
 

@@ -71,7 +71,7 @@ SPECTACULAR_SETTINGS = {
         "school.api.openapi.schema.leave_defaults_to_the_server",
         "school.api.openapi.links.add_links",
         "students.api.problem_pages.add_codes",
-        "school.api.openapi.shared_parts.share_parts",
+        "school.api.openapi.shared_components.share_parts",
     ],
 }
 

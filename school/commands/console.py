@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import DatabaseError, OperationalError, ProgrammingError
 
-from school.db.migrated import NOT_MIGRATED, is_migrated
+from school.db.migration_check import NOT_MIGRATED, is_migrated
 
 # Control characters except line breaks and tabs, line separators, text direction marks, unpaired surrogates.
 _UNSAFE = re.compile(

@@ -5,7 +5,7 @@ from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils.module_loading import import_string
 
-from school.db.migrated import is_migrated
+from school.db.migration_check import is_migrated
 from school.db.retry import RETRY_AFTER
 from school.observability.logging import bind_cause
 

@@ -6,11 +6,11 @@ from operator import attrgetter
 from typing import Any
 
 from school.db.bulk_insert import insert_many, update_many
-from school.db.instances import clone_instance
+from school.db.model_instances import clone_instance
 from school.i18n.stored_messages import in_english, join_messages, parts_to_json
 from students.enrollment.commands import ActorContext, EnrollmentCommand, Outcome
 from students.enrollment.context import SYSTEM_ACTIONS, DecisionContext, EnrollmentKey
-from students.enrollment.reporting import count_metrics, report_outcomes
+from students.enrollment.outcome_logging import count_metrics, report_outcomes
 from students.enrollment.rules import Decision, evaluate
 from students.enrollment.transitions import is_noop, is_unconditional_noop, next_status
 from students.enrollment.waitlist import iter_waitlist

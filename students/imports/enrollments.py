@@ -24,10 +24,10 @@ from students.enrollment.commands import EnrollmentCommand, OnFull, Outcome
 from students.enrollment.context import DecisionContext, EnrollmentKey
 from students.imports.full_files import ENDING_ACTIONS, FullFileImporter
 from students.imports.listed_rows import UNKNOWN_ID, ListedRow
-from students.imports.references import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
-from students.imports.roles import has_other_role, not_a_student
+from students.imports.role_filter import has_other_role, not_a_student
 from students.imports.row_commands import RowCommand, parse_row_command
 from students.imports.undo import EnrollmentUndo
+from students.imports.zip_references import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
 from students.lookup import student_ids_by_number, students_not_found
 from students.models import Action, Status, Student, StudentCourse
 

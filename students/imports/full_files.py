@@ -20,8 +20,8 @@ from students.enrollment.commands import EnrollmentCommand, Outcome
 from students.enrollment.context import DecisionContext, EnrollmentKey
 from students.enrollment.loading import lock_and_load
 from students.imports.actor import actor_from_import
+from students.imports.full_file_scope import Scope
 from students.imports.listed_rows import ListedRows
-from students.imports.scope import Scope
 from students.models import OPEN_STATUSES, Action, EnrollmentEvent, Status, StudentCourse
 
 # The actions that end an enrollment, with the statuses that they can start from.

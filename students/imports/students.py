@@ -16,7 +16,7 @@ from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
 from students.imports.actor import actor_from_import
-from students.imports.roles import not_a_student
+from students.imports.role_filter import not_a_student
 from students.models import Student
 from students.seats import annotate_seats, get_seats
 

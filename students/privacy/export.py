@@ -17,7 +17,7 @@ from bulk.models import Import
 from bulk.personal_data.search import is_in_import_texts, person_rows, search
 from school.models import KeptAnswer, PersonalDataAccess
 from students.models import RefusedAct, Student, StudentCourse
-from students.privacy.identity import Person, StudentHistory
+from students.privacy.person_lookup import Person, StudentHistory
 
 STUDENT_FIELDS = ("student_number", "given_name", "family_name", "email", "is_active")
 ENROLLMENT_FIELDS = (

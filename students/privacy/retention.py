@@ -31,7 +31,7 @@ from school.models import CachedValue, KeptAnswer
 from school.refusals import Refused
 from students.models import RefusedAct, Student, StudentCourse
 from students.privacy.erase import erase
-from students.privacy.identity import Person, StudentHistory, person_of
+from students.privacy.person_lookup import Person, StudentHistory, person_of
 
 REASON = "Kept for as long as the settings say."
 ERASED = _("students, erased")

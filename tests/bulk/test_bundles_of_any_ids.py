@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulk.importers import base, part
+from bulk.importers import base, part_of_import
 from bulk.importers.registry import parts_of
 from bulk.models import OnError
 from bulk.reports import Report
@@ -62,7 +62,7 @@ references = st.lists(names, min_size=len(STUDENTS), max_size=len(STUDENTS))
 
 @pytest.fixture
 def tiny_chunks(monkeypatch):
-    for module in (base, part):
+    for module in (base, part_of_import):
         monkeypatch.setattr(module, "CHUNK_SIZE", 2)
 
 
@@ -137,8 +137,8 @@ def enrolled_courses():
 
 
 def stored_results(job, kind):
-    [part] = [part for part in parts_of(job) if part.name == kind]
-    return [row.result for row in Report(job, part).rows()]
+    [part_of_import] = [part_of_import for part_of_import in parts_of(job) if part_of_import.name == kind]
+    return [row.result for row in Report(job, part_of_import).rows()]
 
 
 def with_titles(courses):

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from bulk.importers import part
+from bulk.importers import part_of_import
 from bulk.importers.registry import parts_of
 from bulk.models import State
 from bulk.reports import Report
@@ -40,9 +40,9 @@ def test_a_header_of_more_than_200_columns_is_refused_quickly(columns, state):
 def test_formulas_are_escaped_in_the_report_and_in_the_failed_rows(cell):
     job = imported(f"student_number,course_code,note\nS-9,M-1,{cell}\n")
 
-    [part] = parts_of(job)
+    [part_of_import] = parts_of(job)
     for lines in (Report.as_csv, Report.failed_as_csv):
-        last = "".join(lines(Report(job, part))).splitlines()[-1]
+        last = "".join(lines(Report(job, part_of_import))).splitlines()[-1]
         assert last.split(",")[2].lstrip('"').startswith("'")
 
 
@@ -76,7 +76,7 @@ def test_all_errors_of_a_row_are_reported():
 
 
 def test_memory_use_does_not_depend_on_the_file_size(monkeypatch):
-    monkeypatch.setattr(part, "CHUNK_SIZE", 2_000)  # which limits it, and would accept a longer file
+    monkeypatch.setattr(part_of_import, "CHUNK_SIZE", 2_000)  # which limits it, and would accept a longer file
 
     def peak(rows):
         text = ENROLLMENTS + "S-1,M-1,,,,\n" * rows

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 
-from school.desk.row_access import is_allowed_lookup
+from school.admin_site.row_access import is_allowed_lookup
 from school.http.middleware import MAX_ADMIN_QUERY
 from students.models import EnrollmentEvent, Student, StudentCourse
 from tests.factories import make_student

@@ -14,7 +14,7 @@ from school.api.row_json import ComputedField, RowTemplate, row_template
 from students.api.serializers import examples
 from students.api.serializers.students import StudentSummarySerializer
 from students.models import Action, EnrollmentEvent, Status, StudentCourse
-from students.templatetags.codes import titles
+from students.templatetags.refusal_titles import titles
 
 
 @example(examples.ENROLLMENT)

@@ -12,8 +12,8 @@ from school.commands.console import SafeCommand
 from school.commands.private_files import open_private
 from school.refusals import Refused
 from students.privacy import collect_personal_data, find_person
-from students.privacy.formats import WRITERS
-from students.privacy.identity import refuse_reason_with_identifier
+from students.privacy.export_formats import WRITERS
+from students.privacy.person_lookup import refuse_reason_with_identifier
 
 
 class Command(SafeCommand):

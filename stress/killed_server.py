@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 from bench.table import print_table
 from stress.clients import CLIENTS, Client
+from stress.enrollment_rush import HEAD, PLACES, SEATS, SHORT_DIVISOR, STUDENTS, register_all, table_line
+from stress.feed_reader import reading_changes
 from stress.invariants import violations, wrong_counts
-from stress.reader import reading_changes
 from stress.registration import Registration, create_course, create_students
-from stress.rush import HEAD, PLACES, SEATS, SHORT_DIVISOR, STUDENTS, register_all, table_line
 from stress.server import Server, running_server
 
 INTERVAL = 1.5  # seconds between two kills

@@ -13,8 +13,8 @@ from django.db import connection
 from bench.table import print_table
 from courses.models import Course
 from stress.clients import CLIENTS, Client, Responses, run_all
+from stress.feed_reader import reading_changes
 from stress.invariants import violations, wrong_counts
-from stress.reader import reading_changes
 from stress.registration import Pair, Registration, create_course, create_students, wait_until_idle
 from stress.server import Server, running_server
 from students.models import Action, EnrollmentEvent

@@ -14,7 +14,7 @@ from django_tasks_db.models import DBTaskResult
 from bulk.models import FileChunk, Import, OutcomePage
 from school.models import CachedValue, KeptAnswer
 from students.models import RefusedAct, Student
-from students.privacy.copies import histories
+from students.privacy.data_copies import histories
 
 REWRITTEN_MODELS = (
     *(Student, RefusedAct, Import, FileChunk, OutcomePage, LogEntry, Session),

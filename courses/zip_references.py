@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 
 from bulk.files.csv_reader import Column, Row, Table
-from bulk.importers.references import ReferenceIndex, RowId
+from bulk.importers.zip_references import ReferenceIndex, RowId
 from courses.lookup import CourseKey, select_offering
 from courses.models import Term
 from school.i18n.stored_messages import translatable as _

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 from bulk.files.csv_reader import Column, Row, Table, UnreadableFile
 from bulk.importers.base import Importer
-from bulk.importers.references import ReferenceIndex, RowId
+from bulk.importers.zip_references import ReferenceIndex, RowId
 from courses.imports import CourseImporter
 from courses.lookup import CourseKey
-from courses.references import CODE, CourseReferences
+from courses.zip_references import CODE, CourseReferences
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 

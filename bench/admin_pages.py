@@ -76,7 +76,7 @@ def _model_pages(user: Any) -> Iterator[Page]:
     """Yield the list, the form, the history and the add form of each model in the admin."""
     request = RequestFactory().get("/", SERVER_NAME=HOST)
     request.user = user
-    for model, desk in sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label_lower):
+    for model, model_admin in sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label_lower):
         label = model._meta.label
         name = f"admin:{model._meta.label_lower.replace('.', '_')}"
         yield f"{label}: list", reverse(f"{name}_changelist"), None
@@ -84,7 +84,7 @@ def _model_pages(user: Any) -> Iterator[Page]:
         if newest is not None:
             yield f"{label}: newest", reverse(f"{name}_change", args=[newest.pk]), None
             yield f"{label}: history", reverse(f"{name}_history", args=[newest.pk]), None
-        if desk.has_add_permission(request):
+        if model_admin.has_add_permission(request):
             yield f"{label}: add", reverse(f"{name}_add"), None
 
 

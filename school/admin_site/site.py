@@ -19,9 +19,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.sites import UnfoldAdminSite
 
-from school.desk.protected_delete import BoundedDeletion, delete_bounded
-from school.desk.row_access import RowAccessMixin
-from school.desk.stale_forms import StaleFormCheck
+from school.admin_site.protected_delete import BoundedDeletion, delete_bounded
+from school.admin_site.row_access import RowAccessMixin
+from school.admin_site.stale_forms import StaleFormCheck
 from school.http.problems import bad_request
 
 MAX_LOGIN_TEXT = 5_000  # characters of a value in the login's query

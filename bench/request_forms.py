@@ -2,15 +2,15 @@
 The forms of all requests: lists with filters, orders, fields and callers, single rows, and writes.
 
 A form is one combination of address, parameters and caller. It has a plain form to compare it with, the maximum ratio
-to its cost, and a target relative to FastAPI. ``bench.quick`` measures the forms in a process, ``bench.http`` through
-the server.
+to its cost, and a target relative to FastAPI. ``bench.cpu_time`` measures the forms in one process, ``bench.http``
+measures them through the server.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.rows import PAGE, SEATS, STEP, Ids, Rows, body
+from bench.extra_rows import PAGE, SEATS, STEP, Ids, Rows, body
 
 SINCE = "2020-01-01T00:00:00Z"
 MAX_RATIO, MAX_RATIO_WITH_SESSION, MAX_RATIO_OF_ENROLLING = 2.0, 3.0, 1.5

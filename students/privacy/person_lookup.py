@@ -1,7 +1,5 @@
 """
-Finds a person by student number, and the identifiers that the person has or had.
-
-The history has deleted ones.
+Finds a student, also a deleted one, by student number, with all numbers, names and emails that the student ever had.
 """
 
 from dataclasses import dataclass

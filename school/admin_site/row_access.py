@@ -74,7 +74,7 @@ class RowScopeFilter(admin.RelatedFieldListFilter):
 
 class RowAccessMixin(admin.ModelAdmin):
     """
-    Admin mixin that hides rows outside the user's own courses. ``DeskSite`` adds it to every registered admin.
+    Admin mixin that hides rows outside the user's own courses. ``SchoolAdminSite`` adds it to every registered admin.
 
     It filters the rows of every page and the choices of every relation. For limited staff, rows of a model that
     ``school.access.row_scope`` does not list are hidden.

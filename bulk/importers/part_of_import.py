@@ -1,4 +1,4 @@
-"""One file of an import, with its importer."""
+"""A part of an import: one file, with the importer that applies its rows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,8 +10,12 @@ from bulk.outcomes import RowResult
 
 
 @dataclass
-class Part:
-    """One file of an import; a zip has several. ``key_index`` records the keys of its rows."""
+class ImportPart:
+    """
+    A part of an import: one file. The import of a zip has several parts.
+
+    ``key_index`` has the keys of the rows that were read, so that a later row that contradicts an earlier one is found.
+    """
 
     importer: Importer
     name: str = ""

@@ -31,7 +31,8 @@ def delete_bounded(modeladmin: Any, request: HttpRequest, queryset: Any) -> Http
 
 class BoundedDeletion(admin.ModelAdmin):
     """
-    Limits the names on the confirmation page to ``MAX_NAMES_BYTES``. ``DeskSite`` adds it to every registered admin.
+    Limits the names on the confirmation page to ``MAX_NAMES_BYTES``. Every admin that is registered with
+    ``SchoolAdminSite`` has this mixin.
     """
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:

@@ -13,7 +13,8 @@ from bulk.models import ImportChannel
 from courses.models import Course, Level, Term
 from school.api.pagination import Cursor, cursor_salt, encode_cursor
 from students.api import EnrollmentViewSet, RosterViewSet
-from students.api.students_and_courses import CourseWithSeatsViewSet, StudentViewSet
+from students.api.courses import CourseWithSeatsViewSet
+from students.api.students import StudentViewSet
 from students.enrollment import enroll_many
 from students.enrollment.commands import ActorContext
 from students.events.feed import cursor_of

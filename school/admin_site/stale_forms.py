@@ -36,7 +36,7 @@ DIGEST_LENGTH = 16  # of a digest: enough to avoid accidental collisions
 def digest(value: Any) -> str:
     """Return the digest of a value. It is keyed, so that it reveals nothing about the value."""
     text = json.dumps(value, default=str)
-    return salted_hmac("school.desk.stale_forms", text, algorithm="sha256").hexdigest()[:DIGEST_LENGTH]
+    return salted_hmac("school.admin_site.stale_forms", text, algorithm="sha256").hexdigest()[:DIGEST_LENGTH]
 
 
 def parse_digests(text: str) -> dict[str, str]:
@@ -132,7 +132,7 @@ class StaleCheckFormSet(BoundedFormSet):
 
 
 class StaleFormCheck(admin.ModelAdmin):
-    """Admin mixin that checks every form that changes a row. ``DeskSite`` adds it to every registered admin."""
+    """Admin mixin that checks every form that changes a row. ``SchoolAdminSite`` adds it to every registered admin."""
 
     change_form_before_template = "school/form_digests.html"
 
