@@ -12,7 +12,7 @@ class SchoolConfig(AppConfig):
 
 
 class SchoolAdminConfig(admin_apps.AdminConfig):
-    """The admin app, with ``SchoolAdminSite`` as its default site."""
+    """The app of Django's admin, with ``SchoolAdminSite`` as its default site."""
 
     default = False
     default_site = "school.admin_site.site.SchoolAdminSite"

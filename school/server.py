@@ -1,4 +1,6 @@
-"""Checks before the start, and command lines, of the production server (granian) and of the background worker."""
+"""
+Command lines of the production server (granian) and of the background worker, and the checks before the server starts.
+"""
 
 import os
 import shutil
@@ -81,10 +83,10 @@ def server_command_line(*, host: str, port: int, workers: int, threads: int) -> 
         f"--workers={workers}",
         f"--blocking-threads={threads + settings.CHANGES_WAITERS}",
         "--no-ws",
-        "--http=1",  # an HTTP/2 body needs no length, and WSGI reads a body without a length as empty
+        "--http=1",  # an HTTP/2 body may have no length, and WSGI reads a body without a length as empty
         "--no-access-log",
         f"--workers-kill-timeout={SHUTDOWN_TIMEOUT}",
-        "--respawn-failed-workers",  # otherwise a killed process stops the server
+        "--respawn-failed-workers",  # without this option, the server stops if one of its processes is killed
         "--log-level=error",  # hides the warning that there are more threads than processors, which is intended
         "school.wsgi:application",
     ]

@@ -13,8 +13,9 @@ from unfold.admin import ModelAdmin
 
 from school.http.form_limits import size_in_page
 
-MAX_SELECTED = 100  # rows to delete at a time
-MAX_NAMES_BYTES = 20_000  # of the names of objects to delete, and of protected objects, on the confirmation page
+MAX_SELECTED = 100  # the maximum number of rows to delete at a time
+# The maximum size of the names of objects to delete, and of protected objects, on the confirmation page.
+MAX_NAMES_BYTES = 20_000
 
 
 @admin.action(permissions=["delete"], description=delete_selected.short_description)  # type: ignore[attr-defined]

@@ -28,7 +28,8 @@ def is_allowed_lookup(model: type[Any] | None, path: str) -> bool:
         except FieldDoesNotExist:
             field = None
         if field is None:
-            return set(parts[max(position, 1) :]) <= ALLOWED_LOOKUPS  # a text that is not a path is ignored later
+            # Django ignores a text that is not a path of fields.
+            return set(parts[max(position, 1) :]) <= ALLOWED_LOOKUPS
         model = field.related_model
     return True
 
@@ -76,8 +77,8 @@ class RowAccessMixin(admin.ModelAdmin):
     """
     Admin mixin that hides rows outside the user's own courses. ``SchoolAdminSite`` adds it to every registered admin.
 
-    It filters the rows of every page and the choices of every relation. For limited staff, rows of a model that
-    ``school.access.row_scope`` does not list are hidden.
+    It filters the rows of every page and the choices of every relation. Limited staff see no rows of a model that
+    ``school.access.row_scope`` does not list.
     """
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -126,20 +127,27 @@ class RowAccessMixin(admin.ModelAdmin):
     _get_obj_does_not_exist_redirect: Any  # a method of Django that its type stubs lack
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
-        """Show the history of a visible row. The library would show versions of hidden rows too."""
+        """
+        Show the history of a visible row. Without this method, django-simple-history would show versions of hidden rows
+        too.
+        """
         if self._is_hidden(request, object_id):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         return super().history_view(request, object_id, extra_context)
 
     def history_form_view(self, request: HttpRequest, object_id: str, version_id: str, **kwargs: Any) -> Any:
-        """Show an earlier version or restore it. The library would let every user that may view the row restore it."""
+        """
+        Show an earlier version or restore it. Without this method, django-simple-history would let every user that may
+        view the row restore it.
+        """
         if self._is_hidden(request, object_id) or not version_id.isascii() or not version_id.isdecimal():
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if request.method == "POST":
             row = self.get_object(request, unquote(object_id))
             if row is not None and not self.has_change_permission(request, row):
                 raise PermissionDenied
-        return super().history_form_view(request, object_id, version_id, **kwargs)  # type: ignore[misc]  # of simple_history
+        # Type: ignore[misc] # simple_history is untyped.
+        return super().history_form_view(request, object_id, version_id, **kwargs)
 
     def _is_hidden(self, request: HttpRequest, object_id: str) -> bool:
         if not is_canonical_id(self.model, unquote(object_id)):

@@ -1,4 +1,4 @@
-"""The admin site: registration with School's mixins, the theme for every page, and the global search."""
+"""The admin site: it registers models with School's mixins and the theme, and has the global search."""
 
 import re
 import time
@@ -24,12 +24,12 @@ from school.admin_site.row_access import RowAccessMixin
 from school.admin_site.stale_forms import StaleFormCheck
 from school.http.problems import bad_request
 
-MAX_LOGIN_TEXT = 5_000  # characters of a value in the login's query
+MAX_LOGIN_TEXT = 5_000  # the maximum number of characters of a value in the query of the login page
 
 STYLE_ATTRIBUTE = re.compile(r' style="[^"]*"')
 
 
-# Names for models and columns of libraries that are not marked for translation there.
+# Translatable names for models and columns whose library has not marked them for translation.
 UNTRANSLATED_MODELS = {
     "AccessToken": (_("access token"), _("access tokens")),
     "Grant": (_("grant"), _("grants")),
@@ -41,7 +41,7 @@ UNTRANSLATED_COLUMNS = {
     "masked_code": _("code"),
     "revoke_tokens": _("Revoke selected tokens"),
 }
-# List columns: without the id, and without the token, which is not stored.
+# The columns of the token list. They leave out the id, and the token itself, which is not stored.
 LIST_DISPLAY = {"AccessToken": ["application", "expires"]}
 
 
@@ -58,7 +58,10 @@ class SchoolAdminSite(UnfoldAdminSite):
         self.add_action(delete_bounded, "delete_selected")
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        """Register with the mixins for bounded deletion, own courses and outdated forms, and with the theme."""
+        """
+        Register models, and add to each admin the theme and the mixins for deletion, for limited staff and for outdated
+        forms.
+        """
         base = admin_class or admin.ModelAdmin
         checks = () if issubclass(base, StaleFormCheck) else (StaleFormCheck,)
         mixins = (BoundedDeletion, RowAccessMixin, *checks)
@@ -69,7 +72,7 @@ class SchoolAdminSite(UnfoldAdminSite):
         models: Any = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
         for model in models:
             model_admin = self._registry.get(model)
-            if model_admin is not None:  # otherwise the model is swapped for another
+            if model_admin is not None:  # a swapped model is replaced by another model
                 plain = {each.name: remove_inline_styles for each in model._meta.fields if isinstance(each, JSONField)}
                 model_admin.readonly_preprocess_fields = {**plain, **model_admin.readonly_preprocess_fields}
                 model_admin.list_display = LIST_DISPLAY.get(model.__name__, model_admin.list_display)
@@ -85,7 +88,7 @@ class SchoolAdminSite(UnfoldAdminSite):
                 column.short_description = label
 
     def get_urls(self) -> list[Any]:
-        from school.admin.access_overview import access_page  # imported here: it needs the site
+        from school.admin.access_overview import access_page  # imported here, because the module needs the site
 
         return [path("access/", self.admin_view(access_page), name="access"), *super().get_urls()]
 
@@ -104,19 +107,22 @@ class SchoolAdminSite(UnfoldAdminSite):
         return secure_admin_login(super().login)(request, extra_context)
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        from school.accounts.lockout import change_password  # imported here: it needs the site
+        from school.accounts.lockout import change_password  # imported here, because the module needs the site
 
         view = super().password_change
         return change_password(request, lambda: view(request, extra_context))
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
-        """Return suggestions for a form field. Reject a reverse relation or an unknown field: Django would fail."""
+        """
+        Return suggestions for a form field. Reject a reverse relation or an unknown field, for which Django would raise
+        an error.
+        """
         try:
             model = apps.get_model(request.GET["app_label"], request.GET["model_name"])
             is_of_form = model._meta.get_field(request.GET["field_name"]).concrete
         except (KeyError, LookupError, ValueError, FieldDoesNotExist):
             is_of_form = False
-        if request.method == "GET" and not is_of_form:  # other methods are a 405
+        if request.method == "GET" and not is_of_form:  # the response to any other method is 405
             raise PermissionDenied
         response: HttpResponse = super().autocomplete_view(request)
         return response

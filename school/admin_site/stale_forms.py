@@ -29,8 +29,8 @@ from simple_history.models import to_historic
 
 from school.refusals import version_conflict
 
-MAX_NEW_ROWS = 5  # below a form
-DIGEST_LENGTH = 16  # of a digest: enough to avoid accidental collisions
+MAX_NEW_ROWS = 5  # the maximum number of new inline rows below a form
+DIGEST_LENGTH = 16  # the length of a digest in characters, which is enough to avoid accidental collisions
 
 
 def digest(value: Any) -> str:
@@ -65,7 +65,8 @@ class StaleCheckForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         row: Model | None = self.instance
-        # The form for an earlier version shows that version, and replaces the current row.
+        # The form that restores an earlier version shows that version, and replaces the current row. So it has nothing
+        # to compare.
         self.is_earlier_version = to_historic(row) is not None
         values = self.initial
         if self.is_earlier_version:
@@ -75,7 +76,7 @@ class StaleCheckForm(forms.ModelForm):
 
     @property
     def as_read(self) -> str:
-        """The digests of the row's current values, for the page."""
+        """The digests of the row's current values, which the page contains."""
         return " ".join(f"{name}:{self._digest(name)}" for name in self.current_values)
 
     def clean(self) -> dict[str, Any]:
@@ -111,7 +112,7 @@ class BoundedFormSet(forms.BaseInlineFormSet):
 
 
 class StaleCheckFormSet(BoundedFormSet):
-    """Inline rows that can be changed with the form. They are compared as a whole."""
+    """The inline rows that can be changed together with a form. A change of any of them is a conflict."""
 
     @property
     def as_read(self) -> str:
@@ -164,7 +165,8 @@ class StaleFormCheck(admin.ModelAdmin):
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         row = context["original"]
         if row is not None and context["errors"]:
-            # Validation has assigned the user's input to the row. The page around the form shows the stored values.
+            # Validation has assigned the user's input to the row, but the page around the form must show the stored
+            # values.
             row.refresh_from_db()
             context["subtitle"] = str(row)
         return super().render_change_form(request, context, *args, **kwargs)

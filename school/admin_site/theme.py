@@ -23,7 +23,8 @@ def model_link(title: Any, icon: str, model: str) -> dict[str, Any]:
     url_name = f"admin:{model.lower().replace('.', '_')}_changelist"
 
     def can_view(request: HttpRequest) -> bool:
-        from django.contrib import admin  # settings import this module before the apps and the admin site exist
+        # Called later, because the settings import this module before the apps and the admin site exist.
+        from django.contrib import admin
 
         return bool(admin.site.get_model_admin(apps.get_model(model)).has_view_or_change_permission(request))
 
@@ -94,7 +95,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": True,
     "DASHBOARD_CALLBACK": "students.admin.dashboard.views.dashboard_context",
-    "COLORS": lambda request: {},  # otherwise the theme writes an inline style into every page
+    "COLORS": lambda request: {},  # without this setting, the theme writes an inline style into every page
     "STYLES": [static_url("school/desk.css")],
     "SCRIPTS": [static_url("school/field_labels.js")],
     "COMMAND": {"search_models": False, "search_callback": "students.admin.search.search"},

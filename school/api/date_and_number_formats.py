@@ -1,9 +1,9 @@
 """
-The one accepted format of a date, an instant and a whole number, in bodies and in queries.
+Parses dates, instants and whole numbers. Bodies and queries accept only one format of each.
 
 The parsers of the libraries accept more: an instant without an offset, which is a different instant in each time zone;
-a date as its midnight; a date with day and month in the order of another country; digits of other scripts. Each
-function here accepts the documented format and raises ``ValidationError`` with a code for everything else.
+an instant in place of a date; a date with day and month in the order of another country; digits of other scripts. Each
+function of this module accepts the documented format and raises ``ValidationError`` with a code for everything else.
 """
 
 import re
@@ -16,7 +16,7 @@ _DAY_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
 INSTANT_PATTERN = f"{_DAY_PATTERN[:-1]}T{_TIME}(:[0-5][0-9]([.][0-9]{{1,6}})?)?(Z|[+-]{_TIME})$"
 _WHOLE_NUMBER_PATTERN = "^(0|-?[1-9][0-9]*)$"
-MAX_DIGITS = 19  # of the largest whole number that is accepted
+MAX_DIGITS = 19  # the number of digits of the largest whole number that is accepted
 
 _DAY = re.compile(_DAY_PATTERN[:-1])
 _INSTANT = re.compile(INSTANT_PATTERN[:-1])

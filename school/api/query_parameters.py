@@ -1,4 +1,7 @@
-"""Checks of query parameters: unknown parameters, and repeated ones that take one value, are answered with 400."""
+"""
+Checks the query parameters of a request. Unknown parameters, and repeated parameters that take one value, are errors
+(400).
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -21,7 +24,10 @@ def repeated_error() -> ErrorDetail:
 def query_errors(
     query: QueryDict, known: Collection[str] | None, repeatable: Collection[str]
 ) -> dict[str, list[ErrorDetail]]:
-    """Return the errors by parameter: it is not ``known`` (None: any is), or it is repeated and takes one value."""
+    """
+    Return the errors by parameter. A parameter that is not in ``known`` is an error (not if ``known`` is None), and so
+    is a repeated parameter that takes one value.
+    """
     errors = {}
     for name, values in query.lists():
         if known is not None and name not in known:

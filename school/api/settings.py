@@ -44,7 +44,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [
         "school.api.authentication.AnonymousAuthentication"
-    ],  # counts the request: generation is slow
+    ],  # the request is counted for the rate limit, because generating the document is slow
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -2,7 +2,7 @@
 Base class for commands whose output is safe on a terminal.
 
 A name, a cell or a file name may contain escape sequences, which a terminal executes, and characters that change the
-text direction. They are written as JSON escapes, so that JSON output keeps its meaning.
+text direction. Such characters are written as JSON escapes, so that JSON output keeps its meaning.
 """
 
 import re

@@ -11,8 +11,8 @@ def is_migrated() -> bool:
     """
     Return True if every migration of this code is applied.
 
-    A positive result is kept for the life of the process; later calls only check that the database answers. Raise
-    ``DatabaseError`` if it does not.
+    A positive result is stored for the life of the process; later calls only check that the database answers. Raise
+    ``DatabaseError`` if the database does not answer.
     """
     if not _migrated:
         executor = MigrationExecutor(connection)

@@ -13,7 +13,7 @@ OK = "ok"
 
 
 def live(request: HttpRequest) -> JsonResponse:
-    """Return 200 as long as the process responds. Only a problem that a restart fixes can make this check fail."""
+    """Return 200. This check fails only if the process does not respond, which a restart would fix."""
     return JsonResponse({"status": OK})
 
 

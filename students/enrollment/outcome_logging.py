@@ -1,4 +1,4 @@
-"""Reports the outcomes of commands to the metrics, the application log and the log of refusals."""
+"""Counts the outcomes of commands in the metrics, and writes them to the application log and to the log of refusals."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ def report_outcomes(
     """
     Record the refusals immediately, and log outcomes and promotions after the transaction is committed.
 
-    Outcomes of imports and management commands are not logged one by one: each run logs one entry, and they need not
-    stay in memory until the commit.
+    Outcomes of imports and management commands are not logged one by one, because each run logs one entry. So they need
+    not be kept in memory until the commit.
     """
     refusal_log.record(outcomes, actor)
     if actor.channel not in (Channel.IMPORT, Channel.COMMAND):

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 
 class PartLocation(NamedTuple):
-    """A part of the document: its holder, its key there, the name of its component, and its operation."""
+    """
+    A part of the document: the object that contains it, its key in that object, its name as a component, and its
+    operation.
+    """
 
     holder: Any
     key: Any

@@ -1,7 +1,6 @@
 """
-Serializers for students and enrollments.
-
-The rules about enrollments are in ``students.enrollment.rules``.
+Serializers for students and enrollments. They check only the format of the input, and ``students.enrollment`` the
+rules.
 """
 
 from students.api.serializers.enrollments import (
