@@ -1,8 +1,8 @@
 """
 Translated labels for the identifiers of imports: kinds, modes, options and outcomes.
 
-The identifiers themselves stay English in files, options and reports. Those that are not marked for translation
-elsewhere are marked here; a page translates them into its own language.
+The identifiers themselves stay English in files, options and reports. This module marks the identifiers for translation
+that no other module marks; pages translate them into their own language.
 """
 
 from django.utils.translation import gettext, gettext_lazy, gettext_noop

@@ -13,9 +13,10 @@ from school.refusals import Refusal, explain_identifier
 from school.validators import similar_identifiers
 
 CODE = "course_code"
-# The columns with ids beside the code, and their names in the files of the systems that use them.
+# The columns in which a course file may have ids in addition to the code, with their names in the systems that use
+# them.
 ID_COLUMNS = {"course_id": "course_id", "sourced_id": "sourcedId"}
-ERRONEOUS = ""  # the key of a row that has no key, because it has an error
+ERRONEOUS = ""  # stands for the key of a row that has an error and therefore no key
 
 
 class CourseReferences:
@@ -40,7 +41,9 @@ class CourseReferences:
                 yield RowId(namespace, row.cells[namespace], key, row.number)
 
     def conflicts(self, row: Row) -> Iterator[Refusal]:
-        """Yield a refusal for each conflict with another row: each id has one course, and each course has one id."""
+        """
+        Yield a refusal for each row with an id that belongs to another course, or with a course that has another id.
+        """
         for namespace in self.ids:
             if not row.cells[namespace]:
                 continue
@@ -69,11 +72,12 @@ class CourseReferences:
         Return the course that another file of the zip calls ``row_id``; None for an id that no row of this file has.
 
         ``namespace`` is the column of the id. ``term`` is the term that the reference gives; ``default_term`` is only
-        used to choose among several courses. An id beside the code is the only id of its course in the zip.
+        used to choose among several courses. If the file has such a column of ids, the code alone does not refer to a
+        course.
         """
         namespace = namespace if namespace in self.ids else CODE
         if namespace == CODE and term:
-            return None  # the code and the term identify a course without this file
+            return None  # the code and the term identify a course even if this file does not list it
         keys = self.index.keys(namespace, row_id)
         if ERRONEOUS in keys:
             message = _("Row %(row)s of %(file)s, which has the course %(id)s, has an error.")
@@ -101,7 +105,7 @@ class CourseReferences:
         return course
 
     def _similar(self, namespace: str, row_id: str) -> str | None:
-        """Return an id that may be meant: one with a similar spelling, or the id of the course with this code."""
+        """Return an id to suggest: an id with a similar spelling, or the id of the course with this code."""
         if similar := next((each for each in similar_identifiers(row_id) if self.index.keys(namespace, each)), None):
             return similar
         ids = [each for key in self.index.keys(CODE, row_id) for each in self.index.ids(namespace, key)]

@@ -1,4 +1,4 @@
-"""The Django app ``school`` and the configuration of the admin."""
+"""The configuration of the Django app ``school`` and of Django's admin."""
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps

@@ -60,8 +60,9 @@ class _Normalized:
 
     def clean(self, value: Any, model_instance: Any) -> Any:
         """
-        Validate a value. An invalid value is accepted if it is the stored one, so that rows from before a new validator
-        stay editable.
+        Validate a value.
+
+        An invalid value is accepted if it is the stored one, so that rows from before a new validator stay editable.
         """
         try:
             return super().clean(value, model_instance)  # type: ignore[misc]

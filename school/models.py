@@ -175,8 +175,9 @@ class PersonalDataAccess(models.Model):
     @property
     def about(self) -> str:
         """
-        Identifies the student, course, import or scope that the entry is about. A record of access must not show names
-        of persons.
+        Identifies the student, course, import or scope that the entry is about.
+
+        A record of access must not show names of persons.
         """
         if self.course_id:
             return self.course.full_code if self.course else str(self.course_id)

@@ -69,9 +69,10 @@ def check_database() -> str:
 
 def server_command_line(*, host: str, port: int, workers: int, threads: int) -> list[str]:
     """
-    Return granian's command line. Each process has ``CHANGES_WAITERS`` more threads for requests that wait for changes.
+    Return granian's command line.
 
-    Granian's access log stays off: School logs each request, without its path.
+    Each process has ``CHANGES_WAITERS`` more threads for requests that wait for changes. Granian's access log stays
+    off: School logs each request, without its path.
     """
     return [
         sys.executable,

@@ -17,8 +17,7 @@ from psycopg import IsolationLevel
 
 from school.accounts import settings as accounts
 from school.admin_site.theme import UNFOLD  # the theme of the admin reads this setting
-
-# these settings are read by libraries.
+from school.api.settings import OAUTH2_PROVIDER, REST_FRAMEWORK, SCOPES, SPECTACULAR_SETTINGS  # noqa: F401  # libraries read them
 from school.http.client_ip import parse_trusted_proxies
 from school.observability.logging import logging_config
 

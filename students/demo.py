@@ -21,7 +21,7 @@ from students.models import Action, Channel, EnrollmentEvent, Student, StudentCo
 
 CHUNK = 10_000
 TERMS = 4
-# Relative to the first day of a term: registration opens and ends; the drop deadline; the day of withdrawals.
+# Days relative to the first day of a term: the opening and the end of registration, the drop deadline, the withdrawals.
 OPENING, BEGINNING, DEADLINE, LATE = (timedelta(days=days) for days in (-20, 10, 45, 90))
 GRADES = ("A", "A-", "B+", "B", "B-", "C+", "C", "D")
 SUBJECTS = {
@@ -101,7 +101,7 @@ def _share(total: int, parts: int, position: int) -> int:
 
 
 def _make_terms(today: date) -> list[Term]:
-    """Create terms of half a year, up to the current one. They are saved one by one, so that each has a history."""
+    """Create terms of half a year, up to the current term. Each term is saved separately, so that it has a history."""
     half = today.year * 2 + (today.month > 6)
     terms = []
     for number in range(half - TERMS + 1, half + 1):
@@ -196,8 +196,8 @@ def _enroll_and_end(
     """
     Enroll students around the start of the term; then some drop, some withdraw and, in past terms, the others complete.
 
-    In the last term students enroll and leave day by day. In past terms all do so on one day, because each day is a
-    batch and takes time.
+    In the last term students enroll and leave on many different days. In each past term they do so on one day, because
+    each day is a batch and takes time.
     """
     context = DecisionContext(partial_rows=True)
 
@@ -254,9 +254,9 @@ def _enroll_and_end(
 
 def _analyze() -> None:
     """
-    Update PostgreSQL's table statistics, for which autovacuum would be too late.
+    Update PostgreSQL's table statistics.
 
-    Otherwise PostgreSQL scans whole tables to find a few rows.
+    Autovacuum would do it too late, and PostgreSQL would scan whole tables to find a few rows.
     """
     if ON_POSTGRESQL:
         with connection.cursor() as cursor:

@@ -1,10 +1,11 @@
 """
-Take each guard away, one at a time, and see a test fail for want of it: `make mutants`, or `make mutants ARGS=word` for
-the guards whose name, or the name of whose test, contains the word.
+Mutation tests: remove each guard from the code, and check that its test fails then: `make mutants`.
 
-A check that was never seen to fail proves nothing. Each guard is taken out of a copy of the tree, and the test that is
-named beside it must fail there; in the tree as it is, all of them must pass. The exit code is 1 where a test does not
-notice, or where a guard is not found where it was.
+`make mutants ARGS=word` tests only the guards that have the word in their name or in the name of their test.
+
+A guard is a check in the code or a constraint of the database. It is removed in a copy of the source tree, where its
+test must fail. In the unchanged tree all of these tests must pass. The exit code is 1 if a test does not fail, or if a
+guard is not found in its file.
 """
 
 import ast
@@ -28,10 +29,10 @@ PARTS = (
     *("manage.py", "pyproject.toml"),
 )
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
-LIMIT = 300  # seconds that a test may take
-LIMIT_OF_ALL = 1_800  # seconds that all tests together may take with all guards
-SHOWN = 100  # letters of how it fails
-PASSED, FAILED = 0, 1  # exit codes of pytest; others say that no test was run
+LIMIT = 300  # the time limit for one test in seconds
+LIMIT_OF_ALL = 1_800  # the time limit in seconds for all tests together in the unchanged tree
+SHOWN = 100  # the number of characters of a failure that are printed
+PASSED, FAILED = 0, 1  # exit codes of pytest; any other code means that no test was run
 
 NO_SEAT_TWICE = "tests/test_race.py::test_the_last_seat_is_never_given_twice"
 LATE_COMMIT = "tests/test_changes.py::test_a_reader_gets_each_change_once_if_the_first_writer_commits_last"
@@ -54,12 +55,12 @@ NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_i
 
 
 class NotFound(Exception):
-    """The guard is not where it was."""
+    """The source text of a guard is not in its file exactly once."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A guard, how it is taken out of the copy in a folder, and the test that must fail without it."""
+    """A guard, the function that removes it from a copy of the source tree, and the test that must fail without it."""
 
     guard: str
     engine: str
@@ -68,7 +69,7 @@ class Mutant:
 
 
 def instead(file: str, old: str, new: str) -> Callable[[Path], None]:
-    """Put other text in the place of the one that is there once."""
+    """Return a function that replaces a text, which must occur exactly once in the file."""
 
     def take_away(folder: Path) -> None:
         path = folder / file
@@ -81,7 +82,7 @@ def instead(file: str, old: str, new: str) -> Callable[[Path], None]:
 
 
 def without_constraint(file: str, model: str, name: str) -> Callable[[Path], None]:
-    """Take a constraint out of its model, and out of the database by one more migration."""
+    """Return a function that removes a constraint from its model, and from the database by an additional migration."""
 
     def take_away(folder: Path) -> None:
         path, app = folder / file, file.partition("/")[0]
@@ -102,7 +103,7 @@ def without_constraint(file: str, model: str, name: str) -> Callable[[Path], Non
 
 
 def constraints_in(models: Path) -> Iterator[tuple[str, str, ast.Call]]:
-    """Yield model, name and source of each constraint in a file of models."""
+    """Yield the model, the name and the source of each constraint in a file of models."""
     for model in ast.parse(models.read_text()).body:
         for node in ast.walk(model):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Constraint"):
@@ -111,7 +112,8 @@ def constraints_in(models: Path) -> Iterator[tuple[str, str, ast.Call]]:
                 yield model.name, name, node
 
 
-# The test of every constraint. Constraints whose field has a check of its own can only be tested on PostgreSQL.
+# Maps each constraint to its test. If the field of a constraint has a check of its own, only PostgreSQL can test the
+# constraint.
 CONSTRAINTS = {
     "refused_act_is_one_a_day": (
         SQLITE,
@@ -1191,7 +1193,10 @@ def main() -> int:
 
 
 def matching(words: list[str]) -> list[Mutant]:
-    """Return the guards whose name, or the name of whose test, contains one of the words, in any case; all for none."""
+    """
+    Return the guards that have one of the words, in any case, in their name or in the name of their test; all guards
+    without words.
+    """
     mutants = [*GUARDS, *constraints()]
     names = [f"{mutant.guard} {mutant.test}".lower() for mutant in mutants]
     return [
@@ -1202,21 +1207,21 @@ def matching(words: list[str]) -> list[Mutant]:
 
 
 def constraints() -> Iterator[Mutant]:
-    """Yield every constraint that the models have."""
+    """Yield a mutant for every constraint of the models."""
     for file, model, name in known_constraints():
         engine, test = CONSTRAINTS[name]
         yield Mutant(name, engine, test, without_constraint(file, model, name))
 
 
 def known_constraints() -> Iterator[tuple[str, str, str]]:
-    """Yield file, model and name of every constraint."""
+    """Yield the file, the model and the name of every constraint."""
     for path in [ROOT / "courses/models.py", *sorted((ROOT / "students/models").glob("*.py"))]:
         for model, name, _source in constraints_in(path):
             yield str(path.relative_to(ROOT)), model, name
 
 
 def try_without(mutant: Mutant, url: str) -> tuple[bool, str]:
-    """Tell whether the test fails without the guard, and how."""
+    """Return whether the test fails without the guard, and the error or the reason."""
     with tempfile.TemporaryDirectory(prefix="school-mutant-") as folder:
         copy_to(Path(folder))
         try:
@@ -1230,7 +1235,7 @@ def try_without(mutant: Mutant, url: str) -> tuple[bool, str]:
 
 
 def try_whole(engine: str, mutants: list[Mutant], url: str) -> str:
-    """Return what is wrong where the tests of a database do not all pass in the tree as it is, else nothing."""
+    """Run the tests of a database in the unchanged tree; return the failures, or "" if all tests pass."""
     tests = sorted({mutant.test for mutant in mutants if mutant.engine == engine})
     with tempfile.TemporaryDirectory(prefix="school-whole-") as folder:
         copy_to(Path(folder))
@@ -1252,7 +1257,7 @@ def copy_to(folder: Path) -> None:
 
 def run_tests(folder: Path, tests: list[str], engine: str, url: str, *, limit: int = LIMIT) -> tuple[int, str]:
     """
-    Run tests in a folder, each on a database of its own; return pytest's exit code and what it printed.
+    Run tests in a folder, each on a separate database; return pytest's exit code and output.
 
     ``limit`` is in seconds.
     """

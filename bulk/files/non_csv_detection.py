@@ -12,7 +12,8 @@ _ZIP_HEADER_BYTES = 30
 _PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
 _ARCHIVES = (b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
 
-_OFFICE = (b"word/document.xml", b"Index/Document.iwa", b"[Content_Types].xml", b"xl/")  # files in office documents
+# The names of files that are in office documents.
+_OFFICE = (b"word/document.xml", b"Index/Document.iwa", b"[Content_Types].xml", b"xl/")
 
 
 def binary_format_error(head: bytes) -> str | None:

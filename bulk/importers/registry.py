@@ -24,7 +24,7 @@ MAX_SHOWN_NAMES = 10
 
 
 def importer_classes() -> Mapping[str, type[Importer]]:
-    """Return the importer class of each kind, in the order in which the files of a zip are applied."""
+    """Return the importer class of each kind. The files of a zip are applied in this order."""
     return {kind: import_string(path) for kind, path in settings.IMPORT_KINDS.items()}
 
 
@@ -46,14 +46,18 @@ def options_of(kind: str) -> dict[str, Option]:
 
 def rights_of(kind: str) -> dict[str, tuple[str, str]]:
     """
-    Return the rights that a kind checks, by name, as API scope and permission; raise ``Refused`` for an unknown kind.
+    Return the rights that a kind checks: maps the name of a right to the API scope and the permission.
+
+    Raise ``Refused`` for an unknown kind.
     """
     return {name: right for importer in importers_of(kind) for name, right in importer.rights.items()}
 
 
 def modes_of(kind: str) -> tuple[str, ...]:
     """
-    Return the modes of a kind; raise ``Refused`` for an unknown kind. A zip is always delta: its files share no scope.
+    Return the modes of a kind; raise ``Refused`` for an unknown kind.
+
+    A zip has only the mode delta, because its files have no common scope.
     """
     [*importers] = importers_of(kind)
     return (Mode.DELTA,) if kind == ZIP else importers[0].modes
@@ -87,7 +91,9 @@ def parts_of(job: Import, file: BinaryIO | None = None) -> list[ImportPart]:
 
 def _open_part(job: Import, kind: str) -> Importer | None:
     """
-    Return a new importer for the file of a kind, None if there is none. Another importer may be reading the same file.
+    Return a new importer for the file of a kind, None if there is none.
+
+    Another importer may be reading the same file.
     """
     return next((part.importer for part in parts_of(job) if part.importer.kind == kind), None)
 
@@ -126,7 +132,9 @@ def _importer_of(job: Import, importer_class: type[Importer], table: ZippedFile)
 
 def _lookup_files(importer: Importer, tables: list[ZippedFile]) -> dict[str, tuple[str, BinaryIO]]:
     """
-    Return the files that an importer only looks up, by name; raise ``UnreadableFile`` for two files of the same name.
+    Return the files in which an importer only looks up references, by their names.
+
+    Raise ``UnreadableFile`` for two files of the same name.
     """
     files: dict[str, tuple[str, BinaryIO]] = {}
     for name in importer.lookup_columns:
@@ -146,7 +154,10 @@ def _duplicate_file(kind: str, files: list[ZippedFile]) -> UnreadableFile:
 
 
 def unapplied_file_warnings(job: Import, parts: list[ImportPart], file: BinaryIO) -> list[Refusal]:
-    """Return warnings for the files in a zip that are only looked up or ignored; raise ``UnreadableFile``."""
+    """
+    Return warnings for the files in a zip that are ignored, or used only to look up references; raise
+    ``UnreadableFile``.
+    """
     if job.kind != ZIP:
         return []
     tables, other_files, _system_files = read_zip(file, job.size)

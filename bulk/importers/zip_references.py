@@ -1,4 +1,4 @@
-"""References between the files of a zip: the ids that other files use for the rows of a file."""
+"""References between the files of a zip: stores which ids other files of the zip use for the rows of a file."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -40,9 +40,9 @@ class ImportRun:
         """
         Run the whole import in one transaction.
 
-        At the end ``finalize`` sets the next state of the import, and returns True to commit the run. Otherwise the run
-        is rolled back before its outcomes and the import are saved. ``may_commit`` is False if ``finalize`` never
-        returns True.
+        At the end ``finalize`` sets the next state of the import, and returns True if the run is to be committed.
+        Otherwise the run is rolled back, and then its outcomes and the import are saved. ``may_commit`` is False if
+        ``finalize`` never returns True.
         """
         with ExitStack() as stack:
             for part in self.parts:
@@ -94,7 +94,7 @@ class ImportRun:
         self.lease.renew(job)
         job.save()
         self.lease.save_progress(writer.rows)
-        self.lease.check_cancelled()  # from here ``cancel`` waits for the commit, then sees the new state
+        self.lease.check_cancelled()  # after this, ``cancel`` waits for the commit, and then sees the new state
 
     def run_in_chunks(self, finalize: Callable[[Import], None]) -> None:
         """Apply the rows that are not applied yet, each chunk in its own transaction together with the checkpoint."""
@@ -196,7 +196,7 @@ class ImportRun:
         """Complete the import and set its final state."""
         job = self.lease.lock_import()
         self.lease.save_progress(job.checkpoint - (job.unlisted or 0))
-        self.lease.check_cancelled()  # from here ``cancel`` waits for the commit, then sees the new state
+        self.lease.check_cancelled()  # after this, ``cancel`` waits for the commit, and then sees the new state
         self._finish_parts()
         job.ending = job.counts.get(DROPPED, 0)
         finalize(job)

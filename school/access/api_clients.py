@@ -13,8 +13,9 @@ logger = structlog.get_logger(__name__)
 
 def revoke(client: ApiClient) -> None:
     """
-    Revoke a client: delete its tokens, and deactivate its account so that it gets no new ones. This takes effect within
-    a minute.
+    Revoke a client: delete its tokens, and deactivate its account so that it gets no new ones.
+
+    This takes effect within a minute.
     """
     _set_active(client, is_active=False)
     revoke_tokens([client])

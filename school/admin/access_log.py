@@ -13,8 +13,9 @@ from school.models import PersonalDataAccess
 @admin.register(PersonalDataAccess)
 class AccessRecordAdmin(ModelAdmin):
     """
-    Lists each view, export and erasure of personal data with its user, newest first. The database refuses changes of a
-    row.
+    Lists each view, export and erasure of personal data with its user, newest first.
+
+    The database refuses changes of a row.
     """
 
     list_display = ["at", "actor", "action", "subject", "about", "door", "reason"]

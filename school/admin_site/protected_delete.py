@@ -32,8 +32,9 @@ def delete_bounded(modeladmin: Any, request: HttpRequest, queryset: Any) -> Http
 
 class BoundedDeletion(admin.ModelAdmin):
     """
-    Limits the names on the confirmation page to ``MAX_NAMES_BYTES``. Every admin that is registered with
-    ``SchoolAdminSite`` has this mixin.
+    Limits the names on the confirmation page to ``MAX_NAMES_BYTES``.
+
+    Every admin that is registered with ``SchoolAdminSite`` has this mixin.
     """
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -43,7 +44,9 @@ class BoundedDeletion(admin.ModelAdmin):
 
 def _truncate_names(names: list[Any]) -> list[Any]:
     """
-    Return the first names, up to ``MAX_NAMES_BYTES``, and a note of how many more there are. Names may be nested lists.
+    Return the first names, up to ``MAX_NAMES_BYTES``, and a note of how many more there are.
+
+    Names may be nested lists.
     """
     room, more = MAX_NAMES_BYTES, 0
 

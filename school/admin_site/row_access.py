@@ -75,10 +75,10 @@ class RowScopeFilter(admin.RelatedFieldListFilter):
 
 class RowAccessMixin(admin.ModelAdmin):
     """
-    Admin mixin that hides rows outside the user's own courses. ``SchoolAdminSite`` adds it to every registered admin.
+    Admin mixin that hides rows outside the user's own courses.
 
-    It filters the rows of every page and the choices of every relation. Limited staff see no rows of a model that
-    ``school.access.row_scope`` does not list.
+    ``SchoolAdminSite`` adds it to every registered admin. It filters the rows of every page and the choices of every
+    relation. Limited staff see no rows of a model that ``school.access.row_scope`` does not list.
     """
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -128,8 +128,9 @@ class RowAccessMixin(admin.ModelAdmin):
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> Any:
         """
-        Show the history of a visible row. Without this method, django-simple-history would show versions of hidden rows
-        too.
+        Show the history of a visible row.
+
+        Without this method, django-simple-history would show versions of hidden rows too.
         """
         if self._is_hidden(request, object_id):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
@@ -137,8 +138,9 @@ class RowAccessMixin(admin.ModelAdmin):
 
     def history_form_view(self, request: HttpRequest, object_id: str, version_id: str, **kwargs: Any) -> Any:
         """
-        Show an earlier version or restore it. Without this method, django-simple-history would let every user that may
-        view the row restore it.
+        Show an earlier version or restore it.
+
+        Without this method, django-simple-history would let every user that may view the row restore it.
         """
         if self._is_hidden(request, object_id) or not version_id.isascii() or not version_id.isdecimal():
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
@@ -146,8 +148,7 @@ class RowAccessMixin(admin.ModelAdmin):
             row = self.get_object(request, unquote(object_id))
             if row is not None and not self.has_change_permission(request, row):
                 raise PermissionDenied
-        # Type: ignore[misc] # simple_history is untyped.
-        return super().history_form_view(request, object_id, version_id, **kwargs)
+        return super().history_form_view(request, object_id, version_id, **kwargs)  # type: ignore[misc]  # it is untyped
 
     def _is_hidden(self, request: HttpRequest, object_id: str) -> bool:
         if not is_canonical_id(self.model, unquote(object_id)):

@@ -114,8 +114,9 @@ class SchoolAdminSite(UnfoldAdminSite):
 
     def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """
-        Return suggestions for a form field. Reject a reverse relation or an unknown field, for which Django would raise
-        an error.
+        Return suggestions for a form field.
+
+        Reject a reverse relation or an unknown field, for which Django would raise an error.
         """
         try:
             model = apps.get_model(request.GET["app_label"], request.GET["model_name"])

@@ -53,11 +53,11 @@ class ClientAuthentication(BaseAuthentication):
 
 class StaffAuthentication(SessionAuthentication):
     """
-    Authenticates a session of the admin. The session ends at the same time as in the admin. An account that is no
-    longer staff is refused.
+    Authenticates a session of the admin.
 
-    A request with an ``Authorization`` header is not authenticated by its session: the header has the credentials of
-    the request, valid or not.
+    The session ends at the same time as in the admin. An account that is no longer staff is refused. A request with an
+    ``Authorization`` header is not authenticated by its session: the header has the credentials of the request, valid
+    or not.
 
     Raises ``AuthenticationFailed`` for a session that is over, or without a second factor that is required.
     """

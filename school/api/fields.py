@@ -1,6 +1,7 @@
 """
-Serializer fields that accept only their own JSON type. A text field rejects a number, and a boolean field rejects
-"yes".
+Serializer fields that accept only their own JSON type.
+
+A text field rejects a number, and a boolean field rejects "yes".
 """
 
 from contextlib import suppress
@@ -28,7 +29,9 @@ from school.validators import normalized, normalized_email
 
 class StrictCharField(serializers.CharField):
     """
-    A text that is normalized before its length is checked. A value that equals the stored value is not validated again.
+    A text that is normalized before its length is checked.
+
+    A value that equals the stored value is not validated again.
     """
 
     normalize = staticmethod(normalized)

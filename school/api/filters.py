@@ -27,8 +27,9 @@ from school.validators import MAX_COUNT, in_our_times, normalized
 
 class GetValue(Protocol):
     """
-    A function that returns the value of a condition by its name. While a query is compiled, it returns a
-    ``QueryParameter`` instead.
+    A function that returns the value of a condition by its name.
+
+    While a query is compiled, it returns a ``QueryParameter`` instead.
     """
 
     def __call__(self, name: str, field: Any = None) -> Any: ...
@@ -141,8 +142,9 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
 
 class SearchBackend(SearchFilter):
     """
-    Searches for words. This class filters no rows itself: ``StrictFilterBackend`` applies the words like all other
-    conditions.
+    Searches for words.
+
+    This class filters no rows itself: ``StrictFilterBackend`` applies the words like all other conditions.
     """
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: Any) -> QuerySet[Any]:
@@ -167,8 +169,9 @@ class SearchBackend(SearchFilter):
 @extend_schema_field(bool)
 class StrictBooleanFilter(filters.TypedChoiceFilter):
     """
-    A filter whose value is ``true`` or ``false``. Any other value is an error; django-filter's own boolean filter would
-    ignore it.
+    A filter whose value is ``true`` or ``false``.
+
+    Any other value is an error; django-filter's own boolean filter would ignore it.
     """
 
     def __init__(self) -> None:

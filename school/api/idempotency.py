@@ -117,8 +117,9 @@ def _run_once(request: Request, key: str, fingerprint: str, work: Callable[[], R
 
 def _call_view(view: Any, method: View, request: Request, *args: Any, **kwargs: Any) -> Response:
     """
-    Return the view's answer. If the view raises an exception, roll back the work of the view only, and return the
-    problem.
+    Return the view's answer.
+
+    If the view raises an exception, roll back the work of the view only, and return the problem.
     """
     try:
         with transaction.atomic():

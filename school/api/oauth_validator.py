@@ -40,7 +40,9 @@ def has_ambiguous_client(request: HttpRequest) -> bool:
 
 class ClientScopes(SettingsScopes):
     """
-    Limits tokens to the scopes that the client was created with. A token request that names no scope gets all of them.
+    Limits tokens to the scopes that the client was created with.
+
+    A token request that names no scope gets all of them.
     """
 
     def get_available_scopes(

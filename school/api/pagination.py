@@ -128,8 +128,9 @@ class PageRequest:
 
     def has_next_and_previous(self, *, more: bool) -> tuple[bool, bool]:
         """
-        Return whether a next and a previous page exist. ``more`` is True if there are more rows in the direction of
-        reading.
+        Return whether a next and a previous page exist.
+
+        ``more`` is True if there are more rows in the direction of reading.
         """
         return self.backwards or more, more if self.backwards else self.cursor is not None
 

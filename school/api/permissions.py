@@ -29,7 +29,9 @@ def service_account_of(request: Any) -> Any:
 
 class MissingPermission(PermissionDenied):
     """
-    A token lacks a scope, or a staff user lacks permissions. The error response names the scope or the permissions.
+    A token lacks a scope, or a staff user lacks permissions.
+
+    The error response names the scope or the permissions.
     """
 
     def __init__(self, request: Request | HttpRequest, scope: str, permissions: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """
-Checks the query parameters of a request. Unknown parameters, and repeated parameters that take one value, are errors
-(400).
+Checks the query parameters of a request.
+
+Unknown parameters, and repeated parameters that take one value, are errors (400).
 """
 
 from collections.abc import Collection
@@ -25,8 +26,10 @@ def query_errors(
     query: QueryDict, known: Collection[str] | None, repeatable: Collection[str]
 ) -> dict[str, list[ErrorDetail]]:
     """
-    Return the errors by parameter. A parameter that is not in ``known`` is an error (not if ``known`` is None), and so
-    is a repeated parameter that takes one value.
+    Return the errors by parameter.
+
+    A parameter that is not in ``known`` is an error (not if ``known`` is None), and so is a repeated parameter that
+    takes one value.
     """
     errors = {}
     for name, values in query.lists():
@@ -59,9 +62,10 @@ def repeatable_parameters(view: Any) -> set[str]:
 
 class StrictQueryMixin:
     """
-    A view that checks its query parameters. ``StrictFilterBackend`` checks those of a list, together with the filters.
+    A view that checks its query parameters.
 
-    A write accepts the parameters of the list at the same URL, and ignores them.
+    ``StrictFilterBackend`` checks those of a list, together with the filters. A write accepts the parameters of the
+    list at the same URL, and ignores them.
     """
 
     def allowed_parameters(self) -> set[str] | None:

@@ -28,8 +28,9 @@ class JsonRenderer(JSONRenderer):
 
 class CsvRenderer(JSONRenderer):
     """
-    The CSV renderer of views that stream the CSV themselves. This class renders only problems, which are JSON even for
-    these views.
+    The CSV renderer of views that stream the CSV themselves.
+
+    This class renders only problems, which are JSON even for these views.
     """
 
     media_type = "text/csv"

@@ -97,8 +97,9 @@ class ConditionalReadMixin:
 
     def query_cache_key(self) -> Hashable:
         """
-        Return the key of this view's queries in the cache, in addition to the row scope and the filters. With None,
-        each query is compiled again.
+        Return the key of this view's queries in the cache, in addition to the row scope and the filters.
+
+        With None, each query is compiled again.
         """
         return None
 

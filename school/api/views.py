@@ -32,8 +32,9 @@ class RowScopeMixin:
     @cached_property
     def row_scope(self) -> Any:
         """
-        The row scope of the caller; None if the caller may see all rows. While a query is compiled, it is a
-        ``RowScopeParameters``.
+        The row scope of the caller; None if the caller may see all rows.
+
+        While a query is compiled, it is a ``RowScopeParameters``.
         """
         return row_scope_of(self.request)
 

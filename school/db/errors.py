@@ -31,8 +31,9 @@ def sqlstate_of(error: BaseException) -> str:
 
 def constraint_name_of(error: BaseException) -> str:
     """
-    Return the name of the violated constraint; "" if there is none. For a plain unique constraint, SQLite reports the
-    columns instead.
+    Return the name of the violated constraint; "" if there is none.
+
+    For a plain unique constraint, SQLite reports the columns instead.
     """
     cause = error.__cause__
     if isinstance(cause, sqlite3.IntegrityError):

@@ -56,13 +56,12 @@ class RequestLogMiddleware(RequestMiddleware):
 
     def prepare(self, request: HttpRequest) -> None:
         """
-        Assign the request its id. Nothing is logged here, because one log entry at the end of the request is enough.
+        Assign the request its id.
 
-        The id is not a secret, so pseudorandom bits suffice. They are faster than ``os.urandom``, which releases the
-        GIL and then waits for it.
+        Nothing is logged here, because one log entry at the end of the request is enough. The id is not a secret, so
+        pseudorandom bits suffice. They are faster than ``os.urandom``, which releases the GIL and then waits for it.
         """
-        # Type: ignore[attr-defined] # for the log entry at the end of the request.
-        request.started_at = time.perf_counter()
+        request.started_at = time.perf_counter()  # type: ignore[attr-defined]  # for the log entry
         request_id = uuid.UUID(int=random.getrandbits(128), version=4)
         structlog.contextvars.bind_contextvars(request_id=str(request_id))
 

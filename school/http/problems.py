@@ -147,8 +147,9 @@ def _problem(status: int, reasons: Sequence[Refusal], messages: list[str]) -> di
 
 def _validation_problem(detail: Any) -> dict[str, Any]:
     """
-    Return a problem with all field errors in a flat list. Its status is 409 if each error is a conflict with an
-    existing row, else 400.
+    Return a problem with all field errors in a flat list.
+
+    Its status is 409 if each error is a conflict with an existing row, else 400.
     """
     errors = list(flatten_errors(detail))
     if {error.code for error in errors} == {"unique"}:
@@ -185,8 +186,9 @@ def flatten_errors(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]
 
 def response_to_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     """
-    Return the response to an exception that was raised outside of DRF's views. It equals the response of a view. Return
-    None for an unexpected exception.
+    Return the response to an exception that was raised outside of DRF's views.
+
+    It equals the response of a view. Return None for an unexpected exception.
     """
     answer = problem_from_exception(exception)
     if answer is None:

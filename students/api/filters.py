@@ -99,8 +99,9 @@ class CourseKeyFilter(TextFilter):
 
     def id_of(self, value: str, request: Any) -> int:
         """
-        Return the id of the course that the value names; 0 if there is no such course. Raise ``ValidationError`` for a
-        code that several courses have.
+        Return the id of the course that the value names; 0 if there is no such course.
+
+        Raise ``ValidationError`` for a code that several courses have.
         """
         if not value.startswith("code:"):
             return next(iter(parse_ids(value)), 0)
@@ -122,8 +123,9 @@ class CourseKeyFilter(TextFilter):
 @extend_schema_field({"type": "string", "enum": [*Status.values, ALL]})
 class StatusFilter(filters.MultipleChoiceFilter):
     """
-    Filters enrollments by one or several statuses. With ``all`` every enrollment matches; without a value only open
-    enrollments match.
+    Filters enrollments by one or several statuses.
+
+    With ``all`` every enrollment matches; without a value only open enrollments match.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,7 @@
 """
-HTML pages that explain the error codes of the API and of the rules. The ``type`` of a problem is the URL of such a
-page.
+HTML pages that explain the error codes of the API and of the rules.
+
+The ``type`` of a problem is the URL of such a page.
 """
 
 from typing import Any

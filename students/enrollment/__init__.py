@@ -1,5 +1,7 @@
 """
-Changes enrollments: enroll, complete, drop, promote, adopt, undo. No other package writes enrollments or the journal.
+Changes enrollments: enroll, complete, drop, promote, adopt, undo.
+
+No other package writes enrollments or the journal.
 """
 
 from students.enrollment.service import (

@@ -119,10 +119,11 @@ class EnrollmentBatch:
 
     def promote(self, course_id: int, key_filter: Callable[[EnrollmentKey], bool] | None = None) -> None:
         """
-        Give a course's free seats to waitlisted students. If the rules refuse a student, pass over the student, and
-        record the reason in the journal, but not again while the reason stays the same.
+        Give a course's free seats to waitlisted students.
 
-        ``key_filter`` takes (student id, course id) and returns True if the student is considered; without it all are.
+        If the rules refuse a student, pass over the student, and record the reason in the journal, but not again while
+        the reason stays the same. ``key_filter`` takes (student id, course id) and returns True if the student is
+        considered; without it all are.
         """
         waitlist = self.context.waitlists.get(course_id)
         if not waitlist:
@@ -158,8 +159,9 @@ class EnrollmentBatch:
 
     def adopt(self, enrollment: StudentCourse) -> None:
         """
-        Record in the journal that from now on the enrollment belongs to the dataset of the actor's import. The
-        enrollment is not changed.
+        Record in the journal that from now on the enrollment belongs to the dataset of the actor's import.
+
+        The enrollment is not changed.
         """
         self._add_event(enrollment, enrollment.status, {}, Action.ADOPT, Decision(), "")
 
@@ -215,8 +217,9 @@ class EnrollmentBatch:
 
     def _restored_values(self, command: EnrollmentCommand) -> dict[str, Any]:
         """
-        Return the values that the enrollment had before the event that is undone. If the event created the enrollment,
-        it ends today.
+        Return the values that the enrollment had before the event that is undone.
+
+        If the event created the enrollment, it ends today.
         """
         last_event = self.context.last_events[command.key]
         if not last_event.from_status:
@@ -254,7 +257,9 @@ class EnrollmentBatch:
         reason: str,
     ) -> None:
         """
-        Add a journal entry. A promotion or pass-over has no actor and the channel system, but the same request id.
+        Add a journal entry.
+
+        A promotion or pass-over has no actor and the channel system, but the same request id.
         """
         is_system_generated = action in SYSTEM_ACTIONS
         event = clone_instance(

@@ -45,10 +45,10 @@ class EnrollmentCommand(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ActorContext:
     """
-    The actor, channel, import, request and time of a command, which the journal stores. If ``at`` is None, the time is
-    the current one.
+    The actor, channel, import, request and time of a command, which the journal stores.
 
-    ``row_scope`` has the terms and courses that the caller is limited to: a message names no course outside of them.
+    If ``at`` is None, the time is the current one. ``row_scope`` has the terms and courses that the caller is limited
+    to: a message names no course outside of them.
     """
 
     channel: Channel

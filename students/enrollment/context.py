@@ -81,15 +81,17 @@ class DecisionContext:
 
     def next_waitlist_timestamp(self, course_id: int) -> datetime:
         """
-        Return the time at which an enrollment joins the waitlist now. It is never before that of the last one on the
-        waitlist, even if the clocks of servers differ.
+        Return the time at which an enrollment joins the waitlist now.
+
+        It is never before that of the last one on the waitlist, even if the clocks of servers differ.
         """
         return max(self.now, self.last_waitlisted_at.get(course_id, self.now))
 
     def set_related_objects(self, enrollment: StudentCourse) -> None:
         """
-        Set the related objects of an enrollment: its course, and its student if that was read. Otherwise Django would
-        query both.
+        Set the related objects of an enrollment: its course, and its student if that was read.
+
+        Otherwise Django would query both.
         """
         related = enrollment._state.fields_cache
         related["course"] = self.courses[enrollment.course_id]
@@ -132,7 +134,9 @@ def _delta(status: Status, before: str, after: str) -> int:
 
 def _waitlist_sort_key(enrollment: StudentCourse) -> tuple[datetime, float]:
     """
-    Return the sort key for a waitlist: the time of joining, then the id. An enrollment that has no id yet comes last.
+    Return the sort key for a waitlist: the time of joining, then the id.
+
+    An enrollment that has no id yet comes last.
     """
     assert enrollment.waitlisted_at is not None
     return enrollment.waitlisted_at, enrollment.pk or float("inf")

@@ -66,8 +66,9 @@ def build_preview(batch: EnrollmentBatch) -> Preview:
 
 def _planned_actions(outcomes: Iterable[Outcome], own_events: Iterator[EnrollmentEvent]) -> Iterator[PlannedAction]:
     """
-    Yield a planned action for each outcome. The journal entries are in the order of the outcomes that changed
-    something.
+    Yield a planned action for each outcome.
+
+    The journal entries are in the order of the outcomes that changed something.
     """
     for outcome in outcomes:
         yield PlannedAction(outcome, next(own_events) if outcome.changed else None)

@@ -161,8 +161,9 @@ def _schedule() -> None:
 
 def _flush_and_close() -> None:
     """
-    Write the refusals, and close the database connection of this thread. The timer's thread and the exit of the process
-    call this.
+    Write the refusals, and close the database connection of this thread.
+
+    The timer's thread and the exit of the process call this.
     """
     try:
         flush()

@@ -37,11 +37,10 @@ RuleCheck = Callable[[EnrollmentCommand, DecisionContext], str | None]
 @dataclass(frozen=True, slots=True)
 class Rule:
     """
-    A check with the code and the title of its refusal. ``explanation`` is the docstring of the function, which is shown
-    to users.
+    A check with the code and the title of its refusal.
 
-    A ``waivable`` rule is evaluated like any other rule, but an actor with the permission to waive rules can override
-    it for a command.
+    ``explanation`` is the docstring of the function, which is shown to users. A ``waivable`` rule is evaluated like any
+    other rule, but an actor with the permission to waive rules can override it for a command.
     """
 
     code: str

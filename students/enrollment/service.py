@@ -224,9 +224,10 @@ def execute(
 @transaction.atomic
 def execute_atomic(commands: Sequence[EnrollmentCommand], actor: ActorContext) -> list[Outcome]:
     """
-    Execute all commands, or none of them if the rules refuse one. Return an outcome for each, as ``execute`` does.
+    Execute all commands, or none of them if the rules refuse one.
 
-    If one command is refused, nothing is written, and the other outcomes say what would have happened.
+    Return an outcome for each, as ``execute`` does. If one command is refused, nothing is written, and the other
+    outcomes say what would have happened.
     """
     batch = _evaluate(commands, actor)
     batch.finish(commit=all(outcome.accepted for outcome in batch.outcomes))

@@ -18,7 +18,7 @@ from students.enrollment.loading import effective_events
 from students.models import Channel, StudentCourse, StudentCourseQuerySet
 
 SCOPES = ("term", "course")
-# Changes by staff, in the admin or over the API. API clients also use the API, but their accounts are not staff.
+# The condition for changes by staff, in the admin or over the API. The accounts of API clients are not staff.
 MANUAL = Q(channel=Channel.ADMIN) | Q(channel=Channel.API, actor__is_staff=True)
 
 
@@ -56,7 +56,7 @@ class Scope:
         return courses_by_key([key], filter_by_scope(Course.objects.all(), self.row_scope))[key]
 
     def _term(self) -> Term | None:
-        # The import may end all enrollments of the term, so the limits must allow changes to the term itself.
+        # The import may end all enrollments of the term, so a limited sender must be allowed to change the term itself.
         return filter_by_scope(Term.objects.all(), self.row_scope, to_change=True).filter(code=self.key).first()
 
     def has(self, course: Course) -> bool:
@@ -81,10 +81,10 @@ class Scope:
 
     def kept_by_source(self, enrollments: Collection[StudentCourse]) -> dict[int, str]:
         """
-        Return an outcome for each enrollment that does not belong to the dataset, by enrollment id.
+        Return an outcome for each of the enrollments that does not belong to the dataset, by enrollment id.
 
-        An enrollment belongs to the dataset whose import changed or adopted it last. Promotions and pass-overs by
-        the system do not count.
+        An enrollment belongs to the dataset whose import changed or adopted it last. Promotions and pass-overs by the
+        system do not count.
         """
         events = effective_events().filter(enrollment__in=enrollments)
         last = {enrollment_id: pk for pk, enrollment_id in events.order_by("pk").values_list("pk", "enrollment")}

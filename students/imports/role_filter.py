@@ -1,4 +1,4 @@
-"""Checks the roles in files of Canvas and OneRoster, since only students are imported."""
+"""Finds the rows of Canvas and OneRoster files that are not about students, so that only students are imported."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ STUDENT_ROLES = {"student", "studentenrollment"}
 
 
 def has_other_role(cells: Mapping[str, str]) -> bool:
-    """True if the column ``role`` names roles, and none of them is student."""
+    """Return True if the column ``role`` names roles, and none of them is that of a student."""
     roles = {role.strip().lower() for role in re.split("[,;|]", cells.get("role", "")) if role.strip()}
     return bool(roles) and not roles & STUDENT_ROLES
 

@@ -1,4 +1,6 @@
-"""Resolves the references of enrollments in a zip to the courses and sections in the same zip."""
+"""
+Finds the courses that the enrollment file of a zip refers to by ids, from the course and section files in the same zip.
+"""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,7 +17,7 @@ from school.refusals import Refusal
 
 SECTIONS = "sections"
 SECTION_COLUMNS = (Column("section_id", required=True), Column("course_id", required=True))
-# The column of the course file that an enrollment file refers to, by the spelling of the enrollment file's column.
+# Maps a spelling of the course column in an enrollment file to the column of the course file that has these ids.
 ID_SPACES = {"classsourcedid": "sourced_id", "courseid": "course_id"}
 
 
@@ -45,7 +47,7 @@ class CourseResolver:
         if courses := courses_in_zip(importer):
             with closing(courses):
                 self.courses = courses.references_of_file()
-            self.find = lru_cache(maxsize=1_000)(self.courses.find)  # most rows name the same courses
+            self.find = lru_cache(maxsize=1_000)(self.courses.find)  # a cache, because most rows name the same courses
         self.sections = ReferenceIndex()
         if table := importer.lookup_table(SECTIONS):
             self.sections_file = table.name
@@ -68,7 +70,10 @@ class CourseResolver:
                 row.has_complete_key = True
 
     def _course_of(self, row: Row, space: str) -> CourseKey | Refusal | None:
-        """Return the course of the zip that a row names by course or section; None if it names no course of the zip."""
+        """
+        Return the course in the zip that a row names by a course or section id; None if the row names no course in the
+        zip.
+        """
         named = self._find(row, space, row.cells[CODE])
         section = row.cells.get("section_id", "")
         courses = [*self.sections.keys("", section)] if section else []

@@ -1,5 +1,5 @@
 """
-Deletes copies of a person's data outside of the student, the history and the imports: sessions, logs, stored responses.
+Deletes the copies of a student's data in sessions, in the log of the admin and in stored responses.
 
 These copies are useful for a short time only. A copy is deleted if it contains a number or an email of the person.
 """
@@ -19,7 +19,7 @@ from bulk.personal_data.search import Identifiers, as_text
 from school.models import CachedValue, KeptAnswer
 
 TEXT_FIELDS = (CharField, TextField, JSONField)
-LOGIN_KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)  # the keys of a session that keep its user logged in
+LOGIN_KEYS = (SESSION_KEY, BACKEND_SESSION_KEY, HASH_SESSION_KEY)  # the keys of a session that the login needs
 
 
 def delete_copies(identifiers: Identifiers, pseudonym: str) -> None:

@@ -48,9 +48,9 @@ def scrub() -> bool:
 
 def truncate_log() -> bool:
     """
-    Move the content of SQLite's write-ahead log into the database and empty it. Return False if a reader prevents it.
+    Move the content of SQLite's write-ahead log into the database and empty it.
 
-    No transaction may be open.
+    Return False if a reader prevents it. No transaction may be open.
     """
     with connection.cursor() as cursor:
         [is_busy, *_pages] = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

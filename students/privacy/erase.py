@@ -27,7 +27,7 @@ from students.privacy.data_copies import delete_copies
 from students.privacy.export import log_entries, stored_responses
 from students.privacy.person_lookup import Person, StudentHistory, person_of, refuse_reason_with_identifier
 
-REASON = "erased"  # the change reason of the last version in the history
+REASON = "erased"  # the change reason of the last version of the student in the history
 
 
 @dataclass
@@ -42,7 +42,8 @@ class ErasureResult:
 
     pseudonym: str
     versions: int = 0
-    imports: dict[int, int] = field(default_factory=dict)  # number of rows blacked out, by import id
+    # Maps the id of an import to the number of rows that were redacted in it.
+    imports: dict[int, int] = field(default_factory=dict)
     imports_discarded: list[int] = field(default_factory=list)
     named_in_journal: list[int] = field(default_factory=list)
     named_in_access: list[int] = field(default_factory=list)

@@ -21,7 +21,11 @@ StudentHistory: Any = Student.history.model
 
 @dataclass(frozen=True)
 class Person:
-    """A person with all identifiers. ``student`` is None if the student was deleted: the history remains."""
+    """
+    A person with all present and past identifiers.
+
+    ``student`` is None if the student was deleted, but the history remains.
+    """
 
     pk: int
     student: Student | None
@@ -33,7 +37,11 @@ class Person:
 
     @property
     def pseudonym(self) -> str:
-        """The student number after the erasure. It contains the id, which enrollments refer to, and no other data."""
+        """
+        The student number after the erasure.
+
+        It contains only the id of the student, which enrollments refer to, and no personal data.
+        """
         return f"erased-{self.pk}"
 
 

@@ -1,4 +1,4 @@
-"""A template filter that shows the codes of reasons as titles."""
+"""A template filter that shows the codes of refusals as titles."""
 
 from collections.abc import Iterable
 

@@ -137,8 +137,8 @@ def enrolled_courses():
 
 
 def stored_results(job, kind):
-    [part_of_import] = [part_of_import for part_of_import in parts_of(job) if part_of_import.name == kind]
-    return [row.result for row in Report(job, part_of_import).rows()]
+    [part] = [part for part in parts_of(job) if part.name == kind]
+    return [row.result for row in Report(job, part).rows()]
 
 
 def with_titles(courses):

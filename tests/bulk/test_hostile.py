@@ -40,9 +40,9 @@ def test_a_header_of_more_than_200_columns_is_refused_quickly(columns, state):
 def test_formulas_are_escaped_in_the_report_and_in_the_failed_rows(cell):
     job = imported(f"student_number,course_code,note\nS-9,M-1,{cell}\n")
 
-    [part_of_import] = parts_of(job)
+    [part] = parts_of(job)
     for lines in (Report.as_csv, Report.failed_as_csv):
-        last = "".join(lines(Report(job, part_of_import))).splitlines()[-1]
+        last = "".join(lines(Report(job, part))).splitlines()[-1]
         assert last.split(",")[2].lstrip('"').startswith("'")
 
 

@@ -39,8 +39,9 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """
-        Add the member ``import``, which some problems have. It cannot be a class attribute, because ``import`` is a
-        keyword of Python.
+        Add the member ``import``, which some problems have.
+
+        It cannot be a class attribute, because ``import`` is a keyword of Python.
         """
         active = serializers.IntegerField(required=False, help_text="Of import_in_progress: the active import.")
         return {**super().get_fields(), "import": active}

@@ -83,8 +83,9 @@ circuit_breaker = CircuitBreaker()
 
 class Connection(psycopg.Connection[Any]):
     """
-    A connection that is closed when the wait budget is used up. Otherwise a late answer would be read as the answer to
-    the next query.
+    A connection that is closed when the wait budget is used up.
+
+    Otherwise a late answer would be read as the answer to the next query.
     """
 
     wait_budget = WaitBudget(None)

@@ -1,6 +1,7 @@
 """
-Serializers for students and enrollments. They check only the format of the input, and ``students.enrollment`` the
-rules.
+Serializers for students and enrollments.
+
+They check only the format of the input, and ``students.enrollment`` the rules.
 """
 
 from students.api.serializers.enrollments import (

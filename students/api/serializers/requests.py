@@ -1,5 +1,7 @@
 """
-Serializers that check the format of request bodies. ``students.enrollment.rules`` decides if a command is allowed.
+Serializers that check the format of request bodies.
+
+``students.enrollment.rules`` decides if a command is allowed.
 """
 
 from typing import Any

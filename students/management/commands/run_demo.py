@@ -76,7 +76,11 @@ def _kept_keys(path: Path) -> dict[str, str] | None:
 
 
 def _are_good(keys: dict[str, str]) -> bool:
-    """Return True if the user exists and the client has these credentials. The user's password may have changed."""
+    """
+    Return True if the user exists and these are the credentials of the client.
+
+    The password is not checked, as the user may have changed it.
+    """
     client = ApiClient.objects.filter(client_id=keys["client_id"]).first()
     has_user = get_user_model().objects.filter(username=STAFF).exists()
     return has_user and client is not None and check_password(keys["client_secret"], client.client_secret)
@@ -94,7 +98,8 @@ def _new_keys() -> dict[str, str]:
         credentials = create_api_client(CLIENT, " ".join(settings.SCOPES))
     else:
         credentials = Credentials(client.client_id, generate_client_secret())
-        client.client_secret = credentials.client_secret  # only a hash of the old secret is stored
+        # A new secret is needed, because only a hash of the old one is stored.
+        client.client_secret = credentials.client_secret
         client.save()
     return {"password": password, "client_id": credentials.client_id, "client_secret": credentials.client_secret}
 
@@ -135,7 +140,7 @@ class Command(SafeCommand):
             pass
         finally:
             server.terminate()
-            worker.terminate()  # it ends after the current import
+            worker.terminate()  # the worker ends after its current import
             server.wait()
             worker.wait()
         self.stdout.write("\nStopped. The data is kept.")
@@ -143,7 +148,7 @@ class Command(SafeCommand):
             sys.exit(server.returncode)
 
     def _token(self, server: "subprocess.Popen[bytes]", base: str, keys: dict[str, str]) -> str:
-        """Request a token until the server answers; raise ``CommandError`` if it does not start."""
+        """Request a token until the server answers; raise ``CommandError`` if the server does not start in time."""
         basic = b64encode(f"{keys['client_id']}:{keys['client_secret']}".encode()).decode()
         ask = Request(
             f"{base}/oauth/token", data=b"grant_type=client_credentials", headers={"Authorization": f"Basic {basic}"}
