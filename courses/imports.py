@@ -57,7 +57,7 @@ class CourseImporter(UpsertImporter):
         **dict.fromkeys(("active", "published"), True),
         **dict.fromkeys(("inactive", "unpublished", "completed", "concluded", "deleted", "tobedeleted"), False),
     }
-    options = (Option("level", gettext_lazy("The level of new courses whose rows have none.")),)
+    options = (Option("level", gettext_lazy("Level"), gettext_lazy("The level of new courses whose rows have none.")),)
     # The files of OneRoster in which references are looked up: its courses, which group its classes, and its academic
     # sessions.
     lookup_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {

@@ -42,9 +42,9 @@ def courses_by_key(
     """
     keys = dict.fromkeys(keys)
     offerings = _load_offerings({key.code for key in keys}, courses)
-    found = {key: select_offering(key, offerings[key.code]) for key in keys}
-    missing = [key for key, each in found.items() if isinstance(each, Refusal) and each.code == "course_not_found"]
-    return {**found, **_not_found_refusals(missing[:max_suggestions], courses)} if missing else found
+    results = {key: select_offering(key, offerings[key.code]) for key in keys}
+    missing = [key for key, each in results.items() if isinstance(each, Refusal) and each.code == "course_not_found"]
+    return {**results, **_not_found_refusals(missing[:max_suggestions], courses)} if missing else results
 
 
 COURSES_BY_CODE: PreparedQuery[Course] = PreparedQuery(
@@ -61,8 +61,8 @@ def _load_offerings(codes: Collection[str], courses: QuerySet[Course] | None) ->
     all_codes = list(codes)
     for start in range(0, len(all_codes), MAX_QUERY_VALUES):
         batch = all_codes[start : start + MAX_QUERY_VALUES]
-        found = COURSES_BY_CODE(batch) if courses is None else courses.filter(code__in=batch).select_related("term")
-        for course in found:
+        matches = COURSES_BY_CODE(batch) if courses is None else courses.filter(code__in=batch).select_related("term")
+        for course in matches:
             offerings[course.code][course.term.code if course.term else ""] = course
     return offerings
 
@@ -132,10 +132,10 @@ def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Cou
     """Return the course with an id, or with ``code:MATH-101`` or ``code:MATH-101@2026F``; raise ``Refused``."""
     if identifier.startswith("code:"):
         key = parse_course_key(identifier)
-        found = courses_by_key([key], courses)[key]
-        if isinstance(found, Refusal):
-            raise Refused([found])
-        return found
+        result = courses_by_key([key], courses)[key]
+        if isinstance(result, Refusal):
+            raise Refused([result])
+        return result
     ids = parse_ids(identifier)
     found_by_id = COURSES_BY_ID(ids) if courses is None else courses.select_related("term").filter(pk__in=ids)
     course = next(iter(found_by_id), None)

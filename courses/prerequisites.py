@@ -223,12 +223,12 @@ def _prerequisites_by_code(courses: QuerySet[Course], renamed: Mapping[str | Non
 def _find_cycle(code: str, prerequisites: Iterable[str], prerequisites_by_code: Mapping[str, set[str]]) -> list[str]:
     """Return the codes of a cycle through ``code``, from it and back to it; an empty list if there is none."""
     stack = [[code, first] for first in prerequisites]
-    seen: set[str] = set()
+    visited: set[str] = set()
     while stack:
         path = stack.pop()
         if path[-1] == code:
             return path
-        if path[-1] not in seen:
-            seen.add(path[-1])
+        if path[-1] not in visited:
+            visited.add(path[-1])
             stack += [[*path, next_code] for next_code in prerequisites_by_code.get(path[-1], ())]
     return []

@@ -251,19 +251,19 @@ def character_name(character: str) -> str:
     return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
 
 
-def likely_identifiers(given: str) -> list[str]:
+def likely_identifiers(key: str) -> list[str]:
     """Return identifiers that a text may mean: without invisible characters, or in another case; of long texts none."""
-    if len(given) > MAX_CHECKED:
+    if len(key) > MAX_CHECKED:
         return []
-    plain = _cleaned_key(given)
+    plain = _cleaned_key(key)
     variants = [plain, plain.upper(), plain.lower(), plain.title(), plain.capitalize(), plain.swapcase()]
     variants_by_form = dict.fromkeys(map(normalized, dict.fromkeys(variants)))
-    return [each for each in variants_by_form if each and each != given]
+    return [each for each in variants_by_form if each and each != key]
 
 
-def _cleaned_key(given: str) -> str:
+def _cleaned_key(key: str) -> str:
     """Return a key without its prefix, invisible characters, and characters that programs have added."""
-    text = given.removeprefix("number:").removeprefix("code:")
+    text = key.removeprefix("number:").removeprefix("code:")
     plain = normalized("".join(_plain_equivalent(each) for each in text if not is_invisible(each) or each == " "))
     plain = plain.strip(f"#{_QUOTES}")
     if match := _WITH_A_DECIMAL.fullmatch(plain):
@@ -284,17 +284,17 @@ MAX_PIECES = 5
 MAX_DIGITS = 12
 
 
-def similar_identifiers(given: str) -> list[str]:
+def similar_identifiers(key: str) -> list[str]:
     """
     Return identifiers that an unknown key may mean: the likely identifiers, and rewritten ones.
 
     People use other separators (``MATH 101``), spreadsheets drop leading zeros, and letters of other alphabets look
     like Latin ones.
     """
-    if len(given) > MAX_CHECKED:
+    if len(key) > MAX_CHECKED:
         return []
-    likely = likely_identifiers(given)
-    plain = _cleaned_key(given).translate(_LATIN)
+    likely = likely_identifiers(key)
+    plain = _cleaned_key(key).translate(_LATIN)
     if plain.isdecimal():
         digits = plain.lstrip("0")
         rewritten = [digits.zfill(width) for width in range(len(digits), MAX_DIGITS + 1)]
@@ -302,7 +302,7 @@ def similar_identifiers(given: str) -> list[str]:
         pieces = _PIECES.findall(plain) if len(plain) <= 64 else []
         joined_pieces = [gap.join(pieces) for gap in ("-", "", " ", "_", ".")] if len(pieces) <= MAX_PIECES else []
         rewritten = [variant for each in (plain, *joined_pieces) for variant in (each, each.upper())]
-    return [each for each in dict.fromkeys([*likely, *rewritten]) if each and each != given]
+    return [each for each in dict.fromkeys([*likely, *rewritten]) if each and each != key]
 
 
 def plain_text(text: str) -> None:
@@ -353,5 +353,5 @@ def parse_id(text: str) -> int:
 
 def parse_ids(text: str) -> list[int]:
     """Return a list with the database id in a text; an empty list if it is not an id."""
-    found = parse_id(text)
-    return [found] if found else []
+    number = parse_id(text)
+    return [number] if number else []

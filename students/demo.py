@@ -88,12 +88,12 @@ def make_demo(
     advance(size.students)
     log(f"{size.students} students")
     for position, term in enumerate(terms):
-        wanted = _share(size.enrollments, TERMS, position)
-        pairs = _choose_pairs(students, per_term[position], wanted, rng)
+        total = _share(size.enrollments, TERMS, position)
+        pairs = _choose_pairs(students, per_term[position], total, rng)
         last = term is terms[-1]
         courses = _make_courses(term, per_term[position], pairs, rng, last=last)
         _enroll_and_end(term, [(s, courses[c]) for s, c in pairs], now=now, rng=rng, last=last, advance=advance)
-        log(f"{term.code}: {len(courses)} courses, {wanted} enrollments")
+        log(f"{term.code}: {len(courses)} courses, {total} enrollments")
 
 
 def _share(total: int, parts: int, position: int) -> int:
@@ -123,13 +123,13 @@ def _make_students(count: int, rng: random.Random) -> list[int]:
     person = Person(Locale.EN, seed=count)
     students = []
     for position in range(1, count + 1):
-        given, family = person.first_name(), person.last_name()
+        given_name, family_name = person.first_name(), person.last_name()
         students.append(
             Student(
                 student_number=f"S-{1000 + position}",
-                given_name=given,
-                family_name=family,
-                email=f"{given}.{family}.{position}@example.edu".lower().replace(" ", "").replace("'", ""),
+                given_name=given_name,
+                family_name=family_name,
+                email=f"{given_name}.{family_name}.{position}@example.edu".lower().replace(" ", "").replace("'", ""),
                 is_active=True,
             )
         )
@@ -140,9 +140,9 @@ def _make_students(count: int, rng: random.Random) -> list[int]:
     ]
 
 
-def _choose_pairs(students: list[int], courses: int, wanted: int, rng: random.Random) -> list[tuple[int, int]]:
+def _choose_pairs(students: list[int], courses: int, total: int, rng: random.Random) -> list[tuple[int, int]]:
     """Choose distinct pairs of a student's id and a course's position, grouped by student."""
-    each, more = divmod(wanted, len(students))
+    each, more = divmod(total, len(students))
     if each + bool(more) > courses:
         raise ValueError("There are too few courses for so many enrollments.")
     pairs = []

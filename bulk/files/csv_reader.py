@@ -353,10 +353,10 @@ class Table:
         missing = [column.name for column in self.columns if column.required and column.name not in self.names]
         if missing:
             message = _("Columns missing in the header: %(names)s. This row was read as the header: %(found)s.")
-            found = " | ".join(clean(cell) for cell in self.header)
+            header_text = " | ".join(clean(cell) for cell in self.header)
             parts = {
                 "names": ", ".join(missing),
-                "found": found if len(found) <= MAX_SHOWN_HEADER else f"{found[:MAX_SHOWN_HEADER]}…",
+                "found": header_text if len(header_text) <= MAX_SHOWN_HEADER else f"{header_text[:MAX_SHOWN_HEADER]}…",
             }
             raise self._unreadable("missing_column", message % parts, self.header_number)
         duplicates = sorted(name for name, count in Counter(filter(None, self.names)).items() if count > 1)

@@ -25,11 +25,12 @@ class Option:
     """
     An option of one kind of file, in addition to the options of all kinds.
 
-    The first of ``choices`` is the default. A flag has the choices false and true; on the command line and in the admin
-    it is set or not set.
+    ``label`` is the label of its form field, ``help`` explains the option. The first of ``choices`` is the default. A
+    flag has the choices false and true; on the command line and in the admin it is set or not set.
     """
 
     name: str
+    label: str | Promise
     help: str | Promise
     choices: tuple[str, ...] = ()
 

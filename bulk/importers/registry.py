@@ -102,12 +102,12 @@ def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[ImportPart]:
     tables, other_files, _system_files = read_zip(file or open_stored(job), job.size)
     parts = []
     for kind, importer_class in importer_classes().items():
-        found = [table for table in tables if table.stem in importer_class.file_names]
-        importers = [_importer_of(job, importer_class, table) for table in found]
-        if len(found) > 1:
+        matching_tables = [table for table in tables if table.stem in importer_class.file_names]
+        importers = [_importer_of(job, importer_class, table) for table in matching_tables]
+        if len(matching_tables) > 1:
             importers = [importer for importer in importers if not importer.is_lookup_only()]
-        if found and len(importers) != 1:
-            raise _duplicate_file(kind, found)
+        if matching_tables and len(importers) != 1:
+            raise _duplicate_file(kind, matching_tables)
         for importer in importers:
             importer.lookup_files = _lookup_files(importer, tables)
             parts.append(ImportPart(importer, kind))

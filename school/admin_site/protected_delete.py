@@ -52,20 +52,20 @@ def _truncate_names(names: list[Any]) -> list[Any]:
 
     def fitting(names: list[Any]) -> list[Any]:
         nonlocal room, more
-        kept: list[Any] = []
+        fitting_names: list[Any] = []
         for each in names:
             if isinstance(each, list):
-                kept += [nested] if (nested := fitting(each)) else []
+                fitting_names += [nested] if (nested := fitting(each)) else []
                 continue
             room -= 40 + size_in_page(each)
             if room < 0:
                 more += 1
             else:
-                kept.append(each)
-        return kept
+                fitting_names.append(each)
+        return fitting_names
 
-    kept = fitting(names)
-    return [*kept, _("And %(n)s more.") % {"n": more}] if more else kept
+    fitting_names = fitting(names)
+    return [*fitting_names, _("And %(n)s more.") % {"n": more}] if more else fitting_names
 
 
 class ProtectedByRelation(ModelAdmin):
@@ -97,7 +97,11 @@ class ProtectedByRelation(ModelAdmin):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         selected: Collection[Any] = list(objs)
         rows = self.model._default_manager.filter(pk__in=[each.pk for each in selected]).order_by()
-        counts = dict(rows.annotate(kept=Count(self.protected_by)).filter(kept__gt=0).values_list("pk", "kept"))
+        counts = dict(
+            rows.annotate(reference_count=Count(self.protected_by))
+            .filter(reference_count__gt=0)
+            .values_list("pk", "reference_count")
+        )
         unreferenced = [each for each in selected if each.pk not in counts]
         to_delete, numbers, lacking, protected = super().get_deleted_objects(unreferenced, request)
         kind = self.model._meta.get_field(self.protected_by).related_model._meta.verbose_name_plural

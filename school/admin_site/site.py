@@ -51,7 +51,7 @@ def remove_inline_styles(html: str) -> SafeString:
 
 
 class SchoolAdminSite(UnfoldAdminSite):
-    index_title = _("The registrar's desk")
+    index_title = _("Registrar's office")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

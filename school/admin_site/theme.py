@@ -87,7 +87,7 @@ NAVIGATION = [
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": _("School"),
     "SITE_HEADER": _("School"),
-    "SITE_SUBHEADER": _("The registrar's desk"),
+    "SITE_SUBHEADER": _("Registrar's office"),
     "SITE_SYMBOL": "school",
     "SITE_URL": None,
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": static_url("school/icon.svg")}],

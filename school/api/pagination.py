@@ -212,9 +212,9 @@ def order_columns(request: Request, view: Any) -> tuple[str, str]:
 def refuse_page_parameters(request: Request) -> None:
     """Raise ``ValidationError`` if a file is requested by page, or with the parameters ``fields`` or ``expand``."""
     message = _("A file always has all rows and all columns, so this parameter is not allowed.")
-    given = [name for name in ("cursor", "page_size", "fields", "expand") if name in request.query_params]
-    if given:
-        raise ValidationError({name: [ErrorDetail(message, code="unknown_filter")] for name in given})
+    paging_parameters = [name for name in ("cursor", "page_size", "fields", "expand") if name in request.query_params]
+    if paging_parameters:
+        raise ValidationError({name: [ErrorDetail(message, code="unknown_filter")] for name in paging_parameters})
 
 
 def _parameter(name: str, schema: dict[str, Any], description: str) -> dict[str, Any]:

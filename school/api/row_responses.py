@@ -121,11 +121,11 @@ class ConditionalReadMixin:
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         view: Any = self
-        found = self._read_row(self.row_lookups())
-        if found is None:
+        etag_and_text = self._read_row(self.row_lookups())
+        if etag_and_text is None:
             # Raises an error with the reason why the row is missing.
-            found = self._read_row({"pk": view.get_object().pk})
-        etag, text = found or ("", "")
+            etag_and_text = self._read_row({"pk": view.get_object().pk})
+        etag, text = etag_and_text or ("", "")
         if matches_if_none_match(request, etag):
             return Response(status=304, headers={"ETag": etag})
         return Response(JsonText(text), headers={"ETag": etag})
@@ -151,9 +151,9 @@ class ConditionalReadMixin:
 
     def etag_and_json(self, lookups: Mapping[str, Any]) -> tuple[str, str]:
         """Return the ETag and the JSON of a row that exists."""
-        found = self._read_row(lookups)
-        assert found is not None
-        return found
+        etag_and_text = self._read_row(lookups)
+        assert etag_and_text is not None
+        return etag_and_text
 
     def _read_row(self, lookups: Mapping[str, Any]) -> tuple[str, str] | None:
         """Return the ETag of a row (from all its fields) and the JSON of the requested fields; None without a row."""

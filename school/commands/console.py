@@ -22,7 +22,7 @@ _UNSAFE = re.compile(
 
 def escape_control_characters(text: str) -> str:
     """Return the text with characters that control a terminal replaced by visible escapes: \\u001b for ESC."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class SafeOutput:

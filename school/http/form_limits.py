@@ -39,6 +39,6 @@ def size_in_page(text: str) -> int:
     return len(conditional_escape(text).encode())
 
 
-def _too_large(request: HttpRequest, name: str, **found: int) -> HttpResponse:
+def _too_large(request: HttpRequest, name: str, **numbers: int) -> HttpResponse:
     bounds = {"max_text": MAX_TEXT, "max_values": MAX_VALUES}
-    return render(request, "school/form_too_large.html", {"name": shorten(name, 100), **found, **bounds}, status=413)
+    return render(request, "school/form_too_large.html", {"name": shorten(name, 100), **numbers, **bounds}, status=413)

@@ -48,9 +48,9 @@ def count(key: str, quota: int) -> Count:
     return _reserve(key, quota, 1)
 
 
-def _reserve(key: str, quota: int, wanted: int) -> Count:
-    """Count ``wanted`` requests together, if the window has room for all of them."""
-    [row] = run_statement("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [key, quota, WINDOW, wanted])
+def _reserve(key: str, quota: int, amount: int) -> Count:
+    """Count ``amount`` requests together, if the window has room for all of them."""
+    [row] = run_statement("SELECT taken, seconds_left FROM school_count(%s, %s, %s, %s)", [key, quota, WINDOW, amount])
     return Count(*row)
 
 
@@ -72,7 +72,7 @@ class ReservedRequests:
             self._reserved_by_key[key] = left - 1, taken, ends
             return Count(taken - left + 1, ends - now)
 
-    def store(self, key: str, counted: Count, wanted: int) -> Count | None:
+    def store(self, key: str, counted: Count, amount: int) -> Count | None:
         """Store the reserved requests and use one of them; None if none were reserved."""
         if counted.taken is None:
             return None
@@ -80,8 +80,8 @@ class ReservedRequests:
             left, _taken, ends = self._reserved_by_key.get(key, (0, 0, 0.0))
             now = time.monotonic()
             others = left if ends > now else 0  # another thread has reserved requests in the meantime
-            self._reserved_by_key[key] = others + wanted - 1, counted.taken, now + counted.seconds_left
-        return Count(counted.taken - wanted + 1, counted.seconds_left)
+            self._reserved_by_key[key] = others + amount - 1, counted.taken, now + counted.seconds_left
+        return Count(counted.taken - amount + 1, counted.seconds_left)
 
 
 def delete_ended() -> int:

@@ -54,15 +54,17 @@ class EnrollmentImporter(FullFileImporter):
     options = (
         Option(
             "on_full",
+            gettext_lazy("If the course is full"),
             gettext_lazy(
                 "reject (default): a full course is an error. waitlist: if the course is full, the student is "
                 "waitlisted."
             ),
             tuple(OnFull),
         ),
-        Option("term", gettext_lazy("The term of rows that have none.")),
+        Option("term", gettext_lazy("Term"), gettext_lazy("The term of rows that have none.")),
         Option(
             "take_over",
+            gettext_lazy("Take over"),
             gettext_lazy(
                 "For a full file: take over enrollments from other datasets or manual changes. Listed ones are "
                 "adopted, the others are ended."
@@ -140,10 +142,10 @@ class EnrollmentImporter(FullFileImporter):
         )
         visible_courses = filter_by_scope(Course.objects.all(), self.row_scope)
         missing = set(course_keys) - self.courses.keys()
-        found = courses_by_key(missing, visible_courses)
-        self.courses |= {key: course for key, course in found.items() if isinstance(course, Course)}
+        results = courses_by_key(missing, visible_courses)
+        self.courses |= {key: course for key, course in results.items() if isinstance(course, Course)}
         self.course_of = {
-            row.number: _exact_course(row, self.courses.get(key) or found[key])
+            row.number: _exact_course(row, self.courses.get(key) or results[key])
             for row, key in zip(rows, course_keys, strict=True)
         }
         # Keyed by the course id, since the code alone and the code with the term may name the same course.

@@ -36,14 +36,14 @@ class Scope:
         if self.kind not in SCOPES or not self.key:
             message = _("The scope of an import has the form term:CODE or course:CODE@TERM.")
             return [Refusal("invalid_scope", message, field="scope")]
-        found = self._course() if self.kind == "course" else self._term()
-        if found is None:
+        term_or_course = self._course() if self.kind == "course" else self._term()
+        if term_or_course is None:
             return [
                 term_not_found(f"code:{self.key}", filter_by_scope(Term.objects.all(), self.row_scope)).with_field(
                     "scope"
                 )
             ]
-        return [found.with_field("scope")] if isinstance(found, Refusal) else []
+        return [term_or_course.with_field("scope")] if isinstance(term_or_course, Refusal) else []
 
     @cached_property
     def course_id(self) -> int | None:

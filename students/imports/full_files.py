@@ -107,15 +107,15 @@ class FullFileImporter(Importer):
         reason = _("No longer in the full file of import %(id)s.") % {"id": self.job.pk}
         drops = {each.pk: EnrollmentCommand(Action.DROP, *each.key, reason=reason) for each in unlisted}
         self._lock([*drops.values()], context)
-        kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)
-        own = [each for each in unlisted if each.pk not in kept]
+        kept_outcomes = {} if self.takes_over else self.scope.kept_by_source(unlisted)
+        own = [each for each in unlisted if each.pk not in kept_outcomes]
         uncertain = {each.pk: number for each in own if (number := self.listed.ambiguous_row(each.key))}
         self.uncertain_rows.update(uncertain.values())
         outcomes = self._end_locked([drops[each.pk] for each in own if each.pk not in uncertain], context)
         for each in unlisted:
             row = self._synthetic_row(each)
-            if each.pk in kept:
-                yield RowResult(row, kept[each.pk], each.pk)
+            if each.pk in kept_outcomes:
+                yield RowResult(row, kept_outcomes[each.pk], each.pk)
             elif each.pk in uncertain:
                 note = _("Row %(row)s has an error and may refer to this enrollment.") % {"row": uncertain[each.pk]}
                 yield RowResult(row, KEPT_UNCERTAIN, each.pk, note=note)

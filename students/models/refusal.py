@@ -14,9 +14,9 @@ from students.models.student import Student
 
 class RefusedActQuerySet(models.QuerySet["RefusedAct"]):
     def for_reason(self, code: str) -> Self:
-        """Return the refusals that have this code among their reasons."""
-        among = Q(codes=code) | Q(codes__startswith=f"{code} ") | Q(codes__endswith=f" {code}")
-        return self.filter(among | Q(codes__contains=f" {code} "))
+        """Return the refusals that have this code at_an_end their reasons."""
+        at_an_end = Q(codes=code) | Q(codes__startswith=f"{code} ") | Q(codes__endswith=f" {code}")
+        return self.filter(at_an_end | Q(codes__contains=f" {code} "))
 
 
 class RefusedAct(models.Model):

@@ -31,13 +31,13 @@ class SchemaView(SpectacularAPIView):
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         """Choose the renderer by the parameter ``format``, else by the header; raise ``ValidationError``."""
-        wanted = request.query_params.get("format")
-        if wanted is None or force:
+        format_name = request.query_params.get("format")
+        if format_name is None or force:
             return super().perform_content_negotiation(request, force)
-        if wanted not in FORMATS:
+        if format_name not in FORMATS:
             message = _("Write one of: %(formats)s.") % {"formats": ", ".join(FORMATS)}
             raise ValidationError({"format": [ErrorDetail(message, code="invalid_choice")]})
-        media_type = FORMATS[wanted]
+        media_type = FORMATS[format_name]
         return next((each, media_type) for each in self.get_renderers() if each.media_type == media_type)
 
     def handle_exception(self, exc: Exception) -> Any:

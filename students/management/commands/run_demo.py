@@ -50,8 +50,8 @@ def demo_keys(path: Path) -> dict[str, str]:
     If the file, the user or the client is missing, or the file and the client disagree, the missing user and client are
     created, both get a new secret, and the file is written again.
     """
-    if (kept := _kept_keys(path)) and _are_good(kept):
-        return kept
+    if (stored_keys := _stored_keys(path)) and _are_valid(stored_keys):
+        return stored_keys
     # Write under another name and rename the complete file: an incomplete file would be worse than none.
     with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.", delete=False) as draft:
         try:
@@ -66,7 +66,7 @@ def demo_keys(path: Path) -> dict[str, str]:
     return keys
 
 
-def _kept_keys(path: Path) -> dict[str, str] | None:
+def _stored_keys(path: Path) -> dict[str, str] | None:
     try:
         keys = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -75,7 +75,7 @@ def _kept_keys(path: Path) -> dict[str, str] | None:
     return keys if isinstance(keys, dict) and keys.keys() >= names else None
 
 
-def _are_good(keys: dict[str, str]) -> bool:
+def _are_valid(keys: dict[str, str]) -> bool:
     """
     Return True if the user exists and these are the credentials of the client.
 
