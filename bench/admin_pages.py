@@ -25,10 +25,10 @@ from students.models import Status, Student, StudentCourse
 
 HOST = "localhost"  # a host that Django accepts
 TIMES = 5
-QUERIES, SECONDS = 25, 1.0  # the limits of a page, see CONTRIBUTING.md
-MANY = 1_000  # enrollments at a time
+QUERIES, SECONDS = 25, 1.0  # the limits of a page, which CONTRIBUTING.md describes
+MANY = 1_000  # the number of enrollments that an action changes at a time
 
-# A page: its title, its address, and the form to post, or None for a GET.
+# A page: its title, its URL, and the form to post; None for a GET request.
 Page = tuple[str, str, dict[str, Any] | None]
 
 

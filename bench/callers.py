@@ -1,4 +1,7 @@
-"""The callers of the API: a client, a client that is limited to a term, and a member of staff with a session."""
+"""
+Creates the callers of the measured requests: a client, a client that is limited to a term, and a staff user with a
+session.
+"""
 
 import time
 

@@ -1,8 +1,8 @@
 """
 Measure the CPU time of all forms of requests, on PostgreSQL and on SQLite.
 
-Each form is sent in one process through the WSGI application, and the CPU time of that process is measured, without
-other programs or the network. All forms are measured in rounds, and a ratio is the median over the rounds.
+Each form is sent in one process through the WSGI application. Only the CPU time of that process is measured, not that
+of other programs or the network. All forms are measured in several rounds, and a ratio is the median over the rounds.
 """
 
 import json
@@ -17,9 +17,9 @@ from bench.processes import Failed
 from bench.table import print_table
 
 DATABASES: dict[str, list[str]] = {"PostgreSQL": [], "SQLite": ["--sqlite"]}
-ROUNDS, MORE_ROUNDS = 5, 10  # more rounds for a form that seems slow, and for its plain form
+ROUNDS, MORE_ROUNDS = 5, 10  # the number of additional rounds for a form that seems slow, and for its plain form
 SECONDS_PER_ROUND = 0.02  # CPU seconds for each form
-MAX_SQLITE_RATIO = 1.3  # the maximum ratio to the CPU time on PostgreSQL, for a read
+MAX_SQLITE_RATIO = 1.3  # the maximum ratio of a read on SQLite to the same read on PostgreSQL
 
 
 @dataclass(slots=True)
@@ -82,7 +82,8 @@ def _measure_in_process(options: list[str]) -> list[Cost]:
 
 def measure(file: Path) -> None:
     """Measure on the database of this process, and write the costs to a file; raise ``Failed`` for wrong responses."""
-    from bench.in_process import InProcessClient  # it needs models, and Django is set up only now
+    # Imported here, because it needs models, and Django is set up only now.
+    from bench.in_process import InProcessClient
 
     client = InProcessClient()
     costs = {form.title: Cost(form.title, form.method == "GET", form.max_ratio) for form in client.forms}
@@ -96,7 +97,8 @@ def measure(file: Path) -> None:
             _set_ratio(costs[form.title], costs[form.plain].rounds)
     for form in client.forms:
         cost = costs[form.title]
-        if cost.is_slow:  # again, alternating with its plain form, as other programs may have disturbed the measurement
+        # Measured again, alternating with the plain form, because other programs may have disturbed the measurement.
+        if cost.is_slow:
             plain = client.by_title[form.plain]
             pairs = [
                 (client.seconds(plain, SECONDS_PER_ROUND), client.seconds(form, SECONDS_PER_ROUND))

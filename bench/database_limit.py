@@ -1,7 +1,7 @@
 """
-The same file without School: the limit of the database, and the rate of a simple loop.
+Write the rows of the file without School: by the fastest way of the database, and by a simple loop.
 
-Neither checks rules or writes a journal or outcomes.
+Neither checks rules, and neither writes a journal or outcomes.
 """
 
 import csv
@@ -16,7 +16,7 @@ from django.utils import timezone
 from courses.models import Course
 from students.models import Status, Student, StudentCourse
 
-LOOPED = 2_000  # rows of the loop, enough to measure its rate
+LOOPED = 2_000  # the number of rows that the loop writes, which is enough to measure its rate
 
 STAGE = "CREATE UNLOGGED TABLE bench_staging (student_number text, course_code text, term text)"
 LOAD = "COPY bench_staging FROM STDIN WITH (FORMAT csv, HEADER true)"

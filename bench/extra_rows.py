@@ -20,14 +20,14 @@ from students.enrollment.commands import ActorContext
 from students.events.feed import cursor_of
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
 
-PAGE = 10  # rows of a page
-SEATS = 300  # of the full course
-STEP = 7  # the step from the course of one write to that of the next
+PAGE = 10  # the number of rows of a page
+SEATS = 300  # the number of seats of the full course
+STEP = 7  # the difference between the courses of two consecutive writes
 
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """A range of ids without gaps."""
+    """A range of consecutive ids."""
 
     first: int
     count: int
@@ -113,7 +113,7 @@ def _ids(rows: Any) -> Ids:
 
 
 def _busiest(of: str) -> int:
-    """Return the student or the course with the most open enrollments."""
+    """Return the id of the student or the course with the most open enrollments."""
     counted = StudentCourse.objects.open().order_by().values(of).annotate(count=Count("pk"))
     return int(counted.order_by("-count").values_list(of, flat=True)[0])
 
@@ -141,7 +141,7 @@ def _sold_out(term: Term, first: int) -> int:
 
 
 def _enrolled(courses: Ids, leavers: Ids, rounds: int) -> Ids:
-    """Enroll the leavers in courses, for each round in another one."""
+    """Enroll the leavers in a different course for each round."""
     for number in range(rounds):
         _enroll(
             [

@@ -1,8 +1,8 @@
 """
-Peers: alternative implementations and a minimal application, on the same PostgreSQL server as School.
+Starts the peers: other implementations of the API and a minimal application, on the same PostgreSQL server as School.
 
-They are in a folder outside the project (``--peers``): ``fastapi_app.py``, ``limit_app.py``, and ``sql/`` with
-their schema and data; plain DRF is in ``bench/drf``. They have no tokens, no rules and no journal.
+They are in a folder outside the project (``--peers``): ``fastapi_app.py``, ``limit_app.py``, and ``sql/`` with their
+schema and data; plain DRF is in ``bench/drf``. They have no tokens, no rules and no journal.
 """
 
 import subprocess
@@ -28,7 +28,7 @@ DATABASE = "school_bench_peers"
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """The servers by name. They share the same data; ids of students and courses start at 1."""
+    """The running peers by name. All of them have the same data; the ids of students and courses begin at 1."""
 
     servers: dict[str, Server]
     students: int

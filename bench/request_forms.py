@@ -1,9 +1,10 @@
 """
-The forms of all requests: lists with filters, orders, fields and callers, single rows, and writes.
+The forms of all requests that are measured: reads of lists with different filters, orders, fields and callers, reads of
+single rows, and writes.
 
-A form is one combination of address, parameters and caller. It has a plain form to compare it with, the maximum ratio
-to its cost, and a target relative to FastAPI. ``bench.cpu_time`` measures the forms in one process, ``bench.http``
-measures them through the server.
+A form is one combination of URL, parameters and caller. Its cost is compared with that of its plain form, which has no
+parameters, and must not exceed a maximum ratio. Some forms also have a target relative to FastAPI. ``bench.cpu_time``
+measures the forms in one process, ``bench.http`` measures them through the server.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from bench.extra_rows import PAGE, SEATS, STEP, Ids, Rows, body
 SINCE = "2020-01-01T00:00:00Z"
 MAX_RATIO, MAX_RATIO_WITH_SESSION, MAX_RATIO_OF_ENROLLING = 2.0, 3.0, 1.5
 BATCH = 100
-NONE = Ids(1, 1)  # for a path without variable ids
+NONE = Ids(1, 1)  # the range of ids for a path without placeholders
 TWO_FILTERS = "level=introductory&ordering=-updated_at"
 
 
@@ -116,7 +117,7 @@ def _feed(rows: Rows) -> Iterator[Form]:
 
 
 def _single(rows: Rows) -> Iterator[Form]:
-    """Yield the forms of single rows. Each kind of row has its own plain form, as their costs differ."""
+    """Yield the forms of reads of single rows. Each kind of row has its own plain form, because their costs differ."""
     running = Ids(rows.rosters.first, 1)
     single = {
         "students/{row}": (rows.students, ["fields=id"]),
@@ -163,7 +164,7 @@ def _enrolling(rows: Rows) -> Iterator[Form]:
 
 
 def _changing(rows: Rows) -> Iterator[Form]:
-    """Yield forms without a target, as FastAPI has no comparable request."""
+    """Yield the forms of changes. They have no target, because FastAPI has no comparable request."""
     path = "students/{row}/courses/{other}"
     leaving = Form("", path, max_ratio=None, target=None, rows=rows.leavers, seed_by_round=True)
     yield replace(leaving, title=f"DELETE {title_of(path)[4:]}", method="DELETE", others=rows.dropping, status=204)

@@ -1,4 +1,4 @@
-"""Load a server with wrk, and measure the CPU time of a response."""
+"""Loads a server with wrk, and measures the CPU time of a response."""
 
 import json
 import shutil
@@ -17,7 +17,10 @@ SCRIPT = Path(__file__).with_name("requests.lua")
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Requests a second, latencies in ms, and CPU microseconds of a request in the server and in PostgreSQL."""
+    """
+    The results of one load: requests per second, latencies in ms, and CPU microseconds per request in the server and in
+    PostgreSQL.
+    """
 
     rate: float
     p50: float

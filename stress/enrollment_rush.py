@@ -1,8 +1,8 @@
 """
 The rush: all students enroll in the same courses at the same time.
 
-Some drop, some have short timeouts and retry, and a reader follows the change feed meanwhile. At the end exactly as
-many students are enrolled as there are seats, and exactly as many wait as the waitlist has places.
+Some drop, some have short timeouts and retry, and a reader follows the change feed meanwhile. At the end, the number of
+enrolled students must be the number of seats, and the number of waiting students must be the number of waitlist places.
 """
 
 import random
@@ -20,8 +20,8 @@ from stress.server import Server, running_server
 from students.models import Action, EnrollmentEvent
 
 SEATS, PLACES, STUDENTS, COURSES = 300, 500, 2_000, 100
-SHORT_DIVISOR = 4  # divisor of the numbers in a short run
-IMPATIENCE = 0.05  # the share of calls with a short timeout and a retry
+SHORT_DIVISOR = 4  # the numbers of a full run are divided by this in a short run
+IMPATIENCE = 0.05  # the share of requests with a short timeout and a retry
 
 HEAD = ["attempts", "attempts/s", "p50 ms", "p99 ms", "given up", "of these done", "201", "200", "204", "409", "5xx"]
 
@@ -57,9 +57,9 @@ def run(*, short: bool) -> list[str]:
 
 def register_all(registration: Registration, server: Server, token: str, pairs: list[Pair]) -> tuple[Responses, float]:
     """
-    Register all students; after that, retry the refused ones with a long timeout, so that all places are taken.
+    Register all students, then register the refused students again with a long timeout, so that all places are taken.
 
-    Return the responses of the rush with the errors of both, and the duration of the rush in seconds.
+    Return the responses of the rush with the errors of both steps, and the duration of the rush in seconds.
     """
     client = partial(Client, server.port, token)
     responses, seconds = run_all(

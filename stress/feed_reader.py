@@ -1,4 +1,4 @@
-"""A reader that follows the change feed while others write."""
+"""A client that follows the change feed while other clients write."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

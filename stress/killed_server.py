@@ -1,7 +1,8 @@
 """
 Kill the server during a rush: its workers are ended by SIGKILL, and the server is restarted.
 
-Every answered request is in the database; every other one is there completely or not at all.
+The change of every answered request must be in the database. The change of any other request must be there completely
+or not at all.
 """
 
 import threading

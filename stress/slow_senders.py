@@ -1,7 +1,8 @@
 """
 Slow senders: 500 connections that send headers, or a body, one byte at a time do not block other clients.
 
-The server itself withstands slow headers. Slow bodies need nginx in front, configured as in docs/nginx.conf.
+The server itself is not blocked by slow headers. Against slow bodies it needs nginx in front, configured as in
+docs/nginx.conf.
 """
 
 import re

@@ -1,8 +1,8 @@
 """
 Sixteen processes write to one SQLite file at once: none of them gets the error that the database is locked.
 
-They wait for each other as long as a command does. Waiting for SQLite is not a queue: a process that retries at once
-is more likely to be next than one that has waited long, so the longest wait is many times the usual one.
+The timeout is that of a command. Processes that wait for SQLite do not form a queue: a process that retries immediately
+is more likely to be next than one that has waited long, so the longest wait is many times the usual wait.
 """
 
 import multiprocessing
@@ -27,8 +27,8 @@ from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, StudentCourse
 
 WRITERS = 16
-ACTIONS = 300  # of each process
-SHORT_DIVISOR = 10  # divisor of the numbers in a short run
+ACTIONS = 300  # the number of actions of each process
+SHORT_DIVISOR = 10  # the numbers of a full run are divided by this in a short run
 COURSES, SEATS, PLACES, STUDENTS = 4, 20, 10, 200
 PATIENCE = 60  # seconds
 
@@ -94,7 +94,7 @@ def write(number: int, actions: int, students: Sequence[int], courses: Sequence[
         except OperationalError as error:
             written.errors[str(error)] += 1
         else:
-            assert done.enrollment is not None  # an accepted action has one
+            assert done.enrollment is not None  # an accepted action has an enrollment
             written.enrollments.add(done.enrollment.pk)
         written.seconds.append(time.perf_counter() - began)
     connections.close_all()

@@ -15,7 +15,9 @@ from school.validators import plain_text
 
 class UploadForm(forms.Form):
     """
-    The file and the parameters of an import. It has the options of all kinds; each option is for its own kind only.
+    The file and the parameters of an import.
+
+    It has the options of all kinds; each option is for its own kind only.
     """
 
     kind = forms.ChoiceField(label=_("Kind of rows"))

@@ -21,10 +21,11 @@ class RefusedActQuerySet(models.QuerySet["RefusedAct"]):
 
 class RefusedAct(models.Model):
     """
-    The last refusal of a student in a course on a day. ``codes`` has the codes of all reasons, separated by blanks.
+    The last refusal of a student in a course on a day.
 
-    This log is for staff, and not part of the enrollment records. ``students.enrollment.refusal_log`` writes it a short
-    time after the refusal, and ``apply_retention`` deletes old rows.
+    ``codes`` has the codes of all reasons, separated by blanks. This log is for staff, and not part of the enrollment
+    records. ``students.enrollment.refusal_log`` writes it a short time after the refusal, and ``apply_retention``
+    deletes old rows.
     """
 
     day = models.DateField(_("day"))
