@@ -3,7 +3,7 @@ Run the suite twice: on SQLite, then on PostgreSQL.
 
 Arguments are passed to pytest.
 
-The PostgreSQL half skips the tests that do not depend on the database, unless ``--everything`` is given. It uses the
+The run on PostgreSQL skips the tests that do not depend on the database, unless ``--everything`` is given. It uses the
 server of DATABASE_URL, or else a temporary server. With REQUIRE_ALL=1, a missing PostgreSQL or Chromium is a failure
 and not only a message.
 """
@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from tests.postgres import find_binaries, temporary_server
 
 EVERYTHING = "--everything"
-# Tests of pages, texts, documents and processes, which are the same on both databases.
+# The tests that do not depend on the database: of pages, texts, documents and processes.
 ONCE = (
     "tests/test_browser*.py",
     "tests/test_admin_access.py",

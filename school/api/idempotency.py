@@ -1,9 +1,8 @@
 """
 Safe retries by the header ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header).
 
-The answer is stored in the transaction that does the work, so that both are committed or neither is. Work that is done
-is not done again, and work that is not done leaves no row that a retry would wait for, even if the server dies in
-between.
+The answer is stored in the transaction that does the work, so that both are committed or neither is. So a retry never
+repeats work that is done. If the server dies before the commit, nothing is stored, and the retry does the work.
 """
 
 import hashlib
@@ -31,7 +30,7 @@ REPLAYED_HEADER = "Idempotency-Replayed"
 RETENTION = timedelta(hours=24)
 STORED_HEADERS = ("Location", "ETag")
 
-# The upper 16 of the 64 bits of an advisory lock's key. No other advisory lock of School has them.
+# The upper 16 of the 64 bits of the key of an advisory lock. School's other advisory locks have other upper bits.
 LOCK_NAMESPACE = 0x5C42
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s)"
 
@@ -117,11 +116,15 @@ def _run_once(request: Request, key: str, fingerprint: str, work: Callable[[], R
 
 
 def _call_view(view: Any, method: View, request: Request, *args: Any, **kwargs: Any) -> Response:
-    """Return the view's answer, or the problem for its exception, which rolls back only the work of the view."""
+    """
+    Return the view's answer.
+
+    If the view raises an exception, roll back the work of the view only, and return the problem.
+    """
     try:
         with transaction.atomic():
             return method(view, request, *args, **kwargs)
-    except Exception as error:  # noqa: BLE001  # the handler raises unexpected errors again
+    except Exception as error:  # noqa: BLE001  # the handler raises unexpected exceptions again
         response: Response = view.handle_exception(error)
         return response
 
@@ -155,7 +158,7 @@ def _store_response(request: Request, key: str, fingerprint: str, response: Resp
 
 
 def replay_response(stored: KeptAnswer) -> HttpResponse:
-    """Return a stored answer, with a header that says that it was given before."""
+    """Return a stored answer, with a header that marks the answer as a repetition."""
     if stored.status == 409:
         bind_cause(problem_codes=[each["code"] for each in json.loads(stored.body)["errors"]])
     headers = {**stored.headers, REPLAYED_HEADER: "true"}

@@ -17,7 +17,7 @@ BOM_OPENAPI_PARAMETER = OpenApiParameter(
 
 
 class JsonRenderer(JSONRenderer):
-    """DRF's renderer, except that it returns a ``JsonText`` unchanged."""
+    """DRF's JSON renderer, which in addition returns a ``JsonText`` unchanged."""
 
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         if isinstance(data, JsonText):
@@ -27,7 +27,11 @@ class JsonRenderer(JSONRenderer):
 
 
 class CsvRenderer(JSONRenderer):
-    """The renderer of views that stream CSV themselves. It only renders problems, which are always JSON."""
+    """
+    The CSV renderer of views that stream the CSV themselves.
+
+    This class renders only problems, which are JSON even for these views.
+    """
 
     media_type = "text/csv"
     format = "csv"

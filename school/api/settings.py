@@ -44,7 +44,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [
         "school.api.authentication.AnonymousAuthentication"
-    ],  # counts the request: generation is slow
+    ],  # the request is counted for the rate limit, because generating the document is slow
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -71,7 +71,7 @@ SPECTACULAR_SETTINGS = {
         "school.api.openapi.schema.leave_defaults_to_the_server",
         "school.api.openapi.links.add_links",
         "students.api.problem_pages.add_codes",
-        "school.api.openapi.shared_parts.share_parts",
+        "school.api.openapi.shared_components.share_parts",
     ],
 }
 

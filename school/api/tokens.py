@@ -1,5 +1,5 @@
 """
-Grants: what a bearer token allows, cached for some seconds in each process.
+The grants of bearer tokens: the account, scopes and limits of a token, cached for some seconds in each process.
 
 The database stores only the SHA-256 hash of a token, and so does the cache. A change in the meantime (a token is
 revoked, an account deactivated, a client limited) takes effect when the cached grant expires: after
@@ -124,5 +124,6 @@ def record_use(client: ApiClient) -> None:
     if client.last_used_at is not None and client.last_used_at >= threshold:
         return
     is_due = Q(last_used_at__isnull=True) | Q(last_used_at__lt=threshold)
-    with suppress(OperationalError), fail_if_busy(connection):  # a read must not wait for a writer to record this
+    # A read request must not wait for a writer only to record its use.
+    with suppress(OperationalError), fail_if_busy(connection):
         ApiClient.objects.filter(is_due, pk=client.pk).update(last_used_at=now)

@@ -25,13 +25,17 @@ from school.refusals import Refusal, Refused
 
 
 class RowScopeMixin:
-    """A view of the rows within its caller's scope. All other rows do not exist for the caller."""
+    """A view that shows only the rows that its caller may see. The response for any other row is 404."""
 
     request: Any
 
     @cached_property
     def row_scope(self) -> Any:
-        """The caller's row scope, None for all rows; ``RowScopeParameters`` while a query is compiled."""
+        """
+        The row scope of the caller; None if the caller may see all rows.
+
+        While a query is compiled, it is a ``RowScopeParameters``.
+        """
         return row_scope_of(self.request)
 
     def get_queryset(self) -> QuerySet[Any]:
@@ -46,7 +50,7 @@ class ResourceViewSet(RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, Condit
     The model's ``reason_to_keep`` says why a row that other rows belong to is not deleted, and how to proceed instead.
     """
 
-    detail_url_name: str  # the URL name of a single row
+    detail_url_name: str  # the name of the URL pattern of a single row
 
     def query_cache_key(self) -> Hashable:
         return self.detail_url_name

@@ -42,13 +42,14 @@ from students.models import EnrollmentEvent, StudentCourse
 
 
 class EnrollmentViewSet(EnrollmentReadViewSet):
-    """All enrollments in one list, for integrations."""
+    """The list of all enrollments, for programs that synchronize with School, and a single enrollment."""
 
     filterset_class = EnrollmentFilter
     ordering_fields = {"id": "id", "updated_at": "updated_at"}
 
     def get_object(self) -> StudentCourse:
-        # The filters are not applied: their default, which is for lists, hides ended enrollments.
+        # Do not apply the filters to a single enrollment: without a ``status`` in the query, the filters hide ended
+        # enrollments.
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
 
@@ -71,7 +72,7 @@ class RosterViewSet(EnrollmentReadViewSet):
         return {"course": parse_id(self.kwargs["course_id"]) or self.course.pk}
 
     def check_parent_exists(self) -> None:
-        assert self.course  # the lookup raises ``Refused`` if it is missing
+        assert self.course  # ``find_course`` raises ``Refused`` if the course does not exist.
 
     @extend_schema(
         parameters=[BOM_OPENAPI_PARAMETER],
@@ -84,7 +85,7 @@ class RosterViewSet(EnrollmentReadViewSet):
         """List the enrollments in the course, page by page, or with `Accept: text/csv` all of them as one file."""
         if request.accepted_renderer.media_type != CsvRenderer.media_type:
             response = super().list(request, *args, **kwargs)
-            wants_bom(request)  # JSON has no byte order mark, but the value is checked
+            wants_bom(request)  # JSON has no byte order mark, but an invalid value of ``bom`` is still an error.
             return response
         refuse_page_parameters(request)
         self.check_parent_exists()
@@ -96,7 +97,7 @@ class RosterViewSet(EnrollmentReadViewSet):
 
 
 class EnrollmentEventsViewSet(RowScopeMixin, StrictQueryMixin, ConditionalReadMixin, GenericViewSet[EnrollmentEvent]):
-    """The journal entries of an enrollment, the oldest first."""
+    """The journal entries of one enrollment, from the oldest to the newest."""
 
     scope = "enrollments"
     permission_model = StudentCourse
@@ -131,7 +132,10 @@ class ChangesView(StrictQueryMixin, APIView):
         """``ChangesQuerySerializer`` checks the names of the query parameters."""
 
     def check_permissions(self, request: Request) -> None:
-        """Raise ``MethodNotAllowed`` for a write by an authenticated caller: there is no scope to write changes."""
+        """
+        Raise ``MethodNotAllowed`` if an authenticated caller sends anything but a read: no scope allows writing
+        changes.
+        """
         if request.user.is_authenticated and request.method not in self.allowed_methods:
             raise MethodNotAllowed(str(request.method))
         super().check_permissions(request)

@@ -35,7 +35,7 @@ S = TypeVar("S", bound=BaseSerializer[Any])
 def _cached_serializer(serializer_class: Any) -> Any:
     """Return a cached serializer whose fields are built already."""
     serializer = serializer_class()
-    assert serializer.fields  # the first access builds them
+    assert serializer.fields  # the first access to ``fields`` builds the fields
     return serializer
 
 
@@ -73,7 +73,8 @@ def enroll_from_request(student_id: str, body: EnrollSerializer, actor: ActorCon
 class StudentCoursesViewSet(EnrollmentReadViewSet):
     """The courses of a student: the list, and the actions on each course."""
 
-    method_permissions = {"DELETE": "change"}  # a drop ends an enrollment and deletes nothing
+    # A drop ends an enrollment and deletes no row, so it needs no permission to delete.
+    method_permissions = {"DELETE": "change"}
     filterset_class = StudentCoursesFilter
     ordering_fields = {"id": "id", "updated_at": "updated_at", "course_code": "course__code"}
 
@@ -121,7 +122,7 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
         """
         Complete the course, with or without a grade, or correct the grade of a completed enrollment.
 
-        An enrollment that is sent back as it was read is not changed.
+        A body that equals the enrollment as it was read changes nothing.
         """
         student, course = self._student_and_course()
         body = parse_body(CompleteSerializer, request.data)
@@ -162,9 +163,10 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
 
     def _if_match_version(self) -> tuple[int, int] | None:
         """
-        Return the id and the version of the enrollment that If-Match requires; raise ``Refused`` if it differs.
+        Return the id and the version that the enrollment must have according to If-Match.
 
-        Return None if the request has no condition, or one that every version fulfills.
+        Return None without If-Match, and for ``If-Match: *``. Raise ``Refused`` if the current enrollment does not
+        match.
         """
         if not is_conditional(self.request):
             return None
@@ -173,7 +175,7 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
         return None if if_match_is_any(self.request) else (enrollment.pk, enrollment.version)
 
     def _outcome_response(self, outcome: Outcome, *, status: int) -> Response:
-        assert outcome.enrollment is not None  # an accepted command has one
+        assert outcome.enrollment is not None  # an accepted command has an enrollment
         return self._enrollment_response(outcome.enrollment, status)
 
     def _enrollment_response(self, enrollment: StudentCourse, status: int) -> Response:
