@@ -18,7 +18,7 @@ from django.db import connections
 from bench.database import NoDatabase, describe, scratch_database
 from bench.processes import Failed, manage
 
-PARTS = ("rush", "killed", "writers", "slow", "memory")
+PARTS = ("rush", "killed", "writers", "slow", "memory", "races")
 SQLITE = ("writers",)
 MAX_PRINTED = 20
 LIMIT = 900  # seconds for each part
