@@ -4,13 +4,14 @@ from collections.abc import Hashable
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
@@ -21,8 +22,8 @@ from school.access.row_scope import filter_by_scope
 from school.api.pagination import order_columns, refuse_page_parameters
 from school.api.permissions import row_scope_of
 from school.api.query_parameters import StrictQueryMixin
-from school.api.renderers import BOM_OPENAPI_PARAMETER, CsvRenderer, JsonRenderer, wants_bom
-from school.api.row_json import JsonText, encode_json
+from school.api.renderers import BOM_OPENAPI_PARAMETER, CsvRenderer, wants_bom
+from school.api.row_json import encode_json, json_response
 from school.api.row_responses import ConditionalReadMixin
 from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
@@ -56,7 +57,7 @@ class RosterViewSet(EnrollmentReadViewSet):
     """The roster of a course."""
 
     filterset_class = RosterFilter
-    renderer_classes = [JsonRenderer, CsvRenderer]
+    renderer_classes = [JSONRenderer, CsvRenderer]
     search_fields = ["student__student_number", "student__given_name", "student__family_name"]
     ordering_fields = {"id": "id", "updated_at": "updated_at", "family_name": "student__family_name"}
 
@@ -137,7 +138,7 @@ class ChangesView(StrictQueryMixin, APIView):
         super().check_permissions(request)
 
     @extend_schema(operation_id="changes_list", parameters=[ChangesQuerySerializer], responses=ChangesSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         """
         Return the changes after a cursor. The response has the cursor for the next request, even without changes.
 
@@ -158,4 +159,4 @@ class ChangesView(StrictQueryMixin, APIView):
         )
         header = encode_json({"cursor": page.cursor, "has_more": page.has_more})
         results = ",".join([template.render(request, entry.columns) for entry in page.entries])
-        return Response(JsonText(f'{header[:-1]},"results":[{results}]}}'))
+        return json_response(f'{header[:-1]},"results":[{results}]}}')
