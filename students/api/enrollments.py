@@ -19,6 +19,7 @@ from courses.lookup import find_course
 from courses.models import Course
 from school.access.access_log import Subject, record_export
 from school.access.row_scope import filter_by_scope
+from school.api.fields import parse_body
 from school.api.pagination import order_columns, refuse_page_parameters
 from school.api.permissions import row_scope_of
 from school.api.query_parameters import StrictQueryMixin
@@ -144,9 +145,7 @@ class ChangesView(StrictQueryMixin, APIView):
 
         With `wait`, the response is held until there is a change, for at most that many seconds.
         """
-        query = ChangesQuerySerializer(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        parameters = query.validated_data
+        parameters = parse_body(ChangesQuerySerializer, request.query_params.dict()).validated_data
         row_scope = row_scope_of(request)
         template = change_template(is_limited=row_scope is not None and row_scope.is_client)
         page = read_changes(

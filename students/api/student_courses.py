@@ -1,8 +1,6 @@
 """API views for the courses of a student: list, enroll, complete and drop."""
 
-from copy import copy
-from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
@@ -10,11 +8,11 @@ from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 
 from courses.lookup import find_course
 from courses.models import Course
 from school.api.etags import check_if_match, if_match_is_any, is_conditional
+from school.api.fields import parse_body
 from school.api.permissions import row_scope_of
 from school.api.row_json import json_response
 from school.refusals import Refused
@@ -28,26 +26,6 @@ from students.enrollment.commands import ActorContext, OnFull, Outcome
 from students.enrollment.rules import not_enrolled_refusal
 from students.lookup import find_student, resolve_student_id
 from students.models import Status, Student, StudentCourse
-
-S = TypeVar("S", bound=BaseSerializer[Any])
-
-
-@cache
-def _cached_serializer(serializer_class: Any) -> Any:
-    """Return a cached serializer whose fields are built already."""
-    serializer = serializer_class()
-    assert serializer.fields  # the first access builds them
-    return serializer
-
-
-def parse_body(serializer_class: type[S], data: Any) -> S:
-    """Return a serializer that has validated the data; raise ``ValidationError``."""
-    # Building the fields is slow, and they keep no request data, so a copy of the serializer can share them.
-    cached: S = _cached_serializer(cast(Any, serializer_class))
-    serializer = copy(cached)
-    serializer.initial_data = data
-    serializer.is_valid(raise_exception=True)
-    return serializer
 
 
 def enroll_from_request(student_id: str, body: EnrollSerializer, actor: ActorContext, request: Request) -> Outcome:
