@@ -23,7 +23,7 @@ from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
 from school.access.row_scope import RowScope, row_scope_of_client
-from school.db.instances import clone_instance
+from school.db.model_instances import clone_instance
 from school.db.sqlite.busy_timeout import fail_if_busy
 from school.http.request_guard import BEARER_PREFIX
 from school.models import ApiClient
