@@ -5,10 +5,12 @@ from typing import Any
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from school.api.row_json import JsonText
+from school.http.problems import CONTENT_TYPE
 
 BOM_PARAMETER = "bom"
 BOM_OPENAPI_PARAMETER = OpenApiParameter(
@@ -24,6 +26,18 @@ class JsonRenderer(JSONRenderer):
             return data.encode()
         rendered: bytes = super().render(data, accepted_media_type, renderer_context)
         return rendered
+
+
+class ContentNegotiation(DefaultContentNegotiation):
+    """
+    DRF's negotiation, except that a client that accepts problems accepts JSON.
+
+    Problems are the only bodies of some operations, so a client may name only their media type.
+    """
+
+    def get_accept_list(self, request: Request) -> list[str]:
+        accepted = super().get_accept_list(request)
+        return [each.replace(CONTENT_TYPE, JsonRenderer.media_type) for each in accepted]
 
 
 class CsvRenderer(JSONRenderer):

@@ -21,6 +21,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "school.api.pagination.KeysetPagination",
     "DEFAULT_PARSER_CLASSES": ["school.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["school.api.renderers.JsonRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "school.api.renderers.ContentNegotiation",
     "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",
     "DEFAULT_SCHEMA_CLASS": "school.api.openapi.schema.Schema",
     "EXCEPTION_HANDLER": "school.api.exception_handler.exception_handler",

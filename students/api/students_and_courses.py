@@ -12,7 +12,7 @@ from school.api.views import ResourceViewSet
 from school.validators import parse_id
 from students.api.actor import actor_from_request
 from students.api.filters import CourseWithSeatsFilter, StudentFilter
-from students.api.serializers import CourseWithSeatsSerializer, StudentSerializer
+from students.api.serializers import CourseWithSeatsSerializer, StudentSerializer, examples
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
 from students.lookup import find_student, resolve_student_id
 from students.models import Student
@@ -29,6 +29,7 @@ class CourseWithSeatsViewSet(CourseViewSet):
 
     serializer_class = CourseWithSeatsSerializer
     filterset_class = CourseWithSeatsFilter
+    request_examples = {"PUT": examples.COURSE_REPLACEMENT, "PATCH": examples.COURSE_CHANGE}
 
     def get_queryset(self) -> QuerySet[Course]:
         return annotate_seats(super().get_queryset())
@@ -52,6 +53,7 @@ class StudentViewSet(ResourceViewSet):
     queryset = Student.objects.all()
     serializer_class = StudentSerializer
     filterset_class = StudentFilter
+    request_examples = {"PUT": examples.STUDENT_REPLACEMENT, "PATCH": examples.STUDENT_CHANGE}
     search_fields = ["student_number", "given_name", "family_name", "email"]
     ordering_fields = {"id": "id", "student_number": "student_number", "family_name": "family_name"}
     ordering = "id"
