@@ -210,7 +210,7 @@ def test_the_script_of_the_interactive_documentation_has_the_csrf_token_of_the_s
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(registrar)
     script = browser.get("/api/docs?script=").content.decode()
-    [token] = re.findall(r'headers\["X-CSRFToken"\] = "(\w+)"', script)
+    [token] = re.findall(r'headers\["X-CSRFTOKEN"\] = "(\w+)"', script)
 
     answer = browser.post("/api/v1/terms", TERM, content_type="application/json", headers={"X-CSRFToken": token})
 
