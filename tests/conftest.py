@@ -32,6 +32,8 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "school"))
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; no password here is secret
+    static = settings.MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware")
+    settings.MIDDLEWARE[static] = "tests.static_files.CachedWhiteNoiseMiddleware"
     if settings.DATABASES["default"]["ENGINE"] == "school.db.sqlite":
         # pytest-django recognizes only Django's own SQLite engine, and would create a file for each worker.
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = ":memory:"
