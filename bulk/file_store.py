@@ -18,7 +18,7 @@ from django.utils import timezone
 from bulk.models import FileChunk, Import, OutcomePage
 
 CHUNK_BYTES = 1 << 20
-COMPRESSION = 1  # fast, and CSV still shrinks to a fifth
+COMPRESSION = 1  # the fastest level, with which CSV still shrinks to a fifth
 
 
 def store_file(source: BinaryIO, file_import: Import) -> None:
@@ -29,7 +29,9 @@ def store_file(source: BinaryIO, file_import: Import) -> None:
 
 def replace_file(source: BinaryIO, file_import: Import) -> None:
     """
-    Replace the stored file of an import within the caller's transaction. The SHA-256 stays that of the original file.
+    Replace the stored file of an import within the caller's transaction.
+
+    The SHA-256 stays that of the original file.
     """
     FileChunk.objects.filter(file_import=file_import).delete()
     _sha256, file_import.size = _write(source, file_import)
@@ -57,7 +59,7 @@ def _write(source: BinaryIO, file_import: Import) -> tuple[str, int]:
 
 
 def _read_chunk(source: BinaryIO) -> bytes:
-    """Read a whole chunk, also from a source that returns fewer bytes at a time than requested."""
+    """Read a whole chunk, even if the source returns fewer bytes at a time than requested."""
     pieces, missing = [], CHUNK_BYTES
     while missing and (piece := source.read(missing)):
         pieces.append(piece)

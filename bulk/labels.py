@@ -1,8 +1,8 @@
 """
-Translated labels for the identifiers of imports: kinds, modes, options and outcomes.
+Translated labels for the identifiers of imports: kinds, modes, choices of options, and outcomes.
 
-The identifiers themselves stay English in files, options and reports. Those that are not marked for translation
-elsewhere are marked here; a page translates them into its own language.
+The identifiers themselves stay English in files, options and reports. This module marks the identifiers for translation
+that no other module marks; pages translate them into their own language.
 """
 
 from django.utils.translation import gettext, gettext_lazy, gettext_noop
@@ -23,21 +23,9 @@ OUTCOMES = (
     gettext_noop("kept_other_source"),
     gettext_noop("kept_uncertain"),
 )
-ON_FULL = gettext_noop("If the course is full")
-OPTIONS = (
-    gettext_noop("Term"),
-    gettext_noop("Level"),
-    gettext_noop("Take over"),
-    gettext_noop("reject"),
-    gettext_noop("waitlist"),
-)
+CHOICES = (gettext_noop("reject"), gettext_noop("waitlist"))
 
 
 def translated_label(name: str) -> str:
-    """Return the label of an identifier, ``on_full`` for example, in the current language."""
+    """Return the label of an identifier, such as ``kept_manual``, in the current language."""
     return gettext(name) if name else ""
-
-
-def option_label(name: str) -> str:
-    """Return the label of the form field for an option, in the current language."""
-    return translated_label(ON_FULL if name == "on_full" else name.replace("_", " ").capitalize())

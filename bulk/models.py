@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from bulk.labels import translated_label
 
-UNDO = "undo"  # the kind of an import that undoes another one
+UNDO = "undo"  # the kind of an import that undoes another import
 ZIP = "zip"  # the kind of an import of several files in one zip
 DEFAULT_DATASET = "default"
 
@@ -28,8 +28,8 @@ class State(models.TextChoices):
     PARTLY_UNDONE = "partly_undone", _("partly undone")
 
 
-# The states that may follow each state. An import that was cancelled or failed after some of its chunks were applied
-# can be undone too.
+# Maps each state to the states that may follow it. An import that was cancelled or failed after some of its chunks were
+# applied can be undone too.
 TRANSITIONS: dict[str, tuple[str, ...]] = {
     State.VALIDATING: (State.NEEDS_REVIEW, State.APPLYING, State.FAILED, State.CANCELLED),
     State.NEEDS_REVIEW: (State.APPLYING, State.CANCELLED),
@@ -42,7 +42,8 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     State.PARTLY_UNDONE: (State.UNDONE, State.PARTLY_UNDONE),
 }
 ACTIVE_STATES = (State.VALIDATING, State.NEEDS_REVIEW, State.APPLYING)
-PROCESSING_STATES = (State.VALIDATING, State.APPLYING)  # a process works on it, or has to begin
+# The states in which a process works on the import or is about to.
+PROCESSING_STATES = (State.VALIDATING, State.APPLYING)
 FINISHED_STATES = (State.DONE, State.DONE_WITH_ERRORS)
 
 
@@ -79,7 +80,7 @@ def rows_per_second(counts: dict[str, int], started_at: datetime | None, finishe
     """
     Return the results per second, rounded to one decimal.
 
-    None until the import has ended with at least one result, and if it took no time.
+    None if the import has not ended, has no results, or took no time.
     """
     results = sum(counts.values())
     if started_at is None or finished_at is None or not results:
@@ -137,7 +138,7 @@ class Import(models.Model):
         null=True,
         blank=True,
         editable=False,
-        db_index=False,  # the index by dataset begins with this column
+        db_index=False,  # needs no index of its own, because the index by dataset begins with this column
         related_name="+",
         verbose_name=_("API client"),
     )

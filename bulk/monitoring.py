@@ -1,4 +1,4 @@
-"""The state of imports and workers, for the health and metrics endpoints."""
+"""Reports the state of imports and workers to the health and metrics endpoints."""
 
 from collections.abc import Iterator
 

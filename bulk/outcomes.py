@@ -7,9 +7,9 @@ from school.refusals import Refusal
 
 ERROR = "error"
 SKIPPED = "skipped"
-REVERSED, KEPT = "reversed", "kept"  # outcomes of the rows of an undo
+REVERSED, KEPT = "reversed", "kept"  # the outcomes of the rows of an undo
 DROPPED = "dropped"
-# Outcomes of objects that a full file does not list and that are not ended.
+# The outcomes of objects that a full file does not list, but that it does not end either.
 KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN = "kept_manual", "kept_other_source", "kept_uncertain"
 KEPT_OUTCOMES = (KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN)
 
@@ -26,5 +26,5 @@ class RowResult:
 
     @property
     def is_from_file(self) -> bool:
-        """False for a result about an object that the file does not list; such a result has no row number."""
+        """True for the result of a row of the file, False for a result about an object that the file does not list."""
         return self.row.number > 0

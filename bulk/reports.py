@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from bulk.files.csv_cells import escape_formulas, escape_original_cell
-from bulk.importers.part import Part
+from bulk.importers.part_of_import import ImportPart
 from bulk.models import Import
 from bulk.outcomes import ERROR
 from bulk.row_results import StoredResult, stored_results
 
-MAX_PREVIEW_ROW = 20_000  # rows from the top of the file
+MAX_PREVIEW_ROW = 20_000  # the number of rows at the top of the file that are searched
 RESULT_COLUMNS = ("row", "outcome", "code", "field", "message")
 
 
@@ -25,7 +25,7 @@ class ReportRow(NamedTuple):
 class Report:
     """The report of one part of an import."""
 
-    def __init__(self, job: Import, part: Part) -> None:
+    def __init__(self, job: Import, part: ImportPart) -> None:
         self.job = job
         self.part = part
         self.source = part.importer.source()
@@ -47,7 +47,7 @@ class Report:
             yield ReportRow(raw, result)
 
     def preview_rows(self, outcome: str) -> Iterator[ReportRow]:
-        """Yield the rows with an outcome that are near the top of the file, where they are found fast."""
+        """Yield the rows with an outcome among the first ``MAX_PREVIEW_ROW`` rows of the file, which are found fast."""
         yield from self.rows(outcome=outcome, max_row=MAX_PREVIEW_ROW)
 
     def as_csv(self) -> Iterator[str]:
@@ -96,7 +96,7 @@ class Report:
 
 def _unique_keys(header: list[str]) -> list[str]:
     """Return a key for each column: its name, with its position if the name is empty or already taken."""
-    keys: dict[str, None] = {}  # in order, with fast lookup: a row may have half a million cells
+    keys: dict[str, None] = {}  # a dict keeps the order and is fast to search, as a row may have half a million cells
     for position, name in enumerate(header, 1):
         key = name or f"column {position}"
         while key in keys:
@@ -106,7 +106,7 @@ def _unique_keys(header: list[str]) -> list[str]:
 
 
 def _keys_for_width(keys: list[str], width: int) -> list[str]:
-    """Return the keys of all cells of a row, also for cells beyond the header."""
+    """Return the keys of all cells of a row, including the cells beyond the header."""
     return keys if width <= len(keys) else _unique_keys([*keys, *[""] * (width - len(keys))])
 
 

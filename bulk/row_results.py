@@ -13,7 +13,7 @@ from bulk.outcomes import KEPT_OUTCOMES, RowResult
 from school.i18n.stored_messages import from_stored, parts_to_json, truncate_message
 from school.refusals import Refusal
 
-INSERT_BATCH_SIZE = 100  # pages inserted together
+INSERT_BATCH_SIZE = 100  # the number of pages that are inserted together
 
 
 class StoredResult(NamedTuple):
@@ -22,7 +22,7 @@ class StoredResult(NamedTuple):
     number: int
     outcome: str
     object_id: int | None = None
-    errors: Sequence[tuple[str, str | None, str]] = ()  # code, field, message
+    errors: Sequence[tuple[str, str | None, str]] = ()  # each error has a code, a field and a message
     note: str = ""
     raw: list[str] | None = None
 
@@ -31,17 +31,17 @@ class ResultWriter:
     """
     Collects the results of a run, chunk by chunk.
 
-    The pages are kept in a temporary file until ``write``: those of a run that is rolled back are written after the
-    rollback, and memory does not grow with the number of rows.
+    The pages are kept in a temporary file until ``write``, so memory does not grow with the number of rows. The pages
+    of a run that is rolled back are written after the rollback.
     """
 
     def __init__(self, file_import: Import, *, position: int = 0) -> None:
         self.file_import = file_import
         self.position = position
         self.counts: Counter[str] = Counter()
-        self.rows = 0  # rows of the file, without objects that it does not list
+        self.rows = 0  # the number of rows of the file, without the objects that the file does not list
         self.digest = hashlib.sha256()
-        self.buffer = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close
+        self.buffer = tempfile.TemporaryFile()  # noqa: SIM115  # ``close`` closes the file
 
     def close(self) -> None:
         self.buffer.close()

@@ -20,8 +20,8 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from courses.models import Course, CourseStaff, Term
 from courses.prerequisites import check_prerequisites, deletion_refusals, refuse_deletion, rename_in_prerequisites
 from school.access.row_scope import row_scope_of_staff
-from school.desk.protected_delete import ProtectedByRelation
-from school.desk.row_access import RowScopeFilter
+from school.admin_site.protected_delete import ProtectedByRelation
+from school.admin_site.row_access import RowScopeFilter
 from school.refusals import Refused
 from school.validators import normalized
 
@@ -34,7 +34,7 @@ class TermAdmin(ProtectedByRelation, SimpleHistoryAdmin, ModelAdmin):
 
 
 class CodesField(forms.CharField):
-    """Codes in one text field, separated by commas."""
+    """A form field for a list of codes, which the user types separated by commas."""
 
     def prepare_value(self, value: Any) -> Any:
         return ", ".join(value) if isinstance(value, list) else value
@@ -94,7 +94,7 @@ class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
         queryset: QuerySet[Any] = super().get_queryset(request)
         return queryset.select_related("term")
 
-    @transaction.atomic  # the prerequisites that the form has checked stay locked until it is saved
+    @transaction.atomic  # the form checks the prerequisites, which stay locked until the form is saved
     def history_form_view(self, request: HttpRequest, object_id: str, version_id: str, **kwargs: Any) -> Any:
         return super().history_form_view(request, object_id, version_id, **kwargs)
 
@@ -116,7 +116,7 @@ class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Course]) -> None:
         try:
             refuse_deletion(list(queryset.values_list("pk", flat=True)))
-        except Refused as refused:  # another course has added one as a prerequisite since the check
+        except Refused as refused:  # since the check, another course has made one of these courses its prerequisite
             raise PermissionDenied from refused
         super().delete_queryset(request, queryset)
 

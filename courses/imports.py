@@ -1,4 +1,4 @@
-"""Imports courses from a file."""
+"""The importer for course files of School, Canvas and OneRoster."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import closing
@@ -13,13 +13,13 @@ from django.utils.translation import gettext_lazy
 from bulk.files.csv_cells import clean
 from bulk.files.csv_reader import Column, Row, Table
 from bulk.importers.base import CHUNK_SIZE, Option, Source
-from bulk.importers.references import ReferenceIndex, RowId
 from bulk.importers.upsert import UpsertImporter, parse_cell, read_is_active, refusals_from
+from bulk.importers.zip_references import ReferenceIndex, RowId
 from bulk.models import Import
 from courses.lookup import CourseKey, term_not_found
 from courses.models import Course, Level, Term
 from courses.prerequisites import deletion_refusals, lock_prerequisites
-from courses.references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
+from courses.zip_references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
@@ -57,8 +57,9 @@ class CourseImporter(UpsertImporter):
         **dict.fromkeys(("active", "published"), True),
         **dict.fromkeys(("inactive", "unpublished", "completed", "concluded", "deleted", "tobedeleted"), False),
     }
-    options = (Option("level", gettext_lazy("The level of new courses whose rows have none.")),)
-    # OneRoster's courses, which group its classes, and its academic sessions.
+    options = (Option("level", gettext_lazy("Level"), gettext_lazy("The level of new courses whose rows have none.")),)
+    # The files of OneRoster in which references are looked up: its courses, which group its classes, and its academic
+    # sessions.
     lookup_columns: ClassVar[Mapping[str, tuple[Column, ...]]] = {
         "courses": (Column("sourced_id", required=True), Column("title")),
         "academicsessions": SESSION_COLUMNS,
@@ -69,7 +70,10 @@ class CourseImporter(UpsertImporter):
         self.resources: list[ReferenceIndex | CourseReferences | SessionTerms] = []
 
     def is_lookup_only(self) -> bool:
-        """Return True if these are courses of OneRoster: its classes are the offerings, which School calls courses."""
+        """
+        Return True for the courses of OneRoster: School's courses are offerings in a term, which OneRoster calls
+        classes.
+        """
         table = self.table()
         is_of_classes = PurePosixPath(self.file_name).stem.lower() == "classes" or table.spelling(CODE) == "classcode"
         is_of_classes = is_of_classes or "term" in table.names or "course_sourced_id" in table.names
@@ -86,7 +90,11 @@ class CourseImporter(UpsertImporter):
                     row.unresolved = tuple(self.references.conflicts(row))
 
     def references_of_file(self) -> CourseReferences:
-        """Return the zip's names of the file's courses; the caller closes the result. Raise ``UnreadableFile``."""
+        """
+        Return the ids that the zip uses for the courses of this file; the caller closes the result.
+
+        Raise ``UnreadableFile``.
+        """
         table = self.table()
         references = CourseReferences(self.file_name or self.kind, [name for name in table.names if name])
         for rows in table.chunks(CHUNK_SIZE):
@@ -146,7 +154,11 @@ class CourseImporter(UpsertImporter):
 
     @cached_property
     def references(self) -> CourseReferences:
-        """The zip's names of the file's courses, read in advance: a row can conflict with a later row."""
+        """
+        The ids that the zip uses for the courses of this file.
+
+        All are read in advance, because a row can conflict with a later row.
+        """
         other = self.reopen()
         assert isinstance(other, CourseImporter)
         with closing(other):
@@ -183,8 +195,8 @@ class CourseImporter(UpsertImporter):
         return {CourseKey(course.code, course.term.code if course.term else ""): course for course in courses}
 
     def lock(self, ids: Collection[int]) -> dict[int, Any]:
-        lock_prerequisites()  # before the locks of rows, as everywhere
-        # FOR UPDATE, because the courses may be deleted.
+        lock_prerequisites()  # this lock is always taken before the locks of rows
+        # Lock FOR UPDATE, because the courses may be deleted.
         return {course.pk: course for course in self._locked(Course.objects.filter(pk__in=ids), no_key=False)}
 
     def deletion_refusal(self, instance: Any) -> Refusal | None:

@@ -1,4 +1,4 @@
-"""Look up courses and terms by their ids and keys."""
+"""Finds courses and terms by their ids and keys, and suggests similar keys for unknown ones."""
 
 import re
 from collections import defaultdict
@@ -16,8 +16,8 @@ from school.validators import identifier_fault, normalized, parse_ids, similar_i
 
 Offering = TypeVar("Offering")
 
-MAX_QUERY_VALUES = 10_000  # values in one query: SQLite allows about 30,000
-MAX_KEY_LENGTH = 130  # characters of a code, a term and their separator
+MAX_QUERY_VALUES = 10_000  # the number of values in one query; SQLite allows about 30,000
+MAX_KEY_LENGTH = 130  # the number of characters of a code, a term and their separator
 _CODE_AND_TERM = re.compile(r"([^@/(]+?)(?:\s*[@/(]|\s)\s*([^\s@/()]+)\)?")
 
 
@@ -42,9 +42,9 @@ def courses_by_key(
     """
     keys = dict.fromkeys(keys)
     offerings = _load_offerings({key.code for key in keys}, courses)
-    found = {key: select_offering(key, offerings[key.code]) for key in keys}
-    missing = [key for key, each in found.items() if isinstance(each, Refusal) and each.code == "course_not_found"]
-    return {**found, **_not_found_refusals(missing[:max_suggestions], courses)} if missing else found
+    results = {key: select_offering(key, offerings[key.code]) for key in keys}
+    missing = [key for key, each in results.items() if isinstance(each, Refusal) and each.code == "course_not_found"]
+    return {**results, **_not_found_refusals(missing[:max_suggestions], courses)} if missing else results
 
 
 COURSES_BY_CODE: PreparedQuery[Course] = PreparedQuery(
@@ -61,8 +61,8 @@ def _load_offerings(codes: Collection[str], courses: QuerySet[Course] | None) ->
     all_codes = list(codes)
     for start in range(0, len(all_codes), MAX_QUERY_VALUES):
         batch = all_codes[start : start + MAX_QUERY_VALUES]
-        found = COURSES_BY_CODE(batch) if courses is None else courses.filter(code__in=batch).select_related("term")
-        for course in found:
+        matches = COURSES_BY_CODE(batch) if courses is None else courses.filter(code__in=batch).select_related("term")
+        for course in matches:
             offerings[course.code][course.term.code if course.term else ""] = course
     return offerings
 
@@ -81,7 +81,7 @@ def _not_found_refusals(keys: Collection[CourseKey], courses: QuerySet[Course] |
 
 
 def _possible_keys(key: CourseKey) -> Iterator[CourseKey]:
-    """Yield the meanings of a key whose code and term may have come in one value: ``MATH-101 (2026F)``."""
+    """Yield the possible keys for a text that may contain both code and term, such as ``MATH-101 (2026F)``."""
     yield parse_course_key(str(key))
     if len(key.code) <= MAX_KEY_LENGTH and (match := _CODE_AND_TERM.fullmatch(key.code)):
         code, term = map(normalized, match.groups())
@@ -94,7 +94,11 @@ def _similar_codes(key: CourseKey) -> list[CourseKey]:
 
 
 def _select_similar(candidates: Iterable[CourseKey], offerings: dict[str, dict[str, Course]]) -> CourseKey | None:
-    """Return the first course that may be meant by the readings of a key. A term that is given must be similar, too."""
+    """
+    Return the first course that one of these possible keys may mean.
+
+    If the key has a term, the term must be similar, too.
+    """
     for candidate in candidates:
         terms = [candidate.term, *similar_identifiers(candidate.term)]
         for code, _term in _similar_codes(candidate):
@@ -107,7 +111,7 @@ def _select_similar(candidates: Iterable[CourseKey], offerings: dict[str, dict[s
 
 
 def _not_found_refusal(key: CourseKey, similar: CourseKey | None) -> Refusal:
-    """Return the refusal of a key that matches no course, with the key that may have been meant."""
+    """Return the refusal of a key that matches no course, with a suggestion of a similar key."""
     if similar and str(similar) == str(key):
         message = _("There is no course code:%(key)s. Give the code and the term separately: %(code)s and %(term)s.")
         return Refusal("course_not_found", message % {"key": key, **similar._asdict()}, _("Course not found"))
@@ -128,10 +132,10 @@ def find_course(identifier: str, courses: QuerySet[Course] | None = None) -> Cou
     """Return the course with an id, or with ``code:MATH-101`` or ``code:MATH-101@2026F``; raise ``Refused``."""
     if identifier.startswith("code:"):
         key = parse_course_key(identifier)
-        found = courses_by_key([key], courses)[key]
-        if isinstance(found, Refusal):
-            raise Refused([found])
-        return found
+        result = courses_by_key([key], courses)[key]
+        if isinstance(result, Refusal):
+            raise Refused([result])
+        return result
     ids = parse_ids(identifier)
     found_by_id = COURSES_BY_ID(ids) if courses is None else courses.select_related("term").filter(pk__in=ids)
     course = next(iter(found_by_id), None)
@@ -182,7 +186,11 @@ def term_not_found(key: str, terms: QuerySet[Term]) -> Refusal:
 
 
 def course_not_found(key: object, hint: str = "") -> Refusal:
-    """Return the refusal of an id or ``code:MATH-101@2026F``. ``hint`` is appended to the message."""
+    """
+    Return the refusal of an id or a key (``code:MATH-101@2026F``) that matches no course.
+
+    ``hint`` is appended to the message.
+    """
     message = _("There is no course %(key)s.") % {"key": key} + hint
     return Refusal("course_not_found", message, _("Course not found"))
 

@@ -83,7 +83,7 @@ class WindowConstraint(models.CheckConstraint):
 
 
 class Course(ConstraintErrorsByField):
-    """One offering of a course, in one term or in none. Instants are aware; null means no limit."""
+    """One offering of a course, in one term or in none. Its datetimes are aware, and null means no limit."""
 
     reason_to_keep = _("The course has enrollments, which are kept. Deactivate the course instead.")
 

@@ -1,9 +1,10 @@
 """
-Prerequisites of courses: codes that some course has, in any term, and never in a cycle.
+Prerequisites of courses.
 
-A limited client does not learn the code of a course outside its limits. Such codes are hidden: they are left out of the
-prerequisites that the client reads and out of every message, which gives their number instead. A write keeps them, and
-a client that sends one gets the answer for a code that no course has.
+A prerequisite is the code of a course, in any term, and prerequisites never form a cycle. A limited client does not
+learn the code of a course outside its limits. Such codes are hidden: they are left out of the prerequisites that the
+client reads and out of every message, which gives their number instead. A write keeps them, and a client that sends one
+gets the answer for a code that no course has.
 """
 
 from collections import defaultdict
@@ -22,8 +23,8 @@ from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal, Refused, explain_identifier
 from school.validators import similar_identifiers
 
-LOCK_ID = 0x5C41 << 48  # the key of an advisory lock, different from School's other ones
-MAX_SHOWN_COURSES = 10  # courses that one message names
+LOCK_ID = 0x5C41 << 48  # the key of the advisory lock, which no other advisory lock of School uses
+MAX_SHOWN_COURSES = 10  # the maximum number of courses that one message names
 
 
 def lock_prerequisites() -> None:
@@ -31,7 +32,7 @@ def lock_prerequisites() -> None:
     Wait for every other transaction that changes prerequisites, or the codes that they name.
 
     Take this lock before locks of rows: a transaction that waits for it must not hold a row that its holder needs.
-    SQLite has one writer at a time anyway.
+    SQLite needs no lock, because it has one writer at a time.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
@@ -47,7 +48,7 @@ def lock_for_rename(course_id: int, code: str) -> None:
 
 
 def visible_codes(row_scope: RowScope | None) -> frozenset[str] | None:
-    """Return the codes that a caller with this scope sees, None for all."""
+    """Return the codes that a caller with this row scope sees; None if the caller sees all codes."""
     if row_scope is None or not row_scope.is_client:
         return None
     return frozenset(filter_by_scope(Course.objects.all(), row_scope).values_list("code", flat=True))
@@ -59,21 +60,27 @@ def filter_visible(codes: Iterable[str], visible: Collection[str] | None) -> lis
 
 
 def merge_hidden(codes: list[str], stored: list[str], visible: Collection[str] | None) -> list[str]:
-    """Return the codes to store if a caller, who sees some of the stored codes, sends other codes for these."""
+    """
+    Return the codes to store: those that a limited caller has sent, and the stored codes that the caller does not see.
+    """
     if codes == filter_visible(stored, visible):
         return stored
     return [*codes, *(code for code in stored if visible is not None and code not in visible)]
 
 
 def list_codes(codes: Iterable[str], visible: Collection[str] | None) -> str:
-    """Return codes for a message: those that are visible, and the number of the others."""
+    """Return the text for a list of codes in a message: the visible codes, and the number of the other codes."""
     codes = list(codes)
     parts = filter_visible(codes, visible)
     return ", ".join(_append_count(parts, len(codes) - len(parts)))
 
 
 def _format_cycle(cycle: list[str], visible: Collection[str] | None) -> str:
-    """Return the codes of a cycle, which begins and ends with the caller's own, with a number for hidden ones."""
+    """
+    Return the text for a cycle in a message: the codes in their order, with a number in place of hidden codes.
+
+    The cycle begins and ends with a code that the caller sees.
+    """
     parts = []
     for is_visible, group in groupby(cycle, lambda each: visible is None or each in visible or each == cycle[0]):
         codes = list(group)
@@ -216,12 +223,12 @@ def _prerequisites_by_code(courses: QuerySet[Course], renamed: Mapping[str | Non
 def _find_cycle(code: str, prerequisites: Iterable[str], prerequisites_by_code: Mapping[str, set[str]]) -> list[str]:
     """Return the codes of a cycle through ``code``, from it and back to it; an empty list if there is none."""
     stack = [[code, first] for first in prerequisites]
-    seen: set[str] = set()
+    visited: set[str] = set()
     while stack:
         path = stack.pop()
         if path[-1] == code:
             return path
-        if path[-1] not in seen:
-            seen.add(path[-1])
+        if path[-1] not in visited:
+            visited.add(path[-1])
             stack += [[*path, next_code] for next_code in prerequisites_by_code.get(path[-1], ())]
     return []

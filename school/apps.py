@@ -1,4 +1,4 @@
-"""The Django app ``school`` and the configuration of the admin."""
+"""The configuration of the Django app ``school`` and of Django's admin."""
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin_apps
@@ -12,7 +12,7 @@ class SchoolConfig(AppConfig):
 
 
 class SchoolAdminConfig(admin_apps.AdminConfig):
-    """The admin app, with ``DeskSite`` as its default site."""
+    """The app of Django's admin, with ``SchoolAdminSite`` as its default site."""
 
     default = False
-    default_site = "school.desk.site.SchoolAdminSite"
+    default_site = "school.admin_site.site.SchoolAdminSite"

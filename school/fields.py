@@ -32,7 +32,8 @@ class _Normalized:
     """
     Normalizes values on every path to the database: forms, files, ``save``, ``bulk_create``, ``update`` and lookups.
 
-    All of them call ``to_python``. The column type is that of the Django field, and migrations refer to that field.
+    All of these call ``to_python``. Migrations refer to the Django field that is extended, which has the same column
+    type.
     """
 
     normalize = staticmethod(normalized)
@@ -58,7 +59,11 @@ class _Normalized:
         return value
 
     def clean(self, value: Any, model_instance: Any) -> Any:
-        """Validate a value; accept an invalid one if it is the stored one: rows older than a rule stay editable."""
+        """
+        Validate a value.
+
+        An invalid value is accepted if it is the stored one, so that rows from before a new validator stay editable.
+        """
         try:
             return super().clean(value, model_instance)  # type: ignore[misc]
         except ValidationError:

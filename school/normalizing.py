@@ -19,9 +19,11 @@ def refuse_clashes(model: Any, key: Callable[..., Any], *columns: str) -> None:
     """Raise ``ValueError`` with the ids of rows that share a key. ``key`` takes the columns' values; "" is no key."""
     ids: dict[Any, list[int]] = defaultdict(list)
     for pk, *values in model.objects.order_by("pk").values_list("pk", *columns).iterator(chunk_size=10_000):
-        if wanted := key(*values):
-            ids[wanted].append(pk)
-    clashes = "; ".join(f"{wanted!r}: ids {', '.join(map(str, found))}" for wanted, found in ids.items() if found[1:])
+        if shared_key := key(*values):
+            ids[shared_key].append(pk)
+    clashes = "; ".join(
+        f"{shared_key!r}: ids {', '.join(map(str, row_ids))}" for shared_key, row_ids in ids.items() if row_ids[1:]
+    )
     if clashes:
         names = ", ".join(columns)
         raise ValueError(

@@ -8,7 +8,7 @@ from school.i18n.stored_messages import join_messages, parts_to_json, truncate_m
 from school.i18n.stored_messages import translatable as _
 from school.validators import identifier_fault, parse_ids
 
-MAX_MESSAGE = 500  # characters
+MAX_MESSAGE = 500  # the maximum number of characters of a quoted value
 
 
 def shorten(text: str, limit: int = MAX_MESSAGE) -> str:

@@ -16,8 +16,8 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import IsolationLevel
 
 from school.accounts import settings as accounts
-from school.api.settings import OAUTH2_PROVIDER, REST_FRAMEWORK, SCOPES, SPECTACULAR_SETTINGS  # noqa: F401  # read by libraries
-from school.desk.theme import UNFOLD  # read by the theme of the admin
+from school.admin_site.theme import UNFOLD  # the theme of the admin reads this setting
+from school.api.settings import OAUTH2_PROVIDER, REST_FRAMEWORK, SCOPES, SPECTACULAR_SETTINGS  # noqa: F401  # libraries read them
 from school.http.client_ip import parse_trusted_proxies
 from school.observability.logging import logging_config
 
@@ -73,7 +73,8 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 HTTPS = flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]  # probed within the local network, over plain HTTP
+# Load balancers request these paths within the local network, over plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 # A browser accepts a cookie with this prefix only over HTTPS and from this host: no sibling domain can set one.
@@ -81,7 +82,8 @@ _COOKIE_PREFIX = "__Host-" if HTTPS else ""
 SESSION_COOKIE_NAME = f"{_COOKIE_PREFIX}sessionid"
 CSRF_COOKIE_NAME = f"{_COOKIE_PREFIX}csrftoken"
 LANGUAGE_COOKIE_NAME = f"{_COOKIE_PREFIX}django_language"
-MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # not in cookies: messages name students
+# Messages are not stored in cookies, because they name students.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -127,20 +129,21 @@ API_MIDDLEWARE = [
     "school.http.csp.ContentSecurityPolicyMiddleware",
     "school.http.middleware.CacheControlMiddleware",
     "school.http.middleware.RequestLimitsMiddleware",
-    "school.http.middleware.ProbeMiddleware",  # before all middleware that checks the host
+    "school.http.middleware.ProbeMiddleware",  # this must precede all middleware that checks the host
     "school.http.rate_limit.RateLimitMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "school.i18n.middleware.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "bulk.upload_permission.UploadPermissionMiddleware",  # before the CSRF check of the view, which reads the file
+    # This must precede the CSRF check of the view, which reads the file.
+    "bulk.upload_permission.UploadPermissionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
-    "axes.middleware.AxesMiddleware",  # last, so that it can replace the response for a locked client
+    "axes.middleware.AxesMiddleware",  # this is last, so that it can replace the response for a locked client
 ]
 MIDDLEWARE = [
-    "school.http.api_middleware.ApiMiddleware",  # handles requests under API_PREFIXES by API_MIDDLEWARE
+    "school.http.api_middleware.ApiMiddleware",  # this handles requests under API_PREFIXES by API_MIDDLEWARE
     "school.http.middleware.RequestLogMiddleware",  # first, so that every response has the request id
     "school.http.csp.ContentSecurityPolicyMiddleware",
     "school.http.middleware.RequestLimitsMiddleware",
@@ -150,14 +153,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "bulk.upload_permission.UploadPermissionMiddleware",  # before CsrfViewMiddleware, which reads the file
+    "bulk.upload_permission.UploadPermissionMiddleware",  # this must precede CsrfViewMiddleware, which reads the file
     "django.middleware.csrf.CsrfViewMiddleware",
     "school.http.middleware.FormLimitsMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "school.accounts.session_timeout.SessionTimeoutMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
-    "axes.middleware.AxesMiddleware",  # last, so that it can replace the response for a locked login
+    "axes.middleware.AxesMiddleware",  # this is last, so that it can replace the response for a locked login
 ]
 
 METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
@@ -166,7 +169,7 @@ if METRICS_TOKEN:
 
 ROOT_URLCONF = "school.urls"
 WSGI_APPLICATION = "school.wsgi.application"
-APPEND_SLASH = True  # for the admin; the API accepts both spellings
+APPEND_SLASH = True  # for the admin; the API accepts paths with and without a trailing slash
 
 TEMPLATES = [
     {
@@ -189,9 +192,9 @@ LOCK_TIMEOUT = env.int("LOCK_TIMEOUT", default=0)
 # Seconds that a request waits for PostgreSQL in total; 0: without a limit (for commands).
 DATABASE_TIMEOUT = env.int("DATABASE_TIMEOUT", default=0)
 try:
-    with warnings.catch_warnings(action="ignore"):  # the warnings print the password
+    with warnings.catch_warnings(action="ignore"):  # the warnings of django-environ print the password
         DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'school.sqlite3'}")}
-except ValueError:  # its text may contain the password
+except ValueError:  # the text of the error may contain the password
     raise ImproperlyConfigured(
         "DATABASE_URL is malformed: write postgres://USER:PASSWORD@HOST:PORT/NAME, and what is no letter or digit in "
         "the password as %XX."
@@ -241,7 +244,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Imports
 
-# The kinds of imports, in the order in which they depend on each other.
+# The kinds of imports and their importers. A kind may refer to the kinds before it.
 IMPORT_KINDS = {
     "students": "students.imports.StudentImporter",
     "courses": "students.imports.CourseWithSeatsImporter",
@@ -268,7 +271,7 @@ if min(RETENTION_ANSWERS_DAYS, RETENTION_REFUSALS_DAYS, RETENTION_UPLOADS_DAYS +
 
 # The languages that the folder locale/ has catalogs for.
 LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("es", "Español")]
-LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")  # if a browser requests none of them
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")  # the language if the browser requests none of them
 if LANGUAGE_CODE not in dict(LANGUAGES):
     raise ImproperlyConfigured(f"LANGUAGE_CODE must be one of {', '.join(dict(LANGUAGES))}, not {LANGUAGE_CODE!r}.")
 LOCALE_PATHS = [BASE_DIR / "locale"]
@@ -278,7 +281,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_SECURE = HTTPS
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # the zone of term dates and deadlines
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")  # the time zone of term dates and deadlines
 try:
     ZoneInfo(TIME_ZONE)
 except (KeyError, ValueError, OSError):
@@ -307,7 +310,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "school.access.row_scope.OwnCoursesBackend",  # before the backend that grants permissions
+    "school.access.row_scope.OwnCoursesBackend",  # this must precede the backend that grants permissions
     "school.accounts.backends.StaffBackend",
 ]
 AXES_HANDLER = "school.accounts.lockout.LoginHandler"
@@ -315,7 +318,8 @@ AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=5)
 AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCK_MINUTES", default=15))
 if AXES_FAILURE_LIMIT < 1:
     raise ImproperlyConfigured("LOGIN_FAILURES must be 1 or more.")
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a name is locked only for the address that failed
+# A user name is locked only for the address of the failed logins.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_USERNAME_CALLABLE = "school.accounts.lockout.username_of"
@@ -323,7 +327,7 @@ AXES_CLIENT_IP_CALLABLE = "school.http.client_ip.client_address"
 AXES_LOCKOUT_CALLABLE = "school.accounts.lockout.lockout_response"
 AXES_SENSITIVE_PARAMETERS = ["username", "password", "client_id", "client_secret", "csrfmiddlewaretoken", "ip_address"]
 AXES_DISABLE_ACCESS_LOG = True
-AXES_ENABLE_ADMIN = False  # school.admin shows the locked logins
+AXES_ENABLE_ADMIN = False  # no admin of django-axes, because school.admin shows the locked logins
 AXES_VERBOSE = False
 
 # A session ends when the browser closes, after SESSION_IDLE_MINUTES without activity, or SESSION_HOURS after the login.
@@ -336,7 +340,7 @@ if SESSION_COOKIE_AGE < 60 or SESSION_HOURS < 1:
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
-# Off, optional for staff, or required: docs/access.md.
+# The second factor: off, optional for staff, or required. See docs/access.md.
 SECOND_FACTOR = env.str("SECOND_FACTOR", default=accounts.OFF)
 SSO = accounts.SingleSignOn(
     issuer=env.str("OIDC_ISSUER", default=""),
@@ -366,7 +370,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_500
 REQUIRE_IF_MATCH = flag("REQUIRE_IF_MATCH", default=False)
 PROBLEM_TYPE_BASE = env.str("PROBLEM_TYPE_BASE", default="/problems/")
 
-# Requests per minute, 0 for no limit: for each account, and for each address without credentials or with invalid ones.
+# The maximum number of requests per minute: of an account, and of an address without valid credentials. 0 means no
+# limit.
 API_RATE_CLIENT = env.int("API_RATE_CLIENT", default=30_000)
 API_RATE_ANONYMOUS = env.int("API_RATE_ANONYMOUS", default=300)
 API_RATE_FAILED = env.int("API_RATE_FAILED", default=60)
@@ -390,4 +395,4 @@ if REFUSALS_SECONDS < 0:
 # Logs
 
 LOGGING = logging_config(as_json=flag("LOG_JSON", default=not DEBUG), level=env.str("LOG_LEVEL", default="INFO"))
-DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # an address is personal data
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # addresses are not logged, because an address is personal data

@@ -37,7 +37,8 @@ def is_invisible(character: str) -> bool:
 INVISIBLE = "".join(each for each in map(chr, chain(range(0x20000), range(0xE0000, 0xE0200))) if is_invisible(each))
 
 
-# Python sorts the combining marks after a letter in quadratic time: a million of them take half an hour.
+# The maximum length of a run of combining marks. Python sorts the marks after a letter in quadratic time: a million of
+# them take half an hour.
 _MARKS = re.escape("".join(character for character in map(chr, range(0x20000)) if unicodedata.combining(character)))
 _MANY_MARKS = re.compile(f"[{_MARKS}]{{31,}}")
 
@@ -52,7 +53,7 @@ def normalize_unicode(form: Literal["NFC", "NFKC"], text: str) -> str:
 def normalized(text: str) -> str:
     """Return the form in which a text is stored and compared: NFC, without invisible characters at its ends."""
     if text.isascii():
-        return text if text[:1] > " " and text[-1:] > " " else text.strip(INVISIBLE)  # most texts need no trimming
+        return text if text[:1] > " " and text[-1:] > " " else text.strip(INVISIBLE)  # most texts have nothing to trim
     return normalize_unicode("NFC", text).strip(INVISIBLE)
 
 
@@ -114,11 +115,11 @@ _LOOK_ALIKES = {
     **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u02bc\u2039\u203a", "'"),
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb", '"'),
 }
-_QUOTES = "\"'`"  # at the ends of an identifier they come from the file format, not from its author
+_QUOTES = "\"'`"  # at the ends of an identifier, these characters come from the format of a file
 _REPLACEMENT_CHARACTERS = (
-    "\N{OBJECT REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"  # replace characters that were lost
+    "\N{OBJECT REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"  # characters that replace lost characters
 )
-_ORDINARY = re.compile(r"[ -.0-?A-~]*")  # ASCII without "/", "@" and control characters
+_ORDINARY = re.compile(r"[ -.0-?A-~]*")  # all ASCII characters except "/", "@" and control characters
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
@@ -201,7 +202,8 @@ def _mixed_alphabets_fault(text: str) -> str | None:
 _SCIENTIFIC_NOTATION = re.compile(r"-?\d+([.,]\d+)?E\+\d+", re.IGNORECASE)
 _WITH_A_DECIMAL = re.compile(r"(\d+)[.,]0{1,2}")
 _GROUPED = re.compile(r"\d{1,3}([,']\d{3})+([.]\d{1,2})?|\d{1,3}([.]\d{3})+,\d{1,2}")
-_PLACEHOLDERS = {"null", "nan", "undefined", "total", "gesamt", "summe"}  # null values, and labels of sum rows
+# The texts of null values and of the labels of sum rows.
+_PLACEHOLDERS = {"null", "nan", "undefined", "total", "gesamt", "summe"}
 _ERROR_VALUE = re.compile(r"#[^\W\d_]+([/-][A-Z0])?[!?]|#N/?[AV]|#+")  # #REF!, #DIV/0!, #N/A, and in German #NV
 
 
@@ -227,7 +229,7 @@ def _spreadsheet_fault(text: str) -> str | None:
 
 
 def _error_value_fault(text: str) -> str | None:
-    """Return a fault for a spreadsheet's error value, such as #REF!; None for other texts."""
+    """Return the fault of a spreadsheet's error value, such as #REF!; None for other texts."""
     if not text.startswith("#") or not _ERROR_VALUE.fullmatch(text):
         return None
     return _("%(text)s is the error value of a spreadsheet. Enter the value.") % {"text": text}
@@ -249,19 +251,19 @@ def character_name(character: str) -> str:
     return f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
 
 
-def likely_identifiers(given: str) -> list[str]:
+def likely_identifiers(key: str) -> list[str]:
     """Return identifiers that a text may mean: without invisible characters, or in another case; of long texts none."""
-    if len(given) > MAX_CHECKED:
+    if len(key) > MAX_CHECKED:
         return []
-    plain = _cleaned_key(given)
+    plain = _cleaned_key(key)
     variants = [plain, plain.upper(), plain.lower(), plain.title(), plain.capitalize(), plain.swapcase()]
     variants_by_form = dict.fromkeys(map(normalized, dict.fromkeys(variants)))
-    return [each for each in variants_by_form if each and each != given]
+    return [each for each in variants_by_form if each and each != key]
 
 
-def _cleaned_key(given: str) -> str:
+def _cleaned_key(key: str) -> str:
     """Return a key without its prefix, invisible characters, and characters that programs have added."""
-    text = given.removeprefix("number:").removeprefix("code:")
+    text = key.removeprefix("number:").removeprefix("code:")
     plain = normalized("".join(_plain_equivalent(each) for each in text if not is_invisible(each) or each == " "))
     plain = plain.strip(f"#{_QUOTES}")
     if match := _WITH_A_DECIMAL.fullmatch(plain):
@@ -271,7 +273,7 @@ def _cleaned_key(given: str) -> str:
     return plain
 
 
-# Cyrillic and Greek letters that look like Latin ones.
+# Maps Cyrillic and Greek letters to the Latin letters that they look like.
 _LATIN = str.maketrans(
     "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0405\u0406\u0408\u0430\u0435\u043e\u0440\u0441\u0445"
     "\u0391\u0392\u0395\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a7\u0396\u03bf",
@@ -282,17 +284,17 @@ MAX_PIECES = 5
 MAX_DIGITS = 12
 
 
-def similar_identifiers(given: str) -> list[str]:
+def similar_identifiers(key: str) -> list[str]:
     """
     Return identifiers that an unknown key may mean: the likely identifiers, and rewritten ones.
 
     People use other separators (``MATH 101``), spreadsheets drop leading zeros, and letters of other alphabets look
     like Latin ones.
     """
-    if len(given) > MAX_CHECKED:
+    if len(key) > MAX_CHECKED:
         return []
-    likely = likely_identifiers(given)
-    plain = _cleaned_key(given).translate(_LATIN)
+    likely = likely_identifiers(key)
+    plain = _cleaned_key(key).translate(_LATIN)
     if plain.isdecimal():
         digits = plain.lstrip("0")
         rewritten = [digits.zfill(width) for width in range(len(digits), MAX_DIGITS + 1)]
@@ -300,7 +302,7 @@ def similar_identifiers(given: str) -> list[str]:
         pieces = _PIECES.findall(plain) if len(plain) <= 64 else []
         joined_pieces = [gap.join(pieces) for gap in ("-", "", " ", "_", ".")] if len(pieces) <= MAX_PIECES else []
         rewritten = [variant for each in (plain, *joined_pieces) for variant in (each, each.upper())]
-    return [each for each in dict.fromkeys([*likely, *rewritten]) if each and each != given]
+    return [each for each in dict.fromkeys([*likely, *rewritten]) if each and each != key]
 
 
 def plain_text(text: str) -> None:
@@ -340,7 +342,7 @@ def in_our_times(moment: date) -> None:
 
 
 MAX_ID = 2**63 - 1
-MAX_COUNT = 2**31 - 1  # what both databases store as an integer
+MAX_COUNT = 2**31 - 1  # the largest integer that both databases store
 
 
 def parse_id(text: str) -> int:
@@ -351,5 +353,5 @@ def parse_id(text: str) -> int:
 
 def parse_ids(text: str) -> list[int]:
     """Return a list with the database id in a text; an empty list if it is not an id."""
-    found = parse_id(text)
-    return [found] if found else []
+    number = parse_id(text)
+    return [number] if number else []

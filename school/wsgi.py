@@ -15,7 +15,7 @@ from django.utils.functional import cached_property
 from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "school.settings")
-# A waiting request occupies a thread, so it times out early, with 503.
+# A request that waits for the database occupies a thread. So it times out early, with status 503.
 os.environ.setdefault("LOCK_TIMEOUT", "5")
 os.environ.setdefault("DATABASE_TIMEOUT", "5")
 

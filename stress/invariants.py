@@ -42,14 +42,14 @@ def violations(limits: Limits = current_limits) -> list[str]:
 
 
 def duplicate_open_enrollments() -> Iterator[str]:
-    """Check that a student has at most one open enrollment in a course."""
+    """Return a sentence for each student with several open enrollments in a course."""
     pairs = StudentCourse.objects.open().order_by().values_list("student", "course").annotate(count=Count("pk"))
     for student_id, course_id, count in pairs.filter(count__gt=1):
         yield f"Student {student_id} has {count} open enrollments in course {course_id}."
 
 
 def waiting_despite_free_seats() -> Iterator[str]:
-    """Check that no student waits who could have a free seat."""
+    """Return a sentence for each student that waits although the rules allow a free seat."""
     taken = Counter(StudentCourse.objects.enrolled().order_by().values_list("course", flat=True))
     for waiter, reasons in waiting_enrollments():
         capacity = waiter.course.capacity
@@ -77,7 +77,7 @@ def waiting_enrollments() -> Iterator[tuple[StudentCourse, set[str]]]:
 
 
 def rows_that_differ_from_journal() -> Iterator[str]:
-    """Check that replaying the journal of each enrollment results in its row."""
+    """Return a sentence for each enrollment whose journal does not lead to its row."""
     journal = Prefetch("events", EnrollmentEvent.objects.order_by("pk"))
     for row in StudentCourse.objects.order_by("pk").prefetch_related(journal):
         try:
@@ -90,7 +90,9 @@ def rows_that_differ_from_journal() -> Iterator[str]:
 
 
 def seats_against_limits_or_order(limits: Limits = current_limits) -> Iterator[str]:
-    """Check that seats and waitlist places were given within the limits, and in order of arrival."""
+    """
+    Return a sentence for each seat or waitlist place that was given above the limits or not in the order of arrival.
+    """
     entries = EnrollmentEvent.objects.select_related("enrollment__course").order_by("enrollment__course", "pk")
     for _course, events in groupby(entries, attrgetter("enrollment.course_id")):
         course = _Course(limits)
@@ -105,7 +107,7 @@ def lost_enrollments(enrollment_ids: Iterable[int]) -> list[str]:
 
 
 def wrong_counts(course: Course, *, enrolled: int, waiting: int) -> list[str]:
-    """Return a sentence for each status with another number of students in the course than given."""
+    """Return a sentence for each status whose number of students in the course is not the expected one."""
     found = Counter(course.enrollments.open().order_by().values_list("status", flat=True))
     expected = {Status.ENROLLED.value: enrolled, Status.WAITLISTED.value: waiting}
     return [

@@ -18,7 +18,14 @@ from django.db import connections
 from bench.database import NoDatabase, describe, scratch_database
 from bench.processes import Failed, manage
 
-PARTS = ("rush", "killed", "writers", "slow", "memory", "races")
+PARTS = {
+    "rush": "stress.enrollment_rush",
+    "killed": "stress.killed_server",
+    "writers": "stress.sqlite_writers",
+    "slow": "stress.slow_senders",
+    "memory": "stress.memory",
+    "races": "stress.races",
+}
 SQLITE = ("writers",)
 MAX_PRINTED = 20
 LIMIT = 900  # seconds for each part
@@ -89,7 +96,7 @@ def _run(options: Namespace) -> int:
     print(f"\n{describe()}, {len(os.sched_getaffinity(0))} cores", flush=True)
     # Imported here, as it needs models, and Django is set up only now.
     more = {"requests": options.requests} if options.part == "memory" else {}
-    problems = import_module(f"stress.{options.part}").run(short=options.short, **more)
+    problems = import_module(PARTS[options.part]).run(short=options.short, **more)
     for sentence in problems[:MAX_PRINTED]:
         print(f"BROKEN: {sentence}", flush=True)
     if problems[MAX_PRINTED:]:

@@ -1,4 +1,4 @@
-"""The production server, started by `manage.py serve`, with a method that kills it."""
+"""Starts the production server by `manage.py serve`, and can kill and restart it."""
 
 import json
 import os

@@ -21,7 +21,7 @@ from students.models import Action, Channel, EnrollmentEvent, Student, StudentCo
 
 CHUNK = 10_000
 TERMS = 4
-# Relative to the first day of a term: registration opens and ends; the drop deadline; the day of withdrawals.
+# Days relative to the first day of a term: the opening and the end of registration, the drop deadline, the withdrawals.
 OPENING, BEGINNING, DEADLINE, LATE = (timedelta(days=days) for days in (-20, 10, 45, 90))
 GRADES = ("A", "A-", "B+", "B", "B-", "C+", "C", "D")
 SUBJECTS = {
@@ -88,12 +88,12 @@ def make_demo(
     advance(size.students)
     log(f"{size.students} students")
     for position, term in enumerate(terms):
-        wanted = _share(size.enrollments, TERMS, position)
-        pairs = _choose_pairs(students, per_term[position], wanted, rng)
+        total = _share(size.enrollments, TERMS, position)
+        pairs = _choose_pairs(students, per_term[position], total, rng)
         last = term is terms[-1]
         courses = _make_courses(term, per_term[position], pairs, rng, last=last)
         _enroll_and_end(term, [(s, courses[c]) for s, c in pairs], now=now, rng=rng, last=last, advance=advance)
-        log(f"{term.code}: {len(courses)} courses, {wanted} enrollments")
+        log(f"{term.code}: {len(courses)} courses, {total} enrollments")
 
 
 def _share(total: int, parts: int, position: int) -> int:
@@ -101,7 +101,7 @@ def _share(total: int, parts: int, position: int) -> int:
 
 
 def _make_terms(today: date) -> list[Term]:
-    """Create terms of half a year, up to the current one. They are saved one by one, so that each has a history."""
+    """Create terms of half a year, up to the current term. Each term is saved separately, so that it has a history."""
     half = today.year * 2 + (today.month > 6)
     terms = []
     for number in range(half - TERMS + 1, half + 1):
@@ -123,13 +123,13 @@ def _make_students(count: int, rng: random.Random) -> list[int]:
     person = Person(Locale.EN, seed=count)
     students = []
     for position in range(1, count + 1):
-        given, family = person.first_name(), person.last_name()
+        given_name, family_name = person.first_name(), person.last_name()
         students.append(
             Student(
                 student_number=f"S-{1000 + position}",
-                given_name=given,
-                family_name=family,
-                email=f"{given}.{family}.{position}@example.edu".lower().replace(" ", "").replace("'", ""),
+                given_name=given_name,
+                family_name=family_name,
+                email=f"{given_name}.{family_name}.{position}@example.edu".lower().replace(" ", "").replace("'", ""),
                 is_active=True,
             )
         )
@@ -140,9 +140,9 @@ def _make_students(count: int, rng: random.Random) -> list[int]:
     ]
 
 
-def _choose_pairs(students: list[int], courses: int, wanted: int, rng: random.Random) -> list[tuple[int, int]]:
+def _choose_pairs(students: list[int], courses: int, total: int, rng: random.Random) -> list[tuple[int, int]]:
     """Choose distinct pairs of a student's id and a course's position, grouped by student."""
-    each, more = divmod(wanted, len(students))
+    each, more = divmod(total, len(students))
     if each + bool(more) > courses:
         raise ValueError("There are too few courses for so many enrollments.")
     pairs = []
@@ -196,8 +196,8 @@ def _enroll_and_end(
     """
     Enroll students around the start of the term; then some drop, some withdraw and, in past terms, the others complete.
 
-    In the last term students enroll and leave day by day. In past terms all do so on one day, because each day is a
-    batch and takes time.
+    In the last term students enroll and leave on many different days. In each past term they do so on one day, because
+    each day is a batch and takes time.
     """
     context = DecisionContext(partial_rows=True)
 
@@ -254,9 +254,9 @@ def _enroll_and_end(
 
 def _analyze() -> None:
     """
-    Update PostgreSQL's table statistics, for which autovacuum would be too late.
+    Update PostgreSQL's table statistics.
 
-    Otherwise PostgreSQL scans whole tables to find a few rows.
+    Autovacuum would do it too late, and PostgreSQL would scan whole tables to find a few rows.
     """
     if ON_POSTGRESQL:
         with connection.cursor() as cursor:

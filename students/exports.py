@@ -1,7 +1,7 @@
 """
-Exports as CSV: enrollments in the format of their import, and the roster of a course for spreadsheets.
+Exports as CSV: enrollments in the format of enrollment files, and the roster of a course for spreadsheets.
 
-Both can be imported again.
+Both files can be imported again.
 """
 
 import csv
@@ -11,8 +11,9 @@ from bulk.files.csv_cells import escape_formulas
 from students.imports import EnrollmentImporter
 from students.models import StudentCourse, StudentCourseQuerySet
 
-# A waiver applies to one act and is not part of an enrollment's state.
-NOT_EXPORTED = {"waive", "role", "role_id", "section_id"}  # columns for one import only, or of other systems
+# Without the column of waivers: a waiver applies to one command and is not part of an enrollment's state.
+# These columns are for one import only, or come from other systems.
+NOT_EXPORTED = {"waive", "role", "role_id", "section_id"}
 HEADER = [column.name for column in EnrollmentImporter.columns if column.name not in NOT_EXPORTED]
 
 

@@ -54,10 +54,10 @@ def resolve_student_id(identifier: str, visible: QuerySet[Student] | None = None
     if ids:
         return ids[0]
     number = normalized(identifier.removeprefix("number:"))
-    found = student_ids_by_number([number]) if identifier.startswith("number:") else {}
-    if number not in found:
+    ids = student_ids_by_number([number]) if identifier.startswith("number:") else {}
+    if number not in ids:
         raise Refused([_not_found(identifier, Student.objects.all() if visible is None else visible)])
-    return found[number]
+    return ids[number]
 
 
 def _not_found(identifier: str, visible: QuerySet[Student]) -> Refusal:
@@ -78,8 +78,8 @@ def similar_numbers(numbers: Collection[str], visible: QuerySet[Student]) -> dic
     candidates = list({each for several in likely.values() for each in several})
     known: set[str] = set()
     for start in range(0, len(candidates), MAX_QUERY_VALUES):
-        found = visible.filter(student_number__in=candidates[start : start + MAX_QUERY_VALUES])
-        known.update(found.values_list("student_number", flat=True))
+        matches = visible.filter(student_number__in=candidates[start : start + MAX_QUERY_VALUES])
+        known.update(matches.values_list("student_number", flat=True))
     similar = {number: next((each for each in several if each in known), "") for number, several in likely.items()}
     return {number: each for number, each in similar.items() if each}
 

@@ -122,7 +122,7 @@ def log_in_by_form(page: Page, name: str = "registrar") -> None:
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill("open sesame")
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="The registrar's desk")).to_be_visible()
+    expect(page.get_by_role("heading", name="Registrar's office")).to_be_visible()
 
 
 def choose(page: Page, field: str, term: str, shown: str) -> None:

@@ -122,7 +122,7 @@ def test_a_workflow_is_completed_by_keyboard_with_visible_focus_at_each_step(pag
     tab_to(page, page.get_by_label("Password"))
     page.keyboard.type("open sesame")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="The registrar's desk")).to_be_visible()
+    expect(page.get_by_role("heading", name="Registrar's office")).to_be_visible()
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")

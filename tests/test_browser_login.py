@@ -97,7 +97,7 @@ def confirm_password(page: Page) -> None:
 
 
 def desk(page: Page) -> Any:
-    return page.get_by_role("heading", name="The registrar's desk")
+    return page.get_by_role("heading", name="Registrar's office")
 
 
 def log_out(page: Page) -> None:

@@ -22,7 +22,7 @@ from students.events import feed, log
 from students.events.feed import Position, cursor_of, encode_cursor, read_changes
 from students.models import EnrollmentEvent
 from students.privacy.erase import erase
-from students.privacy.identity import person_of
+from students.privacy.person_lookup import person_of
 from tests.factories import make_course, make_student
 from tests.postgres import find_binaries
 

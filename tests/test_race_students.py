@@ -21,7 +21,7 @@ from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.enrollment.context import DecisionContext
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from students.privacy.erase import erase
-from students.privacy.identity import person_of
+from students.privacy.person_lookup import person_of
 from tests.factories import make_course, make_student
 
 ORIGIN = ActorContext(Channel.SYSTEM)

@@ -26,7 +26,7 @@ PHRASES = re.compile(
 
 
 def faults() -> Iterator[tuple[prose.Text, str]]:
-    """Yield each text with the part that is not plain."""
+    """Yield each text that matches a pattern, with the matching part."""
     texts = chain(
         prose.docstrings(*prose.CODE),
         prose.comments(*prose.CODE),

@@ -1,10 +1,11 @@
 """
-Take each guard away, one at a time, and see a test fail for want of it: `make mutants`, or `make mutants ARGS=word` for
-the guards whose name, or the name of whose test, contains the word.
+Mutation tests: remove each guard from the code, and check that its test fails then: `make mutants`.
 
-A check that was never seen to fail proves nothing. Each guard is taken out of a copy of the tree, and the test that is
-named beside it must fail there; in the tree as it is, all of them must pass. The exit code is 1 where a test does not
-notice, or where a guard is not found where it was.
+`make mutants ARGS=word` tests only the guards that have the word in their name or in the name of their test.
+
+A guard is a check in the code or a constraint of the database. It is removed in a copy of the source tree, where its
+test must fail. In the unchanged tree all of these tests must pass. The exit code is 1 if a test does not fail, or if a
+guard is not found in its file.
 """
 
 import ast
@@ -28,11 +29,11 @@ PARTS = (
     *("manage.py", "pyproject.toml"),
 )
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
-LIMIT = 300  # seconds that a test may take
-LIMIT_OF_ALL = 1_800  # seconds that all tests together may take with all guards
-SHOWN = 100  # letters of how it fails
+LIMIT = 300  # the time limit for one test in seconds
+LIMIT_OF_ALL = 1_800  # the time limit in seconds for all tests together in the unchanged tree
+SHOWN = 100  # the number of characters of a failure that are printed
 EXTRA_MIGRATION = "9999_without_a_guard.py"
-PASSED, FAILED = 0, 1  # exit codes of pytest; others say that no test was run
+PASSED, FAILED = 0, 1  # exit codes of pytest; any other code means that no test was run
 
 NO_SEAT_TWICE = "tests/test_race.py::test_the_last_seat_is_never_given_twice"
 LATE_COMMIT = "tests/test_changes.py::test_a_reader_gets_each_change_once_if_the_first_writer_commits_last"
@@ -55,12 +56,12 @@ NO_SUCH_COURSE = "tests/courses/test_constraints.py::test_the_database_refuses_i
 
 
 class NotFound(Exception):
-    """The guard is not where it was."""
+    """The source text of a guard is not in its file exactly once."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A guard, how it is taken out of the copy in a folder, and the test that must fail without it."""
+    """A guard, the function that removes it from a copy of the source tree, and the test that must fail without it."""
 
     guard: str
     engine: str
@@ -69,7 +70,7 @@ class Mutant:
 
 
 def instead(file: str, old: str, new: str) -> Callable[[Path], None]:
-    """Put other text in the place of the one that is there once."""
+    """Return a function that replaces a text, which must occur exactly once in the file."""
 
     def take_away(folder: Path) -> None:
         path = folder / file
@@ -82,7 +83,7 @@ def instead(file: str, old: str, new: str) -> Callable[[Path], None]:
 
 
 def without_constraint(file: str, model: str, name: str) -> Callable[[Path], None]:
-    """Take a constraint out of its model, and out of the database by one more migration."""
+    """Return a function that removes a constraint from its model, and from the database by an additional migration."""
 
     def take_away(folder: Path) -> None:
         path, app = folder / file, file.partition("/")[0]
@@ -103,7 +104,7 @@ def without_constraint(file: str, model: str, name: str) -> Callable[[Path], Non
 
 
 def constraints_in(models: Path) -> Iterator[tuple[str, str, ast.Call]]:
-    """Yield model, name and source of each constraint in a file of models."""
+    """Yield the model, the name and the source of each constraint in a file of models."""
     for model in ast.parse(models.read_text()).body:
         for node in ast.walk(model):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Constraint"):
@@ -112,7 +113,8 @@ def constraints_in(models: Path) -> Iterator[tuple[str, str, ast.Call]]:
                 yield model.name, name, node
 
 
-# The test of every constraint. Constraints whose field has a check of its own can only be tested on PostgreSQL.
+# Maps each constraint to its test. If the field of a constraint has a check of its own, only PostgreSQL can test the
+# constraint.
 CONSTRAINTS = {
     "refused_act_is_one_a_day": (
         SQLITE,
@@ -466,7 +468,7 @@ GUARDS = [
         SQLITE,
         "tests/security/test_own_courses.py::test_no_form_lists_a_row_of_another_course",
         instead(
-            "school/desk/row_access.py",
+            "school/admin_site/row_access.py",
             "        field.queryset = _filter_rows(request, field.queryset)\n",
             "        pass\n",
         ),
@@ -475,7 +477,9 @@ GUARDS = [
         "the permission to save an earlier version",
         SQLITE,
         "tests/test_admin_access.py::test_a_user_without_change_permission_cannot_restore_an_earlier_version",
-        instead("school/desk/row_access.py", "                raise PermissionDenied\n", "                pass\n"),
+        instead(
+            "school/admin_site/row_access.py", "                raise PermissionDenied\n", "                pass\n"
+        ),
     ),
     Mutant(
         "the codes that a limited client does not see",
@@ -833,25 +837,25 @@ GUARDS = [
         "the id of a class in a zip, which is no code",
         SQLITE,
         f"{BUNDLES}::test_a_class_with_a_code_equal_to_another_sourced_id_does_not_get_its_students",
-        instead("students/imports/references.py", "ID_SPACES.get(table.spelling(CODE), CODE)", "CODE"),
+        instead("students/imports/zip_references.py", "ID_SPACES.get(table.spelling(CODE), CODE)", "CODE"),
     ),
     Mutant(
         "the refusal of two ids in a zip for one course",
         SQLITE,
         f"{BUNDLES}::test_two_classes_that_map_to_one_course_are_refused_with_their_enrollments",
-        instead("courses/references.py", " or len(self.index.ids(namespace, keys[0])) > 1", ""),
+        instead("courses/zip_references.py", " or len(self.index.ids(namespace, keys[0])) > 1", ""),
     ),
     Mutant(
         "the error of a course in a zip that enrollments name",
         SQLITE,
         f"{BUNDLES}::test_a_session_that_matches_no_term_or_several_is_an_error_of_the_class",
-        instead("courses/references.py", "ERRONEOUS if row.unresolved else _key(row)", "_key(row)"),
+        instead("courses/zip_references.py", "ERRONEOUS if row.unresolved else _key(row)", "_key(row)"),
     ),
     Mutant(
         "the days that a session in a zip has in common with its term",
         SQLITE,
         f"{BUNDLES}::test_a_session_does_not_match_a_term_of_other_dates_with_its_sourced_id_as_code",
-        instead("courses/references.py", "and (start is None or start <= term.ends_on)", ""),
+        instead("courses/zip_references.py", "and (start is None or start <= term.ends_on)", ""),
     ),
     Mutant(
         "the course without a term in a zip, which is none of a term",
@@ -936,7 +940,7 @@ GUARDS = [
         SQLITE,
         "tests/school/test_stale_forms.py::test_a_stale_form_is_refused_names_the_changes_and_keeps_typed_values",
         instead(
-            "school/desk/stale_forms.py",
+            "school/admin_site/stale_forms.py",
             "if loaded_digests.get(name) != self._digest(name):",
             "if loaded_digests is None:",
         ),
@@ -945,7 +949,7 @@ GUARDS = [
         "the lock on the row that a form of the admin saves",
         POSTGRESQL,
         "tests/school/test_stale_forms.py::test_a_save_that_waits_for_a_lock_sees_the_committed_change",
-        instead("school/desk/stale_forms.py", "                self.lock_row(row)\n", "                pass\n"),
+        instead("school/admin_site/stale_forms.py", "                self.lock_row(row)\n", "                pass\n"),
     ),
     Mutant(
         "an erased student keeps the pseudonym",
@@ -979,13 +983,13 @@ GUARDS = [
         "the scrubbing of the files of PostgreSQL",
         POSTGRESQL,
         ERASED,
-        instead("students/privacy/scrubbing.py", "VACUUM (FULL, ANALYZE)", "VACUUM (ANALYZE)"),
+        instead("students/privacy/database_scrubbing.py", "VACUUM (FULL, ANALYZE)", "VACUUM (ANALYZE)"),
     ),
     Mutant(
         "the scrubbing of the files of SQLite",
         SQLITE,
         ERASED,
-        instead("students/privacy/scrubbing.py", 'cursor.execute("VACUUM")', "pass"),
+        instead("students/privacy/database_scrubbing.py", 'cursor.execute("VACUUM")', "pass"),
     ),
     Mutant(
         "the guard of formulas behind another separator",
@@ -1071,7 +1075,7 @@ GUARDS = [
         "an answer below 100 kB: the rows below a form",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_form_costs_more_than_a_second",
-        instead("school/desk/stale_forms.py", "MAX_NEW_ROWS = 5 ", "MAX_NEW_ROWS = 1_000 "),
+        instead("school/admin_site/stale_forms.py", "MAX_NEW_ROWS = 5 ", "MAX_NEW_ROWS = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: the indentation of a page",
@@ -1131,14 +1135,14 @@ GUARDS = [
         "an answer below 100 kB: rows to delete",
         SQLITE,
         "tests/security/test_budget_forms.py::test_at_most_100_rows_are_deleted_at_a_time",
-        instead("school/desk/protected_delete.py", "MAX_SELECTED = 100 ", "MAX_SELECTED = 1_000 "),
+        instead("school/admin_site/protected_delete.py", "MAX_SELECTED = 100 ", "MAX_SELECTED = 1_000 "),
     ),
     Mutant(
         "an answer below 100 kB: the names of what is deleted",
         SQLITE,
         "tests/security/test_budget_forms.py::test_no_bulk_action_costs_more_than_a_second",
         instead(
-            "school/desk/protected_delete.py",
+            "school/admin_site/protected_delete.py",
             "return _truncate_names(to_delete), numbers, lacking, _truncate_names(protected)",
             "return to_delete, numbers, lacking, protected",
         ),
@@ -1195,7 +1199,10 @@ def main() -> int:
 
 
 def matching(words: list[str]) -> list[Mutant]:
-    """Return the guards whose name, or the name of whose test, contains one of the words, in any case; all for none."""
+    """
+    Return the guards that have one of the words, in any case, in their name or in the name of their test; all guards
+    without words.
+    """
     mutants = [*GUARDS, *constraints()]
     names = [f"{mutant.guard} {mutant.test}".lower() for mutant in mutants]
     return [
@@ -1206,21 +1213,21 @@ def matching(words: list[str]) -> list[Mutant]:
 
 
 def constraints() -> Iterator[Mutant]:
-    """Yield every constraint that the models have."""
+    """Yield a mutant for every constraint of the models."""
     for file, model, name in known_constraints():
         engine, test = CONSTRAINTS[name]
         yield Mutant(name, engine, test, without_constraint(file, model, name))
 
 
 def known_constraints() -> Iterator[tuple[str, str, str]]:
-    """Yield file, model and name of every constraint."""
+    """Yield the file, the model and the name of every constraint."""
     for path in [ROOT / "courses/models.py", *sorted((ROOT / "students/models").glob("*.py"))]:
         for model, name, _source in constraints_in(path):
             yield str(path.relative_to(ROOT)), model, name
 
 
 def try_without(mutant: Mutant, url: str) -> tuple[bool, str]:
-    """Tell whether the test fails without the guard, and how."""
+    """Return whether the test fails without the guard, and the error or the reason."""
     with tempfile.TemporaryDirectory(prefix="school-mutant-") as folder:
         copy_to(Path(folder))
         try:
@@ -1234,7 +1241,7 @@ def try_without(mutant: Mutant, url: str) -> tuple[bool, str]:
 
 
 def try_whole(engine: str, mutants: list[Mutant], url: str) -> str:
-    """Return what is wrong where the tests of a database do not all pass in the tree as it is, else nothing."""
+    """Run the tests of a database in the unchanged tree; return the failures, or "" if all tests pass."""
     tests = sorted({mutant.test for mutant in mutants if mutant.engine == engine})
     with tempfile.TemporaryDirectory(prefix="school-whole-") as folder:
         copy_to(Path(folder))
@@ -1256,7 +1263,7 @@ def copy_to(folder: Path) -> None:
 
 def run_tests(folder: Path, tests: list[str], engine: str, url: str, *, limit: int = LIMIT) -> tuple[int, str]:
     """
-    Run tests in a folder, each on a database of its own; return pytest's exit code and what it printed.
+    Run tests in a folder, each on a separate database; return pytest's exit code and output.
 
     ``limit`` is in seconds.
     """

@@ -36,7 +36,7 @@ EXHAUSTIVE = (
     "tests/test_sqlite_*.py",
     "tests/test_throttling_served.py",
 )
-# Tests of pages, texts, documents and processes, which are the same on both databases.
+# The tests that do not depend on the database: of pages, texts, documents and processes.
 ONCE = (
     "tests/test_browser*.py",
     "tests/test_admin_access.py",

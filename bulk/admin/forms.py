@@ -8,14 +8,16 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from bulk.importers.base import FLAG_SET, Option
 from bulk.importers.registry import importer_classes, options_of
-from bulk.labels import ONE_FILE, option_label, translated_label
+from bulk.labels import ONE_FILE, translated_label
 from bulk.models import DEFAULT_DATASET, ZIP, Mode, OnError
 from school.validators import plain_text
 
 
 class UploadForm(forms.Form):
     """
-    The file and the parameters of an import. It has the options of all kinds; each option is for its own kind only.
+    The file and the parameters of an import.
+
+    It has the options of all kinds; each option is for its own kind only.
     """
 
     kind = forms.ChoiceField(label=_("Kind of rows"))
@@ -59,8 +61,8 @@ class UploadForm(forms.Form):
         )
         for kind, importer in importer_classes().items():
             for option in importer.options:
-                label, text = option_label(option.name), f"{translated_label(kind)}: {option.help}"
-                self.fields[option.name] = _field(option, label=label, help_text=text, required=False)
+                text = f"{translated_label(kind)}: {option.help}"
+                self.fields[option.name] = _field(option, label=option.label, help_text=text, required=False)
 
     def clean_file(self) -> Any:
         if len(self.files.getlist("file")) > 1:

@@ -1,4 +1,4 @@
-"""Parsers of request bodies with a file: a form with a file field, or the file itself."""
+"""Parses request bodies that have a file: either a form with a file field, or the file itself."""
 
 import io
 import tempfile
@@ -29,12 +29,14 @@ class FormParser(MultiPartParser):
 
 
 class CsvParser(BaseParser):
-    """Parses a CSV file as the body: copies it piece by piece to a temporary file, which is closed with the request."""
+    """
+    Parses a body that is a CSV file: copies it piece by piece to a temporary file, which is closed with the request.
+    """
 
     media_type = "text/csv"
 
     def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> dict[str, BinaryIO]:
-        copy = tempfile.TemporaryFile()  # noqa: SIM115  # read by the view, closed when it is garbage-collected
+        copy = tempfile.TemporaryFile()  # noqa: SIM115  # the view reads it until it is garbage-collected
         size = 0
         while block := stream.read(READ_SIZE):
             size += len(block)
@@ -47,7 +49,7 @@ class CsvParser(BaseParser):
 
 
 class ZipParser(CsvParser):
-    """Parses a zip of several files as the body."""
+    """Parses a body that is a zip of several files."""
 
     media_type = "application/zip"
 
@@ -77,6 +79,6 @@ def file_and_fields(request: Request) -> tuple[BinaryIO, str, dict[str, Any]]:
 
 
 def _has_empty_file(request: Request) -> bool:
-    """True for an empty body with the content type of a file, for which no parser is called."""
+    """Return True if the body is empty and has the content type of a file. DRF calls no parser for an empty body."""
     media_types = (CsvParser.media_type, ZipParser.media_type)
     return not request.data and request.content_type.partition(";")[0].strip().lower() in media_types

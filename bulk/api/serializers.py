@@ -56,7 +56,9 @@ REPORT_ROW = {
 
 
 class ImportProblemSerializer(serializers.Serializer[Any]):
-    """A reason why a file as a whole was not or would not be applied, or a notice to its sender."""
+    """
+    A reason why the whole file was not applied, or would not be applied after a dry run; or a notice to the sender.
+    """
 
     code = serializers.CharField()
     field = serializers.CharField(allow_null=True, required=False)
@@ -64,7 +66,7 @@ class ImportProblemSerializer(serializers.Serializer[Any]):
 
 
 class ImportWarningSerializer(ImportProblemSerializer):
-    """A part of a file that was ignored."""
+    """A warning about columns, rows or files that were ignored."""
 
 
 def _serialized_problems(request: Any, stored: list[dict[str, Any]]) -> Any:
@@ -133,7 +135,11 @@ class ImportSerializer(StrictModelSerializer):
 
 @extend_schema_field({"type": "string", "enum": KINDS})
 class KindField(StrictCharField):
-    """The kind of a file. An unknown kind is refused by the check that all entry points share."""
+    """
+    The kind of a file.
+
+    The field accepts any text, because a check that all entry points share refuses unknown kinds.
+    """
 
 
 class BooleanTextField(serializers.BooleanField):
@@ -194,13 +200,13 @@ class ImportRequestSerializer(KnownFieldsSerializer):
 
     @property
     def options(self) -> dict[str, str]:
-        """The options that belong to a single kind."""
+        """The values of the options that only some kinds of files have."""
         options_by_name = {option.name for importer in importer_classes().values() for option in importer.options}
         return {name: str(value) for name, value in self.validated_data.items() if name in options_by_name}
 
 
 class ApprovalSerializer(KnownFieldsSerializer):
-    """An empty body: an approval and a cancellation take no fields."""
+    """The body of an approval, a cancellation or an undo, which has no fields."""
 
 
 @request_example({"dry_run": True})
@@ -217,7 +223,9 @@ class ReportErrorSerializer(serializers.Serializer[Any]):
 @example(REPORT_ROW)
 class ReportRowSerializer(serializers.Serializer[Any]):
     """
-    A row with its original cells and its result. The kind determines the name of the id field, ``enrollment_id`` e.g.
+    A row of the report: its original cells and its result.
+
+    The id field is named after the kind, for example ``enrollment_id``.
     """
 
     part = serializers.CharField(

@@ -30,7 +30,7 @@ from bulk.api.serializers import (
 )
 from bulk.file_store import sha256_of
 from bulk.files.csv_reader import UnreadableFile
-from bulk.importers.part import Part
+from bulk.importers.part_of_import import ImportPart
 from bulk.importers.registry import parts_of, rights_of
 from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, cancel, start_undo, submit
 from bulk.jobs.worker import enqueue
@@ -78,7 +78,7 @@ class BaseImportViewSet(RowScopeMixin, StrictQueryMixin, GenericViewSet[Import])
 
     @property
     def client_account_id(self) -> Any:
-        """The account id of the calling API client, None for staff. Compiled queries have it as a parameter."""
+        """The account id of the calling API client, None for staff. In compiled queries this id is a parameter."""
         account = service_account_of(self.request)
         return None if account is None else account.pk
 
@@ -100,13 +100,13 @@ class BaseImportViewSet(RowScopeMixin, StrictQueryMixin, GenericViewSet[Import])
 
 
 class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
-    """Imports, the newest first: the file that was sent, its state and its counts."""
+    """The list of imports, the newest first, and a single import; and the action that sends a file."""
 
     filterset_class = ImportFilter
     ordering_fields = {"id": "id", "created_at": "created_at"}
     ordering = "-id"
     parser_classes = [FormParser, CsvParser, ZipParser]
-    more_problems = {"POST": {404}}  # a term or a course in the options is not found
+    more_problems = {"POST": {404}}  # a term or a course in the options does not exist
 
     def allowed_parameters(self) -> set[str] | None:
         """Return None for ``create``: its query may have options, which ``ImportRequestSerializer`` checks."""
@@ -144,7 +144,7 @@ class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
         has ended.
         """
         source, _name, _fields = file_and_fields(request)
-        with source:  # closed also if a repeated request gets its stored answer
+        with source:  # the file is closed even if a repeated request gets its stored answer
             return self._create(request)
 
     create.takes_idempotency_key = True  # type: ignore[attr-defined]  # for the OpenAPI document
@@ -162,7 +162,7 @@ class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
     def _submit(self, source: BinaryIO, name: str, fields: dict[str, Any]) -> Response:
         request = self.request
         serializer = ImportRequestSerializer(data=fields)
-        del serializer.fields["file"]  # the file is not validated as a field
+        del serializer.fields["file"]  # the serializer does not validate the file
         serializer.is_valid(raise_exception=True)
         data = serializer.validated_data
         rights = rights_of(data["kind"]).items()
@@ -182,7 +182,7 @@ class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
         except AlreadyApplied as duplicate:
             if self.get_queryset().filter(pk=duplicate.earlier.pk).exists():
                 return self.import_response(duplicate.earlier, 200)
-        # The earlier import is not visible to this caller.
+        # Do not name the earlier import, because this caller may not see it.
         return self._submit_request(source, replace(import_request, again=True))
 
     def _submit_request(self, source: BinaryIO, import_request: ImportRequest) -> Response:
@@ -193,7 +193,7 @@ class ImportReportViewSet(BaseImportViewSet):
     """Streams the result of each row: JSON, or CSV if the Accept header asks for it."""
 
     renderer_classes = [JSONRenderer, CsvRenderer]
-    pagination_class = None  # a stream of all rows
+    pagination_class = None  # without pages: the response is a stream of all rows
 
     def allowed_parameters(self) -> set[str]:
         return {"part", BOM_PARAMETER}
@@ -201,7 +201,9 @@ class ImportReportViewSet(BaseImportViewSet):
     @extend_schema(parameters=[*PART_PARAMETER, BOM_OPENAPI_PARAMETER], responses=REPORT_RESPONSES)
     def report(self, request: Request, pk: int) -> StreamingHttpResponse:
         """
-        Return every row with its original cells and its result. While the import is at work, return the rows so far.
+        Return every row with its original cells and its result.
+
+        While the import is being processed, return the rows that are processed so far.
         """
         return self._stream(Report.as_csv, lambda report: report.as_json_rows(), "report")
 
@@ -230,7 +232,7 @@ class ImportReportViewSet(BaseImportViewSet):
             return csv_response(lines, f"import-{job.pk}-{name}.csv", with_bom=with_bom)
         return StreamingHttpResponse(_json_array(reports, as_json_rows), content_type="application/json")
 
-    def _parts(self, job: Import) -> list[Part]:
+    def _parts(self, job: Import) -> list[ImportPart]:
         """
         Return the requested parts; raise ``Refused`` for an unreadable file, ``ValidationError`` for an unknown part.
         """
@@ -268,11 +270,16 @@ class ImportActionsViewSet(BaseImportViewSet):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])  # the actions accept any import
+        # The caller may request the actions for any import.
+        get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
     @extend_schema(request=ApprovalSerializer, responses={202: ImportSerializer})
     def approve(self, request: Request, pk: int) -> Response:
-        """Apply an import that waits for review, if its outcomes are still the reviewed ones."""
+        """
+        Apply an import that waits for review.
+
+        If its outcomes differ from the reviewed ones by then, it waits for review again.
+        """
         self._validated_body(ApprovalSerializer)
         return self.import_response(approve(pk, actor=request.user, dispatch=enqueue), 202)
 

@@ -47,7 +47,9 @@ class ImportCommand(SafeCommand):
             default=OnError.ABORT.value,
             help="abort (default): if any row has an error, nothing is applied. skip: the valid rows are applied.",
         )
-        if not is_zip:  # the files of a zip differ in columns: ``import_report`` writes one at a time
+        # No reports for a zip, because its files have different columns; ``import_report`` writes the report of one
+        # file.
+        if not is_zip:
             parser.add_argument(
                 "--report", metavar="OUT.csv", help="Write a report of all rows with their outcomes to this file."
             )
@@ -109,7 +111,7 @@ class ImportCommand(SafeCommand):
             if job is None:
                 raise CommandError(f"{error} Nothing was applied.") from None
             self.stderr.write(f"{error} To get its report again, run manage.py import_report {job.pk}.")
-        assert job is not None  # it was submitted, or an error was raised
+        assert job is not None  # either the import was submitted, or an error was raised
         report_result(job, self.stdout, self.stderr)
 
     def _import_request(self, file: str, actor: Any, options: dict[str, Any]) -> ImportRequest:
@@ -125,7 +127,8 @@ class ImportCommand(SafeCommand):
             on_error=options["on_error"],
             review=Review.DRY_RUN if options["dry_run"] else Review.NEEDED,
             options={name: value for name, value in values.items() if value},
-            # Without --actor all rights apply, because commands run on the server; a named user has their own rights.
+            # Without --actor the command has all rights, because it runs on the server. With --actor it has the rights
+            # of that user.
             rights=tuple(
                 name
                 for name, (_, permission) in rights_of(self.kind).items()
@@ -187,12 +190,13 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @contextmanager
 def _signals_as_interrupt() -> Iterator[None]:
     """Let the signals that end a process raise ``KeyboardInterrupt`` in the block, as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
+    # Python allows only the main thread to handle signals.
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
     previous_handlers = {signum: signal.getsignal(signum) for signum in STOP_SIGNALS}
     for signum, handler in previous_handlers.items():
-        if handler is not signal.SIG_IGN:  # as set by nohup
+        if handler is not signal.SIG_IGN:  # the signal is ignored, for example because of nohup
             signal.signal(signum, _raise_interrupt)
     try:
         yield
@@ -276,7 +280,7 @@ def errors_with_path(path: object) -> Iterator[None]:
 
 
 class _OutputFile(io.FileIO):
-    """A file whose errors name it when it cannot be written; the ``OSError`` of a full disk does not."""
+    """A file whose write errors contain its name. The ``OSError`` of a full disk does not contain the name."""
 
     def write(self, data: Any, /) -> int:
         with errors_with_path(self.name):

@@ -25,8 +25,8 @@ from school.commands.console import escape_control_characters
 from school.observability.logging import STDERR
 
 MAX_SHOWN_ERRORS = 20
-NOTICE_CODES = {KEPT_UNCERTAIN}  # codes of problems that do not prevent an import
-LINE_INTERVAL = 10_000  # rows between two lines of progress in a pipe
+NOTICE_CODES = {KEPT_UNCERTAIN}  # the codes of problems that do not prevent an import
+LINE_INTERVAL = 10_000  # the number of rows between two lines of progress in a pipe
 
 
 @contextmanager
@@ -34,8 +34,8 @@ def progress_display(job: Import, stderr: Any) -> Iterator[ResultCallback]:
     """
     Yield a function that shows the errors and the progress of an import when it is called with results.
 
-    On a terminal the progress is a bar, in a pipe a line every ``LINE_INTERVAL`` rows. The bar pulses, and its clock
-    runs, until the first rows are processed. Errors and the log are written above it.
+    On a terminal the progress is a bar, in a pipe a line every ``LINE_INTERVAL`` rows. Until the first rows are
+    processed, the bar is animated and shows the elapsed time. Errors and the log are written above the bar.
     """
     is_terminal = stderr.isatty()
     console = Console(stderr=True, force_terminal=is_terminal)

@@ -20,7 +20,7 @@ _SIGNS = "".join(
     for character in map(chr, range(sys.maxunicode + 1))
     if unicodedata.normalize("NFKC", character) in ("=", "+", "-", "@")
 )
-_SPACES = r"(?:[^\S\t\r\n]|\")*"  # spaces, and quotation marks, which a spreadsheet may take for those around a cell
+_SPACES = r"(?:[^\S\t\r\n]|\")*"  # spaces and quotation marks; a spreadsheet may read the marks as those around a cell
 _FORMULA = re.compile(rf"[\t\r]|{_SPACES}[{_SIGNS}]")
 _ESCAPED = re.compile(rf"'+(?:[\t\r\d]|{_SPACES}[{_SIGNS}])")
 _NEEDS_ESCAPE = re.compile(rf"'*(?:[\t\r]|{_SPACES}[{_SIGNS}])|'+\d")

@@ -25,7 +25,8 @@ class RowKeyIndex:
         """
         records = [(repr(key), row.number, content) for row, key, content in zip(rows, keys, contents, strict=True)]
         changes_before = self.table.total_changes
-        # In the order of the keys, as in the table; of two rows with one key, the earlier row comes first.
+        # Insert in the order of the keys, in which the table is stored. Of two rows with the same key, the earlier row
+        # comes first.
         self.table.executemany("INSERT INTO seen VALUES (?, ?, ?) ON CONFLICT DO NOTHING", sorted(records))
         if self.table.total_changes - changes_before == len(records):
             return {}

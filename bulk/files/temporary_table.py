@@ -2,7 +2,7 @@
 
 import sqlite3
 
-CACHE_KILOBYTES = 32_000  # kilobytes that are held in memory
+CACHE_KILOBYTES = 32_000  # the size of the table in memory, in kilobytes
 
 
 def temporary_table(definition: str) -> sqlite3.Connection:

@@ -17,7 +17,7 @@ from bulk.row_results import stored_results
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
-CREATED = "+"  # the type of the first version in the history
+CREATED = "+"  # the type of the first version of an object in its history
 
 
 class HistoryUndo(Importer):
@@ -57,7 +57,8 @@ class HistoryUndo(Importer):
 
     def _without_history(self) -> Iterator[Any]:
         """
-        Yield the objects that the import created or changed, by its stored results, whose versions no longer exist.
+        Yield the objects that the import created or changed according to its stored results, but whose versions no
+        longer exist.
         """
         part = self.importer_class.kind if self.original_import.kind == ZIP else ""
         object_ids = (

@@ -11,10 +11,10 @@ from django.utils.module_loading import import_string
 
 from bulk.file_store import open_stored
 from bulk.files.csv_reader import UnreadableFile
-from bulk.files.formats import office_document_error
+from bulk.files.non_csv_detection import office_document_error
 from bulk.files.zip_reader import ZippedFile, read_zip
 from bulk.importers.base import Importer, Option
-from bulk.importers.part import Part
+from bulk.importers.part_of_import import ImportPart
 from bulk.models import UNDO, ZIP, Import, Mode
 from school.i18n.stored_messages import join_messages
 from school.i18n.stored_messages import translatable as _
@@ -24,7 +24,7 @@ MAX_SHOWN_NAMES = 10
 
 
 def importer_classes() -> Mapping[str, type[Importer]]:
-    """Return the importer class of each kind, in the order in which the files of a zip are applied."""
+    """Return the importer class of each kind. The files of a zip are applied in this order."""
     return {kind: import_string(path) for kind, path in settings.IMPORT_KINDS.items()}
 
 
@@ -46,20 +46,24 @@ def options_of(kind: str) -> dict[str, Option]:
 
 def rights_of(kind: str) -> dict[str, tuple[str, str]]:
     """
-    Return the rights that a kind checks, by name, as API scope and permission; raise ``Refused`` for an unknown kind.
+    Return the rights that a kind checks: maps the name of a right to the API scope and the permission.
+
+    Raise ``Refused`` for an unknown kind.
     """
     return {name: right for importer in importers_of(kind) for name, right in importer.rights.items()}
 
 
 def modes_of(kind: str) -> tuple[str, ...]:
     """
-    Return the modes of a kind; raise ``Refused`` for an unknown kind. A zip is always delta: its files share no scope.
+    Return the modes of a kind; raise ``Refused`` for an unknown kind.
+
+    A zip has only the mode delta, because its files have no common scope.
     """
     [*importers] = importers_of(kind)
     return (Mode.DELTA,) if kind == ZIP else importers[0].modes
 
 
-def parts_of(job: Import, file: BinaryIO | None = None) -> list[Part]:
+def parts_of(job: Import, file: BinaryIO | None = None) -> list[ImportPart]:
     """
     Return the parts of an import in the order in which they are applied: one file, or the files of a zip.
 
@@ -73,7 +77,7 @@ def parts_of(job: Import, file: BinaryIO | None = None) -> list[Part]:
         assert job.undoes is not None  # a database constraint ensures it
         original_kind = job.undoes.kind
         return [
-            Part(each.undo_importer(job), each.kind if original_kind == ZIP else "")
+            ImportPart(each.undo_importer(job), each.kind if original_kind == ZIP else "")
             for each in reversed(importers_of(original_kind))
         ]
     if job.kind == ZIP:
@@ -82,29 +86,31 @@ def parts_of(job: Import, file: BinaryIO | None = None) -> list[Part]:
     importer = importer_class(job)
     importer.file = file
     importer.open_part = partial(_open_part, job)
-    return [Part(importer)]
+    return [ImportPart(importer)]
 
 
 def _open_part(job: Import, kind: str) -> Importer | None:
     """
-    Return a new importer for the file of a kind, None if there is none. Another importer may be reading the same file.
+    Return a new importer for the file of a kind, None if there is none.
+
+    Another importer may be reading the same file.
     """
     return next((part.importer for part in parts_of(job) if part.importer.kind == kind), None)
 
 
-def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
+def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[ImportPart]:
     tables, other_files, _system_files = read_zip(file or open_stored(job), job.size)
     parts = []
     for kind, importer_class in importer_classes().items():
-        found = [table for table in tables if table.stem in importer_class.file_names]
-        importers = [_importer_of(job, importer_class, table) for table in found]
-        if len(found) > 1:
+        matching_tables = [table for table in tables if table.stem in importer_class.file_names]
+        importers = [_importer_of(job, importer_class, table) for table in matching_tables]
+        if len(matching_tables) > 1:
             importers = [importer for importer in importers if not importer.is_lookup_only()]
-        if found and len(importers) != 1:
-            raise _duplicate_file(kind, found)
+        if matching_tables and len(importers) != 1:
+            raise _duplicate_file(kind, matching_tables)
         for importer in importers:
             importer.lookup_files = _lookup_files(importer, tables)
-            parts.append(Part(importer, kind))
+            parts.append(ImportPart(importer, kind))
     if not parts:
         names = [table.name for table in tables] + other_files
         if document := office_document_error(names):
@@ -126,7 +132,9 @@ def _importer_of(job: Import, importer_class: type[Importer], table: ZippedFile)
 
 def _lookup_files(importer: Importer, tables: list[ZippedFile]) -> dict[str, tuple[str, BinaryIO]]:
     """
-    Return the files that an importer only looks up, by name; raise ``UnreadableFile`` for two files of the same name.
+    Return the files in which an importer only looks up references, by their names.
+
+    Raise ``UnreadableFile`` for two files of the same name.
     """
     files: dict[str, tuple[str, BinaryIO]] = {}
     for name in importer.lookup_columns:
@@ -145,8 +153,11 @@ def _duplicate_file(kind: str, files: list[ZippedFile]) -> UnreadableFile:
     )
 
 
-def unapplied_file_warnings(job: Import, parts: list[Part], file: BinaryIO) -> list[Refusal]:
-    """Return warnings for the files in a zip that are only looked up or ignored; raise ``UnreadableFile``."""
+def unapplied_file_warnings(job: Import, parts: list[ImportPart], file: BinaryIO) -> list[Refusal]:
+    """
+    Return warnings for the files in a zip that are ignored, or used only to look up references; raise
+    ``UnreadableFile``.
+    """
     if job.kind != ZIP:
         return []
     tables, other_files, _system_files = read_zip(file, job.size)

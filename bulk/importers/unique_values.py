@@ -1,4 +1,4 @@
-"""Plans which objects keep, give up or take over values that must be unique, apart from keys."""
+"""Plans how objects get unique values, such as emails, that other objects have now or give up in the same file."""
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -23,10 +23,11 @@ def plan(
     find_released: Callable[[Collection[int]], set[int]],
 ) -> Plan:
     """
-    Find out with one query how objects can get the values of ``field`` that they want, in the order of ``requested``.
+    Plan, with one query, which objects of ``requested`` get the values of ``field`` that their rows ask for.
 
-    A value that another object holds is free if that object wants another value too, or if ``find_released`` returns
-    its id. An object that is refused keeps its value, so an object that was to take over this value is refused, too.
+    A value that another object has is free if that object gets another value too, or if ``find_released`` returns the
+    id of that object. An object that is refused keeps its value, so an object that was to get this value is refused,
+    too.
     """
     values = {id(each): getattr(each, field).lower() for each in requested}
     holders = _current_holders(model, field, {value for value in values.values() if value})
@@ -43,7 +44,7 @@ def plan(
         elif value:
             assigned[value] = each
     current_values = {pk: value for value, pk in holders.items()}
-    for each in refused:  # the list grows in the loop
+    for each in refused:  # the loop adds items to this list
         successor = assigned.get(current_values.get(each.pk, ""))
         if successor is not None and successor is not each:
             refused.append(assigned.pop(values[id(successor)]))
@@ -52,13 +53,13 @@ def plan(
 
 
 def _current_holders(model: type[models.Model], field: str, values: Collection[str]) -> dict[str, int]:
-    """Return the ids of the objects that hold these values now, by value."""
+    """Return the ids of the objects that have these values now, by value."""
     objects = model._default_manager.exclude(**{field: ""}).annotate(folded=Lower(field)).filter(folded__in=values)
     return dict(objects.order_by().values_list("folded", "pk"))
 
 
 class RequestedValues:
-    """The values that the rows of a whole file want, by the keys of the rows. Memory does not grow with the file."""
+    """The values that the rows of a whole file ask for, by the keys of the rows. Memory does not grow with the file."""
 
     def __init__(self, rows: Iterable[tuple[Hashable, str]]) -> None:
         self.database = temporary_table("wanted (key TEXT PRIMARY KEY, value TEXT)")
@@ -68,7 +69,7 @@ class RequestedValues:
 
     def with_other_value(self, current_values: Mapping[int, tuple[Hashable, str]]) -> set[int]:
         """
-        Return the ids of the objects for which the file wants another value.
+        Return the ids of the objects for which the file has another value.
 
         ``current_values`` has the key and the present value of each object, by id.
         """

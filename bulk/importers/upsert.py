@@ -23,11 +23,12 @@ from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 CHANGED_OUTCOMES = ("created", "updated")
-# Booleans as spreadsheets and people write them, in the languages that School supports.
+# The words for true and false in spreadsheets, in the languages that School supports.
 TRUE_WORDS = ("true", "yes", "y", "1", "x", "wahr", "ja", "verdadero", "sí", "si")
 FALSE_WORDS = ("false", "no", "n", "0", "falsch", "nein", "falso")
 _DATETIME = re.compile(r"\d{4}-\d{1,2}-\d{1,2}[Tt ]\d{1,2}:\d{2}(:\d{2}([.,]\d{1,6})?)?[ ]?([Zz]|[+-]\d{2}(:?\d{2})?)?")
-_INTEGER = re.compile(r"([+-]?[0-9]+)([.,]0{1,2})?")  # a spreadsheet may show a whole number with decimals
+# Matches a whole number with decimals, as a spreadsheet may show it.
+_INTEGER = re.compile(r"([+-]?[0-9]+)([.,]0{1,2})?")
 
 
 class Entry(NamedTuple):
@@ -45,15 +46,18 @@ class UpsertImporter(Importer):
     """
 
     model: ClassVar[type[models.Model]]
-    fields: ClassVar[tuple[str, ...]]  # the columns that are fields of the same name
-    unique_field: ClassVar[str | None] = None  # in addition to the natural key; compared without regard to case
-    # Names of constraints: the one that makes the unique field unique, and those that compare several columns of a row.
+    fields: ClassVar[tuple[str, ...]]  # the columns that have the same names as their fields
+    # A unique field in addition to the natural key, compared without regard to case.
+    unique_field: ClassVar[str | None] = None
+    # The name of the constraint of the unique field, and the names of the constraints that compare several columns of a
+    # row.
     unique_constraint: ClassVar[str] = ""
     row_constraints: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        self.reassigned: dict[int, str] = {}  # by id, the values of objects to which later rows give another one
+        # Maps the id of an object to its value before a later row changes that value.
+        self.reassigned: dict[int, str] = {}
         self.history = {"default_user": job.actor, "default_change_reason": change_reason(job)}
 
     @abstractmethod
@@ -88,7 +92,8 @@ class UpsertImporter(Importer):
 
     def deletion_refusal(self, instance: Any) -> Refusal | None:
         """
-        Return a reason why an object cannot be deleted, apart from the rows that belong to it; None if there is none.
+        Return a reason why an object cannot be deleted, other than the rows that belong to it; None if there is no such
+        reason.
         """
         return None
 
@@ -110,7 +115,7 @@ class UpsertImporter(Importer):
     def apply(self, rows: Sequence[Row]) -> list[RowResult]:
         existing = self.find_existing(rows)
         for instance in existing.values():
-            if instance.pk in self.reassigned:  # rows are compared with the value from before the file
+            if instance.pk in self.reassigned:  # this is the value before the import, with which rows are compared
                 setattr(instance, str(self.unique_field), self.reassigned[instance.pk])
         refused: list[RowResult] = []
         good: list[Entry] = []
@@ -122,7 +127,7 @@ class UpsertImporter(Importer):
             else:
                 existing[key] = instance
                 good.append(Entry(row, instance, outcome))
-        # Only the columns of the file: another column may have been changed since the object was read.
+        # Save only the columns of the file, because another column may have changed since the object was read.
         field_names = [name for name in self.fields if good and name in good[0].row.cells]
         results = self.save(good, field_names)
         notes = self.after_save(
@@ -136,7 +141,7 @@ class UpsertImporter(Importer):
         errors = [*row.unresolved, *self.normalize_cells(row.cells)]
         outcome = "unchanged" if existing else "created"
         instance = existing
-        is_new = existing is None and not row.unresolved  # unknown for a row with unresolved references
+        is_new = existing is None and not row.unresolved  # the key of a row with unresolved references is unknown
         try:
             instance = self.build(row.cells) if is_new else existing
         except ValidationError as error:
@@ -162,8 +167,8 @@ class UpsertImporter(Importer):
         Save the objects of all rows except those that the database refuses; return a result for each row.
 
         Changed objects are saved with the fields ``field_names``. Constraints within a row are checked for each row,
-        conflicts of unique values are found by one query. Any other conflict comes from another transaction that has
-        committed in the meantime, and is found by bisection.
+        conflicts of unique values are found by one query. Any other conflict is with a row that another transaction has
+        committed in the meantime; it is found by bisection.
         """
         self.field_names = field_names
         refused = self._constraint_violations(entries)
@@ -187,11 +192,11 @@ class UpsertImporter(Importer):
         ]
 
     def _write(self, entries: Sequence[Entry], reassigned: Collection[int] = ()) -> None:
-        if reassigned:  # another row takes over the value first; the history has only the object's new value
+        if reassigned:  # another row takes over the old value first, so this save is left out of the history
             self.model._default_manager.filter(pk__in=reassigned).update(**{str(self.unique_field): ""})
         new = [entry.instance for entry in entries if entry.outcome == "created"]
         changed = [entry.instance for entry in entries if entry.outcome == "updated"]
-        for instance in new:  # an earlier attempt has set an id
+        for instance in new:  # an earlier attempt to save the object has set an id
             instance.pk, instance._state.adding = None, True
         if new:
             bulk_create_with_history(new, self.model, batch_size=500, **self.history)
@@ -215,8 +220,8 @@ class UpsertImporter(Importer):
         """
         Return the refusals of rows whose unique value another object keeps, and the objects that give up their value.
 
-        The refusals are by ``id()`` of the row's object. The objects are by primary key, with their value if a later
-        chunk of the file gives them another one, else with "" as the value.
+        The refusals are by ``id()`` of the row's object. The objects are a mapping from the primary key to the present
+        value if a later chunk of the file changes the object again, else to "".
         """
         if self.unique_field is None or self.unique_field not in self.field_names:
             return {}, {}
@@ -278,7 +283,7 @@ class UpsertImporter(Importer):
         return {id(entry.instance): [conflict] for entry in rejected}
 
     def _find_rejected(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Write all rows except those that the database refuses, and return these."""
+        """Write all rows except those that the database refuses; return the refused ones."""
         try:
             with transaction.atomic():
                 self._write(entries)
@@ -299,8 +304,8 @@ def read_is_active(cells: dict[str, str], statuses: Mapping[str, bool]) -> list[
     """
     Set ``is_active`` from the columns ``is_active``, ``status`` and ``enabled_user``.
 
-    Canvas and OneRoster have the latter two. An object is active unless a column says otherwise. Return errors for
-    values that are not understood.
+    The columns ``status`` and ``enabled_user`` are those of Canvas and OneRoster. An object is active unless a column
+    says otherwise. Return errors for values that are not understood.
     """
     if "status" not in cells and "enabled_user" not in cells:
         return []
@@ -360,9 +365,10 @@ def _parse_integer(text: str) -> str:
 
 def _parse_datetime(text: str, value: datetime) -> datetime:
     """
-    Return an aware datetime. A text without an offset is in ``TIME_ZONE``, where it must exist and be unambiguous.
+    Return an aware datetime.
 
-    Python accepts texts that are not a day and a time: it reads a day alone as midnight, and 09.30 as 9 h and 0.3 s.
+    A text without an offset is in ``TIME_ZONE``, where it must exist and be unambiguous. Python accepts texts that are
+    not a day and a time: it reads a day alone as midnight, and 09.30 as 9 h and 0.3 s.
     """
     if not _DATETIME.fullmatch(text):
         message = _("Write the date and the time, as in %(example)s.") % {"example": "2026-08-01 09:00"}

@@ -1,4 +1,4 @@
-"""Heartbeats of workers."""
+"""Heartbeats of workers: the times at which each worker process has last reported that it is alive."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from bulk.jobs.leases import is_held
 from bulk.models import PROCESSING_STATES, Import, Worker
 
 INTERVAL = timedelta(seconds=5)
-TIMEOUT = timedelta(seconds=20)  # after which a worker counts as dead
+TIMEOUT = timedelta(seconds=20)  # the time without a heartbeat after which a worker counts as dead
 RETENTION = timedelta(days=1)
 
 

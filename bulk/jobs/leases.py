@@ -1,5 +1,5 @@
 """
-Leases on imports: which process works on an import.
+Leases on imports: they record which process works on an import.
 
 The task queue never runs a killed task again, so the import itself records its owner. Within a transaction, the lock on
 the import's row proves that the owner is alive; the database releases the lock when the owner dies. Between two
@@ -27,8 +27,8 @@ from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 LEASE_DURATION = timedelta(seconds=15)
-MAX_ATTEMPTS = 3  # consecutive attempts without a committed chunk
-RESERVED = "reserved"  # instead of a lease's token, until the process begins to work
+MAX_ATTEMPTS = 3  # the maximum number of consecutive attempts without a committed chunk
+RESERVED = "reserved"  # stored instead of the token of a lease until the process begins to work
 HEARTBEAT_INTERVAL = 1.0  # seconds between two heartbeats of a long transaction
 
 
@@ -59,11 +59,11 @@ class Lease:
         return job
 
     def renew(self, job: Import) -> None:
-        """Renew the lease on ``job``; the caller saves it."""
+        """Renew the lease on ``job``; the caller saves ``job``."""
         job.leased_until = timezone.now() + LEASE_DURATION
 
     def extend(self, job: Import) -> None:
-        """Renew the lease after progress, and count this attempt as the first again; the caller saves ``job``."""
+        """Renew the lease after progress, and reset the number of attempts; the caller saves ``job``."""
         self.renew(job)
         job.attempts = 1
 
@@ -112,7 +112,8 @@ class Lease:
         leased_imports = Import.objects.filter(pk=self.import_id, lease_owner=self.owner, state__in=PROCESSING_STATES)
         try:
             while not self.stopped.wait(HEARTBEAT_INTERVAL):
-                with suppress(OperationalError):  # the database is busy: the next heartbeat follows soon
+                # Ignored if the database is busy, because the next heartbeat follows soon.
+                with suppress(OperationalError):
                     progress.update(rows=self.rows, at=timezone.now())
                     if is_on_copy:
                         self.is_lost = not leased_imports.update(leased_until=timezone.now() + LEASE_DURATION)
@@ -174,7 +175,9 @@ def interruption_problem(job: Import, error: Exception | None = None) -> dict[st
 
 def _error_name(error: Exception) -> str:
     """
-    Return the type of an error without its text, which may quote rows; for an ``OSError`` add the system's message.
+    Return the type of an error, and for an ``OSError`` the system's message.
+
+    The text of other errors may quote rows.
     """
     name = type(error).__name__
     return f"{name}: {error.strerror}" if isinstance(error, OSError) and error.strerror else name

@@ -48,8 +48,8 @@ class ImportRequest:
     """
     The parameters of a new import.
 
-    ``client`` is the service account of the API client that sends the file; each client has its own datasets.
-    ``again``: apply the file even if it is the one that was applied last.
+    ``client`` is the service account of the API client that sends the file; each client has its own datasets. With
+    ``again`` the file is applied even if it is the one that was applied last.
     """
 
     kind: str
@@ -78,12 +78,12 @@ class AlreadyApplied(Exception):
 
 Dispatch = Callable[[Import], object]
 
-# The upper 16 of the 64 bits of the keys of these advisory locks. School's other locks never have keys with these bits.
+# The upper 16 of the 64 bits of the keys of these advisory locks. School's other advisory locks have other upper bits.
 LOCK_NAMESPACE = 0x5C43
 
 
 def leave_pending(job: Import) -> None:
-    """Do nothing: the default of ``dispatch``. A process that looks for work finds the import."""
+    """Do nothing. This is the default of ``dispatch``: the worker looks for pending imports and finds this one."""
 
 
 def submit(source: BinaryIO, request: ImportRequest, *, dispatch: Dispatch = leave_pending) -> Import:
@@ -156,7 +156,7 @@ def _refuse_if_applied(job: Import, sha256: str) -> None:
     """
     Raise ``AlreadyApplied`` if the import repeats the last one that changed the dataset.
 
-    That is: the last one had the same file and the same parameters, and has applied every row.
+    That is the case if the last import had the same file and the same parameters, and has applied every row.
     """
     committed = Q(checkpoint__gt=0) | Q(state__in=FINISHED_STATES)
     last = (
@@ -258,7 +258,8 @@ def approve(import_id: int, *, actor: Any = None, dispatch: Dispatch = leave_pen
     """Approve an import that waits for review, so that it is applied; raise ``Refused`` if it is in another state."""
     _check_state(get_import(import_id), State.APPLYING, State.NEEDS_REVIEW)
     with transaction.atomic():
-        # First lock the row that ``cancel`` writes to: a later request to stop applies to the run that begins now.
+        # First lock the row that ``cancel`` writes to, so that a later request to stop applies to the run that begins
+        # now.
         Progress.objects.select_for_update().get(pk=import_id)
         job = Import.objects.select_for_update().get(pk=import_id)
         _check_state(job, State.APPLYING, State.NEEDS_REVIEW)
@@ -281,7 +282,7 @@ def cancel(import_id: int) -> Import:
     job = _cancel_if_idle(import_id)
     if job.is_active:
         Progress.objects.filter(pk=import_id).update(wants_cancel=True)
-        job = _cancel_if_idle(import_id)  # its process may have ended its work without reading the request
+        job = _cancel_if_idle(import_id)  # the process of the import may have ended without reading the request to stop
     return job
 
 
@@ -300,7 +301,7 @@ def _cancel_if_idle(import_id: int) -> Import:
             locked.state, locked.finished_at = State.CANCELLED, timezone.now()
             locked.save()
             if locked.checkpoint:
-                for part in parts_of(locked):  # fills the seats that it has freed
+                for part in parts_of(locked):  # gives the seats that the import has freed to waitlisted students
                     part.importer.finish()
     return locked
 

@@ -23,11 +23,11 @@ from school.refusals import Refusal, Refused
 
 logger = structlog.get_logger(__name__)
 
-MAX_DROPPED_SHARE = 0.10  # share of the scope that a full import may end without approval
+MAX_DROPPED_SHARE = 0.10  # the share of the scope that a full import may end without approval
 
 
 def ignore_results(results: Any) -> None:
-    """Ignore the results: the default of ``on_results``."""
+    """Ignore the results. This is the default of ``on_results``."""
 
 
 def process_import(
@@ -81,7 +81,8 @@ def _process(job: Import, file: BinaryIO, lease: Lease, on_results: ResultCallba
         raise Refused(refusals)
     run = ImportRun(lease, parts, on_results)
     in_chunks = job.on_error == OnError.SKIP
-    # An import that needs no approval, or that is rolled back as a whole if it needs one, is run without a preview.
+    # There is no preview if the import needs no approval, or if the whole import can be rolled back when it turns out
+    # to need one.
     is_previewed = job.review != Review.NEEDED or (job.mode == Mode.FULL and in_chunks)
     if job.state == State.VALIDATING and is_previewed:
         run.run_in_one_transaction(_finalize_preview, may_commit=False)
@@ -94,7 +95,8 @@ def _process(job: Import, file: BinaryIO, lease: Lease, on_results: ResultCallba
         run.run_in_one_transaction(_finalize_all_or_nothing, may_commit=True)
         return
     if job.fingerprint and job.checkpoint == 0:
-        # Approved, and applied in chunks: check before the first chunk that the outcomes are still the approved ones.
+        # An approved import is applied in chunks. Before the first chunk, check that the outcomes are still the
+        # approved ones.
         ImportRun(lease, parts, ignore_results).run_in_one_transaction(_finalize_check, may_commit=False)
         if Import.objects.values_list("state", flat=True).get(pk=job.pk) != State.APPLYING:
             return
@@ -148,7 +150,7 @@ def _finalize_chunks(job: Import) -> None:
     if job.kind == UNDO:
         _finalize_undo(job, counts)
     if _cannot_apply(job, counts):
-        job.checkpoint = 0  # there is nothing to undo
+        job.checkpoint = 0  # set to false, because there is nothing to undo
         _set_state(job, State.FAILED, _nothing_applied_refusal(job, counts))
     else:
         _set_state(job, State.DONE_WITH_ERRORS if counts[ERROR] else State.DONE)
@@ -224,7 +226,7 @@ def _record_interruption(lease: Lease, error: Exception, *, is_last_attempt: boo
     Record that an error has ended an attempt: the import is free for the next attempt, or fails after the last one.
     """
     if not connection.in_atomic_block:
-        connection.close_if_unusable_or_obsolete()  # the error may be a closed connection
+        connection.close_if_unusable_or_obsolete()  # the connection may be closed because of the error
     # If the database does not answer, nothing is recorded, and the lease expires by itself.
     with suppress(LeaseLost, Error), transaction.atomic():
         job = lease.lock_import()

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from bulk.files.csv_reader import Row
-from bulk.importers.part import Part
+from bulk.importers.part_of_import import ImportPart
 from bulk.jobs.leases import LEASE_DURATION, Cancelled, Lease
 from bulk.models import Import, Mode, OutcomePage
 from bulk.outcomes import DROPPED, RowResult
@@ -31,7 +31,7 @@ ResultCallback = Callable[[Sequence[RowResult]], None]
 class ImportRun:
     """A run of an import's parts under a lease."""
 
-    def __init__(self, lease: Lease, parts: list[Part], on_results: ResultCallback) -> None:
+    def __init__(self, lease: Lease, parts: list[ImportPart], on_results: ResultCallback) -> None:
         self.lease = lease
         self.parts = parts
         self.on_results = on_results
@@ -40,9 +40,9 @@ class ImportRun:
         """
         Run the whole import in one transaction.
 
-        At the end ``finalize`` sets the next state of the import, and returns True to commit the run. Otherwise the run
-        is rolled back before its outcomes and the import are saved. ``may_commit`` is False if ``finalize`` never
-        returns True.
+        At the end ``finalize`` sets the next state of the import, and returns True if the run is to be committed.
+        Otherwise the run is rolled back, and then its outcomes and the import are saved. ``may_commit`` is False if
+        ``finalize`` never returns True.
         """
         with ExitStack() as stack:
             for part in self.parts:
@@ -66,7 +66,7 @@ class ImportRun:
                     self.lease.lock_import()
                     self._save_results(job, writer)
 
-    def _run_part(self, part: Part, job: Import) -> Iterator[list[RowResult]]:
+    def _run_part(self, part: ImportPart, job: Import) -> Iterator[list[RowResult]]:
         if job.mode == Mode.FULL:
             part.importer.begin_transaction()
             for rows in part.chunks():
@@ -81,7 +81,7 @@ class ImportRun:
     def _set_notices(self, job: Import) -> None:
         job.problems = [notice.as_stored() for part in self.parts for notice in part.importer.notices()]
 
-    def _add_results(self, writer: ResultWriter, results: list[RowResult], part: Part) -> None:
+    def _add_results(self, writer: ResultWriter, results: list[RowResult], part: ImportPart) -> None:
         writer.add(results, part.name)
         self.lease.set_progress(writer.rows)
         self.on_results(results)
@@ -94,7 +94,7 @@ class ImportRun:
         self.lease.renew(job)
         job.save()
         self.lease.save_progress(writer.rows)
-        self.lease.check_cancelled()  # from here ``cancel`` waits for the commit, then sees the new state
+        self.lease.check_cancelled()  # after this, ``cancel`` waits for the commit, and then sees the new state
 
     def run_in_chunks(self, finalize: Callable[[Import], None]) -> None:
         """Apply the rows that are not applied yet, each chunk in its own transaction together with the checkpoint."""
@@ -166,12 +166,12 @@ class ImportRun:
         job.leased_until = timezone.now() + LEASE_DURATION
         job.save(update_fields=["leased_until"])
 
-    def _apply_chunk(self, part: Part, rows: list[Row]) -> None:
+    def _apply_chunk(self, part: ImportPart, rows: list[Row]) -> None:
         self.on_results(self._apply_chunk_rows(part, rows))
 
     @retry_transaction
     @transaction.atomic
-    def _apply_chunk_rows(self, part: Part, rows: list[Row]) -> list[RowResult]:
+    def _apply_chunk_rows(self, part: ImportPart, rows: list[Row]) -> list[RowResult]:
         job = self.lease.lock_import()
         self.lease.check_cancelled()
         part.importer.begin_transaction()
@@ -179,7 +179,7 @@ class ImportRun:
         self._save_chunk(job, results, part, checkpoint=job.checkpoint + len(rows))
         return results
 
-    def _save_chunk(self, job: Import, results: list[RowResult], part: Part, *, checkpoint: int) -> None:
+    def _save_chunk(self, job: Import, results: list[RowResult], part: ImportPart, *, checkpoint: int) -> None:
         with closing(ResultWriter(job, position=OutcomePage.objects.filter(file_import=job).count())) as writer:
             writer.add(results, part.name)
             writer.write()
@@ -196,7 +196,7 @@ class ImportRun:
         """Complete the import and set its final state."""
         job = self.lease.lock_import()
         self.lease.save_progress(job.checkpoint - (job.unlisted or 0))
-        self.lease.check_cancelled()  # from here ``cancel`` waits for the commit, then sees the new state
+        self.lease.check_cancelled()  # after this, ``cancel`` waits for the commit, and then sees the new state
         self._finish_parts()
         job.ending = job.counts.get(DROPPED, 0)
         finalize(job)

@@ -47,13 +47,13 @@ def run_worker(*, keep_running: Callable[[], bool], once: bool = False) -> None:
                 if keep_running():
                     _process(import_id)
         except (OperationalError, InterfaceError) as error:
-            # The database is busy or unavailable: try again at the next poll.
+            # If the database is busy or not reachable, try again at the next poll.
             logger.warning("worker_waits", exception_type=type(error).__name__)
         close_old_connections()
         if once:
             break
         time.sleep(POLL_INTERVAL)
-    with suppress(OperationalError, InterfaceError):  # the heartbeat expires by itself
+    with suppress(OperationalError, InterfaceError):  # the heartbeat expires anyway
         heartbeat.stop()
 
 

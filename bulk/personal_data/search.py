@@ -29,7 +29,9 @@ from bulk.models import UNDO, ZIP, Import, Mode, OutcomePage
 from bulk.row_results import stored_results
 from school.validators import likely_identifiers, lookalike_key
 
-MIN_MENTION_LENGTH = 6  # characters of a number that is searched for in longer cells: a shorter one may be a room
+# The minimum length of a number that is searched for within longer cells; a shorter number may mean a room, for
+# example.
+MIN_MENTION_LENGTH = 6
 # Characters of the previous block that are searched again, for each byte of the longest spelling: a letter may be
 # composed of several characters.
 OVERLAP = 8
@@ -105,7 +107,7 @@ def _spellings(word: str) -> Iterator[str]:
     yield from (word, word.replace('"', '""'), json.dumps(word)[1:-1], quote(word), quote(word, safe=""))
     yield from (html.escape(word), word.encode("ascii", "xmlcharrefreplace").decode())
     if word.isascii() and word.isdecimal():
-        yield re.sub(r"\B(?=(\d{3})+$)", ",", word)  # as a spreadsheet groups the digits of a number
+        yield re.sub(r"\B(?=(\d{3})+$)", ",", word)  # the digits in groups, as a spreadsheet shows them
 
 
 def _whole_word_pattern(words: Iterable[str]) -> re.Pattern[str] | None:
@@ -130,7 +132,7 @@ class PersonRow(NamedTuple):
     number: int
     cells: dict[str, str]
     outcome: str = ""
-    errors: list[str] = []  # a named tuple's default is never changed
+    errors: list[str] = []  # the default of a named tuple is never changed
     note: str = ""
 
 
@@ -138,7 +140,7 @@ class SearchResult(NamedTuple):
     """
     The ids of the imports that name or may name a person, of those that cannot be searched, and of the newest import.
 
-    A zip with content that no import reads may name any person.
+    A zip that contains other data than the files of the import may name any person.
     """
 
     matches: list[int]
@@ -229,7 +231,7 @@ def matching_rows(
 
 def _split_cells(cells: Collection[str]) -> Iterator[str]:
     yield from chain(cells, chain.from_iterable(map(_SEPARATORS.split, cells)))
-    yield ";".join(cells)  # a semicolon may have split an HTML character reference
+    yield ";".join(cells)  # compared without semicolons, because a semicolon may have split an HTML character reference
 
 
 def person_rows(job: Import, identifiers: Identifiers) -> Iterator[PersonRow]:
@@ -274,7 +276,8 @@ def _is_in_files(job: Import, identifiers: Identifiers) -> bool:
         names = " ".join(file.name for file in files)
         if not is_searchable or has_comments(open_stored(job), job.size) or identifiers.find_mention(names):
             return True
-    return sum(_is_in_file(file.content, identifiers) for file in files) > 0  # reads all files: each has to be text
+    # Do not stop at the first match, because each file has to be read to see whether it is text.
+    return sum(_is_in_file(file.content, identifiers) for file in files) > 0
 
 
 def _is_in_file(file: BinaryIO, identifiers: Identifiers) -> bool:

@@ -28,7 +28,10 @@ TERM = {
 
 
 def visible_codes_for(request: Any) -> frozenset[str] | None:
-    """Return the codes of courses that the caller sees, None for all. They are read once for each request."""
+    """
+    Return the codes of the courses that the caller sees, read once for each request; None if the caller sees all
+    courses.
+    """
     if request is None:
         return None
     if not hasattr(request, "visible_codes"):
@@ -43,7 +46,7 @@ def _visible_prerequisites(request: Any, codes: list[str]) -> list[str]:
 
 @example(
     {"id": 3, **TERM},
-    # A term that the demo data does not have, so that the body can be sent as it is.
+    # The example is a term that the demo data does not have, so that a reader can send the body as it is.
     request={
         "code": "2030F",
         "name": "Fall 2030",
@@ -58,7 +61,10 @@ class TermSerializer(StrictModelSerializer):
         fields = ["id", "code", "name", "starts_on", "ends_on", "drop_deadline"]
 
     def to_internal_value(self, data: Any) -> Any:
-        """Refuse a new code from a limited caller: a clash would reveal the code of a term that it does not see."""
+        """
+        Refuse a new code from a limited caller: a conflict would reveal the code of a term that the caller does not
+        see.
+        """
         term: Any = self.instance
         code = data.get("code") if isinstance(data, Mapping) else None
         is_limited = row_scope_of(self.context.get("request")) is not None
@@ -81,7 +87,8 @@ class TermCodeField(serializers.SlugRelatedField[Term]):
         if not isinstance(data, str):
             self.fail("invalid")
         code = normalized(data)
-        terms = Term.objects.none() if "\0" in code else self.get_queryset()  # PostgreSQL rejects NUL
+        # The query would fail, because PostgreSQL rejects NUL.
+        terms = Term.objects.none() if "\0" in code else self.get_queryset()
         term: Term | None = terms.filter(code=code).first()
         if term is None:
             raise serializers.ValidationError(term_not_found(f"code:{code}", terms).message, code="does_not_exist")
@@ -138,7 +145,7 @@ class CourseSerializer(StrictModelSerializer):
         """
         Raise ``Refused`` if a limited caller gives a course a new code or term outside of the caller's terms.
 
-        Otherwise a clash with a course that the caller does not see would reveal the code of that course.
+        Otherwise a conflict with a course that the caller does not see would reveal the code of that course.
         """
         row_scope = row_scope_of(self.context.get("request"))
         course: Any = self.instance

@@ -12,14 +12,18 @@ logger = structlog.get_logger(__name__)
 
 
 def revoke(client: ApiClient) -> None:
-    """Revoke a client, with effect within a minute: delete its tokens, and deactivate its account for new ones."""
+    """
+    Revoke a client: delete its tokens, and deactivate its account so that it gets no new ones.
+
+    This takes effect within a minute.
+    """
     _set_active(client, is_active=False)
     revoke_tokens([client])
     logger.info("client_revoked", client_id=client.client_id)
 
 
 def revoke_tokens(clients: Iterable[ApiClient]) -> None:
-    """Delete the clients' tokens: they are rejected within a minute. A client may request a new one."""
+    """Delete the tokens of clients, which are then rejected within a minute. The clients can request new tokens."""
     for client in clients:
         count, _by_model = get_access_token_model().objects.filter(application=client).delete()
         logger.info("tokens_revoked", client_id=client.client_id, tokens=count)

@@ -2,8 +2,8 @@
 Row-level access: a client or a member of staff may see and change everything, or only rows of some terms and courses.
 
 The API and every page of the admin filter their rows by ``filter_by_scope``, and by nothing else. Students and imports
-do not belong to a term. A limited client or member of staff sees the students that have or had a place in their own
-courses, and changes none. A limited client sees the enrollment imports that it has sent; limited staff see no imports.
+do not belong to a term. Limited clients and staff see the students that have or had an enrollment in their own courses,
+and cannot change students. A limited client sees the enrollment imports that it has sent; limited staff see no imports.
 
 ``OwnCoursesBackend`` restricts the actions of limited staff: it denies every permission that is not in
 ``LIMITED_STAFF_PERMISSIONS``.
@@ -69,12 +69,14 @@ class RowScope:
         return self.terms | self.terms_of_courses
 
     def can_add(self, model: type[Model]) -> bool:
-        """Return True if a new row of this model could lie within the scope: only a course in one of the terms can."""
+        """
+        Return True if a new row of this model can lie within the scope: only a course in one of the scope's terms can.
+        """
         return model._meta.label == "courses.Course" and bool(self.terms)
 
 
 class RowScopeParameters:
-    """Placeholders for the row scope in a query that is compiled once, for all limited callers."""
+    """The parameters that take the place of the row scope in a query that is compiled once for all limited callers."""
 
     account_id = QueryParameter("account_id")
     terms = QueryParameter("terms", is_array=True)
@@ -117,7 +119,7 @@ class OwnCoursesBackend:
     """
 
     def authenticate(self, request: Any, **credentials: Any) -> None:
-        """Return None: this backend logs nobody in."""
+        """Return None, because no user can log in by this backend."""
 
     def has_perm(self, user_obj: Any, perm: str, obj: Model | None = None) -> bool:
         if perm not in LIMITED_STAFF_PERMISSIONS and has_own_courses_only(user_obj):
@@ -129,7 +131,7 @@ def row_scope_of_staff(user: Any) -> RowScope | None:
     """Return the row scope of a user with ``own_courses_only``: their own courses. None for unlimited access."""
     if not has_own_courses_only(user):
         return None
-    if not hasattr(user, "row_scope"):  # queried once per request
+    if not hasattr(user, "row_scope"):  # stored on the user, so that the scope is queried once per request
         courses = dict(user.staff_of.values_list("course", "course__term"))
         terms = frozenset(filter(None, courses.values()))
         user.row_scope = RowScope(user.pk, frozenset(), frozenset(courses), terms, is_client=False)
@@ -160,7 +162,7 @@ def _sent_by_account(model: type[Any], row_scope: Any) -> Q:
     )
 
 
-# For each model: the condition for rows that lie within the scope.
+# Maps each model to a function that returns the condition for its rows within the scope.
 VISIBLE_ROWS: Mapping[str, RowCondition] = {
     "courses.Term": lambda model, row_scope: Q(pk__any_of=row_scope.visible_terms),
     "courses.Course": _in_own_courses(),
@@ -170,7 +172,7 @@ VISIBLE_ROWS: Mapping[str, RowCondition] = {
     "students.RefusedAct": _in_own_courses("course"),
     "bulk.Import": _sent_by_account,
 }
-# The same for rows that may be changed: for some models fewer than are visible.
+# The same for rows that may be changed. For some models, these are fewer than the visible ones.
 CHANGEABLE_ROWS: Mapping[str, RowCondition] = {
     **VISIBLE_ROWS,
     "courses.Term": lambda model, row_scope: Q(pk__in=row_scope.terms),

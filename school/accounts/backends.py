@@ -32,7 +32,8 @@ class StaffBackend(ModelBackend):
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         if not user_obj.is_active or user_obj.is_anonymous or user_obj.is_superuser or obj is not None:
             return super().get_all_permissions(user_obj, obj)
-        if not hasattr(user_obj, "all_permissions"):  # read once for each request
+        # Stored on the user, so that the permissions are read once for each request.
+        if not hasattr(user_obj, "all_permissions"):
             user_permissions, group_permissions = run_pipeline(
                 (USER_PERMISSIONS, [[user_obj.pk]]), (GROUP_PERMISSIONS, [[user_obj.pk]])
             )

@@ -1,5 +1,5 @@
 """
-Authentication: OAuth2 bearer tokens for programs, each with its own service account; sessions for staff; or none.
+Authentication: bearer tokens (OAuth2) for API clients, sessions for staff, and requests without credentials.
 
 The three classes are tried in this order. Each counts a request for the rate limit as soon as it has identified the
 caller (``school.http.rate_limit``).
@@ -26,8 +26,8 @@ class ClientAuthentication(BaseAuthentication):
     """
     Authenticates a bearer token (RFC 6750, 2.1) as the service account of its client.
 
-    The client credentials grant has no user. With the account, the journal and the history have an actor, and
-    deactivating the account stops its client.
+    A token has no user of its own. The service account is the actor in the journal and the history. Deactivating the
+    account stops the client.
     """
 
     def authenticate(self, request: Request) -> tuple[Any, Grant] | None:
@@ -53,10 +53,11 @@ class ClientAuthentication(BaseAuthentication):
 
 class StaffAuthentication(SessionAuthentication):
     """
-    Authenticates a session of the admin. It ends as in the admin; an account that is no longer staff is refused.
+    Authenticates a session of the admin.
 
-    A request with an ``Authorization`` header is not authenticated by its session: the header has other credentials, or
-    some that are not accepted.
+    The session ends at the same time as in the admin. An account that is no longer staff is refused. A request with an
+    ``Authorization`` header is not authenticated by its session: the header has the credentials of the request, valid
+    or not.
 
     Raises ``AuthenticationFailed`` for a session that is over, or without a second factor that is required.
     """
@@ -69,7 +70,8 @@ class StaffAuthentication(SessionAuthentication):
         if not user.is_staff or is_expired(request._request):
             raise AuthenticationFailed(_("The session has ended. Log in again."))
         self._require_second_factor(request)
-        result: tuple[Any, None] | None = super().authenticate(request)  # last: its CSRF check reads a form and files
+        # This comes last, because its CSRF check reads the whole form, including files.
+        result: tuple[Any, None] | None = super().authenticate(request)
         return result
 
     def _require_second_factor(self, request: Request) -> None:
@@ -83,7 +85,7 @@ class StaffAuthentication(SessionAuthentication):
 
 
 class AnonymousAuthentication(BaseAuthentication):
-    """Counts a request without credentials by its address. This class must be the last one."""
+    """Accepts a request without credentials, and counts it by its address. This class must be the last one."""
 
     def authenticate(self, request: Request) -> None:
         count_anonymous(request)

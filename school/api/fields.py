@@ -1,8 +1,14 @@
-"""Serializer fields with strict JSON types: a number is no text, "yes" is no boolean, an unknown field is an error."""
+"""
+Serializer fields that accept only their own JSON type.
+
+A text field rejects a number, and a boolean field rejects "yes".
+"""
 
 from contextlib import suppress
+from copy import copy
 from datetime import UTC, date, datetime, tzinfo
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, cast
 
 from django.core.exceptions import ValidationError as ModelError
 from django.db import models
@@ -13,18 +19,31 @@ from rest_framework.fields import empty
 from rest_framework.settings import api_settings
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
-from school.api.formats import INVALID_DAY, INVALID_INSTANT, parse_day, parse_instant, parse_whole_number
+from school.api.date_and_number_formats import (
+    INVALID_DAY,
+    INVALID_INSTANT,
+    parse_day,
+    parse_instant,
+    parse_whole_number,
+)
 from school.validators import normalized, normalized_email
+
+S = TypeVar("S", bound=serializers.BaseSerializer[Any])
 
 
 class StrictCharField(serializers.CharField):
-    """A text, normalized before its length is checked. A value that is stored already is not validated again."""
+    """
+    A text that is normalized before its length is checked.
+
+    A value that equals the stored value is not validated again.
+    """
 
     normalize = staticmethod(normalized)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # ``StrictJSONParser`` has refused surrogates already. DRF's validator loops over all characters in Python.
+        # Without DRF's check for surrogates, which loops over all characters in Python: ``StrictJSONParser`` has
+        # rejected surrogates.
         self.validators = [
             each for each in self.validators if not isinstance(each, ProhibitSurrogateCharactersValidator)
         ]
@@ -34,7 +53,8 @@ class StrictCharField(serializers.CharField):
 
     def run_validators(self, value: Any) -> None:
         if self.max_length is not None and len(value) > self.max_length:
-            self.fail("max_length", max_length=self.max_length)  # before other validators read all of it
+            # Check the length first, because other validators read the whole text.
+            self.fail("max_length", max_length=self.max_length)
         stored = getattr(self.parent, "instance", None)
         if not isinstance(stored, models.Model) or getattr(stored, self.source or "", None) != value:
             super().run_validators(value)
@@ -71,7 +91,7 @@ class StrictDateField(serializers.DateField):
 
 
 class UtcDateTimeField(serializers.DateTimeField):
-    """An instant. Input has a UTC offset, output is in UTC, whatever the time zone of the school."""
+    """An instant. The input must have a UTC offset; the output is in UTC, whatever ``TIME_ZONE`` is."""
 
     default_error_messages = {"invalid": INVALID_INSTANT}
 
@@ -152,7 +172,7 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
     }
 
     def get_validators(self) -> list[Any]:
-        """Return no DRF validators: ``validate`` checks all constraints of the model."""
+        """Return no validators of DRF, because this class checks all constraints of the model."""
         return []
 
     def to_internal_value(self, data: Any) -> Any:
@@ -160,7 +180,7 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
         try:
             return super().to_internal_value(data)
         except serializers.ValidationError as exc:
-            errors: dict[str, Any] = dict(exc.detail)  # type: ignore[arg-type]  # always a dict by field
+            errors: dict[str, Any] = dict(exc.detail)  # type: ignore[arg-type]  # the errors are always a dict by field
             if isinstance(data, dict):
                 constraint_errors = self._constraint_errors(self._valid_values(data, errors), exclude=set(errors))
                 errors = {**constraint_errors, **errors}
@@ -200,3 +220,21 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
         if all(getattr(instance, name) == value for name, value in validated_data.items()):
             return instance
         return super().update(instance, validated_data)
+
+
+@cache
+def _cached_serializer(serializer_class: Any) -> Any:
+    """Return a cached serializer whose fields are built already."""
+    serializer = serializer_class()
+    assert serializer.fields  # the first access builds them
+    return serializer
+
+
+def parse_body(serializer_class: type[S], data: Any) -> S:
+    """Return a serializer that has validated the data; raise ``ValidationError``."""
+    # Building the fields is slow, and they keep no request data, so a copy of the serializer can share them.
+    cached: S = _cached_serializer(cast(Any, serializer_class))
+    serializer = copy(cached)
+    serializer.initial_data = data
+    serializer.is_valid(raise_exception=True)
+    return serializer

@@ -1,4 +1,4 @@
-"""How the token endpoint identifies a client, and which scopes it may get."""
+"""Identifies the client of a token request, and determines the scopes that the client gets."""
 
 from base64 import b64decode
 from typing import Any
@@ -12,7 +12,10 @@ from school.api.tokens import record_use
 
 
 def client_id_of(request: HttpRequest) -> str:
-    """Return the client id of a token request, by Basic or in the form (RFC 6749, 2.3.1); empty if there is none."""
+    """
+    Return the client id of a token request, from Basic authentication or from the form (RFC 6749, 2.3.1); "" if there
+    is none.
+    """
     scheme, _blank, encoded = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
     if scheme == "Basic":
         try:
@@ -24,9 +27,10 @@ def client_id_of(request: HttpRequest) -> str:
 
 def has_ambiguous_client(request: HttpRequest) -> bool:
     """
-    Return True if credentials come in several places (RFC 6749, 2.3), a field twice (3.2), or in the query (2.3.1).
+    Return True if a token request has credentials in several places (RFC 6749, 2.3), in the query (2.3.1), or a
+    repeated field (3.2).
 
-    In such a request the toolkit and ``client_id_of`` could each take another client id.
+    From such a request the toolkit and ``client_id_of`` could take different client ids.
     """
     form = request.POST
     in_form = "client_id" in form or "client_secret" in form
@@ -35,7 +39,11 @@ def has_ambiguous_client(request: HttpRequest) -> bool:
 
 
 class ClientScopes(SettingsScopes):
-    """The scopes that a client was created with. A token request that names no scope gets all of them."""
+    """
+    Limits tokens to the scopes that the client was created with.
+
+    A token request that names no scope gets all of them.
+    """
 
     def get_available_scopes(
         self, application: Any = None, request: Any = None, *args: Any, **kwargs: Any
@@ -51,5 +59,5 @@ class ClientValidator(OAuth2Validator):
         record_use(request.client)
 
     def _load_application(self, client_id: str | None, request: Any) -> Any:
-        # PostgreSQL rejects NUL, and the toolkit passes it on. No client id contains one.
+        # No client id contains NUL. PostgreSQL rejects NUL with an error, and the toolkit does not check for it.
         return None if "\0" in (client_id or "") else super()._load_application(client_id, request)

@@ -28,7 +28,11 @@ def service_account_of(request: Any) -> Any:
 
 
 class MissingPermission(PermissionDenied):
-    """A token lacks a scope, or a staff user lacks permissions. The problem and the challenge name them."""
+    """
+    A token lacks a scope, or a staff user lacks permissions.
+
+    The error response names the scope or the permissions.
+    """
 
     def __init__(self, request: Request | HttpRequest, scope: str, permissions: Sequence[str]) -> None:
         if isinstance(getattr(request, "auth", None), Grant):
@@ -53,9 +57,9 @@ class ScopeOrModelPermission(BasePermission):
     """
     Checks a view's ``scope`` ("courses") for clients, and the permissions on its ``permission_model`` for staff users.
 
-    ``method_permissions`` gives another permission for a method, for example for a DELETE that only changes a row. If
-    it gives several, all of them are required. Raises ``MissingPermission`` if the caller lacks the scope or a
-    permission.
+    ``method_permissions`` replaces the permissions for an HTTP method, for example for a DELETE that only changes a
+    row. If a method has several permissions, all of them are required. Raises ``MissingPermission`` if the caller lacks
+    the scope or a permission.
     """
 
     def has_permission(self, request: Request, view: Any) -> bool:

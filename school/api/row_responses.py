@@ -9,6 +9,7 @@ from copy import copy
 from typing import Any, NamedTuple
 
 from django.db.models import F, QuerySet
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -19,7 +20,7 @@ from school.api.etags import etag_of_page, etag_of_text, matches_if_none_match
 from school.api.filters import FilterCondition, GetValue, apply_conditions, parse_conditions
 from school.api.pagination import PageRequest
 from school.api.permissions import row_scope_of
-from school.api.row_json import JsonText, RowTemplate, row_template
+from school.api.row_json import RowTemplate, json_response, row_template
 from school.db.compiled_queries import ON_POSTGRESQL, QueryParameter, Statement, StatementCache, compile_statement
 from school.refusals import Refusal, Refused
 
@@ -37,7 +38,7 @@ class RenderedRow(NamedTuple):
 
 
 class RowQuery:
-    """A query for rows as JSON, rendered by each of the templates. ``order`` is an expression that is also selected."""
+    """A query for rows as JSON, rendered by each of the templates. ``order`` is an additional expression to select."""
 
     statement: Statement
 
@@ -96,7 +97,11 @@ class ConditionalReadMixin:
     expanded_fields: frozenset[str] = frozenset()
 
     def query_cache_key(self) -> Hashable:
-        """Return a key for this view's queries, beside the row scope and filters; None to compile each query anew."""
+        """
+        Return the key of this view's queries in the cache, in addition to the row scope and the filters.
+
+        With None, each query is compiled again.
+        """
         return None
 
     def parameter_values(self) -> dict[str, Any]:
@@ -115,17 +120,18 @@ class ConditionalReadMixin:
         view: Any = self
         return {"pk": view.kwargs["pk"]}
 
-    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         view: Any = self
-        found = self._read_row(self.row_lookups())
-        if found is None:
-            found = self._read_row({"pk": view.get_object().pk})  # raises the error that says why it is missing
-        etag, text = found or ("", "")
+        etag_and_text = self._read_row(self.row_lookups())
+        if etag_and_text is None:
+            # Raises an error with the reason why the row is missing.
+            etag_and_text = self._read_row({"pk": view.get_object().pk})
+        etag, text = etag_and_text or ("", "")
         if matches_if_none_match(request, etag):
             return Response(status=304, headers={"ETag": etag})
-        return Response(JsonText(text), headers={"ETag": etag})
+        return json_response(text, headers={"ETag": etag})
 
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         view: Any = self
         conditions = parse_conditions(request, view)
         page: PageRequest = view.paginator.parse_page(request, view)
@@ -138,17 +144,19 @@ class ConditionalReadMixin:
         etag = etag_of_page(results, has_next, has_previous)
         if matches_if_none_match(request, etag):
             return Response(status=304, headers={"ETag": etag})
-        return Response(view.paginator.render_page(page, rows, results, has_next, has_previous), headers={"ETag": etag})
+        return json_response(
+            view.paginator.render_page(page, rows, results, has_next, has_previous), headers={"ETag": etag}
+        )
 
     def etag_of(self, row: Any) -> str:
-        """Return the current ETag of a row, the same that a read of the whole row returns."""
+        """Return the current ETag of a row: the ETag that a read of the whole row returns."""
         return self.etag_and_json({"pk": row.pk})[0]
 
     def etag_and_json(self, lookups: Mapping[str, Any]) -> tuple[str, str]:
         """Return the ETag and the JSON of a row that exists."""
-        found = self._read_row(lookups)
-        assert found is not None
-        return found
+        etag_and_text = self._read_row(lookups)
+        assert etag_and_text is not None
+        return etag_and_text
 
     def _read_row(self, lookups: Mapping[str, Any]) -> tuple[str, str] | None:
         """Return the ETag of a row (from all its fields) and the JSON of the requested fields; None without a row."""

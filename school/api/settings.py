@@ -20,7 +20,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PAGINATION_CLASS": "school.api.pagination.KeysetPagination",
     "DEFAULT_PARSER_CLASSES": ["school.api.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["school.api.renderers.JsonRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "school.api.renderers.ContentNegotiation",
     "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",
     "DEFAULT_SCHEMA_CLASS": "school.api.openapi.schema.Schema",
     "EXCEPTION_HANDLER": "school.api.exception_handler.exception_handler",
@@ -44,7 +45,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PUBLIC": True,
     "SERVE_AUTHENTICATION": [
         "school.api.authentication.AnonymousAuthentication"
-    ],  # counts the request: generation is slow
+    ],  # the request is counted for the rate limit, because generating the document is slow
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": r"/api/v[0-9]+",
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -71,7 +72,7 @@ SPECTACULAR_SETTINGS = {
         "school.api.openapi.schema.leave_defaults_to_the_server",
         "school.api.openapi.links.add_links",
         "students.api.problem_pages.add_codes",
-        "school.api.openapi.shared_parts.share_parts",
+        "school.api.openapi.shared_components.share_parts",
     ],
 }
 

@@ -1,5 +1,5 @@
 """
-Grants: what a bearer token allows, cached for some seconds in each process.
+The grants of bearer tokens: the account, scopes and limits of a token, cached for some seconds in each process.
 
 The database stores only the SHA-256 hash of a token, and so does the cache. A change in the meantime (a token is
 revoked, an account deactivated, a client limited) takes effect when the cached grant expires: after
@@ -10,7 +10,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from contextlib import suppress
-from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -24,6 +23,7 @@ from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
 from school.access.row_scope import RowScope, row_scope_of_client
+from school.db.model_instances import clone_instance
 from school.db.sqlite.busy_timeout import fail_if_busy
 from school.http.request_guard import BEARER_PREFIX
 from school.models import ApiClient
@@ -102,7 +102,9 @@ def bind_client(grant: Grant) -> None:
 
 def copy_account(grant: Grant) -> Any:
     """Return a copy of the grant's account for this request: all threads share the cached account."""
-    return copy(grant.account)
+    account = clone_instance(grant.account)
+    account._state.adding, account._state.db = False, grant.account._state.db
+    return account
 
 
 def _load_grant(checksum: str) -> Grant | None:
@@ -124,5 +126,6 @@ def record_use(client: ApiClient) -> None:
     if client.last_used_at is not None and client.last_used_at >= threshold:
         return
     is_due = Q(last_used_at__isnull=True) | Q(last_used_at__lt=threshold)
-    with suppress(OperationalError), fail_if_busy(connection):  # a read must not wait for a writer to record this
+    # A read request must not wait for a writer only to record its use.
+    with suppress(OperationalError), fail_if_busy(connection):
         ApiClient.objects.filter(is_due, pk=client.pk).update(last_used_at=now)

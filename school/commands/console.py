@@ -2,7 +2,7 @@
 Base class for commands whose output is safe on a terminal.
 
 A name, a cell or a file name may contain escape sequences, which a terminal executes, and characters that change the
-text direction. They are written as JSON escapes, so that JSON output keeps its meaning.
+text direction. Such characters are written as JSON escapes, so that JSON output keeps its meaning.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import DatabaseError, OperationalError, ProgrammingError
 
-from school.db.migrated import NOT_MIGRATED, is_migrated
+from school.db.migration_check import NOT_MIGRATED, is_migrated
 
 # Control characters except line breaks and tabs, line separators, text direction marks, unpaired surrogates.
 _UNSAFE = re.compile(
@@ -22,7 +22,7 @@ _UNSAFE = re.compile(
 
 def escape_control_characters(text: str) -> str:
     """Return the text with characters that control a terminal replaced by visible escapes: \\u001b for ESC."""
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class SafeOutput:

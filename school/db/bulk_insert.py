@@ -12,7 +12,7 @@ from django.db import DEFAULT_DB_ALIAS, connection, models
 
 from school.db.compiled_queries import ON_POSTGRESQL, BoundStatement, run_statement, run_statements
 
-COPY_BATCH_SIZE = 1_000  # rows sent to COPY at a time
+COPY_BATCH_SIZE = 1_000  # the number of rows that are sent to COPY at a time
 MAX_INSERT_ROWS = 100  # up to this number of rows, one INSERT costs less than fetching ids and a COPY
 MAX_PREPARED_INSERTS = (
     8  # up to this number, prepared INSERTs of one row each, sent together, cost less than building one INSERT
@@ -26,8 +26,8 @@ def insert_many(objects: Sequence[models.Model], *, preceding: Sequence[BoundSta
     """
     Insert new rows of one model and set their ids, ascending in the given order.
 
-    ``preceding``: PostgreSQL statements to run before the insert. Does the same as ``bulk_create``, but uses COPY for
-    many rows on PostgreSQL. Foreign keys must be set by id.
+    ``preceding`` has PostgreSQL statements to run before the insert. Does the same as ``bulk_create``, but uses COPY
+    for many rows on PostgreSQL. Foreign keys must be set by id.
     """
     if ON_POSTGRESQL and 1 <= len(objects) <= MAX_PREPARED_INSERTS:
         _insert_prepared(objects, preceding)
@@ -62,7 +62,8 @@ def insert_many(objects: Sequence[models.Model], *, preceding: Sequence[BoundSta
             cursor.copy(f'COPY "{table}" ({columns}) FROM STDIN') as copy,
         ):
             lines = map("\t".join, zip(*texts, strict=True))
-            while chunk := "\n".join(islice(lines, COPY_BATCH_SIZE)):  # the server works while the next piece is built
+            # The server works on this piece while the next one is built.
+            while chunk := "\n".join(islice(lines, COPY_BATCH_SIZE)):
                 copy.write(chunk + "\n")
 
 

@@ -25,11 +25,14 @@ from psycopg.sql import Literal
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
-BoundStatement = tuple[str, Sequence[Any]]  # SQL with %s placeholders, and the values
+BoundStatement = tuple[str, Sequence[Any]]  # SQL with %s placeholders, and the values for them
 
-ON_POSTGRESQL = connection.vendor == "postgresql"  # stored: the proxy looks up the connection at each access
-MAX_PREPARED_LIST = 4_000  # characters of a list, about 500 ids: running a longer one costs much more than planning it
-MAX_STATEMENTS = 500  # in a process; psycopg keeps the same number prepared in each connection
+# Stored in a variable, because the proxy looks up the connection at each access.
+ON_POSTGRESQL = connection.vendor == "postgresql"
+# The length of a list in characters, for about 500 ids; for a longer list, planning the statement costs little in
+# comparison.
+MAX_PREPARED_LIST = 4_000
+MAX_STATEMENTS = 500  # the number of statements in a process; psycopg keeps the same number prepared in each connection
 
 
 class QueryParameter(Value):
@@ -77,8 +80,8 @@ class Statement:
         """
         Run the statement with these parameter values, and return the rows.
 
-        With ``plan_each_run`` PostgreSQL plans the statement for its values instead of using a prepared plan. Needed
-        for filters with lists whose selectivity varies: no single plan fits all of them.
+        With ``plan_each_run`` PostgreSQL plans the statement for its values instead of using a prepared plan. Filters
+        by lists need this: a list may match few or many rows, and no single plan is good for both.
         """
         sql, values = self.bind(parameters)
         return _run_by_django(sql, values) if plan_each_run else run_statement(sql, values)
@@ -188,7 +191,8 @@ def run_statements(statements: Sequence[BoundStatement]) -> list[list[Row]]:
 
 
 def _run_in_pipeline(statements: Sequence[BoundStatement]) -> list[list[Row]]:
-    database: Any = connections[DEFAULT_DB_ALIAS]  # stored: the proxy looks it up at each access
+    # Stored in a variable, because the proxy looks up the connection at each access.
+    database: Any = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
     driver = database.connection
     with database.wrap_database_errors:
@@ -234,7 +238,8 @@ def _as_text(values: Sequence[Any]) -> list[Any]:
 
 
 def _fetch_rows(cursor: psycopg.Cursor[Any]) -> list[Row]:
-    return cursor.fetchall() if cursor.rownumber is not None else []  # ``description`` makes objects of all columns
+    # Reading ``description`` creates an object for each column.
+    return cursor.fetchall() if cursor.rownumber is not None else []
 
 
 def _run_by_django(sql: str, values: Sequence[Any]) -> list[Row]:
@@ -270,7 +275,7 @@ class PreparedQuery(Generic[T]):
         parameters = [
             QueryParameter(name, is_array=isinstance(value, list)) for name, value in zip(names, values, strict=True)
         ]
-        self.rows: Any = self.build(*parameters)  # kept: the compiler refers to its query
+        self.rows: Any = self.build(*parameters)  # stored, because the compiler refers to its query
         compiler = self.rows.query.get_compiler(self.rows.db)
         self.compiler = compiler
         self.statement = _compile(compiler, self.lock)

@@ -54,8 +54,8 @@ class ConstraintErrorsByField(models.Model):
                 constraint.validate(type(self), self, exclude=exclude)
             except ValidationError as error:
                 by_field = getattr(error, "error_dict", {constraint_field(constraint) or NON_FIELD_ERRORS: [error]})
-                for name, found in by_field.items():
-                    errors.setdefault(name, []).extend(found)
+                for name, field_errors in by_field.items():
+                    errors.setdefault(name, []).extend(field_errors)
         if errors:
             raise ValidationError(errors)
 

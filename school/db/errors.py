@@ -1,5 +1,5 @@
 """
-Details of a database error that contain no values of rows.
+Returns the details of a database error, for the log, that contain no values of rows.
 
 PostgreSQL reports the SQLSTATE and the constraint. SQLite reports its own error name, and in its message either the
 constraint or the columns. PostgreSQL's messages quote values of the row and are never used.
@@ -24,13 +24,17 @@ def error_details(error: BaseException | None) -> dict[str, str]:
 
 
 def sqlstate_of(error: BaseException) -> str:
-    """Return the SQLSTATE, or SQLite's name of the error, or ""."""
+    """Return the SQLSTATE of PostgreSQL or the error name of SQLite; "" if there is neither."""
     cause = error.__cause__
     return str(getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or "")
 
 
 def constraint_name_of(error: BaseException) -> str:
-    """Return the violated constraint's name, or "". SQLite gives the columns of a plain unique constraint instead."""
+    """
+    Return the name of the violated constraint; "" if there is none.
+
+    For a plain unique constraint, SQLite reports the columns instead.
+    """
     cause = error.__cause__
     if isinstance(cause, sqlite3.IntegrityError):
         match = _SQLITE_MESSAGE.fullmatch(str(cause))

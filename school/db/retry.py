@@ -12,8 +12,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_TRIES = 4
-RETRY_AFTER = 2  # seconds that a client should wait before it tries again, when the database is busy or away
-BASE_DELAY = 0.02  # seconds: the longest wait before a retry is this times 2, 4, 8
+RETRY_AFTER = 2  # seconds that a client should wait before a retry, if the database is busy or not reachable
+BASE_DELAY = 0.02  # seconds; the longest wait is 2 times this before the first retry, then 4 and 8 times
 RETRYABLE_STATES = {"40001", "40P01"}  # serialization_failure, deadlock_detected (PostgreSQL, appendix A)
 
 
@@ -22,7 +22,7 @@ def retry_transaction(transaction: Callable[P, R]) -> Callable[P, R]:
     Decorate a function that is one transaction: repeat it after a deadlock or a serialization failure.
 
     After the last try, and for any other error, raise the database's error. Inside a transaction of the caller there is
-    only one try: the earlier statements of that transaction are lost too, and cannot be repeated here.
+    only one try, because the earlier statements of that transaction are lost too and cannot be repeated here.
     """
 
     @wraps(transaction)

@@ -11,12 +11,12 @@ from django.utils.html import conditional_escape
 
 from school.refusals import shorten
 
-MAX_TEXT = 10_000  # bytes of all texts of a form as HTML, where a quote takes six
-MAX_VALUES = 200  # of a field that accepts several
+MAX_TEXT = 10_000  # the maximum size of all texts of a form, in bytes of HTML; a quote takes six bytes
+MAX_VALUES = 200  # the maximum number of values of a field that accepts several
 
-# Fields of the pages about many rows. Their views limit what they display again.
+# The fields of pages about many rows, which may be larger. The views of these pages limit what they display again.
 BOUNDED_BY_VIEW = {"_selected_action", "chosen", "kept", "listed", "text"}
-CORRECTION_PREFIX = "fix:"  # prefix of the names of more such fields
+CORRECTION_PREFIX = "fix:"  # more such fields have names with this prefix
 
 
 def reject_form(request: HttpRequest) -> HttpResponse | None:
@@ -39,6 +39,6 @@ def size_in_page(text: str) -> int:
     return len(conditional_escape(text).encode())
 
 
-def _too_large(request: HttpRequest, name: str, **found: int) -> HttpResponse:
+def _too_large(request: HttpRequest, name: str, **numbers: int) -> HttpResponse:
     bounds = {"max_text": MAX_TEXT, "max_values": MAX_VALUES}
-    return render(request, "school/form_too_large.html", {"name": shorten(name, 100), **found, **bounds}, status=413)
+    return render(request, "school/form_too_large.html", {"name": shorten(name, 100), **numbers, **bounds}, status=413)

@@ -25,13 +25,14 @@ from school.observability.logging import current_request_id, method_label
 # Load balancers and Prometheus request these paths by the machine's IP address.
 PROBE_PATHS = ("/health", "/health/live", "/health/ready", "/metrics")
 
-# A list page of the admin repeats its query in each link: with a long query the page would have megabytes.
+# The maximum length of a query in the admin. A list page repeats its query in each link, so a long query would make a
+# page of megabytes.
 MAX_ADMIN_QUERY = 8_192
 
 # The indentation of an HTML page; the first group matches the elements that keep theirs.
 INDENTATION = re.compile(rb"(<(textarea|pre)\b.*?</\2>)|\n\s+", re.DOTALL)
 
-LOG_LEVELS = {4: logging.WARNING, 5: logging.ERROR}  # log level by the first digit of the status code
+LOG_LEVELS = {4: logging.WARNING, 5: logging.ERROR}  # maps the first digit of the status code to the log level
 
 
 class RequestLogMiddleware(RequestMiddleware):
@@ -55,12 +56,12 @@ class RequestLogMiddleware(RequestMiddleware):
 
     def prepare(self, request: HttpRequest) -> None:
         """
-        Assign the request its id. Log nothing: one log entry, at the end of the request, is enough.
+        Assign the request its id.
 
-        The id is not a secret, so pseudorandom bits suffice: ``os.urandom`` releases the GIL, and to reacquire it takes
-        time.
+        Nothing is logged here, because one log entry at the end of the request is enough. The id is not a secret, so
+        pseudorandom bits suffice. They are faster than ``os.urandom``, which releases the GIL and then waits for it.
         """
-        request.started_at = time.perf_counter()  # type: ignore[attr-defined]  # for the log entry at its end
+        request.started_at = time.perf_counter()  # type: ignore[attr-defined]  # for the log entry
         request_id = uuid.UUID(int=random.getrandbits(128), version=4)
         structlog.contextvars.bind_contextvars(request_id=str(request_id))
 
@@ -99,7 +100,7 @@ class ProbeMiddleware:
         if path not in PROBE_PATHS:
             response: HttpResponseBase = self.get_response(request)
             return response
-        request.resolver_match = resolve(path)  # the log names requests by their route
+        request.resolver_match = resolve(path)  # log entries name a request by its route
         probe_response: HttpResponseBase = request.resolver_match.func(request)
         return probe_response
 
@@ -163,7 +164,7 @@ class FormLimitsMiddleware:
     """
     Rejects a form that is too large to be displayed again, and removes the indentation of the admin's pages.
 
-    The theme's templates are indented, which made up a third of each page.
+    The indentation in the theme's templates would be a third of the size of a page.
     """
 
     def __init__(self, get_response: Any) -> None:

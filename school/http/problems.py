@@ -33,16 +33,16 @@ from school.refusals import Refusal, Refused, shorten
 CONTENT_TYPE = "application/problem+json"
 WAIVE_SCOPE = "enrollments:waive"
 
-# Limits of a problem, so that an answer is not many times as large as its request.
+# The limits of a problem document, so that a response is not many times as large as its request.
 MAX_ERRORS = 100
-MAX_DETAIL_LENGTH = 5_000  # of its detail
+MAX_DETAIL_LENGTH = 5_000  # the maximum length of the detail
 MAX_FIELD_LENGTH = 100
 
 # The statuses of refusals that are not due to a rule (409): the object is missing, or not for this caller.
 STATUS_BY_CODE = {
     **dict.fromkeys(["student_not_found", "course_not_found", "term_not_found", "not_enrolled"], 404),
     "import_not_found": 404,
-    "invalid_identifier": 404,  # of an identifier in the URL: in a body it is an error of a field
+    "invalid_identifier": 404,  # for an identifier in the URL; in a body it is the error of a field
     **dict.fromkeys(["blank", "control_characters"], 400),
     **dict.fromkeys(["invalid_choice", "invalid_scope", "mode_not_offered", "unknown_option"], 400),
     "waiver_not_allowed": 403,
@@ -51,12 +51,12 @@ STATUS_BY_CODE = {
     "precondition_failed": 412,
 }
 
-# The exceptions of a database that is busy, full, or not reachable.
+# The exceptions that mean that the database is busy, full or not reachable.
 DATABASE_UNAVAILABLE = (OperationalError, InterfaceError)
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
-# The names that DRF and Django give to errors that belong to no field.
+# The keys under which DRF and Django report errors that belong to no field.
 NON_FIELD_KEYS = {"non_field_errors", "__all__"}
 
 
@@ -146,7 +146,11 @@ def _problem(status: int, reasons: Sequence[Refusal], messages: list[str]) -> di
 
 
 def _validation_problem(detail: Any) -> dict[str, Any]:
-    """Return a problem with all field errors in a flat list: 409 if all are clashes with existing rows, else 400."""
+    """
+    Return a problem with all field errors in a flat list.
+
+    Its status is 409 if each error is a conflict with an existing row, else 400.
+    """
     errors = list(flatten_errors(detail))
     if {error.code for error in errors} == {"unique"}:
         return _field_problem(409, errors)
@@ -181,7 +185,11 @@ def flatten_errors(detail: Any, path: tuple[str, ...] = ()) -> Iterator[Refusal]
 
 
 def response_to_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
-    """Answer an exception raised outside DRF's views as one raised inside them; return None if it is unexpected."""
+    """
+    Return the response to an exception that was raised outside of DRF's views.
+
+    It equals the response of a view. Return None for an unexpected exception.
+    """
     answer = problem_from_exception(exception)
     if answer is None:
         return known_error_response(request, exception)
@@ -197,9 +205,9 @@ def _problem_response(problem_body: dict[str, Any], headers: dict[str, str] | No
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """Django's handler400: the request is malformed below the level of fields."""
+    """Django's handler400: the request is malformed, for example its encoding or its headers."""
     if not request.path.startswith("/api/"):
-        with override(get_language_from_request(request)):  # refused before a language is activated
+        with override(get_language_from_request(request)):  # the request is refused before a language is activated
             return defaults.bad_request(request, exception or SuspiciousOperation())
     return _single_error_response(400, "bad_request", _("The request is malformed."))
 
@@ -253,7 +261,8 @@ def database_busy(request: HttpRequest, exception: Exception | None = None) -> H
 
 def known_error_response(request: HttpRequest, exception: Exception) -> HttpResponse | None:
     """Return the answer to a busy database or an invalid id, which any request can cause; None for other exceptions."""
-    is_no_id = isinstance(exception, ValueError) and "expected a number but got" in str(exception)  # in Django's admin
+    # Django's admin raises this for an invalid id.
+    is_no_id = isinstance(exception, ValueError) and "expected a number but got" in str(exception)
     if is_no_id or isinstance(exception, OverflowError):
         return bad_request(request, exception)
     return database_busy(request, exception) if isinstance(exception, DATABASE_UNAVAILABLE) else None
@@ -277,10 +286,11 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500: a problem under ``/api/``, a page elsewhere."""
     error = sys.exc_info()[1]
-    if isinstance(error, OSError) and error.errno in DISK_FULL:  # raised while Django read the form
+    if isinstance(error, OSError) and error.errno in DISK_FULL:  # this exception was raised while Django read the form
         message = _("The server has no disk space for this file. Nothing was stored.")
         return HttpResponse(message, status=507, content_type="text/plain; charset=utf-8")
-    if isinstance(error, DATABASE_UNAVAILABLE):  # raised outside a view, for example when a session is saved
+    # This exception was raised outside of a view, for example when a session was saved.
+    if isinstance(error, DATABASE_UNAVAILABLE):
         return database_busy(request, error)
     bind_cause(**error_details(error))
     if request.path.startswith("/api/"):
@@ -289,5 +299,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
             "server_error",
             _("An unexpected error occurred. The server log has the details under this request id."),
         )
-    page = render_to_string("500.html", {"request_id": current_request_id()})  # no request: it may be the cause
+    # The page is rendered without the request, which may be the cause of the error.
+    page = render_to_string("500.html", {"request_id": current_request_id()})
     return HttpResponse(page, status=500)

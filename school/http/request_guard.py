@@ -23,11 +23,11 @@ from school.http.problems import (
 
 # The paths that accept files. Bodies sent to other paths are limited by ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
 UPLOAD_PATHS = {"/api/v1/imports", "/admin/bulk/import/add"}
-FORM_OVERHEAD = 100_000  # bytes of a form besides its file
+FORM_OVERHEAD = 100_000  # the maximum size of a form in bytes, without its file
 # Parsing the escapes of a form takes a hundred times as much memory as its bytes.
 MAX_FORM_BYTES = 1_000_000
 FORM_TYPE = "application/x-www-form-urlencoded"
-BEARER_PREFIX = "bearer "  # of the Authorization header, in lower case
+BEARER_PREFIX = "bearer "  # the scheme of the Authorization header, in lower case
 CHARSETS = ("utf-8", "utf8", "us-ascii")
 # Python before 3.11.10 unquotes cookies in quadratic time: 100 kB of backslashes take half a minute (CVE-2024-7592).
 MAX_COOKIE_BYTES = 8_192
@@ -44,10 +44,11 @@ def reject(request: HttpRequest) -> HttpResponse | None:
     """Return the error response for a request that no view may see, None for all others. Delete unusable cookies."""
     meta = request.META
     if len(meta.get("HTTP_COOKIE", "")) > MAX_COOKIE_BYTES:
-        del meta["HTTP_COOKIE"]  # so that no later code parses it, including the log entry of this request
+        # Deleted, so that no later code parses the cookies, not even for the log entry of this request.
+        del meta["HTTP_COOKIE"]
         return cookies_too_large(request)
     if has_bearer_token(request):
-        meta.pop("HTTP_COOKIE", None)  # the token is the only credential of its request
+        meta.pop("HTTP_COOKIE", None)  # cookies are ignored, because the token is the only credential of the request
     if not is_text(request.path_info):
         return not_found(request)
     if not _is_percent_encoded_text(meta.get("QUERY_STRING", "")) or not _are_texts(
@@ -61,7 +62,7 @@ def reject(request: HttpRequest) -> HttpResponse | None:
     if has_body and not _is_unencoded(meta.get("HTTP_CONTENT_ENCODING", "")):
         return unsupported_encoding(request)
     if meta.get("HTTP_TRANSFER_ENCODING") and not length:
-        return length_required(request)  # a body without a length would be read as empty
+        return length_required(request)  # the server would read a body without a length as empty
     if length and not _LENGTH.fullmatch(length):
         return bad_request(request)
     max_bytes = max_body_bytes(request.path_info, request.content_type or "")
@@ -77,7 +78,7 @@ def max_body_bytes(path: str, content_type: str = "") -> int:
 
 
 def _is_unencoded(header: str) -> bool:
-    """True if a Content-Encoding (RFC 9110, 8.4) leaves the body as it is."""
+    """Return True if the Content-Encoding (RFC 9110, 8.4) says that the body is not encoded."""
     return {coding.strip().lower() for coding in header.split(",")} <= {"", "identity"}
 
 

@@ -5,7 +5,7 @@ from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 from django.utils.module_loading import import_string
 
-from school.db.migrated import is_migrated
+from school.db.migration_check import is_migrated
 from school.db.retry import RETRY_AFTER
 from school.observability.logging import bind_cause
 
@@ -13,7 +13,7 @@ OK = "ok"
 
 
 def live(request: HttpRequest) -> JsonResponse:
-    """Return 200 as long as the process responds. Only a problem that a restart fixes can make this check fail."""
+    """Return 200. This check fails only if the process does not respond, which a restart would fix."""
     return JsonResponse({"status": OK})
 
 

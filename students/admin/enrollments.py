@@ -21,7 +21,7 @@ from unfold.widgets import (
 )
 
 from courses.models import Course
-from school.desk.row_access import RowScopeFilter
+from school.admin_site.row_access import RowScopeFilter
 from school.refusals import Refused
 from school.validators import parse_ids
 from students.admin.actions.confirm import BULK_ACTIONS, MAX_ENROLLMENTS, BulkActionViews

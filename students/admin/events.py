@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
 from students.models import EnrollmentEvent, StudentCourse
-from students.templatetags.codes import titles
+from students.templatetags.refusal_titles import titles
 
 
 @admin.register(EnrollmentEvent)

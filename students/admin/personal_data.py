@@ -22,9 +22,9 @@ from school.refusals import Refused
 from school.validators import plain_text
 from students.models import EnrollmentEvent, StudentCourse
 from students.privacy import ErasureResult, collect_personal_data, erase, erasure_blockers, person_of
-from students.privacy.copies import remove_identifying_values
-from students.privacy.formats import WRITERS
-from students.privacy.identity import Person, StudentHistory, refuse_reason_with_identifier
+from students.privacy.data_copies import remove_identifying_values
+from students.privacy.export_formats import WRITERS
+from students.privacy.person_lookup import Person, StudentHistory, refuse_reason_with_identifier
 
 EXPORT, ERASE = "students.export_personal_data", "students.erase_student"
 TYPES = {"json": "application/json; charset=utf-8", "html": "text/html; charset=utf-8"}

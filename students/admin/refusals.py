@@ -7,9 +7,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
-from school.desk.row_access import RowScopeFilter
+from school.admin_site.row_access import RowScopeFilter
 from students.models import RefusedAct
-from students.templatetags.codes import TITLES, titles
+from students.templatetags.refusal_titles import TITLES, titles
 
 
 class ReasonFilter(admin.SimpleListFilter):

@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy
 import courses.admin
 from courses.models import Course
 from courses.prerequisites import courses_requiring
-from school.desk.protected_delete import ProtectedByRelation
-from school.desk.stale_forms import StaleFormCheck
+from school.admin_site.protected_delete import ProtectedByRelation
+from school.admin_site.stale_forms import StaleFormCheck
 from students.admin.actions.activate import ActivationActions
 from students.admin.actor import actor_from_request
 from students.admin.pages.course import CoursePage

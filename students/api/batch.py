@@ -29,7 +29,7 @@ from students.models import StudentCourse
 
 
 class BatchView(StrictQueryMixin, APIView):
-    """Up to 1,000 acts on enrollments, performed in their order, with an outcome for each."""
+    """Executes up to 1,000 commands in the order of the request, and answers with an outcome for each command."""
 
     scope = "enrollments"
     permission_model = StudentCourse
@@ -49,8 +49,8 @@ class BatchView(StrictQueryMixin, APIView):
         """
         Enroll, drop and complete in one request.
 
-        The status is 200 if all items are now as requested, 207 if some are, and 422 if none is. With `atomic`, either
-        all items are applied or none is.
+        The status of the response is 200 if all items are now as requested, 207 if some are, and 422 if none is. With
+        `atomic`, either all items are applied or none is.
         """
         batch = BatchSerializer(data=request.data)
         batch.is_valid(raise_exception=True)

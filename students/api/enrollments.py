@@ -4,13 +4,14 @@ from collections.abc import Hashable
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
@@ -18,11 +19,12 @@ from courses.lookup import find_course
 from courses.models import Course
 from school.access.access_log import Subject, record_export
 from school.access.row_scope import filter_by_scope
+from school.api.fields import parse_body
 from school.api.pagination import order_columns, refuse_page_parameters
 from school.api.permissions import row_scope_of
 from school.api.query_parameters import StrictQueryMixin
-from school.api.renderers import BOM_OPENAPI_PARAMETER, CsvRenderer, JsonRenderer, wants_bom
-from school.api.row_json import JsonText, encode_json
+from school.api.renderers import BOM_OPENAPI_PARAMETER, CsvRenderer, wants_bom
+from school.api.row_json import encode_json, json_response
 from school.api.row_responses import ConditionalReadMixin
 from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
@@ -42,13 +44,14 @@ from students.models import EnrollmentEvent, StudentCourse
 
 
 class EnrollmentViewSet(EnrollmentReadViewSet):
-    """All enrollments in one list, for integrations."""
+    """The list of all enrollments, for programs that synchronize with School, and a single enrollment."""
 
     filterset_class = EnrollmentFilter
     ordering_fields = {"id": "id", "updated_at": "updated_at"}
 
     def get_object(self) -> StudentCourse:
-        # The filters are not applied: their default, which is for lists, hides ended enrollments.
+        # Do not apply the filters to a single enrollment: without a ``status`` in the query, the filters hide ended
+        # enrollments.
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
 
 
@@ -56,7 +59,7 @@ class RosterViewSet(EnrollmentReadViewSet):
     """The roster of a course."""
 
     filterset_class = RosterFilter
-    renderer_classes = [JsonRenderer, CsvRenderer]
+    renderer_classes = [JSONRenderer, CsvRenderer]
     search_fields = ["student__student_number", "student__given_name", "student__family_name"]
     ordering_fields = {"id": "id", "updated_at": "updated_at", "family_name": "student__family_name"}
 
@@ -71,7 +74,7 @@ class RosterViewSet(EnrollmentReadViewSet):
         return {"course": parse_id(self.kwargs["course_id"]) or self.course.pk}
 
     def check_parent_exists(self) -> None:
-        assert self.course  # the lookup raises ``Refused`` if it is missing
+        assert self.course  # ``find_course`` raises ``Refused`` if the course does not exist.
 
     @extend_schema(
         parameters=[BOM_OPENAPI_PARAMETER],
@@ -84,7 +87,7 @@ class RosterViewSet(EnrollmentReadViewSet):
         """List the enrollments in the course, page by page, or with `Accept: text/csv` all of them as one file."""
         if request.accepted_renderer.media_type != CsvRenderer.media_type:
             response = super().list(request, *args, **kwargs)
-            wants_bom(request)  # JSON has no byte order mark, but the value is checked
+            wants_bom(request)  # JSON has no byte order mark, but an invalid value of ``bom`` is still an error.
             return response
         refuse_page_parameters(request)
         self.check_parent_exists()
@@ -96,7 +99,7 @@ class RosterViewSet(EnrollmentReadViewSet):
 
 
 class EnrollmentEventsViewSet(RowScopeMixin, StrictQueryMixin, ConditionalReadMixin, GenericViewSet[EnrollmentEvent]):
-    """The journal entries of an enrollment, the oldest first."""
+    """The journal entries of one enrollment, from the oldest to the newest."""
 
     scope = "enrollments"
     permission_model = StudentCourse
@@ -131,21 +134,22 @@ class ChangesView(StrictQueryMixin, APIView):
         """``ChangesQuerySerializer`` checks the names of the query parameters."""
 
     def check_permissions(self, request: Request) -> None:
-        """Raise ``MethodNotAllowed`` for a write by an authenticated caller: there is no scope to write changes."""
+        """
+        Raise ``MethodNotAllowed`` if an authenticated caller sends anything but a read: no scope allows writing
+        changes.
+        """
         if request.user.is_authenticated and request.method not in self.allowed_methods:
             raise MethodNotAllowed(str(request.method))
         super().check_permissions(request)
 
     @extend_schema(operation_id="changes_list", parameters=[ChangesQuerySerializer], responses=ChangesSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         """
         Return the changes after a cursor. The response has the cursor for the next request, even without changes.
 
         With `wait`, the response is held until there is a change, for at most that many seconds.
         """
-        query = ChangesQuerySerializer(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        parameters = query.validated_data
+        parameters = parse_body(ChangesQuerySerializer, request.query_params.dict()).validated_data
         row_scope = row_scope_of(request)
         template = change_template(is_limited=row_scope is not None and row_scope.is_client)
         page = read_changes(
@@ -158,4 +162,4 @@ class ChangesView(StrictQueryMixin, APIView):
         )
         header = encode_json({"cursor": page.cursor, "has_more": page.has_more})
         results = ",".join([template.render(request, entry.columns) for entry in page.entries])
-        return Response(JsonText(f'{header[:-1]},"results":[{results}]}}'))
+        return json_response(f'{header[:-1]},"results":[{results}]}}')

@@ -36,7 +36,7 @@ COURSE_KEY_PATTERN = r"^([1-9][0-9]{0,18}|code:.+)$"
 
 
 def _key_validator(pattern: str, prefix: str) -> Callable[[str], None]:
-    """Return a validator of ids and keys. Its error for a text without the prefix suggests the key with it."""
+    """Return a validator of ids and keys. For a text without the prefix, the error suggests the key with the prefix."""
 
     def validate(text: str) -> None:
         if not re.fullmatch(pattern[1:-1], text, re.DOTALL):
@@ -82,7 +82,7 @@ class StudentKeyFilter(TextFilter):
     """Filters by a student, given as in a URL path. An unknown student matches no rows."""
 
     def id_of(self, value: str, request: Any) -> int:
-        """Return the student's id for a value, 0 if there is none."""
+        """Return the id of the student that the value names; 0 if there is no such student."""
         if value.startswith("number:"):
             ids = list(student_ids_by_number([normalized(value.removeprefix("number:"))]).values())
         else:
@@ -98,7 +98,11 @@ class CourseKeyFilter(TextFilter):
     """Filters by a course, given as in a URL path. An unknown course matches no rows; an ambiguous code is an error."""
 
     def id_of(self, value: str, request: Any) -> int:
-        """Return the course's id for a value, 0 if there is none; raise ``ValidationError`` for an ambiguous code."""
+        """
+        Return the id of the course that the value names; 0 if there is no such course.
+
+        Raise ``ValidationError`` for a code that several courses have.
+        """
         if not value.startswith("code:"):
             return next(iter(parse_ids(value)), 0)
         key = parse_course_key(value)
@@ -118,7 +122,11 @@ class CourseKeyFilter(TextFilter):
 
 @extend_schema_field({"type": "string", "enum": [*Status.values, ALL]})
 class StatusFilter(filters.MultipleChoiceFilter):
-    """Filters by one or several statuses, or ``all``; without a value, only open enrollments match."""
+    """
+    Filters enrollments by one or several statuses.
+
+    With ``all`` every enrollment matches; without a value only open enrollments match.
+    """
 
     def __init__(self) -> None:
         super().__init__(
@@ -136,7 +144,10 @@ class StatusFilter(filters.MultipleChoiceFilter):
 
 
 class EnrollmentFilter(StrictFilterSet):
-    """The filters of every list of enrollments: of a student, of a course, and of all."""
+    """
+    The filters that every list of enrollments has: the list of a student, the roster of a course, the list of all
+    enrollments.
+    """
 
     status = StatusFilter()
     student: Any = StudentKeyFilter(

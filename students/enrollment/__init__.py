@@ -1,4 +1,8 @@
-"""Enrolls, completes, drops, promotes and undoes: the only way to write enrollments and the journal."""
+"""
+Changes enrollments: enroll, complete, drop, promote, adopt, undo.
+
+No other package writes enrollments or the journal.
+"""
 
 from students.enrollment.service import (
     adopt,

@@ -1,4 +1,6 @@
-"""The decisions on a batch of commands, one command after the other, and the write of enrollments, journal and log."""
+"""
+Decides the commands of a batch one after the other, and then writes the enrollments and the journal entries together.
+"""
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
@@ -6,11 +8,11 @@ from operator import attrgetter
 from typing import Any
 
 from school.db.bulk_insert import insert_many, update_many
-from school.db.instances import clone_instance
+from school.db.model_instances import clone_instance
 from school.i18n.stored_messages import in_english, join_messages, parts_to_json
 from students.enrollment.commands import ActorContext, EnrollmentCommand, Outcome
 from students.enrollment.context import SYSTEM_ACTIONS, DecisionContext, EnrollmentKey
-from students.enrollment.reporting import count_metrics, report_outcomes
+from students.enrollment.outcome_logging import count_metrics, report_outcomes
 from students.enrollment.rules import Decision, evaluate
 from students.enrollment.transitions import is_noop, is_unconditional_noop, next_status
 from students.enrollment.waitlist import iter_waitlist
@@ -23,7 +25,7 @@ UPDATE_FIELDS = ("status", *log.TRACKED_FIELDS, "version", "updated_at")
 
 @dataclass
 class EnrollmentBatch:
-    """The decisions on a batch of commands so far, which are not written yet."""
+    """The decisions on the commands of a batch. Nothing is written until ``finish`` is called."""
 
     context: DecisionContext
     actor: ActorContext
@@ -38,7 +40,7 @@ class EnrollmentBatch:
         """
         Apply a command if the rules allow it, and give a seat that it frees to the next waitlisted student.
 
-        The seat is not given away if ``promoting`` is False or the course is in ``before_waitlist`` of the context.
+        The freed seat stays free if ``promoting`` is False or the course is in ``before_waitlist`` of the context.
         """
         if self._is_cacheable(command):
             self._decide_cached(command)
@@ -69,9 +71,9 @@ class EnrollmentBatch:
         """
         Return True if the decision depends only on the course, ``student.is_active`` and ``command.on_full``.
 
-        That is so if a student without an earlier enrollment in the course is enrolled without a waiver, and the course
-        has no prerequisites and an empty waitlist: most commands of most batches. ``tests/students/test_plain.py``
-        checks that the rules read nothing else for these commands.
+        This is true for most commands of most batches: an enrollment without a waiver, of a student who has no earlier
+        enrollment in the course, if the course has no prerequisites and its waitlist is empty.
+        ``tests/students/test_plain.py`` checks that the rules read nothing else for these commands.
         """
         context = self.context
         course = context.courses.get(command.course_id)
@@ -117,9 +119,11 @@ class EnrollmentBatch:
 
     def promote(self, course_id: int, key_filter: Callable[[EnrollmentKey], bool] | None = None) -> None:
         """
-        Give a course's free seats to waitlisted students, and journal once why a student is passed over.
+        Give a course's free seats to waitlisted students.
 
-        ``key_filter`` takes (student id, course id) and returns True if the student is considered; without it all are.
+        If the rules refuse a student, pass over the student, and record the reason in the journal, but not again while
+        the reason stays the same. ``key_filter`` takes (student id, course id) and returns True if the student is
+        considered; without it all are.
         """
         waitlist = self.context.waitlists.get(course_id)
         if not waitlist:
@@ -154,13 +158,19 @@ class EnrollmentBatch:
                 self._add_event(waiter, waiter.status, {}, Action.PASS_OVER, decision, reason)
 
     def adopt(self, enrollment: StudentCourse) -> None:
-        """Journal that an enrollment belongs to the dataset of the actor's import. The enrollment is not changed."""
+        """
+        Record in the journal that from now on the enrollment belongs to the dataset of the actor's import.
+
+        The enrollment is not changed.
+        """
         self._add_event(enrollment, enrollment.status, {}, Action.ADOPT, Decision(), "")
 
     def write(self) -> None:
-        # Updates first: a student may have only one open row in a course, so the old row must end before the new one.
+        # Write the updates before the inserts: a student may have only one open enrollment in a course, so the old one
+        # must end first.
         update_many([self.updated[pk] for pk in sorted(self.updated)], UPDATE_FIELDS)
-        # By course, for the locality of the indexes. The sort is stable, since ids also decide the waitlist order.
+        # Insert the rows sorted by course, so that neighboring index pages are written. The sort must be stable: of two
+        # students waitlisted at the same instant, the lower id comes first.
         insert_many(sorted(self.created, key=attrgetter("course_id")))
         log.append(self.events)
 
@@ -168,7 +178,7 @@ class EnrollmentBatch:
         """
         Write the decisions if ``commit``, record the refusals, and count and log the decisions.
 
-        Counting and logging happen after the transaction is committed.
+        The decisions are counted and logged after the transaction is committed.
         """
         if commit:
             self.write()
@@ -185,7 +195,7 @@ class EnrollmentBatch:
             )
             self.context.set_related_objects(enrollment)
             self.created.append(enrollment)
-        assert enrollment is not None  # the rules refuse other actions without an enrollment
+        assert enrollment is not None  # the rules refuse every other action for a student who has no enrollment
         fields = (
             self._restored_values(command)
             if command.action == Action.UNDO
@@ -206,7 +216,11 @@ class EnrollmentBatch:
         return {"ended_on": enrollment.ended_on or self.context.today, "grade": grade}
 
     def _restored_values(self, command: EnrollmentCommand) -> dict[str, Any]:
-        """Return the values from before the event that is undone; an enrollment that it created ends today."""
+        """
+        Return the values that the enrollment had before the event that is undone.
+
+        If the event created the enrollment, it ends today.
+        """
         last_event = self.context.last_events[command.key]
         if not last_event.from_status:
             return {"ended_on": self.context.today}
@@ -243,7 +257,9 @@ class EnrollmentBatch:
         reason: str,
     ) -> None:
         """
-        Add a journal entry. A promotion or pass-over has no actor and the channel system, but the same request id.
+        Add a journal entry.
+
+        A promotion or pass-over has no actor and the channel system, but the same request id.
         """
         is_system_generated = action in SYSTEM_ACTIONS
         event = clone_instance(

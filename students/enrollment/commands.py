@@ -11,7 +11,7 @@ from students.models import Action, Channel, StudentCourse
 
 
 class OnFull(StrEnum):
-    """The action for an enrollment if no seat is free."""
+    """Says what a command to enroll does if no seat is free."""
 
     REJECT = "reject"
     WAITLIST = "waitlist"
@@ -22,8 +22,9 @@ class EnrollmentCommand(NamedTuple):
     A requested change. ``grade`` None leaves the grade unchanged.
 
     ``waived_codes`` has the codes of rules to override for this command; it requires a ``reason``, and an actor that
-    may waive rules. ``only_if_changed_by_import`` is the id of an import if the command may undo only what that import
-    did. ``if_version`` is the id and the version of the enrollment if the command applies to that version only.
+    may waive rules. ``only_if_changed_by_import`` has the id of an import if the command may only undo a change by that
+    import. ``if_version`` has an id and a version if the command is valid only for the enrollment with this id in this
+    version.
     """
 
     action: Action
@@ -44,9 +45,10 @@ class EnrollmentCommand(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ActorContext:
     """
-    The actor, channel, import, request and time of a command, which the journal stores. ``at`` None means now.
+    The actor, channel, import, request and time of a command, which the journal stores.
 
-    ``row_scope`` are the caller's: messages to a limited client name no course outside its limits.
+    If ``at`` is None, the time is the current one. ``row_scope`` has the terms and courses that the caller is limited
+    to: a message names no course outside of them.
     """
 
     channel: Channel
@@ -60,7 +62,8 @@ class ActorContext:
 
 class Outcome(NamedTuple):
     """
-    The result of a command: ``changed``, unchanged, or refused with all reasons in ``refusals``.
+    The result of a command: the enrollment was changed (``changed``), was already as requested, or the command was
+    refused for the reasons in ``refusals``.
 
     ``created`` is True if the command began a new enrollment. A waitlisted enrollment that gets a seat by a waiver is
     changed, not created.

@@ -11,9 +11,9 @@ from courses.models import Course
 from students.enrollment.commands import EnrollmentCommand
 from students.models import Action, EnrollmentEvent, Status, Student, StudentCourse
 
-EnrollmentKey = tuple[int, int]  # the ids of a student and a course
+EnrollmentKey = tuple[int, int]  # the id of a student and the id of a course
 
-# The system-generated actions that follow a command of a user or client.
+# The actions that the system executes by itself, as a result of commands by users or clients.
 SYSTEM_ACTIONS = (Action.PROMOTE, Action.PASS_OVER)
 
 
@@ -72,18 +72,27 @@ class DecisionContext:
         return enrollment.status if enrollment else ""
 
     def has_seat(self, course_id: int) -> bool:
-        """Return True if a seat is free. It may be reserved for waitlisted students: see ``can_take_seat``."""
+        """
+        Return True if the course has a free seat, even if waitlisted students have priority for it: see
+        ``can_take_seat``.
+        """
         capacity = self.courses[course_id].capacity
         return capacity is None or self.seats_taken[course_id] < capacity
 
     def next_waitlist_timestamp(self, course_id: int) -> datetime:
         """
-        Return the time for an enrollment that joins the waitlist now: never before the last one, even if clocks differ.
+        Return the time at which an enrollment joins the waitlist now.
+
+        It is never before that of the last one on the waitlist, even if the clocks of servers differ.
         """
         return max(self.now, self.last_waitlisted_at.get(course_id, self.now))
 
     def set_related_objects(self, enrollment: StudentCourse) -> None:
-        """Set the course of an enrollment, and its student if it was read, so that they are not queried again."""
+        """
+        Set the related objects of an enrollment: its course, and its student if that was read.
+
+        Otherwise Django would query both.
+        """
         related = enrollment._state.fields_cache
         related["course"] = self.courses[enrollment.course_id]
         if enrollment.student_id in self.students:
@@ -124,6 +133,10 @@ def _delta(status: Status, before: str, after: str) -> int:
 
 
 def _waitlist_sort_key(enrollment: StudentCourse) -> tuple[datetime, float]:
-    """Return the sort key of waitlists. Of the same instant, enrollments without an id come last."""
+    """
+    Return the sort key for a waitlist: the time of joining, then the id.
+
+    An enrollment that has no id yet comes last.
+    """
     assert enrollment.waitlisted_at is not None
     return enrollment.waitlisted_at, enrollment.pk or float("inf")

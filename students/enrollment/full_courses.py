@@ -18,13 +18,12 @@ from students.models import Action
 TTL_SECONDS = 5.0
 MAX_COURSES = 10_000
 
-_full_until: dict[int, float] = {}  # by course id, in this process; times of ``monotonic``
+# Maps the id of a full course to the ``monotonic`` time until which this process remembers it.
+_full_until: dict[int, float] = {}
 
 
 def mark_if_full(outcome: Outcome) -> None:
-    """
-    If the outcome says that a course is full, store that, so that ``refuse_if_full`` may refuse the next requests.
-    """
+    """Remember a course that an outcome reports as full, so that ``refuse_if_full`` can refuse the next requests."""
     if _is_full(outcome):
         if len(_full_until) >= MAX_COURSES:
             _full_until.clear()

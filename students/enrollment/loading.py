@@ -17,8 +17,8 @@ from courses.models import Course
 from courses.prerequisites import visible_codes
 from school.access.row_scope import RowScope
 from school.db.compiled_queries import PreparedQuery, run_pipeline
-from school.db.instances import instances_from_rows
 from school.db.lookups import pair_in
+from school.db.model_instances import instances_from_rows
 from students.enrollment.commands import ActorContext, EnrollmentCommand
 from students.enrollment.context import SYSTEM_ACTIONS, DecisionContext
 from students.enrollment.transitions import is_unconditional_noop

@@ -1,4 +1,4 @@
-"""The preview of commands: an outcome for each command, and the promotions that follow from them."""
+"""A preview of commands: the outcome of each command, and the promotions that the commands would cause."""
 
 import hashlib
 import json
@@ -20,7 +20,11 @@ class PlannedAction(NamedTuple):
 
 
 class SideEffect(NamedTuple):
-    """A system-generated journal entry, with its enrollment: writing may clear the reference in the entry."""
+    """
+    A journal entry that the system adds because of a command, such as a promotion, with its enrollment.
+
+    The enrollment is stored here, too, because writing the entry may clear its reference to the enrollment.
+    """
 
     event: EnrollmentEvent
     enrollment: StudentCourse
@@ -32,7 +36,8 @@ class Preview:
     The result of commands: ``planned_actions`` in the order of the commands, and the promotions and pass-overs that
     they cause in ``side_effects``.
 
-    ``committed`` is True if the result was written, False if it is a preview. The events of a preview have no ids.
+    ``committed`` is True if the result was written to the database, False for a mere preview. The journal entries of a
+    mere preview have no ids.
     """
 
     planned_actions: tuple[PlannedAction, ...]
@@ -44,7 +49,7 @@ class Preview:
         """
         A hash that is equal for two previews with the same results for the same enrollments.
 
-        It contains no times, since time passes between the preview and the confirmation.
+        No times are part of the hash, because time passes between the preview and the confirmation.
         """
         digests = [*map(_action_digest, self.planned_actions), *(_event_digest(*each) for each in self.side_effects)]
         return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
@@ -60,7 +65,11 @@ def build_preview(batch: EnrollmentBatch) -> Preview:
 
 
 def _planned_actions(outcomes: Iterable[Outcome], own_events: Iterator[EnrollmentEvent]) -> Iterator[PlannedAction]:
-    """Yield a planned action for each outcome. Outcomes that changed something and entries come in the same order."""
+    """
+    Yield a planned action for each outcome.
+
+    The journal entries are in the order of the outcomes that changed something.
+    """
     for outcome in outcomes:
         yield PlannedAction(outcome, next(own_events) if outcome.changed else None)
 

@@ -1,5 +1,5 @@
 """
-The enrollment rules: pure functions of a command and the decision context, and the decision by all of them.
+The enrollment rules. Each rule is a pure function of a command and the facts in the decision context.
 
 A rule returns the reason why the command is refused, or None. It makes no queries, writes and logs nothing, and uses
 the time of the context. All rules of an action are evaluated, so that a refusal lists all reasons.
@@ -37,9 +37,10 @@ RuleCheck = Callable[[EnrollmentCommand, DecisionContext], str | None]
 @dataclass(frozen=True, slots=True)
 class Rule:
     """
-    A check with the code and the title of its refusal. ``explanation`` is its docstring, which is shown to users.
+    A check with the code and the title of its refusal.
 
-    A ``waivable`` rule is evaluated like any other, but an actor with that permission can override it for a command.
+    ``explanation`` is the docstring of the function, which is shown to users. A ``waivable`` rule is evaluated like any
+    other rule, but an actor with the permission to waive rules can override it for a command.
     """
 
     code: str
@@ -121,7 +122,7 @@ def prerequisites_are_completed(command: EnrollmentCommand, context: DecisionCon
     course = context.courses[command.course_id]
     missing = [code for code in course.prerequisites if (command.student_id, code) not in context.completed]
     if missing:
-        # The journal records why a waitlisted student is passed over; its readers are not only the caller.
+        # The refusal of a promotion names all codes, because the journal stores it for all of its readers.
         visible = None if command.action == Action.PROMOTE else context.visible_codes
         values = {"course": course.code, "codes": list_codes(missing, visible)}
         return _("%(course)s requires %(codes)s to be completed first.") % values
@@ -191,7 +192,7 @@ def transition_allowed(command: EnrollmentCommand, context: DecisionContext) -> 
 @rule("illegal_transition", gettext_lazy("Not possible in this state"))
 def has_undoable_event(command: EnrollmentCommand, context: DecisionContext) -> str | None:
     """Only the last change of an enrollment can be undone, and an undo cannot be undone."""
-    # An erasure cannot be undone: the erased student would have an open enrollment again.
+    # The drop by an erasure cannot be undone: the erased student would have an open enrollment again.
     student = context.students.get(command.student_id)
     if (
         student
@@ -214,7 +215,7 @@ def unchanged_since_import(command: EnrollmentCommand, context: DecisionContext)
     return _("It has been changed since the import.")
 
 
-# The conditions for a place in a course, both immediately and after waiting.
+# The conditions for a seat in a course, for a new enrollment and for a promotion from the waitlist.
 ELIGIBILITY = (
     student_is_active,
     course_is_active,
@@ -259,7 +260,7 @@ def evaluate(command: EnrollmentCommand, context: DecisionContext) -> Decision:
         return Decision((version_conflict(),))
     waives_now = (
         command.waived_codes and command.action != Action.PROMOTE
-    )  # a promotion uses the waiver of the original command
+    )  # a promotion uses the waiver with which the student joined the waitlist
     objections = validate_waiver(command.waived_codes, command.reason, context.may_waive) if waives_now else []
     if is_noop(command, context):
         return Decision(tuple(objections))

@@ -1,13 +1,16 @@
-"""The status transitions of commands: allowed statuses, the resulting status, and commands without effect."""
+"""
+The status transitions: the statuses in which an action is allowed, the status that follows, and commands without
+effect.
+"""
 
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.enrollment.context import DecisionContext
 from students.models import ENDED_STATUSES, LEFT_STATUSES, OPEN_STATUSES, Action, Status
 
-# The code of the rule whose waiver gives a seat above the capacity and ahead of the waitlist.
+# The code of the rule that a seat must be free. Its waiver gives a seat above the capacity and ahead of the waitlist.
 COURSE_FULL = "course_full"
 
-# The statuses in which an action is possible. A student that returns after an ended enrollment enrolls again.
+# Maps each action to the statuses in which it is possible. A student whose enrollment has ended can enroll again.
 ALLOWED_FROM: dict[str, tuple[str, ...]] = {
     Action.DROP: OPEN_STATUSES,
     Action.COMPLETE: (Status.ENROLLED, Status.COMPLETED),

@@ -10,10 +10,11 @@ from students.models import Action, StudentCourse
 
 def iter_waitlist(course_id: int, context: DecisionContext) -> Iterator[tuple[StudentCourse, Decision]]:
     """
-    Yield the waitlisted enrollments of a course, in order, with the decision of the rules, as long as a seat is free.
+    Yield the waitlisted enrollments of a course in order, each with the decision of the rules, as long as a seat is
+    free.
 
-    The caller enrolls each student without refusals and passes over the others. A waiver with which a student joined
-    the waitlist stays valid until the student has a seat.
+    The caller gives a seat to each student whom the rules accept, and passes over the others. A waiver with which a
+    student joined the waitlist stays valid until the student has a seat.
     """
     for waiter in list(context.waitlists.get(course_id, ())):
         if not context.has_seat(course_id):

@@ -18,7 +18,8 @@ from school.db.bulk_insert import insert_many
 from school.db.compiled_queries import ON_POSTGRESQL, BoundStatement, run_statements
 from students.models import Action, EnrollmentEvent, StudentCourse
 
-# Besides the status, all fields that a command may change in an existing row, and all that the journal stores of it.
+# The fields, in addition to the status, that commands may change in an existing enrollment. The journal stores their
+# changes.
 TRACKED_FIELDS = ("enrolled_on", "ended_on", "waitlisted_at", "grade")
 
 # The upper 16 of the 64 bits of an advisory lock's key are the class of a marker, the others contain the id.
@@ -36,7 +37,7 @@ LOWEST_MARKER = (
 
 WATERMARK_QUERIES: list[BoundStatement] = [(LAST_ID, []), (LOWEST_MARKER, [MARKER_CLASS])]
 
-_watermarks: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # the highest known watermark by connection
+_watermarks: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # maps a connection to its highest known watermark
 
 
 def append(events: Sequence[EnrollmentEvent]) -> None:
@@ -46,7 +47,7 @@ def append(events: Sequence[EnrollmentEvent]) -> None:
         # descriptor is implemented in Python, and slow.
         vars(event)["enrollment_id"] = event.enrollment.id
     needs_marker = events and ON_POSTGRESQL
-    # The lock is released at the end of the transaction, when its rows are visible.
+    # The lock is released at the end of the transaction. Then the rows of the transaction are visible.
     insert_many(events, preceding=[(SET_WRITE_MARKER, [MARKER_CLASS << 48])] if needs_marker else [])
 
 
@@ -55,8 +56,9 @@ def safe_watermark() -> int | None:
     Return the id up to which the journal is complete for all later queries; None (on SQLite) if it always is.
 
     The order of the two queries matters: an id assigned before the first query belongs to a writer that had set its
-    marker. The lock is either still seen by the second query, or its entries are visible to the next query. The
-    connection's own markers are ignored. SQLite has one writer at a time and assigns ids in the order of commits.
+    marker. Either the second query still sees the lock of that writer, or the entries of that writer are visible to the
+    next query. The connection's own markers are ignored. SQLite has one writer at a time and assigns ids in the order
+    of commits.
     """
     if not ON_POSTGRESQL:
         return None
@@ -73,9 +75,10 @@ def watermark_from(answers: Sequence[list[Any]]) -> int:
 
 def cached_watermark() -> int:
     """
-    Return the highest watermark computed on this connection, 0 if there is none. A watermark stays valid.
+    Return the highest watermark computed on this connection, 0 if there is none.
 
-    It is kept per connection, because a server that was restored or replaced gets new connections.
+    A watermark stays valid as long as the database is the same. It is stored per connection, because a database server
+    that was restored or replaced gets new connections.
     """
     return _watermarks.get(connection.connection, 0) if connection.connection else 0
 

@@ -24,25 +24,26 @@ from students.enrollment.commands import EnrollmentCommand, OnFull, Outcome
 from students.enrollment.context import DecisionContext, EnrollmentKey
 from students.imports.full_files import ENDING_ACTIONS, FullFileImporter
 from students.imports.listed_rows import UNKNOWN_ID, ListedRow
-from students.imports.references import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
-from students.imports.roles import has_other_role, not_a_student
+from students.imports.role_filter import has_other_role, not_a_student
 from students.imports.row_commands import RowCommand, parse_row_command
 from students.imports.undo import EnrollmentUndo
+from students.imports.zip_references import SECTION_COLUMNS, SECTIONS, CourseResolver, check_classes
 from students.lookup import student_ids_by_number, students_not_found
 from students.models import Action, Status, Student, StudentCourse
 
-MAX_CACHED_IDS = 200_000  # students whose ids are cached, some 150 bytes each
+MAX_CACHED_IDS = 200_000  # the maximum number of students whose ids are cached, at about 150 bytes each
 
 OUTCOMES = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
 
 
 class EnrollmentImporter(FullFileImporter):
     """
-    Imports a file of desired states. A row has a student's status in a course; it does nothing if that is so already.
+    Imports an enrollment file.
 
-    Rows take effect in their order, so the earlier of two rows gets the last seat. A full file first ends the
-    enrollments that it does not list and those that its rows end. The seats that become free go to its rows first, and
-    then to waitlisted students.
+    A row states the status that a student is to have in a course, and changes nothing if the student has that status
+    already. Rows take effect in their order, so the earlier of two rows gets the last seat. The import of a full file
+    first ends the enrollments that the file does not list, and those that its rows end. The seats that become free are
+    given to the rows of the file first, and then to waitlisted students.
     """
 
     kind = "enrollments"
@@ -53,15 +54,17 @@ class EnrollmentImporter(FullFileImporter):
     options = (
         Option(
             "on_full",
+            gettext_lazy("If the course is full"),
             gettext_lazy(
                 "reject (default): a full course is an error. waitlist: if the course is full, the student is "
                 "waitlisted."
             ),
             tuple(OnFull),
         ),
-        Option("term", gettext_lazy("The term of rows that have none.")),
+        Option("term", gettext_lazy("Term"), gettext_lazy("The term of rows that have none.")),
         Option(
             "take_over",
+            gettext_lazy("Take over"),
             gettext_lazy(
                 "For a full file: take over enrollments from other datasets or manual changes. Listed ones are "
                 "adopted, the others are ended."
@@ -94,7 +97,8 @@ class EnrollmentImporter(FullFileImporter):
         self.courses: dict[CourseKey, Course] = {}  # looked up in this transaction
         self.student_ids: dict[str, int] = {}  # looked up in this transaction
         self.resolver: CourseResolver | None = None
-        self.parse_command = lru_cache(maxsize=1_000)(parse_row_command)  # most rows have the same values
+        # A cache, because most rows have the same values.
+        self.parse_command = lru_cache(maxsize=1_000)(parse_row_command)
 
     def table(self) -> Table:
         table = super().table()
@@ -104,7 +108,7 @@ class EnrollmentImporter(FullFileImporter):
 
     def resolve(self, rows: Sequence[Row], source: Source) -> None:
         assert isinstance(source, Table)
-        if self.file_name:  # only a zip has other files
+        if self.file_name:  # only in a zip can rows refer to other files
             self.resolver = self.resolver or CourseResolver(self, self.term)
             self.resolver.resolve([row for row in rows if not row.errors and not self.skip_reason(row)], source)
 
@@ -120,7 +124,7 @@ class EnrollmentImporter(FullFileImporter):
     def begin_transaction(self) -> None:
         # Within one transaction the courses stay locked, so their seat counts stay valid.
         self.context = DecisionContext(partial_rows=True, before_waitlist=self.freed_courses)
-        # A code or a number may belong to another course or student by the next transaction.
+        # Clear the caches, because in the next transaction a code or a number may belong to another course or student.
         self.scope = self.current_scope()
         self.courses = {}
         self.student_ids = {}
@@ -138,10 +142,10 @@ class EnrollmentImporter(FullFileImporter):
         )
         visible_courses = filter_by_scope(Course.objects.all(), self.row_scope)
         missing = set(course_keys) - self.courses.keys()
-        found = courses_by_key(missing, visible_courses)
-        self.courses |= {key: course for key, course in found.items() if isinstance(course, Course)}
+        results = courses_by_key(missing, visible_courses)
+        self.courses |= {key: course for key, course in results.items() if isinstance(course, Course)}
         self.course_of = {
-            row.number: _exact_course(row, self.courses.get(key) or found[key])
+            row.number: _exact_course(row, self.courses.get(key) or results[key])
             for row, key in zip(rows, course_keys, strict=True)
         }
         # Keyed by the course id, since the code alone and the code with the term may name the same course.
@@ -159,7 +163,8 @@ class EnrollmentImporter(FullFileImporter):
         """
         Return the change that a row asks for, in a normal form; empty for a plain enrollment.
 
-        A student may be in several sections and have a row for each, and a status has several names.
+        Two rows with the same content do not contradict each other: a student in several sections may have a row for
+        each, and a status has several names.
         """
         command = self._command(cells)
         action = command.action or cells["status"].lower()
@@ -171,8 +176,9 @@ class EnrollmentImporter(FullFileImporter):
 
     def _cache_student_ids(self, numbers: list[str]) -> None:
         """
-        Look up the ids of uncached students. A file may name a student often, so up to ``MAX_CACHED_IDS`` ids are
-        cached.
+        Look up the ids of uncached students.
+
+        A file may name a student often, so up to ``MAX_CACHED_IDS`` ids are cached.
         """
         if len(self.student_ids) > MAX_CACHED_IDS:
             self.student_ids = {}
@@ -195,7 +201,7 @@ class EnrollmentImporter(FullFileImporter):
             if outcome.refusals:
                 results.append(RowResult(row, ERROR, errors=outcome.refusals))
             elif outcome.command.key in ended:
-                ended.remove(outcome.command.key)  # a later row with the same end has changed nothing
+                ended.remove(outcome.command.key)  # a later row that asks for the same end has changed nothing
                 results.append(_row_result(row, outcome._replace(changed=True)))
             elif not outcome.changed and outcome.command.key in adopted:
                 results.append(RowResult(row, "adopted", adopted.pop(outcome.command.key).pk))
@@ -215,7 +221,10 @@ class EnrollmentImporter(FullFileImporter):
         return set(ends.values_list("enrollment__student", "enrollment__course"))
 
     def _adopt(self, outcomes: Collection[Outcome]) -> dict[EnrollmentKey, StudentCourse]:
-        """With ``take_over``, adopt the open enrollments that the file lists and does not change, and return them."""
+        """
+        With the option ``take_over``, adopt the open enrollments that the file lists and does not change: they then
+        belong to its dataset.
+        """
         if not self.scope or not self.takes_over:
             return {}
         unchanged = [each.enrollment for each in outcomes if each.accepted and not each.changed and each.enrollment]
@@ -261,7 +270,7 @@ class EnrollmentImporter(FullFileImporter):
         super().close()
 
     def record_listed(self, rows: Sequence[Row]) -> None:
-        # The row of a teacher is not about an enrollment. An unknown role may be that of a student.
+        # Ignore the row of a teacher, which is not about an enrollment. An unknown role may be that of a student.
         readable = [row for row in rows if not row.errors and not has_other_role(row.cells)]
         self.row_keys(readable)
         # The cells of an unreadable row may be in the wrong columns, so the row may be about any student and course.
@@ -269,7 +278,11 @@ class EnrollmentImporter(FullFileImporter):
         self.listed.add([*unreadable, *map(self._listed_row, readable)])
 
     def _listed_row(self, row: Row) -> ListedRow:
-        """Return the student and course that a row lists. They count even if other cells of the row are wrong."""
+        """
+        Return the student and course that a row lists.
+
+        A student is listed even if other cells of the row are wrong.
+        """
         student_id = self.student_ids.get(row.cells["student_number"], UNKNOWN_ID)
         course = self.course_of[row.number]
         is_in_scope = isinstance(course, Course) and self.scope is not None and self.scope.has(course)
@@ -294,7 +307,7 @@ def _exact_course(row: Row, course: Course | Refusal) -> Course | Refusal:
 def _row_result(row: Row, outcome: Outcome) -> RowResult:
     """Return the result of an accepted row. For a waitlisted student it includes the waitlist position."""
     enrollment = outcome.enrollment
-    assert enrollment is not None  # an accepted command has one
+    assert enrollment is not None  # an accepted command has an enrollment
     if not outcome.changed:
         return RowResult(row, "unchanged", enrollment.id)
     if outcome.command.action == Action.ENROLL and enrollment.status == Status.WAITLISTED:

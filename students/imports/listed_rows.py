@@ -8,7 +8,7 @@ from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.context import EnrollmentKey
 from students.models import Action
 
-UNKNOWN_ID = 0  # stands for a student or a course that a faulty row does not name
+UNKNOWN_ID = 0  # the id in place of a student or a course that a faulty row does not identify
 
 
 class ListedRow(NamedTuple):

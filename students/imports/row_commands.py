@@ -1,4 +1,4 @@
-"""The change that a row of an enrollment file asks for."""
+"""Parses a row of an enrollment file into the change that it requests."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -29,7 +29,11 @@ STATUS_TO_ACTION = {
 
 
 class RowCommand(NamedTuple):
-    """The change that a row asks for, without student and course. With ``on_full`` None the import's option applies."""
+    """
+    The change that a row requests, without the student and the course.
+
+    If ``on_full`` is None, the option of the import applies.
+    """
 
     action: Action | None
     grade: str | None
@@ -40,7 +44,7 @@ class RowCommand(NamedTuple):
 
 
 def parse_row_command(status: str, grade: str, reason: str, waive: str) -> RowCommand:
-    """Parse the cells of a row that define the change. ``errors`` has a reason for each cell that is not valid."""
+    """Parse the cells of a row that define the change. The second value has a refusal for each invalid cell."""
     errors: list[Refusal] = []
     status = status.lower()
     action = STATUS_TO_ACTION.get(status)
@@ -49,7 +53,7 @@ def parse_row_command(status: str, grade: str, reason: str, waive: str) -> RowCo
         message = _("%(status)s is not one of: %(choices)s.") % {"status": status, "choices": choices}
         errors.append(Refusal("invalid_choice", message, field="status"))
     waived_codes = frozenset(waive.split())
-    if waived_codes:  # the rules check later whether the sender may waive
+    if waived_codes:  # the rules check later whether the sender may waive rules
         errors += validate_waiver(waived_codes, reason, may_waive=True)
     if grade and action not in (None, Action.COMPLETE):
         errors.append(Refusal("invalid", _("Only a completed enrollment has a grade."), field="grade"))

@@ -1,4 +1,4 @@
-"""The importers for student files and course files, which promote waitlisted students, and their undo."""
+"""The importers for student files and course files, and their undo. After a change they promote waitlisted students."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
 from students.imports.actor import actor_from_import
-from students.imports.roles import not_a_student
+from students.imports.role_filter import not_a_student
 from students.models import Student
 from students.seats import annotate_seats, get_seats
 
@@ -68,7 +68,8 @@ class StudentImporter(UpsertImporter):
         """
         Return the file under its header; raise ``UnreadableFile`` for a users file of OneRoster 1.2 without roles.
 
-        The roles are in another file there, so teachers could not be distinguished from students.
+        In OneRoster 1.2 the roles are in another file. Without that file, teachers could not be distinguished from
+        students.
         """
         table = super().table()
         if "primary_org" in table.names and "role" not in table.names:
@@ -91,7 +92,7 @@ class StudentImporter(UpsertImporter):
         return {student.student_number: student for student in locked}
 
     def lock(self, ids: Collection[int]) -> dict[int, Any]:
-        # An undo may delete or deactivate these students, which needs the lock FOR UPDATE.
+        # Lock FOR UPDATE, because an undo may delete or deactivate these students.
         return {student.pk: student for student in self._locked(Student.objects.filter(pk__in=ids), no_key=False)}
 
     def _locked(self, students: QuerySet[Student], *, no_key: bool = True) -> QuerySet[Student]:

@@ -1,4 +1,4 @@
-"""Undoes an import of enrollments, by the journal."""
+"""Undoes an import of enrollments by means of the journal."""
 
 from collections.abc import Hashable, Iterator, Sequence
 
@@ -19,10 +19,10 @@ from students.models import Action, EnrollmentEvent
 
 class EnrollmentUndo(Importer):
     """
-    Undoes each change by the import as one row, the last change first.
+    Generates a row for each change by the import, the last change first; applying the row undoes the change.
 
-    Seats that become free go to waitlisted students when all rows are done. Changes of enrollments that an earlier undo
-    of the same import has changed are left out.
+    Seats that become free are given to waitlisted students after the last row. Changes of enrollments that an earlier
+    undo of the same import has changed are left out.
     """
 
     kind = "enrollments"

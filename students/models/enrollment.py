@@ -99,7 +99,7 @@ class StudentCourse(models.Model):
 
     objects = StudentCourseQuerySet.as_manager()
 
-    annotated_waitlist_position: int | None  # set only on rows that were fetched ``with_details``
+    annotated_waitlist_position: int | None  # set only on enrollments that were read by ``with_details``
 
     class Meta:
         ordering = ["-id"]
@@ -119,7 +119,7 @@ class StudentCourse(models.Model):
                 violation_error_code="unique",
                 violation_error_message=_("This student is enrolled in this course already."),
             ),
-            # This also limits ``status`` to the known values.
+            # This constraint also limits ``status`` to the known values.
             models.CheckConstraint(
                 name="enrollment_has_ended_when_not_open",
                 condition=Q(status__in=OPEN_STATUSES, ended_on__isnull=True)
@@ -180,7 +180,11 @@ class StudentCourse(models.Model):
 
     @property
     def waitlist_position(self) -> int | None:
-        """The waitlist position, from 1; None if not waitlisted. Queries the database unless it was fetched already."""
+        """
+        The waitlist position, from 1; None if not waitlisted.
+
+        The position is read from the database, unless ``with_details`` has read it.
+        """
         if self.status != Status.WAITLISTED:
             return None
         if not hasattr(self, "annotated_waitlist_position"):
@@ -191,5 +195,5 @@ class StudentCourse(models.Model):
 
 
 def count_per_course_subquery(enrollments: StudentCourseQuerySet) -> models.QuerySet[Any, Any]:
-    """Return the number of these enrollments in each course, as a one-column query for use as a subquery."""
+    """Return a subquery with the number of these enrollments in the course of the outer query."""
     return enrollments.order_by().values("course").annotate(count=Count("pk")).values("count")

@@ -28,7 +28,8 @@ class NameConstraint(models.CheckConstraint):
             raise ValidationError({"family_name": error})
 
 
-# The student number of an erased student. It contains the id, which enrollments refer to, and no other data.
+# The student number of an erased student. It contains only the id of the student, which enrollments refer to, and no
+# personal data.
 PSEUDONYM = Concat(Value("erased-"), Cast("id", models.CharField()))
 
 
@@ -52,7 +53,8 @@ class Student(ConstraintErrorsByField):
     family_name = NormalizedCharField(_("family name"), max_length=150, blank=True, validators=[plain_text])
     email = NormalizedEmailField(_("email"), blank=True, validators=[plain_text, email_domain])
     is_active = models.BooleanField(_("active"), default=True)
-    # When the personal data was erased; None if it was not. A constraint then keeps out number, names and email.
+    # The time at which the personal data was erased; None if it was not. A constraint ensures that an erased student
+    # has no number, name or email.
     erased_at = models.DateTimeField(_("erased at"), null=True, blank=True, editable=False)
     courses: "models.ManyToManyField[Course, Any]" = models.ManyToManyField(
         Course, through="StudentCourse", related_name="students", verbose_name=_("courses")

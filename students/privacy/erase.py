@@ -3,7 +3,7 @@ Erasure of a person's data: GDPR Article 17.
 
 Names, email and number are deleted from the student, the history, the files of imports, the admin's log, sessions and
 stored responses. Enrollments and their journal stay, under a pseudonym. There is no undo.
-``students.privacy.scrubbing`` then removes the erased data from the files of the database.
+``students.privacy.database_scrubbing`` then removes the erased data from the files of the database.
 """
 
 from collections.abc import Collection
@@ -23,11 +23,11 @@ from school.access.access_log import Action, Door, Subject, record
 from school.models import KeptAnswer, PersonalDataAccess
 from school.refusals import Refusal, Refused
 from students.models import EnrollmentEvent, RefusedAct, Student, StudentCourse
-from students.privacy.copies import delete_copies
+from students.privacy.data_copies import delete_copies
 from students.privacy.export import log_entries, stored_responses
-from students.privacy.identity import Person, StudentHistory, person_of, refuse_reason_with_identifier
+from students.privacy.person_lookup import Person, StudentHistory, person_of, refuse_reason_with_identifier
 
-REASON = "erased"  # the change reason of the last version in the history
+REASON = "erased"  # the change reason of the last version of the student in the history
 
 
 @dataclass
@@ -42,7 +42,8 @@ class ErasureResult:
 
     pseudonym: str
     versions: int = 0
-    imports: dict[int, int] = field(default_factory=dict)  # number of rows blacked out, by import id
+    # Maps the id of an import to the number of rows that were redacted in it.
+    imports: dict[int, int] = field(default_factory=dict)
     imports_discarded: list[int] = field(default_factory=list)
     named_in_journal: list[int] = field(default_factory=list)
     named_in_access: list[int] = field(default_factory=list)

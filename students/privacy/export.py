@@ -1,8 +1,8 @@
 """
 Exports all data held on a person as one object for JSON: GDPR Articles 15 and 20, FERPA 34 CFR 99.10.
 
-The export names no other person. An actor appears by the id of the account. Answers kept for retries may be about
-several people, so the export gives only their times.
+The export names no other person: an actor appears only as the id of an account. Responses that are stored for retries
+may be about several people, so the export contains only their times.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from bulk.models import Import
 from bulk.personal_data.search import is_in_import_texts, person_rows, search
 from school.models import KeptAnswer, PersonalDataAccess
 from students.models import RefusedAct, Student, StudentCourse
-from students.privacy.identity import Person, StudentHistory
+from students.privacy.person_lookup import Person, StudentHistory
 
 STUDENT_FIELDS = ("student_number", "given_name", "family_name", "email", "is_active")
 ENROLLMENT_FIELDS = (
@@ -124,6 +124,6 @@ def log_entries(person: Person) -> QuerySet[LogEntry]:
 
 
 def stored_responses(person: Person) -> list[KeptAnswer]:
-    """Return the answers kept for retries of requests that contain an identifier of the person."""
+    """Return the responses, stored for retries, to requests that contain an identifier of the person."""
     answers = KeptAnswer.objects.only("pk", "at", "body").order_by("pk").iterator(chunk_size=500)
     return [answer for answer in answers if person.identifiers.may_occur_in(answer.body.encode())]

@@ -31,16 +31,19 @@ from school.models import CachedValue, KeptAnswer
 from school.refusals import Refused
 from students.models import RefusedAct, Student, StudentCourse
 from students.privacy.erase import erase
-from students.privacy.identity import Person, StudentHistory, person_of
+from students.privacy.person_lookup import Person, StudentHistory, person_of
 
 REASON = "Kept for as long as the settings say."
 ERASED = _("students, erased")
-FINISHED_TASKS_DAYS = 7  # a task contains only the id of an import, and is useful only for the analysis of a failure
-BATCH_SIZE = 200  # students per search of the files
+FINISHED_TASKS_DAYS = 7  # tasks are kept only to analyze failures, and contain only the id of an import
+BATCH_SIZE = 200  # the number of students that are searched for in the files at a time
 
 
 class RetentionResult(NamedTuple):
-    """The kind of data, the number of items deleted (in a dry run: to delete), and the number that could not be."""
+    """
+    The kind of data, the number of items that were deleted (in a dry run: would be deleted), and the number that cannot
+    be deleted.
+    """
 
     kind: str | Promise
     number: int
@@ -74,7 +77,9 @@ def apply_retention(*, dry_run: bool = False) -> Iterator[RetentionResult]:
 
 
 def inactive_since(moment: datetime) -> QuerySet[Student]:
-    """Return the students without an open enrollment for whom nothing has changed since a moment."""
+    """
+    Return the students without an open enrollment, if neither they nor their enrollments have changed since this time.
+    """
     enrollments = StudentCourse.objects.filter(student=OuterRef("pk"))
     versions = StudentHistory.objects.filter(id=OuterRef("pk"))
     with_history = Student.objects.filter(Exists(versions), erased_at=None).order_by("pk")

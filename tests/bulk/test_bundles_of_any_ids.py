@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bulk.importers import base, part
+from bulk.importers import base, part_of_import
 from bulk.importers.registry import parts_of
 from bulk.models import OnError
 from bulk.reports import Report
@@ -62,7 +62,7 @@ references = st.lists(names, min_size=len(STUDENTS), max_size=len(STUDENTS))
 
 @pytest.fixture
 def tiny_chunks(monkeypatch):
-    for module in (base, part):
+    for module in (base, part_of_import):
         monkeypatch.setattr(module, "CHUNK_SIZE", 2)
 
 

@@ -11,9 +11,9 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import students.imports.full_file_scope
 import students.imports.full_files
-import students.imports.scope
-from bulk.importers import base, part
+from bulk.importers import base, part_of_import
 from bulk.jobs import runner
 from bulk.jobs.lifecycle import approve, cancel, start_undo
 from bulk.models import Import, ImportChannel, State
@@ -40,7 +40,7 @@ API = ActorContext(Channel.API)
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several chunks."""
-    for module in (part, base, students.imports.full_files, students.imports.scope):
+    for module in (part_of_import, base, students.imports.full_files, students.imports.full_file_scope):
         monkeypatch.setattr(module, "CHUNK_SIZE", 2)
 
 

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from bulk.importers import part
+from bulk.importers import part_of_import
 from bulk.importers.registry import parts_of
 from bulk.models import State
 from bulk.reports import Report
@@ -76,7 +76,7 @@ def test_all_errors_of_a_row_are_reported():
 
 
 def test_memory_use_does_not_depend_on_the_file_size(monkeypatch):
-    monkeypatch.setattr(part, "CHUNK_SIZE", 2_000)  # which limits it, and would accept a longer file
+    monkeypatch.setattr(part_of_import, "CHUNK_SIZE", 2_000)  # which limits it, and would accept a longer file
 
     def peak(rows):
         text = ENROLLMENTS + "S-1,M-1,,,,\n" * rows

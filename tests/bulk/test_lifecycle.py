@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from bulk.commands.base import process_here
-from bulk.importers import base, part
+from bulk.importers import base, part_of_import
 from bulk.jobs import processing
 from bulk.jobs.leases import MAX_ATTEMPTS, abandoned_import_ids, claim, reserve
 from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, approve, start_undo, submit
@@ -38,7 +38,7 @@ ROWS = "".join(f"S-{n},Ada,Byron\n" for n in range(1, 7))
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several chunks."""
-    monkeypatch.setattr(part, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(part_of_import, "CHUNK_SIZE", 2)
     monkeypatch.setattr(base, "CHUNK_SIZE", 2)
 
 

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from bulk.importers import base, part
+from bulk.importers import base, part_of_import
 from bulk.jobs import leases
 from bulk.jobs.leases import Lease
 from bulk.jobs.lifecycle import approve, cancel
@@ -59,7 +59,7 @@ def text(path):
 @pytest.fixture
 def short_chunks(monkeypatch):
     """Three chunks, and many heartbeats while one of them is applied."""
-    for module in (part, base):
+    for module in (part_of_import, base):
         monkeypatch.setattr(module, "CHUNK_SIZE", 1_000)
     monkeypatch.setattr(leases, "HEARTBEAT_INTERVAL", 0.01)
 

@@ -8,7 +8,7 @@ from django.db import OperationalError
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from bulk.importers import base, part
+from bulk.importers import base, part_of_import
 from bulk.jobs.leases import MAX_ATTEMPTS, LeaseLost, abandoned_import_ids, claim
 from bulk.jobs.lifecycle import approve, cancel
 from bulk.jobs.worker import enqueue
@@ -28,7 +28,7 @@ class Killed(BaseException):
 @pytest.fixture
 def small_chunks(monkeypatch):
     """Chunks of two rows, so that a few rows make several chunks."""
-    monkeypatch.setattr(part, "CHUNK_SIZE", 2)
+    monkeypatch.setattr(part_of_import, "CHUNK_SIZE", 2)
     monkeypatch.setattr(base, "CHUNK_SIZE", 2)
 
 

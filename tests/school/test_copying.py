@@ -7,7 +7,7 @@ from django.db import DataError, IntegrityError, connection, transaction
 from django.db.models import Model
 
 from school.db.bulk_insert import MAX_INSERT_ROWS, insert_many, update_many
-from school.db.instances import clone_instance
+from school.db.model_instances import clone_instance
 from students.enrollment import enroll_many
 from students.enrollment.commands import ActorContext
 from students.models import Channel, EnrollmentEvent, StudentCourse

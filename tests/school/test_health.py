@@ -12,7 +12,7 @@ from bulk.jobs.heartbeat import RETENTION, TIMEOUT, Heartbeat
 from bulk.jobs.leases import claim
 from bulk.jobs.worker import run_worker
 from bulk.models import Import, ImportChannel, Progress, Worker
-from school.db import migrated
+from school.db import migration_check
 from tests.bulk.work import work
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def clear_migration_cache(monkeypatch):
-    monkeypatch.setattr(migrated, "_migrated", [])
+    monkeypatch.setattr(migration_check, "_migrated", [])
 
 
 def health_of(client, path):

@@ -17,7 +17,8 @@ from school.api.query_parameters import filters_of
 from school.db import compiled_queries
 from school.models import ApiClient
 from students.api import EnrollmentViewSet, RosterViewSet, StudentCoursesViewSet
-from students.api.students_and_courses import CourseWithSeatsViewSet, StudentViewSet
+from students.api.courses import CourseWithSeatsViewSet
+from students.api.students import StudentViewSet
 from students.models import Student, StudentCourse
 from tests.test_access import bearer
 

@@ -46,7 +46,7 @@ def test_the_heading_names_the_page_without_repetition(registrars_desk, waiver):
     }
 
     assert list(said.values()) == [
-        ["The registrar's desk"],
+        ["Registrar's office"],
         ["Students"],
         ["Courses"],
         ["Students", str(waiver.student)],

@@ -22,8 +22,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.test import APIClient
 
 from courses.models import Course
-from school.desk.protected_delete import MAX_SELECTED as MOST_TO_DELETE
-from school.desk.stale_forms import MAX_NEW_ROWS
+from school.admin_site.protected_delete import MAX_SELECTED as MOST_TO_DELETE
+from school.admin_site.stale_forms import MAX_NEW_ROWS
 from school.http.form_limits import MAX_TEXT, MAX_VALUES
 from school.http.request_guard import MAX_FORM_BYTES
 from students.models import Student, StudentCourse

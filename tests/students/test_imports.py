@@ -406,7 +406,7 @@ def test_a_missing_column_is_not_written_even_if_its_value_changed_meanwhile(run
 
 
 def test_a_student_is_looked_up_once_for_all_chunks(run, world, monkeypatch):
-    monkeypatch.setattr("bulk.importers.part.CHUNK_SIZE", 2)
+    monkeypatch.setattr("bulk.importers.part_of_import.CHUNK_SIZE", 2)
     courses = [make_course(code=f"X-{place}").code for place in range(3)]
     text = HEADER + "".join(f"S-{student},{course},,,,\n" for course in courses for student in (1, 2))
 

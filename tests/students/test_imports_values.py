@@ -327,7 +327,7 @@ def test_a_student_cannot_take_an_email_address_whose_owner_keeps_it(run):
 
 @pytest.mark.parametrize("on_error", ["abort", "skip"])
 def test_an_email_address_passed_across_chunks_is_applied_only_with_abort(run, monkeypatch, on_error):
-    monkeypatch.setattr("bulk.importers.part.CHUNK_SIZE", 2)
+    monkeypatch.setattr("bulk.importers.part_of_import.CHUNK_SIZE", 2)
     make_student(student_number="A", email="a@x.example")
     make_student(student_number="B", email="b@x.example")
 

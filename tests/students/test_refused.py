@@ -12,7 +12,7 @@ from students.enrollment import dry_run, enroll, execute, execute_atomic, refusa
 from students.enrollment.commands import ActorContext, EnrollmentCommand
 from students.models import Action, Channel, RefusedAct
 from students.privacy.erase import erase
-from students.privacy.identity import person_of
+from students.privacy.person_lookup import person_of
 from tests.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db

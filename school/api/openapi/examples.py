@@ -7,9 +7,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 
 def example(value: Any, *, request: Any = None) -> Any:
     """
-    Decorate a serializer with an example of a response.
-
-    ``request`` is an example of a request body. Without it, the document gets no example of a request.
+    Decorate a serializer with an example of a response, and with ``request`` as an example of a request body, if given.
     """
     examples = [OpenApiExample("Answer", value, response_only=True, status_codes=["200", "201", "202", "207", "422"])]
     if request is not None:

@@ -13,7 +13,7 @@ _REPLACE = "Replaces all fields. With `If-Match`, a changed resource is not over
 _UPDATE = "Changes the fields that the body has. With `If-Match`, a changed resource is not overwritten: 412."
 _SEATS = " A seat that becomes free by the change goes to the next waitlisted student in the same transaction."
 
-# By operation id: the summary and the description.
+# Maps an operation id to the summary and the description of the operation.
 TEXTS: dict[str, tuple[str, str]] = {
     "changes_list": (
         "Read the change feed",
@@ -116,7 +116,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "terms_destroy": ("Delete a term", "A term that has courses is kept: 409 `has_history`."),
 }
 
-# By the name of a schema without ``Request``, ``InPart`` and the like.
+# Maps the name of a schema, without ``Request``, ``InPart`` and the like, to its description.
 SCHEMAS: dict[str, str] = {
     "BatchOutcome": "One outcome for each item, in the order of the items.",
     "BatchProblem": "A problem, with the outcomes of the items if they were processed.",

@@ -1,4 +1,6 @@
-"""The common parts of all operations of the OpenAPI document: texts, headers, conditions, problems, examples."""
+"""
+Adds to each operation of the OpenAPI document what all have in common: texts, headers, conditions, problems, examples.
+"""
 
 from http import HTTPStatus
 from typing import Any
@@ -10,7 +12,7 @@ from school.api.row_responses import ConditionalReadMixin
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 REQUEST_ID = "8a1f6c1e-6a0b-4f0e-9a53-0c7f3a2b9d11"
 
-# By status: its title, and the code and the message of an example.
+# Maps a status to its title, and to the code and the message of an example.
 PROBLEMS: dict[str, tuple[str, str, str]] = {
     "400": ("Malformed or invalid", "invalid", "This filter does not exist."),
     "401": ("Missing or invalid credentials", "not_authenticated", "Authentication credentials were not provided."),
@@ -56,7 +58,7 @@ PROBLEMS: dict[str, tuple[str, str, str]] = {
 # Problems that any operation may return. The document has them once, as the default response.
 COMMON_STATUSES = ("401", "403", "406", "429", "500", "503")
 
-# Path parameters: a description, and an example that exists in the demo data.
+# Maps a path parameter to its description, and to an example that exists in the demo data.
 PATH_PARAMETERS = {
     "student_id": ("An id, or `number:` and a student number.", "number:S-1042"),
     "course_id": ("An id, or `code:` and a course code, with `@` and the code of its term.", "code:MATH-101@2026F"),

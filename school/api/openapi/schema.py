@@ -1,4 +1,6 @@
-"""Extends drf-spectacular: problems that an operation may return, and responses with a part of a resource."""
+"""
+Extends drf-spectacular: it adds the problems that operations return, and responses with only some fields of a resource.
+"""
 
 import json
 from typing import Any
@@ -23,7 +25,7 @@ class ProblemReasonSerializer(serializers.Serializer[Any]):
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
-    """A problem, by RFC 9457."""
+    """The body of every error response: a problem in the format of RFC 9457."""
 
     type = serializers.CharField(help_text="The URL of the page about this code.")
     title = serializers.CharField()
@@ -36,7 +38,11 @@ class ProblemSerializer(serializers.Serializer[Any]):
     request_id = serializers.CharField(help_text="The same as in the X-Request-ID header and in the log.")
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        """Add the member ``import`` of some problems. It is added here because its name is a keyword of Python."""
+        """
+        Add the member ``import``, which some problems have.
+
+        It cannot be a class attribute, because ``import`` is a keyword of Python.
+        """
         active = serializers.IntegerField(required=False, help_text="Of import_in_progress: the active import.")
         return {**super().get_fields(), "import": active}
 

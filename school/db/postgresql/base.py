@@ -1,4 +1,4 @@
-"""PostgreSQL backend with a limit on waiting: a frozen server sends nothing, and TCP detects no error."""
+"""PostgreSQL backend that waits for the server only for a limited time, because a frozen server causes no TCP error."""
 
 import math
 import threading
@@ -17,14 +17,14 @@ from school.db.postgresql import CommitOutcomeUnknown
 
 CONNECT_TIMEOUT = 2  # seconds to wait for a connection, the least that psycopg accepts
 CHECK_TIMEOUT = 1.0  # seconds to wait for the check that a connection works
-CHECK_INTERVAL = 0.25  # seconds after an answer in which a connection is not checked again
+CHECK_INTERVAL = 0.25  # seconds after an answer of the server during which the connection is not checked
 RECONNECT_INTERVAL = 0.2  # seconds between two attempts to connect to a server that does not answer
 MAX_PREPARED_STATEMENTS = 500  # statements that each connection keeps, as many as ``school.db.compiled_queries`` does
-UNCOUNTED_WAIT = 0.1  # seconds; a shorter wait is normal work, and is not counted
+UNCOUNTED_WAIT = 0.1  # seconds; a shorter wait does not use up the wait budget
 
 
 class WaitBudget:
-    """The seconds that a request may still wait for the database in total. None: without a limit."""
+    """The number of seconds that a request may still wait for the database in total; None for no limit."""
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = self.remaining = seconds
@@ -83,8 +83,9 @@ circuit_breaker = CircuitBreaker()
 
 class Connection(psycopg.Connection[Any]):
     """
-    A connection that is closed when the wait budget is used up: a late answer would be taken for that of the next
-    query.
+    A connection that is closed when the wait budget is used up.
+
+    Otherwise a late answer would be read as the answer to the next query.
     """
 
     wait_budget = WaitBudget(None)

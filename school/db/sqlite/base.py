@@ -1,4 +1,4 @@
-"""SQLite backend in which writers take turns."""
+"""SQLite backend that lets only one writer at a time wait for SQLite's lock; all others wait for a lock on a file."""
 
 import fcntl
 import os
@@ -11,8 +11,8 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
-RETRY_INTERVAL = 0.01  # seconds between two attempts, at most
-TEMPORARY_DATABASE = "file:"  # a URI without a path names a temporary database, which no other connection sees
+RETRY_INTERVAL = 0.01  # the maximum number of seconds between two attempts to get the lock
+TEMPORARY_DATABASE = "file:"  # a URI without a path means a temporary database, which no other connection sees
 
 
 def unicode_upper(text: str | None) -> str | None:

@@ -16,12 +16,12 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
 from school.access.row_scope import RowScope, row_scope_of_staff
-from school.desk.theme import model_link
+from school.admin_site.theme import model_link
 from school.validators import parse_ids
 from students.admin.dashboard import statistics
 from students.admin.dashboard.statistics import CourseSeats, DailyCount, SeatTotals, TermSeats
 from students.models import LEFT_STATUSES, RefusedAct, Status, StudentCourse
-from students.templatetags.codes import titles
+from students.templatetags.refusal_titles import titles
 
 MAX_FULLEST = 10
 MAX_REASONS = 6

@@ -1,7 +1,7 @@
 """
 Serializers for students and enrollments.
 
-The rules about enrollments are in ``students.enrollment.rules``.
+They check only the format of the input, and ``students.enrollment`` the rules.
 """
 
 from students.api.serializers.enrollments import (

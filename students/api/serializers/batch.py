@@ -1,8 +1,4 @@
-"""
-Serializers for batches.
-
-Each item is validated by itself, so that an invalid item does not affect the others.
-"""
+"""Serializers for batches. Each item is validated separately, so that an invalid item does not affect the others."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -38,9 +34,10 @@ from students.lookup import student_ids_by_number, student_not_found, students_n
 from students.models import Action, Status, Student, StudentCourse
 
 MAX_ITEMS = 1_000
-MAX_BATCH_ERRORS = 1_000  # errors in invalid items
-MAX_FULL_OUTCOMES = 25  # items of a batch whose outcomes have enrollments in full: more would not fit
-MAX_BYTES = 98_000  # of the outcomes of a batch; the problem document around them has less than 2,000
+MAX_BATCH_ERRORS = 1_000  # the maximum number of errors in the invalid items of a batch
+# A response shows the full enrollments only for batches with at most this many items: more would be too large.
+MAX_FULL_OUTCOMES = 25
+MAX_BYTES = 98_000  # the maximum size of the outcomes; the rest of the response has less than 2,000 bytes
 
 
 class TooManyItems(APIException):
@@ -50,7 +47,7 @@ class TooManyItems(APIException):
 
 
 class ItemSerializer(CourseReferenceSerializer):
-    """The student and the course, which every item has."""
+    """The fields that every item has: the student and the course."""
 
     student_id = StrictIntegerField(
         min_value=1,
@@ -103,7 +100,7 @@ class ItemsField(serializers.ListField):
 
 @request_example(examples.BATCH)
 class BatchSerializer(KnownFieldsSerializer):
-    """Up to 1,000 acts, performed in their order."""
+    """The body of a batch: up to 1,000 items, which are executed in their order."""
 
     items = ItemsField(allow_empty=False, min_length=1, help_text=gettext_lazy("At most 1,000 items."))
     atomic = StrictBooleanField(
@@ -143,7 +140,7 @@ class ItemOutcomeSerializer(serializers.Serializer[Any]):
         allow_null=True, required=False, help_text=gettext_lazy("The code of the most important reason.")
     )
     message = serializers.CharField(required=False, help_text=gettext_lazy("All reasons as one text."))
-    errors = ProblemReasonSerializer(  # type: ignore[assignment]  # DRF takes it off the class
+    errors = ProblemReasonSerializer(  # type: ignore[assignment]  # DRF removes this attribute from the class
         many=True,
         required=False,
         help_text=gettext_lazy(
@@ -161,21 +158,21 @@ class ItemOutcomeSerializer(serializers.Serializer[Any]):
 
 @example({"outcomes": examples.OUTCOMES})
 class BatchOutcomeSerializer(serializers.Serializer[Any]):
-    """An outcome for each item, in their order."""
+    """The response to a batch: an outcome for each item, in the order of the items."""
 
     outcomes = ItemOutcomeSerializer(many=True)
 
 
 @example(examples.NOTHING_APPLIED)
 class BatchProblemSerializer(ProblemSerializer):
-    """A problem, with an outcome for each item if the items were processed."""
+    """The response to a batch that failed: a problem, with an outcome for each item if the items were processed."""
 
     outcomes = ItemOutcomeSerializer(many=True, required=False)
 
 
 @dataclass(frozen=True, slots=True)
 class InvalidItem:
-    """An item without a command: it is invalid, or its student or course is not found or ambiguous."""
+    """An item that has no command, because it is invalid or its student or course cannot be determined."""
 
     status: str
     reasons: tuple[Refusal, ...]
@@ -190,11 +187,11 @@ def parse_items(
     """
     Return a command for each item, or ``InvalidItem``. Students and courses are looked up for all items together.
 
-    ``visible_courses`` has the courses that the caller may use; with None all may be used, and a course id is not
-    checked. ``visible_students`` has the students whose numbers a refusal may suggest, ``enrollable_students`` the
-    students that an item may name; None means all students. Only the first ``MAX_ERRORS`` unknown numbers and keys
-    get a refusal with a suggestion.
-    Raise ``ValidationError`` if the invalid items have more than ``MAX_BATCH_ERRORS`` errors.
+    ``visible_courses`` has the courses that the caller may use. If it is None, the caller may use all courses, and a
+    course id is not looked up. ``visible_students`` has the students whose numbers a refusal may suggest.
+    ``enrollable_students`` has the students that an item may name. For both, None means all students. Only the first
+    ``MAX_ERRORS`` unknown numbers and keys get a refusal with a suggestion. Raise ``ValidationError`` if the invalid
+    items have more than ``MAX_BATCH_ERRORS`` errors.
     """
     bodies = _validate_items(items)
     valid = [body for body in bodies if not isinstance(body, InvalidItem)]
@@ -288,7 +285,7 @@ def _to_command(
 
 @dataclass(frozen=True, slots=True)
 class ItemOutcome:
-    """The outcome of an item: its status, and either the reasons against it or the enrollment."""
+    """The outcome of an item: its status, and either the enrollment or the reasons why the item failed."""
 
     status: str
     reasons: Sequence[Refusal] = ()
@@ -299,8 +296,8 @@ def serialize_outcomes(outcomes: Sequence[ItemOutcome]) -> list[dict[str, Any]]:
     """
     Return the outcomes of a batch for the response, with at most ``MAX_BYTES`` bytes in total.
 
-    The outcomes of a batch with more than ``MAX_FULL_OUTCOMES`` items have enrollments with id and status only.
-    Outcomes have their reasons in full, from the first on, until the next one would exceed the limit.
+    The outcomes of a batch with more than ``MAX_FULL_OUTCOMES`` items have enrollments with id and status only. From
+    the first outcome on, the reasons are in full, until the reasons of the next outcome would exceed the limit.
     """
     is_large = len(outcomes) > MAX_FULL_OUTCOMES
     enrollments = _serialize_enrollments(outcomes, full=not is_large)
@@ -348,7 +345,7 @@ def _serialize_enrollments(outcomes: Iterable[ItemOutcome], *, full: bool) -> di
     """Return the enrollments after the batch in JSON, by id. Each is serialized once, even if many items changed it."""
     rendered = {each.enrollment.pk: each.enrollment for each in outcomes if each.enrollment}
     waitlisted_ids = [pk for pk, enrollment in rendered.items() if enrollment.status == Status.WAITLISTED]
-    if waitlisted_ids:  # read their waitlist positions, in one query
+    if waitlisted_ids:  # this query also reads the waitlist positions
         rows = StudentCourse.objects.with_details() if full else StudentCourse.objects.only("status")
         rendered |= {each.pk: each for each in rows.filter(pk__in=waitlisted_ids)}
     if not full:

@@ -14,12 +14,12 @@ from school.api.row_json import ComputedField, RowTemplate, row_template
 from students.api.serializers import examples
 from students.api.serializers.students import StudentSummarySerializer
 from students.models import Action, EnrollmentEvent, Status, StudentCourse
-from students.templatetags.codes import titles
+from students.templatetags.refusal_titles import titles
 
 
 @example(examples.ENROLLMENT)
 class EnrollmentSerializer(StrictModelSerializer):
-    """An enrollment, in the same shape everywhere."""
+    """An enrollment. All responses show enrollments with these fields."""
 
     student = StudentSummarySerializer()
     course = CourseSummarySerializer()
@@ -55,7 +55,7 @@ VALUE = {"type": ["string", "integer", "boolean", "null"]}
     {"type": "object", "additionalProperties": {"type": "array", "items": VALUE, "minItems": 2, "maxItems": 2}}
 )
 class ChangedValuesField(serializers.JSONField):
-    """By the name of each changed field, its value before and after."""
+    """An object with an entry for each changed field: the field's name, and its values before and after the change."""
 
 
 @extend_schema_field({"type": "array", "items": {"type": "string"}})
@@ -65,7 +65,7 @@ class CodesField(serializers.JSONField):
 
 @extend_schema_field({"type": "string", "enum": ["", *Status.values]})
 class EarlierStatusField(serializers.CharField):
-    """The status before an event."""
+    """The status that the enrollment had before an event."""
 
 
 def _reason(request: Any, action: str, reason: str, refusals: list[str]) -> str:

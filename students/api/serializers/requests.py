@@ -1,4 +1,8 @@
-"""Serializers for request bodies: shape and types. ``students.enrollment.rules`` decides if a command is allowed."""
+"""
+Serializers that check the format of request bodies.
+
+``students.enrollment.rules`` decides if a command is allowed.
+"""
 
 from typing import Any
 
@@ -85,9 +89,10 @@ class EnrollSerializer(CourseReferenceSerializer, ReasonMixin):
 
     def resolve_course_id(self, row_scope: RowScope | None = None) -> int:
         """
-        Return the id of the course that the body names, within the limits; raise ``Refused`` if there is none.
+        Return the id of the course that the body names; raise ``Refused`` if the caller sees no such course.
 
-        Without limits, an id is returned unchecked, and the command is refused if there is no such course.
+        For a caller without limits, an id in the body is returned unchecked: if no course has this id, the rules refuse
+        the command.
         """
         key = course_key_from(self.validated_data)
         if key is None:
@@ -102,7 +107,7 @@ class EnrollSerializer(CourseReferenceSerializer, ReasonMixin):
 
 
 class CompletionMixin(ReasonMixin):
-    """The completion of a course."""
+    """The fields of a completion: the status and the grade."""
 
     grade = StrictCharField(max_length=32, allow_blank=True, required=False, validators=[plain_text])
 
@@ -110,17 +115,22 @@ class CompletionMixin(ReasonMixin):
 @extend_schema_field({"type": "string", "enum": [Status.COMPLETED.value]})
 class CompletedField(serializers.ChoiceField):
     """
-    The status ``completed``, or the status of an enrollment that a client sends back as it was read.
+    The status ``completed``.
 
-    The OpenAPI document has only ``completed``: any other value must equal the present status.
+    A client may also send back an enrollment that it has read: then the value must equal the present status. The
+    OpenAPI document names only ``completed``.
     """
 
 
 @request_example(examples.COMPLETE)
 class CompleteSerializer(CompletionMixin):
-    """The completion of an enrollment, a new grade for a completed one, or an enrollment sent back as it was read."""
+    """
+    The body of a PATCH: a completion, or a new grade of a completed enrollment.
 
-    required_in_document = ("status",)  # a body without it may only repeat fields as they were read
+    A client may also send back an enrollment exactly as it has read it, which changes nothing.
+    """
+
+    required_in_document = ("status",)  # without ``status``, the body must equal the enrollment as it was read
     status = CompletedField(choices=Status.values, required=False, help_text=_("completed, or the current status."))
 
     def get_fields(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class StudentSummarySerializer(serializers.ModelSerializer[Student]):
 
 
 class SeatsSerializer(serializers.Serializer[Any]):
-    """The numbers of taken, free and waitlisted seats of a course."""
+    """The seats of a course: its capacity, and the numbers of taken and free seats and of waitlisted students."""
 
     taken = serializers.IntegerField()
     free = serializers.IntegerField(allow_null=True, help_text=_("Null if the course has no limit."))
@@ -39,7 +39,7 @@ class SeatsSerializer(serializers.Serializer[Any]):
 
 
 class WarningSerializer(serializers.Serializer[Any]):
-    """A warning about a state of a resource that is allowed but that the client should know about."""
+    """A warning about a state of a resource that is allowed but unusual."""
 
     code = serializers.CharField()
     message = serializers.CharField()

@@ -6,8 +6,8 @@ from typing import Any
 from django.db import transaction
 
 from school.commands.console import SafeCommand
+from students.privacy.database_scrubbing import DATABASE_IN_USE, scrub
 from students.privacy.retention import ERASED, apply_retention
-from students.privacy.scrubbing import DATABASE_IN_USE, scrub
 
 
 class Command(SafeCommand):

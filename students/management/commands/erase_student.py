@@ -11,7 +11,7 @@ from school.access.access_log import Door
 from school.commands.console import SafeCommand, escape_control_characters
 from school.refusals import Refused
 from students.privacy import ErasureResult, erase, erasure_blockers, find_person
-from students.privacy.scrubbing import DATABASE_IN_USE, scrub
+from students.privacy.database_scrubbing import DATABASE_IN_USE, scrub
 
 QUESTION = "This permanently deletes the name, email and number of student {number}. Enter {number} to confirm: "
 

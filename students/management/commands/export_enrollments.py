@@ -38,7 +38,7 @@ class Command(SafeCommand):
                 target.flush()
         except OSError as error:
             if not output:
-                # Python would print a second error when it flushes standard output at exit.
+                # Replace standard output: otherwise Python prints a second error when it flushes it at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
             if not isinstance(error, BrokenPipeError):  # the reader closed the pipe, which is not an error
                 raise CommandError(f"Cannot write {output or 'standard output'}: {error.strerror}.") from None

@@ -12,8 +12,8 @@ from school.commands.console import SafeCommand
 from school.commands.private_files import open_private
 from school.refusals import Refused
 from students.privacy import collect_personal_data, find_person
-from students.privacy.formats import WRITERS
-from students.privacy.identity import refuse_reason_with_identifier
+from students.privacy.export_formats import WRITERS
+from students.privacy.person_lookup import refuse_reason_with_identifier
 
 
 class Command(SafeCommand):
@@ -42,7 +42,8 @@ class Command(SafeCommand):
             refuse_reason_with_identifier(person, options["reason"])
         except Refused as refused:
             raise CommandError(str(refused)) from None
-        with transaction.atomic():  # no export without a record, and no record of an export that failed
+        # One transaction, so that each export has an entry in the record of access, and a failed export has none.
+        with transaction.atomic():
             about = {"student_id": person.pk, "reason": options["reason"]}
             record(Action.EXPORTED, Subject.STUDENT, Door.COMMAND, actor_id=actor and actor.pk, **about)
             text = WRITERS[options["format"]](collect_personal_data(person))

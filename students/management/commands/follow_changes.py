@@ -16,7 +16,7 @@ from school.refusals import Refused
 from students.api.serializers import change_template
 from students.events.feed import LATEST, read_changes
 
-PAGE = 500  # changes read at a time
+PAGE = 500  # the number of changes that are read at a time
 PAUSE = 0.5  # seconds between two reads when there are no new changes
 
 

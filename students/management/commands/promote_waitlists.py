@@ -8,7 +8,7 @@ from students.enrollment import promote
 from students.enrollment.commands import ActorContext
 from students.models import Channel, StudentCourse
 
-CHUNK = 100  # courses that are locked at a time
+CHUNK = 100  # the number of courses that are locked at a time
 
 
 class Command(SafeCommand):

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from school.commands.console import SafeCommand
-from students.privacy.scrubbing import DATABASE_IN_USE, scrub
+from students.privacy.database_scrubbing import DATABASE_IN_USE, scrub
 
 
 class Command(SafeCommand):

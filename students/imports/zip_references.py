@@ -1,0 +1,98 @@
+"""
+Finds the courses that the enrollment file of a zip refers to by ids, from the course and section files in the same zip.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from functools import lru_cache
+
+from bulk.files.csv_reader import Column, Row, Table, UnreadableFile
+from bulk.importers.base import Importer
+from bulk.importers.zip_references import ReferenceIndex, RowId
+from courses.imports import CourseImporter
+from courses.lookup import CourseKey
+from courses.zip_references import CODE, CourseReferences
+from school.i18n.stored_messages import translatable as _
+from school.refusals import Refusal
+
+SECTIONS = "sections"
+SECTION_COLUMNS = (Column("section_id", required=True), Column("course_id", required=True))
+# Maps a spelling of the course column in an enrollment file to the column of the course file that has these ids.
+ID_SPACES = {"classsourcedid": "sourced_id", "courseid": "course_id"}
+
+
+def courses_in_zip(importer: Importer) -> CourseImporter | None:
+    """Return an importer for the course file in the same zip as another importer's file; None if there is none."""
+    courses = importer.open_part(CourseImporter.kind)
+    assert courses is None or isinstance(courses, CourseImporter)
+    return courses
+
+
+def check_classes(importer: Importer, table: Table) -> None:
+    """Raise ``UnreadableFile`` if OneRoster enrollments refer to classes, and the zip has courses but no classes."""
+    if table.spelling(CODE) == "classsourcedid":
+        courses = courses_in_zip(importer)
+        if courses and courses.is_lookup_only():
+            message = _("%(file)s has courses, but %(enrollments)s refers to classes. Add classes.csv to the zip.")
+            parts = {"file": courses.file_name, "enrollments": table.name}
+            raise UnreadableFile("missing_file", message % parts)
+
+
+class CourseResolver:
+    """Replaces the course and section ids in enrollment rows by the codes and terms of the courses in the zip."""
+
+    def __init__(self, importer: Importer, default_term: str) -> None:
+        self.default_term = default_term
+        self.courses: CourseReferences | None = None
+        if courses := courses_in_zip(importer):
+            with closing(courses):
+                self.courses = courses.references_of_file()
+            self.find = lru_cache(maxsize=1_000)(self.courses.find)  # a cache, because most rows name the same courses
+        self.sections = ReferenceIndex()
+        if table := importer.lookup_table(SECTIONS):
+            self.sections_file = table.name
+            rows = (row for row in table if not row.errors and row.cells["section_id"] and row.cells["course_id"])
+            self.sections.add(RowId("", row.cells["section_id"], row.cells["course_id"], row.number) for row in rows)
+
+    def close(self) -> None:
+        self.sections.close()
+        if self.courses:
+            self.courses.close()
+
+    def resolve(self, rows: Sequence[Row], table: Table) -> None:
+        space = ID_SPACES.get(table.spelling(CODE), CODE)
+        for row in rows:
+            course = self._course_of(row, space)
+            if isinstance(course, Refusal):
+                row.unresolved = (course,)
+            elif course:
+                row.cells[CODE], row.cells["term"] = course
+                row.has_complete_key = True
+
+    def _course_of(self, row: Row, space: str) -> CourseKey | Refusal | None:
+        """
+        Return the course in the zip that a row names by a course or section id; None if the row names no course in the
+        zip.
+        """
+        named = self._find(row, space, row.cells[CODE])
+        section = row.cells.get("section_id", "")
+        courses = [*self.sections.keys("", section)] if section else []
+        if isinstance(named, Refusal) or not courses:
+            return named
+        by_section = self._find(row, "course_id", courses[0])
+        if isinstance(by_section, Refusal):
+            return by_section
+        own = named or (CourseKey(row.cells[CODE], row.cells.get("term", "")) if row.cells[CODE] else None)
+        of_section = by_section or CourseKey(courses[0], row.cells.get("term", ""))
+        if len(courses) > 1 or own not in (None, of_section):
+            message = _("%(file)s has the section %(section)s in another course: %(courses)s.")
+            parts = {"file": self.sections_file, "section": section, "courses": ", ".join(courses)}
+            return Refusal("course_ambiguous", message % parts, field="section_id")
+        if not by_section:
+            row.cells[CODE] = courses[0]
+        return by_section
+
+    def _find(self, row: Row, space: str, name: str) -> CourseKey | Refusal | None:
+        if not self.courses or not name:
+            return None
+        return self.find(space, name, row.cells.get("term", ""), self.default_term)
