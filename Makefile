@@ -10,7 +10,7 @@ NO_SETTINGS := ENV_FILE=/dev/null DATABASE_URL=sqlite:///:memory: SECRET_KEY=not
 .PHONY: help run serve test test-all a11y openapi messages check fuzz stress mutants bench fmt lock clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):[^#]*## /\1\t/' | expand -t 10
 
 # The demo does not use the database of .env. Its path is relative, because a folder's name may have characters that are invalid in a URL.
 run: writable $(BIN)/.runtime .env ## Run the demo: SQLite, demo data, API and admin at http://127.0.0.1:8000 (PORT= for another port)

@@ -11,7 +11,7 @@ import psycopg
 from django.db import connection
 from psycopg import sql
 
-from tests.postgres import find_binaries, temporary_server
+from tests.support.postgres import find_binaries, temporary_server
 
 # The options of the temporary server. fsync and synchronous_commit stay on, as in production.
 OPTIONS = ["-c", "shared_buffers=256MB", "-c", "max_connections=200"]

@@ -19,7 +19,7 @@ from psycopg import sql
 
 from bench.processes import Failed
 from bench.servers import HOST, Server, serving
-from tests.postgres import find_binaries
+from tests.support.postgres import find_binaries
 
 REQUIREMENTS = Path(__file__).with_name("peers.txt")
 DRF = Path(__file__).with_name("drf")

@@ -18,8 +18,8 @@ from rest_framework.test import APIClient
 from courses.api_clients import create_api_client
 from students.enrollment.commands import ActorContext
 from students.models import Channel
-from tests import databases
-from tests.log_scan import leaks_in
+from tests.support import databases
+from tests.support.log_scan import leaks_in
 
 LOGS = Path(os.environ["TEST_FOLDER"])
 
@@ -32,10 +32,12 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "school"))
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast; no password here is secret
+    static = settings.MIDDLEWARE.index("whitenoise.middleware.WhiteNoiseMiddleware")
+    settings.MIDDLEWARE[static] = "tests.support.static_files.CachedWhiteNoiseMiddleware"
     if settings.DATABASES["default"]["ENGINE"] == "school.db.sqlite":
         # pytest-django recognizes only Django's own SQLite engine, and would create a file for each worker.
         settings.DATABASES["default"].setdefault("TEST", {})["NAME"] = ":memory:"
-        settings.MIDDLEWARE.insert(0, "tests.one_at_a_time.OneAtATimeMiddleware")
+        settings.MIDDLEWARE.insert(0, "tests.support.one_at_a_time.OneAtATimeMiddleware")
     # Log entries also go to a file, in the format of production.
     stderr = next(h for h in logging.getLogger().handlers if h.formatter)
     to_file = logging.FileHandler(LOGS / f"{os.getpid()}.log", delay=True)
@@ -135,5 +137,9 @@ def registrars_desk(registrar: User, client: Client) -> Client:
 
 @pytest.fixture
 def page_errors() -> list[str]:
-    """The errors of browser pages so far (tests.browser). A test that provokes an error removes it from the list."""
+    """
+    The errors of browser pages so far (tests.support.browser).
+
+    A test that provokes an error removes it from the list.
+    """
     return []

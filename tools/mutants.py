@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.postgres import find_binaries, temporary_server
+from tests.support.postgres import find_binaries, temporary_server
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = (
@@ -35,19 +35,19 @@ SHOWN = 100  # the number of characters of a failure that are printed
 EXTRA_MIGRATION = "9999_without_a_guard.py"
 PASSED, FAILED = 0, 1  # exit codes of pytest; any other code means that no test was run
 
-NO_SEAT_TWICE = "tests/test_race.py::test_the_last_seat_is_never_given_twice"
-LATE_COMMIT = "tests/test_changes.py::test_a_reader_gets_each_change_once_if_the_first_writer_commits_last"
+NO_SEAT_TWICE = "tests/races/test_seats.py::test_the_last_seat_is_never_given_twice"
+LATE_COMMIT = "tests/students/test_changes.py::test_a_reader_gets_each_change_once_if_the_first_writer_commits_last"
 AFTER_A_RESTORE = (
-    "tests/test_changes.py::test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_nothing"
+    "tests/students/test_changes.py::test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_nothing"
 )
 APPEND_ONLY = "tests/students/test_journal.py::test_the_database_refuses_to_change_the_journal"
 NEXT_IN_LINE = "tests/students/test_waitlist.py::test_a_larger_capacity_promotes_as_many_students_as_there_are_seats"
-SIXTEEN = "tests/test_sqlite_writers.py::test_sixteen_processes_write_without_a_database_is_locked_error"
+SIXTEEN = "tests/served/test_sqlite_writers.py::test_sixteen_processes_write_without_a_database_is_locked_error"
 HOSTILE_BODIES = (
     "tests/hostile/test_api.py::test_hostile_api_requests_return_a_specific_problem_and_write_nothing[body_cases]"
 )
 CANNOT_BE = "tests/students/test_enrollment.py::test_the_database_refuses_invalid_enrollments"
-WHO_MAY = "tests/test_access.py::test_each_role_gets_the_response_of_the_table"
+WHO_MAY = "tests/security/test_access.py::test_each_role_gets_the_response_of_the_table"
 BUNDLES = "tests/bulk/test_bundles.py"
 FAILED_ROWS = "tests/bulk/test_api.py::test_failed_rows_are_returned_unchanged_and_fail_again_with_the_same_errors"
 ERASED = "tests/security/test_erasure.py::test_an_erased_student_is_in_no_table_and_no_database_file"
@@ -309,7 +309,7 @@ GUARDS = [
     Mutant(
         "the lock of promotion",
         POSTGRESQL,
-        "tests/test_race_waitlist.py::test_a_student_promoted_by_many_simultaneous_calls_is_promoted_once",
+        "tests/races/test_waitlist.py::test_a_student_promoted_by_many_simultaneous_calls_is_promoted_once",
         instead(
             "students/enrollment/loading.py",
             "        (LOCK_COURSES, [unlocked])",
@@ -319,13 +319,13 @@ GUARDS = [
     Mutant(
         "the lock on a row that is edited",
         POSTGRESQL,
-        "tests/test_race.py::test_two_simultaneous_changes_of_different_fields_are_both_kept",
+        "tests/races/test_seats.py::test_two_simultaneous_changes_of_different_fields_are_both_kept",
         instead("school/api/views.py", "_base_manager.select_for_update(no_key=changes_only)", "_base_manager.all()"),
     ),
     Mutant(
         "the lock on the students of an act",
         POSTGRESQL,
-        "tests/test_race_students.py::test_a_command_waits_for_a_student_being_deactivated_and_is_refused",
+        "tests/races/test_students.py::test_a_command_waits_for_a_student_being_deactivated_and_is_refused",
         instead(
             "students/enrollment/loading.py",
             "lambda ids: _students_by_id(ids), KEY_SHARE)",
@@ -335,7 +335,7 @@ GUARDS = [
     Mutant(
         "the lock on a student who is deactivated",
         POSTGRESQL,
-        "tests/test_race_students.py::test_deactivating_a_student_waits_for_the_commit_of_an_enrollment",
+        "tests/races/test_students.py::test_deactivating_a_student_waits_for_the_commit_of_an_enrollment",
         instead(
             "students/enrollment/service.py",
             'students.select_for_update().order_by("pk")',
@@ -351,13 +351,13 @@ GUARDS = [
     Mutant(
         "READ COMMITTED, whatever the server says",
         POSTGRESQL,
-        "tests/test_race.py::test_under_repeatable_read_no_seat_is_given_twice",
+        "tests/races/test_seats.py::test_under_repeatable_read_no_seat_is_given_twice",
         instead("school/settings.py", '    _options["isolation_level"] = IsolationLevel.READ_COMMITTED\n', ""),
     ),
     Mutant(
         "another try after a deadlock",
         POSTGRESQL,
-        "tests/test_retry.py::test_after_a_deadlock_the_transaction_is_repeated_and_applied_once",
+        "tests/races/test_retry.py::test_after_a_deadlock_the_transaction_is_repeated_and_applied_once",
         instead("school/db/retry.py", "MAX_TRIES = 4", "MAX_TRIES = 1"),
     ),
     Mutant(
@@ -420,7 +420,7 @@ GUARDS = [
     Mutant(
         "the turns of SQLite's writers",
         SQLITE,
-        "tests/test_sqlite_writers.py::test_a_waiting_writer_gets_the_lock_before_a_returning_one",
+        "tests/served/test_sqlite_writers.py::test_a_waiting_writer_gets_the_lock_before_a_returning_one",
         instead("school/settings.py", '    DATABASES["default"]["ENGINE"] = "school.db.sqlite"\n', ""),
     ),
     Mutant(
@@ -476,7 +476,7 @@ GUARDS = [
     Mutant(
         "the permission to save an earlier version",
         SQLITE,
-        "tests/test_admin_access.py::test_a_user_without_change_permission_cannot_restore_an_earlier_version",
+        "tests/security/test_admin_access.py::test_a_user_without_change_permission_cannot_restore_an_earlier_version",
         instead(
             "school/admin_site/row_access.py", "                raise PermissionDenied\n", "                pass\n"
         ),
@@ -698,7 +698,7 @@ GUARDS = [
     Mutant(
         "the lock of who begins a window of counting",
         POSTGRESQL,
-        "tests/test_throttling_served.py::test_many_requests_that_start_a_window_simultaneously_start_one",
+        "tests/served/test_throttling.py::test_many_requests_that_start_a_window_simultaneously_start_one",
         instead(
             "school/migrations/0004_counted_requests.py",
             "        PERFORM pg_advisory_xact_lock(23619, hashtext(whose));\n",
@@ -726,13 +726,13 @@ GUARDS = [
     Mutant(
         "nothing to lock for OPTIONS",
         POSTGRESQL,
-        "tests/test_access.py::test_options_answers_an_authorized_client_without_reading_the_row",
+        "tests/security/test_access.py::test_options_answers_an_authorized_client_without_reading_the_row",
         instead("school/api/settings.py", '    "DEFAULT_METADATA_CLASS": "school.api.metadata.Metadata",\n', ""),
     ),
     Mutant(
         "the end of a request's patience",
         POSTGRESQL,
-        "tests/test_database_away.py::test_a_frozen_database_is_reported_in_time_and_reconnected",
+        "tests/served/test_database_away.py::test_a_frozen_database_is_reported_in_time_and_reconnected",
         instead("school/settings.py", '        _options["wait_budget"] = DATABASE_TIMEOUT\n', "        pass\n"),
     ),
     Mutant(
@@ -830,7 +830,7 @@ GUARDS = [
     Mutant(
         "the lock of the prerequisites",
         POSTGRESQL,
-        "tests/test_race_prerequisites.py::test_two_simultaneous_renames_do_not_create_a_cycle",
+        "tests/races/test_prerequisites.py::test_two_simultaneous_renames_do_not_create_a_cycle",
         instead("courses/prerequisites.py", 'if connection.vendor == "postgresql":', "if False:"),
     ),
     Mutant(

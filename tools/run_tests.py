@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
-from tests.postgres import find_binaries, temporary_server
+from tests.support.postgres import find_binaries, temporary_server
 
 EVERYTHING, A11Y = "--everything", "--a11y"
-ACCESSIBILITY = "tests/test_browser_accessible.py"
+ACCESSIBILITY = "tests/e2e/test_accessible.py"
 # Each page, form, parameter, header or moment in turn, with the worst input: `make test-all` runs them.
 EXHAUSTIVE = (
+    "tests/e2e/test_crowd.py",
     "tests/hostile/test_admin*.py",
     "tests/school/test_openapi_conformance.py",
     "tests/school/test_openapi_links.py",
@@ -28,30 +29,19 @@ EXHAUSTIVE = (
     "tests/security/test_budget*.py",
     "tests/security/test_erasure.py",
     "tests/security/test_own_courses.py",
-    "tests/test_browser_crowd.py",
-    "tests/test_database_away.py",
-    "tests/test_killed*.py",
-    "tests/test_machine.py",
-    "tests/test_run.py",
-    "tests/test_sqlite_*.py",
-    "tests/test_throttling_served.py",
+    "tests/served/test_database_away.py",
+    "tests/served/test_killed*.py",
+    "tests/served/test_run.py",
+    "tests/served/test_sqlite_*.py",
+    "tests/served/test_throttling.py",
+    "tests/students/test_machine.py",
 )
 # The tests that do not depend on the database: of pages, texts, documents and processes.
 ONCE = (
-    "tests/test_browser*.py",
-    "tests/test_admin_access.py",
-    "tests/test_commands.py",
-    "tests/test_docs.py",
-    "tests/test_language.py",
-    "tests/test_messages.py",
-    "tests/test_mutants.py",
-    "tests/test_project.py",
-    "tests/test_run.py",
-    "tests/test_server.py",
-    "tests/test_sqlite_*.py",
     "tests/bulk/test_cells.py",
     "tests/bulk/test_private_copy.py",
     "tests/bulk/test_reading.py",
+    "tests/e2e/*.py",
     "tests/hostile/test_wire.py",
     "tests/school/test_compatibility.py",
     "tests/school/test_console.py",
@@ -63,11 +53,21 @@ ONCE = (
     "tests/school/test_passwords.py",
     "tests/school/test_typescript_client.py",
     "tests/school/test_wording.py",
+    "tests/security/test_admin_access.py",
     "tests/security/test_budget*.py",
     "tests/security/test_own_courses.py",
     "tests/security/test_roles.py",
     "tests/security/test_settings.py",
+    "tests/served/test_commands.py",
+    "tests/served/test_run.py",
+    "tests/served/test_server.py",
+    "tests/served/test_sqlite_*.py",
     "tests/students/test_rules.py",
+    "tests/tools/test_docs.py",
+    "tests/tools/test_language.py",
+    "tests/tools/test_messages.py",
+    "tests/tools/test_mutants.py",
+    "tests/tools/test_project.py",
 )
 
 

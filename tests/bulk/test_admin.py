@@ -5,8 +5,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from bulk.models import Import, State
 from students.models import StudentCourse
-from tests.bulk.work import ENROLLMENTS, imported, work
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, imported, work
 
 pytestmark = pytest.mark.django_db
 

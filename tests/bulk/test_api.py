@@ -10,8 +10,8 @@ from django.test import override_settings
 
 from bulk.models import Import, OutcomePage
 from students.models import EnrollmentEvent, StudentCourse
-from tests.bulk.work import ENROLLMENTS, without_parts, work
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, without_parts, work
 
 pytestmark = pytest.mark.django_db
 

@@ -16,8 +16,8 @@ from bulk.reports import Report
 from courses.models import Course
 from students.models import EnrollmentEvent, StudentCourse
 from tests.bulk.test_zips import code_of, imported, zipped_as
-from tests.bulk.work import without_parts, worked_on
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import without_parts, worked_on
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from bulk.models import OnError
 from bulk.reports import Report
 from students.models import StudentCourse
 from tests.bulk.test_zips import imported, zipped_as
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 from tools.fuzz import examples
 
 pytestmark = pytest.mark.django_db

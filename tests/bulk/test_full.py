@@ -26,8 +26,8 @@ from students.events.log import replay, replayable_snapshot
 from students.imports import EnrollmentImporter
 from students.models import Action, Channel, EnrollmentEvent, Student, StudentCourse
 from tests.bulk.test_worker import Killed, expire_lease
-from tests.bulk.work import imported, outcomes, without_parts, work, worked_on
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import imported, outcomes, without_parts, work, worked_on
 from tools.fuzz import examples
 
 pytestmark = pytest.mark.django_db

@@ -9,8 +9,8 @@ from bulk.importers import part_of_import
 from bulk.importers.registry import parts_of
 from bulk.models import State
 from bulk.reports import Report
-from tests.bulk.work import ENROLLMENTS, imported, outcomes
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, imported, outcomes
 
 pytestmark = pytest.mark.django_db
 

@@ -26,8 +26,8 @@ from bulk.row_results import ResultWriter
 from school.refusals import Refused
 from students.imports import EnrollmentImporter, StudentImporter
 from students.models import Student, StudentCourse
-from tests.bulk.work import ENROLLMENTS, imported, outcomes, without_parts, work, worked_on
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, imported, outcomes, without_parts, work, worked_on
 
 pytestmark = pytest.mark.django_db
 

@@ -13,8 +13,8 @@ from school.refusals import Refused
 from students.enrollment import drop, enroll
 from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
-from tests.bulk.work import ENROLLMENTS, imported, outcomes, worked_on
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import ENROLLMENTS, imported, outcomes, worked_on
 
 pytestmark = pytest.mark.django_db
 

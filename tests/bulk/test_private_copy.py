@@ -20,8 +20,8 @@ from bulk.models import Import, State
 from school.db.sqlite.private_copy import is_on_private_copy, private_copy
 from students.imports import EnrollmentImporter
 from students.models import EnrollmentEvent, Student, StudentCourse
-from tests.bulk.work import ENROLLMENTS, imported, outcomes, without_parts, worked_on
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, imported, outcomes, without_parts, worked_on
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

@@ -10,8 +10,8 @@ from bulk.jobs.lifecycle import ImportRequest, start_undo, submit
 from bulk.models import Import, ImportChannel
 from bulk.personal_data.redaction import redact
 from bulk.personal_data.search import Identifiers, matching_rows, person_rows, search
-from tests.bulk.work import imported, outcomes, worked_on
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import imported, outcomes, worked_on
 
 pytestmark = pytest.mark.django_db
 

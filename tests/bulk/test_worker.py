@@ -15,8 +15,8 @@ from bulk.jobs.worker import enqueue
 from bulk.models import Import, ImportChannel, State
 from students.imports import EnrollmentImporter
 from students.models import EnrollmentEvent, StudentCourse
-from tests.bulk.work import ENROLLMENTS, imported, outcomes, work, worked_on
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, imported, outcomes, work, worked_on
 
 pytestmark = pytest.mark.django_db
 

@@ -19,8 +19,8 @@ from bulk.models import ImportChannel, State
 from bulk.outcomes import ERROR
 from bulk.reports import Report
 from students.models import Student, StudentCourse
-from tests.bulk.work import worked_on
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import worked_on
 from tools.fuzz import examples
 
 pytestmark = pytest.mark.django_db

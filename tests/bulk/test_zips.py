@@ -12,8 +12,8 @@ from bulk.models import ImportChannel, State
 from bulk.reports import Report
 from courses.models import Course
 from students.models import Student, StudentCourse
-from tests.bulk.work import without_parts, work, worked_on
-from tests.factories import make_term
+from tests.support.factories import make_term
+from tests.support.imports import without_parts, work, worked_on
 
 pytestmark = pytest.mark.django_db
 

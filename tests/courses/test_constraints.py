@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError
 
 from courses.models import CourseStaff
-from tests.factories import make_course, make_term
+from tests.support.factories import make_course, make_term
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from courses.prerequisites import check_prerequisites
 from students.enrollment import complete, drop, enroll, execute
 from students.enrollment.commands import EnrollmentCommand
 from students.models import Action
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

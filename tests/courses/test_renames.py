@@ -19,8 +19,8 @@ from school.models import ApiClient
 from students.enrollment import complete, enroll
 from students.enrollment.commands import OnFull
 from students.models import StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.test_access import bearer
+from tests.security.test_access import bearer
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

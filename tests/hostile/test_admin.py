@@ -12,9 +12,9 @@ from django.test import Client
 from students.enrollment import enroll
 from students.enrollment.commands import ActorContext
 from students.models import Channel
-from tests.bulk.work import ENROLLMENTS, imported
-from tests.factories import make_course, make_student, make_term
 from tests.hostile.cases import HUGE, row_counts
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import ENROLLMENTS, imported
 
 pytestmark = pytest.mark.django_db
 

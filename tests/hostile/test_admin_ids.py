@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.test import Client
 
 from tests.hostile.cases import HUGE
-from tests.test_admin_access import World, routes
+from tests.security.test_admin_access import World, routes
 
 pytestmark = pytest.mark.django_db
 

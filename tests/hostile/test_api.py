@@ -15,12 +15,12 @@ from school.models import ApiClient
 from students.enrollment import enroll
 from students.enrollment.commands import ActorContext
 from students.models import Channel
-from tests.bulk.work import ENROLLMENTS, imported
-from tests.factories import make_course, make_student, make_term
 from tests.hostile.addresses import method_cases, path_cases, query_cases
 from tests.hostile.bodies import body_cases, import_cases
 from tests.hostile.cases import unexpected_responses
 from tests.hostile.headers import anonymous_cases, header_cases
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import ENROLLMENTS, imported
 
 pytestmark = pytest.mark.django_db
 

@@ -7,8 +7,8 @@ from http.client import HTTPException, HTTPResponse
 import pytest
 from django.db import connection
 
-from tests.databases import copy_sqlite
-from tests.serving import ask, bearer, environment_of, serving
+from tests.support.databases import copy_sqlite
+from tests.support.serving import ask, bearer, environment_of, serving
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
 

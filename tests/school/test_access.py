@@ -1,7 +1,7 @@
 """
 Tokens, their expiry, and the addresses without authentication.
 
-For permissions see tests/test_access.py.
+For permissions see tests/security/test_access.py.
 """
 
 import pytest
@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from courses.api_clients import create_api_client
 from school.models import ApiClient
 from students.models import Student
-from tests.factories import make_student
+from tests.support.factories import make_student
 
 pytestmark = pytest.mark.django_db
 

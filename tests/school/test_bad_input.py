@@ -9,7 +9,7 @@ from django.test import Client
 
 from courses.api_clients import create_api_client
 from students.models import StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 

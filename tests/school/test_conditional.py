@@ -18,10 +18,10 @@ from school.refusals import Refused
 from students.enrollment import drop, enroll
 from students.enrollment.commands import OnFull
 from students.models import Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import TOKEN, cost_of
-from tests.races import RUNNERS, race
-from tests.test_access import bearer
+from tests.security.test_access import bearer
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import TOKEN, cost_of
+from tests.support.races import RUNNERS, race
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,8 @@ from django.core.management import call_command, get_commands
 from bulk.models import Import
 from school.commands.console import SafeCommand, escape_control_characters
 from students.management.commands.import_students import Command as ImportStudents
-from tests.bulk.work import imported
-from tests.factories import make_student
+from tests.support.factories import make_student
+from tests.support.imports import imported
 
 APPS = ("bulk", "courses", "school", "students")
 OWN = sorted(name for name, app in get_commands().items() if app in APPS)

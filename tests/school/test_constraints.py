@@ -16,7 +16,7 @@ from school.db.constraints import constraint_field, violated_constraint
 from school.db.errors import constraint_name_of, error_details, sqlstate_of
 from school.http.problems import response_to_exception
 from students.models import Status, Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

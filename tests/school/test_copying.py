@@ -11,7 +11,7 @@ from school.db.model_instances import clone_instance
 from students.enrollment import enroll_many
 from students.enrollment.commands import ActorContext
 from students.models import Channel, EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 

@@ -15,9 +15,9 @@ from school.models import ApiClient
 from students.api import RosterViewSet, StudentViewSet
 from students.enrollment import drop, enroll
 from students.models import Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import cost_of
-from tests.test_access import bearer
+from tests.security.test_access import bearer
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import cost_of
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,8 @@ from django.test import Client
 
 from school.models import PersonalDataAccess
 from students.enrollment import enroll
-from tests.bulk.work import imported
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import imported
 
 pytestmark = pytest.mark.django_db
 

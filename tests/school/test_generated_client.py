@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from students.models import StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 from tools.openapi import COMMITTED
 
 pytestmark = pytest.mark.django_db(transaction=True)

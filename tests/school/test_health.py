@@ -13,7 +13,7 @@ from bulk.jobs.leases import claim
 from bulk.jobs.worker import run_worker
 from bulk.models import Import, ImportChannel, Progress, Worker
 from school.db import migration_check
-from tests.bulk.work import work
+from tests.support.imports import work
 
 pytestmark = pytest.mark.django_db
 

@@ -12,8 +12,8 @@ from rest_framework.test import APIClient
 
 from school.models import KeptAnswer
 from students.models import EnrollmentEvent, Student, StudentCourse
-from tests.factories import make_course, make_student
-from tests.races import race
+from tests.support.factories import make_course, make_student
+from tests.support.races import race
 
 pytestmark = pytest.mark.django_db
 

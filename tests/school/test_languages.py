@@ -25,8 +25,8 @@ from school.i18n.stored_messages import (
 from students.enrollment import drop, enroll
 from students.enrollment.commands import ActorContext, OnFull
 from students.models import Action, Channel, EnrollmentEvent
-from tests.bulk.work import ENROLLMENTS, imported
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
+from tests.support.imports import ENROLLMENTS, imported
 
 GERMAN = {"Accept-Language": "de"}
 

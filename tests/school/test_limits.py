@@ -1,4 +1,4 @@
-"""Clients limited to terms or courses: visible and writable rows, beyond the table in tests/test_access.py."""
+"""Clients limited to terms or courses: visible and writable rows, beyond the table in tests/security/test_access.py."""
 
 import json
 from typing import Any
@@ -19,9 +19,9 @@ from school.models import ApiClient
 from students.enrollment import drop, enroll
 from students.events import feed
 from students.models import EnrollmentEvent, Status, Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import TOKEN, cost_of
-from tests.test_access import bearer
+from tests.security.test_access import bearer
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import TOKEN, cost_of
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,8 @@ from django.test.utils import CaptureQueriesContext
 from school.api.pagination import Cursor, cursor_signer, decode_cursor
 from students.enrollment import enroll_many
 from students.models import StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import TOKEN, cost_of
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import TOKEN, cost_of
 
 pytestmark = pytest.mark.django_db
 

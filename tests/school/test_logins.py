@@ -16,8 +16,8 @@ from django.utils import timezone
 from courses.api_clients import create_api_client
 from school.http import rate_counter
 from school.models import ApiClient
-from tests.factories import CANARY
 from tests.school.test_logs import event, log_entries  # noqa: F401  # a fixture
+from tests.support.factories import CANARY
 
 pytestmark = pytest.mark.django_db
 

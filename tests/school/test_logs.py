@@ -14,8 +14,8 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from school.observability.logging import MAX_STACK, logging_config, remove_error_texts
 from students.models import Student
-from tests.factories import CANARY, make_course, make_student
-from tests.log_scan import leaks_in
+from tests.support.factories import CANARY, make_course, make_student
+from tests.support.log_scan import leaks_in
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

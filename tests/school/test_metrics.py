@@ -13,10 +13,10 @@ from school.server import make_metrics_folder
 from students.enrollment import drop, dry_run, enroll
 from students.enrollment.commands import ActorContext, EnrollmentCommand
 from students.models import Action, Channel
-from tests.bulk.work import imported, worked_on
-from tests.databases import copy_sqlite
-from tests.factories import make_course, make_student
-from tests.serving import ask, bearer, environment_of, serving
+from tests.support.databases import copy_sqlite
+from tests.support.factories import make_course, make_student
+from tests.support.imports import imported, worked_on
+from tests.support.serving import ask, bearer, environment_of, serving
 
 TOKEN = {"Authorization": "Bearer tell me"}
 

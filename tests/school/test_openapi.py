@@ -17,7 +17,7 @@ from courses.api.serializers import TERM
 from school.api.idempotency import KEY_PATTERN
 from school.api.openapi.operation_texts import SCHEMAS, TAGS, TEXTS
 from students.api.problem_pages import code_descriptions
-from tests.contract import DOCUMENT, operations
+from tests.support.contract import DOCUMENT, operations
 from tools.openapi import COMMITTED
 
 

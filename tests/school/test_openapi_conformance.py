@@ -8,8 +8,8 @@ from school.api.openapi.operations import COMMON_STATUSES
 from students.enrollment import enroll
 from students.enrollment.commands import ActorContext
 from students.models import Channel
-from tests.contract import DOCUMENT, connection_kept, load
-from tests.factories import make_course, make_student, make_term
+from tests.support.contract import DOCUMENT, connection_kept, load
+from tests.support.factories import make_course, make_student, make_term
 from tools.fuzz import count, examples
 
 schema = load(DOCUMENT)

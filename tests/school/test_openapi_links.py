@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.contract import DOCUMENT, connection_kept, operations
-from tests.request_sequences import RequestSequence
+from tests.support.contract import DOCUMENT, connection_kept, operations
+from tests.support.request_sequences import RequestSequence
 from tools.fuzz import examples
 
 STEPS = 12

@@ -20,7 +20,7 @@ from students.api import EnrollmentViewSet, RosterViewSet, StudentCoursesViewSet
 from students.api.courses import CourseWithSeatsViewSet
 from students.api.students import StudentViewSet
 from students.models import Student, StudentCourse
-from tests.test_access import bearer
+from tests.security.test_access import bearer
 
 pytestmark = [
     pytest.mark.django_db,

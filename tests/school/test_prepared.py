@@ -8,7 +8,7 @@ from django.db.models import Count
 from courses.models import Course
 from school.db.compiled_queries import PreparedQuery, QueryParameter, StatementCache, compile_statement, run_statement
 from students.models import Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL prepares")
 

@@ -15,8 +15,8 @@ from students.api.serializers import CourseWithSeatsSerializer, EnrollmentSerial
 from students.enrollment import enroll
 from students.enrollment.commands import OnFull
 from students.models import StudentCourse
-from tests.bulk.work import imported, worked_on
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import imported, worked_on
 
 pytestmark = pytest.mark.django_db
 

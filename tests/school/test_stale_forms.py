@@ -16,8 +16,8 @@ from school.models import ApiClient
 from school.refusals import version_conflict
 from students.enrollment import enroll
 from students.models import Student
-from tests.factories import make_course, make_student, make_term
-from tests.forms import form_in
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.forms import form_in
 
 pytestmark = pytest.mark.django_db
 

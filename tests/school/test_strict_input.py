@@ -25,7 +25,7 @@ from school.api.query_parameters import StrictQueryMixin, filters_of, list_param
 from students.enrollment import complete, drop, enroll
 from students.enrollment.commands import ActorContext
 from students.models import Channel, Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from students.enrollment import execute
 from students.enrollment.commands import EnrollmentCommand
 from students.models import Action, Student, StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 

@@ -9,8 +9,8 @@ from courses.models import CourseStaff
 from students.enrollment import enroll
 from students.enrollment.commands import ActorContext
 from students.models import RefusedAct
-from tests.bulk.work import ENROLLMENTS, imported
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import ENROLLMENTS, imported
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from django.test import Client
 from school.admin_site.row_access import is_allowed_lookup
 from school.http.middleware import MAX_ADMIN_QUERY
 from students.models import EnrollmentEvent, Student, StudentCourse
-from tests.factories import make_student
+from tests.support.factories import make_student
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from school.access.access_log import Action, Door, Subject, record
 from school.models import PersonalDataAccess
 from students.enrollment import enroll
 from students.models import EnrollmentEvent
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 TABLES = {"students_enrollmentevent": EnrollmentEvent, "school_personaldataaccess": PersonalDataAccess}
 STATEMENTS = {

@@ -17,9 +17,9 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from students.models import Student
-from tests.contract import DOCUMENT
-from tests.costs import MARKS, SIZE, UNITS, Cost, cost_of, over_budget, repeat_to_size
-from tests.factories import make_course, make_term
+from tests.support.contract import DOCUMENT
+from tests.support.costs import MARKS, SIZE, UNITS, Cost, cost_of, over_budget, repeat_to_size
+from tests.support.factories import make_course, make_term
 
 pytestmark = pytest.mark.django_db
 

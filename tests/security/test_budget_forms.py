@@ -27,9 +27,9 @@ from school.admin_site.stale_forms import MAX_NEW_ROWS
 from school.http.form_limits import MAX_TEXT, MAX_VALUES
 from school.http.request_guard import MAX_FORM_BYTES
 from students.models import Student, StudentCourse
-from tests.costs import MARKS, MULTIPART, SIZE, UNITS, Cost, cost_of, over_budget
-from tests.factories import make_course
-from tests.serving import FORM
+from tests.support.costs import MARKS, MULTIPART, SIZE, UNITS, Cost, cost_of, over_budget
+from tests.support.factories import make_course
+from tests.support.serving import FORM
 
 pytestmark = pytest.mark.django_db
 

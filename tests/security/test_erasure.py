@@ -11,9 +11,9 @@ from pathlib import Path
 from django.db import connection
 
 from school.validators import lookalike_key
-from tests.databases import copy_sqlite
-from tests.postgres import find_binaries, running_server
-from tests.serving import environment_of, manage
+from tests.support.databases import copy_sqlite
+from tests.support.postgres import find_binaries, running_server
+from tests.support.serving import environment_of, manage
 
 NUMBER, OLD_NUMBER, GIVEN, FAMILY, EMAIL = "Q7X-É9W", "K3V-Ü8J", "Zvqira", "Wyßomla", "zq.wx7@vkj.example"
 CANARIES = (NUMBER, OLD_NUMBER, GIVEN, FAMILY, EMAIL)
@@ -32,7 +32,7 @@ from bulk.jobs.lifecycle import ImportRequest, submit
 from courses.models import Course
 from school.models import CachedValue, KeptAnswer
 from students.models import Student
-from tests.bulk.work import imported, worked_on
+from tests.support.imports import imported, worked_on
 from django.db import connection
 from tests.security.test_erasure import EMAIL, FAMILY, GIVEN, NUMBER, OLD_NUMBER, FILES, zip_of_files
 

@@ -10,7 +10,7 @@ import pytest
 from django.core.management import call_command
 
 from students.enrollment import enroll
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -14,9 +14,9 @@ from school.models import ApiClient
 from students.enrollment import complete, drop, enroll
 from students.enrollment.commands import OnFull
 from students.models import Action, EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import cost_of
-from tests.test_access import bearer
+from tests.security.test_access import bearer
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import cost_of
 
 pytestmark = pytest.mark.django_db
 

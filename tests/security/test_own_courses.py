@@ -3,7 +3,7 @@ Staff with ``own_courses_only`` and each other group: each admin address, with a
 course.
 
 The addresses come from the URL configuration, and the models from the admin registry: a new admin or a new page without
-an entry fails. The signs are those of ``tests.test_admin_access``.
+an entry fails. The signs are those of ``tests.security.test_admin_access``.
 """
 
 from io import BytesIO
@@ -19,9 +19,9 @@ from bulk.models import Import
 from courses.models import Course, CourseStaff, Term
 from school.models import ApiClient
 from students.models import EnrollmentEvent, Status, Student, StudentCourse
-from tests.factories import make_course
-from tests.forms import form_in
-from tests.test_admin_access import FOREIGN, World, ask, routes
+from tests.security.test_admin_access import FOREIGN, World, ask, routes
+from tests.support.factories import make_course
+from tests.support.forms import form_in
 
 pytestmark = pytest.mark.django_db
 

@@ -10,8 +10,8 @@ from django.db import connection
 from django.test import Client
 
 from bench.processes import tree
-from tests.databases import copy_sqlite
-from tests.serving import ask, environment_of, serving_process
+from tests.support.databases import copy_sqlite
+from tests.support.serving import ask, environment_of, serving_process
 
 pytestmark = pytest.mark.django_db
 

@@ -11,9 +11,9 @@ from django.test import Client
 
 from courses.api_clients import create_api_client
 from school.models import ApiClient
-from tests import test_access as api
-from tests import test_admin_access as desk
-from tests.serving import manage
+from tests.security import test_access as api
+from tests.security import test_admin_access as desk
+from tests.support.serving import manage
 
 pytestmark = pytest.mark.django_db
 

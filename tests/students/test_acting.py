@@ -6,7 +6,7 @@ from django.contrib.auth.models import Permission, User
 from students.enrollment import complete, drop, enroll, preview_commands
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from django.utils.html import strip_tags
 from students.enrollment import complete, dry_run, enroll
 from students.enrollment.commands import ActorContext
 from students.models import Channel, EnrollmentEvent, Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

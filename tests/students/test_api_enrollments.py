@@ -10,8 +10,8 @@ from django.utils import timezone
 from students.enrollment import complete, drop, enroll
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student, make_term
-from tests.queries import TOKEN, cost_of
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import TOKEN, cost_of
 
 pytestmark = pytest.mark.django_db
 

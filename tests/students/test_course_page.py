@@ -16,8 +16,8 @@ from students.enrollment import complete, drop, execute
 from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.models import Action, Channel, Student, StudentCourse
 from students.seats import Seats
-from tests.factories import make_course, make_student, make_term
-from tests.queries import cost_of
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.queries import cost_of
 
 pytestmark = pytest.mark.django_db
 

@@ -5,7 +5,7 @@ import pytest
 from students.enrollment import enroll
 from students.enrollment.commands import OnFull
 from students.models import EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

@@ -30,7 +30,7 @@ from students.enrollment.context import DecisionContext
 from students.models import Action, Channel, EnrollmentEvent, Status, StudentCourse
 from students.privacy.erase import erase
 from students.privacy.person_lookup import person_of
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 
@@ -374,7 +374,7 @@ def test_a_preview_starts_no_transaction_and_takes_no_lock(origin, preview, acti
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("preview", PREVIEWS, ids=["dry_run", "preview"])
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows: tests/test_race_students.py")
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL locks rows: tests/races/test_students.py")
 def test_a_preview_is_not_blocked_by_a_writing_connection(origin, preview):
     acts = [EnrollmentCommand(Action.ENROLL, make_student().pk, make_course().pk)]
     writer = sqlite3.connect(connection.settings_dict["NAME"], uri=True, isolation_level=None)

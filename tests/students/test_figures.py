@@ -10,7 +10,7 @@ from students.admin.dashboard import statistics
 from students.enrollment import drop, enroll
 from students.enrollment.commands import ActorContext
 from students.models import Channel, RefusedAct, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from courses.models import CourseStaff
 from students.enrollment import enroll
 from students.enrollment.commands import OnFull
 from students.models import RefusedAct
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

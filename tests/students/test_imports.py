@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from students.enrollment import drop, enroll
 from students.imports import StudentImporter
 from students.models import EnrollmentEvent, Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

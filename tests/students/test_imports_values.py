@@ -12,7 +12,7 @@ from bulk.models import Import
 from courses.models import Course
 from students.imports import StudentImporter
 from students.models import Student, StudentCourse
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
 
 pytestmark = pytest.mark.django_db
 

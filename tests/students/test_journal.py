@@ -11,7 +11,7 @@ from students.enrollment import enroll, execute
 from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.events.log import replay, replayable_snapshot
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 from tools.fuzz import examples
 
 

@@ -13,7 +13,7 @@ from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.enrollment.context import DecisionContext
 from students.enrollment.rules import RULES
 from students.models import Action, Channel, EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 

@@ -24,8 +24,8 @@ from students.enrollment import complete, drop, enroll
 from students.models import EnrollmentEvent, RefusedAct, Student
 from students.privacy import collect_personal_data, erase, find_person
 from students.privacy.retention import apply_retention
-from tests.bulk.work import imported, worked_on
-from tests.factories import CANARY, make_course, make_student, make_term
+from tests.support.factories import CANARY, make_course, make_student, make_term
+from tests.support.imports import imported, worked_on
 
 pytestmark = pytest.mark.django_db
 

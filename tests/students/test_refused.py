@@ -13,7 +13,7 @@ from students.enrollment.commands import ActorContext, EnrollmentCommand
 from students.models import Action, Channel, RefusedAct
 from students.privacy.erase import erase
 from students.privacy.person_lookup import person_of
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 

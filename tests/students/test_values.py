@@ -31,7 +31,7 @@ from school.validators import (
 from students.api.serializers.students import StudentSerializer
 from students.imports import StudentImporter
 from students.models import Student
-from tests.factories import make_student
+from tests.support.factories import make_student
 
 pytestmark = pytest.mark.django_db
 

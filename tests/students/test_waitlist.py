@@ -10,7 +10,7 @@ from school.refusals import Refused
 from students.enrollment import complete, drop, dry_run, enroll, enroll_many, execute, promote, undo
 from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.models import Action, EnrollmentEvent, StudentCourse
-from tests.factories import make_course, make_student
+from tests.support.factories import make_course, make_student
 
 pytestmark = pytest.mark.django_db
 
