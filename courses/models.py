@@ -70,7 +70,7 @@ class Level(models.TextChoices):
 
 
 class WindowConstraint(models.CheckConstraint):
-    """Enrollment closes after it opens. Validates without a query, because imports check many rows at once."""
+    """Enrollment closes after it opens. Validates without a query, because imports check many rows together."""
 
     def deconstruct(self) -> Any:
         _path, args, kwargs = super().deconstruct()

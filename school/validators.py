@@ -117,7 +117,8 @@ _LOOK_ALIKES = {
 }
 _QUOTES = "\"'`"  # at the ends of an identifier, these characters come from the format of a file
 _REPLACEMENT_CHARACTERS = (
-    "\N{OBJECT REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"  # characters that replace lost characters
+    # The characters with which programs replace characters that they have lost.
+    "\N{OBJECT REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"
 )
 _ORDINARY = re.compile(r"[ -.0-?A-~]*")  # all ASCII characters except "/", "@" and control characters
 _LETTERS = re.compile(r"[^\W\d_]+")

@@ -250,7 +250,7 @@ def test_each_role_gets_the_response_of_the_table(
     callers["limited"] = bearer(limited, settings.SCOPES)
 
     answers = {
-        (role, world.name): without_a_trace(lambda: world.ask(client, route, method))  # noqa: B023  # called at once
+        (role, world.name): without_a_trace(lambda: world.ask(client, route, method))  # noqa: B023  # called immediately
         for role, client in callers.items()
         for world in worlds
     }

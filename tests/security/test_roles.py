@@ -69,7 +69,7 @@ def test_a_user_in_several_groups_has_the_api_access_of_each_group(origin, regis
     unexpected = []
     for route, method, *_expected in api.TABLE:
         answers = {
-            name: api.without_a_trace(lambda: world.ask(client, route, method))[0]  # noqa: B023  # called at once
+            name: api.without_a_trace(lambda: world.ask(client, route, method))[0]  # noqa: B023  # called immediately
             for name, client in (alone | several).items()
         }
         for names in SEVERAL:
@@ -93,7 +93,7 @@ def test_an_own_courses_session_reads_nothing_of_other_courses_over_the_api(orig
     unexpected = []
     for route, method, *_expected in api.TABLE:
         for names, client in callers.items():
-            status, text = api.without_a_trace(lambda: foreign.ask(client, route, method))  # noqa: B023  # called at once
+            status, text = api.without_a_trace(lambda: foreign.ask(client, route, method))  # noqa: B023  # called immediately
             is_list = status == 200 and method == "GET" and "<" not in route
             if "FOREIGN-" in text.replace(foreign.term.code, "") or not (is_list or status in (400, 403, 404, 422)):
                 unexpected.append((route, method, names, status))

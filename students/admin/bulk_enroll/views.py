@@ -38,7 +38,8 @@ from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.lookup import students_not_found
 from students.models import Action, Student, StudentCourse
 
-MAX_BYTES_OF_TEXT = 20_000  # of pasted text that the page shows again; a thousand student numbers have some 10,000
+# The number of characters of pasted text that the page shows again; a thousand student numbers have some 10,000.
+MAX_BYTES_OF_TEXT = 20_000
 MAX_BYTES_OF_ERRORS = 10_000
 
 Matches = dict[str, Any]  # a student, a course or a refusal, by key
