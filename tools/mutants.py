@@ -458,7 +458,7 @@ GUARDS = [
         "tests/security/test_own_courses.py::test_a_forged_form_writes_nothing_and_names_no_other_course",
         instead(
             "school/settings.py",
-            '    "school.access.row_scope.OwnCoursesBackend",  # this must precede the backend that grants permissions\n',
+            '    "school.access.row_scope.OwnCoursesBackend",  # precedes the backend that grants permissions\n',
             "",
         ),
     ),
