@@ -24,6 +24,7 @@ PARTS = {
     "writers": "stress.sqlite_writers",
     "slow": "stress.slow_senders",
     "memory": "stress.memory",
+    "races": "stress.races",
 }
 SQLITE = ("writers",)
 MAX_PRINTED = 20

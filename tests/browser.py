@@ -1,7 +1,8 @@
 """
 A page of the system's Chromium, and the errors that fail a test.
 
-A module imports ``page`` and ``pytestmark`` from here. Set ``SCREENSHOTS`` to a folder to save screenshots.
+A module imports ``browser``, ``page`` and ``pytestmark`` from here. Set ``SCREENSHOTS`` to a folder to save
+screenshots.
 """
 
 import os
@@ -12,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connections
-from playwright.sync_api import ConsoleMessage, Page, Request, Response, expect, sync_playwright
+from django.test import Client
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=20_000)  # test machines are busy
@@ -34,27 +37,33 @@ LOG_POLICY_VIOLATIONS = """addEventListener("securitypolicyviolation", event => 
     `policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`))"""
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, started once for a module: Playwright's event loop must not run during the tests of other modules."""
+    with sync_playwright() as playwright:
+        # Tests run in a sandbox already, and the browser must send no requests of its own.
+        yield playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+        )
+
+
 @pytest.fixture
-def page(live_server: Any, registrar: User, page_errors: list[str]) -> Iterator[Page]:
+def page(browser: Browser, live_server: Any, registrar: User, page_errors: list[str]) -> Iterator[Page]:
     """
-    A browser page. At the end the test fails if the page had errors.
+    A browser page in a new context. At the end the test fails if the page had errors.
 
     Errors are messages in the console, exceptions of scripts, violations of the content security policy, failed
     requests, and requests to other hosts.
     """
-    with sync_playwright() as playwright:
-        # Tests run in a sandbox already, and the browser must send no requests of its own.
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-        )
-        page = browser.new_page(base_url=live_server.url, viewport=WIDE)  # type: ignore[arg-type]  # a TypedDict
-        page.set_default_timeout(20_000)
-        page.add_init_script(LOG_POLICY_VIOLATIONS)
-        collect_errors(page, live_server.url, page_errors)
-        yield page
-        browser.close()
-        connections.close_all()  # Playwright's event loop has opened a connection for the test
+    page = browser.new_page(base_url=live_server.url, viewport=WIDE)  # type: ignore[arg-type]  # a TypedDict
+    page.set_default_timeout(20_000)
+    page.add_init_script(LOG_POLICY_VIOLATIONS)
+    collect_errors(page, live_server.url, page_errors)
+    yield page
+    for context in browser.contexts:
+        context.close()
+    connections.close_all()  # Playwright's event loop has opened a connection for the test
     assert page_errors == []
 
 
@@ -85,6 +94,30 @@ def collect_errors(page: Page, allowed_hosts: str | tuple[str, ...], page_errors
 
 
 def log_in(page: Page, name: str = "registrar") -> None:
+    """Give the browser the session of a user, and open the start page."""
+    start_session(page, User.objects.get(username=name))
+    page.goto("/")
+    expect(page.get_by_role("heading", name="The registrar's desk")).to_be_visible()
+
+
+def start_session(page: Page, user: User) -> None:
+    """Replace the cookies of the browser with the session of a user."""
+    client = Client()
+    client.force_login(user)
+    page.context.clear_cookies()
+    page.context.add_cookies(
+        [
+            {
+                "name": settings.SESSION_COOKIE_NAME,
+                "value": client.cookies[settings.SESSION_COOKIE_NAME].value,
+                "domain": "localhost",
+                "path": "/",
+            }
+        ]
+    )
+
+
+def log_in_by_form(page: Page, name: str = "registrar") -> None:
     page.goto("/")
     page.get_by_label("Username").fill(name)
     page.get_by_label("Password").fill("open sesame")

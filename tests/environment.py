@@ -17,7 +17,7 @@ os.environ.update(dict.fromkeys(("API_RATE_CLIENT", "API_RATE_ANONYMOUS", "API_R
 os.environ["TOKEN_CACHE_SECONDS"] = "0"
 os.environ["REFUSALS_SECONDS"] = "0"  # otherwise a thread would write outside the transaction of the test
 os.environ.setdefault("DATABASE_URL", "sqlite:///:memory:")
-# All workers of a run write their logs here, and the run scans them at the end.
-if "TEST_LOGS" not in os.environ:
-    os.environ["TEST_LOGS"] = tempfile.mkdtemp(prefix="school-test-logs-")
-    atexit.register(shutil.rmtree, os.environ["TEST_LOGS"], ignore_errors=True)
+# The workers of a run share a folder: for their logs, which the run scans at the end, and for the migrated database.
+if "TEST_FOLDER" not in os.environ:
+    os.environ["TEST_FOLDER"] = tempfile.mkdtemp(prefix="school-tests-")
+    atexit.register(shutil.rmtree, os.environ["TEST_FOLDER"], ignore_errors=True)

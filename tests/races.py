@@ -1,12 +1,13 @@
 """Run an action in many threads at the same time, each with its own connection."""
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from django.db import connection
 
-RUNNERS = 32
+RUNNERS = int(os.environ.get("RACE_RUNNERS", "8"))  # stress.races sets 32
 
 
 def race(action: Callable[[int, int], object], rounds: int, runners: int = RUNNERS) -> None:

@@ -40,7 +40,7 @@ CODES_BEYOND_SCHEMA = {
 FILE = f"{ENROLLMENTS}S-1042,MATH-101,,,,\n"
 # An expired cursor, a stale ETag and a reused key.
 BEYOND_STATUSES = ["410", "412", "422"]
-# A malformed item of a batch is an outcome. For the fuzzer's forms see tests/school/test_openapi.py.
+# A malformed item of a batch is an outcome. For the fuzzer's forms see tests/school/test_openapi_conformance.py.
 LENIENT = ("enrollments_batch", "imports_create")
 
 

@@ -5,10 +5,10 @@ from playwright.sync_api import Page, expect
 from students.enrollment import enroll
 from students.enrollment.commands import ActorContext
 from students.models import Channel, StudentCourse
-from tests.browser import choose, log_in, page, pytestmark, screenshot
+from tests.browser import browser, choose, log_in, log_in_by_form, page, pytestmark, screenshot
 from tests.factories import make_course, make_student
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 
 def fill_enroll_form(page: Page) -> None:
@@ -21,7 +21,7 @@ def fill_enroll_form(page: Page) -> None:
 def test_a_registrar_logs_in_is_refused_enrolls_and_drops(page):
     make_student(student_number="S-1042", given_name="Ada", family_name="Byron")
     course = make_course(code="MATH-101", name="Calculus I", capacity=0)
-    log_in(page)
+    log_in_by_form(page)
 
     fill_enroll_form(page)
     expect(page.locator(".errorlist")).to_have_text("MATH-101 has no free seat.")

@@ -21,12 +21,12 @@ from students.enrollment import enroll
 from students.enrollment.commands import OnFull
 from students.models import StudentCourse
 from tests.accessible import accessibility_violations
-from tests.browser import choose, log_in, page, pytestmark, screenshots
+from tests.browser import browser, choose, log_in, page, pytestmark, screenshots, start_session
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student
 from tests.test_admin_access import ROLES, TABLE, World
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 # URLs outside the admin: pages of School, and other ones: for clients, or pages of Swagger UI.
 PLACES = {
@@ -195,20 +195,10 @@ def roles(page: Page, world: Busy) -> Iterator[str]:
         if role != "teacher, own":
             user = User.objects.create_user(group, is_staff=True)
             user.groups.add(Group.objects.get(name=group))
-        come_in(page, user)
+        start_session(page, user)
         for route in (route for route, get, _post in TABLE if route in DESK and get[ROLES.index(role)] == "+"):
             page.goto(world.address(route))
             yield f"{role}: {route}"
-
-
-def come_in(page: Page, user: User) -> None:
-    client = Client()
-    client.force_login(user)
-    page.goto("/admin/login/")
-    page.context.clear_cookies()
-    session = client.cookies[settings.SESSION_COOKIE_NAME].value
-    home = page.url.removesuffix("admin/login/")
-    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": home}])
 
 
 def refusals(page: Page, world: Busy) -> Iterator[str]:
@@ -220,7 +210,7 @@ def refusals(page: Page, world: Busy) -> Iterator[str]:
     page.get_by_role("button", name="Log in").click()
     expect(page.get_by_role("heading", name="Form not accepted")).to_be_visible()
     yield "a form without its cookie"
-    come_in(page, world.teacher)
+    start_session(page, world.teacher)
     for path, title in {
         "/admin/auth/user/": "Not allowed",
         "/admin/nowhere/": "Not found",

@@ -7,10 +7,10 @@ from courses.models import Course
 from students.enrollment import complete, enroll
 from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, StudentCourse
-from tests.browser import NARROW, WIDE, choose, log_in, page, pytestmark, screenshot
+from tests.browser import NARROW, WIDE, browser, choose, log_in, page, pytestmark, screenshot
 from tests.factories import make_course, make_student, make_term
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 NAMES = ("Ada Byron", "Mary Somerville", "Grace Hopper", "Emmy Noether", "Sofja Kowalewskaja", "Hedy Lamarr")
 SYSTEM = ActorContext(Channel.SYSTEM)

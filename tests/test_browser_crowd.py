@@ -9,11 +9,11 @@ from students.enrollment import execute
 from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.models import Action, Channel, Student, StudentCourse
 from tests.accessible import tab_to
-from tests.browser import choose, log_in, page, pytestmark, screenshot
+from tests.browser import browser, choose, log_in, page, pytestmark, screenshot
 from tests.factories import make_course, make_term
 from tests.many_students import STUDENTS, insert_many_students
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 SYSTEM = ActorContext(Channel.SYSTEM)
 SEATS, WAITING = 120, 12

@@ -9,11 +9,11 @@ from playwright.sync_api import expect
 from students.enrollment import enroll
 from students.enrollment.commands import ActorContext
 from students.models import Channel, StudentCourse
-from tests.browser import NARROW, log_in, page, pytestmark, screenshot, use_dark_mode
+from tests.browser import NARROW, browser, log_in, page, pytestmark, screenshot, use_dark_mode
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 
 @pytest.fixture

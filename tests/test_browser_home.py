@@ -10,10 +10,10 @@ from bulk.models import Import, State
 from students.enrollment import drop, enroll
 from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, RefusedAct
-from tests.browser import NARROW, WIDE, log_in, page, pytestmark, screenshot, use_dark_mode
+from tests.browser import NARROW, WIDE, browser, log_in, page, pytestmark, screenshot, use_dark_mode
 from tests.factories import make_course, make_student, make_term
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 COURSES = [
     # code, name, level, capacity, seats taken, waitlisted

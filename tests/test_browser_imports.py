@@ -5,10 +5,10 @@ from playwright.sync_api import expect
 from bulk.jobs.worker import run_worker
 from bulk.models import PROCESSING_STATES, Import
 from students.models import StudentCourse
-from tests.browser import log_in, page, pytestmark, screenshot
+from tests.browser import browser, log_in, page, pytestmark, screenshot
 from tests.factories import make_course, make_student
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 HEADER = "student_number,course_code,term,status,grade\n"
 

@@ -7,11 +7,11 @@ from bulk.models import Import
 from students.enrollment import drop, enroll
 from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel, Student
-from tests.browser import NARROW, choose, log_in, page, pytestmark, screenshot
+from tests.browser import NARROW, browser, choose, log_in, page, pytestmark, screenshot
 from tests.bulk.work import ENROLLMENTS, imported
 from tests.factories import make_course, make_student, make_term
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.accessible import accessibility_violations
 from tests.browser import CHROMIUM, LOG_POLICY_VIOLATIONS, REQUIRED, collect_errors, screenshot
+from tests.databases import copy_sqlite
 from tests.provider import CLIENT_ID, CLIENT_SECRET, running_provider
 from tests.serving import manage, serving
 
@@ -52,7 +53,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             "OIDC_CLAIM": "preferred_username",
             "OIDC_NAME": "University login",
         }
-        manage(environment, "migrate", "--verbosity", "0")
+        copy_sqlite(environment)
+        manage(environment, "migrate", "--verbosity", "0")  # the tables of the second factor
         manage(environment, "shell", "-c", USERS)
         with serving(environment, "--workers", "1", "--threads", "4") as port:
             yield SimpleNamespace(home=f"http://localhost:{port}", provider=provider)

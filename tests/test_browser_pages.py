@@ -8,10 +8,10 @@ from school.models import PersonalDataAccess
 from students.enrollment import drop, execute
 from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.models import Action, Channel, Student, StudentCourse
-from tests.browser import NARROW, choose, log_in, page, pytestmark, screenshot, use_dark_mode
+from tests.browser import NARROW, browser, choose, log_in, page, pytestmark, screenshot, use_dark_mode
 from tests.factories import make_course, make_student, make_term
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 SYSTEM = ActorContext(Channel.SYSTEM)
 NAMES = [

@@ -14,10 +14,10 @@ from students.demo import Size, make_demo
 from students.enrollment import execute
 from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.models import Action, Channel, RefusedAct, Student, StudentCourse
-from tests.browser import choose, log_in, page, pytestmark, screenshot, use_dark_mode
+from tests.browser import browser, choose, log_in, page, pytestmark, screenshot, use_dark_mode
 from tests.bulk.work import ENROLLMENTS, imported
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PICTURES = {"desk-home", "desk-course", "desk-student", "desk-consequences", "desk-enroll-many"}

@@ -9,11 +9,11 @@ from playwright.sync_api import expect
 from courses.api_clients import create_api_client
 from school.models import PersonalDataAccess
 from students.models import Student
-from tests.browser import NARROW, log_in, page, pytestmark, screenshot, use_dark_mode
+from tests.browser import NARROW, browser, log_in, page, pytestmark, screenshot, use_dark_mode
 from tests.bulk.work import imported
 from tests.factories import make_student, make_term
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 
 def test_all_personal_data_is_exported_and_then_erased(page):

@@ -6,10 +6,10 @@ from playwright.sync_api import expect
 
 from courses.models import Course
 from tests.accessible import accessibility_violations
-from tests.browser import NARROW, WIDE, log_in, page, pytestmark, screenshots
+from tests.browser import NARROW, WIDE, browser, log_in, page, pytestmark, screenshots
 from tests.factories import make_course
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 
 def test_the_second_session_is_refused_reviews_the_changes_and_saves_again(page, live_server):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from tests.databases import copy_sqlite
 from tests.factories import CANARY
 from tests.log_scan import leaks_in
 
@@ -29,7 +30,7 @@ def environment(tmp_path):
         url = "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**known)
     environment = {**os.environ, "DATABASE_URL": url}
     if connection.vendor == "sqlite":
-        manage(environment, "migrate", "--verbosity=0")
+        copy_sqlite(environment)
     return environment
 
 

@@ -19,6 +19,8 @@ from tests.factories import make_course, make_student
 from tests.races import RUNNERS, race
 
 ROUNDS = 10
+SEATS = RUNNERS // 4  # of a course for which all runners compete
+CROWD = 32  # of tests that need many runners at once
 ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 
 pytestmark = [
@@ -74,7 +76,7 @@ def make_program(make_client):
 
 
 def test_a_freed_seat_goes_to_the_first_waitlisted_student_despite_new_requests():
-    students, course = [make_student() for _ in range(RUNNERS)], make_course(capacity=5, waitlist_capacity=8)
+    students, course = [make_student() for _ in range(CROWD)], make_course(capacity=5, waitlist_capacity=8)
     codes: set[str] = set()
 
     def act(runner, number):
@@ -82,7 +84,7 @@ def test_a_freed_seat_goes_to_the_first_waitlisted_student_despite_new_requests(
         verb, wish = wishes[(runner + number) % 4]
         codes.update(refusal_codes_of(verb, students[runner], course, **wish))
 
-    race(act, 2 * ROUNDS)
+    race(act, 2 * ROUNDS, CROWD)
 
     assert violations() == []
     assert codes == {"course_full", "waitlist_full", "not_enrolled"}
@@ -137,7 +139,7 @@ def test_added_seats_and_simultaneously_freed_seats_are_each_given_once(make_pro
 
 
 def test_enrollments_by_waiver_do_not_reduce_the_seats_of_other_students():
-    courses = [make_course(capacity=5) for _ in range(ROUNDS)]
+    courses = [make_course(capacity=SEATS) for _ in range(ROUNDS)]
     students = [make_student() for _ in range(RUNNERS)]
 
     def act(runner, number):
@@ -149,7 +151,7 @@ def test_enrollments_by_waiver_do_not_reduce_the_seats_of_other_students():
     assert violations() == []
     for course in courses:
         waived = EnrollmentEvent.objects.filter(enrollment__course=course, waived=["course_full"]).count()
-        assert len(enrolled_in(course)) == 5 + waived
+        assert len(enrolled_in(course)) == SEATS + waived
 
 
 def test_an_undo_and_new_requests_share_one_seat():
@@ -173,8 +175,8 @@ def test_an_undo_and_new_requests_share_one_seat():
 
 def test_imports_and_the_api_share_the_seats(make_program, tmp_path):
     course = make_course(code="C-1", capacity=20, waitlist_capacity=5)
-    listed, others = ([make_student() for _ in range(RUNNERS)] for _ in range(2))
-    programs = [make_program() for _ in range(RUNNERS)]
+    listed, others = ([make_student() for _ in range(CROWD)] for _ in range(2))
+    programs = [make_program() for _ in range(CROWD)]
     rounds, importers = 4, 4
     files = [tmp_path / f"{number}.csv" for number in range(rounds * importers)]
     for number, file in enumerate(files):
@@ -194,7 +196,7 @@ def test_imports_and_the_api_share_the_seats(make_program, tmp_path):
         else:
             programs[runner].delete(f"/api/v1/students/{others[runner].pk}/courses/{course.pk}")
 
-    race(act, rounds)
+    race(act, rounds, CROWD)
 
     assert violations() == []
     assert statuses == {200, 201, 409}
@@ -202,7 +204,7 @@ def test_imports_and_the_api_share_the_seats(make_program, tmp_path):
 
 
 def test_a_waitlist_with_many_simultaneous_joins_keeps_its_limit_and_order():
-    crowds = [full_course_with_waitlist(seats=1, waiting=0, waitlist_capacity=5) for _ in range(ROUNDS)]
+    crowds = [full_course_with_waitlist(seats=1, waiting=0, waitlist_capacity=SEATS) for _ in range(ROUNDS)]
     students = [make_student() for _ in range(RUNNERS)]
 
     race(
@@ -211,8 +213,8 @@ def test_a_waitlist_with_many_simultaneous_joins_keeps_its_limit_and_order():
     )
 
     for course, _holders, _line in crowds:
-        assert wrong_counts(course, enrolled=1, waiting=5) == []
-        for _ in range(5):
+        assert wrong_counts(course, enrolled=1, waiting=SEATS) == []
+        for _ in range(SEATS):
             drop(student_id=enrolled_in(course)[0], course_id=course.pk, actor=ORIGIN)
     assert students_in_order_of(Action.PROMOTE, "enrolled") == students_in_order_of(Action.ENROLL, "waitlisted")
     assert violations() == []

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connection
 
+from tests.databases import copy_sqlite
 from tests.serving import ask, bearer, environment_of, manage, serving
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
@@ -21,7 +22,7 @@ def environment(tmp_path):
 @pytest.fixture
 def port(environment) -> Iterator[int]:
     """The port of `manage.py serve` with a little data."""
-    manage(environment, "migrate", "--verbosity=0")
+    copy_sqlite(environment)
     manage(environment, "seed_demo", "--students=4", "--courses=4", "--enrollments=4")
     with serving(environment, "--workers=1") as port:
         yield port

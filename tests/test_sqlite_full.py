@@ -5,7 +5,8 @@ import json
 import pytest
 from django.db import connection
 
-from tests.serving import ask, bearer, environment_of, manage, serving
+from tests.databases import copy_sqlite
+from tests.serving import ask, bearer, environment_of, serving
 from tests.tmpfs import full, small_disk
 
 pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="it is about SQLite")
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.skipif(connection.vendor != "sqlite", reason="it is abo
 def test_with_a_full_disk_reads_continue_and_no_acknowledged_write_is_lost(tmp_path):
     with small_disk(tmp_path, megabytes=24) as disk:
         environment = environment_of(f"sqlite:///{disk}/school.sqlite3")
-        manage(environment, "migrate", "--verbosity=0")
+        copy_sqlite(environment)
         with serving(environment, "--workers=1") as port:
             program = bearer(environment, port, "students:read students:write")
 

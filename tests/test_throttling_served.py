@@ -11,6 +11,7 @@ import pytest
 from django.db import connection
 
 from school.http import rate_counter
+from tests.databases import copy_sqlite
 from tests.races import race
 from tests.serving import FORM, manage, serving
 
@@ -30,7 +31,7 @@ def environment(tmp_path):
             cursor.execute("TRUNCATE school_counted")  # without a model, so no test empties it
     found = {**os.environ, "DATABASE_URL": url, "LOG_LEVEL": "CRITICAL", "TOKEN_CACHE_SECONDS": "30"}
     if connection.vendor == "sqlite":
-        manage(found, "migrate", "--verbosity=0")
+        copy_sqlite(found)
     return found
 
 

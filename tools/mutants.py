@@ -32,6 +32,7 @@ SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
 LIMIT = 300  # the time limit for one test in seconds
 LIMIT_OF_ALL = 1_800  # the time limit in seconds for all tests together in the unchanged tree
 SHOWN = 100  # the number of characters of a failure that are printed
+EXTRA_MIGRATION = "9999_without_a_guard.py"
 PASSED, FAILED = 0, 1  # exit codes of pytest; any other code means that no test was run
 
 NO_SEAT_TWICE = "tests/test_race.py::test_the_last_seat_is_never_given_twice"
@@ -92,7 +93,7 @@ def without_constraint(file: str, model: str, name: str) -> Callable[[Path], Non
         path.write_text("".join(lines))
         migrations = folder / app / "migrations"
         newest = max(each.stem for each in migrations.glob("[0-9]*.py"))
-        (migrations / "9999_without_a_guard.py").write_text(
+        (migrations / EXTRA_MIGRATION).write_text(
             "from django.db import migrations\n\n\n"
             "class Migration(migrations.Migration):\n"
             f"    dependencies = [({app!r}, {newest!r})]\n"
@@ -1178,7 +1179,12 @@ def main() -> int:
     if not mutants:
         print("No guard has such a name.", file=sys.stderr)
         return 1
-    with temporary_server(binaries) as url, ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with (
+        temporary_server(binaries) as url,
+        tempfile.TemporaryDirectory(prefix="school-templates-") as templates,
+        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+    ):
+        os.environ["TEST_TEMPLATES"] = templates  # migrated once for all guards
         engines = sorted({mutant.engine for mutant in mutants})
         whole = pool.map(lambda engine: try_whole(engine, mutants, url), engines)
         trials = pool.map(lambda numbered: try_without(numbered[1], f"{url}_{numbered[0]}"), enumerate(mutants))
@@ -1275,7 +1281,9 @@ def run_tests(folder: Path, tests: list[str], engine: str, url: str, *, limit: i
         *tests,
     ]
     environment = {**os.environ, "DATABASE_URL": "sqlite:///:memory:" if engine == SQLITE else url}
-    environment.pop("TEST_LOGS", None)
+    environment.pop("TEST_FOLDER", None)
+    if any(folder.glob(f"*/migrations/{EXTRA_MIGRATION}")):
+        environment.pop("TEST_TEMPLATES", None)
     try:
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=limit, check=False

@@ -5,8 +5,10 @@ A text field rejects a number, and a boolean field rejects "yes".
 """
 
 from contextlib import suppress
+from copy import copy
 from datetime import UTC, date, datetime, tzinfo
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, cast
 
 from django.core.exceptions import ValidationError as ModelError
 from django.db import models
@@ -25,6 +27,8 @@ from school.api.date_and_number_formats import (
     parse_whole_number,
 )
 from school.validators import normalized, normalized_email
+
+S = TypeVar("S", bound=serializers.BaseSerializer[Any])
 
 
 class StrictCharField(serializers.CharField):
@@ -216,3 +220,21 @@ class StrictModelSerializer(KnownFieldsSerializer, serializers.ModelSerializer[A
         if all(getattr(instance, name) == value for name, value in validated_data.items()):
             return instance
         return super().update(instance, validated_data)
+
+
+@cache
+def _cached_serializer(serializer_class: Any) -> Any:
+    """Return a cached serializer whose fields are built already."""
+    serializer = serializer_class()
+    assert serializer.fields  # the first access builds them
+    return serializer
+
+
+def parse_body(serializer_class: type[S], data: Any) -> S:
+    """Return a serializer that has validated the data; raise ``ValidationError``."""
+    # Building the fields is slow, and they keep no request data, so a copy of the serializer can share them.
+    cached: S = _cached_serializer(cast(Any, serializer_class))
+    serializer = copy(cached)
+    serializer.initial_data = data
+    serializer.is_valid(raise_exception=True)
+    return serializer

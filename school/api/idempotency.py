@@ -56,7 +56,7 @@ class RequestInProgress(APIException):
     wait = 1
 
 
-View = Callable[..., Response]
+View = Callable[..., HttpResponse]
 
 
 def idempotent(method: View) -> View:
@@ -97,7 +97,7 @@ def fingerprint_of(request: Request) -> str:
 
 @retry_transaction
 @transaction.atomic
-def _run_once(request: Request, key: str, fingerprint: str, work: Callable[[], Response]) -> Any:
+def _run_once(request: Request, key: str, fingerprint: str, work: Callable[[], HttpResponse]) -> Any:
     account: Any = request.user
     if not _try_lock(account.pk, key):
         raise RequestInProgress
@@ -115,7 +115,7 @@ def _run_once(request: Request, key: str, fingerprint: str, work: Callable[[], R
     return response
 
 
-def _call_view(view: Any, method: View, request: Request, *args: Any, **kwargs: Any) -> Response:
+def _call_view(view: Any, method: View, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
     """
     Return the view's answer.
 
@@ -125,7 +125,7 @@ def _call_view(view: Any, method: View, request: Request, *args: Any, **kwargs: 
         with transaction.atomic():
             return method(view, request, *args, **kwargs)
     except Exception as error:  # noqa: BLE001  # the handler raises unexpected exceptions again
-        response: Response = view.handle_exception(error)
+        response: HttpResponse = view.handle_exception(error)
         return response
 
 
@@ -140,18 +140,22 @@ def _try_lock(user_id: int, key: str) -> bool:
     return bool(is_free)
 
 
-def _store_response(request: Request, key: str, fingerprint: str, response: Response) -> None:
+def _store_response(request: Request, key: str, fingerprint: str, response: HttpResponse) -> None:
     """Store the answer for retries. Answers to a body are under 100 kB (tests/security/test_budget.py)."""
     account: Any = request.user
-    renderer = request.accepted_renderer
-    body: Any = b"" if response.data is None else renderer.render(response.data, renderer.media_type, {})
+    if isinstance(response, Response):  # DRF renders it after the view
+        renderer = request.accepted_renderer
+        body = b"" if response.data is None else renderer.render(response.data, renderer.media_type, {})
+        content_type = response.content_type or renderer.media_type
+    else:
+        body, content_type = response.content, response["Content-Type"]
     KeptAnswer.objects.create(
         user=account,
         key=key,
         fingerprint=fingerprint,
         status=response.status_code,
         headers={name: response[name] for name in STORED_HEADERS if name in response},
-        content_type=response.content_type or renderer.media_type,
+        content_type=content_type,
         body=body.decode(),
         at=timezone.now(),
     )

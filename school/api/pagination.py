@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 
 from django.core import signing
 from django.db.models import DateField, DateTimeField, F, Q, QuerySet
+from django.utils.encoding import escape_uri_path
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
-from rest_framework.utils.urls import remove_query_param, replace_query_param
 
 from school.api.filters import GetValue, field_at_path, parse_ordering
-from school.api.row_json import Concat, Instant, JsonText, encode_json
+from school.api.row_json import Concat, Instant, encode_json
 from school.db.compiled_queries import limit_above
 
 
@@ -151,7 +152,7 @@ class KeysetPagination(BasePagination):
 
     def parse_page(self, request: Request, view: Any) -> PageRequest:
         """Return the page that the request asks for; raise ``ValidationError``."""
-        self.url, self.salt = request.build_absolute_uri(), cursor_salt(type(view))
+        self.request, self.salt = request, cursor_salt(type(view))
         order = parse_ordering(request, view)
         field = view.ordering_fields[order.removeprefix("-")]
         size, text = self._parse_size(request), request.query_params.get("cursor")
@@ -160,11 +161,11 @@ class KeysetPagination(BasePagination):
 
     def render_page(
         self, page: PageRequest, rows: Sequence[Any], results: str, has_next: bool, has_previous: bool
-    ) -> JsonText:
+    ) -> str:
         """Return the JSON of the answer. ``results`` is the JSON of the rows, separated by commas."""
         following = self._link(page, rows[-1], backwards=False) if rows and has_next else None
         previous = self._link(page, rows[0], backwards=True) if rows and has_previous else None
-        return JsonText(f'{{"next":{encode_json(following)},"previous":{encode_json(previous)},"results":[{results}]}}')
+        return f'{{"next":{encode_json(following)},"previous":{encode_json(previous)},"results":[{results}]}}'
 
     def _parse_size(self, request: Request) -> int:
         text = request.query_params.get("page_size", str(self.page_size))
@@ -182,7 +183,9 @@ class KeysetPagination(BasePagination):
 
     def _link(self, page: PageRequest, row: Any, *, backwards: bool) -> str:
         text = encode_cursor(self.salt, page.order, Cursor(row.pk, backwards, row.value))
-        return str(replace_query_param(remove_query_param(self.url, "cursor"), "cursor", text))
+        query = sorted({**dict(self.request.query_params.lists()), "cursor": [text]}.items())
+        path = escape_uri_path(self.request.path)
+        return f"{self.request.scheme}://{self.request.get_host()}{path}?{urlencode(query, doseq=True)}"
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
         link = {"type": ["string", "null"], "format": "uri", "example": None}

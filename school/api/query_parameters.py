@@ -43,7 +43,7 @@ def query_errors(
 def filters_of(view: Any) -> dict[str, Any]:
     """Return the filters of a view's list by their names."""
     filterset_class = getattr(view, "filterset_class", None)
-    return dict(filterset_class.base_filters) if filterset_class else {}
+    return filterset_class.base_filters if filterset_class else {}
 
 
 def list_parameter_names(view: Any) -> set[str]:

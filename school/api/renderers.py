@@ -1,14 +1,13 @@
-"""Renderers for JSON, most of which the database has rendered already, and for CSV."""
+"""The renderer for CSV, and the choice of the renderer of a response."""
 
 from typing import Any
 
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-
-from school.api.row_json import JsonText
 
 BOM_PARAMETER = "bom"
 BOM_OPENAPI_PARAMETER = OpenApiParameter(
@@ -16,14 +15,13 @@ BOM_OPENAPI_PARAMETER = OpenApiParameter(
 )
 
 
-class JsonRenderer(JSONRenderer):
-    """DRF's JSON renderer, which in addition returns a ``JsonText`` unchanged."""
+class ContentNegotiation(DefaultContentNegotiation):
+    """DRF's choice of the renderer, except that a request that accepts anything gets the view's first one at once."""
 
-    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
-        if isinstance(data, JsonText):
-            return data.encode()
-        rendered: bytes = super().render(data, accepted_media_type, renderer_context)
-        return rendered
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        if request.META.get("HTTP_ACCEPT", "*/*") == "*/*":
+            return renderers[0], renderers[0].media_type
+        return super().select_renderer(request, renderers, format_suffix)
 
 
 class CsvRenderer(JSONRenderer):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import F, Func, JSONField, TextField, Value
+from django.http import HttpResponse
 from rest_framework import serializers
 
 PLAIN_FIELDS = (
@@ -29,10 +30,9 @@ PLAIN_FIELDS = (
 encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
-class JsonText(str):
-    """A text that is JSON already. ``school.api.renderers.JsonRenderer`` returns it unchanged."""
-
-    __slots__ = ()
+def json_response(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> HttpResponse:
+    """Return a response with a text that is JSON already."""
+    return HttpResponse(text, "application/json", status, headers=headers)
 
 
 class ComputedField(NamedTuple):

@@ -9,6 +9,7 @@ from copy import copy
 from typing import Any, NamedTuple
 
 from django.db.models import F, QuerySet
+from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -19,7 +20,7 @@ from school.api.etags import etag_of_page, etag_of_text, matches_if_none_match
 from school.api.filters import FilterCondition, GetValue, apply_conditions, parse_conditions
 from school.api.pagination import PageRequest
 from school.api.permissions import row_scope_of
-from school.api.row_json import JsonText, RowTemplate, row_template
+from school.api.row_json import RowTemplate, json_response, row_template
 from school.db.compiled_queries import ON_POSTGRESQL, QueryParameter, Statement, StatementCache, compile_statement
 from school.refusals import Refusal, Refused
 
@@ -119,7 +120,7 @@ class ConditionalReadMixin:
         view: Any = self
         return {"pk": view.kwargs["pk"]}
 
-    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         view: Any = self
         etag_and_text = self._read_row(self.row_lookups())
         if etag_and_text is None:
@@ -128,9 +129,9 @@ class ConditionalReadMixin:
         etag, text = etag_and_text or ("", "")
         if matches_if_none_match(request, etag):
             return Response(status=304, headers={"ETag": etag})
-        return Response(JsonText(text), headers={"ETag": etag})
+        return json_response(text, headers={"ETag": etag})
 
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         view: Any = self
         conditions = parse_conditions(request, view)
         page: PageRequest = view.paginator.parse_page(request, view)
@@ -143,7 +144,9 @@ class ConditionalReadMixin:
         etag = etag_of_page(results, has_next, has_previous)
         if matches_if_none_match(request, etag):
             return Response(status=304, headers={"ETag": etag})
-        return Response(view.paginator.render_page(page, rows, results, has_next, has_previous), headers={"ETag": etag})
+        return json_response(
+            view.paginator.render_page(page, rows, results, has_next, has_previous), headers={"ETag": etag}
+        )
 
     def etag_of(self, row: Any) -> str:
         """Return the current ETag of a row: the ETag that a read of the whole row returns."""

@@ -10,7 +10,6 @@ import hashlib
 import threading
 from collections import OrderedDict
 from contextlib import suppress
-from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from time import monotonic
@@ -24,6 +23,7 @@ from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
 
 from school.access.row_scope import RowScope, row_scope_of_client
+from school.db.model_instances import clone_instance
 from school.db.sqlite.busy_timeout import fail_if_busy
 from school.http.request_guard import BEARER_PREFIX
 from school.models import ApiClient
@@ -102,7 +102,9 @@ def bind_client(grant: Grant) -> None:
 
 def copy_account(grant: Grant) -> Any:
     """Return a copy of the grant's account for this request: all threads share the cached account."""
-    return copy(grant.account)
+    account = clone_instance(grant.account)
+    account._state.adding, account._state.db = False, grant.account._state.db
+    return account
 
 
 def _load_grant(checksum: str) -> Grant | None:

@@ -5,11 +5,11 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Model, ProtectedError, QuerySet
+from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.viewsets import ModelViewSet
 
 from school.access.row_scope import check_can_add, check_in_scope, filter_by_scope
@@ -17,7 +17,7 @@ from school.api.etags import check_if_match, is_conditional
 from school.api.idempotency import idempotent
 from school.api.permissions import row_scope_of
 from school.api.query_parameters import StrictQueryMixin
-from school.api.row_json import JsonText
+from school.api.row_json import json_response
 from school.api.row_responses import ConditionalReadMixin
 from school.api.sparse_fields import SparseFieldsMixin
 from school.db.retry import retry_transaction
@@ -67,7 +67,7 @@ class ResourceViewSet(RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, Condit
     @idempotent
     @retry_transaction
     @transaction.atomic
-    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         check_can_add(self.permission_model, row_scope_of(request))
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -75,21 +75,21 @@ class ResourceViewSet(RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, Condit
         row: Any = serializer.instance
         etag, body = self.etag_and_json({"pk": row.pk})
         location = request.build_absolute_uri(reverse(self.detail_url_name, args=[row.pk]))
-        return Response(JsonText(body), 201, headers={"Location": location, "ETag": etag})
+        return json_response(body, 201, {"Location": location, "ETag": etag})
 
     @retry_transaction
     @transaction.atomic
-    def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> Response:
+    def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> HttpResponse:
         serializer = self.get_serializer(self.get_object(), data=request.data, partial=partial)
         serializer.is_valid(raise_exception=True)
         self.perform_update(serializer)
         instance: Any = serializer.instance
         etag, body = self.etag_and_json({"pk": instance.pk})
-        return Response(JsonText(body), headers={"ETag": etag})
+        return json_response(body, headers={"ETag": etag})
 
     @retry_transaction
     @transaction.atomic
-    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         return super().destroy(request, *args, **kwargs)
 
     def perform_destroy(self, instance: Any) -> None:

@@ -1,5 +1,5 @@
 """
-Fast creation of many similar model instances without calling ``Model.__init__``.
+Fast creation of similar model instances without calling ``Model.__init__``.
 
 With the constructor, an import of new rows takes 10 to 14 % more processor time (docs/performance.md).
 ``tests/students/test_plain.py`` checks that the instances equal those that the constructor makes.

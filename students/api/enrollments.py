@@ -4,13 +4,14 @@ from collections.abc import Hashable
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
@@ -18,11 +19,12 @@ from courses.lookup import find_course
 from courses.models import Course
 from school.access.access_log import Subject, record_export
 from school.access.row_scope import filter_by_scope
+from school.api.fields import parse_body
 from school.api.pagination import order_columns, refuse_page_parameters
 from school.api.permissions import row_scope_of
 from school.api.query_parameters import StrictQueryMixin
-from school.api.renderers import BOM_OPENAPI_PARAMETER, CsvRenderer, JsonRenderer, wants_bom
-from school.api.row_json import JsonText, encode_json
+from school.api.renderers import BOM_OPENAPI_PARAMETER, CsvRenderer, wants_bom
+from school.api.row_json import encode_json, json_response
 from school.api.row_responses import ConditionalReadMixin
 from school.api.views import RowScopeMixin
 from school.http.csv_response import csv_response
@@ -57,7 +59,7 @@ class RosterViewSet(EnrollmentReadViewSet):
     """The roster of a course."""
 
     filterset_class = RosterFilter
-    renderer_classes = [JsonRenderer, CsvRenderer]
+    renderer_classes = [JSONRenderer, CsvRenderer]
     search_fields = ["student__student_number", "student__given_name", "student__family_name"]
     ordering_fields = {"id": "id", "updated_at": "updated_at", "family_name": "student__family_name"}
 
@@ -141,15 +143,13 @@ class ChangesView(StrictQueryMixin, APIView):
         super().check_permissions(request)
 
     @extend_schema(operation_id="changes_list", parameters=[ChangesQuerySerializer], responses=ChangesSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponse:
         """
         Return the changes after a cursor. The response has the cursor for the next request, even without changes.
 
         With `wait`, the response is held until there is a change, for at most that many seconds.
         """
-        query = ChangesQuerySerializer(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        parameters = query.validated_data
+        parameters = parse_body(ChangesQuerySerializer, request.query_params.dict()).validated_data
         row_scope = row_scope_of(request)
         template = change_template(is_limited=row_scope is not None and row_scope.is_client)
         page = read_changes(
@@ -162,4 +162,4 @@ class ChangesView(StrictQueryMixin, APIView):
         )
         header = encode_json({"cursor": page.cursor, "has_more": page.has_more})
         results = ",".join([template.render(request, entry.columns) for entry in page.entries])
-        return Response(JsonText(f'{header[:-1]},"results":[{results}]}}'))
+        return json_response(f'{header[:-1]},"results":[{results}]}}')

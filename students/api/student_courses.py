@@ -1,21 +1,20 @@
 """API views for the courses of a student: list, enroll, complete and drop."""
 
-from copy import copy
-from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.urls import reverse
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 
 from courses.lookup import find_course
 from courses.models import Course
 from school.api.etags import check_if_match, if_match_is_any, is_conditional
+from school.api.fields import parse_body
 from school.api.permissions import row_scope_of
-from school.api.row_json import JsonText
+from school.api.row_json import json_response
 from school.refusals import Refused
 from school.validators import parse_id
 from students.api.actor import actor_from_request
@@ -27,26 +26,6 @@ from students.enrollment.commands import ActorContext, OnFull, Outcome
 from students.enrollment.rules import not_enrolled_refusal
 from students.lookup import find_student, resolve_student_id
 from students.models import Status, Student, StudentCourse
-
-S = TypeVar("S", bound=BaseSerializer[Any])
-
-
-@cache
-def _cached_serializer(serializer_class: Any) -> Any:
-    """Return a cached serializer whose fields are built already."""
-    serializer = serializer_class()
-    assert serializer.fields  # the first access to ``fields`` builds the fields
-    return serializer
-
-
-def parse_body(serializer_class: type[S], data: Any) -> S:
-    """Return a serializer that has validated the data; raise ``ValidationError``."""
-    # Building the fields is slow, and they keep no request data, so a copy of the serializer can share them.
-    cached: S = _cached_serializer(cast(Any, serializer_class))
-    serializer = copy(cached)
-    serializer.initial_data = data
-    serializer.is_valid(raise_exception=True)
-    return serializer
 
 
 def enroll_from_request(student_id: str, body: EnrollSerializer, actor: ActorContext, request: Request) -> Outcome:
@@ -106,7 +85,7 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
             200: OpenApiResponse(EnrollmentSerializer, "Open already, or waitlisted and enrolled now by a waiver"),
         },
     )
-    def enroll(self, request: Request, student_id: str) -> Response:
+    def enroll(self, request: Request, student_id: str) -> HttpResponse:
         """
         Enroll the student in a course, or put the student on its waitlist.
 
@@ -118,7 +97,7 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
         return self._outcome_response(outcome, status=201 if outcome.created else 200)
 
     @extend_schema(request=CompleteSerializer, responses=EnrollmentSerializer)
-    def complete(self, request: Request, student_id: str, course_id: str) -> Response:
+    def complete(self, request: Request, student_id: str, course_id: str) -> HttpResponse:
         """
         Complete the course, with or without a grade, or correct the grade of a completed enrollment.
 
@@ -142,7 +121,7 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
         )
         return self._outcome_response(outcome, status=200)
 
-    def drop(self, request: Request, student_id: str, course_id: str) -> Response:
+    def drop(self, request: Request, student_id: str, course_id: str) -> HttpResponse:
         """
         Drop the course: the enrollment becomes dropped on or before the term's drop deadline, and withdrawn after it.
 
@@ -174,15 +153,15 @@ class StudentCoursesViewSet(EnrollmentReadViewSet):
         check_if_match(self.request, self.etag_of(enrollment))
         return None if if_match_is_any(self.request) else (enrollment.pk, enrollment.version)
 
-    def _outcome_response(self, outcome: Outcome, *, status: int) -> Response:
+    def _outcome_response(self, outcome: Outcome, *, status: int) -> HttpResponse:
         assert outcome.enrollment is not None  # an accepted command has an enrollment
         return self._enrollment_response(outcome.enrollment, status)
 
-    def _enrollment_response(self, enrollment: StudentCourse, status: int) -> Response:
+    def _enrollment_response(self, enrollment: StudentCourse, status: int) -> HttpResponse:
         """Return the response with the current state of an enrollment."""
         etag, text = self.etag_and_json({"pk": enrollment.pk})
         headers = {"ETag": etag}
         if status == 201:
             path = reverse("student-course", args=[enrollment.student_id, enrollment.course_id])
             headers["Location"] = self.request.build_absolute_uri(path)
-        return Response(JsonText(text), status, headers=headers)
+        return json_response(text, status, headers)

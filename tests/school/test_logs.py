@@ -243,7 +243,7 @@ def test_a_test_run_with_personal_data_in_its_logs_fails(tmp_path, leak):
     run = subprocess.run(
         command,
         cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "TEST_LOGS": str(tmp_path)},
+        env={"PATH": "/usr/bin:/bin", "TEST_FOLDER": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,

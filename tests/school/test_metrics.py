@@ -14,8 +14,9 @@ from students.enrollment import drop, dry_run, enroll
 from students.enrollment.commands import ActorContext, EnrollmentCommand
 from students.models import Action, Channel
 from tests.bulk.work import imported, worked_on
+from tests.databases import copy_sqlite
 from tests.factories import make_course, make_student
-from tests.serving import ask, bearer, environment_of, manage, serving
+from tests.serving import ask, bearer, environment_of, serving
 
 TOKEN = {"Authorization": "Bearer tell me"}
 
@@ -67,7 +68,7 @@ def test_metrics_report_commands_refusals_imports_and_the_queue(client, settings
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
 def test_metrics_add_up_all_processes_and_no_label_contains_an_id(tmp_path):
     environment = environment_of(f"sqlite:///{tmp_path}/school.sqlite3", METRICS_TOKEN="tell me")
-    manage(environment, "migrate", "--verbosity=0")
+    copy_sqlite(environment)
     with serving(environment, "--workers=2") as port:
         program = bearer(environment, port, "students:read")
         answers = [ask(port, "GET", f"/api/v1/students/{n}", **program).status for n in range(1, 41)]

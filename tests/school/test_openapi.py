@@ -9,34 +9,14 @@ import pytest
 import time_machine
 from django.core.management import call_command
 from django.db import connection, transaction
-from hypothesis import HealthCheck, settings
 from openapi_spec_validator import validate
-from schemathesis import checks
 
 from bulk.models import State
 from school.api.idempotency import KEY_PATTERN
 from school.api.openapi.operation_texts import SCHEMAS, TAGS, TEXTS
-from school.api.openapi.operations import COMMON_STATUSES
 from students.api.problem_pages import code_descriptions
-from students.enrollment import enroll
-from students.enrollment.commands import ActorContext
-from students.models import Channel
-from tests.contract import DOCUMENT, connection_kept, load, operations
-from tests.factories import make_course, make_student, make_term
-from tools.fuzz import count, examples
+from tests.contract import DOCUMENT, operations
 from tools.openapi import COMMITTED
-
-schema = load(DOCUMENT)
-# An ETag is checked before the body, as in RFC 9110, 13.2.1.
-schema.config.checks.negative_data_rejection.expected_statuses += ["412"]
-
-CHECKS = [
-    checks.not_a_server_error,
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_schema_conformance,
-    checks.negative_data_rejection,
-]
 
 
 def test_the_document_is_openapi_3_1():
@@ -229,36 +209,6 @@ def test_a_form_that_the_document_does_not_have_is_an_error(client):
         400,
         [{"code": "invalid_choice", "field": "format", "message": "Write one of: json, yaml."}],
     )
-
-
-@pytest.fixture
-def token(api):
-    """Return a token, and make rows with small ids, as the fuzzer uses small ids."""
-    for _ in range(3):
-        student = make_student()
-        enroll(student_id=student.pk, course_id=make_course(term=make_term()).pk, actor=ActorContext(Channel.SYSTEM))
-    with connection_kept():
-        yield api._credentials["HTTP_AUTHORIZATION"]
-
-
-@schema.parametrize()
-@settings(
-    max_examples=examples(25),
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
-def test_the_api_conforms_to_its_document(case, token):
-    count()
-    response = case.call(headers={"Authorization": token, "Host": "localhost"})
-
-    # Beside the documented statuses, every operation may return a problem, which the document has as the default.
-    named = DOCUMENT["paths"][case.operation.path][case.operation.method.lower()]["responses"]
-    assert str(response.status_code) in {*named, *COMMON_STATUSES, "405"}  # the fuzzer tries other methods as well
-
-    # A malformed item of a batch is an outcome beside those of the valid items, and the fuzzer's own client leaves
-    # out the empty fields of a form, so that forms which it considers malformed are valid.
-    is_lenient = case.operation.path in ("/api/v1/enrollments/batch", "/api/v1/imports")
-    asked = [check for check in CHECKS if not (is_lenient and check is checks.negative_data_rejection)]
-    case.validate_response(response, checks=asked)
 
 
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL's ids go on where an earlier test ended")

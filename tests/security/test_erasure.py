@@ -11,6 +11,7 @@ from pathlib import Path
 from django.db import connection
 
 from school.validators import lookalike_key
+from tests.databases import copy_sqlite
 from tests.postgres import find_binaries, running_server
 from tests.serving import environment_of, manage
 
@@ -140,7 +141,7 @@ def database(folder):
     if connection.vendor == "sqlite":
         folder.mkdir(exist_ok=True)
         environment = environment_of(f"sqlite:///{folder}/school.sqlite3")
-        manage(environment, "migrate", "--verbosity=0")
+        copy_sqlite(environment)
         # Another process keeps the database open, like a server: the last process to close it removes the log.
         with closing(sqlite3.connect(folder / "school.sqlite3")) as other:
             other.execute("SELECT name FROM sqlite_master").fetchall()

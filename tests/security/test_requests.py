@@ -10,7 +10,8 @@ from django.db import connection
 from django.test import Client
 
 from bench.processes import tree
-from tests.serving import ask, environment_of, manage, serving_process
+from tests.databases import copy_sqlite
+from tests.serving import ask, environment_of, serving_process
 
 pytestmark = pytest.mark.django_db
 
@@ -77,7 +78,7 @@ def test_the_openapi_document_is_built_once_and_has_an_etag(client):
 @pytest.mark.skipif(connection.vendor != "sqlite", reason="the server is the same, so once is enough")
 def test_a_killed_server_process_is_replaced(tmp_path):
     environment = environment_of(f"sqlite:///{tmp_path}/school.sqlite3")
-    manage(environment, "migrate", "--verbosity=0")
+    copy_sqlite(environment)
 
     with serving_process(environment, "--workers=1") as (port, server):
         wait_until(lambda: is_listening(port))

@@ -15,9 +15,8 @@ from django.utils.translation import override
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
-
-from school.api.renderers import JsonRenderer
 
 _rendered: dict[str, tuple[bytes, str]] = {}  # maps a media type to the document and its ETag
 _lock = threading.Lock()
@@ -43,7 +42,7 @@ class SchemaView(SpectacularAPIView):
     def handle_exception(self, exc: Exception) -> Any:
         """Return a problem in JSON, even if the caller asked for YAML."""
         answer = super().handle_exception(exc)
-        self.request.accepted_renderer, self.request.accepted_media_type = JsonRenderer(), JsonRenderer.media_type
+        self.request.accepted_renderer, self.request.accepted_media_type = JSONRenderer(), JSONRenderer.media_type
         return answer
 
     @extend_schema(exclude=True)
