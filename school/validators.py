@@ -205,7 +205,7 @@ _WITH_A_DECIMAL = re.compile(r"(\d+)[.,]0{1,2}")
 _GROUPED = re.compile(r"\d{1,3}([,']\d{3})+([.]\d{1,2})?|\d{1,3}([.]\d{3})+,\d{1,2}")
 # The texts of null values and of the labels of sum rows.
 _PLACEHOLDERS = {"null", "nan", "undefined", "total", "gesamt", "summe"}
-_ERROR_VALUE = re.compile(r"#[^\W\d_]+([/-][A-Z0])?[!?]|#N/?[AV]|#+")  # #REF!, #DIV/0!, #N/A, and in German #NV
+_ERROR_VALUE = re.compile(r"#[^\W\d_]+([/-][A-Z0])?[!?]|#N/?[AV]|#+")  # such as #REF!, #DIV/0!, #N/A, and #NV in German
 
 
 def _spreadsheet_fault(text: str) -> str | None:
