@@ -199,12 +199,12 @@ def test_a_long_poll_waits_until_a_change_is_committed(api, origin, monkeypatch)
     if connection.vendor == "sqlite":
         pytest.skip("a database in memory is seen by one connection")
     monkeypatch.setattr(feed.Reader, "page", look)
-    actor = threading.Thread(target=act)
-    actor.start()
+    thread = threading.Thread(target=act)
+    thread.start()
 
     page = api.get(FEED, {"wait": 20}).json()
 
-    actor.join()
+    thread.join()
     assert len(page["results"]) == 1
 
 
