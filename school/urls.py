@@ -5,6 +5,7 @@ from importlib import import_module
 from django.apps import apps
 from django.contrib import admin
 from django.urls import include, path, register_converter
+from django.views.decorators.csrf import csrf_protect
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerSplitView as ApiDocs
@@ -32,6 +33,9 @@ versions = {
 }
 lists = {each.name: f"/api/v1/{each.pattern}" for each in api if not each.pattern.converters}
 
+# Its script sends the CSRF token with writes by the session. The middleware of the API does not provide this token.
+docs = csrf_protect(ApiDocs.as_view(url_name="schema", template_name="school/docs.html"))
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
@@ -40,7 +44,7 @@ urlpatterns = [
     path("api/v1", IndexView.as_view(links=lists), name="api-v1"),
     path("api/v1/", include(api)),
     path("api/schema", SchemaView.as_view(), name="schema"),
-    path("api/docs", ApiDocs.as_view(url_name="schema", template_name="school/docs.html"), name="docs"),
+    path("api/docs", docs, name="docs"),
     path("oauth/token", ClientTokenView.as_view(), name="token"),
     path("health", health, name="health"),
     path("health/live", live, name="health-live"),

@@ -164,7 +164,8 @@ def test_every_example_of_the_api_pages_gets_the_answer_that_the_page_shows():
     credentials = create_api_client("portal", " ".join(settings.SCOPES))
     token = ""
 
-    for request, shown in [exchange for page in api_pages() for exchange in exchanges(page)]:
+    pages = [API / "reference.md", *api_pages()]
+    for request, shown in [exchange for page in pages for exchange in exchanges(page)]:
         response = send(request, credentials, token)
         if request.start == "POST /oauth/token":
             token = token or response.json()["access_token"]
@@ -268,8 +269,8 @@ def test_the_page_of_tokens_lists_every_scope():
     assert quoted(table.column("Scope")) == list(settings.SCOPES)
 
 
-def test_the_page_of_imports_lists_every_option():
-    [table] = tables(DOCS / "importing.md", "Option", "Does")
+def test_the_page_of_commands_lists_every_option_of_an_import():
+    [table] = tables(DOCS / "import-commands.md", "Option", "Does")
     common = {"help", "version", "verbosity", "settings", "pythonpath", "traceback", "no_color", "force_color"}
     command = load_command_class("students", "import_enrollments")
     assert isinstance(command, ImportCommand)

@@ -7,7 +7,7 @@ from django.db.models import Model
 from rest_framework.serializers import BaseSerializer
 
 from courses.api.filters import CourseFilter, TermFilter
-from courses.api.serializers import CourseSerializer, TermSerializer
+from courses.api.serializers import TERM, CourseSerializer, TermSerializer
 from courses.lookup import find_course, find_term
 from courses.models import Course, Term
 from courses.prerequisites import lock_for_rename, lock_prerequisites, refuse_deletion, rename_in_prerequisites
@@ -22,6 +22,7 @@ class TermViewSet(ResourceViewSet):
     detail_url_name = "term"
     queryset = Term.objects.all()
     serializer_class = TermSerializer
+    request_examples = {"PUT": TERM, "PATCH": {"name": "Fall Term 2026"}}
     filterset_class = TermFilter
     search_fields = ["code", "name"]
     ordering_fields = {"id": "id", "code": "code", "starts_on": "starts_on"}

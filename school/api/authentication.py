@@ -119,4 +119,5 @@ class StaffScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
     name = "cookieAuth"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
+        description = "The session of a user who has logged in at `/admin/`. The browser sends it; enter nothing here."
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": description}

@@ -10,7 +10,7 @@ from courses.models import Course
 from courses.prerequisites import courses_requiring
 from students.api.actor import actor_from_request
 from students.api.filters import CourseWithSeatsFilter
-from students.api.serializers import CourseWithSeatsSerializer
+from students.api.serializers import CourseWithSeatsSerializer, examples
 from students.enrollment import promote
 from students.seats import annotate_seats
 
@@ -25,6 +25,7 @@ class CourseWithSeatsViewSet(CourseViewSet):
 
     serializer_class = CourseWithSeatsSerializer
     filterset_class = CourseWithSeatsFilter
+    request_examples = {"PUT": examples.COURSE_REPLACEMENT, "PATCH": examples.COURSE_CHANGE}
 
     def get_queryset(self) -> QuerySet[Course]:
         return annotate_seats(super().get_queryset())

@@ -8,7 +8,7 @@ from school.api.views import ResourceViewSet
 from school.validators import parse_id
 from students.api.actor import actor_from_request
 from students.api.filters import StudentFilter
-from students.api.serializers import StudentSerializer
+from students.api.serializers import StudentSerializer, examples
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
 from students.lookup import find_student, resolve_student_id
 from students.models import Student
@@ -21,6 +21,7 @@ class StudentViewSet(ResourceViewSet):
     queryset = Student.objects.all()
     serializer_class = StudentSerializer
     filterset_class = StudentFilter
+    request_examples = {"PUT": examples.STUDENT_REPLACEMENT, "PATCH": examples.STUDENT_CHANGE}
     search_fields = ["student_number", "given_name", "family_name", "email"]
     ordering_fields = {"id": "id", "student_number": "student_number", "family_name": "family_name"}
     ordering = "id"

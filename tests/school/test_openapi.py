@@ -9,9 +9,11 @@ import pytest
 import time_machine
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.test import Client
 from openapi_spec_validator import validate
 
 from bulk.models import State
+from courses.api.serializers import TERM
 from school.api.idempotency import KEY_PATTERN
 from school.api.openapi.operation_texts import SCHEMAS, TAGS, TEXTS
 from students.api.problem_pages import code_descriptions
@@ -181,6 +183,27 @@ def test_the_index_of_the_api_leads_to_every_list(client, api):
     assert {client.get(index[name]).status_code for name in ("schema", "docs", "problems")} == {200}
     assert list(lists) == ["students", "courses", "changes", "enrollments-batch", "enrollments", "terms", "imports"]
     assert {api.get(path).status_code for name, path in lists.items() if name != "enrollments-batch"} == {200}
+
+
+@pytest.mark.django_db
+def test_the_script_of_the_interactive_documentation_has_the_csrf_token_of_the_session(registrar):
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(registrar)
+    script = browser.get("/api/docs?script=").content.decode()
+    [token] = re.findall(r'headers\["X-CSRFTOKEN"\] = "(\w+)"', script)
+
+    answer = browser.post("/api/v1/terms", TERM, content_type="application/json", headers={"X-CSRFToken": token})
+
+    assert (answer.status_code, answer.json()["code"]) == (201, TERM["code"])
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/v1/students/1", "/api/v1/students/1/courses/1"])
+def test_a_client_that_accepts_only_problems_gets_the_answer(api, path):
+    """The interactive documentation accepts only the media types of an operation, and a deletion has no other."""
+    answer = api.delete(path, headers={"Accept": "application/problem+json"})
+
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/problem+json")
 
 
 @pytest.mark.django_db

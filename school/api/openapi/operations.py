@@ -62,9 +62,11 @@ COMMON_STATUSES = ("401", "403", "406", "429", "500", "503")
 PATH_PARAMETERS = {
     "student_id": ("An id, or `number:` and a student number.", "number:S-1042"),
     "course_id": ("An id, or `code:` and a course code, with `@` and the code of its term.", "code:MATH-101@2026F"),
-    "term_id": ("An id, or `code:` and the code of a term.", "1"),
+    "term_id": ("An id, or `code:` and the code of a term.", "code:2026F"),
     "id": ("An id.", "1"),
 }
+# The objects that the examples of POST create: these can be deleted.
+CREATED_OBJECTS = {"student_id": "number:S-9001", "course_id": "code:MATH-150@2026F", "term_id": "code:2030F"}
 # Optional parameters have no ``example``: the page for trying out the API would send it with each request.
 SAMPLE_VALUES = {
     "code": "`MATH-101`",
@@ -82,6 +84,8 @@ def add_common_parts(operation: dict[str, Any], view: Any, method: str) -> None:
     operation["summary"], operation["description"] = TEXTS[operation["operationId"]]
     if "requestBody" in operation and method != "PATCH" and not getattr(view, "body_is_optional", False):
         operation["requestBody"]["required"] = True
+    if value := getattr(view, "request_examples", {}).get(method):
+        operation["requestBody"]["content"]["application/json"]["examples"] = {"Request": {"value": value}}
     parameters, responses = operation.setdefault("parameters", []), operation["responses"]
     if isinstance(view, ConditionalReadMixin):
         _add_conditions(parameters, responses, method)
@@ -122,8 +126,11 @@ def add_common_parts(operation: dict[str, Any], view: Any, method: str) -> None:
         problem = response.get("content", {}).get(PROBLEM_MEDIA_TYPE)
         if problem and "examples" not in problem:
             problem["examples"] = {status: {"value": _example_problem(status)}}
+    in_path = [parameter for parameter in parameters if parameter["in"] == "path"]
     for parameter in parameters:
-        _add_example(parameter)
+        _describe_parameter(parameter)
+    if method == "DELETE" and len(in_path) == 1:
+        in_path[0]["example"] = CREATED_OBJECTS[in_path[0]["name"]]
 
 
 def _add_conditions(parameters: list[Any], responses: dict[str, Any], method: str) -> None:
@@ -180,7 +187,7 @@ def _example_problem(status: str) -> dict[str, Any]:
     }
 
 
-def _add_example(parameter: dict[str, Any]) -> None:
+def _describe_parameter(parameter: dict[str, Any]) -> None:
     name = parameter["name"]
     if parameter["in"] == "path":
         parameter["description"], parameter["example"] = PATH_PARAMETERS[name]

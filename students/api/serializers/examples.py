@@ -15,9 +15,11 @@ STUDENT_REQUEST = {
     "student_number": "S-9001",
     "given_name": "Grace",
     "family_name": "Murray",
-    "email": "grace@example.edu",
+    "email": "murray@example.edu",
     "is_active": True,
 }
+STUDENT_REPLACEMENT = {name: value for name, value in STUDENT.items() if name != "id"}
+STUDENT_CHANGE = {"email": "byron@example.edu"}
 STUDENT_SUMMARY = {name: STUDENT[name] for name in ("id", "student_number", "given_name", "family_name")}
 COURSE_SUMMARY: dict[str, Any] = {
     "id": 5,
@@ -37,11 +39,12 @@ COURSE: dict[str, Any] = {
     "seats": {"taken": 29, "free": 1, "waiting": 0, "over": 0},
     "warnings": [],
 }
-COURSE_REQUEST = {
+COURSE_REPLACEMENT = {
     **{name: value for name, value in COURSE.items() if name not in ("id", "seats", "warnings")},
-    "code": "MATH-150",
-    "prerequisites": ["MATH-101"],
+    "prerequisites": [],
 }
+COURSE_REQUEST = {**COURSE_REPLACEMENT, "code": "MATH-150", "prerequisites": ["MATH-101"]}
+COURSE_CHANGE = {"capacity": 40}
 ENROLLMENT: dict[str, Any] = {
     "id": 9001,
     "student": STUDENT_SUMMARY,
