@@ -17,7 +17,7 @@ INSERT_BATCH_SIZE = 100  # the number of pages that are inserted together
 
 
 class StoredResult(NamedTuple):
-    """A stored result. ``raw`` has the cells of a row that is in no file. ``spoken`` translates the messages."""
+    """A stored result. ``raw`` has the cells of a row that is in no file."""
 
     number: int
     outcome: str

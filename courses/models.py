@@ -17,7 +17,7 @@ from school.validators import MAX_COUNT, identifier, in_our_times, plain_text
 
 
 class Term(ConstraintErrorsByField):
-    """A term of the school year. Its dates are inclusive, and days in ``TIME_ZONE``."""
+    """A term of the school year. Its first and its last day belong to the term; days are in ``TIME_ZONE``."""
 
     reason_to_keep = _(
         "Courses are offered in this term. Move them to another term, or delete them, and then the term."
@@ -70,7 +70,7 @@ class Level(models.TextChoices):
 
 
 class WindowConstraint(models.CheckConstraint):
-    """Enrollment closes after it opens. Validates without a query, because imports check many rows at once."""
+    """Enrollment closes after it opens. Validates without a query, because imports check many rows together."""
 
     def deconstruct(self) -> Any:
         _path, args, kwargs = super().deconstruct()

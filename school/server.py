@@ -88,7 +88,8 @@ def server_command_line(*, host: str, port: int, workers: int, threads: int) -> 
         "--no-access-log",
         f"--workers-kill-timeout={SHUTDOWN_TIMEOUT}",
         "--respawn-failed-workers",  # without this option, the server stops if one of its processes is killed
-        "--log-level=error",  # hides the warning that there are more threads than processors, which is intended
+        # This option hides the warning that there are more threads than processors, which is intended.
+        "--log-level=error",
         "school.wsgi:application",
     ]
 

@@ -310,7 +310,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "school.access.row_scope.OwnCoursesBackend",  # this must precede the backend that grants permissions
+    "school.access.row_scope.OwnCoursesBackend",  # precedes the backend that grants permissions
     "school.accounts.backends.StaffBackend",
 ]
 AXES_HANDLER = "school.accounts.lockout.LoginHandler"

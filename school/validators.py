@@ -117,7 +117,8 @@ _LOOK_ALIKES = {
 }
 _QUOTES = "\"'`"  # at the ends of an identifier, these characters come from the format of a file
 _REPLACEMENT_CHARACTERS = (
-    "\N{OBJECT REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"  # characters that replace lost characters
+    # The characters with which programs replace characters that they have lost.
+    "\N{OBJECT REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}"
 )
 _ORDINARY = re.compile(r"[ -.0-?A-~]*")  # all ASCII characters except "/", "@" and control characters
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -204,7 +205,7 @@ _WITH_A_DECIMAL = re.compile(r"(\d+)[.,]0{1,2}")
 _GROUPED = re.compile(r"\d{1,3}([,']\d{3})+([.]\d{1,2})?|\d{1,3}([.]\d{3})+,\d{1,2}")
 # The texts of null values and of the labels of sum rows.
 _PLACEHOLDERS = {"null", "nan", "undefined", "total", "gesamt", "summe"}
-_ERROR_VALUE = re.compile(r"#[^\W\d_]+([/-][A-Z0])?[!?]|#N/?[AV]|#+")  # #REF!, #DIV/0!, #N/A, and in German #NV
+_ERROR_VALUE = re.compile(r"#[^\W\d_]+([/-][A-Z0])?[!?]|#N/?[AV]|#+")  # such as #REF!, #DIV/0!, #N/A, and #NV in German
 
 
 def _spreadsheet_fault(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Many concurrent HTTP clients. Some of them have short timeouts and repeat their requests."""
+"""Many concurrent HTTP clients, some of which have short timeouts and repeat their requests."""
 
 import json
 import random

@@ -1,5 +1,6 @@
 """
-Sixteen processes write to one SQLite file at once: none of them gets the error that the database is locked.
+Sixteen processes write to one SQLite file at the same time, and none of them gets the error that the database is
+locked.
 
 The timeout is that of a command. Processes that wait for SQLite do not form a queue: a process that retries immediately
 is more likely to be next than one that has waited long, so the longest wait is many times the usual wait.

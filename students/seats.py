@@ -1,4 +1,4 @@
-"""Counts the seats of courses. The numbers are computed from the enrollments and never stored."""
+"""Counts the seats of courses from their enrollments, because the numbers are not stored."""
 
 from dataclasses import dataclass
 

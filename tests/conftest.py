@@ -86,7 +86,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 
 @pytest.fixture
-def origin() -> ActorContext:
+def actor() -> ActorContext:
     return ActorContext(Channel.SYSTEM)
 
 
@@ -129,7 +129,7 @@ def _staff(name: str, group: str) -> User:
 
 
 @pytest.fixture
-def registrars_desk(registrar: User, client: Client) -> Client:
+def registrar_client(registrar: User, client: Client) -> Client:
     """A test client that is logged in as a registrar."""
     client.force_login(registrar)
     return client

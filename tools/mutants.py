@@ -459,7 +459,7 @@ GUARDS = [
         "tests/security/test_own_courses.py::test_a_forged_form_writes_nothing_and_names_no_other_course",
         instead(
             "school/settings.py",
-            '    "school.access.row_scope.OwnCoursesBackend",  # before the backend that grants permissions\n',
+            '    "school.access.row_scope.OwnCoursesBackend",  # precedes the backend that grants permissions\n',
             "",
         ),
     ),
@@ -565,8 +565,8 @@ GUARDS = [
         "tests/bulk/test_full.py::test_a_full_file_drops_only_enrollments_made_by_its_dataset[skip]",
         instead(
             "students/imports/full_files.py",
-            "kept = {} if self.takes_over else self.scope.kept_by_source(unlisted)",
-            "kept: dict[int, str] = {}",
+            "kept_outcomes = {} if self.takes_over else self.scope.kept_by_source(unlisted)",
+            "kept_outcomes: dict[int, str] = {}",
         ),
     ),
     Mutant(
@@ -907,10 +907,12 @@ GUARDS = [
         "the refusal of two files of one kind",
         SQLITE,
         "tests/bulk/test_zips.py::test_two_files_of_one_kind_are_refused_and_both_are_named",
-        instead("bulk/importers/registry.py", "        if found and len(importers) != 1:\n", "        if False:\n"),
+        instead(
+            "bulk/importers/registry.py", "        if matching_tables and len(importers) != 1:\n", "        if False:\n"
+        ),
     ),
     Mutant(
-        "the refusal of compression that unpacks to too much at once",
+        "the refusal of compression that unpacks to too many bytes",
         SQLITE,
         "tests/bulk/test_zips.py::test_a_file_with_an_unsupported_compression_is_refused_unread",
         instead("bulk/files/zip_reader.py", "if self.info.compress_type not in", "if None in"),

@@ -2,11 +2,11 @@
 Cleans the cells of files that are read, and escapes formulas in the cells of files that are written.
 
 A spreadsheet runs a cell that begins with =, +, -, @, a tab or a carriage return as a formula (OWASP, "CSV Injection");
-in East Asian languages also the full-width forms of these characters. It may split a file at another separator than the
-one the file was written with, so that a cell may begin after each comma, semicolon, tab or line break. In a file that
-is written, an apostrophe is added before each such formula. In a file that is read, one apostrophe is removed before
-each, so that an escaped cell is read back unchanged. People write an apostrophe or ``="..."`` around a number to keep
-its leading zeros: both are removed from a file that is read.
+in East Asian languages also the full-width forms of these characters. A spreadsheet may also split a file at another
+separator than the one with which the file was written. So a cell may begin after each comma, semicolon, tab or line
+break. In a file that is written, an apostrophe is added before each such formula. In a file that is read, one
+apostrophe is removed before each, so that an escaped cell is read back unchanged. People write an apostrophe or
+``="..."`` around a number to keep its leading zeros: both are removed from a file that is read.
 """
 
 import re
@@ -44,7 +44,11 @@ def clean(cell: str) -> str:
 
 
 def escape_formulas(cell: object) -> str:
-    """Return a cell to write that no spreadsheet runs as a formula. ``clean`` returns the original value."""
+    """
+    Return a cell with its formulas escaped, for a file to write, so that no spreadsheet runs them.
+
+    ``clean`` returns the original value.
+    """
     text = _INNER_FORMULA.sub(r"\1'", "" if cell is None else str(cell))
     return f"'{text}" if _NEEDS_ESCAPE.match(text) else text
 

@@ -57,7 +57,7 @@ class Column:
 @dataclass(slots=True)
 class Row:
     """
-    A row: ``raw`` has the cells as they are in the file, ``cells`` the cleaned cells of the known columns by name.
+    A row: ``raw`` has the original cells of the file, ``cells`` the cleaned cells of the known columns by name.
 
     A row with ``is_synthetic`` is in no file: it is generated for an object, by an undo or by a full import.
     ``unresolved`` has the refusals of references that match no row or several rows; their cells are not replaced. With

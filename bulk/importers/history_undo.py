@@ -27,7 +27,7 @@ class HistoryUndo(Importer):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        assert job.undoes is not None  # a database constraint ensures it
+        assert job.undoes is not None  # a database constraint requires it for every undo
         self.original_import = job.undoes
         self.importer = self.importer_class(job)
         self.versions: Any = self.importer_class.model.history.model  # type: ignore[attr-defined]  # simple-history adds it

@@ -74,7 +74,7 @@ def parts_of(job: Import, file: BinaryIO | None = None) -> list[ImportPart]:
         message = _("The file of import %(id)s and the results of its rows have been deleted.") % {"id": job.pk}
         raise UnreadableFile("no_longer_kept", message)
     if job.kind == UNDO:
-        assert job.undoes is not None  # a database constraint ensures it
+        assert job.undoes is not None  # a database constraint requires it for every undo
         original_kind = job.undoes.kind
         return [
             ImportPart(each.undo_importer(job), each.kind if original_kind == ZIP else "")

@@ -6,7 +6,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-THRESHOLD = 200_000  # new objects minus deleted ones between collections: about a chunk of rows
+# The number of new objects, minus deleted ones, after which garbage is collected: about a chunk of rows.
+THRESHOLD = 200_000
 
 
 @contextmanager

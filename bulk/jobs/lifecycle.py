@@ -301,7 +301,8 @@ def _cancel_if_idle(import_id: int) -> Import:
             locked.state, locked.finished_at = State.CANCELLED, timezone.now()
             locked.save()
             if locked.checkpoint:
-                for part in parts_of(locked):  # gives the seats that the import has freed to waitlisted students
+                # ``finish`` gives the seats that the import has freed to waitlisted students.
+                for part in parts_of(locked):
                     part.importer.finish()
     return locked
 

@@ -130,7 +130,10 @@ def _finalize_check(job: Import, writer: ResultWriter) -> bool:
 
 
 def _finalize_all_or_nothing(job: Import, writer: ResultWriter) -> bool:
-    """Return True to commit a run without errors whose outcomes are as approved, or which needs no approval."""
+    """
+    Return True if the run is to be committed: it has no errors, and its outcomes are the approved ones or need no
+    approval.
+    """
     if job.fingerprint and writer.digest.hexdigest() != job.fingerprint:
         _require_new_approval(job, writer)
     elif _cannot_apply(job, writer.counts):
@@ -158,7 +161,7 @@ def _finalize_chunks(job: Import) -> None:
 
 def _finalize_undo(job: Import, counts: Counter[str]) -> None:
     """Set the state of the import that was undone."""
-    assert job.undoes_id is not None  # a database constraint ensures it
+    assert job.undoes_id is not None  # a database constraint requires it for every undo
     original = Import.objects.select_for_update().get(pk=job.undoes_id)
     if counts[REVERSED] or not counts.total():
         original.state = State.PARTLY_UNDONE if counts[KEPT] or counts[ERROR] else State.UNDONE

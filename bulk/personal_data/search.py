@@ -32,8 +32,8 @@ from school.validators import likely_identifiers, lookalike_key
 # The minimum length of a number that is searched for within longer cells; a shorter number may mean a room, for
 # example.
 MIN_MENTION_LENGTH = 6
-# Characters of the previous block that are searched again, for each byte of the longest spelling: a letter may be
-# composed of several characters.
+# A text is searched in blocks. The end of a block is searched again with the next block: this number of characters for
+# each byte of the longest spelling, because a letter may be composed of several characters.
 OVERLAP = 8
 _SEPARATORS = re.compile(r'[,;\t|"\r\n]+')
 

@@ -92,7 +92,10 @@ class AnonymousAuthentication(BaseAuthentication):
 
 
 class ClientScheme(DjangoOAuthToolkitScheme):  # type: ignore[no-untyped-call]  # drf-spectacular registers subclasses
-    """Describes in the OpenAPI document which scope an operation requires, and that a token can be given as it is."""
+    """
+    Describes in the OpenAPI document the scope that each operation requires, and that a caller may send a token that it
+    has already.
+    """
 
     target_class = "school.api.authentication.ClientAuthentication"
     name = ["oauth2", "bearerAuth"]  # type: ignore[assignment]  # the base class of extensions allows a list

@@ -1,5 +1,5 @@
 """
-Parses dates, instants and whole numbers. Bodies and queries accept only one format of each.
+Parses dates, instants and whole numbers, of which bodies and queries accept only one format.
 
 The parsers of the libraries accept more: an instant without an offset, which is a different instant in each time zone;
 an instant in place of a date; a date with day and month in the order of another country; digits of other scripts. Each

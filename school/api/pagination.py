@@ -206,7 +206,7 @@ class KeysetPagination(BasePagination):
 
 
 def order_columns(request: Request, view: Any) -> tuple[str, str]:
-    """Return the columns of the order that the request asks for, for a view that returns all rows at once."""
+    """Return the columns of the order that the request asks for, for a view that returns all rows in one response."""
     order = parse_ordering(request, view)
     sign = "-" if order.startswith("-") else ""
     return f"{sign}{view.ordering_fields[order.removeprefix('-')]}", f"{sign}pk"

@@ -79,7 +79,7 @@ class StrictQueryMixin:
         view: Any = super()
         view.initial(request, *args, **kwargs)
         handler = getattr(self, getattr(self, "action", None) or str(request.method).lower(), None)
-        if not getattr(handler, "takes_idempotency_key", False):  # ``idempotent`` checks it after the key
+        if not getattr(handler, "takes_idempotency_key", False):  # ``idempotent`` checks the query later, after the key
             self.check_query(request)
 
     def check_query(self, request: Request) -> None:

@@ -13,9 +13,11 @@ from django.db import DEFAULT_DB_ALIAS, connection, models
 from school.db.compiled_queries import ON_POSTGRESQL, BoundStatement, run_statement, run_statements
 
 COPY_BATCH_SIZE = 1_000  # the number of rows that are sent to COPY at a time
-MAX_INSERT_ROWS = 100  # up to this number of rows, one INSERT costs less than fetching ids and a COPY
+MAX_INSERT_ROWS = 100  # for at most this number of rows, one INSERT costs less than fetching ids and a COPY
 MAX_PREPARED_INSERTS = (
-    8  # up to this number, prepared INSERTs of one row each, sent together, cost less than building one INSERT
+    # For at most this number of rows, prepared INSERTs of one row each, sent together, cost less than building one
+    # INSERT.
+    8
 )
 
 # Characters that COPY's text format escapes (PostgreSQL, COPY, "Text Format").

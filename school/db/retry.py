@@ -14,7 +14,8 @@ R = TypeVar("R")
 MAX_TRIES = 4
 RETRY_AFTER = 2  # seconds that a client should wait before a retry, if the database is busy or not reachable
 BASE_DELAY = 0.02  # seconds; the longest wait is 2 times this before the first retry, then 4 and 8 times
-RETRYABLE_STATES = {"40001", "40P01"}  # serialization_failure, deadlock_detected (PostgreSQL, appendix A)
+# The SQLSTATEs serialization_failure and deadlock_detected (PostgreSQL, appendix A).
+RETRYABLE_STATES = {"40001", "40P01"}
 
 
 def retry_transaction(transaction: Callable[P, R]) -> Callable[P, R]:

@@ -138,7 +138,8 @@ class RequestLimitsMiddleware:
     """
     Accepts API paths with or without a trailing slash, and rejects requests that exceed limits of server or database.
 
-    SQLite cannot search for an integer beyond 64 bits, and Django passes it on. A busy database is reported as such.
+    An integer beyond 64 bits in a search is an error on SQLite, and Django does not check for it. If the database is
+    busy, the response says so.
     """
 
     def __init__(self, get_response: Any) -> None:

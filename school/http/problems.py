@@ -42,7 +42,7 @@ MAX_FIELD_LENGTH = 100
 STATUS_BY_CODE = {
     **dict.fromkeys(["student_not_found", "course_not_found", "term_not_found", "not_enrolled"], 404),
     "import_not_found": 404,
-    "invalid_identifier": 404,  # for an identifier in the URL; in a body it is the error of a field
+    "invalid_identifier": 404,  # this status is for an identifier in the URL; in a body, it is the error of a field
     **dict.fromkeys(["blank", "control_characters"], 400),
     **dict.fromkeys(["invalid_choice", "invalid_scope", "mode_not_offered", "unknown_option"], 400),
     "waiver_not_allowed": 403,

@@ -1,4 +1,6 @@
-"""The base class of API views of enrollments, and the courses and students that a caller may see or enroll."""
+"""
+The base class of API views of enrollments, and functions that return the courses and students that a caller may see.
+"""
 
 from collections.abc import Hashable
 from typing import Any

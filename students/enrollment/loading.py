@@ -124,7 +124,8 @@ def _load_remaining_facts(
     student_results: Sequence[list[Any]],
 ) -> None:
     """Read the clock, waitlists, prerequisites and journal, after the courses and their seats."""
-    context.now = actor.at or timezone.now()  # after the locks: a request that acquires them later has a later time
+    # Read the clock only now: a request that acquires the locks later must have a later time.
+    context.now = actor.at or timezone.now()
     context.__dict__.pop("today", None)
     context.may_waive = actor.may_waive
     _load_waitlists(commands, context, course_ids_to_load & context.courses.keys(), students)

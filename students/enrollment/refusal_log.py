@@ -40,8 +40,8 @@ MAX_PENDING = 20_000  # the maximum number of refusals in memory
 BATCH_SIZE = 1_000  # the number of rows in one INSERT statement
 # Errors caused by the content of the rows. Another attempt to write the same rows would fail again.
 PERMANENT_ERRORS = (DataError, IntegrityError, NotSupportedError, ProgrammingError)
-# FOR KEY SHARE prevents that the student is deleted or erased before the refusal is written: an erased student must
-# have no refusals.
+# FOR KEY SHARE keeps other transactions from deleting or erasing the student before the refusal is written: an erased
+# student must have no refusals.
 LOCK_COURSE_IDS: PreparedQuery[Any] = PreparedQuery(
     lambda ids: Course.objects.filter(pk__any_of=ids).order_by("pk").values_list("pk"), "FOR KEY SHARE"
 )

@@ -1,5 +1,5 @@
 """
-The enrollment rules. Each rule is a pure function of a command and the facts in the decision context.
+The enrollment rules: pure functions of a command and the facts in the decision context.
 
 A rule returns the reason why the command is refused, or None. It makes no queries, writes and logs nothing, and uses
 the time of the context. All rules of an action are evaluated, so that a refusal lists all reasons.

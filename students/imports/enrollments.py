@@ -94,8 +94,8 @@ class EnrollmentImporter(FullFileImporter):
         self.on_full = OnFull(job.options.get("on_full") or OnFull.REJECT)
         self.term = normalized(job.options.get("term", ""))
         self.context = DecisionContext()
-        self.courses: dict[CourseKey, Course] = {}  # looked up in this transaction
-        self.student_ids: dict[str, int] = {}  # looked up in this transaction
+        self.courses: dict[CourseKey, Course] = {}  # the lookups of this transaction
+        self.student_ids: dict[str, int] = {}  # the lookups of this transaction
         self.resolver: CourseResolver | None = None
         # A cache, because most rows have the same values.
         self.parse_command = lru_cache(maxsize=1_000)(parse_row_command)

@@ -1,4 +1,6 @@
-"""The importers for student files and course files, and their undo. After a change they promote waitlisted students."""
+"""
+The importers for student files and course files, which promote waitlisted students after a change, and their undo.
+"""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any, ClassVar

@@ -32,7 +32,7 @@ class EnrollmentUndo(Importer):
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)
-        assert job.undoes is not None  # a database constraint ensures it
+        assert job.undoes is not None  # a database constraint requires it for every undo
         self.original_import = job.undoes
         self.actor = actor_from_import(job)
 

@@ -220,10 +220,10 @@ def resume():
 def sources(course):
     """F19 was enrolled by hand, F20 by an API client, and X1 by the file of another dataset."""
     registrar = get_user_model().objects.create_user("reg", is_staff=True)
-    for number, origin in (("F19", ActorContext(Channel.ADMIN, actor_id=registrar.pk)), ("F20", API)):
+    for number, actor in (("F19", ActorContext(Channel.ADMIN, actor_id=registrar.pk)), ("F20", API)):
         student = Student.objects.get(student_number=number)
-        drop(student_id=student.pk, course_id=course.pk, actor=origin)
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        drop(student_id=student.pk, course_id=course.pk, actor=actor)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
     Course.objects.filter(pk=course.pk).update(capacity=30)
     imported(listing(["X1"]), dataset="evening school")
 
@@ -377,7 +377,7 @@ def test_undoing_the_creating_import_keeps_enrollments_adopted_by_another_datase
     assert (undo.counts, "X1" in open_statuses()) == ({outcome: 1}, outcome == "kept")
 
 
-def test_adoptions_are_shown_in_the_change_feed_and_in_the_admin(sources, api, registrars_desk):
+def test_adoptions_are_shown_in_the_change_feed_and_in_the_admin(sources, api, registrar_client):
     cursor = api.get("/api/v1/changes?after=latest").json()["cursor"]
     job = full(listing(ALL_NUMBERS), **TAKE_OVER)
 
@@ -392,7 +392,7 @@ def test_adoptions_are_shown_in_the_change_feed_and_in_the_admin(sources, api, r
     ]
     for language, word in {"en": "adopted", "de": "übernommen", "es": "adoptado"}.items():
         for page in pages:
-            answer = registrars_desk.get(page, headers={"Accept-Language": language})
+            answer = registrar_client.get(page, headers={"Accept-Language": language})
             assert (page, answer.status_code, word in answer.content.decode()) == (page, 200, True)
 
 
@@ -444,11 +444,11 @@ def test_the_api_takes_over_enrollments_made_by_commands(sources, api, take_over
 
 
 @pytest.mark.parametrize(("ticked", "ending"), [({"take_over": "on"}, 21), ({}, 18)])
-def test_the_admin_takes_over_if_the_box_is_checked(sources, registrars_desk, ticked, ending):
+def test_the_admin_takes_over_if_the_box_is_checked(sources, registrar_client, ticked, ending):
     form = {"kind": "enrollments", "on_error": "abort", "mode": "full", "dataset": "default", "scope": "term:2026F"}
     file = SimpleUploadedFile("full.csv", HEADER.encode(), "text/csv")
 
-    registrars_desk.post("/admin/bulk/import/add/", {**form, "file": file, **ticked})
+    registrar_client.post("/admin/bulk/import/add/", {**form, "file": file, **ticked})
     work()
 
     job = Import.objects.latest("pk")
@@ -470,9 +470,9 @@ def test_an_approval_drops_only_the_students_of_the_preview(course, sources):
     assert (job.state, job.ending) == (State.NEEDS_REVIEW, 3)
     registrar = get_user_model().objects.get(username="reg")
     student = Student.objects.get(student_number="F18")
-    origin = ActorContext(Channel.ADMIN, actor_id=registrar.pk)
-    drop(student_id=student.pk, course_id=course.pk, actor=origin)
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    actor = ActorContext(Channel.ADMIN, actor_id=registrar.pk)
+    drop(student_id=student.pk, course_id=course.pk, actor=actor)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
     own = ActorContext(Channel.IMPORT, import_id=Import.objects.order_by("pk")[0].pk)
     student = Student.objects.get(student_number="X2")
     enroll(student_id=student.pk, course_id=course.pk, actor=own)  # as many enrollments would be dropped as before
@@ -807,8 +807,8 @@ def enrolled_before(before):
             assert imported(HEADER + f"{number},{code},waitlisted,\n", dataset=dataset).state == State.DONE
         else:
             student, course = Student.objects.get(student_number=number), Course.objects.get(code=code)
-            origin = API if source == "api" else ActorContext(Channel.ADMIN, actor_id=registrar.pk)
-            enroll(student_id=student.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
+            actor = API if source == "api" else ActorContext(Channel.ADMIN, actor_id=registrar.pk)
+            enroll(student_id=student.pk, course_id=course.pk, actor=actor, on_full=OnFull.WAITLIST)
     return world
 
 

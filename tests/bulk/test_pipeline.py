@@ -312,10 +312,10 @@ def test_waitlisted_students_are_promoted_after_an_undo_and_not_during_it(fall):
     course = Course.objects.get()
     course.capacity, course.waitlist_capacity = 1, 5
     course.save()
-    origin = ActorContext(Channel.SYSTEM)
-    enroll(student_id=one.pk, course_id=course.pk, actor=origin)
+    actor = ActorContext(Channel.SYSTEM)
+    enroll(student_id=one.pk, course_id=course.pk, actor=actor)
     job = imported(ENROLLMENTS + "S-1,M-1,,dropped,,\nS-2,M-1,,,,\n")
-    enroll(student_id=three.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+    enroll(student_id=three.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
 
     assert undone(job).counts == {"reversed": 2}
 

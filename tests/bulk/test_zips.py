@@ -75,14 +75,14 @@ def test_a_zip_is_undone_in_reverse_order():
     assert list(Student.objects.values_list("student_number", flat=True)) == ["S-1"]
 
 
-def test_the_report_of_a_zip_is_available_for_each_part(api, registrars_desk):
+def test_the_report_of_a_zip_is_available_for_each_part(api, registrar_client):
     packed = zipped(students=STUDENTS, courses=COURSES, enrollments=ENROLLMENTS)
     address = api.post("/api/v1/imports?kind=zip", packed.read(), content_type="application/zip")["Location"]
     work()
 
     whole = api.get(f"{address}/report", headers={"Accept": "text/csv"})
     part = api.get(f"{address}/report?part=courses", headers={"Accept": "text/csv"})
-    page = registrars_desk.get(f"/admin/bulk/import/{address.rpartition('/')[2]}/change/").content.decode()
+    page = registrar_client.get(f"/admin/bulk/import/{address.rpartition('/')[2]}/change/").content.decode()
 
     assert (whole.status_code, whole.json()["errors"][0]["field"]) == (400, "part")
     assert b"".join(part).decode().splitlines()[1].startswith("M-1,2026F,Maths,introductory,2,created")

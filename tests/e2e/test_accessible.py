@@ -74,13 +74,13 @@ class Busy(World):
 
 
 @pytest.fixture
-def world(registrar, origin):
+def world(registrar, actor):
     User.objects.filter(pk=registrar.pk).update(is_superuser=True)
-    world = Busy("OWN", registrar, origin)
+    world = Busy("OWN", registrar, actor)
     full = make_course(code="ART-1", name="Painting", capacity=1, waitlist_capacity=9)
     for number in range(3):
         student = make_student(student_number=f"S-{number}", given_name="Mary", family_name="Byron", email="")
-        enroll(student_id=student.pk, course_id=full.pk, on_full=OnFull.WAITLIST, actor=origin)
+        enroll(student_id=student.pk, course_id=full.pk, on_full=OnFull.WAITLIST, actor=actor)
     world.full = full
     return world
 

@@ -52,11 +52,11 @@ def term(db):
                 else {}
             )
             wish = {"on_full": OnFull.WAITLIST} if number >= taken else over
-            origin = ActorContext(Channel.SYSTEM, at=timezone.now() - timedelta(days=back), may_waive=True)
-            enroll(student_id=student.pk, course_id=course.pk, actor=origin, **wish)
+            actor = ActorContext(Channel.SYSTEM, at=timezone.now() - timedelta(days=back), may_waive=True)
+            enroll(student_id=student.pk, course_id=course.pk, actor=actor, **wish)
     for number in range(5):
-        origin = ActorContext(Channel.SYSTEM, at=timezone.now() - timedelta(days=number % 2))
-        drop(student_id=crowd[number].pk, course_id=made["MATH-101"].pk, actor=origin)
+        actor = ActorContext(Channel.SYSTEM, at=timezone.now() - timedelta(days=number % 2))
+        drop(student_id=crowd[number].pk, course_id=made["MATH-101"].pk, actor=actor)
     for number, codes in enumerate(["course_full"] * 6 + ["prerequisite_missing"] * 3 + ["enrollment_closed"]):
         course = made["BIO-101" if number < 4 else "LAW-302"]
         RefusedAct.objects.create(

@@ -19,11 +19,11 @@ def course(db):
     course = make_course(
         code="MATH-101", name="Calculus I", term=make_term(code="2026F"), capacity=2, waitlist_capacity=5
     )
-    origin = ActorContext(Channel.SYSTEM)
+    actor = ActorContext(Channel.SYSTEM)
     for number, name in enumerate(("Ada", "Mary", "Grace", "Joan")):
         student = make_student(student_number=f"S-{number}", given_name=name, family_name="Byron", email="")
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
-    drop(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor, on_full=OnFull.WAITLIST)
+    drop(student_id=student.pk, course_id=course.pk, actor=actor)
     imported(ENROLLMENTS + "S-9,M-9,,,,\n")
     return course
 

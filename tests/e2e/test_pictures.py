@@ -41,11 +41,11 @@ def term(db):
     students = list(Student.objects.values_list("pk", flat=True))
     courses = list(Course.objects.filter(term=term).values_list("pk", flat=True))
     for back in range(DAYS, 0, -1):
-        origin = ActorContext(Channel.API, at=timezone.now() - timedelta(days=back))
+        actor = ActorContext(Channel.API, at=timezone.now() - timedelta(days=back))
         pairs = [(dice.choice(students), dice.choice(courses)) for _ in range(6 + (DAYS - back) * 2)]
-        execute([EnrollmentCommand(Action.ENROLL, *pair, on_full=OnFull.WAITLIST) for pair in pairs], origin)
+        execute([EnrollmentCommand(Action.ENROLL, *pair, on_full=OnFull.WAITLIST) for pair in pairs], actor)
         leaving = StudentCourse.objects.filter(status="enrolled", course__term=term).order_by("pk")[back * 7 :: 211]
-        execute([EnrollmentCommand(Action.DROP, row.student_id, row.course_id) for row in leaving], origin)
+        execute([EnrollmentCommand(Action.DROP, row.student_id, row.course_id) for row in leaving], actor)
     for number, codes in enumerate(["course_full"] * 9 + ["prerequisite_missing"] * 4 + ["enrollment_closed"]):
         day = timezone.localdate()
         RefusedAct.objects.create(day=day, student_id=students[number], course_id=courses[number], codes=codes)

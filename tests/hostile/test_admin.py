@@ -302,10 +302,10 @@ def unexpected_responses(client: Client, cases: list[Case], path_values: dict[st
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
-def test_hostile_requests_of_a_registrar_are_answered_and_write_nothing(registrars_desk, path_values, family):
-    registrars_desk.raise_request_exception = False
+def test_hostile_requests_of_a_registrar_are_answered_and_write_nothing(registrar_client, path_values, family):
+    registrar_client.raise_request_exception = False
 
-    assert unexpected_responses(registrars_desk, family(), path_values) == []
+    assert unexpected_responses(registrar_client, family(), path_values) == []
 
 
 def test_hostile_requests_of_a_superuser_are_answered_and_write_nothing(admin_client, path_values):

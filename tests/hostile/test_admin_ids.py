@@ -45,8 +45,8 @@ def other_spellings(pk: Any) -> dict[str, str]:
 
 
 @pytest.fixture
-def world(origin, registrar):
-    return World("OWN", registrar, origin)
+def world(actor, registrar):
+    return World("OWN", registrar, actor)
 
 
 def kind_of(route: str) -> str:

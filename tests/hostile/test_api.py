@@ -28,7 +28,7 @@ FAMILIES = [path_cases, query_cases, body_cases, header_cases, method_cases, imp
 
 
 @pytest.fixture
-def path_values(origin) -> dict[str, Any]:
+def path_values(actor) -> dict[str, Any]:
     """Make one row of each kind, and return their keys."""
     student, course, term = make_student(), make_course(), make_term()
     enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM)).enrollment

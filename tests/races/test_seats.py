@@ -18,7 +18,7 @@ from tests.support.factories import make_course, make_student
 from tests.support.races import RUNNERS, race
 
 ROUNDS = 50
-SEATS = RUNNERS // 4  # of a course for which all runners compete
+SEATS = RUNNERS // 4  # the number of seats of a course for which all runners compete
 ORIGIN = ActorContext(Channel.SYSTEM)
 ORIGINS = [ActorContext(Channel.API), ORIGIN]  # for the API and for other callers
 

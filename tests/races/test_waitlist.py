@@ -19,8 +19,8 @@ from tests.support.factories import make_course, make_student
 from tests.support.races import RUNNERS, race
 
 ROUNDS = 10
-SEATS = RUNNERS // 4  # of a course for which all runners compete
-CROWD = 32  # of tests that need many runners at once
+SEATS = RUNNERS // 4  # the number of seats of a course for which all runners compete
+CROWD = 32  # the number of runners of tests that need many of them
 ORIGIN = ActorContext(Channel.SYSTEM, may_waive=True)
 
 pytestmark = [

@@ -78,11 +78,11 @@ def pages(db):
     course = make_course(
         code="MATH-101", name="Calculus I", term=make_term(code="2026F"), capacity=2, waitlist_capacity=5
     )
-    origin = ActorContext(Channel.SYSTEM)
+    actor = ActorContext(Channel.SYSTEM)
     for number in range(4):
         student = make_student(student_number=f"S-{number}", given_name="Ada", family_name="Byron", email="")
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
-    drop(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor, on_full=OnFull.WAITLIST)
+    drop(student_id=student.pk, course_id=course.pk, actor=actor)
     job = imported(ENROLLMENTS + "S-9,M-9,,,,\n")
     lists = ("students/studentcourse", "students/student", "courses/course", "courses/term")
     return [
@@ -104,12 +104,12 @@ def pages(db):
 
 
 @pytest.mark.parametrize("language", ["de", "es"])
-def test_translated_pages_contain_no_english_text(registrars_desk, pages, language):
+def test_translated_pages_contain_no_english_text(registrar_client, pages, language):
     User.objects.filter(username="registrar").update(is_superuser=True)
     left = set()
     for path in [*pages, "/admin/access/", "/admin/auth/user/", "/admin/auth/user/add/", "/admin/password_change/"]:
-        english = registrars_desk.get(path)
-        other = registrars_desk.get(path, headers={"Accept-Language": language})
+        english = registrar_client.get(path)
+        other = registrar_client.get(path, headers={"Accept-Language": language})
         assert (path, english.status_code, other.headers["Content-Language"]) == (path, 200, language)
         left |= {(path, text) for text in texts_of(english.text) & texts_of(other.text)}
 

@@ -90,10 +90,10 @@ def test_refusals_are_logged_with_codes_and_commands_by_name(api, log_entries):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_refusal_in_the_admin_is_logged(registrars_desk, log_entries):
+def test_a_refusal_in_the_admin_is_logged(registrar_client, log_entries):
     student, course = make_student(), make_course(capacity=0)
 
-    registrars_desk.post("/admin/students/studentcourse/add/", {"student": student.pk, "course": course.pk})
+    registrar_client.post("/admin/students/studentcourse/add/", {"student": student.pk, "course": course.pk})
 
     assert (event(log_entries, "enrollment_refused")["channel"], event(log_entries, "enrollment_refused")["codes"]) == (
         "admin",

@@ -46,12 +46,12 @@ def test_metrics_report_commands_refusals_imports_and_the_queue(client, settings
     settings.METRICS_TOKEN = "tell me"
     before = samples_in(client.get("/metrics", headers=TOKEN).content.decode())
     student, course, full = make_student(), make_course(), make_course(capacity=0)
-    origin = ActorContext(Channel.SYSTEM)
+    actor = ActorContext(Channel.SYSTEM)
 
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
-    drop(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
+    drop(student_id=student.pk, course_id=course.pk, actor=actor)
     with pytest.raises(Refused):
-        enroll(student_id=student.pk, course_id=full.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=full.pk, actor=actor)
     imported("student_number,given_name,family_name\nN,A,B\n", kind="students")
 
     after = samples_in(client.get("/metrics", headers=TOKEN).content.decode())

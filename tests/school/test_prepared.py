@@ -29,7 +29,7 @@ def test_a_compiled_query_returns_models_with_their_related_rows(courses, django
         assert [course._state.adding for course in found] == [False] * len(chosen)
 
 
-def test_a_compiled_query_returns_tuples_and_annotations_like_its_queryset(courses, origin):
+def test_a_compiled_query_returns_tuples_and_annotations_like_its_queryset(courses, actor):
     counted = PreparedQuery(
         lambda ids: Course.objects.filter(pk__any_of=ids).annotate(held=Count("enrollments")).order_by("pk")
     )

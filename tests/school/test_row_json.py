@@ -39,10 +39,10 @@ def test_every_type_of_value_is_rendered_as_by_the_serializer():
     )
 
 
-def test_a_property_is_read_from_its_annotation(origin):
+def test_a_property_is_read_from_its_annotation(actor):
     course = make_course(capacity=1, waitlist_capacity=2)
     for _ in range(3):
-        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin, on_full=OnFull.WAITLIST)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=actor, on_full=OnFull.WAITLIST)
     rows = StudentCourse.objects.with_details().order_by("pk")
 
     found = rendered_by_database(rows, EnrollmentSerializer())

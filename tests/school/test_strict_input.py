@@ -468,10 +468,10 @@ def test_the_problem_detail_names_the_field_of_each_error(api):
     assert answer.json()["detail"] == "student_number: This field may not be blank. x: This field does not exist."
 
 
-def test_the_admin_names_the_field_of_a_duplicate(registrars_desk):
+def test_the_admin_names_the_field_of_a_duplicate(registrar_client):
     make_student(**STUDENT)
 
-    page = registrars_desk.post("/admin/students/student/add/", {**STUDENT, "student_number": "S-2"})
+    page = registrar_client.post("/admin/students/student/add/", {**STUDENT, "student_number": "S-2"})
 
     assert list(page.context["adminform"].form.errors) == ["email"]
 
@@ -493,18 +493,18 @@ def test_writing_back_a_resource_as_it_was_read_changes_nothing(api, path_values
 @pytest.mark.parametrize("query", ["", "?expand=student,course", "?fields=id,student,version", "?fields=id,grade"])
 @pytest.mark.parametrize("end", [None, "complete", "drop", "wait"])
 def test_writing_back_an_enrollment_as_it_was_read_changes_nothing(api, end, query):
-    student, course, origin = (
+    student, course, actor = (
         make_student(),
         make_course(capacity=1, waitlist_capacity=None),
         ActorContext(Channel.SYSTEM),
     )
     if end == "wait":
-        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
     api.post(f"/api/v1/students/{student.pk}/courses", {"course_id": course.pk, "on_full": "waitlist"})
     if end == "complete":
-        complete(student_id=student.pk, course_id=course.pk, grade="A", actor=origin)
+        complete(student_id=student.pk, course_id=course.pk, grade="A", actor=actor)
     if end == "drop":
-        drop(student_id=student.pk, course_id=course.pk, actor=origin)
+        drop(student_id=student.pk, course_id=course.pk, actor=actor)
     address = f"/api/v1/students/{student.pk}/courses/{course.pk}"
     read, whole = api.get(f"{address}{query}").json(), api.get(address).json()
     row = StudentCourse.objects.filter(student=student).values().get()

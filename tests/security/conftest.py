@@ -14,10 +14,10 @@ from tests.support.imports import ENROLLMENTS, imported
 
 
 @pytest.fixture
-def path_values(origin: ActorContext) -> dict[str, str]:
+def path_values(actor: ActorContext) -> dict[str, str]:
     """Make one row of each kind, and return their keys for paths."""
     student, course, term = make_student(), make_course(), make_term()
-    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=origin).enrollment
+    enrollment = enroll(student_id=student.pk, course_id=course.pk, actor=actor).enrollment
     assert enrollment is not None
     job = imported(ENROLLMENTS)
     create_api_client("program", "students:read", terms=[term.code])

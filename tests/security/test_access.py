@@ -155,12 +155,12 @@ def client_named(name, **limits):
 class World:
     """A term with a course, a student in it, and an import of them: an object for every route."""
 
-    def __init__(self, name, sender, origin):
+    def __init__(self, name, sender, actor):
         self.name = name
         self.term = make_term(code=f"{name}-T")
         self.course = make_course(code=f"{name}-C", term=self.term)
         self.student = make_student(student_number=f"{name}-S", email="")
-        outcome = enroll(student_id=self.student.pk, course_id=self.course.pk, actor=origin)
+        outcome = enroll(student_id=self.student.pk, course_id=self.course.pk, actor=actor)
         self.enrollment = outcome.enrollment
         self.file = f"student_number,course_code,term\n{name}-S,{name}-C,{name}-T\n".encode()
         order = ImportRequest(
@@ -210,9 +210,9 @@ class World:
 
 
 @pytest.fixture
-def own_and_foreign(origin, registrar):
+def own_and_foreign(actor, registrar):
     limited = client_named("limited")
-    own, foreign = World("OWN", limited.user, origin), World("FOREIGN", registrar, origin)
+    own, foreign = World("OWN", limited.user, actor), World("FOREIGN", registrar, actor)
     limited.terms.set([own.term])
     limited.is_limited = True
     limited.save()
@@ -250,7 +250,7 @@ def test_each_role_gets_the_response_of_the_table(
     callers["limited"] = bearer(limited, settings.SCOPES)
 
     answers = {
-        (role, world.name): without_a_trace(lambda: world.ask(client, route, method))  # noqa: B023  # called at once
+        (role, world.name): without_a_trace(lambda: world.ask(client, route, method))  # noqa: B023  # called immediately
         for role, client in callers.items()
         for world in worlds
     }

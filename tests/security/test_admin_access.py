@@ -222,12 +222,12 @@ def test_the_table_has_every_route_and_no_other():
 class World:
     """A course of a term with a student in it, an import, and the users of each role."""
 
-    def __init__(self, name, sender, origin):
+    def __init__(self, name, sender, actor):
         self.name = name
         term = make_term(code=f"{name}-T")
         course = make_course(code=f"{name}-C", name=f"{name} course", term=term)
         student = make_student(student_number=f"{name}-S", given_name=f"{name} Ada", email="")
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
         enrollment = StudentCourse.objects.get(student=student)
         order = ImportRequest("enrollments", ImportChannel.API, "", file_name=f"{name}.csv", dataset=name, actor=sender)
         job = submit(BytesIO(f"student_number,course_code,term\n{name}-S,{name}-C,{name}-T\n".encode()), order)
@@ -271,8 +271,8 @@ class World:
 
 
 @pytest.fixture
-def worlds(origin, registrar):
-    return World("OWN", registrar, origin), World("FOREIGN", registrar, origin)
+def worlds(actor, registrar):
+    return World("OWN", registrar, actor), World("FOREIGN", registrar, actor)
 
 
 @pytest.fixture
@@ -413,11 +413,11 @@ def test_a_user_in_a_second_group_is_still_limited_to_own_courses(worlds, caller
     assert "FOREIGN-C" not in seen[0].content.decode()
 
 
-def test_the_student_page_shows_a_teacher_only_enrollments_in_own_courses(worlds, callers, origin):
+def test_the_student_page_shows_a_teacher_only_enrollments_in_own_courses(worlds, callers, actor):
     own, foreign = worlds
     own.teacher.groups.add(Group.objects.get(name="Viewer"))
     student = own.ids["students/student"]
-    enroll(student_id=student, course_id=foreign.ids["courses/course"], actor=origin)
+    enroll(student_id=student, course_id=foreign.ids["courses/course"], actor=actor)
     client = callers["teacher, own"]
 
     page = client.get(f"/admin/students/student/{student}/change/").content.decode()

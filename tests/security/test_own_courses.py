@@ -131,9 +131,9 @@ def restricted_users(db):
 
 
 @pytest.fixture
-def worlds(restricted_users, origin):
-    own = World("OWN", restricted_users["every permission"], origin)
-    foreign = World("FOREIGN", User.objects.create_user("another sender"), origin)
+def worlds(restricted_users, actor):
+    own = World("OWN", restricted_users["every permission"], actor)
+    foreign = World("FOREIGN", User.objects.create_user("another sender"), actor)
     for user in restricted_users.values():
         CourseStaff.objects.create(course_id=own.ids["courses/course"], user=user)
     return own, foreign
@@ -402,7 +402,7 @@ def test_the_api_forbids_a_session_the_same_as_the_admin(worlds, clients, role):
     assert all_rows() == before
 
 
-def test_a_batch_of_a_session_enrolls_only_students_of_own_courses(worlds, restricted_users, clients, origin):
+def test_a_batch_of_a_session_enrolls_only_students_of_own_courses(worlds, restricted_users, clients, actor):
     own, foreign = worlds
     other = make_course(code="OTHER", term_id=own.ids["courses/term"])
     CourseStaff.objects.create(course=other, user=restricted_users["Registrar"])

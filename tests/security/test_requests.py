@@ -29,14 +29,14 @@ def test_a_cookie_header_over_8_kb_is_rejected_before_parsing(path):
     assert (answer.status_code, answer.json()["code"]) == (431, "cookies_too_large")
 
 
-def test_cookies_of_up_to_8_kb_are_accepted(registrars_desk):
-    registrars_desk.cookies["other"] = "x" * 8_000
+def test_cookies_of_up_to_8_kb_are_accepted(registrar_client):
+    registrar_client.cookies["other"] = "x" * 8_000
 
-    assert registrars_desk.get("/admin/").status_code == 200
+    assert registrar_client.get("/admin/").status_code == 200
 
 
-def test_cookies_of_a_request_with_a_token_are_ignored(api, registrars_desk):
-    session = registrars_desk.cookies["sessionid"].value
+def test_cookies_of_a_request_with_a_token_are_ignored(api, registrar_client):
+    session = registrar_client.cookies["sessionid"].value
     api.credentials(HTTP_AUTHORIZATION="Bearer unknown", HTTP_COOKIE=f"sessionid={session}")
 
     answer = api.get("/api/v1/students")

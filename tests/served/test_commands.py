@@ -221,8 +221,8 @@ def test_an_output_that_fails_after_the_last_row_keeps_the_import_and_is_repeata
 
 @on_full_disks
 @pytest.mark.django_db
-def test_an_export_that_does_not_fit_the_disk_names_the_file_it_cannot_write(origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
+def test_an_export_that_does_not_fit_the_disk_names_the_file_it_cannot_write(actor):
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=actor)
     said = []
 
     with pytest.raises(CommandError) as error:
@@ -236,8 +236,8 @@ def test_an_export_that_does_not_fit_the_disk_names_the_file_it_cannot_write(ori
 
 
 @pytest.mark.django_db
-def test_an_export_ends_without_an_error_if_its_pipe_is_closed(origin):
-    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=origin)
+def test_an_export_ends_without_an_error_if_its_pipe_is_closed(actor):
+    enroll(student_id=make_student().pk, course_id=make_course().pk, actor=actor)
     reading, writing = os.pipe()
     os.close(reading)
 
@@ -246,9 +246,9 @@ def test_an_export_ends_without_an_error_if_its_pipe_is_closed(origin):
 
 
 @pytest.mark.django_db
-def test_a_carriage_return_in_a_cell_is_quoted_in_exports_and_refused_in_imports(origin, tmp_path):
+def test_a_carriage_return_in_a_cell_is_quoted_in_exports_and_refused_in_imports(actor, tmp_path):
     student, course = make_student(student_number="S-1"), make_course(code="M-1")
-    keys = {"student_id": student.pk, "course_id": course.pk, "actor": origin}
+    keys = {"student_id": student.pk, "course_id": course.pk, "actor": actor}
     enroll(**keys)
     complete(**keys, grade="A\rB")
     file = tmp_path / "export.csv"

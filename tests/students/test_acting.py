@@ -15,12 +15,12 @@ ACT = f"{LIST}act/"
 
 
 @pytest.fixture
-def make_enrollment(origin):
+def make_enrollment(actor):
     """Enroll a student in a course, or add the student to the waitlist."""
 
     def give(course, student=None):
         student = student or make_student()
-        outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+        outcome = enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
         return outcome.enrollment
 
     return give
@@ -60,13 +60,13 @@ def statuses():
     return list(StudentCourse.objects.order_by("pk").values_list("status", flat=True))
 
 
-def test_confirmed_action_matches_its_preview_including_promotions(registrars_desk, registrar, make_enrollment):
+def test_confirmed_action_matches_its_preview_including_promotions(registrar_client, registrar, make_enrollment):
     course = make_course(code="MATH-101", capacity=2, waitlist_capacity=9)
     leaving, ended, _next, last = (make_enrollment(course) for _ in range(4))
-    confirmed_result(registrars_desk, "complete", ended, grade="A")  # and the next student gets the seat
+    confirmed_result(registrar_client, "complete", ended, grade="A")  # and the next student gets the seat
     assert statuses() == ["enrolled", "completed", "enrolled", "waitlisted"]
 
-    page = preview(registrars_desk, "drop", leaving, ended, reason="moved away")
+    page = preview(registrar_client, "drop", leaving, ended, reason="moved away")
 
     shown = {
         "changed": [(leaving.student_id, "enrolled", "dropped", "")],
@@ -89,8 +89,8 @@ def test_confirmed_action_matches_its_preview_including_promotions(registrars_de
     ]
     assert statuses() == ["enrolled", "completed", "enrolled", "waitlisted"]
 
-    answer = confirm(registrars_desk, page, "drop", leaving, ended, reason="moved away")
-    result = registrars_desk.get(answer["Location"])
+    answer = confirm(registrar_client, page, "drop", leaving, ended, reason="moved away")
+    result = registrar_client.get(answer["Location"])
 
     assert statuses() == ["dropped", "completed", "enrolled", "enrolled"]
     assert rows_by_card(result) == shown
@@ -99,39 +99,39 @@ def test_confirmed_action_matches_its_preview_including_promotions(registrars_de
     assert result.context["undoable_ids"] == [leaving.pk]
 
 
-def test_waitlisted_students_are_dropped_before_a_seat_is_freed(registrars_desk, make_enrollment):
+def test_waitlisted_students_are_dropped_before_a_seat_is_freed(registrar_client, make_enrollment):
     """In the other order they would be enrolled for a moment, and be marked withdrawn after the deadline."""
     term = make_term(drop_deadline="2026-01-02")
     course = make_course(capacity=1, waitlist_capacity=9, term=term)
     seated, waiting = make_enrollment(course), make_enrollment(course)
 
-    confirmed_result(registrars_desk, "drop", seated, waiting)
+    confirmed_result(registrar_client, "drop", seated, waiting)
 
     assert statuses() == ["withdrawn", "dropped"]
     assert list(EnrollmentEvent.objects.filter(action="promote")) == []
 
 
-def test_action_is_not_executed_when_its_result_would_differ_from_the_preview(registrars_desk, make_enrollment, origin):
+def test_action_is_not_executed_when_its_result_would_differ_from_the_preview(registrar_client, make_enrollment, actor):
     course = make_course(capacity=1, waitlist_capacity=9)
     leaving = make_enrollment(course)
-    page = preview(registrars_desk, "drop", leaving)
+    page = preview(registrar_client, "drop", leaving)
     waiting = make_enrollment(course)  # a student joins the waitlist between preview and confirmation
 
-    again = confirm(registrars_desk, page, "drop", leaving)
+    again = confirm(registrar_client, page, "drop", leaving)
 
     assert (again.status_code, again.context["is_stale"], statuses()) == (200, True, ["enrolled", "waitlisted"])
     assert rows_by_card(again)["promoted"] == [(waiting.student_id, "waitlisted", "enrolled", "")]
     assert "Nothing was changed" in again.content.decode()
-    assert confirm(registrars_desk, again, "drop", leaving).status_code == 302
+    assert confirm(registrar_client, again, "drop", leaving).status_code == 302
     assert statuses() == ["dropped", "enrolled"]
 
 
-def test_confirming_an_action_twice_changes_nothing_the_second_time(registrars_desk, make_enrollment):
+def test_confirming_an_action_twice_changes_nothing_the_second_time(registrar_client, make_enrollment):
     enrollment = make_enrollment(make_course())
-    page = preview(registrars_desk, "drop", enrollment)
-    confirm(registrars_desk, page, "drop", enrollment)
+    page = preview(registrar_client, "drop", enrollment)
+    confirm(registrar_client, page, "drop", enrollment)
 
-    again = confirm(registrars_desk, page, "drop", enrollment)
+    again = confirm(registrar_client, page, "drop", enrollment)
 
     assert (again.context["is_stale"], rows_by_card(again)) == (
         True,
@@ -140,21 +140,21 @@ def test_confirming_an_action_twice_changes_nothing_the_second_time(registrars_d
     assert EnrollmentEvent.objects.filter(action="drop").count() == 1
 
 
-def test_a_grade_that_differs_from_the_preview_is_previewed_again(registrars_desk, make_enrollment):
+def test_a_grade_that_differs_from_the_preview_is_previewed_again(registrar_client, make_enrollment):
     enrollment = make_enrollment(make_course())
-    page = preview(registrars_desk, "complete", enrollment, grade="A")
+    page = preview(registrar_client, "complete", enrollment, grade="A")
 
-    again = confirm(registrars_desk, page, "complete", enrollment, grade="B")
+    again = confirm(registrar_client, page, "complete", enrollment, grade="B")
 
     assert (again.context["is_stale"], statuses()) == (True, ["enrolled"])
     assert rows_by_card(again) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade B")]}
 
 
-def test_grade_and_reason_are_stripped_of_surrounding_spaces(registrars_desk, make_enrollment):
+def test_grade_and_reason_are_stripped_of_surrounding_spaces(registrar_client, make_enrollment):
     enrollment = make_enrollment(make_course())
 
-    confirmed_result(registrars_desk, "complete", enrollment, grade="  A ", reason=" exam ")
-    preview(registrars_desk, "complete", enrollment, grade="   ")
+    confirmed_result(registrar_client, "complete", enrollment, grade="  A ", reason=" exam ")
+    preview(registrar_client, "complete", enrollment, grade="   ")
 
     assert (StudentCourse.objects.get().grade, EnrollmentEvent.objects.latest("pk").reason) == ("A", "exam")
 
@@ -168,84 +168,84 @@ def test_grade_and_reason_are_stripped_of_surrounding_spaces(registrars_desk, ma
     ],
 )
 def test_invalid_grade_or_reason_is_a_field_error_and_keeps_the_selection(
-    registrars_desk, make_enrollment, name, text, error
+    registrar_client, make_enrollment, name, text, error
 ):
     enrollment = make_enrollment(make_course())
 
-    page = preview(registrars_desk, "complete", enrollment, **{name: text}, step="confirm", shown="x")
+    page = preview(registrar_client, "complete", enrollment, **{name: text}, step="confirm", shown="x")
 
     assert page.context["form"].errors == {name: [error]}
     assert f'name="chosen" value="{enrollment.pk}"' in page.content.decode()
     assert statuses() == ["enrolled"]
 
 
-def test_preview_does_not_compare_enrollments_pairwise(registrars_desk, make_enrollment, monkeypatch):
+def test_preview_does_not_compare_enrollments_pairwise(registrar_client, make_enrollment, monkeypatch):
     """A thousand enrollments would need half a million comparisons."""
     course = make_course()
     rows = [make_enrollment(course).pk for _ in range(3)]
     monkeypatch.setattr(StudentCourse, "__eq__", lambda one, other: pytest.fail("compared"))
 
-    page = registrars_desk.post(ACT, {"action": "drop", "chosen": rows})
+    page = registrar_client.post(ACT, {"action": "drop", "chosen": rows})
 
     assert [line.key for line in page.context["preview"].changed] == rows
 
 
-def test_an_enrollment_replaced_by_a_newer_one_is_unchanged(registrars_desk, make_enrollment, origin):
+def test_an_enrollment_replaced_by_a_newer_one_is_unchanged(registrar_client, make_enrollment, actor):
     student, course = make_student(), make_course()
     old = make_enrollment(course, student)
-    drop(student_id=student.pk, course_id=course.pk, actor=origin)
+    drop(student_id=student.pk, course_id=course.pk, actor=actor)
     make_enrollment(course, student)
 
-    page = preview(registrars_desk, "drop", old)
+    page = preview(registrar_client, "drop", old)
 
     why = "The student has a newer enrollment in this course."
     assert rows_by_card(page) == {"unchanged": [(student.pk, "dropped", "dropped", "", why)]}
     assert "No changes." in page.content.decode()
 
 
-def test_undoing_an_action_shows_its_consequences_first(registrars_desk, make_enrollment):
+def test_undoing_an_action_shows_its_consequences_first(registrar_client, make_enrollment):
     course = make_course(code="MATH-101", capacity=1, waitlist_capacity=9)
     leaving, _waiting = make_enrollment(course), make_enrollment(course)
     other = make_enrollment(make_course())
-    result = confirmed_result(registrars_desk, "drop", leaving, other)
+    result = confirmed_result(registrar_client, "drop", leaving, other)
     assert result.context["undoable_ids"] == [leaving.pk, other.pk]
 
-    page = preview(registrars_desk, "undo", leaving, other)
+    page = preview(registrar_client, "undo", leaving, other)
     assert rows_by_card(page) == {
         "changed": [(other.student_id, "dropped", "enrolled", "")],
         "refused": [(leaving.student_id, "dropped", "dropped", "", "MATH-101 has no free seat.")],
     }
-    undone = confirmed_result(registrars_desk, "undo", leaving, other, waive="course_full", reason="by mistake")
+    undone = confirmed_result(registrar_client, "undo", leaving, other, waive="course_full", reason="by mistake")
 
     assert statuses() == ["enrolled", "enrolled", "enrolled"]
     assert undone.context["undoable_ids"] == []
 
 
-def test_undo_skips_enrollments_that_changed_after_the_action(registrars_desk, make_enrollment, origin):
+def test_undo_skips_enrollments_that_changed_after_the_action(registrar_client, make_enrollment, actor):
     first, second = make_enrollment(make_course()), make_enrollment(make_course())
-    result = confirmed_result(registrars_desk, "complete", first, second)
-    complete(student_id=first.student_id, course_id=first.course_id, grade="C", actor=origin)
+    result = confirmed_result(registrar_client, "complete", first, second)
+    complete(student_id=first.student_id, course_id=first.course_id, grade="C", actor=actor)
 
-    again = registrars_desk.get(result.request.get("PATH_INFO"))
+    again = registrar_client.get(result.request.get("PATH_INFO"))
 
     assert again.context["undoable_ids"] == [second.pk]
 
 
 def test_a_waitlisted_student_is_enrolled_early_only_by_a_waiver_with_a_reason(
-    registrars_desk, registrar, make_enrollment
+    registrar_client, registrar, make_enrollment
 ):
     course = make_course(capacity=1, waitlist_capacity=9)
     seated, _first, second = (make_enrollment(course) for _ in range(3))
 
-    page = preview(registrars_desk, "promote", seated, second)
+    page = preview(registrar_client, "promote", seated, second)
     assert rows_by_card(page) == {
         "refused": [(second.student_id, "waitlisted", "waitlisted", "", "A waiver requires a reason.")],
         "unchanged": [(seated.student_id, "enrolled", "enrolled", "", "Not waitlisted.")],
     }
-    confirm(registrars_desk, page, "promote", seated, second)
+    confirm(registrar_client, page, "promote", seated, second)
     assert statuses() == ["enrolled", "waitlisted", "waitlisted"]
 
-    confirmed_result(registrars_desk, "promote", second, reason="graduates in June")
+    confirmed_result(registrar_client, "promote", second, reason="graduates in June")
 
     assert statuses() == ["enrolled", "waitlisted", "enrolled"]
     event = EnrollmentEvent.objects.latest("pk")
@@ -257,32 +257,32 @@ def test_a_waitlisted_student_is_enrolled_early_only_by_a_waiver_with_a_reason(
     )
 
 
-def test_a_student_who_left_the_waitlist_is_not_enrolled_by_a_waiver(registrars_desk, make_enrollment, origin):
+def test_a_student_who_left_the_waitlist_is_not_enrolled_by_a_waiver(registrar_client, make_enrollment, actor):
     course = make_course(capacity=1, waitlist_capacity=9)
     make_enrollment(course)
     waiting = make_enrollment(course)
-    page = preview(registrars_desk, "promote", waiting, reason="x")
-    drop(student_id=waiting.student_id, course_id=course.pk, actor=origin)
+    page = preview(registrar_client, "promote", waiting, reason="x")
+    drop(student_id=waiting.student_id, course_id=course.pk, actor=actor)
 
-    again = confirm(registrars_desk, page, "promote", waiting, reason="x")
+    again = confirm(registrar_client, page, "promote", waiting, reason="x")
 
     assert (again.context["is_stale"], statuses()) == (True, ["enrolled", "dropped"])
     assert rows_by_card(again)["unchanged"] == [(waiting.student_id, "dropped", "dropped", "", "Not waitlisted.")]
 
 
 def test_a_student_who_leaves_the_waitlist_after_it_was_read_is_not_enrolled(
-    registrars_desk, make_enrollment, origin, monkeypatch
+    registrar_client, make_enrollment, actor, monkeypatch
 ):
     course = make_course(capacity=0, waitlist_capacity=9)
     waiting = make_enrollment(course)
 
-    def leave_then_ask(acts, origin):
-        drop(student_id=waiting.student_id, course_id=course.pk, actor=origin)
-        return preview_commands(acts, origin)
+    def leave_then_ask(acts, actor):
+        drop(student_id=waiting.student_id, course_id=course.pk, actor=actor)
+        return preview_commands(acts, actor)
 
     monkeypatch.setattr("students.admin.actions.confirm.preview_commands", leave_then_ask)
 
-    page = preview(registrars_desk, "promote", waiting, reason="x")
+    page = preview(registrar_client, "promote", waiting, reason="x")
 
     why = "The object has changed since you read it. Read it again."
     assert rows_by_card(page) == {"refused": [(waiting.student_id, "dropped", "dropped", "", why)]}
@@ -322,42 +322,42 @@ def test_a_user_without_the_waiver_permission_cannot_enroll_a_waitlisted_student
         ),
     ],
 )
-def test_an_invalid_action_redirects_to_the_previous_page_with_a_message(registrars_desk, form, message):
-    answer = registrars_desk.post(ACT, {**form, "next": "/admin/courses/course/"}, follow=True)
+def test_an_invalid_action_redirects_to_the_previous_page_with_a_message(registrar_client, form, message):
+    answer = registrar_client.post(ACT, {**form, "next": "/admin/courses/course/"}, follow=True)
 
     assert (answer.redirect_chain, messages(answer)) == ([("/admin/courses/course/", 302)], [message])
 
 
 @pytest.mark.parametrize("address", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil", ""])
-def test_redirects_never_lead_to_another_host(registrars_desk, address):
-    answer = registrars_desk.post(ACT, {"action": "drop", "next": address})
+def test_redirects_never_lead_to_another_host(registrar_client, address):
+    answer = registrar_client.post(ACT, {"action": "drop", "next": address})
 
     assert answer["Location"] == LIST
 
 
-def test_enrollments_that_were_not_found_are_counted(registrars_desk, make_enrollment):
+def test_enrollments_that_were_not_found_are_counted(registrar_client, make_enrollment):
     enrollment = make_enrollment(make_course())
 
-    page = registrars_desk.post(ACT, {"action": "drop", "chosen": [enrollment.pk, 10**9, 10**9 + 1]})
+    page = registrar_client.post(ACT, {"action": "drop", "chosen": [enrollment.pk, 10**9, 10**9 + 1]})
 
     assert "2 of the selected enrollments were not found." in page.content.decode()
 
 
-def test_the_action_of_the_enrollment_list_opens_the_confirmation_page(registrars_desk, make_enrollment):
+def test_the_action_of_the_enrollment_list_opens_the_confirmation_page(registrar_client, make_enrollment):
     enrollment = make_enrollment(make_course())
     form = {"action": "complete", "_selected_action": [enrollment.pk], "grade": "A", "reason": ""}
 
-    page = registrars_desk.post(f"{LIST}?status__exact=enrolled", form)
+    page = registrar_client.post(f"{LIST}?status__exact=enrolled", form)
 
     assert rows_by_card(page) == {"changed": [(enrollment.student_id, "enrolled", "completed", "grade A")]}
     assert page.context["return_url"] == f"{LIST}?status__exact=enrolled"
 
 
 def test_a_result_is_shown_only_to_admin_users_who_can_view_enrollments(
-    registrars_desk, viewer, client, make_enrollment
+    registrar_client, viewer, client, make_enrollment
 ):
     enrollment = make_enrollment(make_course())
-    path = confirmed_result(registrars_desk, "drop", enrollment).request["PATH_INFO"]
+    path = confirmed_result(registrar_client, "drop", enrollment).request["PATH_INFO"]
 
     client.force_login(viewer)
     page = client.get(path)
@@ -373,17 +373,17 @@ def test_a_result_is_shown_only_to_admin_users_who_can_view_enrollments(
 @pytest.mark.parametrize("action", ["drop", "complete", "undo", "promote"])
 @pytest.mark.parametrize("size", [2, 40])
 def test_the_query_count_does_not_depend_on_the_number_of_selected_enrollments(
-    registrars_desk, make_enrollment, action, size, django_assert_max_num_queries
+    registrar_client, make_enrollment, action, size, django_assert_max_num_queries
 ):
     ahead = [make_enrollment(make_course(capacity=1, waitlist_capacity=99)) for _ in range(size // 2)]
     behind = [make_enrollment(enrollment.course) for enrollment in ahead]
     chosen = behind if action == "promote" else ahead + behind
 
     with django_assert_max_num_queries(24):
-        page = preview(registrars_desk, action, *chosen, reason="x")
+        page = preview(registrar_client, action, *chosen, reason="x")
     with django_assert_max_num_queries(25):
-        answer = confirm(registrars_desk, page, action, *chosen, reason="x")
+        answer = confirm(registrar_client, page, action, *chosen, reason="x")
     with django_assert_max_num_queries(24):
-        result = registrars_desk.get(answer["Location"])
+        result = registrar_client.get(answer["Location"])
 
     assert len(result.context["preview"].changed) >= size // 2

@@ -31,11 +31,11 @@ FEED = "/api/v1/changes"
 on_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="only there do transactions overlap")
 
 
-def enroll_students(origin, times=1):
+def enroll_students(actor, times=1):
     """Enroll this many students, one after the other."""
     course = make_course()
     for _ in range(times):
-        enroll(student_id=make_student().pk, course_id=course.pk, actor=origin)
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
 
 
 def read_all(api, **query):
@@ -49,13 +49,13 @@ def read_all(api, **query):
 
 
 @pytest.mark.django_db
-def test_the_feed_has_every_change_of_every_enrollment_in_order(api, origin):
+def test_the_feed_has_every_change_of_every_enrollment_in_order(api, actor):
     course = make_course(capacity=1, waitlist_capacity=1)
     first, second = make_student(), make_student()
     for student in (first, second):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
-    drop(student_id=first.pk, course_id=course.pk, actor=origin)
-    complete(student_id=second.pk, course_id=course.pk, grade="A", actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
+    drop(student_id=first.pk, course_id=course.pk, actor=actor)
+    complete(student_id=second.pk, course_id=course.pk, grade="A", actor=actor)
 
     results = api.get(FEED).json()["results"]
 
@@ -72,8 +72,8 @@ def test_the_feed_has_every_change_of_every_enrollment_in_order(api, origin):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("limit", [1, 2, 5, 500])
-def test_pages_of_any_size_together_are_the_whole_feed(api, origin, limit):
-    enroll_students(origin, 5)
+def test_pages_of_any_size_together_are_the_whole_feed(api, actor, limit):
+    enroll_students(actor, 5)
 
     ids, _cursor = read_all(api, limit=limit)
 
@@ -81,20 +81,20 @@ def test_pages_of_any_size_together_are_the_whole_feed(api, origin, limit):
 
 
 @pytest.mark.django_db
-def test_the_last_page_has_a_cursor_for_the_next_request(api, origin):
-    enroll_students(origin, 2)
+def test_the_last_page_has_a_cursor_for_the_next_request(api, actor):
+    enroll_students(actor, 2)
     _ids, cursor = read_all(api)
     assert api.get(FEED, {"after": cursor}).json() == {"cursor": cursor, "has_more": False, "results": []}
 
-    enroll_students(origin)
+    enroll_students(actor)
 
     results = api.get(FEED, {"after": cursor}).json()["results"]
     assert [event["id"] for event in results] == [EnrollmentEvent.objects.latest("pk").pk]
 
 
 @pytest.mark.django_db
-def test_latest_is_the_cursor_after_all_existing_changes(api, origin):
-    enroll_students(origin, 3)
+def test_latest_is_the_cursor_after_all_existing_changes(api, actor):
+    enroll_students(actor, 3)
 
     page = api.get(FEED, {"after": "latest"}).json()
 
@@ -102,9 +102,9 @@ def test_latest_is_the_cursor_after_all_existing_changes(api, origin):
 
 
 @pytest.mark.django_db
-def test_an_empty_feed_has_a_cursor_too(api, origin):
+def test_an_empty_feed_has_a_cursor_too(api, actor):
     page = api.get(FEED).json()
-    enroll_students(origin)
+    enroll_students(actor)
 
     assert (page["has_more"], page["results"]) == (False, [])
     assert len(api.get(FEED, {"after": page["cursor"]}).json()["results"]) == 1
@@ -115,8 +115,8 @@ def test_an_empty_feed_has_a_cursor_too(api, origin):
     "cursor",
     ["x", "1", "0", "é", "1:x", signing.Signer().sign("1"), signing.Signer(salt="changes").sign("x")],
 )
-def test_a_cursor_that_is_not_of_this_feed_is_400(api, origin, cursor):
-    enroll_students(origin)
+def test_a_cursor_that_is_not_of_this_feed_is_400(api, actor, cursor):
+    enroll_students(actor)
 
     answer = api.get(FEED, {"after": cursor})
 
@@ -125,8 +125,8 @@ def test_a_cursor_that_is_not_of_this_feed_is_400(api, origin, cursor):
 
 
 @pytest.mark.django_db
-def test_cursors_of_lists_and_of_the_feed_are_not_interchangeable(api, origin):
-    enroll_students(origin, 2)
+def test_cursors_of_lists_and_of_the_feed_are_not_interchangeable(api, actor):
+    enroll_students(actor, 2)
     of_list = api.get("/api/v1/enrollments?page_size=1").json()["next"].split("cursor=")[1]
     of_feed = api.get(FEED).json()["cursor"]
 
@@ -135,8 +135,8 @@ def test_cursors_of_lists_and_of_the_feed_are_not_interchangeable(api, origin):
 
 
 @pytest.mark.django_db
-def test_a_cursor_outside_the_stored_range_is_410(api, origin):
-    enroll_students(origin, 2)
+def test_a_cursor_outside_the_stored_range_is_410(api, actor):
+    enroll_students(actor, 2)
     first, last = EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True)
 
     for position in (-1, last + 1):
@@ -169,9 +169,9 @@ def test_an_invalid_query_is_400_with_every_error(api, query, errors):
 
 
 @pytest.mark.django_db
-def test_a_page_costs_the_same_queries_for_any_number_of_changes(origin, django_assert_num_queries):
+def test_a_page_costs_the_same_queries_for_any_number_of_changes(actor, django_assert_num_queries):
     for size in (1, 30):
-        enroll_students(origin, size)
+        enroll_students(actor, size)
         expected = 1 if connection.vendor == "sqlite" else 4
         with django_assert_num_queries(expected):
             assert len(read_changes("", 500).entries) >= size
@@ -181,7 +181,7 @@ def test_a_page_costs_the_same_queries_for_any_number_of_changes(origin, django_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_long_poll_waits_until_a_change_is_committed(api, origin, monkeypatch):
+def test_a_long_poll_waits_until_a_change_is_committed(api, actor, monkeypatch):
     monkeypatch.setattr(feed, "POLL_INTERVAL", 0.01)
     looked = threading.Event()
     page_of = feed.Reader.page
@@ -193,18 +193,18 @@ def test_a_long_poll_waits_until_a_change_is_committed(api, origin, monkeypatch)
 
     def act():
         looked.wait(timeout=20)
-        enroll_students(origin)
+        enroll_students(actor)
         connection.close()
 
     if connection.vendor == "sqlite":
         pytest.skip("a database in memory is seen by one connection")
     monkeypatch.setattr(feed.Reader, "page", look)
-    actor = threading.Thread(target=act)
-    actor.start()
+    thread = threading.Thread(target=act)
+    thread.start()
 
     page = api.get(FEED, {"wait": 20}).json()
 
-    actor.join()
+    thread.join()
     assert len(page["results"]) == 1
 
 
@@ -231,14 +231,14 @@ def test_a_request_beyond_the_long_poll_limit_is_answered_immediately(api, monke
 
 
 @contextmanager
-def late_writer(origin):
+def late_writer(actor):
     """Insert a journal entry now, and commit it when the block ends."""
     written, may_commit = threading.Event(), threading.Event()
     student, course = make_student(), make_course()
 
     def write():
         with transaction.atomic():
-            enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+            enroll(student_id=student.pk, course_id=course.pk, actor=actor)
             written.set()
             may_commit.wait(timeout=60)
         connection.close()
@@ -253,7 +253,7 @@ def late_writer(origin):
         writer.join()
 
 
-def read_around_a_late_commit(origin):
+def read_around_a_late_commit(actor):
     """
     Return the students that a polling reader gets, and those of the whole journal, both in order.
 
@@ -268,8 +268,8 @@ def read_around_a_late_commit(origin):
         heard.extend(entry.id for entry in page.entries)
         cursor = page.cursor
 
-    with late_writer(origin):
-        enroll_students(origin)
+    with late_writer(actor):
+        enroll_students(actor)
         poll()
     poll()
     return heard, list(EnrollmentEvent.objects.order_by("pk").values_list("pk", flat=True))
@@ -277,33 +277,33 @@ def read_around_a_late_commit(origin):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_gets_each_change_once_if_the_first_writer_commits_last(origin):
-    heard, written = read_around_a_late_commit(origin)
+def test_a_reader_gets_each_change_once_if_the_first_writer_commits_last(actor):
+    heard, written = read_around_a_late_commit(actor)
 
     assert (heard, len(heard)) == (written, 2)
 
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_without_the_safe_watermark_a_late_commit_is_missed(origin, monkeypatch):
+def test_without_the_safe_watermark_a_late_commit_is_missed(actor, monkeypatch):
     """The test above can fail: a plain ``id > cursor`` misses the late commit."""
     monkeypatch.setattr(feed, "ON_POSTGRESQL", False)
 
-    heard, written = read_around_a_late_commit(origin)
+    heard, written = read_around_a_late_commit(actor)
 
     assert heard == written[1:]
 
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_writer_that_rolls_back_does_not_block_the_feed(origin):
+def test_a_writer_that_rolls_back_does_not_block_the_feed(actor):
     class Undone(Exception):
         pass
 
     with pytest.raises(Undone), transaction.atomic():
-        enroll_students(origin)
+        enroll_students(actor)
         raise Undone
-    enroll_students(origin)
+    enroll_students(actor)
 
     assert len(read_changes("", 10).entries) == 1
     assert log.safe_watermark() == EnrollmentEvent.objects.latest("pk").pk
@@ -311,13 +311,13 @@ def test_a_writer_that_rolls_back_does_not_block_the_feed(origin):
 
 @on_postgresql
 @pytest.mark.django_db(transaction=True)
-def test_a_reader_misses_no_change_of_many_concurrent_writers(origin):
+def test_a_reader_misses_no_change_of_many_concurrent_writers(actor):
     students, courses = [make_student().pk for _ in range(20)], [make_course().pk for _ in range(8)]
     done = threading.Event()
 
     def write(course):
         for student in students:
-            enroll_many([(student, course)], actor=origin)
+            enroll_many([(student, course)], actor=actor)
         connection.close()
 
     heard, cursor = [], ""
@@ -348,8 +348,8 @@ def test_a_reader_misses_no_change_of_many_concurrent_writers(origin):
 
 
 @pytest.mark.django_db
-def test_the_command_prints_each_change_as_a_line_and_resumes_after_any_of_them(origin):
-    enroll_students(origin, 3)
+def test_the_command_prints_each_change_as_a_line_and_resumes_after_any_of_them(actor):
+    enroll_students(actor, 3)
     out = io.StringIO()
     call_command("follow_changes", once=True, stdout=out)
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
@@ -398,14 +398,14 @@ def backed_up(folder):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_nothing(api, origin, tmp_path):
-    enroll_students(origin, 3)
+def test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_nothing(api, actor, tmp_path):
+    enroll_students(actor, 3)
     _ids, before = read_all(api)
     with backed_up(tmp_path):
-        enroll_students(origin, 100)
+        enroll_students(actor, 100)
         lost = [api.get(FEED, {"after": before, "limit": limit}).json()["cursor"] for limit in (1, 50, 100)]
         _ids, latest = read_all(api)
-    enroll_students(origin, 200)
+    enroll_students(actor, 200)
 
     for cursor in (*lost, latest):
         answer = api.get(FEED, {"after": cursor})
@@ -422,8 +422,8 @@ def test_after_a_restore_cursors_of_lost_entries_expire_and_older_ones_miss_noth
 
 
 @pytest.mark.django_db
-def test_a_cursor_without_a_digest_is_accepted_and_replaced_by_one_with_it(api, origin):
-    enroll_students(origin, 3)
+def test_a_cursor_without_a_digest_is_accepted_and_replaced_by_one_with_it(api, actor):
+    enroll_students(actor, 3)
     first, *others = EnrollmentEvent.objects.order_by("pk")
     old = signing.Signer(salt="changes").sign(str(first.pk))
 
@@ -435,8 +435,8 @@ def test_a_cursor_without_a_digest_is_accepted_and_replaced_by_one_with_it(api, 
 
 
 @pytest.mark.django_db
-def test_every_way_to_read_the_feed_gives_the_same_cursor(api, origin):
-    enroll_students(origin, 3)
+def test_every_way_to_read_the_feed_gives_the_same_cursor(api, actor):
+    enroll_students(actor, 3)
     first, second, last = EnrollmentEvent.objects.order_by("pk")
     out = io.StringIO()
     call_command("follow_changes", "--once", stdout=out)
@@ -453,8 +453,8 @@ def test_every_way_to_read_the_feed_gives_the_same_cursor(api, origin):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("field", ["enrollment_id", "action", "at", "request_id"])
-def test_a_cursor_of_another_entry_with_the_same_id_has_expired(api, origin, field):
-    enroll_students(origin, 2)
+def test_a_cursor_of_another_entry_with_the_same_id_has_expired(api, actor, field):
+    enroll_students(actor, 2)
     first = EnrollmentEvent.objects.order_by("pk")[0]
     other = {"enrollment_id": 999, "action": "drop", "at": timezone.now(), "request_id": "another"}
     setattr(first, field, other[field])
@@ -465,10 +465,10 @@ def test_a_cursor_of_another_entry_with_the_same_id_has_expired(api, origin, fie
 
 
 @pytest.mark.django_db
-def test_a_cursor_stays_valid_when_the_student_is_erased(api, origin):
+def test_a_cursor_stays_valid_when_the_student_is_erased(api, actor):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
-    drop(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
+    drop(student_id=student.pk, course_id=course.pk, actor=actor)
     _ids, cursor = read_all(api)
 
     erase(person_of(student), reason="asked for it", door=Door.COMMAND)

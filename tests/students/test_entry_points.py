@@ -116,14 +116,14 @@ def rows_and_journal():
     ("action", "rule"),
     [pytest.param(action, rule, id=f"{action}-{rule.name}") for action, rules in ASKED_FOR.items() for rule in rules],
 )
-def test_entry_point_obeys_rule(entry_point, action, rule, origin):
+def test_entry_point_obeys_rule(entry_point, action, rule, actor):
     case = CASES[action, rule.name]  # a new rule needs its case
     student, other = make_student(**case.student), make_student()
     course = case.make_course()
     earlier = [EnrollmentCommand(each, student.pk, course.pk) for each in case.before]
     earlier += [EnrollmentCommand(each, other.pk, course.pk) for each in case.others]
     for act in earlier:
-        execute([act], origin)
+        execute([act], actor)
     before = rows_and_journal()
     assert len(before[1]) == len(earlier)
 
@@ -159,9 +159,9 @@ def test_entry_point_enrolls_a_student_accepted_by_the_rules(entry_point):
 
 
 @each_entry_point
-def test_entry_point_waitlists_a_student_on_request_and_reports_the_position(entry_point, origin):
+def test_entry_point_waitlists_a_student_on_request_and_reports_the_position(entry_point, actor):
     first, second, course = make_student(), make_student(), make_course(capacity=0, waitlist_capacity=5)
-    enroll(student_id=first.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+    enroll(student_id=first.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
 
     answer = entry_point(RequestedAction(Action.ENROLL, second, course, on_full="waitlist"))
 
@@ -210,9 +210,9 @@ def test_entry_point_refuses_a_waiver_of_a_rule_that_cannot_be_waived(entry_poin
 @pytest.mark.parametrize(
     ("action", "status"), [(Action.DROP, "dropped"), (Action.COMPLETE, "completed"), (Action.UNDO, "dropped")]
 )
-def test_entry_point_ends_an_enrollment_if_the_rules_allow_it(entry_point, action, status, origin):
+def test_entry_point_ends_an_enrollment_if_the_rules_allow_it(entry_point, action, status, actor):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
     through(entry_point, RequestedAction(action, student, course))
 
@@ -222,10 +222,10 @@ def test_entry_point_ends_an_enrollment_if_the_rules_allow_it(entry_point, actio
 
 @each_entry_point
 @pytest.mark.parametrize("action", [Action.DROP, Action.COMPLETE])
-def test_a_seat_freed_by_an_entry_point_goes_to_a_waitlisted_student(entry_point, action, origin):
+def test_a_seat_freed_by_an_entry_point_goes_to_a_waitlisted_student(entry_point, action, actor):
     leaving, waiting, course = make_student(), make_student(), make_course(capacity=1, waitlist_capacity=1)
     for student in (leaving, waiting):
-        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
 
     entry_point(RequestedAction(action, leaving, course))
 
@@ -235,9 +235,9 @@ def test_a_seat_freed_by_an_entry_point_goes_to_a_waitlisted_student(entry_point
 
 
 @each_entry_point
-def test_entry_point_does_not_change_an_enrolled_student(entry_point, origin):
+def test_entry_point_does_not_change_an_enrolled_student(entry_point, actor):
     student, course = make_student(), make_course()
-    enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+    enroll(student_id=student.pk, course_id=course.pk, actor=actor)
     before = rows_and_journal()
 
     answer = entry_point(RequestedAction(Action.ENROLL, student, course))
@@ -250,10 +250,10 @@ def test_entry_point_does_not_change_an_enrolled_student(entry_point, origin):
 
 @each_entry_point
 @pytest.mark.parametrize("action", ASKED_FOR)
-def test_entry_point_records_its_channel_in_the_journal(entry_point, action, origin):
+def test_entry_point_records_its_channel_in_the_journal(entry_point, action, actor):
     student, course = make_student(), make_course()
     if action != Action.ENROLL:
-        enroll(student_id=student.pk, course_id=course.pk, actor=origin)
+        enroll(student_id=student.pk, course_id=course.pk, actor=actor)
 
     through(entry_point, RequestedAction(action, student, course))
 

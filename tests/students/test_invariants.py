@@ -17,11 +17,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def crowd(origin):
+def crowd(actor):
     """A course with two seats taken and two waitlisted students, in the order of their ids."""
     course = make_course(capacity=2, waitlist_capacity=2)
     students = [make_student() for _ in range(4)]
-    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, actor=origin)
+    enroll_many([(student.pk, course.pk) for student in students], on_full=OnFull.WAITLIST, actor=actor)
     assert violations() == []
     return course, list(StudentCourse.objects.order_by("pk"))
 
@@ -70,10 +70,10 @@ def test_more_students_than_seats_or_waitlist_positions_are_detected(crowd):
     ]
 
 
-def test_a_promotion_out_of_order_is_detected(crowd, origin):
+def test_a_promotion_out_of_order_is_detected(crowd, actor):
     course, (first, _second, third, fourth) = crowd
     StudentCourse.objects.filter(pk=third.pk).update(waitlisted_at=timezone.now() + timedelta(hours=1))
-    drop(student_id=first.student_id, course_id=course.pk, actor=origin)
+    drop(student_id=first.student_id, course_id=course.pk, actor=actor)
     StudentCourse.objects.filter(pk=third.pk).update(waitlisted_at=third.waitlisted_at)
     promoted = EnrollmentEvent.objects.get(action=Action.PROMOTE)
 

@@ -28,8 +28,8 @@ def term(code, starts_in, ends_in):
     )
 
 
-def add_enrollment(student, course, origin, **more):
-    return enroll(student_id=student.pk, course_id=course.pk, actor=origin, **more).enrollment
+def add_enrollment(student, course, actor, **more):
+    return enroll(student_id=student.pk, course_id=course.pk, actor=actor, **more).enrollment
 
 
 def schedules_of(answer):
@@ -44,16 +44,16 @@ def schedules_of(answer):
     ]
 
 
-def test_the_current_term_comes_first_with_waitlist_positions_then_other_terms(registrars_desk, origin):
+def test_the_current_term_comes_first_with_waitlist_positions_then_other_terms(registrar_client, actor):
     student, running = make_student(), term("NOW", -10, 10)
     full = make_course(code="FULL", term=running, capacity=1, waitlist_capacity=9)
     for each in (make_student(), make_student(), student):
-        add_enrollment(each, full, origin, on_full=OnFull.WAITLIST)
+        add_enrollment(each, full, actor, on_full=OnFull.WAITLIST)
     for code, of_term in (("A", running), ("B", term("LATER", 20, 30)), ("C", term("OVER", -90, -60)), ("D", None)):
         past = {"waived_codes": ["term_ended"], "reason": "taken over from paper"} if code == "C" else {}
-        add_enrollment(student, make_course(code=code, term=of_term), replace(origin, may_waive=True), **past)
+        add_enrollment(student, make_course(code=code, term=of_term), replace(actor, may_waive=True), **past)
 
-    answer = registrars_desk.get(page_of(student))
+    answer = registrar_client.get(page_of(student))
 
     assert schedules_of(answer) == [
         ("NOW", "running", [("A", None), ("FULL", 2)]),
@@ -64,30 +64,30 @@ def test_the_current_term_comes_first_with_waitlist_positions_then_other_terms(r
     assert answer.context["status_counts"] == {"enrolled": 4, "waiting": 1, "completed": 0, "left": 0}
 
 
-def test_without_a_current_term_the_next_term_comes_first_even_if_empty(registrars_desk):
+def test_without_a_current_term_the_next_term_comes_first_even_if_empty(registrar_client):
     term("OVER", -90, -60)
     term("AFTER", 40, 50)
     term("NEXT", 20, 30)
 
-    assert schedules_of(registrars_desk.get(page_of(make_student()))) == [("NEXT", "next", [])]
+    assert schedules_of(registrar_client.get(page_of(make_student()))) == [("NEXT", "next", [])]
 
 
-def test_of_two_current_terms_the_one_that_started_last_comes_first(registrars_desk):
+def test_of_two_current_terms_the_one_that_started_last_comes_first(registrar_client):
     term("YEAR", -100, 100)
     term("FALL", -10, 10)
 
-    assert schedules_of(registrars_desk.get(page_of(make_student()))) == [("FALL", "running", [])]
+    assert schedules_of(registrar_client.get(page_of(make_student()))) == [("FALL", "running", [])]
 
 
-def test_ended_enrollments_are_listed_with_grades_newest_first(registrars_desk, origin):
+def test_ended_enrollments_are_listed_with_grades_newest_first(registrar_client, actor):
     student = make_student()
     left, done = make_course(code="A"), make_course(code="B")
     for course in (left, done):
-        add_enrollment(student, course, origin)
-    complete(student_id=student.pk, course_id=done.pk, grade="B+", actor=origin)
-    drop(student_id=student.pk, course_id=left.pk, actor=origin)
+        add_enrollment(student, course, actor)
+    complete(student_id=student.pk, course_id=done.pk, grade="B+", actor=actor)
+    drop(student_id=student.pk, course_id=left.pk, actor=actor)
 
-    answer = registrars_desk.get(page_of(student))
+    answer = registrar_client.get(page_of(student))
 
     assert [(row.course.code, row.status, row.grade) for row in answer.context["past_enrollments"]] == [
         ("B", "completed", "B+"),
@@ -96,26 +96,26 @@ def test_ended_enrollments_are_listed_with_grades_newest_first(registrars_desk, 
     assert schedules_of(answer) == []
 
 
-def test_the_student_page_has_tabs_for_timeline_and_form(registrars_desk, origin):
+def test_the_student_page_has_tabs_for_timeline_and_form(registrar_client, actor):
     student = make_student()
-    add_enrollment(student, make_course(), origin, reason="transfer")
+    add_enrollment(student, make_course(), actor, reason="transfer")
 
-    timeline = registrars_desk.get(page_of(student, "?tab=timeline"))
+    timeline = registrar_client.get(page_of(student, "?tab=timeline"))
 
     assert [tab.title for tab in timeline.context["tabs"]] == ["Courses", "Timeline", "Details"]
     assert [event.reason for event in timeline.context["events"]] == ["transfer"]
-    assert 'name="given_name"' in registrars_desk.get(page_of(student, "?tab=form")).content.decode()
+    assert 'name="given_name"' in registrar_client.get(page_of(student, "?tab=form")).content.decode()
 
 
-def test_a_student_with_many_courses_costs_the_queries_of_one_with_few(registrars_desk, origin):
+def test_a_student_with_many_courses_costs_the_queries_of_one_with_few(registrar_client, actor):
     student, running = make_student(), term("NOW", -10, 10)
     costs = []
     for _ in range(2):
         for _ in range(3):
-            add_enrollment(student, make_course(term=running), origin)
-        registrars_desk.get(page_of(student))
+            add_enrollment(student, make_course(term=running), actor)
+        registrar_client.get(page_of(student))
         with CaptureQueriesContext(connection) as queries:
-            registrars_desk.get(page_of(student))
+            registrar_client.get(page_of(student))
         costs.append(cost_of(queries))
 
     assert costs[0] == costs[1]
@@ -138,20 +138,20 @@ def ada(db):
 
 
 @pytest.fixture
-def full_course(db, origin):
+def full_course(db, actor):
     """A course with one seat and one waitlisted student."""
     course = make_course(code="FULL", name="Crowded", capacity=1, waitlist_capacity=5)
     for _ in range(2):
-        add_enrollment(make_student(), course, origin, on_full=OnFull.WAITLIST)
+        add_enrollment(make_student(), course, actor, on_full=OnFull.WAITLIST)
     return course
 
 
-def test_the_panel_previews_enrolled_and_the_student_is_enrolled(registrars_desk, registrar, ada):
+def test_the_panel_previews_enrolled_and_the_student_is_enrolled(registrar_client, registrar, ada):
     course = make_course(code="MATH-101", name="Calculus I")
 
-    assert preview_of(registrars_desk, ada, course=course.pk) == {"kind": "enrolled", "waitlist_position": None}
+    assert preview_of(registrar_client, ada, course=course.pk) == {"kind": "enrolled", "waitlist_position": None}
     assert StudentCourse.objects.count() == 0
-    done = registrars_desk.post(
+    done = registrar_client.post(
         f"/admin/students/student/{ada.pk}/enroll/", {"course": course.pk, "reason": "transfer"}, follow=True
     )
 
@@ -162,21 +162,21 @@ def test_the_panel_previews_enrolled_and_the_student_is_enrolled(registrars_desk
     assert messages_of(done) == ["S-7 Ada Byron is enrolled in MATH-101 Calculus I."]
 
 
-def test_the_panel_previews_the_waitlist_position_and_the_student_gets_it(registrars_desk, ada, full_course):
+def test_the_panel_previews_the_waitlist_position_and_the_student_gets_it(registrar_client, ada, full_course):
     wish = {"course": full_course.pk, "on_full": "waitlist"}
 
-    assert preview_of(registrars_desk, ada, **wish) == {"kind": "waitlisted", "waitlist_position": 2}
-    done = registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", wish, follow=True)
+    assert preview_of(registrar_client, ada, **wish) == {"kind": "waitlisted", "waitlist_position": 2}
+    done = registrar_client.post(f"/admin/students/student/{ada.pk}/enroll/", wish, follow=True)
 
     assert StudentCourse.objects.get(student=ada).waitlist_position == 2
     assert messages_of(done) == ["No seat is free. The student is on the waitlist, at position 2."]
 
 
-def test_the_panel_previews_every_refusal_reason_and_nothing_changes(registrars_desk, full_course):
+def test_the_panel_previews_every_refusal_reason_and_nothing_changes(registrar_client, full_course):
     gone = make_student(is_active=False)
 
-    answer = preview_of(registrars_desk, gone, course=full_course.pk)
-    done = registrars_desk.post(f"/admin/students/student/{gone.pk}/enroll/", {"course": full_course.pk})
+    answer = preview_of(registrar_client, gone, course=full_course.pk)
+    done = registrar_client.post(f"/admin/students/student/{gone.pk}/enroll/", {"course": full_course.pk})
 
     codes = [refusal.code for refusal in answer["refusals"]]
     assert (answer["kind"], codes, answer["possible_waitlist_position"]) == (
@@ -188,8 +188,8 @@ def test_the_panel_previews_every_refusal_reason_and_nothing_changes(registrars_
     assert StudentCourse.objects.filter(student=gone).count() == 0
 
 
-def test_a_refusal_for_a_full_course_shows_the_possible_waitlist_position(registrars_desk, ada, full_course):
-    answer = preview_of(registrars_desk, ada, course=full_course.pk)
+def test_a_refusal_for_a_full_course_shows_the_possible_waitlist_position(registrar_client, ada, full_course):
+    answer = preview_of(registrar_client, ada, course=full_course.pk)
 
     assert ([refusal.code for refusal in answer["refusals"]], answer["possible_waitlist_position"]) == (
         ["course_full"],
@@ -197,14 +197,14 @@ def test_a_refusal_for_a_full_course_shows_the_possible_waitlist_position(regist
     )
     full_course.waitlist_capacity = 1
     full_course.save()
-    assert preview_of(registrars_desk, ada, course=full_course.pk)["possible_waitlist_position"] is None
+    assert preview_of(registrar_client, ada, course=full_course.pk)["possible_waitlist_position"] is None
 
 
-def test_the_panel_says_that_the_student_is_already_enrolled(registrars_desk, ada, origin):
+def test_the_panel_says_that_the_student_is_already_enrolled(registrar_client, ada, actor):
     course = make_course(code="MATH-101")
-    add_enrollment(ada, course, origin)
+    add_enrollment(ada, course, actor)
 
-    answer = preview_of(registrars_desk, ada, course=course.pk)
+    answer = preview_of(registrar_client, ada, course=course.pk)
 
     assert (answer["kind"], answer["errors"]) == (
         "already",
@@ -212,15 +212,17 @@ def test_the_panel_says_that_the_student_is_already_enrolled(registrars_desk, ad
     )
 
 
-def test_a_waiver_in_the_panel_requires_a_reason_and_skips_the_waitlist(registrars_desk, ada, full_course):
+def test_a_waiver_in_the_panel_requires_a_reason_and_skips_the_waitlist(registrar_client, ada, full_course):
     wish = {"course": full_course.pk, "waive": ["course_full"]}
 
-    assert [refusal.code for refusal in preview_of(registrars_desk, ada, **wish)["refusals"]] == ["waiver_needs_reason"]
-    assert preview_of(registrars_desk, ada, **wish, reason="last term") == {
+    assert [refusal.code for refusal in preview_of(registrar_client, ada, **wish)["refusals"]] == [
+        "waiver_needs_reason"
+    ]
+    assert preview_of(registrar_client, ada, **wish, reason="last term") == {
         "kind": "enrolled",
         "waitlist_position": None,
     }
-    registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", {**wish, "reason": "last term"})
+    registrar_client.post(f"/admin/students/student/{ada.pk}/enroll/", {**wish, "reason": "last term"})
     assert EnrollmentEvent.objects.latest("pk").waived == ["course_full"]
 
 
@@ -228,35 +230,35 @@ def test_a_waiver_in_the_panel_requires_a_reason_and_skips_the_waitlist(registra
     "wish",
     [{}, {"course": ""}, {"course": "x"}, {"course": "9" * 30}, {"course": "-1"}, {"course": "1", "on_full": "x"}],
 )
-def test_an_incomplete_panel_asks_for_the_missing_fields(registrars_desk, ada, wish):
-    assert preview_of(registrars_desk, ada, **wish)["kind"] == "incomplete"
-    assert registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", wish).status_code == 200
+def test_an_incomplete_panel_asks_for_the_missing_fields(registrar_client, ada, wish):
+    assert preview_of(registrar_client, ada, **wish)["kind"] == "incomplete"
+    assert registrar_client.post(f"/admin/students/student/{ada.pk}/enroll/", wish).status_code == 200
     assert StudentCourse.objects.count() == 0
 
 
-def test_the_panel_enrolls_its_own_student_and_ignores_other_ids(registrars_desk, ada):
+def test_the_panel_enrolls_its_own_student_and_ignores_other_ids(registrar_client, ada):
     course, other = make_course(), make_student()
 
-    registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", {"course": course.pk, "student": other.pk})
+    registrar_client.post(f"/admin/students/student/{ada.pk}/enroll/", {"course": course.pk, "student": other.pk})
 
     assert StudentCourse.objects.get().student == ada
 
 
-def test_the_course_page_has_the_panel_too(registrars_desk, ada, full_course):
+def test_the_course_page_has_the_panel_too(registrar_client, ada, full_course):
     address = f"/admin/courses/course/{full_course.pk}/enroll/"
 
-    answer = registrars_desk.post(address, {"student": ada.pk, "on_full": "waitlist", "ask": "1"})
-    done = registrars_desk.post(address, {"student": ada.pk, "on_full": "waitlist"})
+    answer = registrar_client.post(address, {"student": ada.pk, "on_full": "waitlist", "ask": "1"})
+    done = registrar_client.post(address, {"student": ada.pk, "on_full": "waitlist"})
 
     assert answer.context["enroll_result"] == {"kind": "waitlisted", "waitlist_position": 2}
     assert (done.status_code, done["Location"]) == (302, f"/admin/courses/course/{full_course.pk}/change/")
     assert StudentCourse.objects.get(student=ada).status == "waitlisted"
 
 
-def test_a_fragment_contains_only_the_preview_result(registrars_desk, ada):
+def test_a_fragment_contains_only_the_preview_result(registrar_client, ada):
     wish = {"course": make_course().pk, "ask": "1", "fragment": "1"}
 
-    answer = registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", wish).content.decode().strip()
+    answer = registrar_client.post(f"/admin/students/student/{ada.pk}/enroll/", wish).content.decode().strip()
 
     assert answer == '<p class="desk-message success" data-kind="enrolled">Would be enrolled: a seat is free.</p>'
 
@@ -268,26 +270,26 @@ def test_the_panel_requires_the_permission_to_enroll(viewer, client, ada):
     assert client.post(f"/admin/students/student/{ada.pk}/enroll/", {"ask": "1"}).status_code == 403
 
 
-def test_a_get_of_the_panel_redirects_to_the_page_and_an_unknown_id_is_404(registrars_desk, ada):
-    assert registrars_desk.get(f"/admin/students/student/{ada.pk}/enroll/")["Location"] == page_of(ada)
-    assert registrars_desk.post(f"/admin/students/student/{ada.pk + 1}/enroll/").status_code == 404
+def test_a_get_of_the_panel_redirects_to_the_page_and_an_unknown_id_is_404(registrar_client, ada):
+    assert registrar_client.get(f"/admin/students/student/{ada.pk}/enroll/")["Location"] == page_of(ada)
+    assert registrar_client.post(f"/admin/students/student/{ada.pk + 1}/enroll/").status_code == 404
 
 
-def test_a_student_deactivated_while_the_panel_is_sent_is_refused(registrars_desk, ada, monkeypatch):
-    def ask_then_change(acts, origin, **how):
-        outcomes = dry_run(acts, origin, **how)
+def test_a_student_deactivated_while_the_panel_is_sent_is_refused(registrar_client, ada, monkeypatch):
+    def ask_then_change(acts, actor, **how):
+        outcomes = dry_run(acts, actor, **how)
         Student.objects.update(is_active=False)
         return outcomes
 
     monkeypatch.setattr("students.admin.enrollments.dry_run", ask_then_change)
 
-    done = registrars_desk.post(f"/admin/students/student/{ada.pk}/enroll/", {"course": make_course().pk}, follow=True)
+    done = registrar_client.post(f"/admin/students/student/{ada.pk}/enroll/", {"course": make_course().pk}, follow=True)
 
     assert messages_of(done) == ["This student is not active."]
     assert StudentCourse.objects.count() == 0
 
 
-def test_an_erased_student_has_no_panel(registrars_desk, ada):
+def test_an_erased_student_has_no_panel(registrar_client, ada):
     Student.objects.filter(pk=ada.pk).update(
         student_number=f"erased-{ada.pk}",
         given_name="",
@@ -297,4 +299,4 @@ def test_an_erased_student_has_no_panel(registrars_desk, ada):
         erased_at=timezone.now(),
     )
 
-    assert "enroll_form" not in registrars_desk.get(page_of(ada)).context
+    assert "enroll_form" not in registrar_client.get(page_of(ada)).context

@@ -108,7 +108,7 @@ def make_data() -> None:
     from students.models import Channel, Student
     from tests.support.factories import make_course, make_student, make_term
 
-    origin = ActorContext(Channel.SYSTEM)
+    actor = ActorContext(Channel.SYSTEM)
     fall = make_term(
         code="2026F", name="Fall", starts_on="2026-09-01", ends_on="2027-01-31", drop_deadline="2026-10-15"
     )
@@ -140,15 +140,15 @@ def make_data() -> None:
         for n in range(1, 14)
     ]
     active = [each for each in students if each.is_active]
-    enroll_many([(each.pk, courses[0].pk) for each in active[:8]], actor=origin, on_full=OnFull.WAITLIST)
-    enroll_many([(each.pk, courses[1].pk) for each in active[:6]], actor=origin)
+    enroll_many([(each.pk, courses[0].pk) for each in active[:8]], actor=actor, on_full=OnFull.WAITLIST)
+    enroll_many([(each.pk, courses[1].pk) for each in active[:6]], actor=actor)
     for course in courses[2:]:
-        enroll_many([(each.pk, course.pk) for each in active[:3]], actor=origin, on_full=OnFull.WAITLIST)
-    complete(student_id=1, course_id=courses[1].pk, grade="A", actor=origin)
-    complete(student_id=2, course_id=courses[1].pk, actor=origin, reason="Done")
-    drop(student_id=3, course_id=courses[1].pk, actor=origin)
-    enroll(student_id=3, course_id=courses[1].pk, actor=origin)
-    drop(student_id=4, course_id=courses[0].pk, actor=origin, reason="Moved")
+        enroll_many([(each.pk, course.pk) for each in active[:3]], actor=actor, on_full=OnFull.WAITLIST)
+    complete(student_id=1, course_id=courses[1].pk, grade="A", actor=actor)
+    complete(student_id=2, course_id=courses[1].pk, actor=actor, reason="Done")
+    drop(student_id=3, course_id=courses[1].pk, actor=actor)
+    enroll(student_id=3, course_id=courses[1].pk, actor=actor)
+    drop(student_id=4, course_id=courses[0].pk, actor=actor, reason="Moved")
     Course.objects.filter(pk=courses[3].pk).update(capacity=1)
     enroll(
         student_id=5,

@@ -1,4 +1,4 @@
-"""Run an action in many threads at once, each with its own connection."""
+"""Run an action in many threads at the same time, each with its own connection."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ RUNNERS = int(os.environ.get("RACE_RUNNERS", "8"))  # stress.races sets 32
 
 
 def race(action: Callable[[int, int], object], rounds: int, runners: int = RUNNERS) -> None:
-    """Let all runners, each with its own connection, call ``action(runner, round)`` at once in each round."""
+    """Let all runners, each with its own connection, call ``action(runner, round)`` at the same time in each round."""
     start = threading.Barrier(runners)
 
     def run(runner: int) -> None:

@@ -68,7 +68,7 @@ class RequestSequence(linked.as_state_machine()):  # type: ignore[misc]
     that are generated to be invalid are sent unchanged.
     """
 
-    token = ""  # of an API client with all scopes
+    token = ""  # the token of an API client with all scopes
     done: set[str]  # the operations that succeeded
 
     def setup(self) -> None:

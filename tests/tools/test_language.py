@@ -4,7 +4,7 @@ import ast
 import re
 
 from tools import prose
-from tools.language import BARE, BARE_NAME, PHRASES
+from tools.language import BARE, BARE_NAME, COMMENT, PHRASES, SUMMARY
 
 
 def test_every_module_begins_with_a_docstring_of_one_sentence():
@@ -23,6 +23,10 @@ def test_the_patterns_find_clauses_without_a_noun():
     assert BARE_NAME.search("who waits gets a seat")
     assert not BARE_NAME.search("a student who waits gets a seat")
     assert PHRASES.search("Rules that stand in the way.")
+    assert COMMENT.search("of a row")
+    assert not COMMENT.search("the size of a row")
+    assert SUMMARY.search("Return what the row says.")
+    assert not SUMMARY.search("Return the text of the row.")
 
 
 def test_each_kind_of_prose_is_found():

@@ -19,7 +19,8 @@ CONNECT_TIMEOUT = 2  # seconds to wait for a connection, the least that psycopg 
 CHECK_TIMEOUT = 1.0  # seconds to wait for the check that a connection works
 CHECK_INTERVAL = 0.25  # seconds after an answer of the server during which the connection is not checked
 RECONNECT_INTERVAL = 0.2  # seconds between two attempts to connect to a server that does not answer
-MAX_PREPARED_STATEMENTS = 500  # statements that each connection keeps, as many as ``school.db.compiled_queries`` does
+# The number of prepared statements that each connection keeps, as many as ``school.db.compiled_queries`` keeps.
+MAX_PREPARED_STATEMENTS = 500
 UNCOUNTED_WAIT = 0.1  # seconds; a shorter wait does not use up the wait budget
 
 
@@ -89,7 +90,7 @@ class Connection(psycopg.Connection[Any]):
     """
 
     wait_budget = WaitBudget(None)
-    last_answer_at = -math.inf  # ``time.monotonic()`` of the server's last answer
+    last_answer_at = -math.inf  # the ``time.monotonic()`` at which the server last answered
 
     def wait(self, *args: Any, **options: Any) -> Any:
         remaining = self.wait_budget.remaining

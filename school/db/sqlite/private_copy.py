@@ -1,8 +1,8 @@
 """
 A private copy of an SQLite database, for work that is rolled back.
 
-SQLite has one writer at a time. A transaction that is rolled back at its end would keep all other writers waiting for
-no result.
+SQLite has one writer at a time. On the database itself, a transaction would make all other writers wait, only to be
+rolled back at its end.
 """
 
 from collections.abc import Iterator

@@ -25,7 +25,7 @@ from students.enrollment.rules import ALL_RULES
 from students.enrollment.transitions import COURSE_FULL
 from students.models import Action, Status, StudentCourse
 
-MAX_ENROLLMENTS = 1_000  # for one action
+MAX_ENROLLMENTS = 1_000  # the maximum number of enrollments for one action
 WAIVABLE_TITLES = {rule.code: rule.title for rule in ALL_RULES if rule.waivable}
 
 

@@ -38,7 +38,8 @@ from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.lookup import students_not_found
 from students.models import Action, Student, StudentCourse
 
-MAX_BYTES_OF_TEXT = 20_000  # of pasted text that the page shows again; a thousand student numbers have some 10,000
+# The number of characters of pasted text that the page shows again; a thousand student numbers have some 10,000.
+MAX_BYTES_OF_TEXT = 20_000
 MAX_BYTES_OF_ERRORS = 10_000
 
 Matches = dict[str, Any]  # a student, a course or a refusal, by key
@@ -114,7 +115,7 @@ class ParsedInput:
 
 class BulkEnrollForm(forms.Form):
     text = forms.CharField(
-        label=gettext_lazy("Numbers or codes"),  # replaced below by the label of the direction
+        label=gettext_lazy("Numbers or codes"),  # ``__init__`` replaces this label
         max_length=100_000,
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"}),
@@ -317,7 +318,7 @@ def _match_keys(matches: Matches, pasted_keys: Sequence[PastedKey]) -> ParsedInp
 
 
 def _fitting_errors(errors: Sequence[InputError]) -> Sequence[InputError]:
-    """Return the first errors, as many as fit in the page, which has a fixable key four times."""
+    """Return the first errors, as many as fit in the page. The page contains a key that can be corrected four times."""
     sizes = (
         400 + 4 * size_in_page(each.pasted.key) + size_in_page(each.pasted.trailing_text + each.message)
         for each in errors

@@ -31,7 +31,7 @@ AUDIT_LINKS = [
     model_link(gettext_lazy("Journal"), "", "students.EnrollmentEvent"),
     model_link(gettext_lazy("Record of access"), "", "school.PersonalDataAccess"),
 ]
-CHART_HEIGHT = 100  # of the chart, in its own units; each day has the width 1
+CHART_HEIGHT = 100  # the size of the chart, in its own units; each day has the width 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class EnrollPanel(TabbedPage):
             **result,
             "title": _("Enroll"),
             "opts": self.opts,
-            "original": obj,  # for the breadcrumbs
+            "original": obj,  # the breadcrumbs of the page need this object
             "obj": obj,
             "enrollment_field": self.enrollment_field,
             "obj_url": obj_url,

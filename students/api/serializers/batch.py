@@ -1,4 +1,4 @@
-"""Serializers for batches. Each item is validated separately, so that an invalid item does not affect the others."""
+"""Serializers for batches, which validate each item separately, so that an invalid item does not affect the others."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
