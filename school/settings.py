@@ -243,6 +243,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The kinds of imports, in the order in which they depend on each other.
 IMPORT_KINDS = {
+    "terms": "courses.imports.TermImporter",
     "students": "students.imports.StudentImporter",
     "courses": "students.imports.CourseWithSeatsImporter",
     "enrollments": "students.imports.EnrollmentImporter",

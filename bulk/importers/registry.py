@@ -97,10 +97,9 @@ def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[Part]:
     parts = []
     for kind, importer_class in importer_classes().items():
         found = [table for table in tables if table.stem in importer_class.file_names]
-        importers = [_importer_of(job, importer_class, table) for table in found]
-        if len(found) > 1:
-            importers = [importer for importer in importers if not importer.is_lookup_only()]
-        if found and len(importers) != 1:
+        own = [each for table in found if not (each := _importer_of(job, importer_class, table)).is_foreign()]
+        importers = own if len(own) < 2 else [importer for importer in own if not importer.is_lookup_only()]
+        if own and len(importers) != 1:
             raise _duplicate_file(kind, found)
         for importer in importers:
             importer.lookup_files = _lookup_files(importer, tables)
