@@ -39,6 +39,7 @@ class ProcessingCommand(SafeCommand):
         3: "waiting for review, see approve_import; or another process works on the import",
     }
     interrupted_message = "Nothing was applied."
+    interrupted_code = 1
 
     def report_lost_output(self, error: OutputError) -> None:
         """Report the error, but keep the exit code, which tells whether the import is applied."""

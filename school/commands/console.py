@@ -172,6 +172,7 @@ class SafeCommand(BaseCommand):
         130: "interrupted",
     }
     interrupted_message: ClassVar[str] = "Nothing was changed."
+    interrupted_code: ClassVar[int] = 130
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs = {"formatter_class": HelpFormatter, "epilog": self.epilog(), **kwargs}
@@ -203,7 +204,7 @@ class SafeCommand(BaseCommand):
             with signals_as_interrupt(), self._checked_output():
                 return super().execute(*args, **options)
         except KeyboardInterrupt:
-            raise CommandError(f"Interrupted. {self.interrupted_message}", returncode=130) from None
+            raise CommandError(f"Interrupted. {self.interrupted_message}", returncode=self.interrupted_code) from None
         except ClosedPipe:
             return None
         except OutputError as error:
