@@ -2,7 +2,8 @@
 
 from typing import Any, ClassVar
 
-from django.contrib.admin.views.main import ERROR_FLAG, IncorrectLookupParameters
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.db import transaction
 from django.http import HttpRequest, HttpResponseRedirect
 from django.template.response import TemplateResponse

@@ -179,7 +179,7 @@ class SafeCommand(BaseCommand):
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         report_error = parser.error
 
-        def error(message: str) -> NoReturn:
+        def error(message: str) -> Any:
             text = escape_control_characters(message)  # it quotes arguments
             if parser.called_from_command_line:
                 parser.exit(2, f"{parser.prog}: error: {text}\n")
