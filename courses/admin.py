@@ -17,6 +17,8 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from bulk.admin.list_export import ListExport
+from courses.exports import COURSES, TERMS
 from courses.models import Course, CourseStaff, Term
 from courses.prerequisites import check_prerequisites, deletion_refusals, refuse_deletion, rename_in_prerequisites
 from school.access.row_scope import row_scope_of_staff
@@ -27,7 +29,8 @@ from school.validators import normalized
 
 
 @admin.register(Term)
-class TermAdmin(ProtectedByRelation, SimpleHistoryAdmin, ModelAdmin):
+class TermAdmin(ListExport, ProtectedByRelation, SimpleHistoryAdmin, ModelAdmin):
+    export = TERMS
     protected_by = "courses"
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline"]
     search_fields = ["code", "name"]
@@ -63,8 +66,10 @@ class CourseForm(forms.ModelForm):
         return cleaned
 
 
-class CourseAdmin(SimpleHistoryAdmin, ModelAdmin):
+class CourseAdmin(ListExport, SimpleHistoryAdmin, ModelAdmin):
     """The admin of courses without students. ``students.admin`` registers a subclass with seats and roster."""
+
+    export = COURSES
 
     list_display = ["code", "name", "term", "level", "is_active"]
     list_display_links = ["code", "name"]

@@ -1,4 +1,4 @@
-"""The importer for course files of School, Canvas and OneRoster."""
+"""Imports terms and courses from files."""
 
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from contextlib import closing
@@ -13,17 +13,74 @@ from django.utils.translation import gettext_lazy
 from bulk.files.csv_cells import clean
 from bulk.files.csv_reader import Column, Row, Table
 from bulk.importers.base import CHUNK_SIZE, Option, Source
-from bulk.importers.upsert import UpsertImporter, parse_cell, read_is_active, refusals_from
+from bulk.importers.history_undo import HistoryUndo
+from bulk.importers.upsert import Entry, UpsertImporter, parse_cell, read_is_active, refusals_from
 from bulk.importers.zip_references import ReferenceIndex, RowId
-from bulk.models import Import
+from bulk.models import UNDO, Import, OnError
+from bulk.outcomes import ERROR, RowResult
 from courses.lookup import CourseKey, term_not_found
 from courses.models import Course, Level, Term
-from courses.prerequisites import deletion_refusals, lock_prerequisites
+from courses.prerequisites import deletion_refusals, lock_prerequisites, prerequisite_refusals
 from courses.zip_references import CODE, ID_COLUMNS, SESSION_COLUMNS, CourseReferences, SessionTerms
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 
 Closable = TypeVar("Closable", ReferenceIndex, CourseReferences, SessionTerms)
+
+
+class TermImporter(UpsertImporter):
+    """Imports terms. The code of a term identifies it."""
+
+    kind = "terms"
+    file_names = ("terms",)
+    id_column = "term_id"
+    key_columns = ("term",)
+    model = Term
+    fields = ("name", "starts_on", "ends_on", "drop_deadline")
+    row_constraints = ("term_ends_after_it_starts", "term_drop_deadline_is_within_its_dates")
+    columns = (
+        Column("term", required=True, aliases=("code", "termcode")),
+        *(Column(name, required=True) for name in fields[:3]),
+        Column("drop_deadline"),
+    )
+
+    def is_foreign(self) -> bool:
+        """Return True for the terms of Canvas: School creates no terms from those of other systems."""
+        assert self.file is not None  # it is in a zip
+        return "term_id" in Table(self.file, [Column("term_id")], self.file_name).names
+
+    def row_key(self, cells: Mapping[str, str]) -> Hashable:
+        return cells["term"]
+
+    def find_existing(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
+        terms = Term.objects.filter(code__in={row.cells["term"] for row in rows})
+        return {term.code: term for term in terms.select_for_update(no_key=True).order_by("pk")}
+
+    def lock(self, ids: Collection[int]) -> dict[int, Any]:
+        # FOR UPDATE, because the terms may be deleted.
+        return {term.pk: term for term in Term.objects.filter(pk__in=ids).select_for_update().order_by("pk")}
+
+    @classmethod
+    def natural_key(cls, values: Any) -> list[str]:
+        return [values.code]
+
+    def build(self, cells: Mapping[str, str]) -> Term:
+        try:
+            parse_cell(Term._meta.get_field("code"), cells["term"])
+        except ValidationError as error:
+            raise ValidationError({"term": error}) from None
+        return Term(code=cells["term"])
+
+
+class TermUndo(HistoryUndo):
+    kind = TermImporter.kind
+    id_column = TermImporter.id_column
+    key_columns = ("id",)
+    columns = ()
+    importer_class = TermImporter
+
+
+TermImporter.undo_importer = TermUndo
 
 
 class CourseImporter(UpsertImporter):
@@ -41,6 +98,7 @@ class CourseImporter(UpsertImporter):
         "waitlist_capacity",
         "enrollment_opens_at",
         "enrollment_closes_at",
+        "prerequisites",
         "is_active",
     )
     row_constraints = ("course_enrollment_closes_after_it_opens",)
@@ -190,6 +248,8 @@ class CourseImporter(UpsertImporter):
         return CourseKey(cells["course_code"], cells.get("term", ""))
 
     def find_existing(self, rows: Sequence[Row]) -> dict[Hashable, Any]:
+        if any("prerequisites" in row.cells for row in rows[:1]):
+            lock_prerequisites()
         self.terms = {term.code: term for term in Term.objects.filter(code__in={r.cells.get("term", "") for r in rows})}
         courses = self._locked(Course.objects.filter(code__in={row.cells["course_code"] for row in rows}))
         return {CourseKey(course.code, course.term.code if course.term else ""): course for course in courses}
@@ -198,6 +258,29 @@ class CourseImporter(UpsertImporter):
         lock_prerequisites()  # this lock is always taken before the locks of rows
         # Lock FOR UPDATE, because the courses may be deleted.
         return {course.pk: course for course in self._locked(Course.objects.filter(pk__in=ids), no_key=False)}
+
+    def save(self, entries: list[Entry], field_names: Sequence[str]) -> list[RowResult]:
+        """Save the courses as the base class does, except those whose prerequisites are unknown or form a cycle."""
+        invalid = self._constraint_violations(entries)
+        valid = {id(each.instance): each.instance for each in entries if id(each.instance) not in invalid}
+        refused = prerequisite_refusals([*valid.values()], self._is_in_file)
+        saved = iter(super().save([each for each in entries if id(each.instance) not in refused], field_names))
+        return [
+            RowResult(each.row, ERROR, errors=tuple(refused[id(each.instance)]))
+            if id(each.instance) in refused
+            else next(saved)
+            for each in entries
+        ]
+
+    def _is_in_file(self, code: str) -> bool:
+        """
+        Return True if a row of the file has this code.
+
+        Always False if the rows are not applied as a whole: a later chunk may have an error.
+        """
+        if self.job.on_error != OnError.ABORT or self.job.kind == UNDO:
+            return False
+        return bool(self.references.index.keys(CODE, code))
 
     def deletion_refusal(self, instance: Any) -> Refusal | None:
         return deletion_refusals([instance.pk], self.row_scope).get(instance.pk)

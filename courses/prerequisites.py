@@ -8,7 +8,7 @@ gets the answer for a code that no course has.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
 from django.core.exceptions import ValidationError
@@ -116,23 +116,49 @@ def check_prerequisites(
     errors: dict[str, list[ValidationError]] = defaultdict(list)
     known = set(others.filter(code__in=filter_visible(prerequisites, visible)).values_list("code", flat=True)) | {code}
     for unknown in sorted(set(prerequisites) - known):
-        likely = similar_identifiers(unknown)
-        existing = set(others.filter(code__in=filter_visible(likely, visible)).values_list("code", flat=True))
-        similar = next((f"code:{each}" for each in likely if each in existing), None)
-        refusal = explain_identifier(course_not_found(f"code:{unknown}"), unknown, similar)
+        refusal = _unknown_code_refusal(unknown, others, visible)
         errors["prerequisites"].append(ValidationError(refusal.message, code=refusal.code))
     stored = Course.objects.filter(pk=course_id).values_list("prerequisites", flat=True).first() if course_id else []
     prerequisites = merge_hidden([each for each in prerequisites if each in known], stored or [], visible)
     next_codes = [*prerequisites, *prerequisites_by_code.get(code, ())] if is_renamed else prerequisites
     if cycle := _find_cycle(code, next_codes, prerequisites_by_code):
-        message = _("These courses would be prerequisites of themselves: %(codes)s.") % {
-            "codes": _format_cycle(cycle, visible)
-        }
         field = "code" if is_renamed else "prerequisites"
-        errors[field].append(ValidationError(message, code="prerequisite_cycle"))
+        refusal = _cycle_refusal(cycle, visible)
+        errors[field].append(ValidationError(refusal.message, code=refusal.code))
     if errors:
         raise ValidationError(dict(errors))
     return prerequisites
+
+
+def prerequisite_refusals(courses: Sequence[Course], is_added_later: Callable[[str], bool]) -> dict[int, list[Refusal]]:
+    """
+    Return the refusals of courses that are about to be saved together, by ``id()``, under the rules for prerequisites.
+
+    The courses may require each other. A prerequisite that is stored already is not checked again. ``is_added_later``
+    says of a code whether the same transaction adds a course with it later. The caller has locked the prerequisites.
+    """
+    stored = dict(
+        Course.objects.filter(pk__in=[each.pk for each in courses if each.pk]).values_list("pk", "prerequisites")
+    )
+    changed = [each for each in courses if each.prerequisites and each.prerequisites != stored.get(each.pk)]
+    if not changed:
+        return {}
+    every_course = Course.objects.all()
+    required = {code for course in changed for code in course.prerequisites}
+    existing = set(every_course.filter(code__in=required).values_list("code", flat=True))
+    unchanged = _prerequisites_by_code(Course.objects.exclude(pk__in=[each.pk for each in changed if each.pk]), {})
+    refusals: dict[int, list[Refusal]] = {}
+    while True:
+        added = {each.code for each in courses if id(each) not in refusals}
+        accepted = [each for each in changed if id(each) not in refusals]
+        found: dict[int, list[Refusal]] = {}
+        for course in accepted:
+            unknown = [each for each in course.prerequisites if each not in existing and each not in added]
+            if unknown := [each for each in unknown if not is_added_later(each)]:
+                found[id(course)] = [_unknown_code_refusal(each, every_course, None) for each in unknown]
+        refusals |= found or _cycle_refusals(accepted, unchanged)
+        if len(accepted) == len([each for each in changed if id(each) not in refusals]):
+            return refusals
 
 
 def rename_in_prerequisites(course_id: int, code: str, row_scope: RowScope | None = None) -> None:
@@ -206,6 +232,59 @@ def _is_prerequisite_refusal(code: str, keys: list[str], count: int) -> Refusal:
     return Refusal(
         "is_prerequisite", message % {"code": code, "courses": ", ".join(named)}, _("Course is a prerequisite")
     )
+
+
+def _unknown_code_refusal(unknown: str, courses: QuerySet[Course], visible: Collection[str] | None) -> Refusal:
+    likely = similar_identifiers(unknown)
+    existing = set(courses.filter(code__in=filter_visible(likely, visible)).values_list("code", flat=True))
+    similar = next((f"code:{each}" for each in likely if each in existing), None)
+    refusal = explain_identifier(course_not_found(f"code:{unknown}"), unknown, similar)
+    return refusal.with_field("prerequisites")
+
+
+def _cycle_refusal(cycle: list[str], visible: Collection[str] | None) -> Refusal:
+    message = _("These courses would be prerequisites of themselves: %(codes)s.")
+    parts = {"codes": _format_cycle(cycle, visible)}
+    return Refusal("prerequisite_cycle", message % parts, field="prerequisites")
+
+
+def _cycle_refusals(courses: Sequence[Course], unchanged: Mapping[str, set[str]]) -> dict[int, list[Refusal]]:
+    """Return the refusals of courses on a cycle of their prerequisites and the ``unchanged`` ones, by ``id()``."""
+    by_code: dict[str, list[Course]] = defaultdict(list)
+    for course in courses:
+        by_code[course.code].append(course)
+    graph = {**unchanged}
+    for code, offerings in by_code.items():
+        graph[code] = {*unchanged.get(code, ()), *(each for course in offerings for each in course.prerequisites)}
+    refusals: dict[int, list[Refusal]] = {}
+    for cycle in _cycles(graph, by_code):
+        for position, code in enumerate(cycle):
+            rotated = [*cycle[position:], *cycle[: position + 1]]
+            for course in by_code.get(code, ()):
+                if rotated[1] in course.prerequisites:
+                    refusals.setdefault(id(course), [_cycle_refusal(rotated, None)])
+    return refusals
+
+
+def _cycles(graph: Mapping[str, Collection[str]], starts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield a cycle for each edge that closes one on the way from ``starts``; each edge is followed once."""
+    done: set[str] = set()
+    path: dict[str, Iterator[str]] = {}
+    for start in starts:
+        if start not in done:
+            path[start] = iter(graph[start])
+        while path:
+            code = next(reversed(path))
+            for required in path[code]:
+                if required in path:
+                    codes = [*path]
+                    yield codes[codes.index(required) :]
+                elif required in graph and required not in done:
+                    path[required] = iter(graph[required])
+                    break
+            else:
+                del path[code]
+                done.add(code)
 
 
 def _code_of(course_id: int | None) -> str | None:

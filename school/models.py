@@ -105,6 +105,7 @@ class PersonalDataAccess(models.Model):
 
     class Subject(models.TextChoices):
         STUDENT = "student", _("student")
+        STUDENTS = "students", _("students")
         ROSTER = "roster", _("roster")
         IMPORT = "import", _("rows of an import")
         ENROLLMENTS = "enrollments", _("enrollments")

@@ -246,6 +246,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The kinds of imports and their importers. A kind may refer to the kinds before it.
 IMPORT_KINDS = {
+    "terms": "courses.imports.TermImporter",
     "students": "students.imports.StudentImporter",
     "courses": "students.imports.CourseWithSeatsImporter",
     "enrollments": "students.imports.EnrollmentImporter",

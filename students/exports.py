@@ -1,36 +1,34 @@
-"""
-Exports as CSV: enrollments in the format of enrollment files, and the roster of a course for spreadsheets.
+"""The exports of students and of enrollments, and the roster of a course for spreadsheets, as CSV."""
 
-Both files can be imported again.
-"""
-
-import csv
 from collections.abc import Iterable, Iterator
 
-from bulk.files.csv_cells import escape_formulas
-from students.imports import EnrollmentImporter
+from django.db.models import Value
+
+from bulk.exports import Export, stream_csv
+from school.access.access_log import Subject
 from students.models import StudentCourse, StudentCourseQuerySet
 
-# Without the column of waivers: a waiver applies to one command and is not part of an enrollment's state.
-# These columns are for one import only, or come from other systems.
-NOT_EXPORTED = {"waive", "role", "role_id", "section_id"}
-HEADER = [column.name for column in EnrollmentImporter.columns if column.name not in NOT_EXPORTED]
-
-
-def enrollment_rows(enrollments: StudentCourseQuerySet) -> Iterator[list[str]]:
-    """
-    Yield a row for the newest enrollment of each student in each course, ordered by id, as a stream.
-
-    Importing the rows again changes nothing. Earlier enrollments of the same pair are left out.
-    """
-    latest = (
-        enrollments.latest_per_student_and_course()
-        .order_by("pk")
-        .values_list("student__student_number", "course__code", "course__term__code", "status", "grade")
-    )
-    for number, code, term, status, grade in latest.iterator(chunk_size=2_000):
-        yield [number, code, term or "", status, grade, ""]
-
+# An erased student has no name, and cannot be imported.
+STUDENTS = Export(
+    "students",
+    {name: name for name in ("student_number", "given_name", "family_name", "email", "is_active")},
+    select=lambda students: students.filter(erased_at__isnull=True),
+    subject=Subject.STUDENTS,
+)
+# Earlier enrollments of a student who came back are left out. A reason belongs to one act, and is not exported.
+ENROLLMENTS = Export(
+    "enrollments",
+    {
+        "student_number": "student__student_number",
+        "course_code": "course__code",
+        "term": "course__term__code",
+        "status": "status",
+        "grade": "grade",
+        "reason": Value(""),
+    },
+    select=StudentCourseQuerySet.latest_per_student_and_course,
+    subject=Subject.ENROLLMENTS,
+)
 
 ROSTER_HEADER = (
     "student_number",
@@ -44,30 +42,12 @@ ROSTER_HEADER = (
     "ended_on",
     "grade",
 )
-LINES_PER_CHUNK = 500
-
-
-class Echo:
-    """A file object whose ``write`` returns its argument, so that ``csv.writer`` returns each line."""
-
-    def write(self, line: str) -> str:
-        return line
 
 
 def stream_roster_csv(enrollments: Iterable[StudentCourse]) -> Iterator[str]:
-    """
-    Yield the header and the enrollments as CSV, in pieces of ``LINES_PER_CHUNK`` lines.
-
-    Cells are escaped, so that no spreadsheet runs them as formulas.
-    """
-    writer = csv.writer(Echo())
-    lines = [writer.writerow(ROSTER_HEADER)]
-    for enrollment in enrollments:
-        lines.append(writer.writerow(map(escape_formulas, _row(enrollment))))
-        if len(lines) >= LINES_PER_CHUNK:
-            yield "".join(lines)
-            lines = []
-    yield "".join(lines)
+    """Yield the header and the enrollments as CSV, in pieces of some lines."""
+    for _count, text in stream_csv(ROSTER_HEADER, map(_row, enrollments), line_end="\r\n"):
+        yield text
 
 
 def _row(enrollment: StudentCourse) -> Iterator[object]:

@@ -907,9 +907,7 @@ GUARDS = [
         "the refusal of two files of one kind",
         SQLITE,
         "tests/bulk/test_zips.py::test_two_files_of_one_kind_are_refused_and_both_are_named",
-        instead(
-            "bulk/importers/registry.py", "        if matching_tables and len(importers) != 1:\n", "        if False:\n"
-        ),
+        instead("bulk/importers/registry.py", "        if own and len(importers) != 1:\n", "        if False:\n"),
     ),
     Mutant(
         "the refusal of compression that unpacks to too many bytes",

@@ -24,7 +24,8 @@ class UploadForm(forms.Form):
     file = forms.FileField(
         label=_("File"),
         help_text=_(
-            "CSV in UTF-8; comma, semicolon or tab. Or a zip of students.csv, courses.csv and enrollments.csv."
+            "CSV in UTF-8; comma, semicolon or tab. "
+            "Or a zip of terms.csv, students.csv, courses.csv and enrollments.csv."
         ),
         allow_empty_file=True,
         widget=UnfoldAdminFileFieldWidget,

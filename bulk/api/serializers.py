@@ -229,7 +229,7 @@ class ReportRowSerializer(serializers.Serializer[Any]):
     """
 
     part = serializers.CharField(
-        required=False, help_text=_("The part of a zip import: students, courses or enrollments.")
+        required=False, help_text=_("The part of a zip import: terms, students, courses or enrollments.")
     )
     row = serializers.IntegerField(
         allow_null=True, help_text=_("Null for results that are not about a row of the file.")

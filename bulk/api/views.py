@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
@@ -52,8 +53,8 @@ PART_PARAMETER = [
     OpenApiParameter(
         "part",
         str,
-        enum=["students", "courses", "enrollments"],
-        description="The file of a zip import: students, courses or enrollments.",
+        enum=[*settings.IMPORT_KINDS],
+        description="The file of a zip import: terms, students, courses or enrollments.",
     )
 ]
 REPORT_RESPONSES = {

@@ -1,11 +1,8 @@
 """The base class of the import commands, with their options, files, progress and exit codes."""
 
-import io
-import signal
-import threading
 import uuid
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, TextIO
@@ -18,23 +15,53 @@ from django.db import OperationalError
 from bulk.commands.progress import applied_summary, progress_display, report_result
 from bulk.files.csv_reader import UnreadableFile, open_source
 from bulk.importers.base import FLAG_SET
-from bulk.importers.registry import modes_of, options_of, parts_of, rights_of
+from bulk.importers.registry import importers_of, modes_of, options_of, parts_of, rights_of
 from bulk.jobs.leases import reserve
 from bulk.jobs.lifecycle import AlreadyApplied, ImportRequest, submit
 from bulk.jobs.processing import end_own_import, process_import
 from bulk.models import DEFAULT_DATASET, ZIP, Import, ImportChannel, Mode, OnError, Review
 from bulk.reports import Report
 from school.commands.console import SafeCommand
-from school.commands.private_files import private_opener
+from school.commands.private_files import OutputError, private_output
+from school.commands.progress import ProgressLines
 from school.refusals import Refused
 
 logger = structlog.get_logger(__name__)
 
 
-class ImportCommand(SafeCommand):
+class ProcessingCommand(SafeCommand):
+    """A command that works on an import; its exit code tells how much of it is applied."""
+
+    exit_codes: ClassVar[Mapping[int, str]] = {
+        0: "applied, without an error",
+        1: "not applied; the message has the reason, and says if a part is applied",
+        2: "applied, except for the rows with errors; or the command line is wrong",
+        3: "waiting for review, see approve_import; or another process works on the import",
+    }
+    interrupted_message = "Nothing was applied."
+    interrupted_code = 1
+
+    def report_lost_output(self, error: OutputError) -> None:
+        """Report the error, but keep the exit code, which tells whether the import is applied."""
+        self.stderr.write(str(error))
+
+
+class ImportCommand(ProcessingCommand):
     """Imports a file of one kind in this process; shows the result in the output and by the exit code."""
 
     kind: ClassVar[str]
+
+    def epilog(self) -> str:
+        """Return the columns of the file, before the examples and the exit codes."""
+        lines = []
+        for importer in importers_of(self.kind):
+            lines += [f"Columns of {importer.file_names[0]}.csv:" if self.kind == ZIP else "Columns:"]
+            for column in importer.columns:
+                names = ", ".join((*column.aliases, *column.fallbacks))
+                notes = ["required"] * column.required + [f"or {names}"] * bool(names)
+                lines += [f"  {column.name:<22}{'; '.join(notes)}".rstrip()]
+            lines += [""]
+        return "\n".join([*lines, "docs/import-files.md describes each column.", "", super().epilog()])
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         is_zip = self.kind == ZIP
@@ -51,11 +78,11 @@ class ImportCommand(SafeCommand):
         # file.
         if not is_zip:
             parser.add_argument(
-                "--report", metavar="OUT.csv", help="Write a report of all rows with their outcomes to this file."
+                "--report", metavar="FILE", help="Write a report of all rows with their outcomes to this file."
             )
             parser.add_argument(
                 "--failed",
-                metavar="OUT.csv",
+                metavar="FILE",
                 help="Write the rows with errors, exactly as they were sent, to this file.",
             )
         parser.add_argument("--actor", metavar="USERNAME", help="The user to record in the journal.")
@@ -84,7 +111,8 @@ class ImportCommand(SafeCommand):
                 parser.add_argument(flag, action="store_const", const=FLAG_SET, help=str(option.help))
                 continue
             choices = {"choices": option.choices, "default": option.choices[0]} if option.choices else {"default": ""}
-            parser.add_argument(flag, help=str(option.help), **choices)
+            metavar = None if option.choices else "CODE" if option.name == "term" else option.name.upper()
+            parser.add_argument(flag, help=str(option.help), metavar=metavar, **choices)
 
     def handle(self, *, file: str, report: str | None = None, failed: str | None = None, **options: Any) -> None:
         actor = find_user(options["actor"])
@@ -93,10 +121,11 @@ class ImportCommand(SafeCommand):
         job = None
         try:
             with ExitStack() as stack:
-                source = stack.enter_context(open_source(file))
-                outputs = [stack.enter_context(open_output(path, input_path=file)) for path in (report, failed)]
-                command_import = stack.enter_context(interruptible_import())
-                job = submit(source, self._import_request(file, actor, options), dispatch=command_import.reserve)
+                with ProgressLines(self.stderr.write, lambda: f"Reading {'standard input' if file == '-' else file}."):
+                    source = stack.enter_context(open_source(file))
+                    outputs = [stack.enter_context(open_output(path, input_path=file)) for path in (report, failed)]
+                    command_import = stack.enter_context(interruptible_import())
+                    job = submit(source, self._import_request(file, actor, options), dispatch=command_import.reserve)
                 write_id(job, self.stderr)
                 process_here(job, self.stderr)
                 for warning in job.warnings:
@@ -163,53 +192,22 @@ def interruptible_import() -> Iterator[CommandImport]:
     Yield the import of a command; a signal or an unexpected error in the block ends it, so that it is no longer active.
     """
     command_import = CommandImport()
-    with _signals_as_interrupt():
-        try:
-            yield command_import
-        except KeyboardInterrupt:
-            raise CommandError(f"Interrupted. {command_import.end()}") from None
-        except OperationalError as error:
-            if command_import.job is None:
-                raise
-            why = str(error).partition("\n")[0]
-            raise CommandError(
-                f"The database failed ({why}). {command_import.end(error)} Run the command again."
-            ) from None
-        except (CommandError, UnreadableFile, Refused, AlreadyApplied, OutputError):
-            raise
-        except Exception as error:
-            if command_import.job is None:
-                raise
-            logger.error("import_interrupted", import_id=command_import.job.pk, exc_info=error)
-            raise CommandError(f"An unexpected error ({type(error).__name__}). {command_import.end(error)}") from None
-
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
-    """Let the signals that end a process raise ``KeyboardInterrupt`` in the block, as Ctrl-C does."""
-    # Python allows only the main thread to handle signals.
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous_handlers = {signum: signal.getsignal(signum) for signum in STOP_SIGNALS}
-    for signum, handler in previous_handlers.items():
-        if handler is not signal.SIG_IGN:  # the signal is ignored, for example because of nohup
-            signal.signal(signum, _raise_interrupt)
     try:
-        yield
-    finally:
-        for signum, handler in previous_handlers.items():
-            signal.signal(signum, handler)
-
-
-def _raise_interrupt(*_: object) -> None:
-    """Raise ``KeyboardInterrupt``, and ignore further signals, so that the interruption can be recorded."""
-    for each in STOP_SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt
+        yield command_import
+    except KeyboardInterrupt:
+        raise CommandError(f"Interrupted. {command_import.end()}") from None
+    except OperationalError as error:
+        if command_import.job is None:
+            raise
+        why = str(error).partition("\n")[0]
+        raise CommandError(f"The database failed ({why}). {command_import.end(error)} Run the command again.") from None
+    except (CommandError, UnreadableFile, Refused, AlreadyApplied, OutputError):
+        raise
+    except Exception as error:
+        if command_import.job is None:
+            raise
+        logger.error("import_interrupted", import_id=command_import.job.pk, exc_info=error)
+        raise CommandError(f"An unexpected error ({type(error).__name__}). {command_import.end(error)}") from None
 
 
 def write_id(job: Import, stderr: Any) -> None:
@@ -238,8 +236,9 @@ def write_reports(job: Import, report: TextIO | None, failed: TextIO | None) -> 
     """Write the report and the failed rows of an import to those outputs that are not None."""
     for output, lines in ((report, Report.as_csv), (failed, Report.failed_as_csv)):
         if output is not None:
-            output.seek(0)
-            output.truncate()
+            if output.seekable():
+                output.seek(0)
+                output.truncate()
             for part in parts_of(job):
                 output.writelines(lines(Report(job, part)))
             output.flush()
@@ -258,34 +257,8 @@ def open_output(name: str | None, *, input_path: str) -> Iterator[TextIO | None]
     path = Path(name)
     if path.exists() and Path(input_path).exists() and path.samefile(input_path):
         raise CommandError(f"{path} is the file that is read: write elsewhere.")
-    with errors_with_path(path):
-        raw = _OutputFile(path, "w", opener=private_opener)
-    with io.TextIOWrapper(io.BufferedWriter(raw), newline="", encoding="utf-8") as stream:
-        stream.write("row")
-        stream.flush()
+    with private_output(name) as stream:
+        if stream.seekable():
+            stream.write("row")
+            stream.flush()
         yield stream
-
-
-class OutputError(Exception):
-    """An output cannot be written."""
-
-
-@contextmanager
-def errors_with_path(path: object) -> Iterator[None]:
-    """Raise ``OutputError`` with the path of the file for an ``OSError`` in the block."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(f"Cannot write {path}: {error.strerror}.") from None
-
-
-class _OutputFile(io.FileIO):
-    """A file whose write errors contain its name. The ``OSError`` of a full disk does not contain the name."""
-
-    def write(self, data: Any, /) -> int:
-        with errors_with_path(self.name):
-            return super().write(data)
-
-    def close(self) -> None:
-        with errors_with_path(self.name):
-            super().close()

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -20,12 +20,20 @@ from rich.table import Table
 
 from bulk.jobs.runner import ResultCallback
 from bulk.models import PROCESSING_STATES, UNDO, Import, Review, State
-from bulk.outcomes import KEPT_UNCERTAIN, RowResult
+from bulk.outcomes import ERROR, KEPT_MANUAL, KEPT_OTHER_SOURCE, KEPT_UNCERTAIN, RowResult
 from school.commands.console import escape_control_characters
+from school.commands.progress import ProgressLines
 from school.observability.logging import STDERR
 
 MAX_SHOWN_ERRORS = 20
 NOTICE_CODES = {KEPT_UNCERTAIN}  # the codes of problems that do not prevent an import
+OUTCOME_LABELS = {
+    ERROR: "with errors",
+    KEPT_MANUAL: "kept: changed by a person",
+    KEPT_OTHER_SOURCE: "kept: changed by another source",
+    KEPT_UNCERTAIN: "kept: a row with an error may mean them",
+}
+STATES_OF_ROWS = {ERROR, "unchanged"}  # outcomes that are the same in a preview
 LINE_INTERVAL = 10_000  # the number of rows between two lines of progress in a pipe
 
 
@@ -34,8 +42,8 @@ def progress_display(job: Import, stderr: Any) -> Iterator[ResultCallback]:
     """
     Yield a function that shows the errors and the progress of an import when it is called with results.
 
-    On a terminal the progress is a bar, in a pipe a line every ``LINE_INTERVAL`` rows. Until the first rows are
-    processed, the bar is animated and shows the elapsed time. Errors and the log are written above the bar.
+    On a terminal the progress is a bar, in a pipe a line every ``LINE_INTERVAL`` rows or every few seconds. The bar
+    is animated and shows the elapsed time until the first rows are processed. Errors and the log are written above it.
     """
     is_terminal = stderr.isatty()
     console = Console(stderr=True, force_terminal=is_terminal)
@@ -61,10 +69,15 @@ def progress_display(job: Import, stderr: Any) -> Iterator[ResultCallback]:
         else:
             stderr.write(text)
 
-    with progress, _redirect_log(write_log) if is_terminal else nullcontext():
+    rows_done = errors_shown = 0
+    total: int | None = None
+
+    def describe() -> str:
+        return f"Import {job.pk}: checking the file." if total is None else f"{rows_done} of {total} rows"
+
+    lines = ProgressLines(stderr.write, describe)
+    with progress, _redirect_log(write_log) if is_terminal else lines:
         task = progress.add_task("", total=None, kind=job.kind, rate="-")
-        rows_done = errors_shown = 0
-        total: int | None = None
 
         def on_results(results: Sequence[RowResult]) -> None:
             nonlocal rows_done, errors_shown, total
@@ -82,7 +95,7 @@ def progress_display(job: Import, stderr: Any) -> Iterator[ResultCallback]:
             elapsed = progress.tasks[0].elapsed
             progress.update(task, completed=rows_done, rate=f"{rows_done / elapsed:,.0f}" if elapsed else "-")
             if rows_done // LINE_INTERVAL > rows_before // LINE_INTERVAL and not is_terminal:
-                stderr.write(f"{rows_done} of {total} rows")
+                lines.write(describe())
 
         yield on_results
 
@@ -134,7 +147,10 @@ def report_result(job: Import, stdout: Any, stderr: Any) -> None:
         raise CommandError(f"Import {job.pk} was cancelled. {applied_summary(job)}")
     _write_counts(job, stdout)
     if job.errors > MAX_SHOWN_ERRORS:
-        stderr.write(f"Only the first {MAX_SHOWN_ERRORS} rows with errors are shown. Use --report to get all of them.")
+        stderr.write(
+            f"Only the first {MAX_SHOWN_ERRORS} rows with errors are shown. Get all of them with "
+            f"manage.py import_report {job.pk} --failed."
+        )
     is_dry_run = job.review == Review.DRY_RUN
     applied = is_dry_run or job.state in (State.DONE, State.DONE_WITH_ERRORS)
     problems = {problem["code"]: problem["message"] for problem in job.problems}
@@ -161,18 +177,24 @@ def _approval_notice(job: Import, reasons: str) -> str:
     if job.review == Review.DRY_RUN:
         return reasons
     share = f"{job.ending} of the {job.in_scope} enrollments in the scope would end, which is more than 10 %."
-    return f"Import {job.pk} needs review: {reasons or share} To apply it, run manage.py approve_import {job.pk}."
+    return f"{reasons or share}\nImport {job.pk} is waiting for review: manage.py approve_import {job.pk}"
+
+
+def outcome_label(job: Import, outcome: str) -> str:
+    """Return an outcome in words: as something that was done, or would be done if nothing of the import is applied."""
+    label = OUTCOME_LABELS.get(outcome, outcome)
+    return label if outcome in STATES_OF_ROWS or job.applied_rows else f"would be {label}"
 
 
 def _write_counts(job: Import, stdout: Any) -> None:
     """Show the number of rows for each outcome: a table on a terminal, plain lines elsewhere."""
     if not stdout.isatty():
         for outcome, count in sorted(job.counts.items()):
-            stdout.write(f"{count:>9} {outcome}")
+            stdout.write(f"{count:>9} {outcome_label(job, outcome)}")
         return
     table = Table(title=f"Import {job.pk}: {job.get_state_display()}", title_justify="left")
     table.add_column("outcome")
     table.add_column("rows", justify="right")
     for outcome, count in sorted(job.counts.items()):
-        table.add_row(outcome, f"{count:,}", style="red" if outcome == "error" else "")
+        table.add_row(outcome_label(job, outcome), f"{count:,}", style="red" if outcome == "error" else "")
     Console().print(table)

@@ -9,9 +9,11 @@ apostrophe is removed before each, so that an escaped cell is read back unchange
 ``="..."`` around a number to keep its leading zeros: both are removed from a file that is read.
 """
 
+import csv
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable
 
 from school.validators import normalized
 
@@ -41,6 +43,17 @@ def clean(cell: str) -> str:
     if formula := _TEXT_FORMULA.fullmatch(cell):
         cell = formula[1].replace('""', '"')
     return normalized(_ESCAPED_INNER_FORMULA.sub(r"\1", cell))
+
+
+def split_list(cell: str) -> list[str]:
+    """Return the values of a cell that are separated by commas, as ``join_list`` writes them; without empty ones."""
+    [values] = csv.reader([",".join(cell.splitlines())], skipinitialspace=True)
+    return [value for value in map(normalized, values) if value]
+
+
+def join_list(values: Iterable[str]) -> str:
+    """Return a cell with values separated by commas. A value with a comma or a quotation mark is quoted as in CSV."""
+    return ", ".join(f'"{each.replace(chr(34), chr(34) * 2)}"' if {",", '"'} & {*each} else each for each in values)
 
 
 def escape_formulas(cell: object) -> str:

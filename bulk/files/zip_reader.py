@@ -103,7 +103,9 @@ def _check_directory(source: BinaryIO, size: int) -> None:
     tail = source.read(tail_size)
     end_offset = tail.rfind(END_OF_DIRECTORY)
     if end_offset < 0 or len(tail) - end_offset < END_OF_DIRECTORY_BYTES:
-        raise _unreadable_zip(_("it has no directory; send a CSV file with the kind students, courses or enrollments"))
+        raise _unreadable_zip(
+            _("it has no directory; send a CSV file with the kind terms, students, courses or enrollments")
+        )
     directory = int.from_bytes(tail[end_offset + 12 : end_offset + 16], "little")
     if directory > MAX_DIRECTORY_BYTES or tail[max(end_offset - 20, 0) : end_offset].startswith(ZIP64_LOCATOR):
         raise UnreadableFile("zip_too_large", _("The zip contains too many files."))

@@ -147,6 +147,14 @@ class Importer(ABC):
         assert importer is not None  # the file exists, because this importer reads it
         return importer
 
+    def is_foreign(self) -> bool:
+        """
+        Return True if this file of a zip has the name of this kind, but content of another system that no kind reads.
+
+        Raise ``UnreadableFile``.
+        """
+        return False
+
     def is_lookup_only(self) -> bool:
         """
         Return True if this file is not applied, but only looked up, when its zip has another file of this kind.

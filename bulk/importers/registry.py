@@ -102,12 +102,11 @@ def _parts_of_zip(job: Import, file: BinaryIO | None) -> list[ImportPart]:
     tables, other_files, _system_files = read_zip(file or open_stored(job), job.size)
     parts = []
     for kind, importer_class in importer_classes().items():
-        matching_tables = [table for table in tables if table.stem in importer_class.file_names]
-        importers = [_importer_of(job, importer_class, table) for table in matching_tables]
-        if len(matching_tables) > 1:
-            importers = [importer for importer in importers if not importer.is_lookup_only()]
-        if matching_tables and len(importers) != 1:
-            raise _duplicate_file(kind, matching_tables)
+        found = [table for table in tables if table.stem in importer_class.file_names]
+        own = [each for table in found if not (each := _importer_of(job, importer_class, table)).is_foreign()]
+        importers = own if len(own) < 2 else [importer for importer in own if not importer.is_lookup_only()]
+        if own and len(importers) != 1:
+            raise _duplicate_file(kind, found)
         for importer in importers:
             importer.lookup_files = _lookup_files(importer, tables)
             parts.append(ImportPart(importer, kind))

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from simple_history.utils import bulk_create_with_history, bulk_update_with_history
 
+from bulk.files.csv_cells import split_list
 from bulk.files.csv_reader import Row
 from bulk.importers.base import Importer
 from bulk.importers.unique_values import RequestedValues, plan
@@ -41,8 +42,8 @@ class UpsertImporter(Importer):
     """
     Imports rows that describe objects of one model.
 
-    A column that the file lacks leaves its field unchanged. An empty cell empties the field, or sets the field's
-    default.
+    A column that the file lacks leaves its field unchanged; a new object has the field's default. An empty cell empties
+    the field, or sets the field's default if the field cannot be empty.
     """
 
     model: ClassVar[type[models.Model]]
@@ -150,9 +151,13 @@ class UpsertImporter(Importer):
         faulty_fields = {error.field for error in errors}
         for name in self.fields:
             if (name in row.cells or is_new) and name not in faulty_fields:
+                field: Any = self.model._meta.get_field(name)
                 cell = row.cells.get(name, "") or ("" if existing else self.defaults.get(name, ""))
+                if not cell and name not in row.cells and field.has_default():
+                    new_values[name] = field.get_default()
+                    continue
                 try:
-                    new_values[name] = parse_cell(self.model._meta.get_field(name), cell)
+                    new_values[name] = parse_cell(field, cell)
                 except ValidationError as error:
                     errors += refusals_from(error, field=name)
         if not errors:
@@ -332,10 +337,10 @@ def _parse_status(status: str, statuses: Mapping[str, bool]) -> bool:
 
 def parse_cell(field: Any, text: str) -> Any:
     """Return the value of a model's field for the text of a cell; raise ``ValidationError``."""
+    if not text and field.null:
+        return field.clean(None, None)
     if not text:
-        if field.has_default():
-            return field.get_default()
-        return field.clean(None if field.null else "", None)
+        return field.get_default() if field.has_default() else field.clean("", None)
     match field:
         case models.BooleanField():
             return _parse_boolean(text)
@@ -343,6 +348,8 @@ def parse_cell(field: Any, text: str) -> Any:
             return field.clean(_parse_integer(text), None)
         case models.DateTimeField():
             return _parse_datetime(text, field.clean(text, None))
+        case models.JSONField():
+            return list(dict.fromkeys(split_list(text)))
     if field.choices:
         text = next((value for value, _label in field.choices if value.casefold() == text.casefold()), text)
     return field.clean(text, None)

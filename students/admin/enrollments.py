@@ -20,6 +20,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from bulk.admin.list_export import ListExport
 from courses.models import Course
 from school.admin_site.row_access import RowScopeFilter
 from school.refusals import Refused
@@ -32,6 +33,7 @@ from students.admin.widgets import IdSelect
 from students.enrollment import dry_run, execute
 from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull, Outcome
 from students.enrollment.rules import ALL_RULES
+from students.exports import ENROLLMENTS
 from students.models import Action, Status, Student, StudentCourse, StudentCourseQuerySet
 
 
@@ -104,9 +106,10 @@ class ActionOptionsForm(ActionForm):
 
 
 @admin.register(StudentCourse)
-class EnrollmentAdmin(BulkEnrollViews, BulkActionViews):
+class EnrollmentAdmin(ListExport, BulkEnrollViews, BulkActionViews):
     """The admin of enrollments. They are created and changed by commands, and never edited or deleted."""
 
+    export = ENROLLMENTS
     form = EnrollForm
     action_form = ActionOptionsForm
     actions = ["drop", "complete", "undo", "promote"]

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 import courses.admin
+from bulk.admin.list_export import ListExport
 from courses.models import Course
 from courses.prerequisites import courses_requiring
 from school.admin_site.protected_delete import ProtectedByRelation
@@ -21,6 +22,7 @@ from students.admin.pages.student import StudentPage
 from students.admin.personal_data import PersonalDataViews
 from students.admin.search import visible_rows
 from students.enrollment import lock_to_deactivate, lock_waitlisted_courses, promote
+from students.exports import STUDENTS
 from students.models import Student, StudentCourse
 from students.seats import annotate_seats, get_seats
 
@@ -28,7 +30,8 @@ MAX_PROMOTION_MESSAGES = 100
 
 
 @admin.register(Student)
-class StudentAdmin(StaleFormCheck, ActivationActions, ProtectedByRelation, PersonalDataViews, StudentPage):
+class StudentAdmin(ListExport, StaleFormCheck, ActivationActions, ProtectedByRelation, PersonalDataViews, StudentPage):
+    export = STUDENTS
     protected_by = "enrollments"
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]

@@ -94,6 +94,7 @@ TABLE = [
     ("courses/course/<id>/roster.csv",                   "++++?..LL", "++++?..LL"),
     ("courses/course/<id>/roster/",                      "++++?..LL", "++++?..LL"),
     ("courses/course/<id>/staff/",                       ">>.....LL", ">>.....LL"),
+    ("courses/course/export/",                           "+++++..LL", "+++++..LL"),
     ("courses/course/add/",                              "++.....LL", "++.....LL"),
     ("courses/coursestaff/",                             "++.....LL", "++.....LL"),
     ("courses/coursestaff/<id>/",                        ">>>>>>>LL", ">>>>>>>LL"),
@@ -107,6 +108,7 @@ TABLE = [
     ("courses/term/<id>/delete/",                        "++.....LL", "++.....LL"),
     ("courses/term/<id>/history/",                       "++++-..LL", "++++-..LL"),
     ("courses/term/<id>/history/<version>/",             "++++-..LL", "++..-..LL"),
+    ("courses/term/export/",                             "+++++..LL", "+++++..LL"),
     ("courses/term/add/",                                "++.....LL", "++.....LL"),
     ("django_tasks_database/dbtaskresult/",              "+......LL", "+......LL"),
     ("django_tasks_database/dbtaskresult/<id>/",         ">>>>>>>LL", ">>>>>>>LL"),
@@ -181,6 +183,7 @@ TABLE = [
     ("students/student/<id>/personal-data/",             "++.....LL", "++.....LL"),
     ("students/student/<id>/personal-data/erase/",       "+...?..LL", "+...?..LL"),
     ("students/student/<id>/personal-data/export/",      "++..?..LL", "++..?..LL"),
+    ("students/student/export/",                         "+++....LL", "+++....LL"),
     ("students/student/add/",                            "++.....LL", "++.....LL"),
     ("students/studentcourse/",                          "+++++..LL", "+++++..LL"),
     ("students/studentcourse/<id>/",                     ">>>>>>>LL", ">>>>>>>LL"),
@@ -190,6 +193,7 @@ TABLE = [
     ("students/studentcourse/act/",                      ">>>>>..LL", ">>>>>..LL"),
     ("students/studentcourse/acts/<slug:request_id>/",   "?????..LL", "?????..LL"),
     ("students/studentcourse/enroll-many/",              "++.....LL", "++.....LL"),
+    ("students/studentcourse/export/",                   "+++++..LL", "+++++..LL"),
     ("students/studentcourse/add/",                      "++.....LL", "++.....LL"),
 ]
 # fmt: on

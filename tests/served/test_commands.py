@@ -2,23 +2,29 @@
 
 import errno
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from base64 import b64encode
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError, call_command, get_commands, load_command_class
 from django.test import Client
 
 import bulk.commands.base
-from bulk.commands.base import OutputError
+import school.commands.progress
+from bulk.exports import Export
 from bulk.files.csv_reader import open_source
+from bulk.importers.registry import importer_classes
 from bulk.models import Import
+from school.commands.private_files import OutputError
+from school.commands.progress import ProgressLines
 from school.models import ApiClient
 from students.enrollment import complete, enroll
 from students.management.commands.run_demo import demo_keys
@@ -29,6 +35,7 @@ from tests.support.imports import outcomes
 ROOT = Path(__file__).resolve().parent.parent.parent
 HEADER = "student_number,given_name,family_name\n"
 FULL = Path("/dev/full")
+OWN = sorted(name for name, app in get_commands().items() if app in ("bulk", "courses", "school", "students"))
 
 on_full_disks = pytest.mark.skipif(not FULL.exists(), reason="no /dev/full on this system")
 
@@ -264,3 +271,155 @@ def test_a_carriage_return_in_a_cell_is_quoted_in_exports_and_refused_in_imports
     assert outcomes(Import.objects.get()) == [(2, "error", ["control_characters"])]
     assert EnrollmentEvent.objects.count() == acts
     assert StudentCourse.objects.get().grade == "A\rB"
+
+
+# Help, and the end of commands
+
+
+def own_command(name):
+    return load_command_class(get_commands()[name], name)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_help_of_a_command_has_an_example_and_the_exit_codes(name):
+    command = own_command(name)
+    parser = command.create_parser("manage.py", name)
+
+    headings = [line for line in parser.format_help().splitlines() if line.startswith(("Example", "Exit codes"))]
+
+    assert [example.split()[0] for example in command.examples] == [name] * len(command.examples)
+    assert headings == ["Examples:" if len(command.examples) > 1 else "Example:", "Exit codes:"]
+    assert [action.dest for action in parser._actions if not action.help] == []
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_examples_of_a_command_can_be_parsed(name):
+    command = own_command(name)
+    parser = command.create_parser("manage.py", name)
+
+    parsed = [parser.parse_args(shlex.split(each.partition(" |")[0])[1:]) for each in command.examples]
+
+    assert len(parsed) == len(command.examples)
+
+
+@pytest.mark.parametrize("kind", ["terms", "students", "courses", "enrollments"])
+def test_the_help_of_an_import_has_every_column(kind):
+    section = own_command(f"import_{kind}").epilog().partition("Columns:\n")[2].partition("\n\n")[0]
+
+    assert [line.split()[0] for line in section.splitlines()] == [c.name for c in importer_classes()[kind].columns]
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_an_option_has_the_same_form_in_every_command(name):
+    forms = {"--term": "CODE", "--report": "FILE", "--output": "FILE", "--actor": "USERNAME"}
+    actions = own_command(name).create_parser("manage.py", name)._actions
+    options = {each.option_strings[-1]: each.metavar for each in actions if each.option_strings}
+
+    assert {name: form for name, form in options.items() if forms.get(name, form) != form} == {}
+
+
+def test_a_wrong_command_line_is_one_line(capsys):
+    with pytest.raises(SystemExit) as left:
+        own_command("import_students").run_from_argv(["manage.py", "import_students", "a.csv", "--none"])
+
+    assert (left.value.code, capsys.readouterr().err) == (
+        2,
+        "manage.py import_students: error: unrecognized arguments: --none\n",
+    )
+
+
+def interrupted(*_args, **_options):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.django_db
+def test_an_interrupted_export_leaves_the_earlier_file_as_it_was(tmp_path, monkeypatch):
+    target = tmp_path / "students.csv"
+    target.write_text("earlier")
+    monkeypatch.setattr(Export, "stream", interrupted)
+
+    with pytest.raises(CommandError) as error:
+        call_command("export_students", output=str(target))
+
+    assert (str(error.value), error.value.returncode) == ("Interrupted. Nothing was changed.", 130)
+    assert ([file.name for file in tmp_path.iterdir()], target.read_text()) == (["students.csv"], "earlier")
+
+
+@pytest.mark.django_db
+def test_a_refused_import_leaves_an_earlier_report_as_it_was(tmp_path):
+    file, report = tmp_path / "file.csv", tmp_path / "report.csv"
+    file.write_text(HEADER)
+    report.write_text("earlier")
+
+    with pytest.raises(CommandError, match="Give the name of the dataset"):
+        call_command("import_students", str(file), dataset=" ", report=str(report))
+
+    assert report.read_text() == "earlier"
+
+
+@on_full_disks
+@pytest.mark.django_db
+def test_lost_messages_of_an_import_are_reported_and_keep_its_exit_code(tmp_path, capsys):
+    file = tmp_path / "file.csv"
+    file.write_text(HEADER + "S-1,Ada,Byron\nS-2,,\n")
+
+    with FULL.open("w") as stdout, pytest.raises(SystemExit) as left:
+        call_command("import_students", str(file), on_error="skip", stdout=stdout)
+
+    assert left.value.code == 2
+    assert capsys.readouterr().err.endswith("\nCannot write standard output: No space left on device.\n")
+    assert Student.objects.count() == 1
+
+
+@on_full_disks
+@pytest.mark.django_db
+def test_lost_messages_of_another_command_are_an_error():
+    with FULL.open("w") as stdout, pytest.raises(CommandError) as error:
+        call_command("list_imports", stdout=stdout)
+
+    assert str(error.value) == "Cannot write standard output: No space left on device."
+
+
+@pytest.mark.django_db
+def test_an_import_goes_on_if_the_reader_of_its_messages_has_left(tmp_path):
+    file = tmp_path / "file.csv"
+    file.write_text(HEADER + "S-1,Ada,Byron\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    with os.fdopen(writing, "w") as closed:
+        call_command("import_students", str(file), stdout=closed, stderr=closed)
+
+    assert (Import.objects.get().state, Student.objects.count()) == ("done", 1)
+
+
+def test_progress_is_shown_within_a_second_and_then_at_intervals(monkeypatch):
+    monkeypatch.setattr(school.commands.progress, "FIRST", 0.05)
+    monkeypatch.setattr(school.commands.progress, "INTERVAL", 0.05)
+    third, lines = threading.Event(), []
+
+    def write(line):
+        lines.append(line)
+        if len(lines) == 3:
+            third.set()
+
+    with ProgressLines(write, lambda: "at work"):
+        assert third.wait(30)
+
+    assert lines[:3] == ["at work"] * 3
+
+
+@pytest.mark.django_db
+def test_a_preview_says_what_would_be_done_and_an_import_what_was_done(tmp_path, capsys):
+    file = tmp_path / "file.csv"
+    file.write_text(HEADER + "S-1,Ada,Byron\n")
+
+    call_command("import_students", str(file), dry_run=True)
+    call_command("import_students", str(file))
+
+    assert capsys.readouterr().out.splitlines() == [
+        "        1 would be created",
+        "1 of 1 rows would be applied.",
+        "        1 created",
+        "1 of 1 rows were applied.",
+    ]

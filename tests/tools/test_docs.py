@@ -284,6 +284,7 @@ def test_the_page_of_commands_lists_every_option_of_an_import():
 
 def test_the_page_of_import_files_lists_every_column_of_every_kind_of_file():
     commands = {
+        "import_terms": load_command_class("courses", "import_terms"),
         "import_students": load_command_class("students", "import_students"),
         "import_courses": load_command_class("students", "import_courses"),
         "import_enrollments": load_command_class("students", "import_enrollments"),

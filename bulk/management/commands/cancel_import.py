@@ -12,10 +12,11 @@ from school.refusals import Refused
 
 
 class Command(SafeCommand):
-    help = "Cancel an import that is running or needs review."
+    help = "Cancel an import that is running or is waiting for review."
+    examples = ("cancel_import 14",)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("id", type=int)
+        parser.add_argument("id", type=int, help="The id of the import.")
 
     def handle(self, *, id: int, **options: Any) -> None:  # noqa: A002  # the argument's name
         try:

@@ -13,6 +13,7 @@ from school.server import ServerStartError, check_database
 
 class Command(SafeCommand):
     help = "Run a background worker for imports from the API and the admin. Several workers can run at the same time."
+    examples = ("work", "work --once")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="Process the waiting tasks, then exit.")

@@ -8,6 +8,7 @@ from school.http.rate_counter import delete_ended
 
 class Command(SafeCommand):
     help = "Delete the request counts of past minutes."
+    examples = ("clear_counts",)
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(f"{delete_ended()} deleted.")

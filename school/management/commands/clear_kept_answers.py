@@ -11,6 +11,7 @@ from school.models import KeptAnswer
 
 class Command(SafeCommand):
     help = "Delete stored responses to requests with an Idempotency-Key after 24 hours."
+    examples = ("clear_kept_answers",)
 
     def handle(self, *args: Any, **options: Any) -> None:
         count, _by_model = KeptAnswer.objects.filter(at__lt=timezone.now() - RETENTION).delete()

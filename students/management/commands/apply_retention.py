@@ -12,6 +12,8 @@ from students.privacy.retention import ERASED, apply_retention
 
 class Command(SafeCommand):
     help = "Delete data and erase former students after the retention periods in the RETENTION_… settings."
+    examples = ("apply_retention --dry-run", "apply_retention")
+    interrupted_message = "What is deleted stays deleted. Run the command again to continue."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

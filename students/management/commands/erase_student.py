@@ -18,6 +18,8 @@ QUESTION = "This permanently deletes the name, email and number of student {numb
 
 class Command(SafeCommand):
     help = "Erase the personal data of a student permanently. Enrollments and their journal are kept under a pseudonym."
+    examples = ('erase_student S-1042 --reason "request of 2026-11-02" --actor registrar',)
+    interrupted_message = "Nothing was erased, unless the command has reported it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("number", help="The student number.")

@@ -9,7 +9,7 @@ from django.db import transaction
 from bulk.commands.base import find_user
 from school.access.access_log import Action, Door, Subject, record
 from school.commands.console import SafeCommand
-from school.commands.private_files import open_private
+from school.commands.private_files import private_output
 from school.refusals import Refused
 from students.privacy import collect_personal_data, find_person
 from students.privacy.export_formats import WRITERS
@@ -18,6 +18,10 @@ from students.privacy.person_lookup import refuse_reason_with_identifier
 
 class Command(SafeCommand):
     help = "Export all stored data about a student. The export is stored in the record of access."
+    examples = (
+        'export_student_data S-1042 --output S-1042.json --reason "request of 2026-11-02" --actor registrar',
+        "export_student_data S-1042 --format html --output S-1042.html",
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("number", help="The student number.")
@@ -50,12 +54,5 @@ class Command(SafeCommand):
             if output is None:
                 self.stdout.write(text)
             else:
-                _write(output, text)
-
-
-def _write(output: str, text: str) -> None:
-    try:
-        with open_private(output) as file:
-            file.write(text)
-    except OSError as error:
-        raise CommandError(f"Cannot write {output}: {error.strerror}.") from None
+                with private_output(output) as file:
+                    file.write(text)

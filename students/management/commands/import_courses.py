@@ -5,4 +5,8 @@ from bulk.commands.base import ImportCommand
 
 class Command(ImportCommand):
     help = "Create and update courses from a CSV file."
+    examples = (
+        "import_courses courses.csv --dry-run",
+        "import_courses courses.csv --level introductory --report report.csv",
+    )
     kind = "courses"

@@ -5,4 +5,8 @@ from bulk.commands.base import ImportCommand
 
 class Command(ImportCommand):
     help = "Create and update students from a CSV file."
+    examples = (
+        "import_students students.csv --dry-run",
+        "import_students students.csv --on-error skip --failed failed.csv",
+    )
     kind = "students"

@@ -13,6 +13,8 @@ CHUNK = 100  # the number of courses that are locked at a time
 
 class Command(SafeCommand):
     help = "Give free seats to waitlisted students of courses whose enrollment has opened since."
+    examples = ("promote_waitlists",)
+    interrupted_message = "Seats that were given away stay. Run the command again to continue."
 
     def handle(self, **options: Any) -> None:
         waitlisted_courses = (

@@ -110,9 +110,10 @@ def _stop(*_: object) -> None:
 
 class Command(SafeCommand):
     help = "Migrate, fill an empty database with demo data, start the server, and print the logins."
+    examples = ("run_demo", "run_demo --port 8080")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--port", default="8000")
+        parser.add_argument("--port", default="8000", help="The port to listen on (default: 8000).")
 
     def handle(self, *, port: str, **options: Any) -> None:
         if isinstance(sys.stdout, io.TextIOWrapper):

@@ -13,6 +13,8 @@ class Command(SafeCommand):
         "Remove erased data from the database files by rewriting the tables. "
         "erase_student and apply_retention do this automatically; run it after erasures in the admin."
     )
+    examples = ("scrub_database",)
+    interrupted_message = "Run the command again."
 
     def handle(self, **options: Any) -> None:
         if not scrub():
