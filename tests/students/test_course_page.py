@@ -63,7 +63,7 @@ def course(db):
 def test_the_course_page_opens_with_the_roster_sorted_by_name(registrars_desk, course):
     answer = registrars_desk.get(page_of(course))
 
-    assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
+    assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Grades", None), ("Timeline", None), ("Settings", None)]
     assert listed_students(answer) == [("S-2", None), ("S-1", None)]
 
 
@@ -158,7 +158,7 @@ def test_course_staff_see_only_the_complete_button(django_user_model, client, co
 
     answer = client.get(page_of(course))
 
-    assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
+    assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Grades", None), ("Timeline", None), ("Settings", None)]
     assert (buttons(answer), listed_students(answer)) == (["complete"], [("S-2", None), ("S-1", None)])
     assert buttons(client.get(page_of(course, "?tab=waitlist"))) == []
 
@@ -260,17 +260,17 @@ def test_email_addresses_are_not_returned_for_get_or_invalid_selections(registra
 
 
 @pytest.mark.parametrize(
-    ("seats", "parts"),
+    ("seats", "length"),
     [
-        (Seats(4, 2, 0), [("taken", "0.00%", "50.00%"), ("free", "50.00%", "50.00%")]),
-        (Seats(4, 4, 4), [("taken", "0.00%", "50.00%"), ("waiting", "50.00%", "50.00%")]),
-        (Seats(3, 4, 0), [("taken", "0.00%", "75.00%"), ("over", "75.00%", "25.00%")]),
-        (Seats(None, 5, 0), [("taken", "0.00%", "100.00%")]),
-        (Seats(0, 0, 0), []),
+        (Seats(4, 2, 0), "50.00%"),
+        (Seats(4, 4, 4), "100.00%"),
+        (Seats(3, 4, 0), "100.00%"),
+        (Seats(None, 5, 0), ""),
+        (Seats(0, 0, 0), "100.00%"),
     ],
 )
-def test_the_seat_bar_shows_taken_excess_free_and_waitlisted(seats, parts):
-    assert [(part.kind, part.start, part.length) for part in seat_bar(seats).segments] == parts
+def test_the_seat_bar_is_the_capacity_and_a_course_without_a_limit_has_none(seats, length):
+    assert seat_bar(seats).length == length
 
 
 @pytest.mark.parametrize("query", ["", "?tab=waitlist", "?tab=timeline", "?q=a"])
