@@ -3,11 +3,13 @@
 import csv
 import io
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from courses.models import CourseStaff
 from school.models import PersonalDataAccess
@@ -305,3 +307,42 @@ def test_a_long_roster_is_paginated(registrars_desk, course, monkeypatch):
     assert (listed_students(first), listed_students(last)) == ([("S-2", None)], [("S-1", None)])
     assert 'rel="next"' in first.content.decode()
     assert 'rel="next"' not in last.content.decode()
+
+
+def suggested_courses(desk, term):
+    query = {"app_label": "students", "model_name": "studentcourse", "field_name": "course", "term": term}
+    return [each["text"].split()[0] for each in desk.get("/admin/autocomplete/", query).json()["results"]]
+
+
+def test_courses_of_the_running_and_coming_terms_are_suggested_first_and_closed_ones_last(registrars_desk):
+    today = timezone.localdate()
+    terms = {
+        code: make_term(code=code, starts_on=today + timedelta(days=start), ends_on=today + timedelta(days=start + 50))
+        for code, start in (("OLD", -400), ("PAST", -90), ("NOW", -10), ("NEXT", 60), ("LATER", 200))
+    }
+    for term in terms.values():
+        make_course(code="ART-1", term=term)
+    make_course(code="ART-2", term=terms["NOW"], is_active=False)
+    make_course(code="ART-3", term=terms["NOW"], enrollment_closes_at=timezone.now() - timedelta(days=1))
+    make_course(code="ART-4", term=None)
+
+    assert suggested_courses(registrars_desk, "ART") == [
+        *("ART-1@NOW", "ART-1@NEXT", "ART-1@LATER", "ART-4"),
+        *("ART-2@NOW", "ART-3@NOW", "ART-1@PAST", "ART-1@OLD"),
+    ]
+    assert [row.code for row in registrars_desk.get("/admin/courses/course/?q=ART").context["cl"].result_list] == [
+        *["ART-1"] * 5,
+        *("ART-2", "ART-3", "ART-4"),
+    ]
+
+
+def test_rows_of_the_roster_and_the_waitlist_offer_the_possible_actions(registrars_desk, course):
+    offered = {
+        tab: [
+            [action.title for action in row.row_actions]
+            for row in registrars_desk.get(page_of(course, f"?tab={tab}")).context["rows"]
+        ]
+        for tab in ("roster", "waitlist")
+    }
+
+    assert offered == {"roster": [["Complete", "Drop"]] * 2, "waitlist": [["Give a seat now", "Drop"]] * 2}

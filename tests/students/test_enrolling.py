@@ -73,7 +73,7 @@ def test_each_pasted_line_is_previewed_and_the_result_matches_the_preview(regist
     shown = result.context["preview"]
     assert [len(shown.changed), len(shown.refused), len(shown.unchanged)] == [2, 1, 1]
     assert (result.context["unmatched_count"], result.context["duplicate_count"]) == (1, 1)
-    assert result.context["return_title"] == "Back to MATH-101 "
+    assert result.context["return_title"] == "Back to MATH-101 A course"
     assert result.context["undoable_ids"] == [row.pk for row in StudentCourse.objects.order_by("pk")[1:]]
 
 

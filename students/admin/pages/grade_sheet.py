@@ -222,6 +222,7 @@ def _entered_grades(request: HttpRequest, course: Course, text: str) -> Grades:
     for row in enrollments.filter(pk__in=entered, status__in=GRADED_STATUSES):
         if entered[row.pk].strip() != row.grade:
             grades.add(row, entered[row.pk], (None, str(row.student)))
+    grades.errors.sort(key=lambda error: error.number or 0)
     return grades
 
 
