@@ -16,7 +16,10 @@
   const input = () => new URLSearchParams(new FormData(form)).toString();
   const isComplete = () => form.dataset.required.split(" ").every((name) => form.elements[name].value);
 
+  const isRefused = () => button.getAttribute("aria-disabled") === "true";
+
   const show = (html) => {
+    answer.removeAttribute("aria-busy");
     answer.innerHTML = html;
     const result = answer.querySelector("[data-kind]")?.dataset ?? {};
     button.textContent = result.button ?? button.dataset.label;
@@ -37,7 +40,6 @@
       // shown below
     }
     if (sent !== asked) return; // the form has changed since
-    answer.removeAttribute("aria-busy");
     show(html);
     if (!html) answer.textContent = form.dataset.failed;
   };
@@ -58,7 +60,7 @@
   const enroll = async () => {
     const named = button.value;
     await preview();
-    if (button.getAttribute("aria-disabled") === "true" || button.value !== named) return;
+    if (isRefused() || button.value !== named) return;
     isConfirmed = true;
     form.requestSubmit(button);
   };
@@ -71,9 +73,10 @@
   // The autocomplete widget triggers its change event by jQuery only; jQuery also receives native events.
   django.jQuery(form).on("change", "select, [type=checkbox]", preview);
   form.addEventListener("submit", (event) => {
-    if (isConfirmed) return;
+    const isCurrent = input() === asked && !answer.hasAttribute("aria-busy");
+    if (isConfirmed || (isCurrent && !isRefused())) return;
     event.preventDefault();
-    enroll();
+    if (!isCurrent) enroll();
   });
   if (answer.querySelector("[data-kind]")) {
     asked = input();
