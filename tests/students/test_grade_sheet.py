@@ -190,6 +190,7 @@ def test_a_viewer_has_no_grade_sheet(viewer, client, course):
         {"grade:x": "A"},
         {"grade:" + "9" * 30: "A"},
         {"page": "x"},
+        {f"grade:{number}": "'" * 32 for number in range(100)},
         {"step": "confirm", "shown": "x"},
         {"text": "\t\n;;\n, A\n"},
     ],

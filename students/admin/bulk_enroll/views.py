@@ -25,7 +25,7 @@ from unfold.widgets import (
 from courses.lookup import courses_by_key, parse_course_key
 from courses.models import Course
 from school.http.form_limits import CORRECTION_PREFIX, size_in_page
-from school.refusals import Refusal
+from school.refusals import Refusal, shorten
 from school.validators import parse_ids, plain_text
 from students.admin.actions.confirm import MAX_ENROLLMENTS, WAIVABLE_TITLES, too_many_message
 from students.admin.actions.preview import MAX_BYTES_OF_LINES, ActionPreview, PreviewLine, StudentAndCourse
@@ -39,11 +39,11 @@ from students.enrollment.commands import EnrollmentCommand, OnFull
 from students.lookup import find_students, match_students
 from students.models import Action, Student, StudentCourse
 
-MAX_BYTES_OF_TEXT = 40_000  # of pasted text that the page shows again; a thousand students with names have as much
+MAX_BYTES_OF_TEXT = 34_000  # of pasted text that the page shows again; a thousand students with names have as much
 MAX_BYTES_OF_ERRORS = 25_000
 MIN_BYTES_OF_PREVIEW = 8_000
-MAX_DUPLICATES = 50  # shown
-MAX_BYTES = 60_000  # of the pasted text, the lines to correct and the preview
+MAX_DUPLICATES, MAX_DUPLICATE_KEY = 20, 40  # shown, and their characters
+MAX_BYTES = 50_000  # of the pasted text, the lines to correct and the preview
 
 Matches = dict[str, Any]  # a student, a course or a refusal, by key
 
@@ -285,7 +285,9 @@ class BulkEnrollViews(ModelAdmin):
             preview=action_preview,
             input_errors=errors,
             other_lines=_ranges(each.number for each in parsed.errors[len(errors) :]),
-            duplicates=parsed.duplicates[:MAX_DUPLICATES],
+            duplicates=[
+                each._replace(key=shorten(each.key, MAX_DUPLICATE_KEY)) for each in parsed.duplicates[:MAX_DUPLICATES]
+            ],
             duplicate_count=len(parsed.duplicates),
             listed_keys="\n".join(
                 line.key for fitted in action_preview.fitted.values() for line in fitted.lines if line.key

@@ -31,9 +31,12 @@ from students.models import Status, StudentCourse, StudentCourseQuerySet
 
 GRADES = "grades"  # the tab
 ROWS_PER_PAGE = 100
-MAX_BYTES_OF_TEXT = 20_000  # of pasted text that the page shows again
-MAX_BYTES_OF_ROWS = 25_000
-MAX_BYTES_OF_ERRORS = 10_000
+# The bytes of the parts of a page that shows what was entered.
+MAX_BYTES_OF_TEXT = 12_000
+MAX_BYTES_OF_GRADES = 8_000
+MAX_BYTES_OF_ROWS = 20_000
+MAX_BYTES_OF_ERRORS = 6_000
+MAX_BYTES_OF_PREVIEW = 15_000
 MAX_LINE = 100  # characters of a line in an error
 GRADED_STATUSES = (Status.ENROLLED, Status.COMPLETED)
 GRADE = forms.CharField(max_length=32, required=False, validators=[plain_text])
@@ -129,6 +132,9 @@ class GradeSheet(TabbedPage):
                 "text": form.cleaned_data.get("text", ""),
             }  # without a text that is too long
             return self._sheet_page(request, course, rows, form)
+        if _size_of_grades(request) > MAX_BYTES_OF_GRADES:
+            form.add_error("text", _("The grades are too long."))
+            return self._sheet_page(request, course, rows, form)
         grades = _entered_grades(request, course, form.cleaned_data["text"])
         if len(grades.grades) > MAX_ENROLLMENTS:
             form.add_error("text", too_many_message())
@@ -148,7 +154,7 @@ class GradeSheet(TabbedPage):
         outcome = (
             execute_if_unchanged(commands, actor, fingerprint) if fingerprint else preview_commands(commands, actor)
         )
-        preview = ActionPreview()
+        preview = ActionPreview(available_bytes=MAX_BYTES_OF_PREVIEW)
         by_key = {row.key: row for row in grades.enrollments.values()}
         preview.add(outcome, {key: (row.student, course) for key, row in by_key.items()}, lambda key: by_key[key].pk)
         self.enrollment_admin.hide_invisible(request, preview)
@@ -171,7 +177,8 @@ class GradeSheet(TabbedPage):
     def _sheet_page(
         self, request: HttpRequest, course: Course, rows: Any, form: GradeSheetForm, **extra: Any
     ) -> HttpResponse:
-        sheet = [(row, request.POST.get(f"{GRADE_PREFIX}{row.pk}", row.grade)) for row in rows]
+        entered: Any = request.POST if _size_of_grades(request) <= MAX_BYTES_OF_GRADES else {}
+        sheet = [(row, entered.get(f"{GRADE_PREFIX}{row.pk}", row.grade)) for row in rows]
         sizes = itertools.accumulate(400 + size_in_page(f"{row.student}{grade}") for row, grade in sheet)
         fitting = len(sheet) if request.method != "POST" else sum(size <= MAX_BYTES_OF_ROWS for size in sizes)
         context = {
@@ -190,7 +197,7 @@ class GradeSheet(TabbedPage):
             "media": form.media,
             "rows": rows,
             "sheet": sheet[:fitting],
-            "hidden_rows": [(row.pk, shorten(grade, MAX_LINE)) for row, grade in sheet[fitting:]],
+            "hidden_rows": [(row.pk, grade) for row, grade in sheet[fitting:]],
             "sheet_url": sheet_url(course),
             **extra,
         }
@@ -224,6 +231,10 @@ def _entered_grades(request: HttpRequest, course: Course, text: str) -> Grades:
             grades.add(row, entered[row.pk], (None, str(row.student)))
     grades.errors.sort(key=lambda error: error.number or 0)
     return grades
+
+
+def _size_of_grades(request: HttpRequest) -> int:
+    return sum(size_in_page(value) for name, value in request.POST.items() if name.startswith(GRADE_PREFIX))
 
 
 def _ids_in(name: str) -> Sequence[int]:
