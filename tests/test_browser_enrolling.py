@@ -51,7 +51,7 @@ def maria(db):
 
 def check(page: Page, name: str) -> None:
     """Check the current page: nothing lies outside the screen, and axe finds nothing."""
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= (page.viewport_size or WIDE)["width"]
     assert accessibility_violations(page) == []
     screenshots(page, name)
 

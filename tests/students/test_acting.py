@@ -224,7 +224,7 @@ def test_undoing_an_action_shows_its_consequences_first(registrars_desk, make_en
 
 
 def undone(result):
-    return [(each.count, each.event.actor.username, each.event.reason) for each in result.context["undone"]]
+    return [(each.number, each.event.actor.username, each.event.reason) for each in result.context["undone"]]
 
 
 def test_a_result_says_when_its_changes_were_undone_and_by_whom(registrars_desk, registrar, make_enrollment):

@@ -24,10 +24,10 @@ SESSION_KEY = "unchanged_enrollments"
 
 
 class Undone(NamedTuple):
-    """A request that undid changes of a result page: ``count`` of them."""
+    """A request that undid changes of a result page: ``number`` of them."""
 
     event: EnrollmentEvent
-    count: int
+    number: int
 
 
 class ResultViews(ModelAdmin):

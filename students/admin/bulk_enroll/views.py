@@ -275,7 +275,7 @@ class BulkEnrollViews(ModelAdmin):
                 unmatched_count=len(parsed.errors),
                 duplicate_count=len(parsed.duplicates),
             )
-            return redirect_to_result(actor.request_id, request.POST.get("next") and return_url_from(request))
+            return redirect_to_result(actor.request_id, return_url_from(request) if request.POST.get("next") else "")
         initial = {**form.cleaned_data, "one": fixed.pk, "picked": [row.pk for row in form.cleaned_data["picked"]]}
         next_form = BulkEnrollForm(request, direction, initial=initial, may_waive=actor.may_waive)
         return self._enroll_page(

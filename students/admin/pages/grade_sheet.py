@@ -225,7 +225,7 @@ def _entered_grades(request: HttpRequest, course: Course, text: str) -> Grades:
     enrollments = StudentCourse.objects.filter(course=course).latest_per_student_and_course()
     enrollments = enrollments.select_related("student", "course__term").order_by()
     _add_pasted(grades, enrollments, _parse(text))
-    entered = {pk: value for name, value in request.POST.items() for pk in _ids_in(name)}
+    entered = {pk: str(value) for name, value in request.POST.items() for pk in _ids_in(name)}
     for row in enrollments.filter(pk__in=entered, status__in=GRADED_STATUSES):
         if entered[row.pk].strip() != row.grade:
             grades.add(row, entered[row.pk], (None, str(row.student)))
