@@ -16,14 +16,15 @@ MAX_VALUES = 200  # the maximum number of values of a field that accepts several
 
 # The fields of pages about many rows, which may be larger. The views of these pages limit what they display again.
 BOUNDED_BY_VIEW = {"_selected_action", "chosen", "kept", "listed", "text"}
-CORRECTION_PREFIX = "fix:"  # more such fields have names with this prefix
+# The prefixes of the names of more such fields: corrected lines, and grades.
+CORRECTION_PREFIX, GRADE_PREFIX = "fix:", "grade:"
 
 
 def reject_form(request: HttpRequest) -> HttpResponse | None:
     """Return a 413 page for a form that exceeds the limits, None for all others."""
     sizes = {}
     for name, values in request.POST.lists():
-        if name in BOUNDED_BY_VIEW or name.startswith(CORRECTION_PREFIX):
+        if name in BOUNDED_BY_VIEW or name.startswith((CORRECTION_PREFIX, GRADE_PREFIX)):
             continue
         if len(values) > MAX_VALUES:
             return _too_large(request, name, values=len(values))

@@ -8,8 +8,10 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -28,13 +30,15 @@ from school.validators import parse_ids
 from students.admin.actions.confirm import BULK_ACTIONS, MAX_ENROLLMENTS, BulkActionViews
 from students.admin.actor import actor_from_request
 from students.admin.bulk_enroll.views import BulkEnrollViews
+from students.admin.pages.enroll_panel import message_enrolled, panel_context, panel_fragment
 from students.admin.search import STUDENT_FIELDS, ids_or_subquery, match_all_words
 from students.admin.widgets import IdSelect
-from students.enrollment import dry_run, execute
+from students.enrollment import dry_run, execute, preview_commands
 from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull, Outcome
+from students.enrollment.preview import Preview
 from students.enrollment.rules import ALL_RULES
 from students.exports import ENROLLMENTS
-from students.models import Action, Status, Student, StudentCourse, StudentCourseQuerySet
+from students.models import Action, Student, StudentCourse, StudentCourseQuerySet
 
 
 class EnrollForm(forms.ModelForm):
@@ -63,6 +67,7 @@ class EnrollForm(forms.ModelForm):
     )
     actor: ActorContext
     record_refusals = True  # False for a preview
+    preview: Preview | None = None  # set by ``clean`` for a preview
     outcome: Outcome | None = None  # the decision of the rules, set by ``clean``
 
     class Meta:
@@ -73,7 +78,12 @@ class EnrollForm(forms.ModelForm):
         data = super().clean() or self.cleaned_data
         if self.errors:
             return data
-        [self.outcome] = [outcome] = dry_run([self.command], self.actor, record_refusals=self.record_refusals)
+        if self.record_refusals:
+            [outcome] = dry_run([self.command], self.actor, record_refusals=True)
+        else:
+            self.preview = preview_commands([self.command], self.actor)
+            [(outcome, _event)] = self.preview.planned_actions
+        self.outcome = outcome
         for refusal in outcome.refusals:
             field = refusal.field if refusal.field in self.fields else None
             self.add_error(field, forms.ValidationError(refusal.message, code=refusal.code))
@@ -86,14 +96,14 @@ class EnrollForm(forms.ModelForm):
 
     @property
     def command(self) -> EnrollmentCommand:
-        """The command that the form stands for."""
-        data = self.cleaned_data
+        """The command that the form stands for. A preview shows the place on the waitlist if no seat is free."""
+        data, default = self.cleaned_data, OnFull.REJECT if self.record_refusals else OnFull.WAITLIST
         return EnrollmentCommand(
             Action.ENROLL,
             data["student"].pk,
             data["course"].pk,
             reason=data["reason"],
-            on_full=OnFull(data["on_full"] or OnFull.REJECT),
+            on_full=OnFull(data["on_full"] or default),
             waived_codes=frozenset(data.get("waive", ())),
         )
 
@@ -173,9 +183,6 @@ class EnrollmentAdmin(ListExport, BulkEnrollViews, BulkActionViews):
         if outcome.refusals:
             raise Refused(outcome.refusals)
         obj.pk = outcome.enrollment.pk if outcome.enrollment else None
-        if outcome.enrollment and outcome.enrollment.status == Status.WAITLISTED:
-            place = {"place": outcome.enrollment.waitlist_position}
-            messages.info(request, _("No seat is free. The student is on the waitlist, at position %(place)s.") % place)
 
     def has_change_permission(self, request: HttpRequest, obj: StudentCourse | None = None) -> bool:
         return False
@@ -201,22 +208,54 @@ class EnrollmentAdmin(ListExport, BulkEnrollViews, BulkActionViews):
         return enrollment.course.full_code
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        if "ask" in request.POST:
+            return self._preview_enrollment(request)
         try:
             return super().add_view(request, form_url, extra_context)
         except Refused as refused:  # a student or a window has changed since the form was validated; nothing was saved
             messages.error(request, str(refused))
             return HttpResponseRedirect(request.get_full_path())
 
+    def _preview_enrollment(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = self.get_form(request)(request.POST)
+        form.record_refusals = False
+        if "fragment" in request.POST:
+            return panel_fragment(request, form)
+        context = {
+            **self.admin_site.each_context(request),
+            **panel_context(form, ["student", "course"], request.get_full_path()),
+            "title": _("Enroll"),
+            "opts": self.opts,
+        }
+        return render(request, "students/pages/enroll.html", context)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], add: bool = False, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Enroll a student by the panel of the pages of students and courses, with a field for each of the two."""
+        if add and not context["is_popup"]:
+            form = context["adminform"].form
+            context = {**context, **panel_context(form, ["student", "course"], request.get_full_path())}
+        return super().render_change_form(request, context, add, *args, **kwargs)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> Any:
+        if "_popup" in request.POST:
+            return super().response_add(request, obj, post_url_continue)
+        answer = self.response_post_save_add(request, obj)
+        message_enrolled(request, self, obj.pk, answer.url)
+        return answer
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> Any:
-        is_waitlisted = StudentCourse.objects.waitlisted().filter(pk__in=parse_ids(object_id)).exists()
-        permissions = {
-            "can_drop": self.has_drop_permission(request),
-            "can_complete": self.has_complete_permission(request),
-            "can_promote": is_waitlisted and self.has_promote_permission(request),
-        }
-        context = {**permissions, **(extra_context or {})}
+        status = (
+            StudentCourse.objects.filter(pk__in=parse_ids(object_id)).values_list("status", flat=True).first() or ""
+        )
+        permitted = self.permitted_actions(request)
+        possible = {name for name in permitted if BULK_ACTIONS[name].is_possible(status)}
+        context = {"possible_actions": possible, **(extra_context or {})}
         return super().change_view(request, object_id, form_url, context)
 
     @admin.display(description=gettext_lazy("journal"))

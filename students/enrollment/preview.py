@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ from students.enrollment.batch import EnrollmentBatch
 from students.enrollment.commands import Outcome
 from students.enrollment.context import SYSTEM_ACTIONS
 from students.models import EnrollmentEvent, StudentCourse
+from students.seats import Seats
 
 
 class PlannedAction(NamedTuple):
@@ -34,7 +35,7 @@ class SideEffect(NamedTuple):
 class Preview:
     """
     The result of commands: ``planned_actions`` in the order of the commands, and the promotions and pass-overs that
-    they cause in ``side_effects``.
+    they cause in ``side_effects``. ``seats`` has the seats of each course after the commands, by its id.
 
     ``committed`` is True if the result was written to the database, False for a mere preview. The journal entries of a
     mere preview have no ids.
@@ -42,6 +43,7 @@ class Preview:
 
     planned_actions: tuple[PlannedAction, ...]
     side_effects: tuple[SideEffect, ...]
+    seats: Mapping[int, Seats]
     committed: bool = False
 
     @property
@@ -61,7 +63,12 @@ def build_preview(batch: EnrollmentBatch) -> Preview:
     side_effects = tuple(
         SideEffect(event, event.enrollment) for event in batch.events if event.action in SYSTEM_ACTIONS
     )
-    return Preview(tuple(_planned_actions(batch.outcomes, own_events)), side_effects)
+    context = batch.context
+    seats = {
+        pk: Seats(course.capacity, context.seats_taken[pk], context.waitlist_lengths[pk])
+        for pk, course in context.courses.items()
+    }
+    return Preview(tuple(_planned_actions(batch.outcomes, own_events)), side_effects, seats)
 
 
 def _planned_actions(outcomes: Iterable[Outcome], own_events: Iterator[EnrollmentEvent]) -> Iterator[PlannedAction]:

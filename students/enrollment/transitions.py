@@ -17,6 +17,11 @@ ALLOWED_FROM: dict[str, tuple[str, ...]] = {
 }
 
 
+def is_allowed(action: str, status: str) -> bool:
+    """Return True if the action is possible in a status: False for a completion of a waitlisted student."""
+    return action not in ALLOWED_FROM or status in ALLOWED_FROM[action]
+
+
 def allowed_actions(status: str) -> str:
     """Return the labels of the actions possible in a status, separated by commas; "" if there are none."""
     actions = (

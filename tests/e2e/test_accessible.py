@@ -135,8 +135,13 @@ def what_opens(page: Page, world: Busy) -> Iterator[str]:
         yield f"tab of a student: {tab}"
     page.goto(f"/admin/students/student/{student}/change/")
     choose(page, "course", "ART-1", "ART-1")
-    expect(page.locator("#enroll-answer")).to_contain_text("Could be waitlisted at position 3.")
-    yield "enroll box, refused"
+    expect(page.locator("#enroll-answer")).to_contain_text("Would be waitlisted at 3")
+    yield "enroll box, waitlisted"
+    page.goto(f"/admin/courses/course/{course}/grades/")
+    page.get_by_role("textbox", name="Paste grades").fill("S-0 A\nS-9 B")
+    page.get_by_role("button", name="Show preview").click()
+    expect(page.get_by_role("heading", name="Lines to correct")).to_be_visible()
+    yield "grade sheet with a preview"
     page.goto("/admin/courses/course/?q=ART")
     page.locator("input.action-select").first.check()
     yield "a list with a row marked"
@@ -153,8 +158,7 @@ def answers(page: Page, world: Busy) -> Iterator[str]:
     page.goto("/admin/students/studentcourse/add/")
     choose(page, "student", "S-0", "S-0")
     choose(page, "course", "ART", "ART-1")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator(".errorlist").first).to_be_visible()
+    expect(page.locator("#enroll-answer [data-kind]")).to_be_visible()
     yield "an enrollment refused"
     seated = StudentCourse.objects.get(course=world.full, status="enrolled")
     page.goto(f"/admin/students/studentcourse/{seated.pk}/change/")
@@ -167,7 +171,7 @@ def answers(page: Page, world: Busy) -> Iterator[str]:
     page.goto("/admin/students/studentcourse/enroll-many/")
     choose(page, "one", "ART", "ART-1")
     text = "S-0\nS-1\nS-9\nOWN-S\n"  # one student was dropped, one is enrolled already, one does not exist, one is new
-    page.get_by_role("textbox", name="Students, by student number").fill(text)
+    page.get_by_role("textbox", name="Students").fill(text)
     page.get_by_role("button", name="Show preview").click()
     expect(page.get_by_text("There is no student number:S-9.")).to_be_visible()
     yield "many enrolled: what would happen"

@@ -102,7 +102,7 @@ def test_several_students_are_enrolled_after_the_pasted_lines_are_corrected(page
     expect(page.get_by_role("button", name="Show preview")).to_be_visible()
     screenshots(page, "enroll-many")
     choose(page, "one", "PHYS", "PHYS-100@2026F Mechanics")
-    page.get_by_role("textbox", name="Students, by student number").fill(
+    page.get_by_role("textbox", name="Students").fill(
         "S-2001\tLise Meitner\nS-20O2\tRosalind Franklin\nS-2003\tKatherine Johnson\nS-1001\tAda Byron\n"
     )
     page.get_by_label("If no seat is free").select_option(label="waitlist")
@@ -118,7 +118,7 @@ def test_several_students_are_enrolled_after_the_pasted_lines_are_corrected(page
     expect(page.locator("#input-errors")).to_have_count(0)
     assert cells(page, "changed") == [
         "S-2001 Lise Meitner enrolled",
-        "S-2002 Rosalind Franklin waitlisted position 1",
+        "S-2002 Rosalind Franklin waitlisted at 1",
     ]
     screenshots(page, "enroll-many-fixed")
     assert StudentCourse.objects.count() == before

@@ -59,22 +59,20 @@ def test_a_student_is_found_and_enrolled_after_a_preview(page, course):
 
     choose(page, "course", "ART-1", "ART-1")
     expect(answer).to_contain_text("Would be refused")
-    expect(answer.locator("li")).to_have_text("ART-1 has no free seat.")
+    expect(answer.locator("li")).to_have_text("ART-1 has no free seat and no waitlist.")
     expect(enroll).to_be_disabled()
     screenshot(page, "box-refused")
 
     choose(page, "course", "MATH", "MATH-101")
-    expect(answer).to_contain_text("Could be waitlisted at position 3.")
-    page.get_by_label("If no seat is free").select_option("waitlist")
-    expect(answer).to_have_text("Would be waitlisted at position 3: no seat is free.")
+    expect(answer).to_have_text("Would be waitlisted at 3: no seat is free.")
     screenshot(page, "box-waitlisted")
     assert StudentCourse.objects.filter(student=maria).count() == 0
-    enroll.click()
-    expect(page.locator(".messagelist")).to_have_text("No seat is free. The student is on the waitlist, at position 3.")
-    expect(page.get_by_role("link", name="waitlisted at position 3")).to_be_visible()
+    page.get_by_role("button", name="Add to waitlist").click()
+    expect(page.locator(".messagelist")).to_contain_text("S-500 Maria Merian is waitlisted at 3 in MATH-101@2026F")
+    expect(page.get_by_role("link", name="waitlisted at 3")).to_be_visible()
 
     choose(page, "course", "ART-2", "ART-2")
-    expect(answer).to_have_text("Would be enrolled: a seat is free.")
+    expect(answer).to_have_text("Would be enrolled: a seat is free (1 of 3).")
     enroll.click()
     expect(page.locator(".messagelist")).to_contain_text("S-500 Maria Merian is enrolled in ART-2")
     screenshot(page, "student-enrolled")
@@ -91,11 +89,10 @@ def test_without_scripts_the_panel_shows_the_preview_on_a_separate_page(page, co
     choose(page, "student", "S-500", "Maria")
     page.get_by_role("button", name="Preview").click()
 
-    expect(page.locator("#enroll-answer")).to_contain_text("Could be waitlisted at position 3.")
+    expect(page.locator("#enroll-answer")).to_contain_text("Would be waitlisted at 3: no seat is free.")
     screenshot(page, "box-without-scripts")
-    page.get_by_label("If no seat is free").select_option("waitlist")
-    page.get_by_role("button", name="Enroll", exact=True).click()
-    expect(page.locator(".messagelist")).to_have_text("No seat is free. The student is on the waitlist, at position 3.")
+    page.get_by_role("button", name="Add to waitlist").click()
+    expect(page.locator(".messagelist")).to_contain_text("S-500 Maria Merian is waitlisted at 3 in MATH-101@2026F")
     assert StudentCourse.objects.get(student=maria).status == "waitlisted"
 
 
@@ -127,12 +124,12 @@ def test_email_addresses_are_copied_for_selected_students_or_for_all(page, cours
 def test_selected_students_are_completed_and_promoted_after_a_preview(page, course):
     log_in(page)
     page.goto(f"/admin/courses/course/{course.pk}/change/")
-    expect(page.get_by_role("button", name="Complete")).to_be_disabled()
+    expect(page.get_by_role("button", name="Complete", exact=True)).to_be_disabled()
     page.get_by_label("Select S-100").check()
     page.get_by_label("Select S-101").check()
     page.get_by_role("textbox", name="Grade").fill("A")
     screenshot(page, "roster-chosen")
-    page.get_by_role("button", name="Complete").click()
+    page.get_by_role("button", name="Complete", exact=True).click()
     page.get_by_role("button", name="Complete 2 enrollments").click()
     expect(page.get_by_role("heading", name="Changes made")).to_be_visible()
     completed = StudentCourse.objects.filter(status="completed").order_by("student__student_number")
@@ -194,6 +191,7 @@ def test_course_and_student_pages_are_shown_in_light_and_dark_mode(page, course,
         "waitlist": f"{of_course}?tab=waitlist",
         "timeline": f"{of_course}?tab=timeline",
         "settings": f"{of_course}?tab=form",
+        "grades": f"/admin/courses/course/{course.pk}/grades/",
         "student": f"/admin/students/student/{student.pk}/change/",
         "paper": f"/admin/courses/course/{course.pk}/roster/",
     }.items():

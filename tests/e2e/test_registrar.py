@@ -15,7 +15,7 @@ def fill_enroll_form(page: Page) -> None:
     page.goto("/admin/students/studentcourse/add/")
     choose(page, "student", "Byron", "S-1042 Ada Byron")
     choose(page, "course", "MATH", "MATH-101 Calculus I")
-    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator("#enroll-answer [data-kind]")).to_be_visible()
 
 
 def test_a_registrar_logs_in_is_refused_enrolls_and_drops(page):
@@ -24,17 +24,21 @@ def test_a_registrar_logs_in_is_refused_enrolls_and_drops(page):
     log_in_by_form(page)
 
     fill_enroll_form(page)
-    expect(page.locator(".errorlist")).to_have_text("MATH-101 has no free seat.")
+    expect(page.locator("#enroll-answer li")).to_have_text("MATH-101 has no free seat and no waitlist.")
+    expect(page.get_by_role("button", name="Enroll")).to_be_disabled()
     screenshot(page, "refused")
     assert StudentCourse.objects.count() == 0
 
     course.capacity = 30
     course.save()
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator(".messagelist .success")).to_contain_text("was added successfully")
+    fill_enroll_form(page)
+    page.get_by_role("button", name="Enroll", exact=True).click()
+    expect(page.locator(".messagelist .success")).to_contain_text(
+        "S-1042 Ada Byron is enrolled in MATH-101 Calculus I. Seats taken: 1 of 30. Undo"
+    )
     assert StudentCourse.objects.get().status == "enrolled"
 
-    page.get_by_role("link", name=str(StudentCourse.objects.get().pk), exact=True).click()
+    page.goto(f"/admin/students/studentcourse/{StudentCourse.objects.get().pk}/change/")
     expect(page.get_by_role("button", name="Drop")).to_be_visible()
     screenshot(page, "enrollment")
     page.get_by_role("button", name="Drop").click()
@@ -74,26 +78,24 @@ def test_a_registrar_waitlists_a_student_waives_a_full_course_and_undoes_a_drop(
     enroll(student_id=holder.pk, course_id=course.pk, actor=ActorContext(Channel.SYSTEM))
     log_in(page)
 
-    page.goto("/admin/students/studentcourse/add/")
-    choose(page, "student", "Byron", "S-1042 Ada Byron")
-    choose(page, "course", "MATH", "MATH-101 Calculus I")
-    page.get_by_label("If no seat is free").select_option(label="waitlist")
+    fill_enroll_form(page)
+    expect(page.locator("#enroll-answer")).to_have_text("Would be waitlisted at 1: no seat is free.")
     screenshot(page, "enroll")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator(".messagelist .info")).to_have_text(
-        "No seat is free. The student is on the waitlist, at position 1."
-    )
+    page.get_by_role("button", name="Add to waitlist").click()
+    expect(page.locator(".messagelist .success")).to_contain_text("is waitlisted at 1 in MATH-101 Calculus I.")
     screenshot(page, "waitlisted")
 
     fill_enroll_form(page)
-    expect(page.locator(".errorlist")).to_have_text("This student is already enrolled in MATH-101 or on its waitlist.")
+    answer = page.locator("#enroll-answer")
+    expect(answer).to_have_text("This student is already enrolled in MATH-101 or on its waitlist.")
+    page.get_by_text("Waive rules").click()
     page.get_by_label("Course is full").check()
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator(".field-reason .text-red-600 li")).to_have_text("A waiver requires a reason.")
+    expect(answer.locator("li")).to_have_text("A waiver requires a reason.")
     screenshot(page, "waiver-without-reason")
     page.get_by_role("textbox", name="Reason").fill("Needs it to graduate")
-    page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.locator(".messagelist .success")).to_contain_text("was added successfully")
+    expect(answer).to_have_text("Would be enrolled over capacity (2 of 1).")
+    page.get_by_role("button", name="Enroll over capacity").click()
+    expect(page.locator(".messagelist .success")).to_contain_text("Seats taken: 2 of 1.")
     assert StudentCourse.objects.get(student=ada).status == "enrolled"
 
     page.goto("/admin/courses/course/")

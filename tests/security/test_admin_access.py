@@ -89,6 +89,7 @@ TABLE = [
     ("courses/course/<id>/change/",                      "++++-..LL", "++.....LL"),
     ("courses/course/<id>/delete/",                      "++.....LL", "++.....LL"),
     ("courses/course/<id>/enroll/",                      ">>..?..LL", "++..?..LL"),
+    ("courses/course/<id>/grades/",                      "++.+?..LL", "++.+?..LL"),
     ("courses/course/<id>/history/",                     "++++-..LL", "++++-..LL"),
     ("courses/course/<id>/history/<version>/",           "++++-..LL", "++..-..LL"),
     ("courses/course/<id>/roster.csv",                   "++++?..LL", "++++?..LL"),

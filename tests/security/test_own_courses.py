@@ -58,6 +58,7 @@ TABLE = [
     ("courses/course/<id>/change/",                     "+++++", "+..++", "-----", "-..--"),
     ("courses/course/<id>/delete/",                     ".....", ".....", ".....", "....."),
     ("courses/course/<id>/enroll/",                     ">..>>", "+..++", "?????", "?????"),
+    ("courses/course/<id>/grades/",                     "+++++", "+++++", "?????", "?????"),
     ("courses/course/<id>/history/",                    "+++++", "+++++", "-----", "-----"),
     ("courses/course/<id>/history/<version>/",          "+++++", "+..++", "-----", "-----"),
     ("courses/course/<id>/roster.csv",                  "+++++", "+++++", "?????", "?????"),
@@ -276,6 +277,9 @@ def requests_to_forge(own, foreign, user):
             {"side": "student", "one": student_id, "picked": [course_id]},
         ):
             yield "students/studentcourse/enroll-many/", many | {"step": "confirm", "shown": "x"}
+    for pk in (mine["courses/course"], theirs["courses/course"]):
+        grades = {f"grade:{theirs['students/studentcourse']}": "A", "text": "FOREIGN-S A"}
+        yield f"courses/course/{pk}/grades/", {**grades, "step": "confirm", "shown": "x"}
     chosen = theirs["students/studentcourse"]
     for action in ("drop", "complete", "undo", "promote"):
         yield "students/studentcourse/act/", {"action": action, "chosen": [chosen], "step": "confirm", "shown": "x"}

@@ -1,5 +1,7 @@
 """Bulk actions on enrollments in the admin: the result matches the confirmed preview, or nothing is changed."""
 
+import re
+
 import pytest
 from django.contrib.auth.models import Permission, User
 
@@ -219,6 +221,105 @@ def test_undoing_an_action_shows_its_consequences_first(registrar_client, make_e
 
     assert statuses() == ["enrolled", "enrolled", "enrolled"]
     assert undone.context["undoable_ids"] == []
+
+
+def undone(result):
+    return [(each.number, each.event.actor.username, each.event.reason) for each in result.context["undone"]]
+
+
+def test_a_result_says_when_its_changes_were_undone_and_by_whom(registrar_client, registrar, make_enrollment):
+    first, second = make_enrollment(make_course()), make_enrollment(make_course())
+    result = confirmed_result(registrar_client, "drop", first, second)
+    address = result.request["PATH_INFO"]
+    assert undone(result) == []
+
+    confirmed_result(registrar_client, "undo", first, reason="by mistake")
+
+    again = registrar_client.get(address)
+    assert undone(again) == [(1, "registrar", "by mistake")]
+    assert [(line.enrollment_id, line.detail) for line in again.context["preview"].changed] == [
+        (first.pk, "undone"),
+        (second.pk, ""),
+    ]
+    assert again.context["undoable_ids"] == [second.pk]
+    assert "1 of 2 undone on" in again.content.decode()
+
+    confirmed_result(registrar_client, "undo", second)
+    assert sorted(undone(registrar_client.get(address))) == [(1, "registrar", ""), (1, "registrar", "by mistake")]
+
+
+def test_a_change_after_the_undo_does_not_hide_it(registrar_client, make_enrollment):
+    enrollment = make_enrollment(make_course())
+    address = confirmed_result(registrar_client, "complete", enrollment, grade="A").request["PATH_INFO"]
+    confirmed_result(registrar_client, "undo", enrollment)
+    confirmed_result(registrar_client, "drop", enrollment)
+
+    assert undone(registrar_client.get(address)) == [(1, "registrar", "")]
+
+
+@pytest.mark.parametrize(
+    ("page", "title"),
+    [
+        ("/admin/courses/course/{course}/change/?tab=waitlist", "Back to MATH-101 Calculus I"),
+        ("/admin/students/student/{student}/change/", "Back to S-7 Ada Byron"),
+        ("/admin/courses/course/0/change/", "Back to the course"),
+        (f"{LIST}?status=enrolled", "Back to the list"),
+        (f"{LIST}1/change/", "Back to the enrollment"),
+        ("/admin/", "Back"),
+        ("/nowhere", "Back"),
+    ],
+)
+def test_the_way_back_leads_to_the_page_where_the_action_began(registrar_client, make_enrollment, page, title):
+    student = make_student(student_number="S-7", given_name="Ada", family_name="Byron")
+    enrollment = make_enrollment(make_course(code="MATH-101", name="Calculus I"), student)
+    address = page.format(course=enrollment.course_id, student=student.pk)
+
+    result = confirmed_result(registrar_client, "drop", enrollment, next=address)
+
+    assert (result.context["return_url"], result.context["return_title"]) == (address, title)
+    undo = preview(registrar_client, "undo", enrollment, next=result.context["return_url"])
+    assert (undo.context["return_url"], undo.context["return_title"]) == (address, title)
+
+
+def test_a_drop_after_the_deadline_says_why_the_student_is_withdrawn(registrar_client, make_enrollment):
+    late = make_enrollment(make_course(term=make_term(drop_deadline="2026-01-02")))
+    early = make_enrollment(make_course(term=make_term(code="2090", drop_deadline="2090-09-15")))
+
+    page = preview(registrar_client, "drop", late, early)
+
+    assert rows_by_card(page)["changed"] == [
+        (late.student_id, "enrolled", "withdrawn", "because the drop deadline was Jan. 2, 2026"),
+        (early.student_id, "enrolled", "dropped", ""),
+    ]
+    assert 'class="desk-button danger">Drop 2 enrollments' in page.content.decode()
+
+
+def test_a_get_request_previews_an_action_and_executes_nothing(registrar_client, make_enrollment):
+    enrollment = make_enrollment(make_course())
+    query = {"action": "drop", "chosen": enrollment.pk}
+
+    page = registrar_client.get(ACT, query)
+    again = registrar_client.get(ACT, {**query, "step": "confirm", "shown": page.context["fingerprint"]})
+
+    assert rows_by_card(page) == {"changed": [(enrollment.student_id, "enrolled", "dropped", "")]}
+    assert (again.status_code, statuses()) == (200, ["enrolled"])
+
+
+@pytest.mark.parametrize(
+    ("status", "offered"),
+    [("enrolled", ["complete", "undo", "drop"]), ("waitlisted", ["promote", "undo", "drop"]), ("ended", ["undo"])],
+)
+def test_the_page_of_an_enrollment_offers_only_possible_actions(registrar_client, make_enrollment, status, offered):
+    course = make_course(capacity=1, waitlist_capacity=9)
+    enrollment = make_enrollment(course)
+    if status == "waitlisted":
+        enrollment = make_enrollment(course)
+    elif status == "ended":
+        confirmed_result(registrar_client, "drop", enrollment)
+
+    page = registrar_client.get(f"{LIST}{enrollment.pk}/change/").content.decode()
+
+    assert re.findall(r'name="action" value="(\w+)"', page) == offered
 
 
 def test_undo_skips_enrollments_that_changed_after_the_action(registrar_client, make_enrollment, actor):

@@ -3,11 +3,13 @@
 import csv
 import io
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from courses.models import CourseStaff
 from school.models import PersonalDataAccess
@@ -63,7 +65,7 @@ def course(db):
 def test_the_course_page_opens_with_the_roster_sorted_by_name(registrar_client, course):
     answer = registrar_client.get(page_of(course))
 
-    assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
+    assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Grades", None), ("Timeline", None), ("Settings", None)]
     assert listed_students(answer) == [("S-2", None), ("S-1", None)]
 
 
@@ -160,7 +162,7 @@ def test_course_staff_see_only_the_complete_button(django_user_model, client, co
 
     answer = client.get(page_of(course))
 
-    assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Timeline", None), ("Settings", None)]
+    assert titles(answer) == [("Roster", 2), ("Waitlist", 2), ("Grades", None), ("Timeline", None), ("Settings", None)]
     assert (buttons(answer), listed_students(answer)) == (["complete"], [("S-2", None), ("S-1", None)])
     assert buttons(client.get(page_of(course, "?tab=waitlist"))) == []
 
@@ -262,17 +264,17 @@ def test_email_addresses_are_not_returned_for_get_or_invalid_selections(registra
 
 
 @pytest.mark.parametrize(
-    ("seats", "parts"),
+    ("seats", "length"),
     [
-        (Seats(4, 2, 0), [("taken", "0.00%", "50.00%"), ("free", "50.00%", "50.00%")]),
-        (Seats(4, 4, 4), [("taken", "0.00%", "50.00%"), ("waiting", "50.00%", "50.00%")]),
-        (Seats(3, 4, 0), [("taken", "0.00%", "75.00%"), ("over", "75.00%", "25.00%")]),
-        (Seats(None, 5, 0), [("taken", "0.00%", "100.00%")]),
-        (Seats(0, 0, 0), []),
+        (Seats(4, 2, 0), "50.00%"),
+        (Seats(4, 4, 4), "100.00%"),
+        (Seats(3, 4, 0), "100.00%"),
+        (Seats(None, 5, 0), ""),
+        (Seats(0, 0, 0), "100.00%"),
     ],
 )
-def test_the_seat_bar_shows_taken_excess_free_and_waitlisted(seats, parts):
-    assert [(part.kind, part.start, part.length) for part in seat_bar(seats).segments] == parts
+def test_the_seat_bar_is_the_capacity_and_a_course_without_a_limit_has_none(seats, length):
+    assert seat_bar(seats).length == length
 
 
 @pytest.mark.parametrize("query", ["", "?tab=waitlist", "?tab=timeline", "?q=a"])
@@ -307,3 +309,42 @@ def test_a_long_roster_is_paginated(registrar_client, course, monkeypatch):
     assert (listed_students(first), listed_students(last)) == ([("S-2", None)], [("S-1", None)])
     assert 'rel="next"' in first.content.decode()
     assert 'rel="next"' not in last.content.decode()
+
+
+def suggested_courses(desk, term):
+    query = {"app_label": "students", "model_name": "studentcourse", "field_name": "course", "term": term}
+    return [each["text"].split()[0] for each in desk.get("/admin/autocomplete/", query).json()["results"]]
+
+
+def test_courses_of_the_running_and_coming_terms_are_suggested_first_and_closed_ones_last(registrar_client):
+    today = timezone.localdate()
+    terms = {
+        code: make_term(code=code, starts_on=today + timedelta(days=start), ends_on=today + timedelta(days=start + 50))
+        for code, start in (("OLD", -400), ("PAST", -90), ("NOW", -10), ("NEXT", 60), ("LATER", 200))
+    }
+    for term in terms.values():
+        make_course(code="ART-1", term=term)
+    make_course(code="ART-2", term=terms["NOW"], is_active=False)
+    make_course(code="ART-3", term=terms["NOW"], enrollment_closes_at=timezone.now() - timedelta(days=1))
+    make_course(code="ART-4", term=None)
+
+    assert suggested_courses(registrar_client, "ART") == [
+        *("ART-1@NOW", "ART-1@NEXT", "ART-1@LATER", "ART-4"),
+        *("ART-2@NOW", "ART-3@NOW", "ART-1@PAST", "ART-1@OLD"),
+    ]
+    assert [row.code for row in registrar_client.get("/admin/courses/course/?q=ART").context["cl"].result_list] == [
+        *["ART-1"] * 5,
+        *("ART-2", "ART-3", "ART-4"),
+    ]
+
+
+def test_rows_of_the_roster_and_the_waitlist_offer_the_possible_actions(registrar_client, course):
+    offered = {
+        tab: [
+            [action.title for action in row.row_actions]
+            for row in registrar_client.get(page_of(course, f"?tab={tab}")).context["rows"]
+        ]
+        for tab in ("roster", "waitlist")
+    }
+
+    assert offered == {"roster": [["Complete", "Drop"]] * 2, "waitlist": [["Give a seat now", "Drop"]] * 2}

@@ -30,7 +30,11 @@ def lines(page):
 
 
 def problems(page):
-    return [(error.pasted.key, error.message, error.is_fixable) for error in page.context["input_errors"]]
+    return [(error.number, error.key, error.message) for error in page.context["input_errors"]]
+
+
+def duplicates(page):
+    return [tuple(each) for each in page.context["duplicates"]]
 
 
 def all_enrollments():
@@ -52,14 +56,12 @@ def test_each_pasted_line_is_previewed_and_the_result_matches_the_preview(regist
     page = preview(registrar_client, course, text, on_full="waitlist", reason="the dean's list")
 
     assert lines(page) == {
-        "changed": [("S-2", "enrolled", ""), ("S-3", "waitlisted", "position 1")],
+        "changed": [("S-2", "enrolled", ""), ("S-3", "waitlisted", "at 1")],
         "refused": [("S-4", "", "", "This student is not active.")],
         "unchanged": [("S-1", "enrolled", "", "Already enrolled.")],
     }
-    assert problems(page) == [
-        ("S-99", "There is no student number:S-99.", True),
-        ("S-2", "Duplicate of S-2, counted once.", False),
-    ]
+    assert problems(page) == [(5, "S-99", "There is no student number:S-99.")]
+    assert duplicates(page) == [(6, "S-2", 2)]
     assert len(all_enrollments()) == 1
 
     answer = confirm(registrar_client, page, course, text, on_full="waitlist", reason="the dean's list")
@@ -69,12 +71,9 @@ def test_each_pasted_line_is_previewed_and_the_result_matches_the_preview(regist
     event = EnrollmentEvent.objects.latest("pk")
     assert (event.actor, event.channel, event.reason) == (registrar, "admin", "the dean's list")
     shown = result.context["preview"]
-    assert [len(shown.changed), len(shown.refused), len(shown.unchanged), result.context["omitted_count"]] == [
-        2,
-        1,
-        1,
-        2,
-    ]
+    assert [len(shown.changed), len(shown.refused), len(shown.unchanged)] == [2, 1, 1]
+    assert (result.context["unmatched_count"], result.context["duplicate_count"]) == (1, 1)
+    assert result.context["return_title"] == "Back to MATH-101 A course"
     assert result.context["undoable_ids"] == [row.pk for row in StudentCourse.objects.order_by("pk")[1:]]
 
 
@@ -86,7 +85,7 @@ def test_a_student_is_enrolled_in_several_courses(registrar_client, people):
     page = preview(registrar_client, people[0], text, side="student")
 
     assert lines(page) == {"changed": [("MATH-101@MATH-1012026F", "enrolled", ""), ("PHYS-1", "enrolled", "")]}
-    assert [key for key, *_ in problems(page)] == ["MATH-101"]
+    assert [(number, key) for number, key, _message in problems(page)] == [(1, "MATH-101")]
     confirm(registrar_client, page, people[0], text, side="student")
     assert all_enrollments() == [("S-1", "MATH-101", "enrolled"), ("S-1", "PHYS-1", "enrolled")]
 
@@ -96,20 +95,88 @@ def test_a_course_identified_in_two_ways_is_enrolled_once(registrar_client, peop
 
     page = preview(registrar_client, people[0], "MATH-101, MATH-101@2026F", side="student")
 
-    assert [key for key, *_ in lines(page)["changed"]] == ["MATH-101"]
-    assert problems(page) == [("MATH-101@2026F", "Duplicate of MATH-101, counted once.", False)]
+    assert [key for key, *_ in lines(page)["changed"]] == ["MATH-101@2026F"]
+    assert (problems(page), duplicates(page)) == ([], [])
+    assert duplicates(preview(registrar_client, people[0], "MATH-101\nMATH-101@2026F", side="student")) == [
+        (2, "MATH-101@2026F", 1)
+    ]
 
 
-def test_lines_can_be_corrected_and_removed_on_the_page(registrar_client, people):
+def test_lines_are_corrected_and_left_out_on_the_page_and_the_other_text_stays(registrar_client, people):
     course = make_course()
     form = {"listed": "S-1\r\nS-2", "kept": ["S-2"], "fix:S-99": "S-3", "fix:S-98": ""}
 
-    page = preview(registrar_client, course, "S-1\nS-2\nS-99\tGrace\nS-98", **form, picked=[people[3].pk])
+    page = preview(registrar_client, course, "S-1\nS-2  (late)\nS-99\tGrace\nS-98", **form, picked=[people[3].pk])
 
-    assert [key for key, *_ in lines(page)["changed"]] == ["S-2", "S-3", "S-4"]
+    assert [key for key, *_ in lines(page)["changed"]] == ["S-4", "S-2", "S-3"]
+    assert [line.key for line in page.context["preview"].left_out] == ["S-1"]
     assert problems(page) == []
-    assert page.context["form"].initial["text"] == "S-2\nS-3\tGrace\nS-4"
-    assert page.context["form"].initial["picked"] == []
+    assert page.context["form"].initial["text"] == "S-1\nS-2  (late)\nS-3\tGrace\n"
+    assert page.context["form"].initial["picked"] == [people[3].pk]
+    assert page.context["listed_keys"].splitlines() == ["S-1", "S-4", "S-2", "S-3"]
+
+
+@pytest.fixture
+def ada(db):
+    return make_student(student_number="S-77", given_name="Ada", family_name="Byron", email="Ada.Byron@x.example")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ada.byron@X.EXAMPLE",
+        "Ada Byron <Ada.Byron@x.example>",
+        "Byron\tAda\tada.byron@x.example",
+        "Ada Byron",
+        "ada byron",
+        "Byron, Ada",
+        "Byron\tAda",
+        "Ada Byron S-77",
+        "S-77, Byron, Ada",
+        "ada.byron@x.example\tS-77\tAda Byron",
+    ],
+)
+def test_a_student_is_found_by_email_address_or_name_or_beside_them(registrar_client, ada, text):
+    page = preview(registrar_client, make_course(), text)
+
+    assert [key for key, *_ in lines(page)["changed"]] == ["S-77"]
+    assert (problems(page), duplicates(page)) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "message"),
+    [
+        ("nobody@x.example", "nobody@x.example", "There is no student with the email address nobody@x.example."),
+        ("Ada Lovelace", "Ada Lovelace", "There is no student named Ada Lovelace."),
+        ("Grace Hopper", "Grace Hopper", "Several students are named Grace Hopper: S-78, S-79. Enter the number."),
+        ("S-78\tada.byron@x.example", "S-78", "S-78, ada.byron@x.example are different students."),
+    ],
+)
+def test_a_line_that_stands_for_no_student_or_several_is_listed_with_the_reason(
+    registrar_client, ada, text, key, message
+):
+    for number in ("S-78", "S-79"):
+        make_student(student_number=number, given_name="Grace", family_name="Hopper")
+
+    assert problems(preview(registrar_client, make_course(), f"S-77\n{text}")) == [(2, key, message)]
+
+
+def test_every_line_that_cannot_be_matched_is_listed_at_least_by_its_number(registrar_client, people):
+    text = "\n".join(f"unknown-{number:04}" for number in range(1, 901))
+
+    page = preview(registrar_client, make_course(), f"{text}\nS-1")
+
+    listed = len(problems(page))
+    assert page.context["other_lines"] == f"{listed + 1}–900"
+    assert listed >= 60
+    assert len(page.content) < 100_000
+
+
+def test_a_picked_student_who_is_also_pasted_is_a_duplicate(registrar_client, people):
+    page = preview(registrar_client, make_course(), "S-2\nS-1", picked=[people[0].pk])
+
+    assert [key for key, *_ in lines(page)["changed"]] == ["S-1", "S-2"]
+    assert duplicates(page) == [(2, "S-1", 0)]
 
 
 def test_nobody_is_enrolled_if_the_last_seat_is_taken_before_the_confirmation(registrar_client, people, actor):

@@ -165,7 +165,7 @@ def test_entry_point_waitlists_a_student_on_request_and_reports_the_position(ent
 
     answer = entry_point(RequestedAction(Action.ENROLL, second, course, on_full="waitlist"))
 
-    told = {"admin": "at position 2", "command": "waitlisted Waitlist position 2."}
+    told = {"admin": "is waitlisted at 2 in", "command": "waitlisted Waitlist position 2."}
     assert told.get(entry_point.__name__, '"waitlist_position":2') in answer
     assert list(StudentCourse.objects.in_waitlist_order().values_list("student", flat=True)) == [first.pk, second.pk]
 

@@ -25,9 +25,9 @@ from students.models import EnrollmentEvent, Student, StudentCourse
 from students.privacy import erase, find_person
 from tests.bulk.test_zips import imported as import_zip
 from tests.bulk.test_zips import zipped_as
-from tests.bulk.work import imported as import_text
-from tests.bulk.work import outcomes, worked_on
-from tests.factories import make_course, make_student, make_term
+from tests.support.factories import make_course, make_student, make_term
+from tests.support.imports import imported as import_text
+from tests.support.imports import outcomes, worked_on
 from tools.fuzz import examples
 
 pytestmark = pytest.mark.django_db

@@ -1,5 +1,6 @@
 """The student page of the admin, and its panel that previews an enrollment."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -128,6 +129,9 @@ def preview_of(desk, student, **wish):
     return answer.context["enroll_result"]
 
 
+ACT = "/admin/students/studentcourse/act/"
+
+
 def messages_of(answer):
     return [str(message) for message in answer.context["messages"]]
 
@@ -149,7 +153,13 @@ def full_course(db, actor):
 def test_the_panel_previews_enrolled_and_the_student_is_enrolled(registrar_client, registrar, ada):
     course = make_course(code="MATH-101", name="Calculus I")
 
-    assert preview_of(registrar_client, ada, course=course.pk) == {"kind": "enrolled", "waitlist_position": None}
+    assert preview_of(registrar_client, ada, course=course.pk) == {
+        "kind": "enrolled",
+        "sentence": "Would be enrolled: the course has no limit.",
+        "waived": "",
+        "button": "Enroll",
+        "on_full": "reject",
+    }
     assert StudentCourse.objects.count() == 0
     done = registrar_client.post(
         f"/admin/students/student/{ada.pk}/enroll/", {"course": course.pk, "reason": "transfer"}, follow=True
@@ -159,45 +169,162 @@ def test_the_panel_previews_enrolled_and_the_student_is_enrolled(registrar_clien
     assert (event.enrollment.key, event.to_status) == ((ada.pk, course.pk), "enrolled")
     assert (event.actor, event.channel, event.reason) == (registrar, "admin", "transfer")
     assert done.redirect_chain == [(page_of(ada), 302)]
-    assert messages_of(done) == ["S-7 Ada Byron is enrolled in MATH-101 Calculus I."]
+    assert messages_of(done) == [
+        "S-7 Ada Byron is enrolled in MATH-101 Calculus I. Enrolled: 1, no limit. "
+        f'<a href="{ACT}?action=undo&amp;chosen={event.enrollment_id}&amp;next={page_of(ada)}">Undo</a>'
+    ]
 
 
 def test_the_panel_previews_the_waitlist_position_and_the_student_gets_it(registrar_client, ada, full_course):
-    wish = {"course": full_course.pk, "on_full": "waitlist"}
-
-    assert preview_of(registrar_client, ada, **wish) == {"kind": "waitlisted", "waitlist_position": 2}
+    answer = preview_of(registrar_client, ada, course=full_course.pk)
+    assert answer == {
+        "kind": "waitlisted",
+        "sentence": "Would be waitlisted at 2: no seat is free.",
+        "waived": "",
+        "button": "Add to waitlist",
+        "on_full": "waitlist",
+    }
+    wish = {"course": full_course.pk, "on_full": answer["on_full"]}
     done = registrar_client.post(f"/admin/students/student/{ada.pk}/enroll/", wish, follow=True)
 
     assert StudentCourse.objects.get(student=ada).waitlist_position == 2
-    assert messages_of(done) == ["No seat is free. The student is on the waitlist, at position 2."]
+    [message] = messages_of(done)
+    assert message.partition(" <a ")[0] == (
+        "S-7 Ada Byron is waitlisted at 2 in FULL Crowded. Seats taken: 1 of 1, waitlisted: 2."
+    )
 
 
 def test_the_panel_previews_every_refusal_reason_and_nothing_changes(registrar_client, full_course):
     gone = make_student(is_active=False)
 
-    answer = preview_of(registrar_client, gone, course=full_course.pk)
-    done = registrar_client.post(f"/admin/students/student/{gone.pk}/enroll/", {"course": full_course.pk})
+    wish = {"course": full_course.pk, "on_full": "reject"}
+
+    answer = preview_of(registrar_client, gone, **wish)
+    done = registrar_client.post(f"/admin/students/student/{gone.pk}/enroll/", wish)
 
     codes = [refusal.code for refusal in answer["refusals"]]
-    assert (answer["kind"], codes, answer["possible_waitlist_position"]) == (
-        "refused",
-        ["student_inactive", "course_full"],
-        None,
-    )
+    assert (answer["kind"], codes, answer["may_waive"]) == ("refused", ["student_inactive", "course_full"], True)
     assert done.context["enroll_result"]["refusals"] == answer["refusals"]
     assert StudentCourse.objects.filter(student=gone).count() == 0
 
 
-def test_a_refusal_for_a_full_course_shows_the_possible_waitlist_position(registrar_client, ada, full_course):
-    answer = preview_of(registrar_client, ada, course=full_course.pk)
-
-    assert ([refusal.code for refusal in answer["refusals"]], answer["possible_waitlist_position"]) == (
-        ["course_full"],
-        2,
-    )
+def test_a_full_course_without_room_on_its_waitlist_refuses_in_the_preview(registrar_client, ada, full_course):
     full_course.waitlist_capacity = 1
     full_course.save()
-    assert preview_of(registrar_client, ada, course=full_course.pk)["possible_waitlist_position"] is None
+
+    answer = preview_of(registrar_client, ada, course=full_course.pk)
+
+    assert ([refusal.code for refusal in answer["refusals"]], answer["may_waive"]) == (["waitlist_full"], True)
+
+
+@pytest.mark.parametrize(
+    ("seats", "taken", "waiting", "waive", "sentence"),
+    [
+        (3, 1, 0, [], "Would be enrolled: a seat is free (2 of 3)."),
+        (1, 1, 0, ["course_full"], "Would be enrolled over capacity (2 of 1)."),
+        (1, 1, 7, ["course_full"], "Would be enrolled over capacity (2 of 1), ahead of 7 waiting students."),
+        (3, 1, 7, ["course_full"], "Would be enrolled (2 of 3), ahead of 7 waiting students."),
+        (3, 1, 7, [], "Would be waitlisted at 8: the free seats go to the students who wait already."),
+        (3, 1, 0, ["course_full"], "Would be enrolled: a seat is free (2 of 3)."),
+    ],
+)
+def test_each_way_of_being_enrolled_has_its_own_sentence(
+    registrar_client, ada, actor, seats, taken, waiting, waive, sentence
+):
+    course = make_course(code="MATH-101", capacity=taken, waitlist_capacity=9)
+    for _ in range(taken + waiting):
+        add_enrollment(make_student(), course, actor, on_full=OnFull.WAITLIST)
+    Student.objects.exclude(pk=ada.pk).update(is_active=False)  # so that they get no free seat
+    type(course).objects.filter(pk=course.pk).update(capacity=seats)
+
+    answer = preview_of(registrar_client, ada, course=course.pk, waive=waive, reason="x")
+
+    assert answer["sentence"] == sentence
+    done = registrar_client.post(
+        f"/admin/students/student/{ada.pk}/enroll/",
+        {"course": course.pk, "waive": waive, "reason": "x", "on_full": answer["on_full"]},
+        follow=True,
+    )
+    enrollment = StudentCourse.objects.get(student=ada)
+    assert enrollment.status == answer["kind"]
+    assert f"of {seats}" in messages_of(done)[0]
+
+
+def test_other_waived_rules_are_named_in_the_preview(registrar_client, ada):
+    course = make_course(prerequisites=["MATH-100"])
+
+    answer = preview_of(registrar_client, ada, course=course.pk, waive=["prerequisite_missing"], reason="x")
+
+    assert (answer["kind"], answer["waived"], answer["button"]) == ("enrolled", "Prerequisite missing", "Enroll")
+
+
+def test_a_student_is_not_waitlisted_by_a_button_that_said_enroll(registrar_client, ada, actor):
+    course = make_course(capacity=1, waitlist_capacity=5)
+    answer = preview_of(registrar_client, ada, course=course.pk)
+    add_enrollment(make_student(), course, actor)
+
+    done = registrar_client.post(
+        f"/admin/students/student/{ada.pk}/enroll/", {"course": course.pk, "on_full": answer["on_full"]}
+    )
+
+    assert [refusal.code for refusal in done.context["enroll_result"]["refusals"]] == ["course_full"]
+    assert StudentCourse.objects.filter(student=ada).count() == 0
+
+
+def test_the_link_of_the_message_previews_the_undo_and_returns_to_the_student(registrar_client, ada):
+    course = make_course(capacity=3)
+    done = registrar_client.post(f"/admin/students/student/{ada.pk}/enroll/", {"course": course.pk}, follow=True)
+    [(link,)] = [re.findall(r'href="([^"]+)"', message) for message in messages_of(done)]
+
+    page = registrar_client.get(link.replace("&amp;", "&"))
+
+    assert [(line.before, line.after) for line in page.context["preview"].changed] == [("enrolled", "dropped")]
+    assert (page.context["return_url"], page.context["return_title"]) == (page_of(ada), "Back to S-7 Ada Byron")
+    assert StudentCourse.objects.get().status == "enrolled"
+
+
+def test_the_page_to_add_an_enrollment_has_the_panel(registrar_client, ada, full_course):
+    address = "/admin/students/studentcourse/add/"
+    form = {"student": ada.pk, "course": full_course.pk}
+
+    page = registrar_client.get(address)
+    answer = registrar_client.post(address, {**form, "ask": "1", "fragment": "1"}).content.decode()
+    without_script = registrar_client.post(address, {**form, "ask": "1"})
+    done = registrar_client.post(address, {**form, "on_full": "waitlist"}, follow=True)
+
+    assert (page.context["enroll_required"], page.content.decode().count('id="enroll-box"')) == ("student course", 1)
+    assert "Would be waitlisted at 2: no seat is free." in answer
+    assert without_script.context["enroll_result"]["button"] == "Add to waitlist"
+    assert done.redirect_chain == [("/admin/students/studentcourse/", 302)]
+    assert "S-7 Ada Byron is waitlisted at 2 in FULL Crowded." in messages_of(done)[0]
+
+
+def row_actions_of(answer):
+    return [
+        (row.course.code, [action.title for action in row.row_actions])
+        for schedule in answer.context["by_term"]
+        for row in schedule.enrollments
+    ]
+
+
+def test_each_row_offers_the_actions_that_are_possible_for_its_status(registrar_client, ada, full_course, actor):
+    add_enrollment(ada, make_course(code="ART"), actor)
+    add_enrollment(ada, full_course, actor, on_full=OnFull.WAITLIST)
+
+    answer = registrar_client.get(page_of(ada))
+
+    assert row_actions_of(answer) == [("ART", ["Complete", "Drop"]), ("FULL", ["Give a seat now", "Drop"])]
+    [schedule] = answer.context["by_term"]
+    page = registrar_client.get(schedule.enrollments[0].row_actions[1].url)
+    assert [(line.course.code, line.after) for line in page.context["preview"].changed] == [("ART", "dropped")]
+    assert page.context["return_url"] == page_of(ada)
+
+
+def test_a_viewer_sees_no_actions_in_rows(viewer, client, ada, actor):
+    add_enrollment(ada, make_course(code="ART"), actor)
+    client.force_login(viewer)
+
+    assert row_actions_of(client.get(page_of(ada))) == [("ART", [])]
 
 
 def test_the_panel_says_that_the_student_is_already_enrolled(registrar_client, ada, actor):
@@ -218,10 +345,11 @@ def test_a_waiver_in_the_panel_requires_a_reason_and_skips_the_waitlist(registra
     assert [refusal.code for refusal in preview_of(registrar_client, ada, **wish)["refusals"]] == [
         "waiver_needs_reason"
     ]
-    assert preview_of(registrar_client, ada, **wish, reason="last term") == {
-        "kind": "enrolled",
-        "waitlist_position": None,
-    }
+    answer = preview_of(registrar_client, ada, **wish, reason="last term")
+    assert (answer["button"], answer["sentence"]) == (
+        "Enroll over capacity",
+        "Would be enrolled over capacity (2 of 1), ahead of 1 waiting student.",
+    )
     registrar_client.post(f"/admin/students/student/{ada.pk}/enroll/", {**wish, "reason": "last term"})
     assert EnrollmentEvent.objects.latest("pk").waived == ["course_full"]
 
@@ -247,10 +375,10 @@ def test_the_panel_enrolls_its_own_student_and_ignores_other_ids(registrar_clien
 def test_the_course_page_has_the_panel_too(registrar_client, ada, full_course):
     address = f"/admin/courses/course/{full_course.pk}/enroll/"
 
-    answer = registrar_client.post(address, {"student": ada.pk, "on_full": "waitlist", "ask": "1"})
+    answer = registrar_client.post(address, {"student": ada.pk, "ask": "1"})
     done = registrar_client.post(address, {"student": ada.pk, "on_full": "waitlist"})
 
-    assert answer.context["enroll_result"] == {"kind": "waitlisted", "waitlist_position": 2}
+    assert answer.context["enroll_result"]["sentence"] == "Would be waitlisted at 2: no seat is free."
     assert (done.status_code, done["Location"]) == (302, f"/admin/courses/course/{full_course.pk}/change/")
     assert StudentCourse.objects.get(student=ada).status == "waitlisted"
 
@@ -260,7 +388,10 @@ def test_a_fragment_contains_only_the_preview_result(registrar_client, ada):
 
     answer = registrar_client.post(f"/admin/students/student/{ada.pk}/enroll/", wish).content.decode().strip()
 
-    assert answer == '<p class="desk-message success" data-kind="enrolled">Would be enrolled: a seat is free.</p>'
+    data = 'data-kind="enrolled" data-button="Enroll" data-on-full="reject"'
+    assert re.sub(r">\s+<", "><", answer) == (
+        f'<div class="desk-message success" {data}><p>Would be enrolled: the course has no limit.</p></div>'
+    )
 
 
 def test_the_panel_requires_the_permission_to_enroll(viewer, client, ada):

@@ -1,15 +1,15 @@
 """Admin pages for an action on many enrollments: preview, confirmation and result."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
-from django.urls import path
+from django.urls import path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 from unfold.admin import ModelAdmin
@@ -17,12 +17,18 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 
 from school.validators import parse_ids, plain_text
 from students.admin.actions.preview import ActionPreview, PreviewLine
-from students.admin.actions.result import ResultViews, redirect_to_result, return_url_from, store_unchanged
+from students.admin.actions.result import (
+    ResultViews,
+    redirect_to_result,
+    return_title,
+    return_url_from,
+    store_unchanged,
+)
 from students.admin.actor import actor_from_request
 from students.enrollment import execute_if_unchanged, preview_commands
 from students.enrollment.commands import EnrollmentCommand
 from students.enrollment.rules import ALL_RULES
-from students.enrollment.transitions import COURSE_FULL
+from students.enrollment.transitions import COURSE_FULL, is_allowed
 from students.models import Action, Status, StudentCourse
 
 MAX_ENROLLMENTS = 1_000  # the maximum number of enrollments for one action
@@ -45,7 +51,12 @@ class BulkAction:
     fields: tuple[str, ...]
     waivable: tuple[str, ...] = ()
     waive: frozenset[str] = frozenset()
+    is_destructive: bool = False
     order: Callable[[StudentCourse], Any] = field(default=lambda row: row.pk)
+
+    def is_possible(self, status: str) -> bool:
+        """Return True if the action makes sense for an enrollment with this status, so that a page offers it."""
+        return status == Status.WAITLISTED if self is PROMOTE else is_allowed(self.action, status)
 
 
 DROP = BulkAction(
@@ -53,6 +64,7 @@ DROP = BulkAction(
     gettext_lazy("Drop"),
     ngettext_lazy("Drop %(n)s enrollment", "Drop %(n)s enrollments", "n"),
     ("reason",),
+    is_destructive=True,
     order=lambda row: (row.status != Status.WAITLISTED, row.pk),
 )
 COMPLETE = BulkAction(
@@ -79,6 +91,42 @@ PROMOTE = BulkAction(
     order=lambda row: (row.waitlisted_at, row.pk),
 )
 BULK_ACTIONS = {"drop": DROP, "complete": COMPLETE, "undo": UNDO, "promote": PROMOTE}
+
+
+class RowAction(NamedTuple):
+    """A link in the row of an enrollment to the preview of an action."""
+
+    title: str
+    url: str
+    is_destructive: bool
+
+
+def add_row_actions(enrollments: Iterable[StudentCourse], names: Collection[str], next_url: str) -> None:
+    """
+    Set ``row_actions`` of enrollments: the actions among ``names`` that are possible, which return to ``next_url``.
+    """
+    for enrollment in enrollments:
+        actions = _row_actions(enrollment, names, next_url)
+        enrollment.row_actions = actions  # type: ignore[attr-defined]  # set for this page only
+
+
+def _row_actions(enrollment: StudentCourse, names: Collection[str], next_url: str) -> list[RowAction]:
+    return [
+        RowAction(
+            _("Correct the grade") if bulk_action is COMPLETE and not enrollment.is_open else str(bulk_action.title),
+            action_url(name, enrollment.pk, next_url),
+            bulk_action.is_destructive,
+        )
+        for name, bulk_action in sorted(BULK_ACTIONS.items(), key=lambda each: each[1].is_destructive)
+        if name in names and bulk_action.is_possible(enrollment.status)
+    ]
+
+
+def action_url(name: str, pk: int, next_url: str) -> str:
+    """Return the URL of the preview of an action on one enrollment. The page returns to ``next_url``."""
+    query = QueryDict(mutable=True)
+    query.update({"action": name, "chosen": str(pk), "next": next_url})
+    return f"{reverse('admin:students_studentcourse_bulk_action')}?{query.urlencode(safe='/')}"
 
 
 class BulkActionForm(forms.Form):
@@ -151,15 +199,24 @@ class BulkActionViews(ResultViews, ModelAdmin):
             return True
         return request.user.has_perm("students.change_studentcourse")
 
+    def permitted_actions(self, request: HttpRequest) -> frozenset[str]:
+        """Return the names of the actions that the user may use."""
+        return frozenset(name for name, each in BULK_ACTIONS.items() if self.has_bulk_action_permission(request, each))
+
     def bulk_action_view(self, request: HttpRequest) -> HttpResponse:
-        """Process a form with an ``action`` and ``chosen`` enrollments. The page then returns to ``next``."""
+        """
+        Process a form with an ``action`` and ``chosen`` enrollments. The page then returns to ``next``.
+
+        A GET request with the same parameters only shows the preview.
+        """
+        parameters = request.POST if request.method == "POST" else request.GET
         if not self.has_view_permission(request):
             raise PermissionDenied
-        bulk_action = BULK_ACTIONS.get(request.POST.get("action", ""))
+        bulk_action = BULK_ACTIONS.get(parameters.get("action", ""))
         if bulk_action is None:
             messages.info(request, _("Select enrollments and an action."))
             return HttpResponseRedirect(return_url_from(request))
-        id_texts = ",".join(request.POST.getlist("chosen")).split(",")  # one field may have many ids
+        id_texts = ",".join(parameters.getlist("chosen")).split(",")  # one field may have many ids
         ids = [pk for text in id_texts for pk in parse_ids(text)]
         return self.preview_or_execute(request, bulk_action, list(dict.fromkeys(ids)), return_url_from(request))
 
@@ -190,7 +247,7 @@ class BulkActionViews(ResultViews, ModelAdmin):
             )
             keys = {row.key: row.pk for row in applicable}
             action_preview.add(outcome, {row.key: (row.student, row.course) for row in applicable}, keys.__getitem__)
-            self._hide_invisible(request, action_preview)
+            self.hide_invisible(request, action_preview)
             applicable_ids = set(keys.values())
             skipped = [row for row in selected if row.pk not in applicable_ids]
             action_preview.unchanged += [self._skipped_line(bulk_action, row) for row in skipped]
@@ -208,7 +265,9 @@ class BulkActionViews(ResultViews, ModelAdmin):
             "fingerprint": fingerprint,
             "is_stale": is_stale,
             "button": bulk_action.button % {"n": len(action_preview.changed)},
+            "is_destructive": bulk_action.is_destructive,
             "return_url": return_url,
+            "return_title": return_title(return_url, [*action_preview.changed, *action_preview.refused]),
             "selected_ids": ",".join(str(row.pk) for row in selected) if form.errors else "",
             "not_found": _not_found_message(len(ids) - len(selected)),
         }
@@ -232,7 +291,7 @@ class BulkActionViews(ResultViews, ModelAdmin):
             row.is_latest = row.pk in latest  # type: ignore[attr-defined]  # set for this page only
         return list(rows)
 
-    def _hide_invisible(self, request: HttpRequest, action_preview: ActionPreview) -> None:
+    def hide_invisible(self, request: HttpRequest, action_preview: ActionPreview) -> None:
         """Remove the promotions and the skipped enrollments that the user may not see."""
         side_effect_ids = [line.enrollment_id for line in (*action_preview.promoted, *action_preview.skipped)]
         if side_effect_ids:

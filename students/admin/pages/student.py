@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from courses.models import Course, Term
 from school.access.row_scope import RowScope, row_scope_of_staff
+from students.admin.actions.confirm import add_row_actions
 from students.admin.dashboard.statistics import current_and_upcoming_terms, current_term
 from students.admin.pages.enroll_panel import EnrollPanel
 from students.admin.tabs import Tab, can_view
@@ -38,7 +39,7 @@ class StudentPage(EnrollPanel):
     def tabs(self, request: HttpRequest, obj: Student) -> list[Tab]:
         return [Tab(SCHEDULE, _("Courses"))]
 
-    def page_context(self, request: HttpRequest, obj: Student) -> dict[str, Any]:
+    def header_context(self, request: HttpRequest, obj: Student) -> dict[str, Any]:
         status_counts = (
             self.enrollments_of(request, obj)
             .order_by()
@@ -49,16 +50,19 @@ class StudentPage(EnrollPanel):
                 left=Count("pk", filter=Q(status__in=LEFT_STATUSES)),
             )
         )
-        page = super().page_context(request, obj)
-        return {**page, "header_template": "students/pages/student_header.html", "status_counts": status_counts}
+        return {"header_template": "students/pages/student_header.html", "status_counts": status_counts}
 
     def tab_context(self, request: HttpRequest, obj: Student, tab: str) -> dict[str, Any]:
         enrollments = self.enrollments_of(request, obj)
         past_enrollments = list(
             enrollments.filter(status__in=ENDED_STATUSES).order_by("-ended_on", "-pk")[: MAX_PAST + 1]
         )
+        open_enrollments = list(enrollments.open())
+        permitted = self.enrollment_admin.permitted_actions(request) - {"undo"}
+        add_row_actions(open_enrollments, permitted, request.get_full_path())
         return {
-            "by_term": by_term(list(enrollments.open()), row_scope_of_staff(request.user)),
+            "by_term": by_term(open_enrollments, row_scope_of_staff(request.user)),
+            "has_row_actions": bool(permitted),
             "past_enrollments": past_enrollments[:MAX_PAST],
             "has_more_past": len(past_enrollments) > MAX_PAST,
             "can_view_courses": can_view(request, Course),
