@@ -24,6 +24,7 @@ SHOWN_FIRST = (ERROR, KEPT)  # the outcomes with which the page opens, if there 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
+    name: str
     text: str
     is_faulty: bool = False
 
@@ -101,7 +102,11 @@ class PreviewTable:
         names: list[str | None] = getattr(self.report.source, "names", [])
         faulty = {field for _code, field, _message in result.errors}
         cells = [
-            Cell(text, index < len(names) and names[index] in faulty and names[index] is not None)
+            Cell(
+                self.header[index] if index < len(self.header) else "",
+                text,
+                index < len(names) and names[index] in faulty and names[index] is not None,
+            )
             for index, text in enumerate(_truncated(raw + [""] * (len(self.header) - len(raw))) if raw else [])
         ]
         errors = [(code, field, translate_stored(message)) for code, field, message in result.errors]

@@ -160,6 +160,6 @@ class ListPage(ModelAdmin):
         if ALL_ROWS in query:
             del query[ALL_ROWS]
         elif not query and (request.method != "POST" or request.POST.get("select_across") == "1"):
-            query.update(self.default_filters(request))
+            query.update({name: str(value) for name, value in self.default_filters(request).items()})
         request.GET = query  # type: ignore[assignment]  # a copy of it
         return super().changelist_view(request, extra_context)
