@@ -1,7 +1,7 @@
 """The table of the rows of an import on its page: row number, cells, the faulty cells, and the message."""
 
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 from django.core.paginator import Page, Paginator
@@ -101,13 +101,10 @@ class PreviewTable:
     def _row(self, result: StoredResult, raw: list[str]) -> PreviewRow:
         names: list[str | None] = getattr(self.report.source, "names", [])
         faulty = {field for _code, field, _message in result.errors}
+        texts = _truncated(raw + [""] * (len(self.header) - len(raw))) if raw else []
+        columns = zip_longest(self.header, names, texts, fillvalue=None)
         cells = [
-            Cell(
-                self.header[index] if index < len(self.header) else "",
-                text,
-                index < len(names) and names[index] in faulty and names[index] is not None,
-            )
-            for index, text in enumerate(_truncated(raw + [""] * (len(self.header) - len(raw))) if raw else [])
+            Cell(title or "", text, bool(name) and name in faulty) for title, name, text in columns if text is not None
         ]
         errors = [(code, field, translate_stored(message)) for code, field, message in result.errors]
         label = translated_label(result.outcome)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib import admin
-from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
@@ -16,13 +16,13 @@ from markdown_it import MarkdownIt
 KINDS = (".md", ".png")
 
 
-def manual(request: HttpRequest, name: str) -> HttpResponseBase:
+def manual(request: HttpRequest, name: str) -> HttpResponse:
     """Show a page of the manual, or send one of its pictures. Links between pages are relative, so they work here."""
     path = _files().get(name)
     if path is None:
         raise Http404
     if path.suffix != ".md":
-        return FileResponse(path.open("rb"))
+        return HttpResponse(path.read_bytes(), content_type="image/png")
     title, html = _rendered(path)
     context = {**admin.site.each_context(request), "title": title or _("Manual"), "html": html}
     return render(request, "school/manual.html", context)

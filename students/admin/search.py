@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Case, Model, Q, QuerySet, When
+from django.db.models import Case, CharField, Model, Q, QuerySet, Value, When
+from django.db.models.functions import Concat
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -95,14 +96,15 @@ def _any_word(words: list[str], lookup: str) -> Q:
 
 
 def _courses(request: HttpRequest, words: list[str], limit: int = MAX_RESULTS) -> list[Course]:
-    """Return courses that match all words: first a complete code, then codes and names that begin with the words."""
+    """Return courses that match all words: first a complete code, then codes and words of names that begin so."""
     text = " ".join(words)
     rank = Case(
         When(code__iexact=text, then=0),
-        When(Q(code__istartswith=text) | Q(name__istartswith=text) | Q(name__icontains=f" {text}"), then=1),
+        When(Q(code__istartswith=text) | Q(words_of_name__icontains=f" {text}"), then=1),
         default=2,
     )
     rows = visible_rows(request, Course).select_related("term").filter(match_all_words(words, "code", "name"))
+    rows = rows.alias(words_of_name=Concat(Value(" "), "name", output_field=CharField()))
     return list(rows.order_by(rank, "-term__starts_on", "code")[:limit])
 
 

@@ -57,6 +57,31 @@ def test_search_words_find_matching_rows(registrars_desk, crowd, words, titles):
     assert found(registrars_desk, words) == titles
 
 
+def test_family_names_that_are_a_word_or_begin_with_it_come_first(registrars_desk):
+    names = [("Hall", "Berg"), ("Ada", "Hallberg"), ("Mary", "Marshall"), ("Grace", "Hall"), ("Rosa", "Haller")]
+    for number, (given, family) in enumerate(names):
+        make_student(student_number=f"S-{number}", given_name=given, family_name=family, email="")
+
+    found_names = [title.partition(" ")[2] for title in found(registrars_desk, "hall")]
+
+    assert found_names == ["Grace Hall", "Ada Hallberg", "Rosa Haller", "Hall Berg", "Mary Marshall"]
+
+
+def test_codes_and_names_that_begin_with_a_word_come_before_parts_of_words(registrars_desk):
+    for code, name in [("GEO-1", "Cartography"), ("HIS-1", "History of Art"), ("ART-1", "Drawing")]:
+        make_course(code=code, name=name)
+
+    assert found(registrars_desk, "art") == ["ART-1 Drawing", "HIS-1 History of Art", "GEO-1 Cartography"]
+
+
+def test_a_search_without_results_says_what_can_be_searched(registrars_desk):
+    page = registrars_desk.get("/admin/search/", {"s": "<zzz>", "extended": "1"}).content.decode()
+
+    assert "No results for “&lt;zzz&gt;”" in page
+    assert "students by number, name or email" in page
+    assert "seconds" not in page
+
+
 def test_pages_are_found_by_their_names(registrars_desk):
     assert found(registrars_desk, "enrollm") == ["Enrollments"]
 
