@@ -206,7 +206,7 @@ class CancellationSerializer(KnownFieldsSerializer):
 @request_example({"on_error": "skip"})
 class ApprovalSerializer(KnownFieldsSerializer):
     on_error = serializers.ChoiceField(
-        choices=OnError.values,
+        choices=OnError.choices,
         required=False,
         help_text=_("Replaces the on_error of the upload. abort is refused if the preview has errors."),
     )
