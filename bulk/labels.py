@@ -29,7 +29,7 @@ OUTCOMES = (
 ON_FULL = gettext_noop("If no seat is free")
 OPTIONS = (gettext_noop("Term"), gettext_noop("Level"), gettext_noop("Take over"))
 OPTION_VALUES = {"reject": gettext_noop("refuse"), "waitlist": gettext_noop("waitlist")}
-# What the preview of an import says about rows, by outcome.
+# The sentences about rows in the preview of an import, by outcome.
 PREVIEWED = {
     "error": ngettext_lazy("%(n)s row has errors", "%(n)s rows have errors", "n"),
     "created": ngettext_lazy("%(n)s would be created", "%(n)s would be created", "n"),

@@ -26,7 +26,7 @@ class UploadForm(forms.Form):
     The file and the parameters of an import. It has the options of all kinds; each option is for its own kind only.
     """
 
-    kind = forms.ChoiceField(label=_("What is in the file"), widget=forms.RadioSelect)
+    kind = forms.ChoiceField(label=_("Contents of the file"), widget=forms.RadioSelect)
     file = forms.FileField(
         label=_("File"),
         help_text=_("CSV in UTF-8; comma, semicolon or tab."),

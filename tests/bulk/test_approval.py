@@ -1,4 +1,4 @@
-"""What happens to rows with errors can be chosen when an import is approved, and an undo can be previewed."""
+"""An approval chooses between the good rows and all or nothing, and an undo can be previewed."""
 
 import pytest
 
