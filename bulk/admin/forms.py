@@ -26,7 +26,7 @@ class UploadForm(forms.Form):
     The file and the parameters of an import. It has the options of all kinds; each option is for its own kind only.
     """
 
-    kind = forms.ChoiceField(label=_("Contents of the file"), widget=forms.RadioSelect)
+    kind = forms.ChoiceField(label=_("Contents of the file"))
     file = forms.FileField(
         label=_("File"),
         help_text=_("CSV in UTF-8; comma, semicolon or tab."),
@@ -58,12 +58,15 @@ class UploadForm(forms.Form):
     def __init__(self, *args: Any, user_id: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         names = list(importer_classes())
-        self.fields["kind"].choices = [(name, translated_label(name)) for name in [*names, ZIP]]  # type: ignore[attr-defined]
-        self.fields["kind"].initial = names[-1]
-        for kind, importer in importer_classes().items():
+        self.fields["kind"] = forms.ChoiceField(
+            label=_("Contents of the file"),
+            choices=[(name, translated_label(name)) for name in [*names, ZIP]],
+            initial=names[-1],
+            widget=forms.RadioSelect,
+        )
+        for importer in importer_classes().values():
             for option in importer.options:
                 self.fields[option.name] = _field(option, user_id, label=option_label(option.name), required=False)
-                self.fields[option.name].widget.attrs["data-kind"] = kind
         self.full_only = [
             *FULL_ONLY,
             *(each.name for kind in names for each in options_of(kind).values() if each.of_full),
