@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
 ALL_ROWS = "rows"  # the parameter that switches the default filters off
-NOTHING = mark_safe('<span class="desk-none">–</span>')  # in a cell without a value
+NOTHING = mark_safe('<span class="desk-none">-</span>')  # in a cell without a value
 COMPARISONS = ("exact", "in", "gte", "gt", "lte", "lt", "date", "isnull")
 
 

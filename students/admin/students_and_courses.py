@@ -110,8 +110,8 @@ class CourseAdmin(ActivationActions, ProtectedByRelation, CoursePage, courses.ad
         return running_term_filter(request, "term")
 
     @admin.display(description=gettext_lazy("term"), ordering="term__starts_on")
-    def term_code(self, course: Course) -> str:
-        return course.term.code if course.term else ""
+    def term_code(self, course: Course) -> str | None:
+        return course.term.code if course.term else None
 
     @admin.display(description=gettext_lazy("taken"))
     def taken(self, course: Course) -> int:
