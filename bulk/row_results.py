@@ -100,6 +100,32 @@ def stored_results(
                 yield result
 
 
+def counts_by_part(file_import: Import) -> dict[str, Counter[str]]:
+    """Return the numbers of results by outcome, for each part that has results."""
+    counts: dict[str, Counter[str]] = {}
+    for part, of_page in OutcomePage.objects.filter(file_import=file_import).values_list("part", "counts"):
+        counts.setdefault(part, Counter()).update(of_page)
+    return counts
+
+
+def results_from(file_import: Import, start: int, *, part: str, outcome: str = "") -> Iterator[StoredResult]:
+    """
+    Yield the results of a part from a position on, counted from 0; with ``outcome``, only those with this outcome.
+
+    Pages before the position are counted and not read.
+    """
+    pages = OutcomePage.objects.filter(file_import=file_import, part=part)
+    for position, counts in pages.values_list("position", "counts"):
+        on_page = counts.get(outcome, 0) if outcome else sum(counts.values())
+        if start >= on_page:
+            start -= on_page
+            continue
+        content = OutcomePage.objects.values_list("content", flat=True).get(file_import=file_import, position=position)
+        rows = [_stored_result(*row) for row in json.loads(zlib.decompress(content))["rows"]]
+        yield from [row for row in rows if not outcome or row.outcome == outcome][start:]
+        start = 0
+
+
 def _stored_result(
     number: int,
     outcome: str,
@@ -130,7 +156,8 @@ def _fingerprint_line(result: RowResult) -> str:
 
 def _serialized(result: RowResult) -> list[Any]:
     row = result.row
-    values = [row.number, result.outcome, result.object_id]
+    number = row.number if row.file_number is None else row.file_number
+    values = [number, result.outcome, result.object_id]
     if result.errors or result.note or row.is_synthetic:
         errors = [[e.code, e.field, truncate_message(e.message), parts_to_json(e.message)] for e in result.errors]
         values += [

@@ -111,6 +111,14 @@ class CourseImporter(UpsertImporter):
         *(Column(name) for name in fields[1:]),
         Column("status"),
     )
+    example: ClassVar[Mapping[str, str]] = {
+        "course_code": "MATH-101",
+        "term": "2026F",
+        "name": "Calculus I",
+        "level": "introductory",
+        "capacity": "30",
+        "waitlist_capacity": "10",
+    }
     statuses: ClassVar[Mapping[str, bool]] = {
         **dict.fromkeys(("active", "published"), True),
         **dict.fromkeys(("inactive", "unpublished", "completed", "concluded", "deleted", "tobedeleted"), False),

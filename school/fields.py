@@ -110,6 +110,10 @@ class CaseInsensitiveContains(_CaseInsensitive, lookups.IContains):
     pass
 
 
+class CaseInsensitiveStartsWith(_CaseInsensitive, lookups.IStartsWith):
+    pass
+
+
 class CaseInsensitiveExact(_CaseInsensitive, lookups.IExact):
     pass
 
@@ -127,5 +131,10 @@ class CaseInsensitiveLike(_CaseInsensitive, models.Lookup[Any]):
 
 
 for _field in (NormalizedCharField, NormalizedEmailField):
-    for _lookup in (CaseInsensitiveContains, CaseInsensitiveExact, CaseInsensitiveLike):
+    for _lookup in (
+        CaseInsensitiveContains,
+        CaseInsensitiveStartsWith,
+        CaseInsensitiveExact,
+        CaseInsensitiveLike,
+    ):
         _field.register_lookup(_lookup)

@@ -4,6 +4,7 @@ Django settings, read from the environment or from the file ``.env``.
 All variables are listed in docs/settings.md. A missing or malformed one stops the start with a one-sentence error.
 """
 
+import tomllib
 import warnings
 from datetime import timedelta
 from io import StringIO
@@ -275,6 +276,8 @@ LANGUAGES = [("en", "English"), ("de", "Deutsch"), ("es", "Español")]
 LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="en")  # the language if the browser requests none of them
 if LANGUAGE_CODE not in dict(LANGUAGES):
     raise ImproperlyConfigured(f"LANGUAGE_CODE must be one of {', '.join(dict(LANGUAGES))}, not {LANGUAGE_CODE!r}.")
+VERSION = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]["version"]  # shown below each page
+FORMAT_MODULE_PATH = "school.i18n.locale_formats"
 LOCALE_PATHS = [BASE_DIR / "locale"]
 LANGUAGE_COOKIE_AGE = 31_536_000
 LANGUAGE_COOKIE_HTTPONLY = True

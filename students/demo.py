@@ -23,6 +23,7 @@ CHUNK = 10_000
 TERMS = 4
 # Days relative to the first day of a term: the opening and the end of registration, the drop deadline, the withdrawals.
 OPENING, BEGINNING, DEADLINE, LATE = (timedelta(days=days) for days in (-20, 10, 45, 90))
+GRADING = timedelta(days=-21)  # relative to the last day: before registration for the next term opens
 GRADES = ("A", "A-", "B+", "B", "B-", "C+", "C", "D")
 SUBJECTS = {
     "ART": "Art History",
@@ -73,9 +74,9 @@ def make_demo(
     Fill an empty database with terms up to that of ``now``, their courses, students and enrollments.
 
     In past terms all enrollments have ended: completed with grades, dropped or withdrawn. Some courses of each term are
-    full, and some of the last term have a waitlist. The same size on the same day gives the same data. ``tell`` is
-    called with progress messages, ``advance`` with the number of students and enrollments added since its last call.
-    Raise ``ValueError`` for a size that is not possible.
+    full, and some of the last term have a waitlist. The journal is in the order of time. The same size on the same day
+    gives the same data. ``log`` is called with progress messages, ``advance`` with the number of students and
+    enrollments added since its last call. Raise ``ValueError`` for a size that is not possible.
     """
     rng = random.Random(size.students)
     terms = _make_terms(timezone.localdate(now))
@@ -248,7 +249,8 @@ def _enroll_and_end(
     execute_all(withdrawing, late)
     completing = (pair for pair, planned in zip(pairs, planned_outcomes, strict=True) if planned == "stay")
     execute_all(
-        (EnrollmentCommand(Action.COMPLETE, *pair, grade=rng.choice(GRADES)) for pair in completing), term.ends_on
+        (EnrollmentCommand(Action.COMPLETE, *pair, grade=rng.choice(GRADES)) for pair in completing),
+        term.ends_on + GRADING,
     )
 
 

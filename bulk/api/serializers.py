@@ -205,8 +205,17 @@ class ImportRequestSerializer(KnownFieldsSerializer):
         return {name: str(value) for name, value in self.validated_data.items() if name in options_by_name}
 
 
+class CancellationSerializer(KnownFieldsSerializer):
+    """An empty body: a cancellation takes no fields."""
+
+
+@request_example({"on_error": "skip"})
 class ApprovalSerializer(KnownFieldsSerializer):
-    """The body of an approval, a cancellation or an undo, which has no fields."""
+    on_error = serializers.ChoiceField(
+        choices=OnError.choices,
+        required=False,
+        help_text=_("Replaces the on_error of the upload. abort is refused if the preview has errors."),
+    )
 
 
 @request_example({"dry_run": True})

@@ -24,6 +24,7 @@ from bulk.api.filters import ImportFilter
 from bulk.api.parsers import CsvParser, FormParser, ZipParser, file_and_fields
 from bulk.api.serializers import (
     ApprovalSerializer,
+    CancellationSerializer,
     ImportRequestSerializer,
     ImportSerializer,
     ReportRowSerializer,
@@ -281,13 +282,13 @@ class ImportActionsViewSet(BaseImportViewSet):
 
         If its outcomes differ from the reviewed ones by then, it waits for review again.
         """
-        self._validated_body(ApprovalSerializer)
-        return self.import_response(approve(pk, actor=request.user, dispatch=enqueue), 202)
+        on_error = self._validated_body(ApprovalSerializer).get("on_error", "")
+        return self.import_response(approve(pk, actor=request.user, on_error=on_error, dispatch=enqueue), 202)
 
-    @extend_schema(request=ApprovalSerializer, responses={200: ImportSerializer, 202: ImportSerializer})
+    @extend_schema(request=CancellationSerializer, responses={200: ImportSerializer, 202: ImportSerializer})
     def cancel(self, request: Request, pk: int) -> Response:
         """Stop an import: 200 if it has stopped, 202 if it will stop. Chunks that are applied by then stay applied."""
-        self._validated_body(ApprovalSerializer)
+        self._validated_body(CancellationSerializer)
         job = cancel(pk)
         return self.import_response(job, 202 if job.state in PROCESSING_STATES else 200)
 

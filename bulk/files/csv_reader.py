@@ -60,6 +60,7 @@ class Row:
     A row: ``raw`` has the original cells of the file, ``cells`` the cleaned cells of the known columns by name.
 
     A row with ``is_synthetic`` is in no file: it is generated for an object, by an undo or by a full import.
+    Its ``file_number`` is the number of the row in the file of the import that is undone, 0 if that has no row for it.
     ``unresolved`` has the refusals of references that match no row or several rows; their cells are not replaced. With
     ``has_complete_key``, an empty cell of the key is not filled from an option: the row matches only an object without
     this value.
@@ -72,6 +73,7 @@ class Row:
     is_synthetic: bool = False
     unresolved: tuple[Refusal, ...] = ()
     has_complete_key: bool = False
+    file_number: int | None = None
 
 
 class UnreadableFile(Exception):

@@ -26,13 +26,17 @@ class Option:
     An option of one kind of file, in addition to the options of all kinds.
 
     ``label`` is the label of its form field, ``help`` explains the option. The first of ``choices`` is the default. A
-    flag has the choices false and true; on the command line and in the admin it is set or not set.
+    flag has the choices false and true; on the command line and in the admin it is set or not set. ``offered``
+    returns the values, with labels, from which a user chooses in a form, by the id of the user. ``of_full`` is True for
+    an option that only a full file has.
     """
 
     name: str
     label: str | Promise
     help: str | Promise
     choices: tuple[str, ...] = ()
+    offered: Callable[[int | None], list[tuple[str, str]]] | None = None
+    of_full: bool = False
 
     @property
     def is_flag(self) -> bool:
@@ -88,6 +92,7 @@ class Importer(ABC):
     kind: ClassVar[str]
     file_names: ClassVar[tuple[str, ...]]  # the names of a file of this kind in a zip, without .csv
     columns: ClassVar[tuple[Column, ...]]
+    example: ClassVar[Mapping[str, str]] = {}  # the columns of the template, with the cells of its only row
     id_column: ClassVar[str]
     key_columns: ClassVar[tuple[str, ...]]  # the columns that identify the object that a row is about
     modes: ClassVar[tuple[str, ...]] = (Mode.DELTA,)

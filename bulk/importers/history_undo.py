@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 
 from django.db import transaction
 from django.db.models import ProtectedError
+from django.utils.functional import cached_property
 
 from bulk.files.csv_reader import Row
 from bulk.importers.base import CHUNK_SIZE, Importer, SyntheticRows
+from bulk.importers.file_row_numbers import FileRowNumbers
 from bulk.importers.upsert import CHANGED_OUTCOMES, Entry, UpsertImporter, change_reason
 from bulk.models import ZIP, Import
 from bulk.outcomes import ERROR, KEPT, REVERSED, RowResult
@@ -41,10 +43,16 @@ class HistoryUndo(Importer):
         )
         versions, number = list(query[:CHUNK_SIZE]), 1
         while versions:
+            file_numbers = self._file_row_numbers.of([version.id for version in versions])
             for version in versions:
                 number += 1
-                cells = {"id": str(version.id), "version": str(version.history_id)}
-                yield Row(number, self.importer_class.natural_key(version), cells, is_synthetic=True)
+                yield Row(
+                    number,
+                    self.importer_class.natural_key(version),
+                    {"id": str(version.id), "version": str(version.history_id)},
+                    is_synthetic=True,
+                    file_number=file_numbers.get(version.id, 0),
+                )
             versions = list(query.filter(history_id__lt=versions[-1].history_id)[:CHUNK_SIZE])
         for instance in self._without_history():
             number += 1
@@ -53,7 +61,16 @@ class HistoryUndo(Importer):
                 self.importer_class.natural_key(instance),
                 {"id": str(instance.pk), "version": ""},
                 is_synthetic=True,
+                file_number=self._file_row_numbers.of([instance.pk]).get(instance.pk, 0),
             )
+
+    @cached_property
+    def _file_row_numbers(self) -> FileRowNumbers:
+        return FileRowNumbers(self.original_import, self.importer_class.kind)
+
+    def close(self) -> None:
+        if numbers := vars(self).pop("_file_row_numbers", None):
+            numbers.close()
 
     def _without_history(self) -> Iterator[Any]:
         """

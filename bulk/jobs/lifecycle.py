@@ -254,22 +254,40 @@ def _fail_abandoned(dataset: DatasetKey) -> None:
             job.save()
 
 
-def approve(import_id: int, *, actor: Any = None, dispatch: Dispatch = leave_pending) -> Import:
-    """Approve an import that waits for review, so that it is applied; raise ``Refused`` if it is in another state."""
-    _check_state(get_import(import_id), State.APPLYING, State.NEEDS_REVIEW)
+def approve(import_id: int, *, actor: Any = None, on_error: str = "", dispatch: Dispatch = leave_pending) -> Import:
+    """
+    Approve an import that waits for review, so that it is applied; raise ``Refused`` if it is in another state.
+
+    ``on_error`` replaces the one of the request, now that the errors are known: ``skip`` applies the rows without
+    errors, ``abort`` all rows in one transaction, and is refused if the preview has errors.
+    """
+    job = get_import(import_id)
+    _check_state(job, State.APPLYING, State.NEEDS_REVIEW)
+    _check_on_error(job, on_error)
     with transaction.atomic():
         # First lock the row that ``cancel`` writes to, so that a later request to stop applies to the run that begins
         # now.
         Progress.objects.select_for_update().get(pk=import_id)
         job = Import.objects.select_for_update().get(pk=import_id)
         _check_state(job, State.APPLYING, State.NEEDS_REVIEW)
-        job.state, job.approved_by = State.APPLYING, actor
+        _check_on_error(job, on_error)
+        job.state, job.approved_by, job.on_error = State.APPLYING, actor, on_error or job.on_error
         job.lease_owner, job.leased_until, job.started_at, job.attempts = "", None, None, 0
         job.problems = []
         job.save()
         Progress.objects.filter(pk=job.pk).update(rows=0, at=timezone.now(), wants_cancel=False)
         dispatch(job)
     return job
+
+
+def _check_on_error(job: Import, on_error: str) -> None:
+    """Raise ``Refused`` if an import cannot be applied with this ``on_error``, which is empty if it is not replaced."""
+    if on_error == OnError.ABORT and job.kind == UNDO:
+        message = _("An undo reverses each row by itself. It cannot be sent with on_error abort.")
+        raise Refused([Refusal("import_not_possible", message, field="on_error")])
+    if on_error == OnError.ABORT and job.errors:
+        message = _("%(errors)s of %(rows)s rows have errors. Nothing was applied.")
+        raise Refused([Refusal("rows_with_errors", message % {"errors": job.errors, "rows": job.rows})])
 
 
 def cancel(import_id: int) -> Import:
@@ -314,9 +332,14 @@ def start_undo(
     request_id: str,
     actor: Any = None,
     dry_run: bool = False,
+    review: Review = Review.NEEDED,
     dispatch: Dispatch = leave_pending,
 ) -> Import:
-    """Create the import that undoes another one, which is then pending; raise ``Refused`` if that is not possible."""
+    """
+    Create the import that undoes another one, which is then pending; raise ``Refused`` if that is not possible.
+
+    With the review ``ALWAYS`` the undo waits for approval after its preview.
+    """
     original = get_import(import_id)
     if not original.can_be_undone:
         raise Refused([_transition_refusal(original, State.UNDONE)])
@@ -326,7 +349,7 @@ def start_undo(
         dataset=original.dataset,
         client=original.client,
         on_error=OnError.SKIP,
-        review=Review.DRY_RUN if dry_run else Review.NEEDED,
+        review=Review.DRY_RUN if dry_run else review,
         options=original.options,
         file_name=original.file_name,
         door=channel,

@@ -79,6 +79,13 @@ class ProtectedByRelation(ModelAdmin):
     delete_confirmation_template: Any = "school/delete_confirmation.html"
     delete_selected_confirmation_template: Any = "school/delete_selected_confirmation.html"
 
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """Offer to delete a row only if no other row refers to it."""
+        row = context["original"]
+        if row is not None and getattr(row, self.protected_by).exists():
+            context = {**context, "show_delete": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
     @transaction.atomic
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         self._lock([obj.pk])

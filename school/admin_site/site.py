@@ -1,7 +1,6 @@
 """The admin site: it registers models with School's mixins and the theme, and has the global search."""
 
 import re
-import time
 from typing import Any
 
 from django.apps import apps
@@ -16,9 +15,9 @@ from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 from unfold.sites import UnfoldAdminSite
 
+from school.admin_site.list_page import ListPage
 from school.admin_site.protected_delete import BoundedDeletion, delete_bounded
 from school.admin_site.row_access import RowAccessMixin
 from school.admin_site.stale_forms import StaleFormCheck
@@ -58,15 +57,12 @@ class SchoolAdminSite(UnfoldAdminSite):
         self.add_action(delete_bounded, "delete_selected")
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
-        """
-        Register models, and add to each admin the theme and the mixins for deletion, for limited staff and for outdated
-        forms.
-        """
+        """Add the theme and the mixins for lists, deletion, limited staff and outdated forms to each admin."""
         base = admin_class or admin.ModelAdmin
         checks = () if issubclass(base, StaleFormCheck) else (StaleFormCheck,)
         mixins = (BoundedDeletion, RowAccessMixin, *checks)
-        theme = () if issubclass(base, ModelAdmin) else (ModelAdmin,)
-        admin_class = type(base.__name__, (*mixins, base, *theme), {"__module__": base.__module__})
+        # ``ListPage`` stands behind the class, which has its own hint and default filters; it brings the theme.
+        admin_class = type(base.__name__, (*mixins, base, ListPage), {"__module__": base.__module__})
         super().register(model_or_iterable, admin_class, **options)
         self._set_translatable_names(model_or_iterable)
         models: Any = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
@@ -89,8 +85,16 @@ class SchoolAdminSite(UnfoldAdminSite):
 
     def get_urls(self) -> list[Any]:
         from school.admin.access_overview import access_page  # imported here, because the module needs the site
+        from school.admin.manual import manual
 
-        return [path("access/", self.admin_view(access_page), name="access"), *super().get_urls()]
+        return [
+            path("access/", self.admin_view(access_page), name="access"),
+            path("manual/<path:name>", self.admin_view(manual), name="manual"),
+            *super().get_urls(),
+        ]
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**super().each_context(request), "school_version": settings.VERSION}
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """
@@ -134,7 +138,6 @@ class SchoolAdminSite(UnfoldAdminSite):
 
         The theme's own search caches its results, including names of students, for minutes, and reads every row.
         """
-        started = time.monotonic()
         words = request.GET.get("s", "").strip()
         if not words:
             return HttpResponse()
@@ -144,7 +147,7 @@ class SchoolAdminSite(UnfoldAdminSite):
             "results": results,
             "page_obj": {"count": len(results)},
             "page_counter": 0,
-            "execution_time": time.monotonic() - started,
+            "words": words,
         }
         return TemplateResponse(
             request, "unfold/helpers/command_results.html", context, headers={"HX-Trigger": "search"}

@@ -24,12 +24,14 @@ from unfold.widgets import (
 
 from bulk.admin.list_export import ListExport
 from courses.models import Course
+from school.admin_site.list_page import badge
 from school.admin_site.row_access import RowScopeFilter
 from school.refusals import Refused
 from school.validators import parse_ids
 from students.admin.actions.confirm import BULK_ACTIONS, MAX_ENROLLMENTS, BulkActionViews
 from students.admin.actor import actor_from_request
 from students.admin.bulk_enroll.views import BulkEnrollViews
+from students.admin.dashboard.statistics import running_term_filter
 from students.admin.pages.enroll_panel import message_enrolled, panel_context, panel_fragment
 from students.admin.search import STUDENT_FIELDS, ids_or_subquery, match_all_words
 from students.admin.widgets import IdSelect
@@ -38,7 +40,7 @@ from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.enrollment.preview import Preview
 from students.enrollment.rules import ALL_RULES
 from students.exports import ENROLLMENTS
-from students.models import Action, Student, StudentCourse, StudentCourseQuerySet
+from students.models import Action, Status, Student, StudentCourse, StudentCourseQuerySet
 
 
 class EnrollForm(forms.ModelForm):
@@ -124,11 +126,12 @@ class EnrollmentAdmin(ListExport, BulkEnrollViews, BulkActionViews):
     action_form = ActionOptionsForm
     actions = ["drop", "complete", "undo", "promote"]
     autocomplete_fields = ["student", "course"]
-    list_display = ["id", "student", "course_key", "status", "waitlist_position", "enrolled_on", "ended_on", "grade"]
+    list_display = ["student", "course_key", "status_badge", "grade", "enrolled_on", "ended_on"]
     list_filter = ["status", "course__level", ("course__term", RowScopeFilter), "course__is_active"]
     list_select_related = ["student", "course__term"]
     search_fields = ["student", "course"]  # only switches the search on; ``get_search_results`` defines it
     show_full_result_count = False
+    empty_hint = gettext_lazy("Enroll a student here, enroll many at once, or import a file.")
     detail_fields = [
         "student",
         "course",
@@ -202,6 +205,17 @@ class EnrollmentAdmin(ListExport, BulkEnrollViews, BulkActionViews):
     @admin.display(description=gettext_lazy("waitlist position"))
     def waitlist_position(self, enrollment: StudentCourse) -> int | None:
         return enrollment.waitlist_position
+
+    @admin.display(description=gettext_lazy("status"), ordering="status")
+    def status_badge(self, enrollment: StudentCourse) -> str:
+        if enrollment.status == Status.WAITLISTED:
+            label = _("waitlisted at %(place)s") % {"place": enrollment.waitlist_position}
+        else:
+            label = enrollment.get_status_display()
+        return badge(enrollment.status, label)
+
+    def default_filters(self, request: HttpRequest) -> dict[str, Any]:
+        return running_term_filter(request, "course__term")
 
     @admin.display(description=gettext_lazy("course"), ordering="course__code")
     def course_key(self, enrollment: StudentCourse) -> str:

@@ -28,7 +28,10 @@ class ReasonFilter(admin.SimpleListFilter):
 class RefusalAdmin(ModelAdmin):
     """A read-only list of refusals."""
 
-    list_display = ["at", "student", "course", "reason_titles", "action", "channel"]
+    list_display = ["student", "course_code", "reason_titles", "at", "channel"]
+    empty_hint = gettext_lazy(
+        "Refusals of programs and of staff are listed here. Those of files are in the report of their import."
+    )
     list_filter = ["day", ReasonFilter, "channel", ("course__term", RowScopeFilter)]
     list_select_related = ["student", "course__term"]
     search_fields = ["=student__student_number", "=course__code"]
@@ -48,6 +51,10 @@ class RefusalAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @admin.display(description=gettext_lazy("course"), ordering="course__code")
+    def course_code(self, refusal: RefusedAct) -> str:
+        return refusal.course.full_code
 
     @admin.display(description=gettext_lazy("reasons"))
     def reason_titles(self, refusal: RefusedAct) -> str:

@@ -17,6 +17,7 @@ from school.admin_site.protected_delete import ProtectedByRelation
 from school.admin_site.stale_forms import StaleFormCheck
 from students.admin.actions.activate import ActivationActions
 from students.admin.actor import actor_from_request
+from students.admin.dashboard.statistics import running_term_filter
 from students.admin.pages.course import CoursePage
 from students.admin.pages.student import StudentPage
 from students.admin.personal_data import PersonalDataViews
@@ -35,6 +36,7 @@ class StudentAdmin(ListExport, StaleFormCheck, ActivationActions, ProtectedByRel
     protected_by = "enrollments"
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]
+    empty_hint = gettext_lazy("Add a student, or import a file of students.")
     list_filter = ["is_active"]
     search_fields = ["student_number", "family_name", "given_name", "email"]
     show_full_result_count = False
@@ -86,7 +88,8 @@ class SeatsFilter(admin.SimpleListFilter):
 @admin.register(Course)
 class CourseAdmin(ActivationActions, ProtectedByRelation, CoursePage, courses.admin.CourseAdmin):
     protected_by = "enrollments"
-    list_display = ["code", "name", "term", "capacity", "taken", "free", "waiting", "is_active"]
+    list_display = ["code", "name", "term_code", "capacity", "taken", "free", "waiting", "is_active"]
+    empty_hint = gettext_lazy("Add a course, or import a file of courses.")
     list_filter = [SeatsFilter, *courses.admin.CourseAdmin.list_filter]
     readonly_fields = ["taken", "free", "waiting"]
     fieldsets: ClassVar[list[Any]] = [
@@ -105,6 +108,13 @@ class CourseAdmin(ActivationActions, ProtectedByRelation, CoursePage, courses.ad
         )
         for warning in get_seats(Course.objects.get(pk=obj.pk)).warnings:
             messages.warning(request, warning.message)
+
+    def default_filters(self, request: HttpRequest) -> dict[str, Any]:
+        return running_term_filter(request, "term")
+
+    @admin.display(description=gettext_lazy("term"), ordering="term__starts_on")
+    def term_code(self, course: Course) -> str | None:
+        return course.term.code if course.term else None
 
     @admin.display(description=gettext_lazy("taken"))
     def taken(self, course: Course) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -103,9 +103,10 @@ class TabbedPage(SimpleHistoryAdmin, ModelAdmin):
     def _timeline(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         # Ids are read first: otherwise the database would scan the journal from its end until it has enough entries.
         ids = list(self.enrollments_of(request, obj).order_by().values_list("pk", flat=True))
-        events: QuerySet[EnrollmentEvent] = EnrollmentEvent.objects.filter(enrollment__pk__any_of=ids).order_by("-pk")
-        for before in parse_ids(request.GET.get("before", "")):
-            events = events.filter(pk__lt=before)
+        events: QuerySet[EnrollmentEvent] = EnrollmentEvent.objects.filter(enrollment__pk__any_of=ids)
+        for before in events.filter(pk__in=parse_ids(request.GET.get("before", ""))):
+            events = events.filter(Q(at__lt=before.at) | Q(at=before.at, pk__lt=before.pk))
+        events = events.order_by("-at", "-pk")
         events = events.select_related("actor", "enrollment__student", "enrollment__course__term")
         page = list(events[: EVENTS_PER_PAGE + 1])
         older = page[EVENTS_PER_PAGE - 1].pk if len(page) > EVENTS_PER_PAGE else None

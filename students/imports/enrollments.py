@@ -7,6 +7,7 @@ A full file also ends the enrollments that it does not list.
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from functools import lru_cache
 
+from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from bulk.files.csv_reader import Column, Row, Table
@@ -15,7 +16,7 @@ from bulk.models import Import, Mode
 from bulk.outcomes import ERROR, RowResult
 from courses.lookup import CourseKey, course_not_found, courses_by_key, term_not_found
 from courses.models import Course, Term
-from school.access.row_scope import filter_by_scope
+from school.access.row_scope import filter_by_scope, row_scope_of_account
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from school.validators import normalized
@@ -36,6 +37,15 @@ MAX_CACHED_IDS = 200_000  # the maximum number of students whose ids are cached,
 OUTCOMES = {Action.ENROLL: "enrolled", Action.DROP: "dropped", Action.COMPLETE: "completed"}
 
 
+def terms_to_choose(account_id: int | None) -> list[tuple[str, str]]:
+    """Return the codes and names of the terms that a user may see: running and coming ones, then past ones."""
+    terms = list(filter_by_scope(Term.objects.order_by("starts_on", "code"), row_scope_of_account(account_id)))
+    today = timezone.localdate()
+    coming = [term for term in terms if term.ends_on >= today]
+    past = [term for term in reversed(terms) if term.ends_on < today]
+    return [(term.code, f"{term.name} ({term.code})") for term in [*coming, *past]]
+
+
 class EnrollmentImporter(FullFileImporter):
     """
     Imports an enrollment file.
@@ -54,14 +64,14 @@ class EnrollmentImporter(FullFileImporter):
     options = (
         Option(
             "on_full",
-            gettext_lazy("If the course is full"),
+            gettext_lazy("If no seat is free"),
             gettext_lazy(
                 "reject (default): a full course is an error. waitlist: if the course is full, the student is "
                 "waitlisted."
             ),
             tuple(OnFull),
         ),
-        Option("term", gettext_lazy("Term"), gettext_lazy("The term of rows that have none.")),
+        Option("term", gettext_lazy("Term"), gettext_lazy("The term of rows that have none."), offered=terms_to_choose),
         Option(
             "take_over",
             gettext_lazy("Take over"),
@@ -70,6 +80,7 @@ class EnrollmentImporter(FullFileImporter):
                 "adopted, the others are ended."
             ),
             ("false", FLAG_SET),
+            of_full=True,
         ),
     )
     lookup_columns = {SECTIONS: SECTION_COLUMNS}
@@ -88,6 +99,15 @@ class EnrollmentImporter(FullFileImporter):
         Column("role_id"),
         Column("section_id"),
     )
+
+    example = {
+        "student_number": "S-1042",
+        "course_code": "MATH-101",
+        "term": "2026F",
+        "status": "enrolled",
+        "grade": "",
+        "reason": "",
+    }
 
     def __init__(self, job: Import) -> None:
         super().__init__(job)

@@ -57,6 +57,13 @@ class StudentImporter(UpsertImporter):
         Column("role", aliases=("roles",)),
         Column("primary_org", aliases=("primaryorgsourcedid",)),
     )
+    example: ClassVar[Mapping[str, str]] = {
+        "student_number": "S-1042",
+        "given_name": "Ada",
+        "family_name": "Byron",
+        "email": "ada.byron@example.edu",
+        "is_active": "true",
+    }
     statuses: ClassVar[Mapping[str, bool]] = {
         "active": True,
         **dict.fromkeys(("inactive", "suspended", "deleted", "tobedeleted"), False),

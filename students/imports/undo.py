@@ -3,9 +3,11 @@
 from collections.abc import Hashable, Iterator, Sequence
 
 from django.db.models import QuerySet
+from django.utils.functional import cached_property
 
 from bulk.files.csv_reader import Row
 from bulk.importers.base import CHUNK_SIZE, Importer, SyntheticRows
+from bulk.importers.file_row_numbers import FileRowNumbers
 from bulk.models import Import
 from bulk.outcomes import ERROR, KEPT, REVERSED, RowResult
 from school.access.row_scope import filter_by_scope
@@ -51,13 +53,23 @@ class EnrollmentUndo(Importer):
         all_events = self._user_events().select_related(*related).order_by("-pk")
         events, number = list(all_events[:CHUNK_SIZE]), 1
         while events:
+            file_numbers = self._file_row_numbers.of([event.enrollment_id for event in events])
             for event in events:
                 number += 1
                 student, course = event.enrollment.student, event.enrollment.course
                 raw = [student.student_number, course.code, course.term.code if course.term else ""]
                 cells = {"student_id": str(student.pk), "course_id": str(course.pk)}
-                yield Row(number, raw, cells, is_synthetic=True)
+                file_number = file_numbers.get(event.enrollment_id, 0)
+                yield Row(number, raw, cells, is_synthetic=True, file_number=file_number)
             events = list(all_events.filter(pk__lt=events[-1].pk)[:CHUNK_SIZE])
+
+    @cached_property
+    def _file_row_numbers(self) -> FileRowNumbers:
+        return FileRowNumbers(self.original_import, self.kind)
+
+    def close(self) -> None:
+        if numbers := vars(self).pop("_file_row_numbers", None):
+            numbers.close()
 
     def row_keys(self, rows: Sequence[Row]) -> list[Hashable]:
         return [(row.cells["student_id"], row.cells["course_id"]) for row in rows]

@@ -4,8 +4,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from bulk.models import Import, State
+from courses.models import Term
 from students.models import StudentCourse
-from tests.support.factories import make_course, make_student
+from tests.support.factories import make_course, make_student, make_term
 from tests.support.imports import ENROLLMENTS, imported, work
 
 pytestmark = pytest.mark.django_db
@@ -160,3 +161,85 @@ def test_two_files_in_one_upload_are_a_form_error(registrar_client):
 
     assert page.context["form"].errors.as_data()["file"][0].code == "one_file"
     assert Import.objects.count() == 0
+
+
+@pytest.mark.parametrize("kind", ["students", "courses", "enrollments"])
+def test_each_kind_has_a_template_that_can_be_imported(registrar_client, kind):
+    make_term(code="2026F")
+    make_course(code="MATH-101", term=Term.objects.get())
+    make_student(student_number="S-1042", email="")
+
+    template = b"".join(registrar_client.get(f"{IMPORTS}template-{kind}.csv")).decode("utf-8-sig")
+
+    assert imported(template, kind=kind, review="dry_run").errors == 0
+    assert registrar_client.get(f"{IMPORTS}template-grades.csv").status_code == 404
+
+
+def test_the_preview_is_one_table_with_the_faulty_cells_marked(registrar_client):
+    make_student(student_number="S-2")
+    send(registrar_client, ENROLLMENTS + "S-1,M-1,,,,\nS-9,M-1,,,,\nS-2,M-1,,asleep,,\n")
+    work()
+
+    job = Import.objects.get()
+    page = registrar_client.get(f"{IMPORTS}{job.pk}/change/")
+    text = " ".join(page.content.decode().split())
+
+    assert job.state == State.NEEDS_REVIEW
+    assert "2 rows have errors, 1 would be enrolled. Nothing has been applied yet." in text
+    assert "Apply the 1 good row<" in text
+    assert "Download the 2 rows to correct<" in text
+    rows = page.context["table"].rows
+    assert [(row.number, [cell.name for cell in row.cells if cell.is_faulty]) for row in rows] == [
+        (3, ["student_number"]),
+        (4, ["status"]),
+    ]
+    every = registrar_client.get(f"{IMPORTS}{job.pk}/change/?show=").context["table"]
+    assert [(row.number, row.outcome) for row in every.rows] == [(2, "enrolled"), (3, "error"), (4, "error")]
+
+
+def test_the_good_rows_are_applied_after_the_preview_and_undone_after_another(registrar_client):
+    send(registrar_client, ENROLLMENTS + "S-1,M-1,,,,\nS-9,M-1,,,,\n")
+    work()
+    job = Import.objects.get()
+
+    registrar_client.post(f"{IMPORTS}{job.pk}/approve/", {"on_error": "skip"})
+    work()
+    job.refresh_from_db()
+    assert (job.state, StudentCourse.objects.open().count()) == (State.DONE_WITH_ERRORS, 1)
+
+    registrar_client.post(f"{IMPORTS}{job.pk}/undo/")
+    work()
+    undo = Import.objects.get(undoes=job)
+    page = " ".join(registrar_client.get(f"{IMPORTS}{undo.pk}/change/").content.decode().split())
+    assert (undo.state, "Undo 1 row<" in page) == (State.NEEDS_REVIEW, True)
+    assert StudentCourse.objects.open().count() == 1
+    registrar_client.post(f"{IMPORTS}{undo.pk}/approve/")
+    work()
+    assert StudentCourse.objects.open().count() == 0
+
+
+def test_a_complete_list_covers_the_chosen_term(registrar_client):
+    make_term(code="2026F")
+    send(registrar_client, ENROLLMENTS, mode="full", term="2026F")
+
+    assert [(job.mode, job.scope, job.options["term"]) for job in Import.objects.all()] == [
+        ("full", "term:2026F", "2026F")
+    ]
+
+
+def test_options_of_another_kind_or_mode_are_left_out(registrar_client):
+    students = "student_number,given_name,family_name\n"
+    send(registrar_client, students, kind="students", mode="full", scope="term:X", take_over="on", on_full="waitlist")
+
+    assert [(job.mode, job.scope, job.options) for job in Import.objects.all()] == [("delta", "", {})]
+
+
+@pytest.mark.parametrize("size", [2, 300])
+def test_the_query_count_of_an_import_page_does_not_depend_on_its_rows(
+    registrar_client, size, django_assert_max_num_queries
+):
+    job = imported(ENROLLMENTS + "".join(f"S-X{number},M-1,,,,\n" for number in range(size)), on_error="skip")
+    registrar_client.get("/admin/password_change/")  # the first page of a session stores its start time
+
+    with django_assert_max_num_queries(24):
+        registrar_client.get(f"{IMPORTS}{job.pk}/change/?page=3")

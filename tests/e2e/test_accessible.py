@@ -45,6 +45,7 @@ NO_PAGES = {
     "bulk/import/<id>/failed-rows/",
     "bulk/import/<id>/live/",
     "bulk/import/<id>/report/",
+    "bulk/import/template-<slug:kind>.csv",
     "courses/course/<id>/roster.csv",
     "jsi18n/",
     "search/",

@@ -83,6 +83,7 @@ TABLE = [
     ("bulk/import/<id>/report/",                         "+++??..LL", "+++??..LL"),
     ("bulk/import/<id>/undo/",                           "xxxxxxxLL", ">>.??..LL"),
     ("bulk/import/add/",                                 "++.....LL", "++.....LL"),
+    ("bulk/import/template-<slug:kind>.csv",             "++.....LL", "++.....LL"),
     ("courses/course/",                                  "+++++..LL", "+++++..LL"),
     ("courses/course/<id>/",                             ">>>>>>>LL", ">>>>>>>LL"),
     ("courses/course/<id>/addresses/",                   "xxxxxxxLL", "+++.?..LL"),
@@ -120,6 +121,7 @@ TABLE = [
     ("jsi18n/",                                          "+++++++LL", "xxxxxxxLL"),
     ("login/",                                           "-------++", "+++++++++"),
     ("logout/",                                          "xxxxxxx--", "+++++++--"),
+    ("manual/<path:name>",                               "+++++++LL", "+++++++LL"),
     ("oauth2_provider/accesstoken/",                     "+......LL", "+......LL"),
     ("oauth2_provider/accesstoken/<id>/",                ">>>>>>>LL", ">>>>>>>LL"),
     ("oauth2_provider/accesstoken/<id>/change/",         "+......LL", "+......LL"),
@@ -271,7 +273,8 @@ class World:
         filled = route.replace("<id>", str(self.ids.get(kind, 1))).replace("<version>", str(self.versions.get(kind)))
         filled = filled.replace("r/<path:content_type_id>/1/", "r/1/1/").replace("<path:content_type_id>", "1")
         filled = filled.replace("<app>", "students").replace("<nowhere>", "nowhere/")
-        filled = filled.replace("<slug:request_id>", "unknown")
+        filled = filled.replace("<slug:request_id>", "unknown").replace("<slug:kind>", "students")
+        filled = filled.replace("<path:name>", "registrar.md")
         return f"/admin/{filled}"
 
 

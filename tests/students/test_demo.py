@@ -75,3 +75,10 @@ def test_enrollments_peak_at_opening_dip_on_weekends_and_drops_spread_over_weeks
 def test_an_impossible_size_is_refused(size, reason):
     with pytest.raises(ValueError, match=reason):
         make(NOW, size)
+
+
+def test_the_journal_is_in_the_order_of_time():
+    make(NOW, SMALL)
+
+    times = list(EnrollmentEvent.objects.order_by("pk").values_list("at", flat=True))
+    assert times == sorted(times)

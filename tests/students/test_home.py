@@ -1,5 +1,8 @@
 """The dashboard of the admin: its numbers equal those of the linked lists and respect the user's permissions."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import Group, Permission, User
 from django.utils import timezone
@@ -85,6 +88,35 @@ def test_another_term_can_be_selected_and_an_invalid_one_is_ignored(registrar_cl
 
     assert home(registrar_client, term=spring.pk)["term"] == spring
     assert [home(registrar_client, term=text)["term"] for text in ("x", "999", "", "9" * 30)] == [fall] * 4
+
+
+def test_only_numbers_that_need_attention_are_shown(registrar_client, fall):
+    page = registrar_client.get("/admin/").content.decode()
+
+    assert page.count('class="home-need"') == 1
+    fall.courses.all().update(capacity=None, waitlist_capacity=0)
+    page = registrar_client.get("/admin/").content.decode()
+    assert (page.count('class="home-need"'), "Nothing needs attention." in page) == (1, False)  # the waitlist
+
+
+def test_nothing_that_needs_attention_is_one_line(registrar_client):
+    page = registrar_client.get("/admin/").content.decode()
+
+    assert (page.count('class="home-need"'), page.count("Nothing needs attention.")) == (0, 1)
+
+
+def test_the_chart_has_axes_and_leaves_out_long_runs_of_empty_days(registrar_client, fall, actor):
+    course = make_course(term=fall)
+    for back in (100, 99, 60, 2):
+        actor = replace(actor, at=timezone.now() - timedelta(days=back))
+        enroll(student_id=make_student().pk, course_id=course.pk, actor=actor)
+
+    chart = home(registrar_client)["chart"]
+
+    assert [bar.label.split(": ")[1].split(" ")[0] for bar in chart["bars"]] == ["1", "1", "1", "1", "0", "6"]
+    assert [tick.label for tick in chart["scale"]] == ["6", "0"]
+    assert len(chart["dates"]) > 1
+    assert chart["enrolled_count"] == 10
 
 
 def test_the_dashboard_works_without_any_data(registrar_client):

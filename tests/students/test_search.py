@@ -57,6 +57,31 @@ def test_search_words_find_matching_rows(registrar_client, crowd, words, titles)
     assert found(registrar_client, words) == titles
 
 
+def test_family_names_that_are_a_word_or_begin_with_it_come_first(registrar_client):
+    names = [("Hall", "Berg"), ("Ada", "Hallberg"), ("Mary", "Marshall"), ("Grace", "Hall"), ("Rosa", "Haller")]
+    for number, (given, family) in enumerate(names):
+        make_student(student_number=f"S-{number}", given_name=given, family_name=family, email="")
+
+    found_names = [title.partition(" ")[2] for title in found(registrar_client, "hall")]
+
+    assert found_names == ["Grace Hall", "Ada Hallberg", "Rosa Haller", "Hall Berg", "Mary Marshall"]
+
+
+def test_codes_and_names_that_begin_with_a_word_come_before_parts_of_words(registrar_client):
+    for code, name in [("GEO-1", "Cartography"), ("HIS-1", "History of Art"), ("ART-1", "Drawing")]:
+        make_course(code=code, name=name)
+
+    assert found(registrar_client, "art") == ["ART-1 Drawing", "HIS-1 History of Art", "GEO-1 Cartography"]
+
+
+def test_a_search_without_results_says_what_can_be_searched(registrar_client):
+    page = registrar_client.get("/admin/search/", {"s": "<zzz>", "extended": "1"}).content.decode()
+
+    assert "No results for “&lt;zzz&gt;”" in page
+    assert "students by number, name or email" in page
+    assert "seconds" not in page
+
+
 def test_pages_are_found_by_their_names(registrar_client):
     assert found(registrar_client, "enrollm") == ["Enrollments"]
 

@@ -431,3 +431,18 @@ def test_an_erased_student_has_no_panel(registrar_client, ada):
     )
 
     assert "enroll_form" not in registrar_client.get(page_of(ada)).context
+
+
+def test_the_timeline_is_in_the_order_of_time_on_each_page(registrar_client, actor, monkeypatch):
+    monkeypatch.setattr("students.admin.tabs.EVENTS_PER_PAGE", 2)
+    student = make_student()
+    for days in (3, 1, 2, 1):  # entries of a file about the past are written later than those about the present
+        actor = replace(actor, at=timezone.now() - timedelta(days=days))
+        enroll(student_id=student.pk, course_id=make_course(code=f"D-{days}-{Student.objects.count()}").pk, actor=actor)
+        make_student()
+
+    first = registrar_client.get(page_of(student, "?tab=timeline"))
+    second = registrar_client.get(page_of(student, f"?tab=timeline&before={first.context['older']}"))
+
+    times = [event.at for page in (first, second) for event in page.context["events"]]
+    assert (len(times), times) == (4, sorted(times, reverse=True))

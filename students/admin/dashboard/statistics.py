@@ -12,10 +12,12 @@ from datetime import date, timedelta
 from typing import Any
 
 from django.db.models import Count, Q
+from django.http import HttpRequest
+from django.utils import timezone
 
 from bulk.models import Import, State
 from courses.models import Course, Level, Term
-from school.access.row_scope import RowScope, filter_by_scope
+from school.access.row_scope import RowScope, filter_by_scope, row_scope_of_staff
 from students.models import LEFT_STATUSES, RefusedAct, Status, StudentCourse
 from students.seats import Seats
 
@@ -33,6 +35,10 @@ class CourseSeats:
     level: str
     term_id: int | None
     seats: Seats
+
+    @property
+    def code(self) -> str:
+        return self.key.partition("@")[0]
 
     @property
     def is_over(self) -> bool:
@@ -125,6 +131,13 @@ def current_term(terms: Iterable[Term], today: date) -> Term | None:
     terms = list(terms)
     started = [term for term in terms if term.starts_on <= today <= term.ends_on]
     return started[-1] if started else (terms[0] if terms else None)
+
+
+def running_term_filter(request: HttpRequest, field: str) -> dict[str, Any]:
+    """Return the filter of an admin list for the running term that the user may see; empty if no term is running."""
+    today = timezone.localdate()
+    term = current_term(current_and_upcoming_terms(today, row_scope_of_staff(request.user)), today)
+    return {f"{field}__id__exact": term.pk} if term and term.starts_on <= today <= term.ends_on else {}
 
 
 def active_course_seats(row_scope: RowScope | None = None) -> list[CourseSeats]:

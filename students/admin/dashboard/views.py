@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import groupby
 from typing import Any
 
 from django.http import HttpRequest
@@ -17,6 +18,7 @@ from bulk.models import Import, State
 from courses.models import Course, Level, Term
 from school.access.row_scope import RowScope, row_scope_of_staff
 from school.admin_site.theme import model_link
+from school.i18n.stored_messages import format_count
 from school.validators import parse_ids
 from students.admin.dashboard import statistics
 from students.admin.dashboard.statistics import CourseSeats, DailyCount, SeatTotals, TermSeats
@@ -32,6 +34,9 @@ AUDIT_LINKS = [
     model_link(gettext_lazy("Record of access"), "", "school.PersonalDataAccess"),
 ]
 CHART_HEIGHT = 100  # the size of the chart, in its own units; each day has the width 1
+LONG_GAP = 28  # days without enrollments that the chart leaves out
+MAX_DAYS_BY_WEEK = 45  # days in a chart that is labeled by week; a longer one is labeled by month
+MIN_LABEL_DISTANCE = 18  # percent of the width of the chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,14 @@ class Bar:
     link: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A label of an axis, at a position in percent, which is text for the same reason."""
+
+    at: str
+    label: str
+
+
 def dashboard_context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Return the context of the home page with the statistics that the user may see."""
     has_permission = request.user.has_perm
@@ -78,6 +91,7 @@ def dashboard_context(request: HttpRequest, context: dict[str, Any]) -> dict[str
         dashboard["alerts"] = [*_import_alerts(request, today), *dashboard["alerts"]]
     if has_permission("students.view_refusedact"):
         dashboard |= _refusals_context(request, today, dashboard)
+    dashboard["urgent"] = [alert for alert in dashboard["alerts"] if alert.is_urgent]
     dashboard["audit_links"] = [each for each in AUDIT_LINKS if each["permission"](request)]
     return {**context, "dashboard": dashboard}
 
@@ -223,7 +237,7 @@ def _seat_rows(term_seats: TermSeats) -> list[SeatRow]:
 
 def _chart(term: Term, today: date, row_scope: RowScope | None) -> dict[str, Any] | None:
     """Return the chart of a term: for each day a bar up for enrollments and one down for leaving, on one scale."""
-    days = statistics.daily_counts(term, today, row_scope)
+    days = _without_gaps(statistics.daily_counts(term, today, row_scope))
     if not days:
         return None
     max_enrolled, max_left = max(day.enrolled for day in days), max(day.left for day in days)
@@ -238,12 +252,47 @@ def _chart(term: Term, today: date, row_scope: RowScope | None) -> dict[str, Any
         "width": len(days),
         "height": CHART_HEIGHT,
         "base": f"{max_enrolled * unit:.2f}",
-        "first": days[0].day,
-        "last": days[-1].day,
+        "scale": _scale(max_enrolled, max_left, unit),
+        "dates": _date_ticks([each.day for each in days]),
         "enrolled_count": sum(day.enrolled for day in days),
         "left_count": sum(day.left for day in days),
-        "max_per_day": max_enrolled,
     }
+
+
+def _without_gaps(days: list[DailyCount]) -> list[DailyCount]:
+    """Return the days without runs of ``LONG_GAP`` days or more on which nobody enrolled or left."""
+    kept: list[DailyCount] = []
+    for is_empty, run in groupby(days, key=lambda day: not day.enrolled and not day.left):
+        members = list(run)
+        if not is_empty or len(members) < LONG_GAP:
+            kept += members
+    return kept
+
+
+def _scale(max_enrolled: int, max_left: int, unit: float) -> list[Tick]:
+    """Return the labels of the vertical axis: the most enrollments of a day, zero, and the most departures."""
+    labels = {max_enrolled: 0.0, 0: max_enrolled * unit}
+    ticks = [Tick(f"{at:.2f}", format_count(number)) for number, at in labels.items()]
+    return (
+        [*ticks, Tick(f"{CHART_HEIGHT:.2f}", format_count(max_left))] if max_left * unit > MIN_LABEL_DISTANCE else ticks
+    )
+
+
+def _date_ticks(days: list[date]) -> list[Tick]:
+    """Return the labels of the days: the first one, and the first of each month or week that has room for a label."""
+    by_week = len(days) <= MAX_DAYS_BY_WEEK
+    ticks: list[Tick] = []
+    last = -float(MIN_LABEL_DISTANCE)
+    for number, day in enumerate(days):
+        at = number / len(days) * 100
+        is_start = day.weekday() == 0 if by_week else day.day == 1
+        is_after_gap = number > 0 and (day - days[number - 1]).days > 1
+        if (
+            is_start or is_after_gap or number == 0
+        ) and last + MIN_LABEL_DISTANCE <= at <= 100 - MIN_LABEL_DISTANCE / 2:
+            ticks.append(Tick(f"{at:.2f}", date_format(day, "MONTH_DAY_FORMAT")))
+            last = at
+    return ticks
 
 
 def _bar(number: int, day: DailyCount, term: Term, base: float, unit: float) -> Bar:
