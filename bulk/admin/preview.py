@@ -7,7 +7,7 @@ from typing import Any
 from django.core.paginator import Page, Paginator
 
 from bulk.files.csv_reader import MAX_COLUMNS, UnreadableFile
-from bulk.importers.part_of_import import Part
+from bulk.importers.part_of_import import ImportPart
 from bulk.importers.registry import parts_of
 from bulk.labels import translated_label
 from bulk.models import Import
@@ -54,7 +54,7 @@ class Choice:
 class PreviewTable:
     """The rows of one part of an import, with one outcome or with any, page by page."""
 
-    def __init__(self, job: Import, parts: list[Part], part_name: str, outcome: str | None, page: Any) -> None:
+    def __init__(self, job: Import, parts: list[ImportPart], part_name: str, outcome: str | None, page: Any) -> None:
         counts = counts_by_part(job)
         self.part = next((part for part in parts if part.name == part_name), None) or next(
             (part for part in parts if counts.get(part.name, {}).get(ERROR)), parts[0]

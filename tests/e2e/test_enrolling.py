@@ -12,10 +12,10 @@ from students.enrollment import execute
 from students.enrollment.commands import ActorContext, EnrollmentCommand, OnFull
 from students.models import Action, Channel, Student, StudentCourse
 from tests.support.accessible import accessibility_violations
-from tests.support.browser import NARROW, WIDE, choose, log_in, page, pytestmark, screenshots
+from tests.support.browser import NARROW, WIDE, browser, choose, log_in, page, pytestmark, screenshots
 from tests.support.factories import make_course, make_student, make_term
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 SYSTEM = ActorContext(Channel.SYSTEM)
 PEOPLE = ("Ada Byron", "Mary Somerville", "Grace Hopper", "Emmy Noether", "Lise Meitner")

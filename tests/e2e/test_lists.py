@@ -7,10 +7,10 @@ from students.enrollment import drop, enroll
 from students.enrollment.commands import ActorContext, OnFull
 from students.models import Channel
 from tests.support.accessible import accessibility_violations
-from tests.support.browser import NARROW, WIDE, log_in, page, pytestmark, screenshots
+from tests.support.browser import NARROW, WIDE, browser, log_in, page, pytestmark, screenshots
 from tests.support.factories import make_course, make_student, make_term
 
-__all__ = ["page", "pytestmark"]
+__all__ = ["browser", "page", "pytestmark"]
 
 SYSTEM = ActorContext(Channel.SYSTEM)
 LISTS = {
