@@ -30,7 +30,7 @@ from school.validators import normalized
 
 @admin.register(Term)
 class TermAdmin(ListExport, ProtectedByRelation, SimpleHistoryAdmin, ModelAdmin):
-    export = TERMS
+    list_export = TERMS
     protected_by = "courses"
     list_display = ["code", "name", "starts_on", "ends_on", "drop_deadline"]
     search_fields = ["code", "name"]
@@ -69,7 +69,7 @@ class CourseForm(forms.ModelForm):
 class CourseAdmin(ListExport, SimpleHistoryAdmin, ModelAdmin):
     """The admin of courses without students. ``students.admin`` registers a subclass with seats and roster."""
 
-    export = COURSES
+    list_export = COURSES
 
     list_display = ["code", "name", "term", "level", "is_active"]
     list_display_links = ["code", "name"]

@@ -59,10 +59,10 @@ def resolve_student_id(identifier: str, visible: QuerySet[Student] | None = None
     if ids:
         return ids[0]
     number = normalized(identifier.removeprefix("number:"))
-    ids = student_ids_by_number([number]) if identifier.startswith("number:") else {}
-    if number not in ids:
+    ids_by_number = student_ids_by_number([number]) if identifier.startswith("number:") else {}
+    if number not in ids_by_number:
         raise Refused([_not_found(identifier, Student.objects.all() if visible is None else visible)])
-    return ids[number]
+    return ids_by_number[number]
 
 
 def _not_found(identifier: str, visible: QuerySet[Student]) -> Refusal:

@@ -24,7 +24,7 @@ class ListExport(ModelAdmin):
     Every user who may see the list may export it. The record of access has each export of personal data.
     """
 
-    export: ClassVar[Export]
+    list_export: ClassVar[Export]
     actions_list = ("export_list",)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
@@ -53,8 +53,8 @@ class ListExport(ModelAdmin):
         except IncorrectLookupParameters:
             return HttpResponseRedirect(f"{self._address('changelist')}?{ERROR_FLAG}=1")
         listed = self.model._default_manager.filter(pk__in=rows.order_by().values("pk"))
-        if self.export.subject:
+        if self.list_export.subject:
             with transaction.atomic():
-                record_export(request, self.export.subject)
-        lines = (text for _count, text in self.export.stream(listed))
-        return csv_response(lines, f"{self.export.kind}.csv", with_bom=True)
+                record_export(request, self.list_export.subject)
+        lines = (text for _count, text in self.list_export.stream(listed))
+        return csv_response(lines, f"{self.list_export.kind}.csv", with_bom=True)

@@ -92,7 +92,7 @@ class ListPageChangeList(ChangeList):
         value = ", ".join(str(labels.get(text, _day(field, text))) for text in texts)
         pattern = {"gte": _("from %(value)s"), "lte": _("until %(value)s"), "lt": _("before %(value)s")}
         value = pattern.get(name.rpartition("__")[2], "%(value)s") % {"value": value}
-        yield FilterChip(capfirst(str(field.verbose_name)), value, self._without([name]))
+        yield FilterChip(capfirst(str(getattr(field, "verbose_name", name))), value, self._without([name]))
 
     def _without(self, names: list[str]) -> str:
         url = self.get_query_string(remove=names)

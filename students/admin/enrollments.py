@@ -121,7 +121,7 @@ class ActionOptionsForm(ActionForm):
 class EnrollmentAdmin(ListExport, BulkEnrollViews, BulkActionViews):
     """The admin of enrollments. They are created and changed by commands, and never edited or deleted."""
 
-    export = ENROLLMENTS
+    list_export = ENROLLMENTS
     form = EnrollForm
     action_form = ActionOptionsForm
     actions = ["drop", "complete", "undo", "promote"]

@@ -32,7 +32,7 @@ MAX_PROMOTION_MESSAGES = 100
 
 @admin.register(Student)
 class StudentAdmin(ListExport, StaleFormCheck, ActivationActions, ProtectedByRelation, PersonalDataViews, StudentPage):
-    export = STUDENTS
+    list_export = STUDENTS
     protected_by = "enrollments"
     list_display = ["student_number", "family_name", "given_name", "email", "is_active"]
     list_display_links = ["student_number", "family_name"]

@@ -3,6 +3,7 @@
 import csv
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -157,7 +158,7 @@ def build(world):
 
 def content():
     """Return all that the files describe."""
-    columns = {
+    columns: dict[Any, tuple[str, ...]] = {
         Term: ("code", "name", "starts_on", "ends_on", "drop_deadline"),
         Student: ("student_number", "given_name", "family_name", "email", "is_active"),
         Course: ("code", "term__code", "name", "level", *CourseImporter.fields[2:]),
@@ -180,7 +181,7 @@ def imported(kind, file, **options):
     """Import a file; return the counts of its outcomes."""
     with suppress(CommandError, SystemExit):
         call_command(f"import_{kind}", str(file), again=True, **options)
-    job = Import.objects.order_by("pk").last()
+    job = Import.objects.latest("pk")
     return job.counts, [problem["message"] for problem in job.problems]
 
 

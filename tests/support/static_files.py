@@ -14,4 +14,4 @@ class CachedWhiteNoiseMiddleware(WhiteNoiseMiddleware):
         if not self.found:
             super().add_files_from_finders()
             self.found.update(self.files)
-        self.files = self.found
+        self.files: dict[str, Any] = self.found

@@ -234,7 +234,7 @@ def _entered_grades(request: HttpRequest, course: Course, text: str) -> Grades:
 
 
 def _size_of_grades(request: HttpRequest) -> int:
-    return sum(size_in_page(value) for name, value in request.POST.items() if name.startswith(GRADE_PREFIX))
+    return sum(size_in_page(str(value)) for name, value in request.POST.items() if name.startswith(GRADE_PREFIX))
 
 
 def _ids_in(name: str) -> Sequence[int]:
