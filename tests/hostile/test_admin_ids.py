@@ -169,6 +169,7 @@ PARAMETERS = {
     "students/student/{student}/change/": ["tab", "before", "page"],
     "courses/course/{course}/roster.csv": ["status", "q", "chosen"],
     "courses/course/{course}/roster/": ["status", "q", "chosen"],
+    "courses/course/{course}/grades/": ["page"],
     "students/studentcourse/act/": ["action", "chosen", "next"],
     "students/studentcourse/enroll-many/": ["course", "student", "side"],
     "bulk/import/{import}/change/": ["page"],

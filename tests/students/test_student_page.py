@@ -224,7 +224,7 @@ def test_a_full_course_without_room_on_its_waitlist_refuses_in_the_preview(regis
         (1, 1, 0, ["course_full"], "Would be enrolled over capacity (2 of 1)."),
         (1, 1, 7, ["course_full"], "Would be enrolled over capacity (2 of 1), ahead of 7 waiting students."),
         (3, 1, 7, ["course_full"], "Would be enrolled (2 of 3), ahead of 7 waiting students."),
-        (3, 1, 7, [], "Would be waitlisted at 8: the free seats go to the students who wait already."),
+        (3, 1, 7, [], "Would be enrolled: a seat is free (2 of 3)."),  # the waiting students cannot take it
         (3, 1, 0, ["course_full"], "Would be enrolled: a seat is free (2 of 3)."),
     ],
 )

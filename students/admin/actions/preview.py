@@ -159,7 +159,9 @@ def line_from_event(event: EnrollmentEvent, enrollment: StudentCourse, key: Any 
 def _line_from_step(step: PlannedAction, student_and_course: StudentAndCourse, key: Any) -> PreviewLine:
     enrollment = step.outcome.enrollment
     status = enrollment.status if enrollment else ""
-    already = _("Already enrolled.") if step.outcome.command.action == Action.ENROLL else _("Already in this state.")
+    already = _("Already in this state.")
+    if step.outcome.command.action == Action.ENROLL:
+        already = _("Already on the waitlist.") if status == Status.WAITLISTED else _("Already enrolled.")
     reasons = tuple(refusal.message for refusal in step.outcome.refusals) or (already,)
     return PreviewLine(*student_and_course, enrollment.pk if enrollment else None, status, status, "", reasons, key)
 

@@ -136,7 +136,8 @@ def preview_result(form: Any) -> dict[str, Any]:
         return {"kind": "already", "errors": form.non_field_errors()}
     [planned] = form.preview.planned_actions
     waived = planned.event.waived if planned.event else []
-    is_waitlisted = outcome.enrollment.status == Status.WAITLISTED
+    # A student who gets a free seat that waiting students cannot take joins the waitlist first.
+    is_waitlisted = planned.event is not None and planned.event.to_status == Status.WAITLISTED
     return {
         "kind": outcome.enrollment.status,
         "sentence": _sentence(form.preview),
@@ -155,8 +156,6 @@ def _sentence(preview: Preview) -> str:
     numbers = {"taken": seats.taken, "capacity": seats.capacity}
     if outcome.enrollment.status == Status.WAITLISTED:
         position = {"place": outcome.enrollment.waitlist_position}
-        if seats.free:
-            return _("Would be waitlisted at %(place)s: the free seats go to the students who wait already.") % position
         return _("Would be waitlisted at %(place)s: no seat is free.") % position
     if COURSE_FULL in event.waived and seats.waiting:
         return _ahead_of(seats) % {**numbers, "waiting": seats.waiting}
