@@ -172,11 +172,11 @@ def test_every_line_that_cannot_be_matched_is_listed_at_least_by_its_number(regi
     assert len(page.content) < 100_000
 
 
-def test_a_waitlisted_student_is_called_waitlisted(registrars_desk, people, origin):
+def test_a_waitlisted_student_is_called_waitlisted(registrar_client, people, actor):
     course = make_course(capacity=0, waitlist_capacity=5)
-    enroll(student_id=people[0].pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=origin)
+    enroll(student_id=people[0].pk, course_id=course.pk, on_full=OnFull.WAITLIST, actor=actor)
 
-    page = preview(registrars_desk, course, "S-1")
+    page = preview(registrar_client, course, "S-1")
 
     assert lines(page) == {"unchanged": [("S-1", "waitlisted", "", "Already on the waitlist.")]}
 
