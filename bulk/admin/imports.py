@@ -160,7 +160,7 @@ class ImportAdmin(ModelAdmin):
             **{name: data[name] for name in ("kind", "dataset", "mode", "scope")},
         )
 
-    def template(self, request: HttpRequest, kind: str) -> HttpResponse:
+    def template(self, request: HttpRequest, kind: str) -> StreamingHttpResponse:
         """Return a CSV file with the usual columns of a kind of file, and an example row."""
         if not self.has_add_permission(request):
             raise PermissionDenied
