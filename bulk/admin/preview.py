@@ -1,6 +1,6 @@
 """The table of the rows of an import on its page: row number, cells, the faulty cells, and the message."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import Any
@@ -56,26 +56,21 @@ class PreviewTable:
     """The rows of one part of an import, with one outcome or with any, page by page."""
 
     def __init__(self, job: Import, parts: list[ImportPart], part_name: str, outcome: str | None, page: Any) -> None:
-        counts = counts_by_part(job)
+        counts = defaultdict(Counter, counts_by_part(job))
         self.part = next((part for part in parts if part.name == part_name), None) or next(
-            (part for part in parts if counts.get(part.name, Counter[str]()).get(ERROR)), parts[0]
+            (part for part in parts if counts[part.name][ERROR]), parts[0]
         )
-        of_part = counts.get(self.part.name, Counter[str]())
+        of_part = counts[self.part.name]
         self.report = Report(job, self.part)
         self.header = _truncated(self.report.source.header)
         if outcome is None or (outcome and outcome not in of_part):
             outcome = next((name for name in SHOWN_FIRST if of_part.get(name)), "")
         self.outcome = outcome
         self.parts = [
-            Choice(
-                part.name,
-                translated_label(part.name),
-                sum(counts.get(part.name, Counter[str]()).values()),
-                part is self.part,
-            )
+            Choice(part.name, translated_label(part.name), sum(counts[part.name].values()), part is self.part)
             for part in parts
         ]
-        self.errors_by_part = [(part.name, counts.get(part.name, Counter[str]()).get(ERROR, 0)) for part in parts]
+        self.errors_by_part = [(part.name, counts[part.name][ERROR]) for part in parts]
         names = sorted(of_part, key=lambda name: (name not in SHOWN_FIRST, name))
         self.outcomes = [Choice("", "", sum(of_part.values()), outcome == "")] if len(names) > 1 else []
         self.outcomes += [

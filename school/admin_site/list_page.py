@@ -78,7 +78,8 @@ class ListPageChangeList(ChangeList):
 
     def _chip(self, name: str, values: list[str]) -> Iterator[FilterChip]:
         path = [part for part in name.split("__") if part not in COMPARISONS]
-        field, model = None, self.model
+        field: Any = None
+        model = self.model
         try:
             for part in path:
                 field = model._meta.get_field(part)
