@@ -14,7 +14,7 @@ from school.refusals import Refusal, Refused, explain_identifier, suggest_key
 from school.validators import normalized, normalized_email, parse_ids, similar_identifiers
 from students.models import Student
 
-MAX_WORDS = 5  # of a name; more words are not read
+MAX_WORDS = 5  # the words of a name that are read
 MAX_SUGGESTIONS = 5
 
 

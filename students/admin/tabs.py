@@ -27,7 +27,7 @@ class Tab:
     name: str
     title: str
     count: int | None = None
-    url: str = ""  # of a tab that is a page of its own
+    url: str = ""  # empty, unless the tab is a page of its own
 
 
 class TabbedPage(SimpleHistoryAdmin, ModelAdmin):

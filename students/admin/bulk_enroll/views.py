@@ -43,8 +43,8 @@ from students.models import Action, Student, StudentCourse
 MAX_BYTES_OF_TEXT = 34_000
 MAX_BYTES_OF_ERRORS = 25_000
 MIN_BYTES_OF_PREVIEW = 8_000
-MAX_DUPLICATES, MAX_DUPLICATE_KEY = 20, 40  # shown, and their characters
-MAX_BYTES = 50_000  # of the pasted text, the lines to correct and the preview
+MAX_DUPLICATES, MAX_DUPLICATE_KEY = 20, 40  # the number of duplicates shown, and the characters of each
+MAX_BYTES = 50_000  # the size of the pasted text, the lines to correct and the preview together
 
 Matches = dict[str, Any]  # a student, a course or a refusal, by key
 
