@@ -57,7 +57,7 @@ class RequestInProgress(APIException):
     wait = 1
 
 
-View = Callable[..., HttpResponse]
+View = Callable[..., Any]
 
 
 def idempotent(method: View) -> View:
