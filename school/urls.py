@@ -37,12 +37,12 @@ lists = {each.name: f"/api/v1/{each.pattern}" for each in api if not each.patter
 docs = csrf_protect(ApiDocs.as_view(url_name="schema", template_name="school/docs.html"))
 
 urlpatterns = [
+    path("api/v1/", include(api)),  # first: most requests are for it
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("language", set_language, name="set_language"),
     path("api", IndexView.as_view(links=versions), name="api"),
     path("api/v1", IndexView.as_view(links=lists), name="api-v1"),
-    path("api/v1/", include(api)),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", docs, name="docs"),
     path("oauth/token", ClientTokenView.as_view(), name="token"),

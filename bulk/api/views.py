@@ -138,7 +138,7 @@ class ImportViewSet(ConditionalReadMixin, BaseImportViewSet):
             200: OpenApiResponse(ImportSerializer, "The file was applied last, and is not again"),
         },
     )
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request) -> Any:
         """
         Send a file, as a field of a form, or as the body with its options in the query.
 

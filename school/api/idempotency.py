@@ -56,7 +56,7 @@ class RequestInProgress(APIException):
     wait = 1
 
 
-View = Callable[..., HttpResponse]
+View = Callable[..., Any]
 
 
 def idempotent(method: View) -> View:
@@ -145,7 +145,7 @@ def _store_response(request: Request, key: str, fingerprint: str, response: Http
     account: Any = request.user
     if isinstance(response, Response):  # DRF renders it after the view
         renderer = request.accepted_renderer
-        body = b"" if response.data is None else renderer.render(response.data, renderer.media_type, {})
+        body: Any = b"" if response.data is None else renderer.render(response.data, renderer.media_type, {})
         content_type = response.content_type or renderer.media_type
     else:
         body, content_type = response.content, response["Content-Type"]

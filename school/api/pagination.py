@@ -125,7 +125,7 @@ class PageRequest:
     def order_rows(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return rows in the order in which the page is read."""
         sign = "-" if self.is_descending else ""
-        return rows.order_by(f"{sign}{self.field}", f"{sign}pk")
+        return rows.order_by(*([] if self.field == "id" else [f"{sign}{self.field}"]), f"{sign}pk")
 
     def has_next_and_previous(self, *, more: bool) -> tuple[bool, bool]:
         """

@@ -9,7 +9,6 @@ from copy import copy
 from typing import Any, NamedTuple
 
 from django.db.models import F, QuerySet
-from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -120,7 +119,7 @@ class ConditionalReadMixin:
         view: Any = self
         return {"pk": view.kwargs["pk"]}
 
-    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         view: Any = self
         etag_and_text = self._read_row(self.row_lookups())
         if etag_and_text is None:
@@ -131,7 +130,7 @@ class ConditionalReadMixin:
             return Response(status=304, headers={"ETag": etag})
         return json_response(text, headers={"ETag": etag})
 
-    def list(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         view: Any = self
         conditions = parse_conditions(request, view)
         page: PageRequest = view.paginator.parse_page(request, view)

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Model, ProtectedError, QuerySet
-from django.http import HttpResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
@@ -67,7 +66,7 @@ class ResourceViewSet(RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, Condit
     @idempotent
     @retry_transaction
     @transaction.atomic
-    def create(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         check_can_add(self.permission_model, row_scope_of(request))
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
@@ -79,7 +78,7 @@ class ResourceViewSet(RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, Condit
 
     @retry_transaction
     @transaction.atomic
-    def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> HttpResponse:
+    def update(self, request: Request, *args: Any, partial: bool = False, **kwargs: Any) -> Any:
         serializer = self.get_serializer(self.get_object(), data=request.data, partial=partial)
         serializer.is_valid(raise_exception=True)
         self.perform_update(serializer)
@@ -89,7 +88,7 @@ class ResourceViewSet(RowScopeMixin, StrictQueryMixin, SparseFieldsMixin, Condit
 
     @retry_transaction
     @transaction.atomic
-    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def destroy(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         return super().destroy(request, *args, **kwargs)
 
     def perform_destroy(self, instance: Any) -> None:

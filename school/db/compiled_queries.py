@@ -200,11 +200,11 @@ def _run_in_pipeline(statements: Sequence[BoundStatement]) -> list[list[Row]]:
             return _run_logged(database, statements)
         if len(statements) == 1:
             [(sql, values)] = statements
-            return [_fetch_rows(psycopg.Cursor(driver).execute(sql, _as_text(values), prepare=_should_prepare(values)))]
+            return [_fetch_rows(_execute(psycopg.Cursor(driver), sql, values))]
         cursors = [psycopg.Cursor(driver) for _each in statements]
         with driver.pipeline():
             for cursor, (sql, values) in zip(cursors, statements, strict=True):
-                cursor.execute(sql, _as_text(values), prepare=_should_prepare(values))
+                _execute(cursor, sql, values)
         return [_fetch_rows(cursor) for cursor in cursors]
 
 
@@ -215,26 +215,28 @@ def _run_logged(database: Any, statements: Sequence[BoundStatement]) -> list[lis
         started = monotonic()
         try:
             cursor = psycopg.Cursor(database.connection)
-            results.append(_fetch_rows(cursor.execute(sql, _as_text(values), prepare=_should_prepare(values))))
+            results.append(_fetch_rows(_execute(cursor, sql, values)))
         finally:
             sql_text = psycopg.ClientCursor(database.connection).mogrify(sql, values)
             database.queries_log.append({"sql": sql_text, "time": f"{monotonic() - started:.3f}"})
     return results
 
 
-def _should_prepare(values: Sequence[Any]) -> bool:
+def _execute(cursor: psycopg.Cursor[Any], sql: str, values: Sequence[Any]) -> psycopg.Cursor[Any]:
     """
-    Return True if a statement should be prepared: if it has no long list.
+    Execute a statement, prepared unless it has a long list.
 
     A statement with a long list is planned for each run: a plan from when a table was small would scan it all when it
-    is large.
+    is large. Numbers and dates are sent as text: psycopg would prepare a statement for each integer size.
     """
-    return not any(isinstance(value, str | list) and len(value) > MAX_PREPARED_LIST for value in values)
-
-
-def _as_text(values: Sequence[Any]) -> list[Any]:
-    """Return the values with numbers and dates as text: psycopg would prepare a statement for each integer size."""
-    return [str(value) if isinstance(value, int | date) else value for value in values]
+    texts, prepare = [], True
+    for value in values:
+        if isinstance(value, int | date):
+            value = str(value)
+        elif isinstance(value, str | list) and len(value) > MAX_PREPARED_LIST:
+            prepare = False
+        texts.append(value)
+    return cursor.execute(sql, texts, prepare=prepare)
 
 
 def _fetch_rows(cursor: psycopg.Cursor[Any]) -> list[Row]:

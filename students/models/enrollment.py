@@ -159,6 +159,7 @@ class StudentCourse(models.Model):
                 condition=Q(status=Status.WAITLISTED),
             ),
             models.Index(fields=["id"], name="enrollment_open", condition=Q(status__in=OPEN_STATUSES)),
+            models.Index(fields=["course", "status", "updated_at"], name="enrollment_by_course"),
             models.Index(fields=["status", "id"], name="enrollment_by_status"),
             models.Index(fields=["updated_at", "id"], name="enrollment_by_change"),
             models.Index(

@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 from collections import Counter
+from datetime import date
 from typing import Any
 
 import pytest
@@ -200,7 +201,10 @@ def plan_of(sql, values, how="once"):
         cursor.execute(f"SET LOCAL plan_cache_mode = {mode}")
         cursor.execute(f"PREPARE page AS {numbered}")
         run = f"page ({', '.join(['%s'] * len(values))})" if values else "page"
-        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {run}", compiled_queries._as_text(values))
+        cursor.execute(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {run}",
+            [str(value) if isinstance(value, int | date) else value for value in values],
+        )
         [plans] = cursor.fetchone()
         cursor.execute("DEALLOCATE page")
     return (json.loads(plans) if isinstance(plans, str) else plans)[0]["Plan"]
