@@ -215,7 +215,7 @@ def form_cases() -> list[Case]:
 
 
 def upload_cases() -> list[Case]:
-    options = {"kind": "students", "on_error": "abort", "mode": "delta", "dataset": "default"}
+    options = {"kind": "students", "mode": "delta", "dataset": "default"}
     file = b"student_number\nA\n"
     cases: list[dict[str, Any]] = [
         {},
@@ -226,7 +226,7 @@ def upload_cases() -> list[Case]:
         {"file": SimpleUploadedFile("a.csv", file), "mode": "full", "scope": "\0", "kind": "enrollments"},
         {"file": SimpleUploadedFile("a.csv", file), "dataset": "\0"},
         {"file": SimpleUploadedFile("a.csv", file), "dataset": "a" * 65},
-        {"file": SimpleUploadedFile("a.csv", file), "on_error": "\0"},
+        {"file": SimpleUploadedFile("a.csv", file), "mode": "\0"},
         {"file": "no file"},
     ]
     return [Case("bulk/import/add/", (PAGE,), {**options, **case}) for case in cases]
