@@ -65,6 +65,7 @@ TABLE = [
     ("courses/course/<id>/roster/",                     "+++++", "+++++", "?????", "?????"),
     ("courses/course/<id>/staff/",                      ".....", ".....", ".....", "....."),
     ("courses/course/add/",                             ".....", ".....", ".....", "....."),
+    ("courses/course/export/",                           "+++++", "+++++", "+++++", "+++++"),
     ("courses/term/",                                   "+++++", "+++++", "+++++", "+++++"),
     ("courses/term/<id>/",                              ">>>>>", ">>>>>", ">>>>>", ">>>>>"),
     ("courses/term/<id>/change/",                       "+++++", ".....", "-----", "....."),
@@ -72,6 +73,7 @@ TABLE = [
     ("courses/term/<id>/history/",                      "+++++", "+++++", "-----", "-----"),
     ("courses/term/<id>/history/<version>/",            "+++++", ".....", "-----", "-----"),
     ("courses/term/add/",                               ".....", ".....", ".....", "....."),
+    ("courses/term/export/",                             "+++++", "+++++", "+++++", "+++++"),
     ("jsi18n/",                                         "+++++", "xxxxx", "+++++", "xxxxx"),
     ("login/",                                          "-----", "+++++", "-----", "+++++"),
     ("logout/",                                         "xxxxx", "+++++", "xxxxx", "+++++"),
@@ -79,6 +81,7 @@ TABLE = [
     ("password_change/done/",                           "+++++", "xxxxx", "+++++", "xxxxx"),
     ("r/<path:content_type_id>/<id>/",                  "?????", "?????", "?????", "?????"),
     ("search/",                                         "+++++", "+++++", "+++++", "+++++"),
+    ("manual/<path:name>",                               "+++++", "+++++", "+++++", "+++++"),
     ("students/enrollmentevent/",                       "+++++", "+++++", "+++++", "+++++"),
     ("students/enrollmentevent/<id>/",                  ">>>>>", ">>>>>", ">>>>>", ">>>>>"),
     ("students/enrollmentevent/<id>/change/",           "+++++", ".....", "-----", "....."),
@@ -102,6 +105,7 @@ TABLE = [
     ("students/student/<id>/personal-data/erase/",      ".....", ".....", "?????", "?????"),
     ("students/student/<id>/personal-data/export/",     ".....", ".....", "?????", "?????"),
     ("students/student/add/",                           ".....", ".....", ".....", "....."),
+    ("students/student/export/",                         "++.++", "++.++", "++.++", "++.++"),
     ("students/studentcourse/",                         "+++++", "+++++", "+++++", "+++++"),
     ("students/studentcourse/<id>/",                    ">>>>>", ">>>>>", ">>>>>", ">>>>>"),
     ("students/studentcourse/<id>/change/",             "+++++", ".....", "-----", "....."),
@@ -111,6 +115,7 @@ TABLE = [
     ("students/studentcourse/acts/<slug:request_id>/",  "?????", "?????", "?????", "?????"),
     ("students/studentcourse/add/",                     "+..++", "+..++", "+..++", "+..++"),
     ("students/studentcourse/enroll-many/",             "+..++", "+..++", "+..++", "+..++"),
+    ("students/studentcourse/export/",                   "+++++", "+++++", "+++++", "+++++"),
 ]
 # fmt: on
 
@@ -360,7 +365,7 @@ def test_a_superuser_is_never_limited(worlds, restricted_users):
     client = Client()
     client.force_login(user)
 
-    found = client.get("/admin/courses/course/").context["cl"].result_list
+    found = client.get("/admin/courses/course/?rows=all").context["cl"].result_list
 
     assert sorted(course.code for course in found) == ["FOREIGN-C", "OWN-C"]
     assert client.get("/admin/courses/coursestaff/add/").status_code == 200
