@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy
 from bulk.files.csv_cells import clean
 from bulk.files.csv_reader import Column, Row, Table
 from bulk.importers.base import CHUNK_SIZE, Option, Source
+from bulk.importers.cell_values import parse_cell, read_is_active, refusals_from
 from bulk.importers.history_undo import HistoryUndo
-from bulk.importers.upsert import Entry, UpsertImporter, parse_cell, read_is_active, refusals_from
+from bulk.importers.upsert import Entry, UpsertImporter
 from bulk.importers.zip_references import ReferenceIndex, RowId
 from bulk.models import UNDO, Import, OnError
 from bulk.outcomes import ERROR, RowResult

@@ -74,8 +74,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 HTTPS = flag("HTTPS", default=True)
 SECURE_SSL_REDIRECT = HTTPS
-# Load balancers request these paths within the local network, over plain HTTP.
-SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]
+SECURE_REDIRECT_EXEMPT = [r"^health(/|$)", r"^metrics$"]  # load balancers request these over plain HTTP
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 # A browser accepts a cookie with this prefix only over HTTPS and from this host: no sibling domain can set one.
@@ -374,8 +373,7 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_500
 REQUIRE_IF_MATCH = flag("REQUIRE_IF_MATCH", default=False)
 PROBLEM_TYPE_BASE = env.str("PROBLEM_TYPE_BASE", default="/problems/")
 
-# The maximum number of requests per minute: of an account, and of an address without valid credentials. 0 means no
-# limit.
+# The maximum requests per minute: of an account, and of an address without valid credentials; 0: without a limit.
 API_RATE_CLIENT = env.int("API_RATE_CLIENT", default=30_000)
 API_RATE_ANONYMOUS = env.int("API_RATE_ANONYMOUS", default=300)
 API_RATE_FAILED = env.int("API_RATE_FAILED", default=60)

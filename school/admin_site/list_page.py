@@ -61,6 +61,12 @@ def _short_date_column(field: Any) -> Callable[[Model], str]:
 class ListPageChangeList(ChangeList):
     """The rows of a list, with the active filters as chips and the position of the page in the list."""
 
+    def get_filters(self, request: HttpRequest) -> Any:
+        filters: Any = super().get_filters(request)
+        for spec in filters[0]:
+            spec.empty_value_display = "-"  # a filter also writes this text into an attribute
+        return filters
+
     @property
     def chips(self) -> list[FilterChip]:
         """The active filters: of the page, and of a link that has others, a day for example."""

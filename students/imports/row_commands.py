@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
 
-from bulk.importers.upsert import refusals_from
+from bulk.importers.cell_values import refusals_from
 from school.i18n.stored_messages import translatable as _
 from school.refusals import Refusal
 from school.validators import plain_text

@@ -9,8 +9,9 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from bulk.files.csv_reader import Column, Row, Table, UnreadableFile
+from bulk.importers.cell_values import parse_cell, read_is_active
 from bulk.importers.history_undo import HistoryUndo
-from bulk.importers.upsert import UpsertImporter, parse_cell, read_is_active
+from bulk.importers.upsert import UpsertImporter
 from bulk.models import Import
 from courses.imports import CourseImporter
 from courses.models import Course

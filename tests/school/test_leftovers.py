@@ -17,6 +17,7 @@ SAME = {
     *("School", "Ctrl + K", "esc", "English", "Deutsch", "español", "en", "de", "es", "registrar", "Registrar"),
     *("student_number", "course_code", "term", "status", "grade", "reason", "default", "Calculus I", "A term"),
     *("student_not_found", "course_not_found", "API", "CSV", "ID", "JSON", "null", '"enrolled_on"', '"ended_on"'),
+    *("School 1.1.1", "A term (1F)"),
     *("Auditor", "Course staff", "Viewer"),  # names of groups, which are stored in the database
 }
 SAME_IN = {
@@ -31,10 +32,11 @@ SAME_IN = {
         "Client",
         "Filter",
         "Format",
+        "Import 1",
         "Import 1 | School",
         "Problem",
     },
-    "es": {"No", "error", "Roles", "token", "Personal"},
+    "es": {"No", "error", "Error (1)", "Manual", "Roles", "token", "Personal"},
 }
 KEY = re.compile(r"(MATH-101|S-\d|Byron|Ada|program 1)\b.*")
 SAID = {"title", "placeholder", "aria-label", "alt", "data-label"}

@@ -15,7 +15,7 @@ from django.utils.functional import Promise
 from tools.messages import APPS, LANGUAGES, ROOT, complaints, wanted, wrong_with
 
 TEMPLATES = sorted(path for app in APPS for path in (ROOT / app).rglob("*.html") if "templates" in path.parts)
-ICONS = {"chevron_right", "dock_to_right", "check", "search"}  # names of icons
+ICONS = {"chevron_right", "close", "dock_to_right", "check", "search", "upload_file"}  # names of icons
 WORD = re.compile(r"[^\W\d_]{2}")
 SAID = re.compile(r'\b(?:title|placeholder|aria-label|alt|data-label)="([^"]*)"')
 HOLE = "\0"
