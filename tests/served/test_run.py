@@ -35,7 +35,8 @@ def folder(tmp_path):
     """A copy of the project, with an environment as `make run` writes it."""
     for name in ("school", "bulk", "courses", "students"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "manage.py", tmp_path)
+    for name in ("manage.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".env").write_text(f"SECRET_KEY={os.environ['SECRET_KEY']}\nHTTPS=false\nLOG_JSON=false\n")
     return tmp_path
 
