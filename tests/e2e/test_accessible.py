@@ -47,9 +47,13 @@ NO_PAGES = {
     "bulk/import/<id>/report/",
     "bulk/import/template-<slug:kind>.csv",
     "courses/course/<id>/roster.csv",
+    "courses/course/export/",
+    "courses/term/export/",
     "jsi18n/",
     "search/",
     "students/student/<id>/personal-data/export/",
+    "students/student/export/",
+    "students/studentcourse/export/",
 }
 PAGES = [route for route, get, _post in TABLE if get[0] == "+" and route not in NO_PAGES]
 

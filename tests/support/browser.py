@@ -97,7 +97,7 @@ def log_in(page: Page, name: str = "registrar") -> None:
     """Give the browser the session of a user, and open the start page."""
     start_session(page, User.objects.get(username=name))
     page.goto("/")
-    expect(page.get_by_role("heading", name="The registrar's desk")).to_be_visible()
+    expect(page.get_by_role("heading", name="Registrar's office")).to_be_visible()
 
 
 def start_session(page: Page, user: User) -> None:
