@@ -393,7 +393,7 @@ def test_a_teacher_finds_nothing_of_other_courses_in_lists_and_searches(worlds, 
     told = [teacher.get("/admin/search/", {"s": word}).content.decode() for word in words]
 
     assert found == {page: [worlds[0].ids[page.rstrip("/")]] for page in pages}
-    assert ["-C" in text for text in told] == [True, False, False]
+    assert ['href="/admin/' in text for text in told] == [True, False, False]  # a search repeats its words
 
 
 def test_a_teacher_session_is_limited_in_the_api_too(worlds, callers):

@@ -67,7 +67,8 @@ PAGES = sorted(
     }
 )
 ACCOUNTS = [path for path in PAGES if path.startswith("/accounts/")]
-DESK = [path for path in PAGES if path not in ACCOUNTS]
+# The exports of lists are left out: they are files, as long as their lists.
+DESK = [path for path in PAGES if path not in ACCOUNTS and not path.endswith("/export/")]
 LISTS = [path for path in PAGES if re.fullmatch(r"/admin/[a-z_0-9]+/[a-z_]+/", path)]
 
 
