@@ -62,7 +62,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
     """Let the test database be a copy of the migrated template."""
     test = settings.DATABASES["default"].setdefault("TEST", {})
-    test["MIGRATE"] = False
     if connection.vendor == "postgresql":
         test["TEMPLATE"] = databases.postgresql_template()
     connection_created.connect(databases.load_sqlite_template)
