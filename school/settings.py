@@ -100,6 +100,7 @@ INSTALLED_APPS = [
     "bulk",
     "courses",
     "students",
+    "oneroster",
     "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
@@ -121,9 +122,10 @@ INSTALLED_APPS = [
 ]
 
 # Requests from programs, load balancers and Prometheus have their own middleware: docs/decisions/0037.
-API_PREFIXES = ("/api/", "/oauth/", "/health", "/metrics")
+API_PREFIXES = ("/api/", "/oauth/", "/ims/", "/health", "/metrics")
 API_MIDDLEWARE = [
     "school.http.middleware.RequestLogMiddleware",  # first, so that every response has the request id
+    "oneroster.middleware.StandardErrorsMiddleware",  # before all middleware that can answer with an error
     "school.http.csp.ContentSecurityPolicyMiddleware",
     "school.http.middleware.CacheControlMiddleware",
     "school.http.middleware.RequestLimitsMiddleware",
@@ -263,6 +265,18 @@ if min(RETENTION_ANSWERS_DAYS, RETENTION_REFUSALS_DAYS, RETENTION_UPLOADS_DAYS +
     raise ImproperlyConfigured(
         "RETENTION_ANSWERS_DAYS and RETENTION_REFUSALS_DAYS must be 1 or more, the other RETENTION_… must be 0 or more."
     )
+
+# OneRoster
+
+ONEROSTER_ORG_NAME = env.str("ONEROSTER_ORG_NAME", default="School").strip()
+# All ids of OneRoster depend on the identifier: after a change, all records are deleted and added again.
+ONEROSTER_ORG_IDENTIFIER = env.str("ONEROSTER_ORG_IDENTIFIER", default="school").strip()
+# Days for which OneRoster shows records that were deleted or erased, as "tobedeleted".
+ONEROSTER_TOMBSTONE_DAYS = env.int("ONEROSTER_TOMBSTONE_DAYS", default=30)
+if not all(0 < len(each) <= 200 for each in (ONEROSTER_ORG_NAME, ONEROSTER_ORG_IDENTIFIER)):
+    raise ImproperlyConfigured("ONEROSTER_ORG_NAME and ONEROSTER_ORG_IDENTIFIER must have 1 to 200 characters.")
+if not 1 <= ONEROSTER_TOMBSTONE_DAYS <= 3_650:
+    raise ImproperlyConfigured("ONEROSTER_TOMBSTONE_DAYS must be from 1 to 3650.")
 
 # Languages and time
 

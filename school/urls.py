@@ -42,6 +42,7 @@ urlpatterns = [
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", ApiDocs.as_view(url_name="schema", template_name="school/docs.html"), name="docs"),
     path("oauth/token", ClientTokenView.as_view(), name="token"),
+    path("ims/oneroster/", include("oneroster.api.urls")),
     path("health", health, name="health"),
     path("health/live", live, name="health-live"),
     path("health/ready", ready, name="health-ready"),

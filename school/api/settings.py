@@ -86,11 +86,12 @@ SCOPES = {
     "changes:read": "Read every change of every enrollment",
     "imports:read": "Read imports, their reports and their failed rows",
     "imports:write": "Import files, approve, cancel and undo imports, whatever kind they are of",
+    "rosters:read": "Read students, staff, courses and enrollments by OneRoster",
 }
 OAUTH2_PROVIDER = {
     "SCOPES": SCOPES,
-    "OAUTH2_VALIDATOR_CLASS": "school.api.oauth_validator.ClientValidator",
-    "SCOPES_BACKEND_CLASS": "school.api.oauth_validator.ClientScopes",
+    "OAUTH2_VALIDATOR_CLASS": "oneroster.scopes.RosterValidator",
+    "SCOPES_BACKEND_CLASS": "oneroster.scopes.RosterScopes",
     "APPLICATION_ADMIN_CLASS": "school.admin.api_clients.ClientAdmin",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     "PKCE_REQUIRED": True,

@@ -22,6 +22,7 @@ from django.db import OperationalError, connection
 from django.db.models import Q
 from django.utils import timezone
 from oauth2_provider.models import get_access_token_model
+from oauth2_provider.scopes import get_scopes_backend
 
 from school.access.row_scope import RowScope, row_scope_of_client
 from school.db.sqlite.busy_timeout import fail_if_busy
@@ -113,7 +114,7 @@ def _load_grant(checksum: str) -> Grant | None:
         return None
     record_use(client)
     # A token never has a scope that its client does not have any more.
-    scopes = frozenset(token.scope.split()) & frozenset(client.scope.split())
+    scopes = frozenset(token.scope.split()) & frozenset(get_scopes_backend().get_available_scopes(client))
     return Grant(client.user, client.client_id, scopes, token.expires, row_scope_of_client(client))
 
 

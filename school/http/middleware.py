@@ -106,7 +106,7 @@ class ProbeMiddleware:
 
 class CacheControlMiddleware:
     """
-    Sets ``Cache-Control: private, no-cache`` on API responses.
+    Sets ``Cache-Control: private, no-cache`` on responses of the API and of OneRoster.
 
     No shared cache may store them, and a client must revalidate its copy by ``If-None-Match`` (RFC 9111, 5.2.2.4 and
     5.2.2.7).
@@ -117,7 +117,7 @@ class CacheControlMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response: HttpResponseBase = self.get_response(request)
-        if request.path_info.startswith("/api/v1/"):
+        if request.path_info.startswith(("/api/v1/", "/ims/")):
             response.headers.setdefault("Cache-Control", "private, no-cache")
         return response
 
@@ -146,7 +146,7 @@ class RequestLimitsMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if (refusal := reject(request)) is not None:
             return refusal
-        if request.path_info.startswith(("/api/", "/oauth/")) and request.path_info.endswith("/"):
+        if request.path_info.startswith(("/api/", "/oauth/", "/ims/")) and request.path_info.endswith("/"):
             request.path_info = request.path_info.rstrip("/")
         if request.path_info.startswith("/admin/"):
             truncate_searches(request)
