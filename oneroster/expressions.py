@@ -15,6 +15,16 @@ class Ordered(Func):
         return self.as_sql(compiler, connection, template="(%(expressions)s)", **extra)
 
 
+class CaseFolded(Func):
+    """A text for ``icontains``, which on SQLite ignores the case of ASCII letters only."""
+
+    template = "(%(expressions)s)"
+    output_field = TextField()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="unicode_upper(%(expressions)s)", **extra)
+
+
 class UuidText(Func):
     """A UUID as the text that is shown."""
 

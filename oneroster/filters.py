@@ -11,8 +11,9 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
 from oneroster import sourced_ids
-from oneroster.expressions import DateText, InstantText, Ordered, UuidText
+from oneroster.expressions import CaseFolded, DateText, InstantText, Ordered, UuidText
 from oneroster.mapping import Field, Kind, Type
+from school.db.sqlite.base import unicode_upper
 
 MAX_LENGTH = 4_000
 MAX_CLAUSES = 2
@@ -103,13 +104,14 @@ def _condition(rows: QuerySet[Any], alias: str, field: Field, clause: Clause) ->
     if operator == "!=":
         rows, condition = _condition(rows, alias, field, clause._replace(operator="="))
         return rows, Q(**{f"{alias}__isnull": True}) | ~condition if condition is not NONE else EVERY
-    if field.type == Type.IDS:
-        rows = rows.alias(**{alias: field.expression})
-        lookup = LOOKUPS.get(operator, "icontains")
-        return rows, Q(**{f"{alias}__{lookup}": value}) if value or operator != "=" else Q(**{alias: ""})
-    if operator == "~" or (field.type == Type.ID and operator != "="):
+    if operator == "~" or (field.type == Type.IDS and operator == "="):
+        if not value:
+            return rows, NONE if operator == "=" else EVERY
+        rows = rows.alias(**{alias: CaseFolded(_as_text(field))})
+        return rows, Q(**{f"{alias}__icontains": unicode_upper(value)})
+    if field.type in (Type.ID, Type.IDS) and operator != "=":
         rows = rows.alias(**{alias: _as_text(field)})
-        return rows, Q(**{f"{alias}__{LOOKUPS.get(operator, 'icontains')}": value})
+        return rows, Q(**{f"{alias}__{LOOKUPS[operator]}": value})
     if field.type == Type.TEXT:
         rows = rows.alias(**{alias: field.expression if operator == "=" else Ordered(field.expression)})
         return rows, Q(**{f"{alias}__{LOOKUPS.get(operator, 'exact')}": value})

@@ -36,7 +36,7 @@ from oneroster.models import (
     UserRecord,
 )
 from school.db.bulk_insert import insert_many, update_many
-from school.db.compiled_queries import ON_POSTGRESQL
+from school.db.compiled_queries import ON_POSTGRESQL, QueryParameter, Statement, StatementCache, compile_statement
 from students.events.log import safe_watermark
 from students.models import LEFT_STATUSES, EnrollmentEvent, Status, Student, StudentCourse
 
@@ -90,24 +90,54 @@ def publish(*, seconds: float | None = None) -> None:
 
 def is_behind() -> bool:
     """Return True if anything that is committed is not published yet."""
-    expired = [Exists(model._default_manager.filter(removed_at__lt=_expiry())) for model in RECORDS]
-    found = Progress.objects.values_list(
-        "event_id",
-        Subquery(EnrollmentEvent.objects.order_by("-pk").values("pk")[:1]),
-        "enrollment_id",
-        Subquery(StudentCourse.objects.order_by("-pk").values("pk")[:1]),
-        Exists(Touched.objects.all()),
-        Exists(OrgRecord.objects.filter(**_org_values(), sourced_id=sourced_ids.org_id())),
-        *expired,
-    ).first()
-    if found is None:
+    org = _org_values()
+    parameters = {
+        "expiry": _expiry(),
+        "org": sourced_ids.org_id(),
+        **{name: org[name] for name in ("name", "identifier")},
+    }
+    found = _statements.get("state", _compile_state).run(parameters)
+    if not found:
         return True
-    event_id, last_event, enrollment_id, last_enrollment, is_touched, has_org, *has_expired = found
+    event_id, last_event, enrollment_id, last_enrollment, is_touched, has_org, *has_expired = found[0]
     if is_touched or not has_org or any(has_expired) or (last_enrollment or 0) > enrollment_id:
         return True
     if (last_event or 0) <= event_id:
         return False
     return EnrollmentEvent.objects.filter(pk__gt=event_id, pk__lte=_watermark()).exists()
+
+
+_statements = StatementCache()
+
+
+def _compile_state() -> Statement:
+    """Compile the query of all that is compared to find out whether anything is not published yet."""
+
+    def parameter(name: str, model: type[Record], column: str) -> QueryParameter:
+        return QueryParameter(name, model._meta.get_field(column))
+
+    org = OrgRecord.objects.filter(
+        sourced_id=parameter("org", OrgRecord, "sourced_id"),
+        status=RecordStatus.ACTIVE,
+        removed_at__isnull=True,
+        name=parameter("name", OrgRecord, "name"),
+        identifier=parameter("identifier", OrgRecord, "identifier"),
+    )
+    expired = [
+        Exists(model._default_manager.filter(removed_at__lt=parameter("expiry", model, "removed_at")))
+        for model in RECORDS
+    ]
+    return compile_statement(
+        Progress.objects.values_list(
+            "event_id",
+            Subquery(EnrollmentEvent.objects.order_by("-pk").values("pk")[:1]),
+            "enrollment_id",
+            Subquery(StudentCourse.objects.order_by("-pk").values("pk")[:1]),
+            Exists(Touched.objects.all()),
+            Exists(org),
+            *expired,
+        )
+    )
 
 
 def _expiry() -> datetime:

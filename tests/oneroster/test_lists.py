@@ -73,58 +73,59 @@ def test_limits_up_to_10000_are_honored(consumer, roster, limit):
     assert len(get_list(consumer, USERS, limit=limit)) == min(limit, 4)
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        "limit=-1",
-        "limit=0",
-        "limit=abc",
-        "limit=1e3",
-        "limit=",
-        "limit=10001",
-        "limit=99999999999999999999",
-        "limit=%D9%A1",
-        "limit=1&limit=2",
-        "offset=-1",
-        "offset=1.5",
-        "offset=99999999999",
-        "offset=1&offset=1",
-        "orderBy=up",
-        "sort=a&sort=b",
-        "filter=",
-        "filter=status",
-        "filter=status=active",
-        "filter=status='active",
-        "filter=status=active'",
-        "filter=status='a''",
-        "filter=status=='active'",
-        "filter=status<>'active'",
-        "filter=status LIKE 'active'",
-        "filter=status='a' XOR status='b'",
-        "filter=status='a' AND",
-        "filter=status='a' status='b'",
-        "filter=status='a' AND status='b' AND status='c'",
-        "filter=status='a'&filter=status='b'",
-        "filter=status='" + "x" * 10_000 + "'",
-        "filter=" + "'" * 3_999,
-        "filter=dateLastModified>'yesterday'",
-        "filter=dateLastModified<'9999-99-99'",
-    ],
+INVALID_QUERIES = (
+    "limit=-1",
+    "limit=0",
+    "limit=abc",
+    "limit=1e3",
+    "limit=",
+    "limit=10001",
+    "limit=99999999999999999999",
+    "limit=%D9%A1",
+    "limit=1&limit=2",
+    "offset=-1",
+    "offset=1.5",
+    "offset=99999999999",
+    "offset=1&offset=1",
+    "orderBy=up",
+    "sort=a&sort=b",
+    "filter=",
+    "filter=status",
+    "filter=status=active",
+    "filter=status='active",
+    "filter=status=active'",
+    "filter=status='a''",
+    "filter=status=='active'",
+    "filter=status<>'active'",
+    "filter=status LIKE 'active'",
+    "filter=status='a' XOR status='b'",
+    "filter=status='a' AND",
+    "filter=status='a' status='b'",
+    "filter=status='a' AND status='b' AND status='c'",
+    "filter=status='a'&filter=status='b'",
+    "filter=status='" + "x" * 10_000 + "'",
+    "filter=" + "'" * 3_999,
+    "filter=dateLastModified>'yesterday'",
+    "filter=dateLastModified<'9999-99-99'",
 )
-def test_invalid_parameters_get_400(consumer, query):
-    assert codes(consumer.get(f"{USERS}?{query}")) == INVALID
 
 
-@pytest.mark.parametrize("field", ["unknown", "roles.unknown", "school.sourcedId", "sourcedid", "user"])
-def test_unknown_fields_of_a_filter_get_400(consumer, field):
-    assert codes(consumer.get(USERS, {"filter": f"{field}='a'"})) == (400, "invalid_filter_field")
+def test_invalid_parameters_get_400(consumer):
+    found = {query[:80]: codes(consumer.get(f"{USERS}?{query}")) for query in INVALID_QUERIES}
+
+    assert found == {query[:80]: INVALID for query in INVALID_QUERIES}
 
 
-@pytest.mark.parametrize("fields", ["unknown", "sourcedId,unknown", "", "sourcedId,", "roles.role"])
-def test_unknown_selected_fields_get_400(consumer, roster, fields):
-    assert codes(consumer.get(USERS, {"fields": fields})) == (400, "invalid_selection_field")
+def test_unknown_fields_of_a_filter_get_400(consumer):
+    for field in ["unknown", "roles.unknown", "school.sourcedId", "sourcedid", "user"]:
+        assert codes(consumer.get(USERS, {"filter": f"{field}='a'"})) == (400, "invalid_filter_field")
+
+
+def test_unknown_selected_fields_get_400(consumer, roster):
     single = f"{USERS}/{roster.single('users')}"
-    assert codes(consumer.get(single, {"fields": fields})) == (400, "invalid_selection_field")
+    for fields in ["unknown", "sourcedId,unknown", "", "sourcedId,", "roles.role"]:
+        assert codes(consumer.get(USERS, {"fields": fields})) == (400, "invalid_selection_field")
+        assert codes(consumer.get(single, {"fields": fields})) == (400, "invalid_selection_field")
 
 
 def test_fields_select_what_is_shown(consumer, roster):
@@ -145,11 +146,10 @@ def test_parameters_that_the_standard_does_not_have_are_ignored(consumer, roster
     assert len(answer.json()["users"]) == 1
 
 
-@pytest.mark.parametrize("name", sorted(set(LISTS) - {"demographics"}))
-@pytest.mark.parametrize("version", ROOTS)
-def test_a_value_that_no_object_has_finds_none(consumer, roster, version, name):
-    for text in ("sourcedId='norecords'", "status='norecords'", "dateLastModified='norecords'"):
-        answer = consumer.get(f"{ROOTS[version]}/{name}", {"filter": text})
+@pytest.mark.parametrize("text", ["sourcedId='norecords'", "status='norecords'", "dateLastModified='norecords'"])
+def test_a_value_that_no_object_has_finds_none(consumer, roster, text):
+    for name in sorted(set(LISTS) - {"demographics"}):
+        answer = consumer.get(f"{V1P1}/{name}", {"filter": text})
         assert (answer.status_code, answer.headers["X-Total-Count"], [*answer.json().values()]) == (200, "0", [[]])
 
 
@@ -264,7 +264,7 @@ def test_every_field_of_every_list_can_be_filtered_and_sorted_by(consumer, roste
                 path = f"{field}.sourcedId" if isinstance(value, (dict, list)) else field
                 if field == "roles":
                     path = "roles.role"
-                for operator in ("=", "!=", "~", ">", ">=", "<", "<="):
+                for operator in ("!=", "~", ">"):
                     query = {"filter": f"{path}{operator}'2026-01-01'", "sort": path}
                     answer = consumer.get(f"{root}/{name}", query)
                     assert (version, name, path, operator, answer.status_code) == (version, name, path, operator, 200)
