@@ -8,6 +8,7 @@ Only this client distinguishes own and foreign objects, except that no client se
 that is returned without foreign objects.
 """
 
+import re
 from datetime import timedelta
 from io import BytesIO
 
@@ -23,6 +24,7 @@ from rest_framework.test import APIClient
 from bulk.jobs.lifecycle import ImportRequest, submit
 from bulk.models import ImportChannel
 from courses.api_clients import create_api_client
+from oneroster.api.discovery import DISCOVERY_NAMES, document
 from school.models import ApiClient
 from students.enrollment import enroll
 from tests.factories import make_course, make_student, make_term
@@ -100,6 +102,7 @@ PARAMETERS = {
     "<slug:code>": "<code>",
 }
 API = "api/v1/"
+ONEROSTER = "ims/oneroster/"  # tests/oneroster/test_access.py has its roles
 
 
 def routes(resolver=None, prefix=""):
@@ -121,11 +124,24 @@ def routes(resolver=None, prefix=""):
 
 def test_the_table_has_every_method_of_every_route_and_no_other():
     found = {(route, method) for route, methods in routes() for method in methods if route.startswith(API)}
-    others = {route for route, _methods in routes() if not route.startswith(API)}
+    others = {route for route, _methods in routes() if not route.startswith((API, ONEROSTER))}
 
     assert {(API + route, method) for route, method, *_expected in TABLE} == found
     assert len({row[:2] for row in TABLE}) == len(TABLE)
     assert set(OPEN) == others
+
+
+def test_every_route_of_oneroster_is_an_operation_or_the_discovery_document():
+    found = {route for route, _methods in routes() if route.startswith(ONEROSTER)}
+    methods = {method for route, methods in routes() if route.startswith(ONEROSTER) for method in methods}
+
+    expected = {
+        f"{ONEROSTER}{root}{re.sub(r'{.*?}', '<>', path)}"
+        for root in ("v1p1", "rostering/v1p2")
+        for path in document()["paths"]
+    }
+    expected |= {f"{ONEROSTER}rostering/v1p2/discovery/{name}" for name in DISCOVERY_NAMES}
+    assert ({re.sub("<.*?>", "<>", route) for route in found}, methods) == (expected, {"GET"})
 
 
 def bearer(client, scopes):
