@@ -44,6 +44,11 @@ def account_id(account: int) -> UUID:
     return _id(f"account/{account}")
 
 
+def role_id(user: str) -> UUID:
+    """Return the id of a user's role, which is an object of its own in CSV files only."""
+    return _id(f"role/{user}")
+
+
 def enrollment_id(user: UUID, clazz: UUID) -> UUID:
     """Return the id of the enrollment of a user in a class, however often the user enrolls in it."""
     return _id(f"enrollment/{user}/{clazz}")

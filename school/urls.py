@@ -39,6 +39,7 @@ urlpatterns = [
     path("api", IndexView.as_view(links=versions), name="api"),
     path("api/v1", IndexView.as_view(links=lists), name="api-v1"),
     path("api/v1/", include(api)),
+    path("api/v1/", include("oneroster.api.export_urls")),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", ApiDocs.as_view(url_name="schema", template_name="school/docs.html"), name="docs"),
     path("oauth/token", ClientTokenView.as_view(), name="token"),

@@ -34,6 +34,14 @@ class Busy(APIException):
     wait = 5
 
 
+def publish_for_request() -> None:
+    """Publish everything that is committed; raise ``Busy`` if that takes too long."""
+    try:
+        publish(seconds=PUBLISHING_SECONDS)
+    except Behind:
+        raise Busy(_("The server prepares many changes. Try again after the time in Retry-After.")) from None
+
+
 class HasScope(BasePermission):
     """The token has our scope for rosters, or one of the standard's scopes for the operation."""
 
@@ -57,18 +65,12 @@ class OperationView(APIView):
         url: str = self.request.build_absolute_uri(PATHS[self.version_of_standard])
         return url
 
-    def publish(self) -> None:
-        try:
-            publish(seconds=PUBLISHING_SECONDS)
-        except Behind:
-            raise Busy(_("The server prepares many changes. Try again after the time in Retry-After.")) from None
-
 
 class ListView(OperationView):
     """A collection, whole or of the objects in the path."""
 
     def get(self, request: Request, **ids: str) -> Response:
-        self.publish()
+        publish_for_request()
         collection, row_scope = self.operation.collection, row_scope_of(request)
         kind = kind_of(collection, self.version_of_standard)
         page, fields = parse_page(request.query_params), parse_fields(request.query_params, kind)
@@ -113,7 +115,7 @@ class SingleView(OperationView):
     """The object with the id in the path."""
 
     def get(self, request: Request, sourced_id: str) -> Response:
-        self.publish()
+        publish_for_request()
         kind, row_scope = kind_of(self.operation.collection, self.version_of_standard), row_scope_of(request)
         fields = parse_fields(request.query_params, kind)
         rows = find(self.operation.collection, self.version_of_standard, row_scope, sourced_id)

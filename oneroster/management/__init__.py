@@ -1,1 +1,1 @@
-"""Management commands of students and enrollments."""
+"""Management commands of OneRoster."""

@@ -249,10 +249,10 @@ def test_other_methods_get_405(consumer, method):
 
 
 def test_a_failure_is_answered_in_the_form_of_the_standard(consumer, monkeypatch):
-    monkeypatch.setattr(ListView, "publish", lambda self: 1 / 0)
+    monkeypatch.setattr(ListView, "without_parent", lambda self, rows: 1 / 0)
     consumer.raise_request_exception = False
 
-    assert codes(consumer.get(f"{V1P2}/users")) == (500, "internal_server_error")
+    assert codes(consumer.get(f"{V1P2}/users/x/classes")) == (500, "internal_server_error")
 
 
 def test_a_client_above_its_rate_is_told_so_in_the_form_of_the_standard(consumer, settings):
