@@ -8,12 +8,11 @@ or the account whenever the record is shown, so a record of a deleted or erased 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils.translation import gettext_lazy as _
 
 
 class RecordStatus(models.TextChoices):
-    ACTIVE = "active", _("active")
-    TO_BE_DELETED = "tobedeleted", _("to be deleted")
+    ACTIVE = "active"
+    TO_BE_DELETED = "tobedeleted"
 
 
 class Record(models.Model):

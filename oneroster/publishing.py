@@ -413,7 +413,7 @@ class Publication:
             .order_by("pk")
             .values_list("student_id", "course_id", "status", "enrolled_on", "ended_on", "course__term__ends_on")
         )
-        newest = {row[:2]: row[2:] for row in rows}
+        newest: dict[Pair, Any] = {row[:2]: row[2:] for row in rows}
         users = {student: sourced_ids.student_id(student) for student, _course in pairs}
         classes = {course: sourced_ids.class_id(course) for _student, course in pairs}
         enrollments, removed = {}, []

@@ -252,6 +252,8 @@ IMPORT_KINDS = {
 # Functions of the apps that the health and metrics endpoints call.
 READINESS_CHECKS = {"worker": "bulk.monitoring.worker_state"}
 METRIC_SOURCES = ["bulk.monitoring.import_metrics"]
+# Functions of the apps that the worker calls after each poll for imports.
+WORKER_TASKS = ["oneroster.publishing.publish"]
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=268_435_456)
 MAX_UNZIPPED_BYTES = env.int("MAX_UNZIPPED_BYTES", default=2_147_483_648)
 TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}

@@ -24,7 +24,7 @@ from tests.postgres import find_binaries, temporary_server
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = (
-    *("bench", "bulk", "courses", "docs", "locale", "school", "stress", "students", "tests", "tools"),
+    *("bench", "bulk", "courses", "docs", "locale", "oneroster", "school", "stress", "students", "tests", "tools"),
     *("manage.py", "pyproject.toml"),
 )
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"

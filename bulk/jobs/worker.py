@@ -10,8 +10,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 from django.utils.crypto import get_random_string
+from django.utils.module_loading import import_string
 from django_tasks import task
 from django_tasks_db.management.commands.db_worker import Worker
 
@@ -37,7 +39,11 @@ def enqueue(job: Import) -> None:
 
 
 def run_worker(*, keep_running: Callable[[], bool], once: bool = False) -> None:
-    """Work on queued and abandoned imports while ``keep_running`` returns True; with ``once``, in a single pass."""
+    """
+    Work on queued and abandoned imports, and call ``WORKER_TASKS``, while ``keep_running`` returns True.
+
+    With ``once``, do so in a single pass.
+    """
     heartbeat = Heartbeat()
     while keep_running():
         try:
@@ -46,6 +52,8 @@ def run_worker(*, keep_running: Callable[[], bool], once: bool = False) -> None:
             for import_id in abandoned_import_ids():
                 if keep_running():
                     _process(import_id)
+            for path in settings.WORKER_TASKS:
+                _run(path)
         except (OperationalError, InterfaceError) as error:
             # The database is busy or unavailable: try again at the next poll.
             logger.warning("worker_waits", exception_type=type(error).__name__)
@@ -69,6 +77,16 @@ def _run_tasks() -> None:
         worker_id=get_random_string(32),
         excluded_queue_names=[],
     ).run()
+
+
+def _run(path: str) -> None:
+    """Call a function of another app. The worker calls it again after the next poll."""
+    try:
+        import_string(path)()
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as failure:  # an error of another app must not end the worker
+        logger.error("worker_task_failed", task=path, exc_info=failure)
 
 
 def _process(import_id: int) -> None:

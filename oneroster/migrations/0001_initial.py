@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('sourced_id', models.UUIDField(unique=True)),
-                ('status', models.CharField(choices=[('active', 'active'), ('tobedeleted', 'to be deleted')], default='active', max_length=11)),
+                ('status', models.CharField(choices=[('active', 'Active'), ('tobedeleted', 'To Be Deleted')], default='active', max_length=11)),
                 ('modified_at', models.DateTimeField(db_index=True)),
                 ('removed_at', models.DateTimeField(null=True)),
                 ('title', models.CharField(max_length=200)),
@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('sourced_id', models.UUIDField(unique=True)),
-                ('status', models.CharField(choices=[('active', 'active'), ('tobedeleted', 'to be deleted')], default='active', max_length=11)),
+                ('status', models.CharField(choices=[('active', 'Active'), ('tobedeleted', 'To Be Deleted')], default='active', max_length=11)),
                 ('modified_at', models.DateTimeField(db_index=True)),
                 ('removed_at', models.DateTimeField(null=True)),
                 ('code', models.CharField(max_length=64)),
@@ -85,7 +85,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('sourced_id', models.UUIDField(unique=True)),
-                ('status', models.CharField(choices=[('active', 'active'), ('tobedeleted', 'to be deleted')], default='active', max_length=11)),
+                ('status', models.CharField(choices=[('active', 'Active'), ('tobedeleted', 'To Be Deleted')], default='active', max_length=11)),
                 ('modified_at', models.DateTimeField(db_index=True)),
                 ('removed_at', models.DateTimeField(null=True)),
                 ('user_ref', models.UUIDField(db_index=True)),
@@ -106,7 +106,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('sourced_id', models.UUIDField(unique=True)),
-                ('status', models.CharField(choices=[('active', 'active'), ('tobedeleted', 'to be deleted')], default='active', max_length=11)),
+                ('status', models.CharField(choices=[('active', 'Active'), ('tobedeleted', 'To Be Deleted')], default='active', max_length=11)),
                 ('modified_at', models.DateTimeField(db_index=True)),
                 ('removed_at', models.DateTimeField(null=True)),
                 ('name', models.CharField(max_length=200)),
@@ -124,7 +124,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('sourced_id', models.UUIDField(unique=True)),
-                ('status', models.CharField(choices=[('active', 'active'), ('tobedeleted', 'to be deleted')], default='active', max_length=11)),
+                ('status', models.CharField(choices=[('active', 'Active'), ('tobedeleted', 'To Be Deleted')], default='active', max_length=11)),
                 ('modified_at', models.DateTimeField(db_index=True)),
                 ('removed_at', models.DateTimeField(null=True)),
                 ('type', models.CharField(max_length=16)),
@@ -148,7 +148,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('sourced_id', models.UUIDField(unique=True)),
-                ('status', models.CharField(choices=[('active', 'active'), ('tobedeleted', 'to be deleted')], default='active', max_length=11)),
+                ('status', models.CharField(choices=[('active', 'Active'), ('tobedeleted', 'To Be Deleted')], default='active', max_length=11)),
                 ('modified_at', models.DateTimeField(db_index=True)),
                 ('removed_at', models.DateTimeField(null=True)),
                 ('role', models.CharField(max_length=16)),

@@ -143,7 +143,7 @@ def test_a_limited_client_sees_only_what_belongs_to_its_terms_and_courses(limite
     assert seen == own_ids(own)
 
 
-def test_what_is_outside_the_limits_does_not_exist_for_a_limited_client(limited, worlds):
+def test_objects_outside_the_limits_are_404_for_a_limited_client(limited, worlds):
     _own, foreign = worlds
     for path, _operation in operations():
         is_of_school = path.startswith(("/orgs", "/schools")) and "classSourcedId" not in path

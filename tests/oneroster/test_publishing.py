@@ -10,6 +10,7 @@ import time_machine
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
+from bulk.jobs.worker import run_worker
 from courses.models import CourseStaff
 from oneroster import publishing, sourced_ids
 from oneroster.models import ClassRecord, EnrollmentRecord, Touched, UserRecord
@@ -225,6 +226,24 @@ def test_a_request_does_not_wait_for_long_and_never_shows_a_part(consumer, roste
     assert answer.headers["Retry-After"] == "5"
     with pytest.raises(Behind):
         publish(seconds=0)
+
+
+@pytest.mark.django_db
+def test_the_worker_publishes(roster):
+    assert is_behind()
+
+    run_worker(keep_running=lambda: True, once=True)
+
+    assert (is_behind(), EnrollmentRecord.objects.count()) == (False, 4)
+
+
+@pytest.mark.django_db
+def test_a_failure_to_publish_does_not_end_the_worker(roster, settings):
+    settings.WORKER_TASKS = ["oneroster.publishing.no_such_function", "oneroster.publishing.publish"]
+
+    run_worker(keep_running=lambda: True, once=True)
+
+    assert not is_behind()
 
 
 @pytest.mark.django_db

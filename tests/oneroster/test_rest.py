@@ -10,6 +10,7 @@ from courses.models import Course
 from oneroster import sourced_ids
 from oneroster.api.views import ListView
 from students.enrollment import enroll
+from students.enrollment.commands import OnFull
 from tests.factories import CANARY, make_course, make_student
 from tests.oneroster.rosters import (
     LISTS,
@@ -156,7 +157,7 @@ def test_a_waitlisted_student_is_not_listed_and_a_returned_one_has_the_same_id(c
     enroll(student_id=roster.left.pk, course_id=roster.course.pk, actor=origin)
     Course.objects.filter(pk=roster.course.pk).update(capacity=1, waitlist_capacity=1)
     waiting = make_student()
-    enroll(student_id=waiting.pk, course_id=roster.course.pk, actor=origin, on_full="waitlist")
+    enroll(student_id=waiting.pk, course_id=roster.course.pk, actor=origin, on_full=OnFull.WAITLIST)
     after = consumer.get(f"{V1P2}/enrollments/{left}").json()["enrollment"]
 
     assert (before["status"], after["status"]) == ("tobedeleted", "active")
@@ -225,7 +226,7 @@ def test_a_person_with_one_name_has_a_dash_for_the_other(consumer):
         ("rostering/v1p2/users?filter=%00", 400, "invaliddata"),
     ],
 )
-def test_what_does_not_exist_is_answered_in_the_form_of_the_standard(consumer, path, status, code):
+def test_missing_objects_and_unreadable_requests_get_errors_of_the_standard(consumer, path, status, code):
     assert codes(consumer.get(f"/ims/oneroster/{path}")) == (status, code)
 
 
@@ -255,7 +256,7 @@ def test_a_failure_is_answered_in_the_form_of_the_standard(consumer, monkeypatch
     assert codes(consumer.get(f"{V1P2}/users/x/classes")) == (500, "internal_server_error")
 
 
-def test_a_client_above_its_rate_is_told_so_in_the_form_of_the_standard(consumer, settings):
+def test_a_client_above_its_rate_gets_429_in_the_form_of_the_standard(consumer, settings):
     settings.API_RATE_CLIENT = 1
     answers = [consumer.get(f"{V1P2}/orgs") for _each in range(2)]
 
