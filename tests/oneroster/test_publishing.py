@@ -264,7 +264,7 @@ def test_every_table_has_its_triggers():
                 "SELECT tbl_name, name FROM sqlite_master WHERE type = 'trigger' AND name LIKE 'oneroster_%'"
             )
         else:
-            cursor.execute("SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgname LIKE 'oneroster_%'")
+            cursor.execute("SELECT tgrelid::regclass::text, tgname FROM pg_trigger")
         found = {row for row in cursor.fetchall() if row[1].startswith("oneroster_")}
 
     verbs = ("added", "changed", "deleted") if connection.vendor == "sqlite" else ("added", "changed")
@@ -272,7 +272,7 @@ def test_every_table_has_its_triggers():
 
 
 class HeldWriter(threading.Thread):
-    """A transaction in another connection that is open until it is told to commit."""
+    """A transaction in another connection that is open until its caller lets it commit."""
 
     def __init__(self, write):
         super().__init__()
